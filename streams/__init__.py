@@ -1,0 +1,1 @@
+"""escalon: AI on event streams in three tiers."""

@@ -1,0 +1,78 @@
+"""The one family of exceptions. Each says what broke, whose fault it is, and what to do about it.
+
+A refusal, a low confidence or an answer that breaks its schema is a value, never an exception.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Fault = Literal["operator", "producer", "provider", "handler", "infrastructure"]
+
+
+class EscalonError(Exception):
+    """Something is broken. `what` states it, `remedy` says what the one at fault should do."""
+
+    fault: ClassVar[Fault] = "infrastructure"
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what} {remedy}".strip())
+        self.what = what
+        self.remedy = remedy
+
+
+class ConfigError(EscalonError):
+    """The pipeline file, a file it names, or a setting is wrong. `key` is the dotted key at fault."""
+
+    fault = "operator"
+
+    def __init__(self, what: str, remedy: str = "", key: str = "") -> None:
+        super().__init__(f"{key}: {what}" if key else what, remedy)
+        self.key = key
+
+
+class UnreadableError(EscalonError):
+    """A message that cannot be decoded or is not allowed. `reason` is a short code for dead letters."""
+
+    fault = "producer"
+
+    def __init__(self, reason: str, what: str, remedy: str = "") -> None:
+        super().__init__(what, remedy)
+        self.reason = reason
+
+
+class ModelError(EscalonError):
+    """A model call that gave no answer.
+
+    `error_type` is a stable short name for the audit (rate_limited, overloaded, timeout, unreachable,
+    server_error, bad_request, unauthorized, bad_reply); `retryable` says whether the same call may
+    succeed later; `retry_after` is the provider's own wish in seconds, None when it gave none.
+    """
+
+    fault = "provider"
+
+    def __init__(
+        self,
+        error_type: str,
+        what: str,
+        remedy: str = "",
+        *,
+        retryable: bool,
+        retry_after: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(what, remedy)
+        self.error_type = error_type
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.request_id = request_id
+
+
+class HandlerError(EscalonError):
+    """A Python handler raised or returned what it must not."""
+
+    fault = "handler"
+
+
+class ServiceError(EscalonError):
+    """Kafka, ClickHouse, the schema registry or the blob store did not do what was asked."""

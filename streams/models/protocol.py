@@ -1,0 +1,69 @@
+"""What every language model provider takes and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One question to a language model. Its canonical JSON is what cassettes are keyed by."""
+
+    model: str
+    """The provider's name of the model, for example `claude-haiku-4-5`."""
+    system: str
+    """The part of the prompt that is the same for every event; providers may cache it."""
+    prompt: str
+    """The part of the prompt that holds this event."""
+    max_tokens: int
+    schema: Mapping[str, Any] | None = None
+    """JSON schema the answer must follow; None asks for plain text."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Further provider parameters, for example `temperature` of a local model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One generated token: its text and natural-log probability."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    """What came back. Counts are tokens; None means the provider did not say, never zero."""
+
+    text: str
+    model: str
+    """The model that answered, as the provider names it."""
+    stop_reason: str
+    """`end_turn`, `max_tokens`, `refusal`, `stop_sequence`, or the provider's own word."""
+    input_tokens: int | None = None
+    """All input tokens, cached ones included."""
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    """Input tokens read from the provider's prompt cache (billed at the cached rate)."""
+    cache_write_tokens: int | None = None
+    """Input tokens written to the provider's prompt cache."""
+    first_token_seconds: float | None = None
+    """Seconds from sending to the first token, where the provider streams."""
+    request_id: str | None = None
+    refusal: str | None = None
+    """The provider's own words when `stop_reason` is `refusal`."""
+    tokens: tuple[Token, ...] = ()
+    """Generated tokens with their logprobs, where the provider gives them."""
+
+
+class LanguageModel(Protocol):
+    """A provider of one or more language models. Safe to call concurrently from one event loop."""
+
+    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
+        """Answer within `timeout` seconds or raise `streams.core.errors.ModelError`."""
+        ...
+
+    async def close(self) -> None:
+        """Free connections and memory; no call may follow."""
+        ...
