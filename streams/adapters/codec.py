@@ -1,0 +1,162 @@
+"""Messages to bytes and back.
+
+Written in Avro's single-object encoding, or in Confluent's wire format when a schema registry is configured. Both
+are read, told apart by the first bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from io import BytesIO
+from typing import Any, Protocol, TypeVar
+
+from fastavro import schemaless_reader, schemaless_writer
+
+from streams.adapters import schemas
+from streams.core.errors import UnreadableError
+
+M = TypeVar("M")
+
+SINGLE_OBJECT = b"\xc3\x01"
+CONFLUENT = b"\x00"
+
+
+class Registry(Protocol):
+    """A schema registry: ids for the schemas we write, schemas for the ids we read."""
+
+    def id_of(self, schema: schemas.Schema) -> int:
+        """The registry's id of one of our schemas, registered if need be."""
+        ...
+
+    def schema_of(self, schema_id: int) -> Any:
+        """The parsed schema of an id; UnreadableError when the registry does not know it."""
+        ...
+
+
+class Codec:
+    """Encodes and decodes every message; `registry` None means single-object encoding."""
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self._registry = registry
+        self._prefixes: dict[type, bytes] = {}
+
+    def encode(self, message: Any) -> bytes:
+        """One message as bytes."""
+        kind = type(message)
+        out = BytesIO()
+        out.write(self._prefix(kind))
+        schemaless_writer(out, schemas.current()[kind].parsed, to_record(message))
+        return out.getvalue()
+
+    def decode(self, kind: type[M], data: bytes) -> M:
+        """Bytes as one message of a kind; raises UnreadableError with the reason."""
+        writer, body = self.writer_schema(data)
+        return read_as(kind, writer, body)
+
+    def writer_schema(self, data: bytes) -> tuple[Any, memoryview]:
+        """The parsed schema a message says it was written with, and the bytes after its header."""
+        view = memoryview(data)
+        if data[:2] == SINGLE_OBJECT and len(data) >= 10:
+            schema = schemas.released().get(bytes(view[2:10]))
+            if schema is None:
+                raise UnreadableError(
+                    "unknown_schema",
+                    f"No schema has the fingerprint {view[2:10].hex()}.",
+                    "Write with one of the schemas in schemas/, or use a schema registry.",
+                )
+            return schema.parsed, view[10:]
+        if data[:1] == CONFLUENT and len(data) >= 5:
+            return self._registered(struct.unpack(">I", view[1:5])[0]), view[5:]
+        raise UnreadableError(
+            "not_avro", "The message has no Avro header.", "Write it in a format named in docs/messages.md."
+        )
+
+    def _registered(self, schema_id: int) -> Any:
+        if self._registry is None:
+            raise UnreadableError(
+                "no_registry",
+                f"The message names schema {schema_id} of a schema registry, and none is configured.",
+                "Set ESCALON_SCHEMA_REGISTRY.",
+            )
+        return self._registry.schema_of(schema_id)
+
+    def _prefix(self, kind: type) -> bytes:
+        if kind not in self._prefixes:
+            schema = schemas.current()[kind]
+            registered = self._registry is not None
+            self._prefixes[kind] = (
+                CONFLUENT + struct.pack(">I", self._registry.id_of(schema))  # type: ignore[union-attr]
+                if registered
+                else SINGLE_OBJECT + schema.fingerprint
+            )
+        return self._prefixes[kind]
+
+
+def read_as(kind: type[M], writer: Any, body: memoryview | bytes) -> M:
+    """Decode Avro written with `writer` as one of our messages, resolving older schemas."""
+    return typing.cast(M, _builder(kind)(read_record(writer, body, schemas.current()[kind].parsed)))
+
+
+def read_record(writer: Any, body: memoryview | bytes, reader: Any = None) -> dict[str, Any]:
+    """Decode one Avro record that takes up all of `body`."""
+    stream = BytesIO(body)
+    try:
+        record = schemaless_reader(stream, writer, reader)
+    except Exception as error:  # fastavro raises whatever the broken bytes lead it to
+        reason = "truncated" if isinstance(error, (EOFError, IndexError)) else "bad_avro"
+        what = f"The Avro message cannot be decoded ({type(error).__name__}: {error})."
+        raise UnreadableError(reason, what, "Check that its bytes and its schema belong together.") from error
+    if stream.read(1):
+        raise UnreadableError("bad_avro", "Bytes follow after the Avro message.", "Send one message a record.")
+    if not isinstance(record, dict):
+        raise UnreadableError("bad_avro", "The Avro message is no record.", "Send a record.")
+    return record
+
+
+def to_record(message: Any) -> dict[str, Any]:
+    """A message as the dict fastavro writes."""
+    return {name: _plain(getattr(message, name)) for name in _names(type(message))}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return to_record(value) if dataclasses.is_dataclass(value) else value
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@cache
+def _builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
+    """A function from a decoded record to a message."""
+    hints = typing.get_type_hints(kind)
+    converters = {name: _converter(hints[name]) for name in _names(kind)}
+    special = {name: convert for name, convert in converters.items() if convert is not None}
+
+    def build(record: Mapping[str, Any]) -> Any:
+        values = dict(record)
+        for name, convert in special.items():
+            values[name] = convert(values[name])
+        return kind(**values)
+
+    return build
+
+
+def _converter(hint: Any) -> Callable[[Any], Any] | None:
+    """How a field's decoded value becomes the field's type; None where it is that already."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        inner = _converter(next(argument for argument in arguments if argument is not type(None)))
+        return None if inner is None else lambda value: None if value is None else inner(value)
+    if origin is tuple:
+        item = _converter(arguments[0])
+        return tuple if item is None else lambda values: tuple(item(value) for value in values)
+    return _builder(hint) if dataclasses.is_dataclass(hint) and isinstance(hint, type) else None

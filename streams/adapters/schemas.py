@@ -1,0 +1,77 @@
+"""The Avro schemas of schemas/: the current ones, and every released one so that old messages stay readable."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastavro import parse_schema
+from fastavro.schema import fingerprint, load_schema_ordered, to_parsing_canonical_form
+
+from streams.core import messages
+from streams.resources import resource
+
+# Each after the records it is made of.
+_PARTS: dict[str, tuple[str, ...]] = {
+    "RawEvent": (),
+    "Sighting": ("Origin", "Event", "Score", "Finding"),
+    "Verdict": ("Origin", "Event", "Score", "Finding"),
+    "Escalation": ("Origin", "Event", "Attempt"),
+    "Result": ("Origin",),
+    "Outcome": ("Origin",),
+    "Call": ("Origin",),
+    "DeadLetter": ("Header",),
+    "Deferred": ("Origin", "Event", "Attempt", "Escalation"),
+    "Label": (),
+    "Judgement": (),
+    "StoredAnswer": ("Origin", "Attempt", "Call"),
+}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One schema. `fingerprint` is its CRC-64-AVRO, 8 bytes as they stand in single-object encoding."""
+
+    name: str
+    parsed: Any
+    fingerprint: bytes
+
+
+def _file(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() + ".avsc"
+
+
+def crc64(parsed: Any) -> bytes:
+    """The Rabin fingerprint of a schema's canonical form, little-endian."""
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(parsed), "CRC-64-AVRO"))
+
+
+@cache
+def current() -> dict[type, Schema]:
+    """The schema each message is written with."""
+    directory = resource("schemas")
+    schemas = {}
+    for name, parts in _PARTS.items():
+        parsed: Any = load_schema_ordered([str(directory / _file(part)) for part in (*parts, name)])
+        schemas[getattr(messages, name)] = Schema(name, parsed, crc64(parsed))
+    return schemas
+
+
+@cache
+def released() -> dict[bytes, Schema]:
+    """Every schema a message may have been written with, by fingerprint: the current and the older ones."""
+    known = {schema.fingerprint: schema for schema in current().values()}
+    for path in sorted((resource("schemas") / "released").glob("*.avsc")):
+        schema = read_schema(path)
+        known.setdefault(schema.fingerprint, schema)
+    return known
+
+
+def read_schema(path: Path) -> Schema:
+    """One self-contained schema file."""
+    parsed: Any = parse_schema(json.loads(path.read_text("utf-8")))
+    return Schema(parsed["name"].rpartition(".")[2], parsed, crc64(parsed))

@@ -1,0 +1,136 @@
+"""The contract between a handler and its model: what may be answered, and how a refusal is said.
+
+A model answers `{"answer": ...}` or refuses with `{"refusal": {"class": ..., "reason": ...}}`; in plain text a
+refusal is a line that starts with the token, as in `REFUSE(missing_information): no order number`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import jsonschema
+
+from streams.core.messages import AttemptStatus, RefusalClass
+
+RefusalContract = Literal["field", "token", "none"]
+REFUSAL_CLASSES: tuple[RefusalClass, ...] = get_args(RefusalClass)
+MAX_REASON = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a model's words amount to."""
+
+    status: AttemptStatus
+    answer: str | None = None
+    refusal_class: RefusalClass | None = None
+    refusal_reason: str | None = None
+    verbalized: float | None = None
+    """The confidence the model stated, 0 to 1."""
+    error_type: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """`schema` is the JSON schema of the answer, None for plain text."""
+
+    schema: Mapping[str, Any] | None = None
+    refusal: RefusalContract = "none"
+    token: str = "REFUSE"
+    verbalized: bool = False
+
+    @cached_property
+    def wire_schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema the model is held to; None for plain text."""
+        if self.schema is None:
+            return None
+        answer: dict[str, Any] = {"answer": self.schema}
+        if self.verbalized:
+            answer["confidence"] = {"type": "number"}
+        shapes = [_object(answer)]
+        if self.refusal == "field":
+            refusal = {
+                "class": {"type": "string", "enum": list(REFUSAL_CLASSES)},
+                "reason": {"type": "string", "maxLength": MAX_REASON},
+            }
+            shapes.append(_object({"refusal": _object(refusal)}))
+        return shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
+
+    @cached_property
+    def validator(self) -> Any:
+        """Of the answer alone."""
+        return jsonschema.Draft202012Validator(dict(self.schema or {}))
+
+    def read(self, text: str, stop_reason: str, provider_refusal: str | None) -> Reading:
+        """Read a reply: refused, answered, or invalid with the reason."""
+        if stop_reason == "refusal":
+            reason = provider_refusal or "the provider's safety system stopped the answer"
+            return Reading(status="refused", refusal_class="unsafe", refusal_reason=reason)
+        if self.refusal == "token" and (match := self._token_pattern.match(text)):
+            return _refused(match["kind"], match["reason"])
+        if stop_reason == "max_tokens":
+            return _invalid("truncated", "the answer was cut at max_tokens; raise it or ask for less")
+        return self._read_plain(text) if self.schema is None else self._read_json(text)
+
+    @cached_property
+    def _token_pattern(self) -> re.Pattern[str]:
+        token = re.escape(self.token)
+        return re.compile(rf"\s*{token}(?![A-Za-z0-9_])(?:\((?P<kind>[a-z_ ]*)\))?\s*[:\-]?\s*(?P<reason>.*)", re.S)
+
+    def _read_plain(self, text: str) -> Reading:
+        if not text.strip():
+            return _invalid("empty", "the model said nothing")
+        return Reading(status="answered", answer=text.strip())
+
+    def _read_json(self, text: str) -> Reading:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            return _invalid("not_json", f"{error}")
+        if not isinstance(value, dict):
+            return _invalid("schema", "the reply is no JSON object")
+        refusal = value.get("refusal")
+        if self.refusal == "field" and isinstance(refusal, dict):
+            return _refused(refusal.get("class"), refusal.get("reason"))
+        return self._read_answer(value)
+
+    def _read_answer(self, value: Mapping[str, Any]) -> Reading:
+        if "answer" not in value:
+            return _invalid("schema", "the reply has neither an answer nor a refusal")
+        error = jsonschema.exceptions.best_match(self.validator.iter_errors(value["answer"]))
+        if error is not None:
+            return _invalid("schema", f"{error.json_path}: {error.message}"[:500])
+        stated = value.get("confidence") if self.verbalized else None
+        known = isinstance(stated, (int, float)) and not isinstance(stated, bool)
+        answer = json.dumps(value["answer"], ensure_ascii=False)
+        return Reading(status="answered", answer=answer, verbalized=_clamp(float(stated or 0)) if known else None)
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _refused(kind: object, reason: object) -> Reading:
+    name = str(kind or "").strip().replace(" ", "_")
+    refusal_class: RefusalClass = next((known for known in REFUSAL_CLASSES if known == name), "other")
+    text = str(reason or "").strip()[:MAX_REASON]
+    return Reading(status="refused", refusal_class=refusal_class, refusal_reason=text or None)
+
+
+def _invalid(error_type: str, error: str) -> Reading:
+    return Reading(status="invalid", error_type=error_type, error=error)
+
+
+def _clamp(value: float) -> float:
+    return min(1.0, max(0.0, value))

@@ -1,0 +1,56 @@
+"""When a reasoner is asked: one table, decided from an attempt alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.core.messages import Attempt, AttemptStatus, EscalationReason
+
+# An attempt of a worker that ended so ...    is escalated for this reason; None lets confidence decide.
+ESCALATES: dict[AttemptStatus, EscalationReason | None] = {
+    "refused": "refused",
+    "invalid": "invalid",
+    "failed": "failed",
+    "answered": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The attempt is the answer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """A reasoner must take over."""
+
+    reason: EscalationReason
+    detail: str
+
+
+def decide(attempt: Attempt, threshold: float | None) -> Accept | Escalate:
+    """Accept a worker's attempt or escalate it.
+
+    A confidence equal to the threshold is enough. With a threshold, an unknown confidence is not.
+    """
+    reason = ESCALATES[attempt.status]
+    if reason is not None:
+        return Escalate(reason, explain(attempt))
+    if threshold is None:
+        return Accept("no threshold")
+    if attempt.confidence is None:
+        return Escalate("unsure", f"confidence unknown, {threshold:.3f} is asked for")
+    if attempt.confidence < threshold:
+        return Escalate("unsure", f"confidence {attempt.confidence:.3f} under {threshold:.3f}")
+    return Accept(f"confidence {attempt.confidence:.3f} reaches {threshold:.3f}")
+
+
+def explain(attempt: Attempt) -> str:
+    """Why an attempt is no answer, in one line; empty for an answered one."""
+    if attempt.status == "refused":
+        return f"{attempt.refusal_class}: {attempt.refusal_reason or 'no reason given'}"
+    if attempt.status in ("invalid", "failed"):
+        return f"{attempt.error_type}: {attempt.error}"
+    return ""

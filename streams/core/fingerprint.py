@@ -1,0 +1,57 @@
+"""Deterministic ids: the same event, task or call has the same id however often it is delivered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys, no spaces, and strings in Unicode's composed form (NFC), trimmed of outer space."""
+    return json.dumps(_normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _normal(value: Any) -> Any:
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value).strip()
+    if isinstance(value, dict):
+        return {_normal(str(key)): _normal(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_normal(item) for item in value]
+    return value
+
+
+def digest(*parts: str | bytes | int | None) -> str:
+    """128 bits of SHA-256 over the parts, as 32 hexadecimal digits.
+
+    Each part is preceded by its type and length, so that no two lists of parts run together.
+    """
+    sha = hashlib.sha256()
+    for part in parts:
+        kind = type(part).__name__[0]
+        data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+        sha.update(f"{kind}{len(data)}:".encode())
+        sha.update(data)
+    return sha.hexdigest()[:32]
+
+
+def task_fingerprint(handler_version: str, task_input: Any) -> str:
+    """What a cached answer is found by: the handler's version and the canonical input."""
+    return digest(handler_version, canonical(task_input))
+
+
+def positional_event_id(cluster_id: str, topic: str, partition: int, offset: int) -> str:
+    """The id of an event whose producer gave none."""
+    return digest("event", cluster_id, topic, partition, offset)
+
+
+def call_id(run: str, event_id: str, tier: str, handler: str, attempt: int, sample: int = 0) -> str:
+    """The id of one model call."""
+    return digest("call", run, event_id, tier, handler, attempt, sample)
+
+
+def trace_id(run: str, event_id: str) -> str:
+    """The trace id of an event whose producer gave none: 32 hexadecimal digits, as W3C asks."""
+    return digest("trace", run, event_id)

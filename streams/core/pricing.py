@@ -1,0 +1,151 @@
+"""What a model call costs, as an exact number of US dollars. What is not known is None and never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from streams.core.errors import ConfigError
+
+_RATES = ("input", "output", "cache_read", "cache_write")
+# A shorter number after a listed name is a version of its own, with a price of its own: claude-opus-5 says
+# nothing about claude-opus-5-5.
+_SHORTEST_DATE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens. `long_prompt`, if any, prices the whole of a call with a long prompt."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
+    long_prompt: LongPrompt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LongPrompt:
+    """The price of a call whose input tokens, cached ones included, are more than `over`."""
+
+    over: int
+    price: Price
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """The prices of models by name, as they stood on the day `as_of`."""
+
+    as_of: date
+    prices: Mapping[str, Price]
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> PriceList:
+        """Read `{"as_of": date, "models": {name: rates}}`, as tomllib gives it. Raises ConfigError."""
+        _no_others(data, ("as_of", "models"), "")
+        as_of = data.get("as_of")
+        if not isinstance(as_of, date) or isinstance(as_of, datetime):
+            raise ConfigError("not a date.", "Write the day of the prices, for example 2026-11-01.", "as_of")
+        models = _table(data.get("models"), "models")
+        return cls(as_of, {name: _price(rates, f"models.{name}") for name, rates in models.items()})
+
+    def find(self, model: str) -> Price | None:
+        """The price of `model`: by its exact name, else by the longest listed name it continues after a dash.
+
+        So `claude-haiku-4-5-20251001` is priced as `claude-haiku-4-5`. A further version number is no such
+        continuation. None for a model that is not listed.
+        """
+        name = model
+        while name not in self.prices:
+            name, dash, _ = name.rpartition("-")
+            if not dash or _is_version(model[len(name) + 1 :]):
+                return None
+        return self.prices[name]
+
+
+def cost(
+    price: Price,
+    input_tokens: int | None,
+    output_tokens: int | None,
+    cache_read: int | None,
+    cache_write: int | None,
+) -> Decimal | None:
+    """Exact US dollars of one call; `input_tokens` is the total, cached ones included.
+
+    None when a count it needs is unknown, or when the counts contradict each other. A cache count is not
+    needed where cached tokens cost what others cost.
+    """
+    if input_tokens is None or output_tokens is None:
+        return None
+    if price.long_prompt and input_tokens > price.long_prompt.over:
+        price = price.long_prompt.price
+    read = 0 if cache_read is None and price.cache_read == price.input else cache_read
+    written = 0 if cache_write is None and price.cache_write == price.input else cache_write
+    if read is None or written is None or min(read, written, output_tokens, input_tokens - read - written) < 0:
+        return None
+    millionths = (
+        price.input * (input_tokens - read - written)
+        + price.cache_read * read
+        + price.cache_write * written
+        + price.output * output_tokens
+    )
+    return millionths.scaleb(-6)
+
+
+def _is_version(rest: str) -> bool:
+    number = rest.partition("-")[0]
+    return number.isdecimal() and len(number) < _SHORTEST_DATE
+
+
+def _price(data: Any, key: str) -> Price:
+    rates = _table(data, key)
+    _no_others(rates, (*_RATES, "long_prompt"), key)
+    price = _four_rates(rates, key)
+    if "long_prompt" not in rates:
+        return price
+    return replace(price, long_prompt=_long_prompt(rates["long_prompt"], f"{key}.long_prompt"))
+
+
+def _long_prompt(data: Any, key: str) -> LongPrompt:
+    rates = _table(data, key)
+    _no_others(rates, (*_RATES, "over"), key)
+    over = rates.get("over")
+    if not isinstance(over, int) or isinstance(over, bool) or over < 0:
+        raise ConfigError("not a number of tokens.", "Write the longest prompt of the lower price.", f"{key}.over")
+    return LongPrompt(over, _four_rates(rates, key))
+
+
+def _four_rates(rates: Mapping[str, Any], key: str) -> Price:
+    rate_input, output, read, write = (_dollars(rates.get(name), f"{key}.{name}") for name in _RATES)
+    return Price(rate_input, output, read, write)
+
+
+def _dollars(value: Any, key: str) -> Decimal:
+    remedy = "Write US dollars per million tokens, for example 0.25."
+    if value is None:
+        raise ConfigError("missing.", remedy, key)
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ConfigError(f"{value!r} is no price.", remedy, key)
+    try:
+        # By way of its text, because the float nearest to 0.1 is not 0.1.
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        raise ConfigError(f"{value!r} is no price.", remedy, key) from None
+    if not amount.is_finite() or amount < 0:
+        raise ConfigError(f"{value!r} is no price.", remedy, key)
+    return amount
+
+
+def _table(data: Any, key: str) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping):
+        raise ConfigError("not a table.", "Write a [table] of prices.", key)
+    return data
+
+
+def _no_others(data: Mapping[str, Any], known: tuple[str, ...], key: str) -> None:
+    if others := sorted(set(data) - set(known)):
+        where = f"{key}.{others[0]}" if key else others[0]
+        raise ConfigError("not a known key.", f"Remove it; known are {', '.join(known)}.", where)

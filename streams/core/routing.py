@@ -1,0 +1,75 @@
+"""From the listeners' findings to one verdict: a combining rule, then a lookup table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from streams.core.messages import Action, Finding
+
+CombineRule = Literal["first", "most-confident", "vote"]
+
+UNSURE = "unsure"
+"""The intent of an event about which no listener had anything to say."""
+DUPLICATE = "duplicate"
+"""The intent of an event that repeats an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where an intent leads: an action, and for `work` and `reason` the handler's name."""
+
+    action: Action
+    handler: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was made of the findings: every intent, the deciding one first, and the route."""
+
+    intents: tuple[str, ...]
+    confidence: float | None
+    route: Route
+    duplicate_of: str | None = None
+
+
+def choose(findings: Sequence[Finding], rule: CombineRule, routes: Mapping[str, Route]) -> Choice:
+    """One route for one event.
+
+    A duplicate always wins. Otherwise `rule` ranks the findings that have a label, and the table gives the
+    route of the first one. An intent that the table does not name is routed as `unsure`.
+    """
+    for finding in findings:
+        if finding.duplicate_of is not None:
+            return Choice((DUPLICATE,), finding.confidence, Route("duplicate"), finding.duplicate_of)
+    ranked = COMBINE[rule]([finding for finding in findings if finding.label is not None])
+    if not ranked:
+        return Choice((UNSURE,), None, routes[UNSURE])
+    labels = tuple(dict.fromkeys(str(finding.label) for finding in ranked))
+    return Choice(labels, ranked[0].confidence, routes.get(labels[0], routes[UNSURE]))
+
+
+def _first(findings: list[Finding]) -> list[Finding]:
+    return findings
+
+
+def _most_confident(findings: list[Finding]) -> list[Finding]:
+    return sorted(findings, key=_confidence, reverse=True)
+
+
+def _vote(findings: list[Finding]) -> list[Finding]:
+    votes = Counter(finding.label for finding in findings)
+    return sorted(findings, key=lambda finding: (votes[finding.label], _confidence(finding)), reverse=True)
+
+
+def _confidence(finding: Finding) -> float:
+    return 0.0 if finding.confidence is None else finding.confidence
+
+
+COMBINE: dict[CombineRule, Callable[[list[Finding]], list[Finding]]] = {
+    "first": _first,  # the order of the pipeline file
+    "most-confident": _most_confident,  # ties keep the file's order
+    "vote": _vote,  # the most frequent label, ties by confidence
+}

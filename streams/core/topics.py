@@ -1,0 +1,38 @@
+"""The topics, as one table: what a message on each is and what it is keyed by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from streams.core import messages as m
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """`partitions` None takes the deployment's number; `key` gives a message's key, None for no key."""
+
+    name: str
+    message: type
+    key: Callable[[Any], str | None]
+    partitions: int | None = None
+
+
+TOPICS: tuple[TopicSpec, ...] = (
+    #         name            message       key                                    partitions
+    TopicSpec("events",       m.RawEvent,   lambda x: x.id),
+    TopicSpec("images",       m.Sighting,   lambda x: x.event.origin.event_id,     1),
+    TopicSpec("verdicts",     m.Verdict,    lambda x: x.fingerprint),
+    TopicSpec("escalations",  m.Escalation, lambda x: x.fingerprint),
+    TopicSpec("deferred",     m.Deferred,   lambda x: x.escalation.event.origin.event_id),
+    TopicSpec("results",      m.Result,     lambda x: x.origin.event_id),
+    TopicSpec("outcomes",     m.Outcome,    lambda x: x.origin.event_id),
+    TopicSpec("calls",        m.Call,       lambda x: x.origin.event_id),
+    TopicSpec("labels",       m.Label,      lambda x: x.event_id),
+    TopicSpec("judgements",   m.Judgement,  lambda x: x.event_id),
+    TopicSpec("dead-letters", m.DeadLetter, lambda x: x.event_id),
+)  # fmt: skip
+
+BY_NAME = {spec.name: spec for spec in TOPICS}
+BY_MESSAGE = {spec.message: spec for spec in TOPICS}

@@ -1,0 +1,47 @@
+"""The task of a reasoner, made by whoever hands it over."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from streams.core.fingerprint import task_fingerprint
+from streams.core.messages import Attempt, Escalation, EscalationReason, Verdict
+from streams.pipeline.load import Handler
+from streams.stages.ports import Desk
+from streams.stages.task import Task, task_of
+
+
+def escalate(
+    verdict: Verdict,
+    reasoner: Handler,
+    desk: Desk,
+    reason: EscalationReason,
+    detail: str,
+    attempt: Attempt | None,
+) -> Escalation:
+    """An escalation to `reasoner`; `attempt` None when a route leads to it directly."""
+    escalation = Escalation(
+        event=verdict.event,
+        intents=verdict.intents,
+        handler=reasoner.name,
+        reason=reason,
+        detail=detail,
+        attempt=attempt,
+        fingerprint="",
+        pipeline=desk.pipeline_hash,
+        decided_at=desk.now(),
+    )
+    return fingerprinted(escalation, reasoner)
+
+
+def fingerprinted(escalation: Escalation, reasoner: Handler) -> Escalation:
+    """The escalation under the fingerprint of its task."""
+    fingerprint = task_fingerprint(reasoner.version, reasoner_task(escalation, reasoner).input())
+    return dataclasses.replace(escalation, fingerprint=fingerprint)
+
+
+def reasoner_task(escalation: Escalation, reasoner: Handler) -> Task:
+    """What the reasoner sees. How far a confidence fell short is left out: it would make every threshold's
+    escalation of the same attempt a task of its own."""
+    told = escalation.reason if escalation.reason == "unsure" else f"{escalation.reason}: {escalation.detail}"
+    return task_of(escalation.event, reasoner.spec.inputs, told.rstrip(": "), escalation.attempt)

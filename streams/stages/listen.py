@@ -1,0 +1,137 @@
+"""LISTEN: an event in, what every listener saw and one route out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from streams.core.fingerprint import task_fingerprint
+from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
+from streams.core.routing import Choice, choose
+from streams.pipeline.load import Handler, Pipeline
+from streams.stages.consult import Question, consult
+from streams.stages.escalate import escalate
+from streams.stages.ports import Desk, ImageHasher
+from streams.stages.task import task_of
+
+WHOLE = ("text", "data", "image")
+IMAGE_DUPLICATE = "image-duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One listener's finding and the calls it took."""
+
+    finding: Finding
+    calls: tuple[Call, ...]
+
+
+async def listen(
+    event: Event, received_at: datetime, pipeline: Pipeline, desk: Desk, hash_image: ImageHasher
+) -> list[Message]:
+    """What an event causes in tier 1: calls, and a verdict, or a sighting where the image's owner must look too."""
+    listeners = [one for one in pipeline.listeners.values() if event.kind in one.spec.applies_to]
+    watcher = next((one for one in listeners if one.spec.kind == IMAGE_DUPLICATE and event.image), None)
+    asked = [one for one in listeners if one.spec.kind != IMAGE_DUPLICATE]
+    looks = await asyncio.gather(*(_look(event, one, received_at, desk) for one in asked))
+    calls = [call for look in looks for call in look.calls]
+    findings = tuple(look.finding for look in looks)
+    if watcher is not None and event.image is not None:
+        image_hash = f"{await hash_image(event.image):016x}"
+        sighting = Sighting(event=event, listener=watcher.name, image_hash=image_hash, findings=findings)
+        return [*calls, sighting]
+    return [*calls, *conclude(event, findings, pipeline, desk)]
+
+
+async def _look(event: Event, handler: Handler, received_at: datetime, desk: Desk) -> Look:
+    task = task_of(event, getattr(handler.spec, "inputs", WHOLE))
+    question = Question(
+        asker=desk.askers[handler.name],
+        task=task,
+        origin=event.origin,
+        fingerprint=task_fingerprint(handler.version, task.input()),
+        received_at=received_at,
+    )
+    done = await consult(question, desk)
+    finding = _finding(done.attempt, handler.spec.threshold)
+    said = f"found {finding.label}" if finding.label else done.attempt.error or "found nothing"
+    decision: Decision = "failed" if done.attempt.status == "failed" else "found"
+    return Look(finding, done.decided(decision, said, handler.spec.threshold))
+
+
+def _finding(attempt: Attempt, threshold: float | None) -> Finding:
+    """What a listener's answer says: a label, or `{"label", "confidence", "scores"}`; a refusal finds nothing."""
+    answer: Any = json.loads(attempt.answer) if attempt.status == "answered" and attempt.answer else None
+    fields = answer if isinstance(answer, dict) else {"label": answer}
+    label = fields.get("label")
+    confidence = fields.get("confidence", attempt.confidence)
+    sure = threshold is None or (confidence is not None and confidence >= threshold)
+    scores = fields.get("scores") or {}
+    return Finding(
+        listener=attempt.handler,
+        label=str(label) if label is not None and sure else None,
+        confidence=confidence,
+        scores=tuple(Score(label=name, probability=value) for name, value in scores.items()),
+        call_id=attempt.call_id,
+    )
+
+
+def conclude(event: Event, findings: Sequence[Finding], pipeline: Pipeline, desk: Desk) -> list[Message]:
+    """The verdict on an event, and at once whatever ends or escalates it without a worker."""
+    choice = choose(findings, pipeline.combine, pipeline.routes)
+    verdict = _verdict(event, tuple(findings), choice, pipeline, desk)
+    match choice.route.action:
+        case "work":
+            return [verdict]
+        case "reason":
+            reasoner = pipeline.reasoners[choice.route.handler]
+            return [verdict, escalate(verdict, reasoner, desk, "routed", choice.intents[0], None)]
+        case "duplicate":
+            return [verdict, _terminal(verdict, "duplicate", desk)]
+        case "ignore":
+            return [verdict, _terminal(verdict, "ignored", desk)]
+
+
+def _verdict(event: Event, findings: tuple[Finding, ...], choice: Choice, pipeline: Pipeline, desk: Desk) -> Verdict:
+    handlers = pipeline.workers if choice.route.action == "work" else pipeline.reasoners
+    target = handlers.get(choice.route.handler)
+    task = task_of(event, target.spec.inputs if target else WHOLE)
+    return Verdict(
+        event=event,
+        findings=findings,
+        intents=choice.intents,
+        confidence=choice.confidence,
+        action=choice.route.action,
+        handler=choice.route.handler,
+        duplicate_of=choice.duplicate_of,
+        fingerprint=task_fingerprint(target.version if target else "", task.input()),
+        pipeline=desk.pipeline_hash,
+        decided_at=desk.now(),
+    )
+
+
+def _terminal(verdict: Verdict, state: Any, desk: Desk) -> Result:
+    deciding = _deciding(verdict)
+    return Result(
+        origin=verdict.event.origin,
+        state=state,
+        tier="listener",
+        handler=deciding.listener if deciding else "",
+        intent=verdict.intents[0],
+        duplicate_of=verdict.duplicate_of,
+        call_id=deciding.call_id if deciding else None,
+        pipeline=desk.pipeline_hash,
+        decided_at=desk.now(),
+    )
+
+
+def _deciding(verdict: Verdict) -> Finding | None:
+    """The finding that made the route; of an unsure verdict the first there is."""
+    for finding in verdict.findings:
+        if finding.duplicate_of is not None or finding.label == verdict.intents[0]:
+            return finding
+    return next(iter(verdict.findings), None)

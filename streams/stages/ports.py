@@ -1,0 +1,95 @@
+"""What the stages need of the world. A replay or a test hands in its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from streams.core.contract import Reading
+from streams.core.messages import StoredAnswer
+from streams.core.pricing import PriceList
+from streams.models.protocol import ModelReply
+from streams.pipeline.load import Handler
+from streams.stages.task import Task
+
+
+class AnswerStore(Protocol):
+    """Answers by the fingerprint of their task."""
+
+    def get(self, fingerprint: str) -> StoredAnswer | None:
+        """What is stored, however old; None when nothing is."""
+        ...
+
+    def put(self, fingerprint: str, answer: StoredAnswer) -> None:
+        """Keep an answer; it must be there for the next `get` at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What one try of a handler came to, and the words on both sides."""
+
+    reading: Reading
+    raw_confidence: float | None = None
+    system: str = ""
+    prompt: str = ""
+    response: str | None = None
+    reply: ModelReply | None = None
+
+
+class Asker(Protocol):
+    """One handler that can be asked. `operation` and `provider` name the kind of call in the audit."""
+
+    handler: Handler
+    operation: str
+    provider: str
+    model: str
+    priced_as: str | None
+    """Its name in the price list; None when it has no price."""
+    free: bool
+    """Whether a call costs nothing by its nature, as plain code does."""
+
+    async def ask(self, task: Task) -> Said:
+        """One try within the handler's timeout. Raises ModelError or HandlerError when there is no answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Everything a tier works with."""
+
+    pipeline_hash: str
+    askers: Mapping[str, Asker]
+    answers: AnswerStore
+    prices: PriceList
+    now: Callable[[], datetime]
+    timer: Callable[[], float]
+    """Monotonic seconds."""
+    sleep: Callable[[float], Awaitable[None]]
+    jitter: Callable[[], float]
+    """A random number from 0 to 1."""
+    flights: dict[str, asyncio.Future[StoredAnswer]] = field(default_factory=dict)
+    """Tasks being asked right now, by fingerprint; as many as the agent's concurrency at most."""
+
+
+class ImageHasher(Protocol):
+    """The perceptual hash of an image in the blob store, as a 64-bit number."""
+
+    async def __call__(self, image: str) -> int:
+        """Raises UnreadableError when it is no image, too large, or not there."""
+        ...
+
+
+class SeenImages(Protocol):
+    """The hashes of the images seen so far. One owner; safe against delivering the same event twice."""
+
+    def nearest(self, image_hash: int, max_distance: int, but_not: str) -> tuple[str, int] | None:
+        """The earlier event with the most similar image, and in how many bits it differs."""
+        ...
+
+    def add(self, event_id: str, image_hash: int) -> None:
+        """Remember an image; the oldest beyond the capacity are forgotten."""
+        ...
