@@ -11,7 +11,6 @@ import struct
 import types
 import typing
 from collections.abc import Callable, Mapping
-from functools import cache
 from io import BytesIO
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +23,7 @@ M = TypeVar("M")
 
 SINGLE_OBJECT = b"\xc3\x01"
 CONFLUENT = b"\x00"
+_BUILDERS: dict[Any, Callable[[Mapping[str, Any]], Any]] = {}
 
 
 class Registry(Protocol):
@@ -120,7 +120,7 @@ def read_record(writer: Any, body: memoryview | bytes, reader: Any = None) -> di
 
 def to_record(message: Any) -> dict[str, Any]:
     """A message as the dict fastavro writes."""
-    return {name: _plain(getattr(message, name)) for name in _names(type(message))}
+    return {name: _plain(getattr(message, name)) for name in message.__dataclass_fields__}
 
 
 def _plain(value: Any) -> Any:
@@ -129,16 +129,16 @@ def _plain(value: Any) -> Any:
     return to_record(value) if dataclasses.is_dataclass(value) else value
 
 
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
-
-
-@cache
 def _builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
     """A function from a decoded record to a message."""
+    if kind not in _BUILDERS:
+        _BUILDERS[kind] = _new_builder(kind)
+    return _BUILDERS[kind]
+
+
+def _new_builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
     hints = typing.get_type_hints(kind)
-    converters = {name: _converter(hints[name]) for name in _names(kind)}
+    converters = {name: _converter(hints[name]) for name in kind.__dataclass_fields__}
     special = {name: convert for name, convert in converters.items() if convert is not None}
 
     def build(record: Mapping[str, Any]) -> Any:
@@ -159,4 +159,4 @@ def _converter(hint: Any) -> Callable[[Any], Any] | None:
     if origin is tuple:
         item = _converter(arguments[0])
         return tuple if item is None else lambda values: tuple(item(value) for value in values)
-    return _builder(hint) if dataclasses.is_dataclass(hint) and isinstance(hint, type) else None
+    return _builder(hint) if dataclasses.is_dataclass(hint) else None

@@ -1,0 +1,50 @@
+"""Images and other large content by their SHA-256, in a directory or in object storage (any fsspec URL)."""
+
+from __future__ import annotations
+
+import hashlib
+
+import fsspec
+
+from streams.core.errors import ServiceError, UnreadableError
+
+
+class BlobStore:
+    """Content-addressed: what is put twice is there once, and never changes."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise ServiceError(f"The blob store {url} cannot be opened ({error}).", "Check ESCALON_BLOBS.") from error
+
+    def put(self, data: bytes) -> str:
+        """Keep some bytes; returns their SHA-256, 64 hexadecimal digits."""
+        sha = hashlib.sha256(data).hexdigest()
+        path = self._path(sha)
+        try:
+            if not self._files.exists(path):
+                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+                self._files.pipe_file(path + ".part", data)
+                self._files.mv(path + ".part", path)
+        except OSError as error:
+            raise ServiceError(
+                f"The blob store {self._url} cannot be written ({error}).", "Check ESCALON_BLOBS."
+            ) from error
+        return sha
+
+    def get(self, sha: str) -> bytes:
+        """The bytes of a SHA-256; raises UnreadableError when nothing is there."""
+        try:
+            return bytes(self._files.cat_file(self._path(sha)))
+        except FileNotFoundError as error:
+            what = f"The blob store has nothing under {sha}."
+            raise UnreadableError("missing_image", what, "Publish images with `escalon publish`.") from error
+        except OSError as error:
+            raise ServiceError(
+                f"The blob store {self._url} cannot be read ({error}).", "Check ESCALON_BLOBS."
+            ) from error
+
+    def _path(self, sha: str) -> str:
+        return f"{self._root}/{sha[:2]}/{sha}"

@@ -1,0 +1,118 @@
+"""From the pipeline file's models and handlers to things that can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from streams.app.settings import Settings
+from streams.core.errors import ConfigError
+from streams.models.protocol import LanguageModel
+from streams.pipeline.load import Handler, Pipeline
+from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
+from streams.stages.askers import FunctionAsker, PromptAsker, load_function
+from streams.stages.light import ClassifierAsker, RulesAsker
+from streams.stages.listen import IMAGE_DUPLICATE
+from streams.stages.ports import Asker
+
+Spec = ClaudeModelSpec | LocalModelSpec | RecordedModelSpec
+
+
+class Providers:
+    """Builds each model at most once, when a handler of this process first needs it."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+        self._pipeline = pipeline
+        self._settings = settings
+        self._models: dict[str, LanguageModel] = {}
+
+    def askers(self, handlers: Mapping[str, Handler]) -> dict[str, Asker]:
+        """An asker for each handler; the image watcher is a stage of its own and has none."""
+        return {
+            name: self._asker(handler)
+            for name, handler in handlers.items()
+            if getattr(handler.spec, "kind", None) != IMAGE_DUPLICATE
+        }
+
+    async def close(self) -> None:
+        """Free every model."""
+        for model in self._models.values():
+            await model.close()
+
+    def _asker(self, handler: Handler) -> Asker:
+        if handler.function is not None:
+            return FunctionAsker(handler=handler, function=load_function(handler.function))
+        if handler.prompting is None:
+            return _light(handler)
+        spec = self._pipeline.spec.models[handler.prompting.model_key]
+        return PromptAsker(
+            handler=handler,
+            prompting=handler.prompting,
+            language_model=self._model(handler.prompting.model_key, spec),
+            provider=_PROVIDER_NAMES[spec.provider],
+            model=spec.model,
+            priced_as=spec.priced_as or (None if spec.provider == "local" else spec.model),
+        )
+
+    def _model(self, key: str, spec: Spec) -> LanguageModel:
+        if key not in self._models:
+            self._models[key] = self._build(spec)
+        return self._models[key]
+
+    def _build(self, spec: Spec) -> LanguageModel:
+        from streams.models.recorded import RecordedModel, RecordingModel
+
+        cassette = self._settings.cassette
+        if cassette is not None:
+            return RecordedModel(cassette)
+        model = _BUILDERS[spec.provider](spec, self._pipeline.path.parent, self._settings)
+        record = self._settings.record_cassette
+        return RecordingModel(model, record) if record is not None else model
+
+
+def _light(handler: Handler) -> Asker:
+    from streams.models.classifier import Classifier
+    from streams.models.rules import RuleSet
+
+    if handler.artifact is not None:
+        classifier = Classifier.load(handler.artifact)
+        return ClassifierAsker(handler=handler, classifier=classifier, model=classifier.embedder.name)
+    return RulesAsker(handler=handler, rules=RuleSet(handler.spec.rules))
+
+
+def _claude(spec: Any, _: Path, settings: Settings) -> LanguageModel:
+    from streams.models.claude import ClaudeModel
+
+    if settings.anthropic_api_key is None:
+        remedy = "Set it, or choose models that need no key (provider local or recorded)."
+        raise ConfigError("no key is set for Claude.", remedy, "ANTHROPIC_API_KEY")
+    return ClaudeModel(settings.anthropic_api_key, spec.base_url or settings.anthropic_base_url)
+
+
+def _local(spec: Any, directory: Path, settings: Settings) -> LanguageModel:
+    from streams.models.local import LocalModel
+    from streams.models.weights import path_of
+
+    file = directory / spec.model
+    path = file if spec.model.endswith(".gguf") else path_of(spec.model, settings.weights_dir)
+    if not path.is_file():
+        raise ConfigError(
+            f"the weights {spec.model} are not there.", f"Run `escalon models pull {spec.model}`.", "models"
+        )
+    return LocalModel(path, threads=spec.threads, context=spec.context, parallel=spec.parallel)
+
+
+def _recorded(spec: Any, directory: Path, _: Settings) -> LanguageModel:
+    from streams.models.recorded import RecordedModel
+
+    return RecordedModel(directory / spec.cassette)
+
+
+_BUILDERS: dict[str, Callable[[Any, Path, Settings], LanguageModel]] = {
+    "claude": _claude,
+    "local": _local,
+    "recorded": _recorded,
+}
+# As OpenTelemetry's gen_ai.provider.name has them, where it does.
+_PROVIDER_NAMES = {"claude": "anthropic", "local": "llama.cpp", "recorded": "recorded"}

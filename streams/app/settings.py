@@ -1,0 +1,144 @@
+"""The one place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.kafka import KafkaConfig
+from streams.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where everything is. Built by `read_settings`; secrets never show in its repr."""
+
+    kafka: KafkaConfig | None
+    """None: the embedded broker."""
+    clickhouse: ClickHouseConfig | None
+    """None: the embedded ClickHouse."""
+    schema_registry: str | None = field(repr=False)
+    data_dir: Path
+    weights_dir: Path
+    cache_dir: Path
+    blobs: str
+    pipeline: Path | None
+    run: str
+    partitions: int
+    replication: int
+    topic_prefix: str
+    max_event_bytes: int
+    retention_seconds: float
+    """How long tables remember: answers at most, settled events, images."""
+    web_port: int | None
+    anthropic_api_key: str | None = field(repr=False)
+    anthropic_base_url: str | None
+    cassette: Path | None
+    """Language models answer from this file instead."""
+    record_cassette: Path | None
+    """What language models answer is added to this file."""
+    kafka_home: Path | None
+    instance: str
+    """Tells apart the processes of one tier that share a data directory."""
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment. docs/settings.md lists the variables; a wrong one raises ConfigError."""
+    get = _Reader(os.environ if environment is None else environment)
+    data_dir = Path(get.text("ESCALON_DATA") or ".escalon").absolute()
+    cache_dir = Path(get.text("ESCALON_CACHE") or Path.home() / ".cache" / "escalon")
+    return Settings(
+        kafka=_kafka(get),
+        clickhouse=_clickhouse(get),
+        schema_registry=get.text("ESCALON_SCHEMA_REGISTRY"),
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+        weights_dir=Path(get.text("ESCALON_WEIGHTS") or cache_dir / "weights"),
+        blobs=get.text("ESCALON_BLOBS") or f"file://{data_dir / 'blobs'}",
+        pipeline=get.path("ESCALON_PIPELINE"),
+        run=get.text("ESCALON_RUN") or "live",
+        partitions=get.number("ESCALON_PARTITIONS", 4),
+        replication=get.number("ESCALON_REPLICATION", 1),
+        topic_prefix=get.text("ESCALON_TOPIC_PREFIX") or "",
+        max_event_bytes=get.number("ESCALON_MAX_EVENT_BYTES", 900_000),
+        retention_seconds=86_400.0 * get.number("ESCALON_RETENTION_DAYS", 30),
+        web_port=get.number("ESCALON_WEB_PORT", 0) or None,
+        anthropic_api_key=get.secret("ANTHROPIC_API_KEY"),
+        anthropic_base_url=get.text("ANTHROPIC_BASE_URL"),
+        cassette=get.path("ESCALON_CASSETTE"),
+        record_cassette=get.path("ESCALON_RECORD_CASSETTE"),
+        kafka_home=get.path("KAFKA_HOME"),
+        instance=get.text("ESCALON_INSTANCE") or "0",
+    )
+
+
+def _kafka(get: _Reader) -> KafkaConfig | None:
+    servers = get.text("ESCALON_KAFKA")
+    if servers is None:
+        return None
+    return KafkaConfig(
+        servers=servers,
+        tls=get.flag("ESCALON_KAFKA_TLS"),
+        ca_file=get.text("ESCALON_KAFKA_CA_FILE"),
+        cert_file=get.text("ESCALON_KAFKA_CERT_FILE"),
+        key_file=get.text("ESCALON_KAFKA_KEY_FILE"),
+        sasl_mechanism=get.text("ESCALON_KAFKA_SASL_MECHANISM"),
+        username=get.text("ESCALON_KAFKA_USERNAME"),
+        password=get.secret("ESCALON_KAFKA_PASSWORD"),
+    )
+
+
+def _clickhouse(get: _Reader) -> ClickHouseConfig | None:
+    url = get.text("ESCALON_CLICKHOUSE")
+    if url is None:
+        return None
+    return ClickHouseConfig(
+        url=url,
+        username=get.text("ESCALON_CLICKHOUSE_USER") or "default",
+        password=get.secret("ESCALON_CLICKHOUSE_PASSWORD") or "",
+        database=get.text("ESCALON_CLICKHOUSE_DATABASE") or "escalon",
+        ca_file=get.text("ESCALON_CLICKHOUSE_CA_FILE"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    environment: Mapping[str, str]
+
+    def text(self, name: str) -> str | None:
+        return self.environment.get(name, "").strip() or None
+
+    def path(self, name: str) -> Path | None:
+        value = self.text(name)
+        return Path(value).expanduser() if value else None
+
+    def number(self, name: str, default: int) -> int:
+        value = self.text(name)
+        try:
+            number = default if value is None else int(value)
+        except ValueError:
+            number = -1
+        if number < 0:
+            raise ConfigError(f"{value!r} is no number.", f"Set it to a whole number, for example {default}.", name)
+        return number
+
+    def flag(self, name: str) -> bool:
+        value = (self.text(name) or "0").lower()
+        if value not in ("0", "1", "true", "false", "yes", "no"):
+            raise ConfigError(f"{value!r} is neither yes nor no.", "Set it to 1 or 0.", name)
+        return value in ("1", "true", "yes")
+
+    def secret(self, name: str) -> str | None:
+        """A secret, from the variable or from the file that NAME_FILE names."""
+        file = self.path(f"{name}_FILE")
+        if file is None:
+            return self.text(name)
+        try:
+            return file.read_text("utf-8").strip() or None
+        except OSError as error:
+            raise ConfigError(
+                f"{file} cannot be read ({error.strerror}).", "Check the path.", f"{name}_FILE"
+            ) from error

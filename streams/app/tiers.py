@@ -1,0 +1,182 @@
+"""The composition root: each tier's stages, bound to its Faust app."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import faust
+
+from streams.adapters.blobs import BlobStore
+from streams.adapters.codec import Codec
+from streams.adapters.events import EventReader, Received
+from streams.adapters.kafka import Cluster, KafkaConfig
+from streams.app.providers import Providers
+from streams.app.settings import Settings
+from streams.core.fingerprint import digest
+from streams.core.messages import Escalation, Message, Result, Sighting, Verdict
+from streams.models.image import perceptual_hash
+from streams.pipeline.load import Handler, Pipeline
+from streams.runtime.app import faust_app
+from streams.runtime.bind import Binding, Outbox, bind
+from streams.runtime.dead_letters import DeadLetters, EventIds
+from streams.runtime.tables import TableAnswers, TableImages, TableSettled, table
+from streams.stages.listen import IMAGE_DUPLICATE, listen
+from streams.stages.match import match
+from streams.stages.ports import Desk
+from streams.stages.reason import reason
+from streams.stages.settle import Settled, settle, settles
+from streams.stages.work import work
+
+WorkerTier = Literal["listen", "work", "reason", "settle"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What every tier is built from."""
+
+    settings: Settings
+    kafka: KafkaConfig
+    cluster: Cluster
+    pipeline: Pipeline
+    codec: Codec
+    blobs: BlobStore
+    providers: Providers
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return self.cluster.partitions[self.settings.topic_prefix + topic]
+
+    def directory(self, tier: str) -> Path:
+        """Where this process keeps a tier's tables. Another cluster's tables would not fit its changelogs."""
+        cluster = digest(self.cluster.cluster_id)[:12]
+        return self.settings.data_dir / "tables" / cluster / f"{tier}-{self.settings.instance}"
+
+
+def build(tier: WorkerTier, site: Site) -> faust.App:
+    """The Faust app of one tier, its agents bound."""
+    app = faust_app(tier, site.kafka, site.directory(tier), site.settings.topic_prefix, site.settings.web_port)
+    outbox = Outbox(app=app, codec=site.codec, prefix=site.settings.topic_prefix)
+    reader = EventReader(site.codec, site.cluster.cluster_id, site.settings.run, site.settings.max_event_bytes)
+    dead_letters = DeadLetters(
+        run=site.settings.run,
+        keep_whole=site.blobs.put,
+        event_id=EventIds(reader, site.codec, site.settings.topic_prefix),
+    )
+    for binding in _TIERS[tier](app, site, reader):
+        bind(binding, outbox, dead_letters)
+    return app
+
+
+def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
+    pipeline, handlers = site.pipeline, site.pipeline.listeners
+    desk = _desk(app, site, handlers, "events")
+
+    async def hash_image(image: str) -> int:
+        data = await asyncio.to_thread(site.blobs.get, image)
+        return await asyncio.to_thread(perceptual_hash, data)
+
+    async def on_event(record: Received, outbox: Outbox) -> None:
+        await outbox.publish(await listen(reader(record), record.timestamp, pipeline, desk, hash_image))
+
+    bindings = [Binding(topic="events", concurrency=_concurrency(handlers), handle=on_event)]
+    watcher = next((one for one in handlers.values() if one.spec.kind == IMAGE_DUPLICATE), None)
+    if watcher is not None:
+        bindings.append(_match(app, site, desk, watcher.spec.capacity))
+    return bindings
+
+
+def _match(app: faust.App, site: Site, desk: Desk, capacity: int) -> Binding:
+    seen = TableImages(table(app, "images-seen", 1, site.settings.retention_seconds), capacity)
+
+    async def on_sighting(record: Received, outbox: Outbox) -> None:
+        sighting = site.codec.decode(Sighting, record.value or b"")
+        seen.position = record.offset
+        await outbox.publish(match(sighting, record.timestamp, site.pipeline, desk, seen))
+
+    return Binding(topic="images", concurrency=1, handle=on_sighting)
+
+
+def _work(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
+    pipeline, desk = site.pipeline, _desk(app, site, site.pipeline.workers, "verdicts")
+
+    async def stage(verdict: Verdict, at: datetime) -> list[Message]:
+        return await work(verdict, at, pipeline, desk)
+
+    return [_binding("verdicts", Verdict, stage, site, pipeline.workers)]
+
+
+def _reason(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
+    pipeline, desk = site.pipeline, _desk(app, site, site.pipeline.reasoners, "escalations")
+
+    async def stage(escalation: Escalation, at: datetime) -> list[Message]:
+        return await reason(escalation, at, pipeline, desk)
+
+    return [_binding("escalations", Escalation, stage, site, pipeline.reasoners)]
+
+
+def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
+    settled = TableSettled(table(app, "settled", site.partitions("results"), site.settings.retention_seconds))
+
+    async def on_result(record: Received, outbox: Outbox) -> None:
+        result = site.codec.decode(Result, record.value or b"")
+        run, event_id = result.origin.run, result.origin.event_id
+        prior = settled.get(run, event_id)
+        if not settles(prior, record.partition, record.offset):
+            return
+        outcome = prior.outcome if prior else site.codec.encode(settle(result, _now()))
+        settled.put(run, event_id, Settled(record.partition, record.offset, outcome))
+        await outbox.send("outcomes", event_id.encode(), outcome)
+
+    return [Binding(topic="results", concurrency=1, handle=on_result)]
+
+
+def _binding(
+    topic: str,
+    kind: type[Any],
+    stage: Callable[[Any, datetime], Awaitable[list[Message]]],
+    site: Site,
+    handlers: Mapping[str, Handler],
+) -> Binding:
+    async def handle(record: Received, outbox: Outbox) -> None:
+        message = site.codec.decode(kind, record.value or b"")
+        await outbox.publish(await stage(message, record.timestamp))
+
+    return Binding(topic=topic, concurrency=_concurrency(handlers), handle=handle)
+
+
+def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: str) -> Desk:
+    answers = table(app, f"{topic}-answers", site.partitions(topic), site.settings.retention_seconds)
+    return Desk(
+        pipeline_hash=site.pipeline.hash,
+        askers=site.providers.askers(handlers),
+        answers=TableAnswers(answers, site.codec),
+        prices=site.pipeline.prices,
+        now=_now,
+        timer=time.perf_counter,
+        sleep=asyncio.sleep,
+        jitter=random.random,
+    )
+
+
+def _concurrency(handlers: Mapping[str, Handler]) -> int:
+    """Enough agents at once that no handler waits for another's slots."""
+    return max(1, sum(int(handler.spec.concurrency) for handler in handlers.values()))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+_TIERS: dict[WorkerTier, Callable[[faust.App, Site, EventReader], list[Binding]]] = {
+    "listen": _listen,
+    "work": _work,
+    "reason": _reason,
+    "settle": _settle,
+}

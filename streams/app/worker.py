@@ -1,0 +1,76 @@
+"""Run one tier in this process until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Literal, get_args
+
+import faust
+
+from streams.adapters.blobs import BlobStore
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.codec import Codec
+from streams.adapters.events import EventReader
+from streams.adapters.kafka import KafkaConfig, describe_cluster
+from streams.adapters.registry import SchemaRegistry
+from streams.app.providers import Providers
+from streams.app.record import Recorder
+from streams.app.settings import Settings
+from streams.app.tiers import Site, WorkerTier, build
+from streams.pipeline.load import Pipeline
+from streams.runtime.dead_letters import DeadLetters, EventIds
+
+TierName = Literal["listen", "work", "reason", "settle", "record"]
+TIERS: tuple[TierName, ...] = get_args(TierName)
+
+
+def codec(settings: Settings) -> Codec:
+    """The codec the settings ask for."""
+    return Codec(SchemaRegistry(settings.schema_registry) if settings.schema_registry else None)
+
+
+def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> None:
+    """Run a Faust tier; returns after SIGTERM or SIGINT, or raises SystemExit when Faust gives up."""
+    site = Site(
+        settings=settings,
+        kafka=kafka,
+        cluster=describe_cluster(kafka),
+        pipeline=pipeline,
+        codec=codec(settings),
+        blobs=BlobStore(settings.blobs),
+        providers=Providers(pipeline, settings),
+    )
+    app = build(tier, site)
+    app.on_before_shutdown.connect(_closer(site.providers), weak=False)
+    worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, redirect_stdouts=False, override_logging=False)
+    worker.execute_from_commandline()
+
+
+def _closer(providers: Providers) -> object:
+    async def close(*_: object, **__: object) -> None:
+        await providers.close()
+
+    return close
+
+
+def run_recorder(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig) -> None:
+    """Run the sink; returns after SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    coding = codec(settings)
+    reader = EventReader(coding, describe_cluster(kafka).cluster_id, settings.run, settings.max_event_bytes)
+    Recorder(
+        kafka=kafka,
+        clickhouse=clickhouse,
+        codec=coding,
+        prefix=settings.topic_prefix,
+        dead_letters=DeadLetters(
+            run=settings.run,
+            keep_whole=BlobStore(settings.blobs).put,
+            event_id=EventIds(reader, coding, settings.topic_prefix),
+        ),
+        stop=stop,
+    ).run()

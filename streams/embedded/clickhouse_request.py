@@ -1,0 +1,148 @@
+"""From one HTTP request to one `Request`: who asks, what, with which parameters and settings."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from aiohttp import BodyPartReader, web
+
+from streams.core.errors import ConfigError
+from streams.embedded.clickhouse_protocol import TRANSPORT_PARAMETERS, QueryError
+
+_NAME = re.compile(r"\A[A-Za-z_]\w*\Z")
+_HEADER_PARAMETERS: Final = (("X-ClickHouse-Database", "database"), ("X-ClickHouse-Format", "default_format"))
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who may log in; an empty password lets anyone on this machine in under that name."""
+
+    name: str
+    password: str = field(repr=False)
+    readonly: bool
+
+
+DEFAULT_USERS: Final = (User("default", "", readonly=False), User("reader", "", readonly=True))
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalTable:
+    """Data sent along with a query, to be a temporary table for its duration."""
+
+    name: str
+    structure: str
+    format: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked, without the body that may follow."""
+
+    user: User
+    options: Mapping[str, str]
+    settings: Mapping[str, str]
+    parameters: Mapping[str, str]
+    external: tuple[ExternalTable, ...]
+    query_id: str
+    safe_method: bool
+    """The method was GET: nothing may change."""
+
+    @property
+    def readonly(self) -> bool:
+        """Whether this request must change nothing."""
+        return self.user.readonly or self.safe_method or self.options.get("readonly", "0") != "0"
+
+
+def load_users(path: Path) -> tuple[User, ...]:
+    """Users of a JSON file: a list of objects with name, password and readonly."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(User(row["name"], row["password"], readonly=row["readonly"]) for row in rows)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        what = f"{path} holds no list of users: {error!r}."
+        raise ConfigError(what, 'Each one is {"name": …, "password": …, "readonly": true|false}.') from error
+
+
+def authenticate(request: web.Request, users: Iterable[User]) -> User:
+    """The user that the request's Basic header, ClickHouse headers or URL parameters name."""
+    name = request.headers.get("X-ClickHouse-User") or request.query.get("user") or ""
+    password = request.headers.get("X-ClickHouse-Key") or request.query.get("password") or ""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            name, _, password = base64.b64decode(token).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise QueryError(516, "The Authorization header is not Basic.", "AUTHENTICATION_FAILED") from None
+    name = name or "default"
+    for user in users:
+        if user.name == name and hmac.compare_digest(user.password.encode(), password.encode()):
+            return user
+    what = f"{name}: Authentication failed: password is incorrect, or there is no user with such name."
+    raise QueryError(516, what, "AUTHENTICATION_FAILED")
+
+
+def refuse_browsers(request: web.Request) -> None:
+    """Refuse a page of another site, which any browser on this machine would let post here."""
+    host = request.host.rsplit(":", 1)[0]
+    if host not in ("127.0.0.1", "localhost") or "Origin" in request.headers:
+        raise QueryError(497, "The embedded server answers local programs only, not web pages.", "ACCESS_DENIED")
+
+
+async def read_request(request: web.Request, users: Iterable[User], max_body_bytes: int) -> Request:
+    """Everything of the request except a plain body; a multipart form is read here, up to `max_body_bytes`."""
+    refuse_browsers(request)
+    user = authenticate(request, users)
+    options: dict[str, str] = dict(request.query)
+    for header, name in _HEADER_PARAMETERS:
+        if header in request.headers:
+            options.setdefault(name, request.headers[header])
+    files: dict[str, bytes] = {}
+    if request.content_type == "multipart/form-data":
+        files = await _read_form(request, options, max_body_bytes)
+    external = tuple(_external_table(name, data, options) for name, data in files.items())
+    parameters = {name[6:]: options.pop(name) for name in list(options) if name.startswith("param_")}
+    settings = {name: options.pop(name) for name in list(options) if name not in TRANSPORT_PARAMETERS}
+    for name in settings:
+        if not _NAME.match(name):
+            raise QueryError(115, f"Unknown setting '{name}'.", "UNKNOWN_SETTING")
+    query_id = re.sub(r"[^\w.:-]", "", options.get("query_id", ""))[:100] or str(uuid.uuid4())
+    safe_method = request.method == "GET"
+    return Request(user, options, settings, parameters, external, query_id, safe_method)
+
+
+async def _read_form(request: web.Request, options: dict[str, str], max_bytes: int) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    left = max_bytes
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader) or part.name is None:
+            raise QueryError(36, "A nested or nameless form part.", "BAD_ARGUMENTS")
+        data = bytearray()
+        while chunk := await part.read_chunk(1 << 16):
+            data += chunk
+            left -= len(chunk)
+            if left < 0:
+                raise QueryError(36, f"The form is larger than {max_bytes} bytes.", "BAD_ARGUMENTS")
+        if part.filename is None:
+            options[part.name] = data.decode("utf-8", "replace")
+        else:
+            files[part.name] = bytes(data)
+    return files
+
+
+def _external_table(name: str, data: bytes, options: dict[str, str]) -> ExternalTable:
+    if not _NAME.match(name):
+        raise QueryError(36, "The name of external data is not an identifier.", "BAD_ARGUMENTS")
+    types = re.split(r",(?![^(]*\))", options.pop(f"{name}_types", ""))
+    unnamed = ", ".join(f"_{place} {kind}" for place, kind in enumerate(types, 1))
+    structure = options.pop(f"{name}_structure", "") or unnamed
+    return ExternalTable(name, structure, options.pop(f"{name}_format", "TabSeparated"), data)

@@ -1,0 +1,163 @@
+"""Engine handles: a fresh one for each request, or one kept for each named session."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import chdb
+
+from streams.embedded.clickhouse_protocol import QueryError
+from streams.embedded.clickhouse_request import Request
+
+DEFAULT_SESSION_SECONDS: Final = 60.0
+LONGEST_SESSION_SECONDS: Final = 3600.0
+
+
+@dataclass(slots=True)
+class _Session:
+    handle: Any
+    expires: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Handles:
+    """Opens the engine on one directory and lends handles, so that no client sees another's settings.
+
+    A process can open one directory only. Raises RuntimeError when another process has it open.
+    """
+
+    def __init__(self, path: Path, *, max_sessions: int = 256, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = str(path)
+        self._max_sessions = max_sessions
+        self._clock = clock
+        self._root = chdb.connect(self._path)
+        self._sessions: dict[tuple[str, str], _Session] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def lend(self, request: Request) -> Iterator[Any]:
+        """A handle with the request's database, settings and external tables applied."""
+        name = request.options.get("session_id")
+        if name:
+            with self._borrow(name, request) as handle, _restored(handle, request):
+                yield handle
+            return
+        handle = self._open()
+        try:
+            _apply(handle, request)
+            if request.readonly:
+                handle.query("SET readonly = 2")
+            yield handle
+        finally:
+            handle.close()
+
+    def query(self, sql: str) -> str:
+        """The answer to one of the server's own questions, tab-separated."""
+        answer: bytes = self._root.query(sql, "TSV").bytes()
+        return answer.decode()
+
+    def close(self) -> None:
+        """Flush and close everything; no request may be running."""
+        with self._lock:
+            for session in self._sessions.values():
+                session.handle.close()
+            self._sessions.clear()
+        self._root.close()
+
+    def _open(self) -> Any:
+        handle = chdb.connect(self._path)
+        handle.query("SET async_insert = 0")
+        return handle
+
+    @contextmanager
+    def _borrow(self, name: str, request: Request) -> Iterator[Any]:
+        with self._lock:
+            session = self._find(name, request)
+            if not session.lock.acquire(blocking=False):
+                raise QueryError(373, f"Session {name} is locked by a concurrent client.", "SESSION_IS_LOCKED")
+        try:
+            yield session.handle
+        finally:
+            session.expires = self._clock() + _session_seconds(request)
+            session.lock.release()
+
+    def _find(self, name: str, request: Request) -> _Session:
+        key = (request.user.name, name)
+        self._drop_idle(keep=key)
+        session = self._sessions.get(key)
+        if session is None:
+            if len(self._sessions) >= self._max_sessions:
+                what = f"Too many sessions: {self._max_sessions} are open."
+                raise QueryError(202, what, "TOO_MANY_SIMULTANEOUS_QUERIES")
+            session = self._sessions[key] = _Session(self._open())
+            if request.user.readonly:
+                session.handle.query("SET readonly = 2")
+        return session
+
+    def _drop_idle(self, keep: tuple[str, str]) -> None:
+        now = self._clock()
+        idle = [key for key, one in self._sessions.items() if one.expires < now and not one.lock.locked()]
+        if not idle and len(self._sessions) >= self._max_sessions:
+            resting = [key for key, one in self._sessions.items() if not one.lock.locked()]
+            idle = sorted(resting, key=lambda key: self._sessions[key].expires)[:1]
+        for key in idle:
+            if key != keep or self._sessions[key].expires < now:
+                self._sessions.pop(key).handle.close()
+
+
+def _session_seconds(request: Request) -> float:
+    try:
+        wanted = float(request.options.get("session_timeout", DEFAULT_SESSION_SECONDS))
+    except ValueError:
+        raise QueryError(36, "session_timeout is not a number of seconds.", "BAD_ARGUMENTS") from None
+    return min(wanted, LONGEST_SESSION_SECONDS)
+
+
+def _apply(handle: Any, request: Request) -> None:
+    for name, value in request.settings.items():
+        handle.query(f"SET {name} = {_literal(value)}")
+    if database := request.options.get("database"):
+        handle.query(f"USE {_identifier(database)}")
+    for table in request.external:
+        handle.query(f"CREATE TEMPORARY TABLE {table.name} ({table.structure})")
+        rows = handle.send_insert(f"INSERT INTO {table.name}", table.format)
+        rows.append(table.data)
+        rows.finish()
+
+
+@contextmanager
+def _restored(handle: Any, request: Request) -> Iterator[None]:
+    """Parameters of one request end with it, also within a session."""
+    undo = [f"DROP TABLE IF EXISTS {table.name}" for table in request.external]
+    if request.options.get("database"):
+        undo.append(f"USE {_identifier(_rows(handle, 'SELECT currentDatabase()')[0][0])}")
+    if request.settings:
+        asked = "SELECT name, value, changed FROM system.settings WHERE has({names:Array(String)}, name)"
+        before = _rows(handle, asked, names=str(list(request.settings)))
+        undo += [f"SET {name} = {_literal(value) if changed else 'DEFAULT'}" for name, value, changed in before]
+    try:
+        _apply(handle, request)
+        yield
+    finally:
+        for statement in undo:
+            handle.query(statement)
+
+
+def _rows(handle: Any, sql: str, **parameters: str) -> list[list[Any]]:
+    answer: bytes = handle.query(sql, "JSONCompactEachRow", params=parameters).bytes()
+    return [json.loads(line) for line in answer.splitlines()]
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _identifier(name: str) -> str:
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

@@ -1,0 +1,192 @@
+"""How a text becomes numbers: dense embeddings, and hashed counts of its character and word n-grams."""
+
+from __future__ import annotations
+
+import logging
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.core.errors import ConfigError
+
+MAX_TEXT = 10_000
+"""Characters of a text that are looked at: a longer one is cut, so that no message can stop the stream."""
+_CHUNK = 64
+"""Texts pooled at once: with texts of MAX_TEXT, some 200 MB of token vectors at worst."""
+
+Vectors = NDArray[np.float32]
+Whole = NDArray[np.int64]
+
+
+class Embedder(Protocol):
+    """Texts to vectors. `name` changes whenever the vectors of the same text do."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of shape (len(texts), dim), each of length 1, or 0 where a text holds no token."""
+        ...
+
+
+class WordLlamaEmbedder:
+    """Mean of WordLlama's token vectors, from the weights inside its own package: no file is ever fetched.
+
+    Texts are lower-cased, because the vocabulary knows fewer capitalised words. Raises ConfigError when the
+    package lacks its weights. Safe to share between threads.
+    """
+
+    name = "wordllama-l2-supercat-256-uncased"
+    dim = 256
+
+    def __init__(self) -> None:
+        self._tokenizer, self._vectors = _wordllama()
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of shape (len(texts), 256), each of length 1, or 0 where a text holds no token."""
+        pooled = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for start in range(0, len(texts), _CHUNK):
+            self._pool(texts[start : start + _CHUNK], pooled[start : start + _CHUNK])
+        return pooled
+
+    def _pool(self, texts: Sequence[str], out: Vectors) -> None:
+        """Write the unit-length sums of token vectors into `out`; a mean has the same direction as its sum."""
+        lowered = [_encodable(text[:MAX_TEXT].lower()) for text in texts]
+        tokens = [e.ids for e in self._tokenizer.encode_batch_fast(lowered, add_special_tokens=False)]
+        lengths = np.array([len(ids) for ids in tokens])
+        filled = np.flatnonzero(lengths)
+        if not len(filled):
+            return
+        ids = np.concatenate([np.array(tokens[row], dtype=np.int64) for row in filled])
+        starts = np.concatenate([[0], np.cumsum(lengths[filled])[:-1]])
+        sums = np.add.reduceat(self._vectors[ids], starts, axis=0)
+        norms = np.linalg.norm(sums, axis=1, keepdims=True)
+        out[filled] = np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0)
+
+
+@lru_cache(maxsize=1)
+def _wordllama() -> tuple[Any, Vectors]:
+    """Tokenizer and token vectors, shared by all embedders of the process, for they are never changed."""
+    with _logging_untouched():
+        import wordllama
+    try:
+        model = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"The wordllama package came without its weights ({error}).", "Install wordllama from its wheel."
+        ) from error
+    model.tokenizer.no_padding()
+    return model.tokenizer, model.embedding
+
+
+@contextmanager
+def _logging_untouched() -> Iterator[None]:
+    """Undo what an import does to the root logger: wordllama calls basicConfig when it is imported."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in [h for h in root.handlers if h not in handlers]:
+            root.removeHandler(handler)
+
+
+def _encodable(text: str) -> str:
+    """The text with lone surrogates, which JSON can carry and UTF-8 cannot, replaced by `?`."""
+    return text.encode("utf-8", "replace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class SparseFeatures:
+    """The non-zero features of `n` texts: `values[i]` stands at (`rows[i]`, `columns[i]`), rows ascending."""
+
+    rows: Whole
+    columns: Whole
+    values: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class NgramHasher:
+    """Counts of n-grams by the hashing trick (Weinberger et al. 2009), two blocks of `buckets` columns.
+
+    The first block holds character n-grams within words, their case kept, the second n-grams of lower-cased
+    words and punctuation. A count c weighs 1 + ln c; each block of a text has length 1. `buckets` is a power
+    of 2; the ranges are inclusive.
+    """
+
+    buckets: int = 1 << 16
+    chars: tuple[int, int] = (2, 4)
+    words: tuple[int, int] = (1, 2)
+
+    @property
+    def dim(self) -> int:
+        """Number of columns."""
+        return 2 * self.buckets
+
+    def transform(self, texts: Sequence[str]) -> SparseFeatures:
+        """The non-zero features of `texts`."""
+        cut = [text[:MAX_TEXT] for text in texts]
+        chars = self._block(*_grams(*_characters(cut), self.chars, within_words=True))
+        words = self._block(*_grams(*_words(cut), self.words, within_words=False))
+        rows = np.concatenate([chars.rows, words.rows])
+        order = np.argsort(rows, kind="stable")
+        columns = np.concatenate([chars.columns, words.columns + self.buckets])
+        values = np.concatenate([chars.values, words.values])
+        return SparseFeatures(rows[order], columns[order], values[order])
+
+    def _block(self, rows: Whole, hashes: NDArray[np.uint32]) -> SparseFeatures:
+        keys, counts = np.unique(rows * self.buckets + (hashes & np.uint32(self.buckets - 1)), return_counts=True)
+        rows, columns = np.divmod(keys, self.buckets)
+        weights = 1.0 + np.log(counts)
+        norms = np.sqrt(np.bincount(rows, weights**2))
+        return SparseFeatures(rows, columns, (weights / norms[rows]).astype(np.float32))
+
+
+_SPACE = np.uint32(32)
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def _characters(texts: Sequence[str]) -> tuple[Whole, NDArray[np.uint32]]:
+    """Row and code point of every character, each text spaced evenly and set between two spaces."""
+    spaced = [f" {' '.join(text.split())} " for text in texts]
+    codes = np.frombuffer("".join(spaced).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    return np.repeat(np.arange(len(texts)), [len(text) for text in spaced]), codes
+
+
+def _words(texts: Sequence[str]) -> tuple[Whole, NDArray[np.uint32]]:
+    """Row and hash of every word and punctuation mark."""
+    found = [_WORD.findall(text.lower()) for text in texts]
+    hashes = [zlib.crc32(word.encode("utf-8", "replace")) for words in found for word in words]
+    return np.repeat(np.arange(len(texts)), [len(words) for words in found]), np.array(hashes, dtype=np.uint32)
+
+
+def _grams(
+    rows: Whole, codes: NDArray[np.uint32], sizes: tuple[int, int], *, within_words: bool
+) -> tuple[Whole, NDArray[np.uint32]]:
+    """Row and hash of every n-gram of `codes` inside one row, for n from `sizes[0]` to `sizes[1]`."""
+    kept_rows, kept = [], []
+    for size in range(sizes[0], sizes[1] + 1):
+        count = max(len(codes) - size + 1, 0)
+        hashes = np.full(count, size, dtype=np.uint32)
+        inside = rows[:count] == rows[len(rows) - count :]
+        for offset in range(size):
+            part = codes[offset : offset + count]
+            hashes = (hashes ^ part) * np.uint32(0x01000193) + (hashes >> np.uint32(15))
+            if within_words and 0 < offset < size - 1:
+                inside &= part != _SPACE
+        hashes = (hashes ^ (hashes >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+        kept.append((hashes ^ (hashes >> np.uint32(13)))[inside])
+        kept_rows.append(rows[:count][inside])
+    return np.concatenate(kept_rows), np.concatenate(kept)

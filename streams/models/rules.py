@@ -1,0 +1,108 @@
+"""Listeners without a model: a table of regular expressions, matched in linear time.
+
+Patterns run on RE2, whose time is linear in the text whatever the pattern, so that neither a careless
+pattern nor a hostile message can hold up a stream. The price is its syntax: no look-around, no
+back-references, and `\\w`, `\\d` and `\\b` know ASCII only (write `\\pL` for a letter of any script).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from streams.core.errors import ConfigError
+
+MAX_TEXT = 100_000
+"""Characters of a message that are looked at, unless the caller says otherwise."""
+MAX_PATTERNS = 1_000
+MAX_PATTERN_MEMORY = 8 << 20
+"""Bytes that one compiled pattern may take, its automaton included."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMatch:
+    """One label whose rule matched: the matched text and the span [start, end) in characters."""
+
+    label: str
+    text: str
+    start: int
+    end: int
+
+
+class RuleSet:
+    """Labels with their regular expressions, compiled once; safe to share between threads."""
+
+    def __init__(
+        self, table: Mapping[str, Sequence[str]], *, ignore_case: bool = True, max_text: int = MAX_TEXT
+    ) -> None:
+        """Compile `table` (label -> patterns). Raises ConfigError naming the pattern that is at fault."""
+        _check_table(table, max_text)
+        self._max_text = max_text
+        self._rules: list[tuple[str, Any]] = [
+            (label, _compile(label, position, pattern, ignore_case))
+            for label, patterns in table.items()
+            for position, pattern in enumerate(patterns)
+        ]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the table."""
+        return tuple(dict.fromkeys(label for label, _ in self._rules))
+
+    def match(self, text: str) -> list[RuleMatch]:
+        """Each label that matches, once, with the first match of its first matching pattern.
+
+        In the order of the table. Only the first `max_text` characters of `text` are looked at.
+        """
+        looked_at = text[: self._max_text].encode("utf-8", "replace").decode()
+        found: dict[str, RuleMatch] = {}
+        for label, pattern in self._rules:
+            if label not in found and (hit := pattern.search(looked_at)):
+                found[label] = RuleMatch(label, hit.group(), hit.start(), hit.end())
+        return list(found.values())
+
+
+def _check_table(table: Mapping[str, Sequence[str]], max_text: int) -> None:
+    if max_text < 1:
+        raise ConfigError("max_text must be at least 1 character.", key="max_text")
+    if not table:
+        raise ConfigError("There are no rules.", "Give at least one label with a pattern.", key="rules")
+    for label, patterns in table.items():
+        if isinstance(patterns, str) or not patterns:
+            raise ConfigError("Expected a list of patterns.", 'Write ["pattern", …].', key=f"rules.{label}")
+    if sum(map(len, table.values())) > MAX_PATTERNS:
+        raise ConfigError(
+            f"There are more than {MAX_PATTERNS} patterns.", "Join some with `|`, or use a classifier.", key="rules"
+        )
+
+
+def _compile(label: str, position: int, pattern: str, ignore_case: bool) -> Any:
+    """The compiled pattern, which is known to be valid RE2 and not to match the empty text."""
+    re2 = import_module("re2")
+    options = re2.Options()
+    options.case_sensitive = not ignore_case
+    options.max_mem = MAX_PATTERN_MEMORY
+    options.log_errors = False
+    key = f"rules.{label}[{position}]"
+    try:
+        compiled = re2.compile(pattern, options=options)
+    except (re2.error, TypeError, UnicodeEncodeError) as error:
+        raise ConfigError(
+            f"The pattern {pattern!r} is not valid: {_message(error)}.",
+            "RE2 syntax holds: no look-around and no back-references.",
+            key=key,
+        ) from error
+    if compiled.search(""):
+        raise ConfigError(
+            f"The pattern {pattern!r} matches the empty text, so it would match every message.",
+            "Make at least one character of it required.",
+            key=key,
+        )
+    return compiled
+
+
+def _message(error: Exception) -> str:
+    detail = error.args[0] if error.args else error
+    return detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)

@@ -1,0 +1,82 @@
+"""What becomes of a message that cannot be read or done: its bytes, its place and the reason, in the dead letters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from streams.adapters.codec import Codec
+from streams.adapters.events import EventReader, Received
+from streams.core.errors import EscalonError, UnreadableError
+from streams.core.fingerprint import digest
+from streams.core.messages import DeadLetter, Header
+from streams.core.topics import BY_NAME
+
+KEPT_BYTES = 64 * 1024
+MAX_DETAIL = 2000
+MAX_HEADERS, MAX_HEADER_BYTES = 100, 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetters:
+    """Makes dead letters. `keep_whole` puts a larger message into the blob store and says where; `event_id` gives
+    the id the event has or would have had."""
+
+    run: str
+    keep_whole: Callable[[bytes], str]
+    event_id: Callable[[Received], str]
+
+    def letter(self, record: Received, error: Exception) -> DeadLetter:
+        """The dead letter for a record that led to an error. The same record always gives the same id."""
+        value = record.value or b""
+        return DeadLetter(
+            dead_letter_id=digest("dead", self.run, record.topic, record.partition, record.offset),
+            run=self.run,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=record.key,
+            headers=tuple(
+                Header(key=key[:MAX_HEADER_BYTES], value=value[:MAX_HEADER_BYTES])
+                for key, value in list(record.headers)[:MAX_HEADERS]
+            ),
+            payload=value[:KEPT_BYTES],
+            payload_size=len(value),
+            payload_sha256=hashlib.sha256(value).hexdigest(),
+            reference=self.keep_whole(value) if len(value) > KEPT_BYTES else None,
+            reason=_reason(error),
+            detail=str(error)[:MAX_DETAIL],
+            error_class=type(error).__name__,
+            event_id=self.event_id(record),
+            event_time=record.timestamp,
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnreadableError):
+        return error.reason
+    return f"{error.fault}_error" if isinstance(error, EscalonError) else "defect"
+
+
+@dataclass(frozen=True)
+class EventIds:
+    """The id of the event a record is about, as far as the record can be read; else one made of its position."""
+
+    reader: EventReader
+    codec: Codec
+    prefix: str
+
+    def __call__(self, record: Received) -> str:
+        """The id; never raises for what is wrong with the record."""
+        try:
+            name = record.topic.removeprefix(self.prefix)
+            if name == "events":
+                return self.reader.event_id(record, self.reader.read(record.value).id)
+            message: Any = self.codec.decode(BY_NAME[name].message, record.value or b"")
+            event = getattr(message, "event", None)
+            return str((event or message).origin.event_id)
+        except Exception:  # whatever made it a dead letter may hide its id as well
+            bare = Received(record.topic, record.partition, record.offset, None, None, record.timestamp)
+            return self.reader.event_id(bare)

@@ -1,0 +1,189 @@
+"""Money is exact, and what is not known is None."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from anthropic.types import Model
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.errors import ConfigError
+from streams.core.pricing import LongPrompt, Price, PriceList, cost
+
+SHIPPED = Path(__file__).parents[2] / "streams" / "pipeline" / "prices-2026-11.toml"
+SONNET = Price(Decimal("3"), Decimal("15"), Decimal("0.30"), Decimal("3.75"))
+RATES = {"input": 3, "output": 15, "cache_read": 0.3, "cache_write": "3.75"}
+
+
+def flat(rate: str) -> Price:
+    amount = Decimal(rate)
+    return Price(amount, amount, amount, amount)
+
+
+rates = st.decimals(min_value=0, max_value=1000, places=6)
+tokens = st.integers(min_value=0, max_value=10**8)
+
+
+def prices(**models: Any) -> PriceList:
+    return PriceList.parse({"as_of": date(2026, 11, 1), "models": models})
+
+
+def test_a_call_costs_each_kind_of_token_at_its_rate() -> None:
+    # 700 fresh at 3, 200 read at 0.30, 100 written at 3.75, 50 out at 15: 2100 + 60 + 375 + 750 millionths
+    assert cost(SONNET, 1000, 50, 200, 100) == Decimal("0.003285")
+
+
+def test_a_single_token_is_not_rounded_away() -> None:
+    assert cost(flat("0.001"), 1, 1, 0, 0) == Decimal("0.000000002")
+
+
+def test_nothing_used_costs_nothing() -> None:
+    assert cost(SONNET, 0, 0, 0, 0) == 0
+
+
+@given(rates, rates, rates, rates, tokens, tokens, tokens, tokens)
+def test_the_cost_is_exact(
+    fresh_rate: Decimal, out_rate: Decimal, read_rate: Decimal, write_rate: Decimal, a: int, b: int, c: int, d: int
+) -> None:
+    exact = sum(
+        Fraction(rate) * count for rate, count in ((fresh_rate, a), (out_rate, b), (read_rate, c), (write_rate, d))
+    )
+    found = cost(Price(fresh_rate, out_rate, read_rate, write_rate), a + c + d, b, c, d)
+    assert found is not None
+    assert Fraction(found) == exact / 10**6
+
+
+@pytest.mark.parametrize(
+    "counts", [(None, 1, 0, 0), (1, None, 0, 0), (1, 1, None, 0), (1, 1, 0, None), (None, None, None, None)]
+)
+def test_a_call_with_an_unknown_count_has_no_known_cost(counts: tuple[int | None, ...]) -> None:
+    assert cost(SONNET, *counts) is None
+
+
+@pytest.mark.parametrize("counts", [(10, 1, 8, 3), (-1, 1, 0, 0), (10, -1, 0, 0), (10, 1, -1, 0), (10, 1, 0, -1)])
+def test_counts_that_contradict_each_other_have_no_known_cost(counts: tuple[int, ...]) -> None:
+    assert cost(SONNET, *counts) is None
+
+
+def test_cache_counts_are_not_needed_where_caching_changes_no_price() -> None:
+    assert cost(flat("2"), 1_000_000, 500_000, None, None) == 3
+    assert cost(flat("0"), 10, 10, None, None) == 0
+
+
+def test_a_long_prompt_prices_the_whole_call() -> None:
+    price = replace(flat("1"), long_prompt=LongPrompt(100, flat("10")))
+    assert cost(price, 100, 1, 0, 0) == Decimal("0.000101")
+    assert cost(price, 101, 1, 50, 0) == Decimal("0.001020")
+
+
+def test_a_model_is_found_by_its_name() -> None:
+    assert prices(**{"claude-sonnet-4-5": RATES}).find("claude-sonnet-4-5") == SONNET
+
+
+@pytest.mark.parametrize(
+    ("model", "listed"),
+    [
+        ("claude-haiku-4-5-20251001", "claude-haiku-4-5"),
+        ("claude-haiku-4-5-latest", "claude-haiku-4-5"),
+        ("claude-haiku-4-20250514", "claude-haiku-4"),
+        ("claude-haiku-4-5-20251001-v1", "claude-haiku-4-5"),
+        ("claude-haiku-5", None),
+        ("claude-haiku-4-6", None),
+        ("claude-haiku-4-6-20260101", None),
+        ("claude-haiku-4-50", None),
+        ("claude-haiku-45", None),
+        ("claude-haiku", None),
+        ("", None),
+    ],
+)
+def test_a_dated_model_is_found_by_the_longest_name_and_a_new_version_is_not(model: str, listed: str | None) -> None:
+    names = ["claude-haiku-4", "claude-haiku-4-5"]
+    by_name = {name: flat(str(n)) for n, name in enumerate(names)}
+    expected = None if listed is None else by_name[listed]
+    assert PriceList(date(2026, 11, 1), by_name).find(model) == expected
+
+
+@pytest.mark.parametrize("written", [3, 3.0, "3", "3.00", Decimal(3)])
+def test_a_price_may_be_written_as_any_number(written: Any) -> None:
+    assert prices(m={**RATES, "input": written}).find("m") == SONNET
+
+
+def test_a_price_written_as_a_float_is_the_decimal_it_was_written_as() -> None:
+    price = prices(m={**RATES, "input": 0.1}).find("m")
+    assert price is not None
+    assert price.input == Decimal("0.1")
+
+
+@pytest.mark.parametrize(
+    ("models", "key"),
+    [
+        (None, "models"),
+        ([], "models"),
+        ({"m": 3}, "models.m"),
+        ({"m": {**RATES, "input": -1}}, "models.m.input"),
+        ({"m": {**RATES, "input": "three"}}, "models.m.input"),
+        ({"m": {**RATES, "input": True}}, "models.m.input"),
+        ({"m": {**RATES, "input": [3]}}, "models.m.input"),
+        ({"m": {**RATES, "input": float("nan")}}, "models.m.input"),
+        ({"m": {**RATES, "input": float("inf")}}, "models.m.input"),
+        ({"m": {"input": 3, "output": 15, "cache_read": 1}}, "models.m.cache_write"),
+        ({"m": {**RATES, "batch": 1}}, "models.m.batch"),
+        ({"m": {**RATES, "long_prompt": 5}}, "models.m.long_prompt"),
+        ({"m": {**RATES, "long_prompt": RATES}}, "models.m.long_prompt.over"),
+        ({"m": {**RATES, "long_prompt": {**RATES, "over": -1}}}, "models.m.long_prompt.over"),
+        ({"m": {**RATES, "long_prompt": {**RATES, "over": True}}}, "models.m.long_prompt.over"),
+        ({"m": {**RATES, "long_prompt": {"over": 5}}}, "models.m.long_prompt.input"),
+        ({"m": {**RATES, "long_prompt": {**RATES, "over": 5, "x": 1}}}, "models.m.long_prompt.x"),
+    ],
+)
+def test_a_wrong_price_is_named_by_its_key(models: Any, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        PriceList.parse({"as_of": date(2026, 11, 1), "models": models})
+    assert caught.value.key == key
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        ({"models": {}}, "as_of"),
+        ({"as_of": "2026-11-01", "models": {}}, "as_of"),
+        ({"as_of": datetime(2026, 11, 1), "models": {}}, "as_of"),
+        ({"as_of": date(2026, 11, 1), "models": {}, "price": 1}, "price"),
+    ],
+)
+def test_a_wrong_list_is_named_by_its_key(data: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        PriceList.parse(data)
+    assert caught.value.key == key
+
+
+def shipped() -> PriceList:
+    return PriceList.parse(tomllib.loads(SHIPPED.read_text(encoding="utf-8")))
+
+
+def test_the_shipped_list_prices_every_model_the_sdk_names_but_the_unconfirmed() -> None:
+    (literal, _) = get_args(Model)
+    unpriced = {name for name in get_args(literal) if shipped().find(name) is None}
+    assert unpriced == {"claude-mythos-5-2", "claude-mythos-preview"}
+
+
+def test_the_shipped_list_is_dated_in_the_month_of_its_name() -> None:
+    assert shipped().as_of.strftime("prices-%Y-%m.toml") == SHIPPED.name
+
+
+@pytest.mark.parametrize("model", sorted(shipped().prices))
+def test_shipped_prices_stand_in_the_providers_usual_proportions(model: str) -> None:
+    price = shipped().prices[model]
+    for one in (price, price.long_prompt.price) if price.long_prompt else (price,):
+        assert one.output == 5 * one.input
+        assert one.cache_write == Decimal("1.25") * one.input
+        assert one.cache_read / one.input in {Decimal("0.1"), Decimal("0.05"), Decimal("0.025")}
