@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,14 @@ class Providers:
             for name, handler in handlers.items()
             if getattr(handler.spec, "kind", None) != IMAGE_DUPLICATE
         }
+
+    def check(self, handlers: Iterable[Handler]) -> None:
+        """Try what can be tried without a language model: functions, artifacts, patterns. Raises ConfigError."""
+        for handler in handlers:
+            if handler.function is not None:
+                load_function(handler.function)
+            elif handler.prompting is None and handler.spec.kind != IMAGE_DUPLICATE:
+                _light(handler)
 
     async def close(self) -> None:
         """Free every model."""

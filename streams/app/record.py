@@ -13,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError
@@ -23,6 +22,7 @@ from streams.adapters.clickhouse import TABLES, ClickHouseConfig, insert, row_of
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.tail import received
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.topics import BY_MESSAGE, BY_NAME
 from streams.runtime.dead_letters import DeadLetters
@@ -127,20 +127,8 @@ def _batch(consumer: Any, stop: threading.Event) -> list[Received]:
             if message.error() is not None:
                 log.warning("Kafka says: %s", message.error())
             else:
-                batch.append(_received(message))
+                batch.append(received(message))
     return batch
-
-
-def _received(message: Any) -> Received:
-    return Received(
-        topic=message.topic(),
-        partition=message.partition(),
-        offset=message.offset(),
-        key=message.key(),
-        value=message.value(),
-        timestamp=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
-        headers=message.headers() or (),
-    )
 
 
 def _commit(consumer: Any) -> None:

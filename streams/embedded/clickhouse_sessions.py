@@ -33,11 +33,19 @@ class Handles:
     A process can open one directory only. Raises RuntimeError when another process has it open.
     """
 
-    def __init__(self, path: Path, *, max_sessions: int = 256, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_sessions: int = 256,
+        clock: Callable[[], float] = time.monotonic,
+        connect: Callable[[str], Any] = chdb.connect,
+    ) -> None:
         self._path = str(path)
         self._max_sessions = max_sessions
         self._clock = clock
-        self._root = chdb.connect(self._path)
+        self._connect = connect
+        self._root = connect(self._path)
         self._sessions: dict[tuple[str, str], _Session] = {}
         self._lock = threading.Lock()
 
@@ -72,12 +80,13 @@ class Handles:
         self._root.close()
 
     def _open(self) -> Any:
-        handle = chdb.connect(self._path)
+        handle = self._connect(self._path)
         handle.query("SET async_insert = 0")
         return handle
 
     @contextmanager
     def _borrow(self, name: str, request: Request) -> Iterator[Any]:
+        seconds = _session_seconds(request)
         with self._lock:
             session = self._find(name, request)
             if not session.lock.acquire(blocking=False):
@@ -85,31 +94,31 @@ class Handles:
         try:
             yield session.handle
         finally:
-            session.expires = self._clock() + _session_seconds(request)
+            session.expires = self._clock() + seconds
             session.lock.release()
 
     def _find(self, name: str, request: Request) -> _Session:
         key = (request.user.name, name)
-        self._drop_idle(keep=key)
-        session = self._sessions.get(key)
-        if session is None:
-            if len(self._sessions) >= self._max_sessions:
-                what = f"Too many sessions: {self._max_sessions} are open."
-                raise QueryError(202, what, "TOO_MANY_SIMULTANEOUS_QUERIES")
-            session = self._sessions[key] = _Session(self._open())
-            if request.user.readonly:
-                session.handle.query("SET readonly = 2")
+        known = self._sessions.get(key)
+        if known is not None and (known.lock.locked() or known.expires >= self._clock()):
+            return known
+        self._make_room()
+        session = self._sessions[key] = _Session(self._open())
+        if request.user.readonly:
+            session.handle.query("SET readonly = 2")
         return session
 
-    def _drop_idle(self, keep: tuple[str, str]) -> None:
+    def _make_room(self) -> None:
+        """Close every session whose time is over, and the one nearest to it when there are too many."""
+        resting = sorted((one.expires, key) for key, one in self._sessions.items() if not one.lock.locked())
+        surplus = len(self._sessions) - self._max_sessions + 1
         now = self._clock()
-        idle = [key for key, one in self._sessions.items() if one.expires < now and not one.lock.locked()]
-        if not idle and len(self._sessions) >= self._max_sessions:
-            resting = [key for key, one in self._sessions.items() if not one.lock.locked()]
-            idle = sorted(resting, key=lambda key: self._sessions[key].expires)[:1]
-        for key in idle:
-            if key != keep or self._sessions[key].expires < now:
+        for place, (expires, key) in enumerate(resting):
+            if expires < now or place < surplus:
                 self._sessions.pop(key).handle.close()
+        if len(self._sessions) >= self._max_sessions:
+            what = f"Too many sessions: {self._max_sessions} are busy."
+            raise QueryError(202, what, "TOO_MANY_SIMULTANEOUS_QUERIES")
 
 
 def _session_seconds(request: Request) -> float:

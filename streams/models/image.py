@@ -1,8 +1,8 @@
 """Has this image been seen before? Perceptual hashes, and an index of those seen.
 
 The 64-bit pHash (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions") keeps
-the signs of an image's lowest frequencies. Two hashes at most 10 bits apart are nearly always one picture,
-resized or recompressed; crops and mirror images are not found.
+the signs of an image's lowest frequencies. Resized and recompressed copies lie within some 10 bits of each
+other; most crops, and mirror images, do not.
 """
 
 from __future__ import annotations

@@ -33,13 +33,16 @@ class _Generation:
     first_token_seconds: float | None = None
     stop_reason: str | None = None
     request_id: str | None = None
-    failure: Exception | None = None
+    failure: ModelError | None = None
 
     def __call__(self, chunk: Chunk) -> bool:
         try:
             self._read(chunk)
-        except Exception as error:  # the library swallows what a callback raises
+        except ModelError as error:  # kept, because the library swallows what a callback raises
             self.failure = error
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            what = f"llama.cpp sent a chunk that cannot be read: {error!r}."
+            self.failure = ModelError("bad_reply", what, retryable=False)
         return self.failure is not None or self.stopped.is_set()
 
     def _read(self, chunk: Chunk) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
+
+import re2
 
 from streams.core.errors import ConfigError
 
@@ -80,7 +81,6 @@ def _check_table(table: Mapping[str, Sequence[str]], max_text: int) -> None:
 
 def _compile(label: str, position: int, pattern: str, ignore_case: bool) -> Any:
     """The compiled pattern, which is known to be valid RE2 and not to match the empty text."""
-    re2 = import_module("re2")
     options = re2.Options()
     options.case_sensitive = not ignore_case
     options.max_mem = MAX_PATTERN_MEMORY

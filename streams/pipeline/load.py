@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import json
 import tomllib
 from collections.abc import Mapping
@@ -174,7 +175,7 @@ def _handler(tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: _Fi
     if artifact is not None:
         determines.append(source.read_bytes(artifact, f"{key}.artifact"))
     if getattr(item, "handler", None):
-        determines.append(_function_source(item.handler, key))
+        determines.append(_function_source(item.handler, key, source.directory))
     return Handler(
         name=name,
         tier=tier,
@@ -196,17 +197,21 @@ def _version_options(item: BaseModel) -> str:
     return canonical(item.model_dump(mode="json", include=set(_DETERMINING)))
 
 
-def _function_source(path: str, key: str) -> bytes:
-    """The bytes of the module a Python handler lives in, so that editing it makes a new version."""
-    import importlib.util
+def _function_source(path: str, key: str, directory: Path) -> bytes:
+    """The bytes of the module a Python handler lives in, so that editing it makes a new version.
 
+    It is looked for beside the pipeline file, then where Python looks.
+    """
     module = path.partition(":")[0]
+    beside = directory / (module.replace(".", "/") + ".py")
+    if beside.is_file():
+        return beside.read_bytes()
     try:
         found = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         found = None
     if found is None or found.origin is None:
-        remedy = "Install the package, or put its directory on PYTHONPATH."
+        remedy = f"Put it beside the pipeline file, in {directory}, or install its package."
         raise ConfigError(f"the module {module} cannot be found.", remedy, f"{key}.handler")
     return Path(found.origin).read_bytes()
 

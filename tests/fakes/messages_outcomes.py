@@ -22,6 +22,8 @@ class Answer:
     thinking: str = ""
     piece: int = 16
     """Characters of text in one event of the stream."""
+    pause: float = 0.0
+    """Seconds before each event of the stream."""
 
 
 def refusal(explanation: str | None, category: str | None = None, text: str = "") -> Answer:

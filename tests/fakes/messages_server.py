@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -160,6 +161,8 @@ class MessagesServer:
         await response.prepare(request)
         last = outcome.events if isinstance(outcome, DropStream | StreamError) else len(stream)
         for event in stream[:last]:
+            if isinstance(outcome, Answer) and outcome.pause:
+                await self._wait(outcome.pause)
             await response.write(sse(event))
         if isinstance(outcome, StreamError):
             details = {"type": outcome.error_type, "message": "scripted failure"}
@@ -222,7 +225,11 @@ async def _serve(port: int, latency: float) -> None:
     await server.start()
     sys.stdout.write(f"{server.url}\n")
     sys.stdout.flush()
-    await asyncio.Event().wait()
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
+    await server.stop()
 
 
 if __name__ == "__main__":
@@ -230,7 +237,4 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     arguments = parser.parse_args()
-    try:
-        asyncio.run(_serve(arguments.port, arguments.latency))
-    except KeyboardInterrupt:
-        sys.exit(0)
+    asyncio.run(_serve(arguments.port, arguments.latency))

@@ -241,6 +241,13 @@ async def test_a_slow_answer_is_a_timeout_over_the_whole_call(model: LanguageMod
     assert (error.error_type, error.retryable) == ("timeout", True)
 
 
+async def test_an_answer_that_trickles_is_a_timeout_over_the_whole_call(
+    model: LanguageModel, server: MessagesServer
+) -> None:
+    server.script(Answer("x" * 100, piece=1, pause=0.05))
+    assert (await failure_of(model, seconds=0.3)).error_type == "timeout"
+
+
 @pytest.mark.parametrize("outcome", [DropConnection(), DropStream(events=4), DropStream(4, politely=True)])
 async def test_a_dropped_connection_is_unreachable_and_the_next_call_works(
     model: LanguageModel, server: MessagesServer, outcome: DropConnection | DropStream

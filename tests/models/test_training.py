@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,6 +91,22 @@ def test_the_artifact_is_the_same_for_the_same_rows_in_any_order() -> None:
     rows = labelled(8)
     shuffled = random.Random(3).sample(rows + rows[:5], len(rows) + 5)
     assert trained(rows).to_bytes() == trained(shuffled).to_bytes()
+
+
+def test_training_holds_every_library_to_one_thread_so_that_the_artifact_does_not_follow_the_machine() -> None:
+    program = (
+        "from threadpoolctl import threadpool_info\n"
+        "from streams.models.training import train\n"
+        "rows = [(f'{label} {n}', label) for n in range(5) for label in ('order', 'chat')]\n"
+        "seen = set()\n"
+        "train(rows, progress=lambda *_: seen.update(library['num_threads'] for library in threadpool_info()))\n"
+        "print(seen)"
+    )
+    several = {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, **several}
+    )
+    assert done.stdout.strip() == "{1}"
 
 
 def test_other_rows_give_another_training_set_hash() -> None:

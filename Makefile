@@ -1,0 +1,53 @@
+# `make demo` and `make test` are all a newcomer needs. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate \
+	--python-version 3.11 --extra local --extra embedded --custom-compile-command "make lock"
+
+.PHONY: help setup setup-dev demo test lint check format lock clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed  ## a virtual environment with escalon in it
+
+setup-dev: $(VENV)/.installed-dev  ## the same with the tools for working on it
+
+demo: setup  ## a support desk's stream through three tiers of local models
+	$(BIN)/escalon demo
+
+test: setup-dev  ## all tests; those that need something that is not here say so
+	$(BIN)/python -m pytest
+
+lint: setup-dev  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## all that a change must pass
+	$(BIN)/python -m pytest -q tests/core --cov=streams.core --cov-fail-under=95
+
+format: setup-dev  ## put the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup-dev  ## pin all dependencies anew, with hashes
+	$(BIN)/pip install --quiet uv
+	$(COMPILE) --upgrade --group build -o requirements.lock
+	$(COMPILE) --upgrade --group dev -o requirements-dev.lock
+
+clean:  ## remove the virtual environment and what tests leave; data in .escalon stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,131 @@
+"""The Python client: publish events with delivery confirmed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from streams.adapters.blobs import BlobStore
+from streams.adapters.codec import Codec
+from streams.adapters.kafka import KafkaConfig, describe_cluster
+from streams.adapters.registry import SchemaRegistry
+from streams.app.settings import read_settings
+from streams.core.errors import ConfigError, ServiceError
+from streams.core.fingerprint import canonical, digest, positional_event_id
+from streams.core.messages import RawEvent
+
+FLUSH_SECONDS = 30.0
+MAX_QUEUED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where Kafka has confirmed an event to stand, and the id it goes by."""
+
+    event_id: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class Publisher:
+    """Publishes events; `flush` returns once Kafka has confirmed all of them.
+
+        with Publisher("localhost:9092") as publisher:
+            publisher.publish("Where is my order 1234?", id="mail-77")
+            deliveries = publisher.flush()
+
+    Without arguments it takes what the environment says (ESCALON_KAFKA and so on). Delivery is idempotent within one
+    Publisher; an event with an id of its own may be published again and still ends in one outcome.
+    """
+
+    def __init__(
+        self,
+        kafka: str | KafkaConfig | None = None,
+        *,
+        blobs: str | None = None,
+        topic: str | None = None,
+        idempotent: bool = True,
+    ) -> None:
+        settings = read_settings()
+        config = KafkaConfig(servers=kafka) if isinstance(kafka, str) else kafka or settings.kafka
+        if config is None:
+            raise ConfigError("no broker is named.", "Pass host:port, or set it.", "ESCALON_KAFKA")
+        self.topic = topic or f"{settings.topic_prefix}events"
+        registry = SchemaRegistry(settings.schema_registry) if settings.schema_registry else None
+        self._codec = Codec(registry)
+        self._blobs = BlobStore(blobs or settings.blobs)
+        self._cluster_id = describe_cluster(config).cluster_id
+        limits = {"queue.buffering.max.messages": MAX_QUEUED, "linger.ms": 5, "acks": "all"}
+        self._producer = Producer(config.confluent(**{"enable.idempotence": idempotent} | limits))
+        self._deliveries: list[Delivery] = []
+        self._failures: list[str] = []
+
+    def publish(
+        self,
+        text: str = "",
+        *,
+        id: str | None = None,  # noqa: A002  the field's name everywhere else
+        time: datetime | None = None,
+        data: Mapping[str, Any] | None = None,
+        image: bytes | Path | None = None,
+        key: str | None = None,
+    ) -> None:
+        """Queue one event. Order is kept among events with the same key; without one the content decides."""
+        dumped = json.dumps(data, ensure_ascii=False, sort_keys=True) if data else None
+        self.publish_raw(RawEvent(id=id, time=time, text=text, data=dumped), image=image, key=key)
+
+    def publish_raw(self, event: RawEvent, *, image: bytes | Path | None = None, key: str | None = None) -> None:
+        """Queue an event as it stands on the topic; an image is put into the blob store first."""
+        if image is not None:
+            content = image.read_bytes() if isinstance(image, Path) else image
+            event = replace(event, image=self._blobs.put(content))
+        key = key or event.id or digest(canonical([event.text, event.data, event.image]))
+        value = self._codec.encode(event)
+        while True:
+            try:
+                self._producer.produce(self.topic, value, key=key, on_delivery=self._on_delivery(event.id))
+                break
+            except BufferError:
+                self._producer.poll(0.1)
+        self._producer.poll(0)
+
+    def flush(self, timeout: float = FLUSH_SECONDS) -> list[Delivery]:
+        """Wait until every queued event is confirmed; returns them in the order Kafka confirmed them.
+
+        Raises ServiceError when one was not, within `timeout` seconds.
+        """
+        left = self._producer.flush(timeout)
+        failures, self._failures = self._failures, []
+        deliveries, self._deliveries = self._deliveries, []
+        if left or failures:
+            what = f"{left + len(failures)} events were not confirmed ({failures[0] if failures else 'time ran out'})."
+            raise ServiceError(what, "Check the broker, then publish them again under the same ids.")
+        return deliveries
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.flush()
+
+    def _on_delivery(self, event_id: str | None) -> Any:
+        def report(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                self._failures.append(error.str())
+                return
+            topic, partition, offset = str(message.topic()), int(message.partition()), int(message.offset())
+            known = event_id or positional_event_id(self._cluster_id, topic, partition, offset)
+            self._deliveries.append(Delivery(known, topic, partition, offset))
+
+        return report

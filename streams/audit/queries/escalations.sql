@@ -1,0 +1,17 @@
+-- Why events reached a reasoner: the reason, the worker that gave up, and the class of its refusal.
+SELECT reason, handler, refusal_class, count() AS events
+FROM
+(
+    SELECT
+        splitByChar(':', decision_reason)[1] AS reason,
+        handler,
+        if(refused, refusal_class, NULL) AS refusal_class
+    FROM calls
+    WHERE run = {run:String} AND tier = 'worker' AND decision = 'escalated'
+    UNION ALL
+    SELECT 'routed' AS reason, '' AS handler, NULL AS refusal_class
+    FROM verdicts
+    WHERE run = {run:String} AND action = 'reason'
+)
+GROUP BY reason, handler, refusal_class
+ORDER BY events DESC, reason, handler

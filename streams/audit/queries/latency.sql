@@ -1,0 +1,13 @@
+-- Seconds of paid or computed calls (cache hits left out): waiting in Kafka and for the model, by tier.
+SELECT
+    tier,
+    count() AS calls,
+    quantileExact(0.5)(queue_seconds) AS queue_p50,
+    quantileExact(0.95)(queue_seconds) AS queue_p95,
+    quantileExact(0.5)(duration_seconds) AS call_p50,
+    quantileExact(0.95)(duration_seconds) AS call_p95,
+    quantileExact(0.99)(duration_seconds) AS call_p99
+FROM calls
+WHERE run = {run:String} AND NOT cache_hit
+GROUP BY tier
+ORDER BY indexOf(['listener', 'worker', 'reasoner'], tier)

@@ -1,0 +1,43 @@
+"""The report: where the events, the time and the money of a run went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from streams.audit.query import Audit
+from streams.pipeline.load import Pipeline
+
+PARTS = ("outcomes", "tiers", "latency", "escalations", "money", "spending", "dead_letters")
+
+Records = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The rows of each part, by part; money is exact and None where a price is unknown."""
+
+    run: str
+    parts: dict[str, Records]
+    budgets: dict[str, Decimal]
+    """US dollars a day, by tier."""
+
+    @property
+    def money(self) -> dict[str, Any]:
+        """The one row about money."""
+        return self.parts["money"][0]
+
+    def over_budget(self) -> Records:
+        """The days and tiers whose spending passed the pipeline's budget."""
+        return [
+            row | {"budget_usd": self.budgets[row["tier"]]}
+            for row in self.parts["spending"]
+            if row["tier"] in self.budgets and (row["usd"] or 0) > self.budgets[row["tier"]]
+        ]
+
+
+def make_report(audit: Audit, run: str, pipeline: Pipeline | None = None) -> Report:
+    """Ask the audit all there is to say of a run."""
+    budgets = {str(tier): one.usd_per_day for tier, one in pipeline.spec.budgets.items()} if pipeline else {}
+    return Report(run, {part: audit.named(part, run).records() for part in PARTS}, budgets)

@@ -1,0 +1,161 @@
+"""Commands that set things up: init, check, train, models, migrate, topics, kafka."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from streams.adapters.clickhouse import migrate as apply_migrations
+from streams.adapters.kafka import create_topics, describe_cluster
+from streams.app.providers import Providers
+from streams.app.settings import read_settings
+from streams.cli.console import err, out, print_json, table
+from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
+from streams.core.errors import ConfigError
+from streams.core.topics import TOPICS
+from streams.demo.starter import MODELS, write_starter
+from streams.embedded.kafka_install import install
+from streams.models import weights
+from streams.resources import resource
+
+models_app = typer.Typer(help="Weights of local language models.", no_args_is_help=True)
+kafka_app = typer.Typer(help="Apache Kafka for the embedded default.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command(epilog="Example: escalon init desk && escalon up -p desk/pipeline.toml")(init)
+    app.command(epilog="Example: escalon check pipeline.toml")(check)
+    app.command(epilog="Example: escalon train intents.jsonl --out intents.npz")(train)
+    app.command(epilog="Example: ESCALON_CLICKHOUSE=http://clickhouse:8123 escalon migrate")(migrate)
+    app.command(epilog="Example: ESCALON_KAFKA=kafka:9092 escalon topics --create")(topics)
+    models_app.command("list")(list_models)
+    models_app.command("pull", epilog="Example: escalon models pull qwen2.5-coder-1.5b-instruct-q4_k_m")(pull_model)
+    kafka_app.command("install", epilog="Example: escalon kafka install")(install_kafka)
+    app.add_typer(models_app, name="models")
+    app.add_typer(kafka_app, name="kafka")
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="An empty or new directory.")],
+    models: Annotated[str, typer.Option(help=f"Which models it uses: {' or '.join(MODELS)}.")] = "local",
+) -> None:
+    """Write a commented starter pipeline that runs: a support desk with prompts, schemas and training rows."""
+    if directory.exists() and any(directory.iterdir()):
+        raise ConfigError(f"{directory} is not empty.", "Name a new directory.", "DIR")
+    path = write_starter(directory, models)
+    out.print(f"Wrote {path}. Next: escalon up -p {path}, then escalon publish {directory / 'sample.jsonl'}")
+
+
+def check(file: Annotated[Path, typer.Argument(help="A pipeline file.")]) -> None:
+    """Check a pipeline file and everything it names; exit code 2 with the key and the remedy when it is wrong."""
+    pipeline = pipeline_of(read_settings(), file)
+    sys.path.insert(0, str(pipeline.path.parent))
+    handlers = [*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values()]
+    Providers(pipeline, read_settings()).check(handlers)
+    rows = [
+        (one.tier, one.name, getattr(one.spec, "kind", None) or one.spec.model or one.function, one.version[:12])
+        for one in handlers
+    ]
+    out.print(table(["tier", "handler", "what", "version"], rows))
+    routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
+    out.print(table(["intent", "action", "handler"], routes))
+    out.print(f"{file} is in order. Pipeline {pipeline.name}, hash {pipeline.hash[:12]}.")
+
+
+def train(
+    file: Annotated[Path, typer.Argument(help="Labelled rows: JSONL with text and label, or CSV.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="Where the artifact goes.")] = Path("intents.npz"),
+    seed: Annotated[int, typer.Option(help="Of the folds.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+) -> None:
+    """Train a tier-1 classifier and say how good it is on rows it has not seen (cross-validated)."""
+    metrics = train_classifier(file, output, seed, quiet=as_json)
+    if as_json:
+        print_json({"artifact": str(output), **metrics})
+        return
+    shown = [(name, value) for name, value in metrics.items() if not isinstance(value, dict)]
+    out.print(table(["out of fold", "value"], shown))
+    out.print(f"Wrote {output}.")
+
+
+def train_classifier(file: Path, output: Path, seed: int = 0, *, quiet: bool = False) -> dict[str, object]:
+    """Train from a labelled file and write the artifact; returns the cross-validated figures."""
+    from streams.models.training import read_labelled
+    from streams.models.training import train as fit
+
+    rows = read_labelled(file)
+    with Progress(console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
+        bar = progress.add_task(f"training on {len(rows)} rows", total=None)
+        classifier = fit(
+            rows,
+            seed=seed,
+            date=datetime.now(UTC).date().isoformat(),
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    classifier.save(output)
+    return dict(classifier.provenance.metrics)
+
+
+def list_models() -> None:
+    """The weights escalon knows, and which are here."""
+    directory = read_settings().weights_dir
+    here = weights.installed(directory)
+    rows = [(name, f"{one.size / 1e6:,.0f} MB", "here" if name in here else "") for name, one in weights.KNOWN.items()]
+    out.print(table(["name", "size", ""], rows))
+    out.print(f"In {directory}", style="dim")
+
+
+def pull_model(name: Annotated[str, typer.Argument(help="A name from `escalon models list`.")]) -> None:
+    """Fetch weights, resuming where it left off, and verify them."""
+    out.print(f"{pull(name)} is verified.", soft_wrap=True)
+
+
+def pull(name: str) -> Path:
+    """Fetch weights with a progress bar; returns the file."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        bar = progress.add_task(name, total=None)
+        return weights.pull(
+            name, read_settings().weights_dir, lambda done, total: progress.update(bar, completed=done, total=total)
+        )
+
+
+def migrate() -> None:
+    """Create ClickHouse's database and tables, or bring them up to date."""
+    done = apply_migrations(clickhouse_of(located()))
+    out.print(f"Applied {', '.join(done)}." if done else "Nothing to do: the database is up to date.")
+
+
+def topics(create: Annotated[bool, typer.Option("--create", help="Create those that are missing.")] = False) -> None:
+    """List Kafka's topics of this pipeline, or create them."""
+    settings = located()
+    kafka = kafka_of(settings)
+    created = create_topics(kafka, settings.topic_prefix, settings.partitions, settings.replication) if create else []
+    present = describe_cluster(kafka).partitions
+    rows = [
+        (settings.topic_prefix + spec.name, present.get(settings.topic_prefix + spec.name), spec.message.__name__)
+        for spec in TOPICS
+    ]
+    out.print(table(["topic", "partitions", "message"], rows))
+    if created:
+        out.print(f"Created {', '.join(created)}.")
+
+
+def install_kafka() -> None:
+    """Fetch Apache Kafka once through Maven; the embedded default then uses it, and topics survive a restart."""
+    home = install(
+        read_settings().cache_dir, lambda line: err.print(line, style="dim", markup=False), resource("kafka")
+    )
+    out.print(f"Apache Kafka is in {home}.", soft_wrap=True)

@@ -1,0 +1,65 @@
+"""How the commands speak: tables and colours for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+out = Console()
+err = Console(stderr=True)
+
+TIER_COLOURS = {"listener": "cyan", "worker": "green", "reasoner": "magenta"}
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on a line."""
+    sys.stdout.write(json.dumps(value, default=jsonable, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def jsonable(value: Any) -> Any:
+    """Times as ISO 8601, exact numbers as strings of digits, bytes as text as far as they are."""
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it; never as markup, for it may come from an event."""
+    if value is None:
+        return "[dim]–[/dim]"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return escape(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))
+
+
+def usd(value: Decimal | None) -> str:
+    """Money for people; None is unknown."""
+    return "unknown" if value is None else f"${value:.6f}" if abs(value) < 1 else f"${value:.2f}"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
+    """A table with numbers to the right."""
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = any(isinstance(row[index], (int, float, Decimal)) for row in rows)
+        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(cell(value) for value in row))
+    return shown

@@ -1,0 +1,109 @@
+"""`escalon demo`: the packaged support desk, from events to outcomes to the bill."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from rich.live import Live
+
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.tail import Offsets, Tail
+from streams.app.settings import Settings
+from streams.app.worker import codec
+from streams.audit.query import Audit
+from streams.audit.report import make_report
+from streams.cli.auditing import print_report
+from streams.cli.building import pull, train_classifier
+from streams.cli.console import out
+from streams.cli.events import publish_all
+from streams.cli.flow import WATCHED, Flow, render
+from streams.cli.host import Running, running_pipeline
+from streams.cli.sources import read_source
+from streams.core.errors import ServiceError
+from streams.demo.starter import write_pack
+from streams.pipeline.load import Pipeline, load_pipeline
+from streams.pipeline.spec import LocalModelSpec
+
+RECORDED_WITHIN = 30.0
+
+
+def run_demo(settings: Settings, models: str, timeout: float) -> None:
+    """Run the demo; raises ServiceError when an event has not ended within `timeout` seconds."""
+    started = time.monotonic()
+    directory = settings.data_dir / "demo"
+    shutil.rmtree(directory, ignore_errors=True)
+    file = write_pack(directory, models)
+    out.print("[bold]A support desk in three tiers[/bold]  mail, chat and images; see", directory / "pipeline.toml")
+    train_classifier(directory / "intents.jsonl", directory / "intents.npz")
+    pipeline = load_pipeline(file)
+    _weights(pipeline, settings)
+    with running_pipeline(settings, pipeline) as running:
+        expected = _stream(running, directory, timeout)
+        _await_audit(running.clickhouse, expected)
+        out.print()
+        _report(running.clickhouse, settings, pipeline)
+    out.print(f"Done in {time.monotonic() - started:.0f} s. The audit stays in {settings.data_dir}:", style="dim")
+    out.print(
+        '  escalon report\n  escalon query "SELECT event_id, tier, prompt, response FROM calls LIMIT 5"', style="dim"
+    )
+
+
+def _weights(pipeline: Pipeline, settings: Settings) -> None:
+    if settings.cassette is not None:
+        return
+    for model in sorted({one.model for one in pipeline.spec.models.values() if isinstance(one, LocalModelSpec)}):
+        if not model.endswith(".gguf"):
+            pull(model)
+
+
+def _stream(running: Running, directory: Path, timeout: float) -> set[str]:
+    """Publish the events and show the flow until each has ended; returns their ids."""
+    prefix = running.settings.topic_prefix
+    topics = [prefix + name for name in WATCHED]
+    tail = Tail(running.kafka, topics, start=_ends(running, topics))
+    settings = replace(running.settings, kafka=running.kafka)
+    expected = {one.event_id for one in publish_all(settings, list(read_source(str(directory / "events.jsonl"))))}
+    flow = Flow(codec(running.settings), prefix)
+    deadline = time.monotonic() + timeout
+    with Live(render(flow, len(expected)), console=out, refresh_per_second=4) as live:
+        while not expected <= flow.ended:
+            running.supervisor.check()
+            if time.monotonic() > deadline:
+                what = f"{len(expected - flow.ended)} of {len(expected)} events had not ended after {timeout:.0f} s."
+                raise ServiceError(
+                    what, f"See the logs in {running.settings.data_dir / 'logs'}, or give more --timeout."
+                )
+            for record in tail.batch():
+                flow.add(record)
+            live.update(render(flow, len(expected)))
+    tail.close()
+    return expected
+
+
+def _ends(running: Running, topics: list[str]) -> Offsets:
+    probe = Tail(running.kafka, topics)
+    try:
+        return probe.ends()
+    finally:
+        probe.close()
+
+
+def _await_audit(clickhouse: ClickHouseConfig, expected: set[str]) -> None:
+    """Wait until the sink has written the outcomes, which trail the topics by a second or two."""
+    audit = Audit(clickhouse)
+    deadline = time.monotonic() + RECORDED_WITHIN
+    question = (
+        "SELECT uniqExact(event_id) FROM (SELECT event_id FROM outcomes UNION ALL SELECT event_id FROM dead_letters)"
+    )
+    while audit.query(question).rows[0][0] < len(expected) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    audit.close()
+
+
+def _report(clickhouse: ClickHouseConfig, settings: Settings, pipeline: Pipeline) -> None:
+    audit = Audit(clickhouse)
+    print_report(make_report(audit, settings.run, pipeline))
+    audit.close()

@@ -1,0 +1,88 @@
+"""Run a whole pipeline on this machine: servers where none are configured, topics, tables, one process a tier."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from streams.adapters.clickhouse import ClickHouseConfig, migrate
+from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.app.settings import Settings
+from streams.app.worker import TIERS
+from streams.cli.console import err
+from streams.core.errors import ServiceError
+from streams.embedded.broker import Tansu, choose_broker
+from streams.embedded.stack import EmbeddedStack
+from streams.embedded.supervisor import Supervisor
+from streams.pipeline.load import Pipeline
+from streams.resources import resource
+
+WORKER_GRACE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A running pipeline: where everything is, and the processes to look after."""
+
+    settings: Settings
+    kafka: KafkaConfig
+    clickhouse: ClickHouseConfig
+    supervisor: Supervisor
+
+
+@contextmanager
+def running_pipeline(settings: Settings, pipeline: Pipeline) -> Iterator[Running]:
+    """Start what is not configured as external, then the pipeline's processes; stop all of it at the end."""
+    with ExitStack() as open_:
+        supervisor, kafka, clickhouse = _servers(settings, open_)
+        create_topics(kafka, settings.topic_prefix, settings.partitions, settings.replication)
+        migrate(clickhouse)
+        environment = worker_environment(settings, kafka, clickhouse, pipeline.path)
+        for tier in TIERS:
+            command = [sys.executable, "-m", "streams", "worker", tier]
+            supervisor.spawn(tier, command, environment, grace=WORKER_GRACE)
+        yield Running(replace(settings, kafka=kafka, clickhouse=clickhouse), kafka, clickhouse, supervisor)
+
+
+def _servers(settings: Settings, open_: ExitStack) -> tuple[Supervisor, KafkaConfig, ClickHouseConfig]:
+    if settings.kafka is not None and settings.clickhouse is not None:
+        supervisor = open_.enter_context(Supervisor(settings.data_dir / "logs"))
+        return supervisor, settings.kafka, settings.clickhouse
+    if (settings.kafka is None) != (settings.clickhouse is None):
+        what = "Only one of Kafka and ClickHouse is configured."
+        raise ServiceError(what, "Set both ESCALON_KAFKA and ESCALON_CLICKHOUSE, or neither.")
+    broker = choose_broker(
+        settings.data_dir, resource("kafka"), kafka_home=settings.kafka_home, cache_dir=settings.cache_dir
+    )
+    err.print(broker.note, style="dim", markup=False, highlight=False)
+    stack = open_.enter_context(EmbeddedStack(settings.data_dir, broker))
+    if isinstance(broker, Tansu):
+        # Tables of a broker that forgot its topics belong to nobody.
+        shutil.rmtree(settings.data_dir / "tables", ignore_errors=True)
+    return (
+        stack.supervisor,
+        KafkaConfig(servers=stack.addresses.kafka),
+        ClickHouseConfig(url=stack.addresses.clickhouse),
+    )
+
+
+def worker_environment(
+    settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Path
+) -> dict[str, str]:
+    """The environment of the pipeline's processes: this one's, with the addresses and the pipeline."""
+    named = {
+        "ESCALON_KAFKA": kafka.servers,
+        "ESCALON_CLICKHOUSE": clickhouse.url,
+        "ESCALON_DATA": str(settings.data_dir),
+        "ESCALON_PIPELINE": str(pipeline),
+        "ESCALON_CASSETTE": str(settings.cassette or ""),
+        "ESCALON_RECORD_CASSETTE": str(settings.record_cassette or ""),
+        # A pipeline's Python handlers are found beside its file.
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(pipeline.parent), os.environ.get("PYTHONPATH", "")])),
+    }
+    return dict(os.environ) | named

@@ -1,0 +1,42 @@
+"""The command `escalon`.
+
+Exit codes: 0 done, 1 something is broken or away, 2 the command or the pipeline file is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from streams.cli import auditing, building, events, serving
+from streams.cli.console import err
+from streams.core.errors import EscalonError
+
+BROKEN, WRONG, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="escalon",
+    help="AI on event streams in three tiers: listeners on every event, workers for routine, reasoners for the rest.",
+    epilog="Start with: escalon demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for module in (serving, events, auditing, building):
+    module.register(app)
+
+
+def run() -> None:
+    """The entry point: every error of ours ends as one message and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except EscalonError as error:
+        err.print(f"escalon: {error}", style="red", markup=False, highlight=False)
+        sys.exit(WRONG if error.fault in ("operator", "producer") else BROKEN)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(BROKEN)

@@ -1,0 +1,113 @@
+"""Commands that run pipelines: worker, up, demo."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.live import Live
+
+from streams.adapters.tail import Tail
+from streams.app.settings import read_settings
+from streams.app.worker import TIERS, codec, run_recorder, run_tier
+from streams.cli.console import out
+from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
+from streams.cli.flow import WATCHED, Flow, render
+from streams.cli.host import Running, running_pipeline
+from streams.core.errors import ConfigError, ServiceError
+
+PipelineOption = Annotated[
+    Path | None,
+    typer.Option("--pipeline", "-p", help="The pipeline file; else ESCALON_PIPELINE, else ./pipeline.toml."),
+]
+Cassette = Annotated[Path | None, typer.Option(help="Language models answer from this recording, without a network.")]
+Record = Annotated[Path | None, typer.Option(help="Add what language models answer to this recording.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command(epilog="Example: escalon worker listen")(worker)
+    app.command(epilog="Example: escalon up --pipeline desk/pipeline.toml --watch")(up)
+    app.command(epilog="Example: escalon demo --models claude")(demo)
+
+
+def worker(
+    tier: Annotated[str, typer.Argument(help=f"One of {', '.join(TIERS)}.")],
+    pipeline: PipelineOption = None,
+) -> None:
+    """Run one tier in this process: listen, work, reason, settle, or record (the sink into ClickHouse)."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("aiokafka", "faust.transport", "httpx", "httpx2"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    settings = located()
+    if tier == "record":
+        run_recorder(settings, kafka_of(settings), clickhouse_of(settings))
+    elif tier in ("listen", "work", "reason", "settle"):
+        loaded = pipeline_of(settings, pipeline)
+        sys.path.insert(0, str(loaded.path.parent))
+        run_tier(tier, settings, kafka_of(settings), loaded)  # type: ignore[arg-type]
+    else:
+        raise ConfigError(f"there is no tier {tier!r}.", f"Use one of: {', '.join(TIERS)}.", "tier")
+
+
+def up(
+    pipeline: PipelineOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show the flow.")] = False,
+    cassette: Cassette = None,
+    record: Record = None,
+) -> None:
+    """Run a whole pipeline here until Ctrl-C: broker and ClickHouse (unless configured) and a process for each tier."""
+    settings = replace(read_settings(), cassette=cassette, record_cassette=record)
+    loaded = pipeline_of(settings, pipeline)
+    sys.path.insert(0, str(loaded.path.parent))
+    with running_pipeline(settings, loaded) as running:
+        out.print(
+            f"[bold]{loaded.name}[/bold] runs. Kafka {running.kafka.servers}   ClickHouse {running.clickhouse.url}"
+        )
+        out.print(f"Logs are in {settings.data_dir / 'logs'}. Publish with `escalon publish FILE`. Ctrl-C stops it.")
+        try:
+            _watch(running) if watch else _wait(running)
+        except KeyboardInterrupt:
+            out.print("Stopping.")
+
+
+def _wait(running: Running) -> None:
+    while True:
+        running.supervisor.check()
+        time.sleep(0.5)
+
+
+def _watch(running: Running) -> None:
+    prefix = running.settings.topic_prefix
+    flow = Flow(codec(running.settings), prefix)
+    tail = Tail(running.kafka, [prefix + name for name in WATCHED])
+    with Live(render(flow), console=out, refresh_per_second=4) as live:
+        while True:
+            running.supervisor.check()
+            for item in tail.batch():
+                flow.add(item)
+            live.update(render(flow))
+
+
+def demo(
+    models: Annotated[
+        str, typer.Option(help="local (fetched once, 1.1 GB) or claude (needs ANTHROPIC_API_KEY).")
+    ] = "local",
+    cassette: Cassette = None,
+    record: Record = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait until every event has ended.")] = 900.0,
+) -> None:
+    """Stream a support desk's mail, chat and images through three tiers, and see where the money went."""
+    from streams.cli.demo import run_demo
+
+    if models not in ("local", "claude"):
+        raise ConfigError(f"{models!r} is not known.", "Use local or claude.", "--models")
+    settings = replace(read_settings(), cassette=cassette, record_cassette=record)
+    if models == "claude" and settings.anthropic_api_key is None and cassette is None:
+        raise ServiceError("The demo with Claude needs a key.", "Set ANTHROPIC_API_KEY.")
+    run_demo(settings, models, timeout)

@@ -1,0 +1,69 @@
+"""What `escalon publish` reads: JSONL, text, or a folder of images."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streams.adapters.events import from_object, read_text
+from streams.core.errors import ConfigError, UnreadableError
+from streams.core.messages import RawEvent
+
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, slots=True)
+class Publishable:
+    """One event to publish; `image` is a file to put into the blob store."""
+
+    event: RawEvent
+    image: Path | None = None
+
+
+def read_source(source: str) -> Iterator[Publishable]:
+    """Every event of a file (`.jsonl`, `.json`, or one event a line of text), a folder of images, or `-` for stdin."""
+    if source == "-":
+        yield from _lines(sys.stdin, Path(), "standard input")
+        return
+    path = Path(source)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES)
+        if not files:
+            raise ConfigError(f"{path} holds no images.", f"Images end in {', '.join(sorted(IMAGES))}.", "FILE")
+        yield from (Publishable(RawEvent(), file) for file in files)
+    elif path.suffix.lower() in IMAGES:
+        yield Publishable(RawEvent(), path)
+    else:
+        try:
+            with path.open(encoding="utf-8") as lines:
+                yield from _lines(lines, path.parent, str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"{path} cannot be read ({error}).", "Name a UTF-8 text file or a folder.", "FILE"
+            ) from error
+
+
+def _lines(lines: Any, directory: Path, name: str) -> Iterator[Publishable]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield _line(line.rstrip("\n"), directory)
+            except UnreadableError as error:
+                raise ConfigError(f"line {number}: {error.what}", error.remedy, name) from error
+
+
+def _line(line: str, directory: Path) -> Publishable:
+    if not line.lstrip().startswith("{"):
+        return Publishable(read_text(line.encode("utf-8")))
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        raise UnreadableError("invalid_json", f"it starts like JSON and is none ({error}).", "Mend it.") from error
+    image = fields.get("image")
+    if isinstance(image, str) and (directory / image).is_file():
+        return Publishable(from_object({**fields, "image": None}), directory / image)
+    return Publishable(from_object(fields))

@@ -1,0 +1,42 @@
+"""The packaged support desk: as a starter pipeline in a directory of the user's, and as the demo's own copy."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+from streams.core.errors import ConfigError
+
+MODELS = ("local", "claude")
+SAMPLE_EVENTS = 12
+# Claude gives no token log-probabilities; there the model states its confidence.
+_CONFIDENCE = ('confidence = "logprob"', 'confidence = "verbalized"')
+
+
+def write_pack(directory: Path, models: str) -> Path:
+    """Copy the whole support desk into `directory`, for one of MODELS; returns the pipeline file."""
+    if models not in MODELS:
+        raise ConfigError(f"{models!r} is not known.", f"Use one of: {', '.join(MODELS)}.", "--models")
+    with as_file(files("streams.demo") / "pack") as pack:
+        copytree(pack, directory, dirs_exist_ok=True, ignore=ignore_patterns("models-*.toml", "__pycache__"))
+        chosen = (pack / f"models-{models}.toml").read_text("utf-8")
+    pipeline = directory / "pipeline.toml"
+    text = pipeline.read_text("utf-8") + chosen
+    pipeline.write_text(text.replace(*_CONFIDENCE) if models == "claude" else text, "utf-8")
+    return pipeline
+
+
+def write_starter(directory: Path, models: str) -> Path:
+    """The support desk as a starting point: with a few sample events instead of the demo's stream."""
+    pipeline = write_pack(directory, models)
+    events = (directory / "events.jsonl").read_text("utf-8").splitlines()
+    texts = [event for event in events if "image" not in json.loads(event)]
+    (directory / "sample.jsonl").write_text("\n".join(texts[:SAMPLE_EVENTS]) + "\n", "utf-8")
+    for surplus in ("events.jsonl", "truth.jsonl"):
+        (directory / surplus).unlink()
+    for image in (directory / "images").iterdir():
+        image.unlink()
+    (directory / "images").rmdir()
+    return pipeline

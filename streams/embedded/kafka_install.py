@@ -1,0 +1,94 @@
+"""Fetches the jars of an Apache Kafka broker through Maven, once."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from streams.core.errors import ConfigError, ServiceError
+
+_VERSION = re.compile(r"<kafka\.version>\s*([\w.-]+)\s*</kafka\.version>")
+_BROKER_JAR: Final = "kafka_2.13-{version}.jar"
+
+
+def kafka_version(resources: Path) -> str:
+    """The version of Apache Kafka that `resources`/pom.xml pins. `resources` is the directory infra/kafka."""
+    pom = resources / "pom.xml"
+    try:
+        found = _VERSION.search(pom.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{pom} cannot be read: {error.strerror}.", "Reinstall escalon.") from error
+    if found is None:
+        raise ConfigError(f"{pom} names no kafka.version.", "Reinstall escalon.")
+    return found[1]
+
+
+def installed(cache_dir: Path, resources: Path) -> Path | None:
+    """The Kafka home in `cache_dir` of the pinned version, None when it is not there."""
+    home = cache_dir / f"kafka-{kafka_version(resources)}"
+    return home if (home / "libs").is_dir() else None
+
+
+def install(cache_dir: Path, on_line: Callable[[str], None], resources: Path) -> Path:
+    """Make `cache_dir`/kafka-VERSION/libs whole or not at all and return kafka-VERSION.
+
+    `on_line` gets a line on each artifact. Raises `ServiceError` when Java or Maven is missing or the
+    download fails.
+    """
+    version = kafka_version(resources)
+    if home := installed(cache_dir, resources):
+        on_line(f"Apache Kafka {version} is there already: {home}")
+        return home
+    maven = _program("mvn", "Maven", "apt install maven")
+    java_program()
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".kafka-", dir=cache_dir) as scratch:
+        draft = Path(scratch) / f"kafka-{version}"
+        _download(maven, resources / "pom.xml", draft / "libs", on_line)
+        if not (draft / "libs" / _BROKER_JAR.format(version=version)).is_file():
+            raise ServiceError(f"Maven succeeded but brought no broker of version {version}.", "Check the pom.")
+        home = cache_dir / draft.name
+        try:
+            draft.rename(home)
+        except OSError:
+            if installed(cache_dir, resources) is None:  # else another process was first, with the same jars
+                raise
+    on_line(f"Apache Kafka {version} is installed: {home}")
+    return home
+
+
+def java_program() -> str:
+    """The path of `java`. Raises `ServiceError` when there is none."""
+    return _program("java", "Java 17 or later", "apt install openjdk-17-jre-headless")
+
+
+def _program(name: str, called: str, remedy: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise ServiceError(f"{called} is needed and there is no `{name}` on the PATH.", f"Try: {remedy}")
+    return path
+
+
+def _download(maven: str, pom: Path, libs: Path, on_line: Callable[[str], None]) -> None:
+    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={libs}"]
+    command = [maven, "--batch-mode", "--strict-checksums", "--file", str(pom), *goal]
+    last: deque[str] = deque(maxlen=15)
+    with subprocess.Popen(  # noqa: S603 - no shell; the pom is the package's own
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            last.append(line.rstrip())
+            if found := re.search(r"(?:Downloaded from \S+: \S+/|Copying )([^/\s]+\.jar)", line):
+                on_line(found[1])
+    if process.returncode != 0:
+        tail = "".join(f"\n    {line}" for line in last)
+        raise ServiceError(
+            f"Maven could not fetch Apache Kafka (exit code {process.returncode}):{tail}",
+            "\nCheck the network or the mirror in Maven's settings.xml, then try again.",
+        )

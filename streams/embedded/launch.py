@@ -1,0 +1,28 @@
+"""Becomes another program that dies with the process that asked for it: `launch.py PARENT_PID PROGRAM ARGUMENT…`.
+
+Run as a file with `python -I -S`, so it imports nothing of the package.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Ask the kernel for SIGKILL at the parent's death, then become the program. Does not return."""
+    parent, program = int(sys.argv[1]), sys.argv[2:]
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        sys.exit(f"prctl failed: {os.strerror(ctypes.get_errno())}")
+    if os.getppid() != parent:  # It died before the kernel was asked.
+        sys.exit("the parent is gone")
+    try:
+        os.execvp(program[0], program)  # noqa: S606 - becoming that program is the purpose
+    except OSError as error:
+        sys.exit(f"cannot run {program[0]}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Child processes with a log file each, that are waited for, watched, and stopped in reverse order."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from streams.core.errors import ServiceError
+
+LOG_BYTES: Final = 10 << 20
+"""A log that is larger when its process starts is moved to NAME.log.1 first."""
+_TAIL_LINES: Final = 15
+_TAIL_BYTES: Final = 8192
+_POLL_SECONDS: Final = 0.05
+_LAUNCH: Final = Path(__file__).with_name("launch.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One running process. `grace` is how long it may take to stop after SIGTERM, in seconds."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    log_from: int
+    grace: float
+
+    def tail(self) -> str:
+        """The last lines that this run of the process wrote, each indented."""
+        with self.log.open("rb") as stream:
+            stream.seek(max(self.log_from, self.log.stat().st_size - _TAIL_BYTES))
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+        return "".join(f"\n    {line}" for line in lines[-_TAIL_LINES:])
+
+
+class Supervisor:
+    """Starts processes that die with this one, even when it is killed. A context manager.
+
+    Linux sends a child its death signal when the thread that started it ends, so one thread of the
+    supervisor's own starts them all.
+    """
+
+    def __init__(self, log_dir: Path) -> None:
+        self._log_dir = log_dir
+        self._children: list[Child] = []
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="supervisor")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def spawn(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, *, grace: float = 10.0
+    ) -> Child:
+        """Start `argv` with its output in NAME.log; `env` replaces the whole environment, None inherits it."""
+        if any(child.name == name for child in self._children):
+            raise ServiceError(f"A process named {name} is supervised already.", "Stop it first.")
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        log = self._log_dir / f"{name}.log"
+        if log.exists() and log.stat().st_size > LOG_BYTES:
+            log.replace(log.with_name(log.name + ".1"))
+        log_from = log.stat().st_size if log.exists() else 0
+        process = self._starter.submit(_start, argv, env, log).result()
+        child = Child(name, process, log, log_from, grace)
+        self._children.append(child)
+        return child
+
+    def wait_ready(self, child: Child, ready: Callable[[], bool], seconds: float) -> None:
+        """Ask `ready` until it says yes. Raises `ServiceError` when any child dies or time runs out."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                what = f"{child.name} was not ready after {seconds:g} s. Its last lines:{child.tail()}"
+                raise ServiceError(what, f"\nThe whole log is {child.log}.")
+            time.sleep(_POLL_SECONDS)
+
+    def check(self) -> None:
+        """Raise `ServiceError` with its last log lines when a child has died."""
+        for child in self._children:
+            code = child.process.poll()
+            if code is not None:
+                ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+                what = f"{child.name} (pid {child.process.pid}) {ended}. Its last lines:{child.tail()}"
+                raise ServiceError(what, f"\nThe whole log is {child.log}.")
+
+    def pids(self) -> dict[str, int]:
+        """The process id of each child by name, in the order they were started."""
+        return {child.name: child.process.pid for child in self._children}
+
+    def stop(self, child: Child) -> None:
+        """SIGTERM, then SIGKILL to the same pid when its grace is over; nothing when it has ended."""
+        if child in self._children:
+            self._children.remove(child)
+        child.process.terminate()
+        try:
+            child.process.wait(child.grace)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
+
+    def close(self) -> None:
+        """Stop every child, the last one first."""
+        while self._children:
+            self.stop(self._children[-1])
+        self._starter.shutdown()
+
+
+def _start(argv: Sequence[str], env: Mapping[str, str] | None, log: Path) -> subprocess.Popen[bytes]:
+    launched = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *argv]
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - no shell; argv comes from this package and its caller
+            launched,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C at the terminal is the supervisor's to pass on, in its order.
+        )

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from streams.core.errors import ConfigError
+from streams.embedded.broker import ApacheKafka, Tansu, choose_broker
+from streams.embedded.supervisor import Supervisor
+from streams.resources import resource
+
+LARGE = 10_000_000
+
+
+def create_topic(address: str) -> str:
+    topic = f"t-{uuid4().hex}"
+    admin = AdminClient({"bootstrap.servers": address})
+    new = NewTopic(topic, 1, 1, config={"max.message.bytes": str(16 << 20)})
+    for created in admin.create_topics([new]).values():
+        created.result(10)
+    return topic
+
+
+def produce(address: str, topic: str, *values: bytes) -> None:
+    failed: list[object] = []
+    producer = Producer({"bootstrap.servers": address, "message.max.bytes": 16 << 20})
+    for value in values:
+        producer.produce(topic, value, on_delivery=lambda error, _: failed.append(error) if error else None)
+    assert producer.flush(20) == 0
+    assert failed == []
+
+
+def consume(address: str, topic: str, count: int) -> list[bytes]:
+    group = f"g-{uuid4().hex}"
+    consumer = Consumer({"bootstrap.servers": address, "group.id": group})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    try:
+        messages = [message for message in consumer.consume(count, 20) if not message.error()]
+    finally:
+        consumer.close()
+    return [message.value() or b"" for message in messages]
+
+
+async def consume_in_group(address: str, topic: str, count: int) -> list[int]:
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=address,
+        group_id=f"g-{uuid4().hex}",
+        auto_offset_reset="earliest",
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=500,
+        max_partition_fetch_bytes=1 << 20,
+    )
+    await consumer.start()
+    try:
+        async with asyncio.timeout(20):
+            return [len((await consumer.getone()).value or b"") for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.embedded
+def test_tansu_gives_back_what_confluent_kafka_produced(tansu: str) -> None:
+    topic = create_topic(tansu)
+    produce(tansu, topic, b"one", b"two")
+    assert consume(tansu, topic, 2) == [b"one", b"two"]
+
+
+@pytest.mark.embedded
+async def test_tansu_carries_ten_megabytes_past_a_smaller_fetch_limit(tansu: str) -> None:
+    topic = create_topic(tansu)
+    produce(tansu, topic, b"before", bytes(LARGE), b"after")
+    assert await consume_in_group(tansu, topic, 3) == [6, LARGE, 5]
+
+
+@pytest.mark.embedded
+async def test_tansu_serves_an_asynchronous_producer(tansu: str) -> None:
+    topic = create_topic(tansu)
+    producer = AIOKafkaProducer(bootstrap_servers=tansu)
+    await producer.start()
+    try:
+        sent = await producer.send_and_wait(topic, b"value", key=b"key")
+    finally:
+        await producer.stop()
+    assert sent.offset == 0
+    assert consume(tansu, topic, 1) == [b"value"]
+
+
+@pytest.mark.embedded
+async def test_apache_kafka_keeps_topics_over_a_restart_and_takes_ten_megabytes(
+    tmp_path: Path, kafka_home: Path
+) -> None:
+    broker = choose_broker(tmp_path, resource("kafka"), kafka_home=kafka_home)
+    with Supervisor(tmp_path / "logs") as supervisor:
+        address = broker.start(supervisor)
+        cluster = AdminClient({"bootstrap.servers": address}).list_topics(timeout=10).cluster_id
+        topic = create_topic(address)
+        produce(address, topic, b"before", bytes(LARGE), b"after")
+        assert await consume_in_group(address, topic, 3) == [6, LARGE, 5]
+    with Supervisor(tmp_path / "logs") as supervisor:
+        address = broker.start(supervisor)
+        assert AdminClient({"bootstrap.servers": address}).list_topics(timeout=10).cluster_id == cluster
+        assert [len(value) for value in consume(address, topic, 3)] == [6, LARGE, 5]
+
+
+def test_without_an_installation_the_choice_is_the_broker_in_memory(tmp_path: Path) -> None:
+    broker = choose_broker(tmp_path, resource("kafka"), cache_dir=tmp_path / "cache")
+    assert isinstance(broker, Tansu)
+    assert "nothing in it survives its exit" in broker.note
+
+
+def test_an_installation_in_the_cache_is_taken(tmp_path: Path) -> None:
+    resources = tmp_path / "resources"
+    resources.mkdir()
+    (resources / "pom.xml").write_text("<kafka.version>9.9.9</kafka.version>")
+    (tmp_path / "cache" / "kafka-9.9.9" / "libs").mkdir(parents=True)
+    broker = choose_broker(tmp_path / "data", resources, cache_dir=tmp_path / "cache")
+    assert isinstance(broker, ApacheKafka)
+    assert str(tmp_path / "data" / "kafka") in broker.note
+
+
+def test_a_kafka_home_without_jars_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no Apache Kafka"):
+        choose_broker(tmp_path, resource("kafka"), kafka_home=tmp_path)

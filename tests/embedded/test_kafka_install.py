@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streams.core.errors import ConfigError, ServiceError
+from streams.embedded.kafka_install import install, installed, kafka_version
+from streams.resources import resource
+
+POM = "<project><properties><kafka.version>9.9.9</kafka.version></properties></project>"
+
+
+@pytest.fixture
+def resources(tmp_path: Path) -> Path:
+    (tmp_path / "pom.xml").write_text(POM)
+    return tmp_path
+
+
+@pytest.fixture
+def bin_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH that holds nothing but what a test puts there."""
+    path = tmp_path / "bin"
+    path.mkdir()
+    monkeypatch.setenv("PATH", str(path))
+    return path
+
+
+def put(bin_dir: Path, name: str, script: str) -> None:
+    (bin_dir / name).write_text(f"#!/bin/sh\n{script}\n")
+    (bin_dir / name).chmod(0o755)
+
+
+FAKE_MAVEN = """
+for argument in "$@"; do case "$argument" in -DoutputDirectory=*) out="${argument#*=}";; esac; done
+/bin/mkdir -p "$out"
+: > "$out/kafka_2.13-9.9.9.jar"
+echo "[INFO] Copying kafka_2.13-9.9.9.jar to $out/kafka_2.13-9.9.9.jar"
+"""
+
+
+def test_the_version_stands_in_the_pom() -> None:
+    assert kafka_version(resource("kafka")).startswith("4.")
+
+
+def test_a_missing_pom_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"pom\.xml cannot be read"):
+        kafka_version(tmp_path)
+
+
+def test_the_jars_are_put_into_the_cache_once(tmp_path: Path, resources: Path, bin_dir: Path) -> None:
+    put(bin_dir, "java", "exit 0")
+    put(bin_dir, "mvn", FAKE_MAVEN)
+    lines: list[str] = []
+    cache = tmp_path / "cache"
+    home = install(cache, lines.append, resources)
+    assert lines[0] == "kafka_2.13-9.9.9.jar"
+    put(bin_dir, "mvn", "exit 1")
+    assert install(cache, lines.append, resources) == home == installed(cache, resources)
+    assert [path.name for path in cache.iterdir()] == ["kafka-9.9.9"]
+
+
+@pytest.mark.usefixtures("bin_dir")
+def test_a_missing_maven_is_named(tmp_path: Path, resources: Path) -> None:
+    with pytest.raises(ServiceError, match="no `mvn` on the PATH"):
+        install(tmp_path / "cache", print, resources)
+
+
+def test_a_missing_java_is_named(tmp_path: Path, resources: Path, bin_dir: Path) -> None:
+    put(bin_dir, "mvn", "exit 0")
+    with pytest.raises(ServiceError, match="no `java` on the PATH"):
+        install(tmp_path / "cache", print, resources)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"), [("echo Unknown host; exit 1", "Unknown host"), ("exit 0", "brought no broker")]
+)
+def test_a_download_that_fails_leaves_nothing(
+    tmp_path: Path, resources: Path, bin_dir: Path, script: str, said: str
+) -> None:
+    put(bin_dir, "java", "exit 0")
+    put(bin_dir, "mvn", script)
+    cache = tmp_path / "cache"
+    with pytest.raises(ServiceError, match=said):
+        install(cache, print, resources)
+    assert list(cache.iterdir()) == []
+    assert installed(cache, resources) is None
