@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 import fsspec
 
@@ -26,8 +27,9 @@ class BlobStore:
         try:
             if not self._files.exists(path):
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-                self._files.pipe_file(path + ".part", data)
-                self._files.mv(path + ".part", path)
+                part = f"{path}.{secrets.token_hex(8)}.part"  # of this writer alone
+                self._files.pipe_file(part, data)
+                self._files.mv(part, path)
         except OSError as error:
             raise ServiceError(
                 f"The blob store {self._url} cannot be written ({error}).", "Check ESCALON_BLOBS."

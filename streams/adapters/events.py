@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -17,7 +19,12 @@ from streams.core.messages import Event, EventKind, Origin, RawEvent
 ENVELOPE = ("id", "time", "text", "image", "trace_id", "data")
 ID_HEADER, TRACE_HEADER = "escalon-event-id", "traceparent"
 MAX_ID = 200
+MAX_DEPTH = 64
+"""Levels of lists and objects in an event's data."""
+YEARS = range(1900, 2299)
+"""What ClickHouse's DateTime64 can hold, with a year to spare for the zones."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
@@ -54,19 +61,13 @@ class EventReader:
     def __call__(self, received: Received) -> Event:
         """The event in a record; raises UnreadableError with the reason."""
         raw = self.read(received.value)
-        if raw.image is not None and not _SHA256.fullmatch(raw.image):
-            _unreadable(
-                "bad_image",
-                "image must be the SHA-256 of an image in the blob store.",
-                "Use escalon publish.",
-            )
+        _check_values(raw)
         event_id = self.event_id(received, raw.id)
-        trace = _TRACEPARENT.fullmatch(received.header(TRACE_HEADER) or "")
         origin = Origin(
             event_id=event_id,
             run=self._run,
             event_time=raw.time or received.timestamp,
-            trace_id=trace["trace"] if trace else raw.trace_id or trace_id(self._run, event_id),
+            trace_id=_trace(received, raw) or trace_id(self._run, event_id),
             topic=received.topic,
             partition=received.partition,
             offset=received.offset,
@@ -87,23 +88,28 @@ class EventReader:
         if len(value) > self._max_bytes:
             what = f"The event has {len(value)} bytes, {self._max_bytes} are allowed."
             _unreadable("too_large", what, "Publish large content by reference.")
-        raw = self._read_avro(value) if value[:1] in (CONFLUENT, SINGLE_OBJECT[:1]) else read_text(value)
+        # Both bytes of the mark: text may begin with its first one, as every text in UTF-8 that begins with "Ä" does.
+        avro = value[:1] == CONFLUENT or value[:2] == SINGLE_OBJECT
+        raw = self._read_avro(value) if avro else read_text(value)
         _check_text(raw)
         return raw
 
     def _read_avro(self, value: bytes) -> RawEvent:
         writer, body = self._codec.writer_schema(value)
         if isinstance(writer, dict) and writer.get("name") == "escalon.RawEvent":
-            return read_as(RawEvent, writer, body)
+            raw = read_as(RawEvent, writer, body)
+            return raw if raw.data is None else replace(raw, data=_dumped(_object(raw.data)))
         # A schema of the user's own: its fields are the event's data.
-        record = json.loads(json.dumps(read_record(writer, body), default=_jsonable))
-        return from_object(record)
+        try:
+            return from_object(json.loads(json.dumps(read_record(writer, body), default=_jsonable)))
+        except (ValueError, RecursionError) as error:
+            _unreadable("bad_event", f"The record cannot be held as JSON ({error}).", "See docs/messages.md.")
 
 
 def read_text(value: bytes) -> RawEvent:
     """Plain JSON (an object) or plain text, in UTF-8."""
     try:
-        text = value.decode("utf-8")
+        text = value.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         what = f"The event is neither Avro nor UTF-8 (byte {error.start}: {error.reason})."
         _unreadable("invalid_utf8", what, "Publish UTF-8 text, JSON or Avro.")
@@ -118,35 +124,69 @@ def read_text(value: bytes) -> RawEvent:
 def from_object(fields: Mapping[str, Any]) -> RawEvent:
     """A JSON object as a raw event: the envelope's keys, and all others as its data."""
     data = {key: value for key, value in fields.items() if key not in ENVELOPE}
-    nested = fields.get("data")
-    if isinstance(nested, str):
-        nested = _loads(nested)
-    data |= nested if isinstance(nested, Mapping) else {}
-    dumped = json.dumps(data, ensure_ascii=False, sort_keys=True) if data else None
+    data |= _nested(fields.get("data"))
     return RawEvent(
         id=_optional_text(fields, "id"),
         time=_time(fields.get("time")),
         text=_optional_text(fields, "text") or "",
-        data=dumped,
+        data=_dumped(data) if data else None,
         image=_optional_text(fields, "image"),
         trace_id=_optional_text(fields, "trace_id"),
     )
 
 
-def _loads(text: str) -> Any:
+def _nested(data: Any) -> Mapping[str, Any]:
+    """The fields in the envelope's `data`: of an object, or of one as JSON text; any other value is a field itself."""
+    value = data
+    if isinstance(data, str):
+        try:
+            value = json.loads(data, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            value = data
+    if isinstance(value, Mapping):
+        return value
+    return {} if data is None else {"data": data}
+
+
+def _object(text: str) -> Mapping[str, Any]:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return {"data": text}
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        _unreadable("bad_data", f"data is no JSON ({error}).", "Write a JSON object as text.")
+    if not isinstance(value, dict):
+        _unreadable("bad_data", "data is no JSON object.", "Write a JSON object as text.")
+    return value
+
+
+def _dumped(data: Mapping[str, Any]) -> str:
+    """Data as JSON text. What later stages could not take apart or write as JSON again is refused here."""
+    level: list[Any] = [data]
+    for depth in itertools.count(1):
+        if depth > MAX_DEPTH:
+            _unreadable("bad_data", f"data is nested more than {MAX_DEPTH} levels deep.", "Flatten it.")
+        level = [item for one in level for item in (one.values() if isinstance(one, Mapping) else one)]
+        if any(isinstance(item, float) and not math.isfinite(item) for item in level):
+            _unreadable("bad_data", "data holds a number that JSON has not.", "Leave it out, or send null.")
+        level = [item for item in level if isinstance(item, (Mapping, list))]
+        if not level:
+            break
+    return json.dumps(data, ensure_ascii=False, sort_keys=True)
 
 
 def _optional_text(fields: Mapping[str, Any], key: str) -> str | None:
     value = fields.get(key)
-    if isinstance(value, (int, float)) and key == "id":
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and key == "id":
         return str(value)
     if value is not None and not isinstance(value, str):
         _unreadable("bad_event", f"{key} must be a string.", "See docs/messages.md.")
     return value or None
+
+
+def _trace(received: Received, raw: RawEvent) -> str | None:
+    """The trace the producer names; as W3C asks, one that is none is ignored."""
+    parent = _TRACEPARENT.fullmatch(received.header(TRACE_HEADER) or "")
+    named = parent["trace"] if parent else raw.trace_id or ""
+    return named if _TRACE.fullmatch(named) else None
 
 
 def _time(value: Any) -> datetime | None:
@@ -174,6 +214,15 @@ def _check_text(raw: RawEvent) -> None:
         _unreadable("not_text", "The text holds control characters.", "Publish text; publish images by reference.")
     if not (raw.text or raw.data or raw.image):
         _unreadable("empty", "The event has neither text nor data nor an image.", "Publish an event with content.")
+
+
+def _check_values(raw: RawEvent) -> None:
+    if raw.time is not None and raw.time.year not in YEARS:
+        what = f"time is in the year {raw.time.year}."
+        _unreadable("bad_time", what, f"Give a time from {YEARS.start} to {YEARS.stop - 1}.")
+    if raw.image is not None and not _SHA256.fullmatch(raw.image):
+        what = "image must be the SHA-256 of an image in the blob store."
+        _unreadable("bad_image", what, "Use escalon publish.")
 
 
 def _kind(raw: RawEvent) -> EventKind:

@@ -61,9 +61,13 @@ class KafkaConfig:
         """For the asyncio clients; None without TLS."""
         if not self.tls:
             return None
-        context = ssl.create_default_context(cafile=self.ca_file)
-        if self.cert_file:
-            context.load_cert_chain(self.cert_file, self.key_file)
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file:
+                context.load_cert_chain(self.cert_file, self.key_file)
+        except OSError as error:  # ssl's own errors are of this kind too
+            remedy = "Check ESCALON_KAFKA_CA_FILE, ESCALON_KAFKA_CERT_FILE and ESCALON_KAFKA_KEY_FILE."
+            raise ConfigError(f"a TLS file cannot be used ({error}).", remedy, "ESCALON_KAFKA_TLS") from error
         return context
 
 

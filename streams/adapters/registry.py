@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx2
 from confluent_kafka.schema_registry import Schema as RegistrySchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -14,6 +15,7 @@ from streams.adapters.schemas import Schema
 from streams.core.errors import ServiceError, UnreadableError
 
 MAX_SCHEMAS = 10_000
+REMEDY = "Check that it runs, and ESCALON_SCHEMA_REGISTRY."
 
 
 class SchemaRegistry:
@@ -28,7 +30,7 @@ class SchemaRegistry:
         text = json.dumps(_plain(schema.parsed))
         try:
             return int(self._client.register_schema(f"escalon.{schema.name}", RegistrySchema(text, "AVRO")))
-        except (SchemaRegistryError, OSError) as error:
+        except (SchemaRegistryError, httpx2.HTTPError) as error:
             remedy = "Check ESCALON_SCHEMA_REGISTRY, and the subject's compatibility."
             raise ServiceError(f"The schema {schema.name} could not be registered ({error}).", remedy) from error
 
@@ -47,11 +49,17 @@ class SchemaRegistry:
             if error.http_status_code == 404:
                 what = f"The schema registry has no schema {schema_id}."
                 raise UnreadableError("unknown_schema", what, "Register the schema before publishing.") from error
-            raise ServiceError(f"The schema registry did not answer ({error}).") from error
+            raise ServiceError(f"The schema registry did not answer ({error}).", REMEDY) from error
+        except httpx2.HTTPError as error:
+            raise ServiceError(f"The schema registry cannot be reached ({error}).", REMEDY) from error
         if found.schema_type != "AVRO":
             what = f"Schema {schema_id} is of type {found.schema_type}."
             raise UnreadableError("not_avro", what, "Publish Avro, JSON without a schema, or text.")
-        return parse_schema(json.loads(found.schema_str or "null"))
+        try:
+            return parse_schema(json.loads(found.schema_str or "null"))
+        except Exception as error:  # fastavro raises whatever a broken schema leads it to
+            what = f"Schema {schema_id} cannot be used ({type(error).__name__}: {error})."
+            raise UnreadableError("bad_schema", what, "Register a schema without references.") from error
 
 
 def _plain(schema: Any) -> Any:

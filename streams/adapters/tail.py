@@ -77,7 +77,7 @@ def received(message: Any) -> Received:
         key=message.key(),
         value=message.value(),
         timestamp=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
-        headers=message.headers() or (),
+        headers=[(key, value) for key, value in message.headers() or () if value is not None],
     )
 
 

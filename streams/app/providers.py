@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from streams.app.settings import Settings
 from streams.core.errors import ConfigError
-from streams.models.protocol import LanguageModel
+from streams.models.protocol import LanguageModel, Loadable
 from streams.pipeline.load import Handler, Pipeline
 from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function
 from streams.stages.light import ClassifierAsker, RulesAsker
 from streams.stages.listen import IMAGE_DUPLICATE
 from streams.stages.ports import Asker
+
+MAX_CALLS = 256
+"""Calls of one remote model at once in one process; each handler's concurrency is the finer limit."""
 
 Spec = ClaudeModelSpec | LocalModelSpec | RecordedModelSpec
 
@@ -26,6 +30,7 @@ class Providers:
         self._pipeline = pipeline
         self._settings = settings
         self._models: dict[str, LanguageModel] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}
 
     def askers(self, handlers: Mapping[str, Handler]) -> dict[str, Asker]:
         """An asker for each handler; the image watcher is a stage of its own and has none."""
@@ -43,6 +48,12 @@ class Providers:
             elif handler.prompting is None and handler.spec.kind != IMAGE_DUPLICATE:
                 _light(handler)
 
+    async def load(self) -> None:
+        """Load what must be in memory before messages flow; it holds up everything else in the process."""
+        for model in self._models.values():
+            if isinstance(model, Loadable):
+                await model.load()
+
     async def close(self) -> None:
         """Free every model."""
         for model in self._models.values():
@@ -58,6 +69,7 @@ class Providers:
             handler=handler,
             prompting=handler.prompting,
             language_model=self._model(handler.prompting.model_key, spec),
+            model_slots=self._slots[handler.prompting.model_key],
             provider=_PROVIDER_NAMES[spec.provider],
             model=spec.model,
             priced_as=spec.priced_as or (None if spec.provider == "local" else spec.model),
@@ -66,6 +78,7 @@ class Providers:
     def _model(self, key: str, spec: Spec) -> LanguageModel:
         if key not in self._models:
             self._models[key] = self._build(spec)
+            self._slots[key] = asyncio.Semaphore(getattr(spec, "parallel", MAX_CALLS))
         return self._models[key]
 
     def _build(self, spec: Spec) -> LanguageModel:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import threading
-from typing import Literal, get_args
+from collections.abc import Coroutine
+from typing import Any, Literal, get_args
 
 import faust
 
@@ -43,9 +45,19 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
         providers=Providers(pipeline, settings),
     )
     app = build(tier, site)
+    _run_now(site.providers.load())
     app.on_before_shutdown.connect(_closer(site.providers), weak=False)
     worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, redirect_stdouts=False, override_logging=False)
     worker.execute_from_commandline()
+
+
+def _run_now(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine before Faust has its loop."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        loop.close()
 
 
 def _closer(providers: Providers) -> object:

@@ -49,6 +49,7 @@ def init(
     if directory.exists() and any(directory.iterdir()):
         raise ConfigError(f"{directory} is not empty.", "Name a new directory.", "DIR")
     path = write_starter(directory, models)
+    train_classifier(directory / "intents.jsonl", directory / "intents.npz")
     out.print(f"Wrote {path}. Next: escalon up -p {path}, then escalon publish {directory / 'sample.jsonl'}")
 
 

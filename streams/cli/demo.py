@@ -7,8 +7,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from rich.live import Live
-
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.tail import Offsets, Tail
 from streams.app.settings import Settings
@@ -19,7 +17,7 @@ from streams.cli.auditing import print_report
 from streams.cli.building import pull, train_classifier
 from streams.cli.console import out
 from streams.cli.events import publish_all
-from streams.cli.flow import WATCHED, Flow, render
+from streams.cli.flow import WATCHED, Flow, FlowView
 from streams.cli.host import Running, running_pipeline
 from streams.cli.sources import read_source
 from streams.core.errors import ServiceError
@@ -68,7 +66,7 @@ def _stream(running: Running, directory: Path, timeout: float) -> set[str]:
     expected = {one.event_id for one in publish_all(settings, list(read_source(str(directory / "events.jsonl"))))}
     flow = Flow(codec(running.settings), prefix)
     deadline = time.monotonic() + timeout
-    with Live(render(flow, len(expected)), console=out, refresh_per_second=4) as live:
+    with FlowView(flow, len(expected)) as view:
         while not expected <= flow.ended:
             running.supervisor.check()
             if time.monotonic() > deadline:
@@ -78,7 +76,7 @@ def _stream(running: Running, directory: Path, timeout: float) -> set[str]:
                 )
             for record in tail.batch():
                 flow.add(record)
-            live.update(render(flow, len(expected)))
+            view.update()
     tail.close()
     return expected
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import typer
-from rich.live import Live
 from rich.progress import track
 
 from streams.adapters.clickhouse import row_of
@@ -16,7 +15,7 @@ from streams.app.settings import Settings
 from streams.app.worker import codec
 from streams.cli.console import TIER_COLOURS, cell, err, out, print_json
 from streams.cli.context import kafka_of, located
-from streams.cli.flow import WATCHED, Flow, render
+from streams.cli.flow import WATCHED, Flow, FlowView
 from streams.cli.sources import Publishable, read_source
 from streams.core.errors import UnreadableError
 from streams.core.messages import Outcome
@@ -69,10 +68,11 @@ def watch() -> None:
     prefix = settings.topic_prefix
     tail = Tail(kafka_of(settings), [prefix + name for name in WATCHED])
     flow = Flow(codec(settings), prefix)
-    with Live(render(flow), console=out, refresh_per_second=4) as live:
-        for record in tail.follow(lambda: False):
-            flow.add(record)
-            live.update(render(flow))
+    with FlowView(flow) as view:
+        while True:
+            for record in tail.batch():
+                flow.add(record)
+            view.update()
 
 
 def outcomes(

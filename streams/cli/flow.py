@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Group
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received
-from streams.cli.console import TIER_COLOURS, usd
+from streams.cli.console import TIER_COLOURS, out, usd
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Escalation, Outcome, Verdict
 from streams.core.topics import BY_NAME
@@ -21,6 +23,7 @@ WATCHED = ("verdicts", "escalations", "outcomes", "calls", "dead-letters")
 TIERS = ("listener", "worker", "reasoner")
 MAX_EVENTS = 1_000_000
 LAST = 6
+QUIET_SECONDS = 10.0
 
 
 @dataclass
@@ -121,3 +124,34 @@ def render(flow: Flow, expected: int | None = None) -> Group:
     ends = Text(f"events ended {done}   {states}   dead letters {flow.counts['dead letters']}", "bold")
     lines = [Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in flow.last]
     return Group(shown, Text(), ends, *lines)
+
+
+class FlowView:
+    """The view on a terminal, redrawn as it changes; elsewhere a line now and then."""
+
+    def __init__(self, flow: Flow, expected: int | None = None) -> None:
+        self._flow = flow
+        self._expected = expected
+        self._live = Live(render(flow, expected), console=out, refresh_per_second=4)
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if out.is_terminal:
+            self._live.start()
+        return self
+
+    def update(self) -> None:
+        """Show what has changed."""
+        if out.is_terminal:
+            self._live.update(render(self._flow, self._expected))
+        elif time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            calls = ", ".join(f"{self._flow.counts[f'{tier} calls']} {tier}" for tier in TIERS)
+            out.print(f"{len(self._flow.ended)} of {self._expected or 'all'} events ended; calls: {calls}", style="dim")
+
+    def __exit__(self, *_: object) -> None:
+        if out.is_terminal:
+            self.update()
+            self._live.stop()
+        else:
+            out.print(render(self._flow, self._expected))

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.live import Live
 
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
 from streams.app.worker import TIERS, codec, run_recorder, run_tier
 from streams.cli.console import out
 from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
-from streams.cli.flow import WATCHED, Flow, render
+from streams.cli.flow import WATCHED, Flow, FlowView
 from streams.cli.host import Running, running_pipeline
 from streams.core.errors import ConfigError, ServiceError
 
@@ -86,12 +85,12 @@ def _watch(running: Running) -> None:
     prefix = running.settings.topic_prefix
     flow = Flow(codec(running.settings), prefix)
     tail = Tail(running.kafka, [prefix + name for name in WATCHED])
-    with Live(render(flow), console=out, refresh_per_second=4) as live:
+    with FlowView(flow) as view:
         while True:
             running.supervisor.check()
             for item in tail.batch():
                 flow.add(item)
-            live.update(render(flow))
+            view.update()
 
 
 def demo(

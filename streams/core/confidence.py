@@ -18,7 +18,7 @@ def value_spans(text: str) -> list[tuple[int, int]]:
 
 
 def logprob_confidence(tokens: Iterable[tuple[str, float]], *, json_values_only: bool) -> float | None:
-    """The geometric mean of the tokens' probabilities, 0 to 1; None without tokens.
+    """The geometric mean of the tokens' probabilities, 0 to 1; None without tokens or when one is no number.
 
     `tokens` are (text, natural-log probability) in order. With `json_values_only` only tokens that overlap a
     JSON value count, because a grammar forces the rest and says nothing about the answer.
@@ -35,4 +35,5 @@ def logprob_confidence(tokens: Iterable[tuple[str, float]], *, json_values_only:
         start = end
     if not logprobs:
         return None
-    return min(1.0, math.exp(sum(logprobs) / len(logprobs)))
+    mean = sum(logprobs) / len(logprobs)
+    return None if math.isnan(mean) else math.exp(min(0.0, mean))

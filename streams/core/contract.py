@@ -1,25 +1,30 @@
 """The contract between a handler and its model: what may be answered, and how a refusal is said.
 
 A model answers `{"answer": ...}` or refuses with `{"refusal": {"class": ..., "reason": ...}}`; in plain text a
-refusal is a line that starts with the token, as in `REFUSE(missing_information): no order number`.
+refusal is a reply that starts with the token, as in `REFUSE(missing_information): no order number`.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import jsonschema
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from streams.core.messages import AttemptStatus, RefusalClass
 
 RefusalContract = Literal["field", "token", "none"]
 REFUSAL_CLASSES: tuple[RefusalClass, ...] = get_args(RefusalClass)
 MAX_REASON = 200
+MAX_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +73,13 @@ class Contract:
         return jsonschema.Draft202012Validator(dict(self.schema or {}))
 
     def read(self, text: str, stop_reason: str, provider_refusal: str | None) -> Reading:
-        """Read a reply: refused, answered, or invalid with the reason."""
+        """Read a reply: refused, answered, or invalid with the reason. Whatever the text is, nothing is raised."""
+        text = _encodable(text)
         if stop_reason == "refusal":
-            reason = provider_refusal or "the provider's safety system stopped the answer"
+            reason = _encodable(provider_refusal or "the provider's safety system stopped the answer")
             return Reading(status="refused", refusal_class="unsafe", refusal_reason=reason)
         if self.refusal == "token" and (match := self._token_pattern.match(text)):
-            return _refused(match["kind"], match["reason"])
+            return refused(match["kind"], match["reason"])
         if stop_reason == "max_tokens":
             return _invalid("truncated", "the answer was cut at max_tokens; raise it or ask for less")
         return self._read_plain(text) if self.schema is None else self._read_json(text)
@@ -81,7 +87,7 @@ class Contract:
     @cached_property
     def _token_pattern(self) -> re.Pattern[str]:
         token = re.escape(self.token)
-        return re.compile(rf"\s*{token}(?![A-Za-z0-9_])(?:\((?P<kind>[a-z_ ]*)\))?\s*[:\-]?\s*(?P<reason>.*)", re.S)
+        return re.compile(rf"\s*{token}(?![A-Za-z0-9_])(?:\((?P<kind>[A-Za-z_ ]*)\))?\s*[:\-]?\s*(?P<reason>.*)", re.S)
 
     def _read_plain(self, text: str) -> Reading:
         if not text.strip():
@@ -90,26 +96,56 @@ class Contract:
 
     def _read_json(self, text: str) -> Reading:
         try:
-            value = json.loads(text)
+            value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+            if not isinstance(value, dict):
+                return _invalid("schema", "the reply is no JSON object")
+            refusal = value.get("refusal")
+            if self.refusal == "field" and isinstance(refusal, dict):
+                return refused(refusal.get("class"), refusal.get("reason"))
+            return self._read_answer(value)
         except (ValueError, RecursionError) as error:
             return _invalid("not_json", f"{error}")
-        if not isinstance(value, dict):
-            return _invalid("schema", "the reply is no JSON object")
-        refusal = value.get("refusal")
-        if self.refusal == "field" and isinstance(refusal, dict):
-            return _refused(refusal.get("class"), refusal.get("reason"))
-        return self._read_answer(value)
 
     def _read_answer(self, value: Mapping[str, Any]) -> Reading:
         if "answer" not in value:
             return _invalid("schema", "the reply has neither an answer nor a refusal")
-        error = jsonschema.exceptions.best_match(self.validator.iter_errors(value["answer"]))
-        if error is not None:
-            return _invalid("schema", f"{error.json_path}: {error.message}"[:500])
-        stated = value.get("confidence") if self.verbalized else None
-        known = isinstance(stated, (int, float)) and not isinstance(stated, bool)
         answer = json.dumps(value["answer"], ensure_ascii=False)
-        return Reading(status="answered", answer=answer, verbalized=_clamp(float(stated or 0)) if known else None)
+        answer.encode()  # half a surrogate pair, which JSON can escape, could be written nowhere
+        if (fault := self._fault(value["answer"])) is not None:
+            return _invalid("schema", fault)
+        return Reading(
+            status="answered", answer=answer, verbalized=_stated(value.get("confidence")) if self.verbalized else None
+        )
+
+    def _fault(self, answer: Any) -> str | None:
+        """How an answer breaks the schema; None when it does not."""
+        try:
+            error = jsonschema.exceptions.best_match(self.validator.iter_errors(answer))
+        except Exception as failure:  # for one, numbers that fit no float, and references that lead nowhere
+            return f"the answer cannot be checked ({type(failure).__name__}: {failure})"
+        return None if error is None else f"{error.json_path}: {error.message}"
+
+
+def check_schema(schema: Any) -> None:
+    """Raise jsonschema.SchemaError for what is no JSON schema object, or refers to what it does not hold."""
+    if not isinstance(schema, dict):
+        raise jsonschema.SchemaError("the schema is no JSON object")
+    jsonschema.Draft202012Validator.check_schema(schema)
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
+    for reference in _references(schema):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable as error:
+            raise jsonschema.SchemaError(f"{reference!r} refers to nothing in it") from error
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        schema = list(schema.values())
+    for item in schema if isinstance(schema, list) else ():
+        yield from _references(item)
 
 
 def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,16 +157,32 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _refused(kind: object, reason: object) -> Reading:
-    name = str(kind or "").strip().replace(" ", "_")
+def refused(kind: object, reason: object) -> Reading:
+    """A refusal in whatever words it came; a class that is not known is `other`."""
+    name = str(kind or "").strip().lower().replace(" ", "_")
     refusal_class: RefusalClass = next((known for known in REFUSAL_CLASSES if known == name), "other")
-    text = str(reason or "").strip()[:MAX_REASON]
+    text = _encodable(str(reason or "").strip()[:MAX_REASON])
     return Reading(status="refused", refusal_class=refusal_class, refusal_reason=text or None)
 
 
 def _invalid(error_type: str, error: str) -> Reading:
-    return Reading(status="invalid", error_type=error_type, error=error)
+    return Reading(status="invalid", error_type=error_type, error=_encodable(error[:MAX_ERROR]))
 
 
-def _clamp(value: float) -> float:
-    return min(1.0, max(0.0, value))
+def _encodable(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _no_number(digits[:20])
+
+
+def _stated(confidence: Any) -> float | None:
+    known = isinstance(confidence, (int, float)) and not isinstance(confidence, bool)
+    return float(min(1, max(0, confidence))) if known else None

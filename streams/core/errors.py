@@ -28,6 +28,7 @@ class ConfigError(EscalonError):
 
     def __init__(self, what: str, remedy: str = "", key: str = "") -> None:
         super().__init__(f"{key}: {what}" if key else what, remedy)
+        self.what = what
         self.key = key
 
 

@@ -42,7 +42,7 @@ def decide(attempt: Attempt, threshold: float | None) -> Accept | Escalate:
         return Accept("no threshold")
     if attempt.confidence is None:
         return Escalate("unsure", f"confidence unknown, {threshold:.3f} is asked for")
-    if attempt.confidence < threshold:
+    if not attempt.confidence >= threshold:  # not a number is not enough either
         return Escalate("unsure", f"confidence {attempt.confidence:.3f} under {threshold:.3f}")
     return Accept(f"confidence {attempt.confidence:.3f} reaches {threshold:.3f}")
 

@@ -17,7 +17,9 @@ def _normal(value: Any) -> Any:
     if isinstance(value, str):
         return unicodedata.normalize("NFC", value).strip()
     if isinstance(value, dict):
-        return {_normal(str(key)): _normal(item) for key, item in value.items()}
+        named = {_normal(str(key)): _normal(item) for key, item in value.items()}
+        # Keys that only normalising makes alike are told apart, or one field would hide the other.
+        return named if len(named) == len(value) else {str(key): _normal(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_normal(item) for item in value]
     return value

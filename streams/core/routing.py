@@ -51,6 +51,14 @@ def choose(findings: Sequence[Finding], rule: CombineRule, routes: Mapping[str, 
     return Choice(labels, ranked[0].confidence, routes.get(labels[0], routes[UNSURE]))
 
 
+def deciding(findings: Sequence[Finding], intent: str) -> Finding | None:
+    """The finding that made the route: the duplicate or the intent's; of an unsure verdict the first there is."""
+    for finding in findings:
+        if finding.duplicate_of is not None:
+            return finding
+    return next((finding for finding in findings if finding.label == intent), next(iter(findings), None))
+
+
 def _first(findings: list[Finding]) -> list[Finding]:
     return findings
 

@@ -25,6 +25,7 @@ MESSAGE_BYTES: Final = 16 << 20
 READY_SECONDS: Final = 60.0
 _HEAP: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
+# After a kill the node waits for its own last session to end, so that is short.
 _PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id=1
@@ -36,6 +37,8 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={logs}
 message.max.bytes={message_bytes}
 auto.create.topics.enable=false
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=8

@@ -38,8 +38,8 @@ def installed(cache_dir: Path, resources: Path) -> Path | None:
 def install(cache_dir: Path, on_line: Callable[[str], None], resources: Path) -> Path:
     """Make `cache_dir`/kafka-VERSION/libs whole or not at all and return kafka-VERSION.
 
-    `on_line` gets a line on each artifact. Raises `ServiceError` when Java or Maven is missing or the
-    download fails.
+    `on_line` gets the name of each jar as it arrives; those that Maven had already are not named. Raises
+    `ServiceError` when Java or Maven is missing or the download fails.
     """
     version = kafka_version(resources)
     if home := installed(cache_dir, resources):
@@ -84,7 +84,7 @@ def _download(maven: str, pom: Path, libs: Path, on_line: Callable[[str], None])
     ) as process:
         for line in process.stdout or ():
             last.append(line.rstrip())
-            if found := re.search(r"(?:Downloaded from \S+: \S+/|Copying )([^/\s]+\.jar)", line):
+            if found := re.search(r"Downloaded from \S+: \S+/([^/\s]+\.jar)", line):
                 on_line(found[1])
     if process.returncode != 0:
         tail = "".join(f"\n    {line}" for line in last)

@@ -82,9 +82,10 @@ class LocalModel:
     """One model file as a LanguageModel, answering `parallel` requests at once and the others in order.
 
     `context` is the longest prompt and answer together, in tokens, of one request. `threads` are shared by
-    all requests. `verbosity` is llama.cpp's own log level on stderr, -1 for none. Text of an event that
-    looks like a control token of the chat template is taken apart, so that no event ends its own turn.
-    A character that the model writes in several tokens is one Token of the reply.
+    all requests; they wait for each other in a busy loop, so more of them than free cores slow each other
+    badly. `verbosity` is llama.cpp's own log level on stderr, -1 for none. Text of an event that looks like
+    a control token of the chat template is taken apart, so that no event ends its own turn. A character
+    that the model writes in several tokens is one Token of the reply.
     """
 
     def __init__(

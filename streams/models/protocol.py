@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +66,13 @@ class LanguageModel(Protocol):
 
     async def close(self) -> None:
         """Free connections and memory; no call may follow."""
+        ...
+
+
+@runtime_checkable
+class Loadable(Protocol):
+    """A model that must be loaded into this process before it is asked."""
+
+    async def load(self) -> None:
+        """Load it, once; raises ConfigError or ModelError."""
         ...

@@ -12,12 +12,12 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+from jsonschema import SchemaError
 from pydantic import BaseModel, ValidationError
 
-from streams.core.contract import Contract
+from streams.core.contract import Contract, check_schema
 from streams.core.errors import ConfigError
-from streams.core.fingerprint import canonical, digest
+from streams.core.fingerprint import digest
 from streams.core.messages import Tier
 from streams.core.pricing import PriceList
 from streams.core.routing import DUPLICATE, UNSURE, CombineRule, Route
@@ -113,7 +113,7 @@ def parse_spec(table: Mapping[str, Any]) -> s.PipelineSpec:
         problems = [_problem(item) for item in error.errors(include_url=False)]
         first = problems[0]
         more = "".join(f"\n{problem}" for problem in problems[1:])
-        raise ConfigError(f"{first.what}", f"{first.remedy}{more}", first.key) from error
+        raise ConfigError(first.what, f"{first.remedy}{more}", first.key) from error
 
 
 class _Files:
@@ -133,9 +133,12 @@ class _Files:
         path = self.directory / name
         try:
             data = path.read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             remedy = f"Give a path relative to {self.directory} to a file that can be read."
-            raise ConfigError(f"{name} cannot be read ({error.strerror}).", remedy, key) from error
+            raise ConfigError(f"{name} cannot be read ({getattr(error, 'strerror', error)}).", remedy, key) from error
+        return self.remember(name, data)
+
+    def remember(self, name: str, data: bytes) -> bytes:
         self._seen[name] = data
         return data
 
@@ -169,13 +172,13 @@ def _handler(tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: _Fi
         determines += [
             model,
             prompting.template.source,
-            canonical(prompting.contract.wire_schema),
+            json.dumps(prompting.contract.wire_schema),  # in the file's order, for models answer in it
             prompting.knowledge,
         ]
     if artifact is not None:
         determines.append(source.read_bytes(artifact, f"{key}.artifact"))
     if getattr(item, "handler", None):
-        determines.append(_function_source(item.handler, key, source.directory))
+        determines.append(_function_source(item.handler, key, source))
     return Handler(
         name=name,
         tier=tier,
@@ -194,26 +197,27 @@ _DETERMINING = (
 
 
 def _version_options(item: BaseModel) -> str:
-    return canonical(item.model_dump(mode="json", include=set(_DETERMINING)))
+    # Unsorted and untrimmed: the order of rules decides which one is found, and a space is part of a pattern.
+    return json.dumps(item.model_dump(mode="json", include=set(_DETERMINING)))
 
 
-def _function_source(path: str, key: str, directory: Path) -> bytes:
+def _function_source(path: str, key: str, source: _Files) -> bytes:
     """The bytes of the module a Python handler lives in, so that editing it makes a new version.
 
     It is looked for beside the pipeline file, then where Python looks.
     """
     module = path.partition(":")[0]
-    beside = directory / (module.replace(".", "/") + ".py")
-    if beside.is_file():
-        return beside.read_bytes()
+    beside = module.replace(".", "/") + ".py"
+    if (source.directory / beside).is_file():
+        return source.read_bytes(beside, f"{key}.handler")
     try:
         found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
+    except Exception:  # finding a module inside a package runs the package
         found = None
-    if found is None or found.origin is None:
-        remedy = f"Put it beside the pipeline file, in {directory}, or install its package."
+    if found is None or found.origin is None or not found.has_location:
+        remedy = f"Put it beside the pipeline file, in {source.directory}, or install its package."
         raise ConfigError(f"the module {module} cannot be found.", remedy, f"{key}.handler")
-    return Path(found.origin).read_bytes()
+    return source.remember(f"module:{module}", Path(found.origin).read_bytes())
 
 
 def _prompting(key: str, item: Any, spec: s.PipelineSpec, source: _Files) -> Prompting:
@@ -249,10 +253,10 @@ def _schema(key: str, item: Any, task: str | None, labels: tuple[str, ...], sour
     at = f"{key}.schema"
     try:
         schema = json.loads(source.read(item.output_schema, at))
-        jsonschema.Draft202012Validator.check_schema(schema)
+        check_schema(schema)
     except ValueError as error:
         raise ConfigError(f"{item.output_schema} is no JSON: {error}.", "Mend the file.", at) from error
-    except jsonschema.SchemaError as error:
+    except SchemaError as error:
         remedy = "Write a JSON Schema of draft 2020-12."
         raise ConfigError(f"{item.output_schema} is no JSON Schema: {error.message}.", remedy, at) from error
     return dict(schema)
@@ -310,6 +314,8 @@ def _problem(error: Any) -> ConfigError:
     location = [str(part) for part in error["loc"]]
     if location and location[0] in ("listeners", "models") and len(location) > 2:
         del location[2]  # the union's tag, which is no key of the file
+    if location and location[-1] == "[key]":
+        location.pop()  # pydantic's mark for a table's name that is wrong
     if error["type"].startswith("union_tag"):
         location.append(str(error["ctx"]["discriminator"]).strip("'"))
     remedy = _REMEDIES.get(error["type"], "")

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from streams.core.contract import RefusalContract
 from streams.core.messages import EventKind
@@ -26,7 +26,7 @@ def seconds(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=100 * 365 * 86400.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 FunctionPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
@@ -139,7 +139,7 @@ class PromptPolicy(Strict):
     refusal_token: str = Field("REFUSE", min_length=3, max_length=40)
     confidence: ConfidenceSource = "none"
     max_tokens: int = Field(512, ge=1, le=128_000)
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, JsonValue] = {}
     inputs: tuple[Input, ...] = ("text", "data", "image")
     """What of an event the handler sees; two events alike in these are the same task."""
 

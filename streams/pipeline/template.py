@@ -5,24 +5,26 @@ An event's text is only ever a value in a template, never a template, so it can 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from streams.core.errors import ConfigError, HandlerError
 
 BLOCKS = ("system", "user")
 FENCE = "event"
+_MARK = re.compile(rf"<(?=\s*/?\s*{FENCE})", re.IGNORECASE)
 
 
 def fenced(text: object) -> str:
     """Text in a marked block, so that a model can tell data from instructions.
 
-    A closing mark inside the text is broken up: an event cannot end its own fence.
+    A mark inside the text, however spelt, is broken up: an event cannot end its own fence.
     """
-    body = str(text).replace(f"</{FENCE}", f"<\u200b/{FENCE}").replace(f"<{FENCE}", f"<\u200b{FENCE}")
+    body = _MARK.sub("<\u200b", str(text))
     return f"<{FENCE}>\n{body}\n</{FENCE}>"
 
 
@@ -59,9 +61,8 @@ class PromptTemplate:
         try:
             context = self._template.new_context(dict(variables))
             system, user = ("".join(self._template.blocks[block](context)).strip() for block in BLOCKS)
-        except (TemplateError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        except Exception as error:  # a template can raise whatever its expressions do
             raise HandlerError(
-                f"The prompt {self.name} could not be rendered: {error}.",
-                "Mend the template; `escalon check` tries it.",
+                f"The prompt {self.name} could not be rendered: {error}.", "Mend the template."
             ) from error
         return system, user

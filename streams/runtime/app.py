@@ -42,6 +42,9 @@ def faust_app(tier: str, kafka: KafkaConfig, directory: Path, prefix: str, web_p
         table_standby_replicas=0,
         web_enabled=web_port is not None,
         web_port=web_port or 6066,
+        # Health and figures only: tables hold customers' words, and the pages ask nobody who they are.
+        web_tables_enabled=False,
+        web_router_enabled=False,
     )
 
 

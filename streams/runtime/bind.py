@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received
 from streams.core.errors import EscalonError, UnreadableError
+from streams.core.messages import DeadLetter
 from streams.core.topics import BY_MESSAGE
 from streams.runtime.dead_letters import DeadLetters
 
@@ -109,8 +110,17 @@ def received(message: Any) -> Received:
 async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> None:
     try:
         await binding.handle(record, outbox)
-    except EscalonError as error:
-        await outbox.publish([dead_letters.letter(record, error)])
     except Exception as error:
-        log.exception("%s failed on %s/%s/%s", binding.topic, record.topic, record.partition, record.offset)
-        await outbox.publish([dead_letters.letter(record, error)])
+        if not isinstance(error, EscalonError):
+            log.exception("%s failed on %s/%s/%s", binding.topic, record.topic, record.partition, record.offset)
+        await outbox.publish([await _letter(record, error, dead_letters)])
+
+
+async def _letter(record: Received, error: Exception, dead_letters: DeadLetters) -> DeadLetter:
+    """The dead letter, waiting while the blob store that keeps a large original is away."""
+    while True:
+        try:
+            return dead_letters.letter(record, error)
+        except EscalonError as away:
+            log.warning("cannot keep a dead letter's original, trying again: %s", away)
+            await asyncio.sleep(RETRY_SECONDS)

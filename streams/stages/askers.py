@@ -6,16 +6,17 @@ import asyncio
 import importlib
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from streams.core.confidence import logprob_confidence
-from streams.core.contract import MAX_REASON, REFUSAL_CLASSES, Reading
+from streams.core.contract import Reading, refused
 from streams.core.errors import ConfigError, HandlerError, ModelError
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.load import Handler, Prompting
-from streams.stages.ports import Said
+from streams.stages.ports import Said, holding
 from streams.stages.task import Answer, Refusal, Task
 
 
@@ -29,12 +30,18 @@ class PromptAsker:
     provider: str
     model: str
     priced_as: str | None
+    model_slots: asyncio.Semaphore
+    """Calls the model takes at once, shared by all handlers that ask it."""
     operation: str = "chat"
     free: bool = False
     _slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.handler.spec.concurrency)
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """A place among the handler's calls, then among the model's."""
+        return holding(self._slots, self.model_slots)
 
     async def ask(self, task: Task) -> Said:
         """One call of the model."""
@@ -48,8 +55,10 @@ class PromptAsker:
             schema=contract.wire_schema,
             parameters=spec.parameters,
         )
-        async with self._slots:
+        try:
             reply = await self.language_model.ask(request, spec.timeout)
+        except ModelError as error:
+            return Said.failed(error, system, prompt)
         reading = contract.read(reply.text, reply.stop_reason, reply.refusal)
         return Said(
             reading=reading,
@@ -99,39 +108,64 @@ class FunctionAsker:
         self.model = self.handler.function or ""
         self._slots = asyncio.Semaphore(self.handler.spec.concurrency)
 
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """A place among the handler's calls."""
+        return holding(self._slots)
+
     async def ask(self, task: Task) -> Said:
         """One call of the function; a plain one runs in a thread."""
-        async with self._slots:
-            try:
-                value = await asyncio.wait_for(self._call(task), self.handler.spec.timeout)
-            except TimeoutError as error:
-                raise ModelError("timeout", f"{self.model} took too long.", retryable=True) from error
-            except (ModelError, HandlerError):
-                raise
-            except Exception as error:
-                what = f"{self.model} raised {type(error).__name__}: {error}."
-                raise HandlerError(what, "Mend the function; let it return a Refusal for what it cannot do.") from error
         prompt = json.dumps(task.input(), ensure_ascii=False)
-        return self._said(value, prompt)
+        try:
+            return self._said(await self._call(task), prompt)
+        except (ModelError, HandlerError) as error:
+            return Said.failed(error, prompt=prompt)
 
     async def _call(self, task: Task) -> Any:
-        if inspect.iscoroutinefunction(self.function):
-            return await self.function(task)
-        return await asyncio.to_thread(self.function, task)
+        asynchronous = inspect.iscoroutinefunction(self.function)
+        call = self.function(task) if asynchronous else asyncio.to_thread(self.function, task)
+        try:
+            return await asyncio.wait_for(call, self.handler.spec.timeout)
+        except TimeoutError as error:
+            raise ModelError("timeout", f"{self.model} took too long.", retryable=True) from error
+        except (ModelError, HandlerError):
+            raise
+        except Exception as error:
+            what = f"{self.model} raised {type(error).__name__}: {error}."
+            raise HandlerError(what, "Mend the function; let it return a Refusal for what it cannot do.") from error
 
     def _said(self, value: Any, prompt: str) -> Said:
         if isinstance(value, Refusal):
-            kind = value.kind if value.kind in REFUSAL_CLASSES else "other"
-            reading = Reading(status="refused", refusal_class=kind, refusal_reason=value.reason[:MAX_REASON])
-            return Said(reading=reading, prompt=prompt, response=value.reason)
+            reading = refused(value.kind, value.reason)
+            return Said(reading=reading, prompt=prompt, response=reading.refusal_reason)
         answer = value if isinstance(value, Answer) else Answer(value)
+        if not (answer.confidence is None or _is_probability(answer.confidence)):
+            raise HandlerError(f"{self.model} gave the confidence {answer.confidence!r}.", "Give 0 to 1, or None.")
+        if self.handler.tier == "listener" and not _is_finding(answer.value):
+            what = f"{self.model} is a listener and returned {answer.value!r:.200}."
+            raise HandlerError(what, 'Return a label, None, or {"label", "confidence", "scores"}.')
         try:
             text = json.dumps(answer.value, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError) as error:
+            text.encode()
+        except (TypeError, ValueError, RecursionError) as error:
             what = f"{self.model} returned {type(answer.value).__name__}, which is no JSON value ({error})."
             raise HandlerError(what, "Return an Answer, a Refusal, or a JSON value.") from error
         reading = Reading(status="answered", answer=text)
         return Said(reading=reading, raw_confidence=answer.confidence, prompt=prompt, response=text)
+
+
+def _is_probability(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _is_finding(value: object) -> bool:
+    """A label, or `{"label", "confidence", "scores"}`; None finds nothing."""
+    fields = value if isinstance(value, Mapping) else {"label": value}
+    label, confidence, scores = (fields.get(name) for name in ("label", "confidence", "scores"))
+    return (
+        (label is None or isinstance(label, str))
+        and (confidence is None or _is_probability(confidence))
+        and (scores is None or (isinstance(scores, Mapping) and all(map(_is_probability, scores.values()))))
+    )
 
 
 def load_function(path: str) -> Callable[[Task], Any]:
@@ -139,8 +173,10 @@ def load_function(path: str) -> Callable[[Task], Any]:
     module, _, name = path.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{path} cannot be imported ({error}).", "Check the module's path and the name.") from error
+    except Exception as error:  # importing runs the module
+        raise ConfigError(
+            f"{path} cannot be imported ({type(error).__name__}: {error}).", "Check the module's path and the name."
+        ) from error
     if not callable(function):
         raise ConfigError(f"{path} is no function.", "Name a function that takes a Task.")
     return function  # type: ignore[no-any-return]

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from streams.core.contract import Reading
 from streams.core.errors import HandlerError, ModelError
-from streams.core.fingerprint import call_id
+from streams.core.fingerprint import call_id, digest
 from streams.core.messages import Attempt, Call, Decision, Origin, StoredAnswer
 from streams.core.pricing import cost
 from streams.stages.ports import Asker, Desk, Said
@@ -34,6 +33,13 @@ class Question:
     """The timestamp of the message that brought it."""
     parent_call_id: str | None = None
 
+    @property
+    def key(self) -> str:
+        """What its answer is stored under: one key for identical tasks, or one for this event alone."""
+        if self.asker.handler.spec.cache == "shared":
+            return self.fingerprint
+        return digest(self.fingerprint, self.origin.run, self.origin.event_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Consultation:
@@ -50,46 +56,50 @@ class Consultation:
 
 async def consult(question: Question, desk: Desk) -> Consultation:
     """Ask, at the least cost that the handler's cache policy allows."""
-    policy = question.asker.handler.spec.cache
-    if policy == "off":
+    if question.asker.handler.spec.cache == "off":
         return await _call_until_done(question, desk)
-    stored = desk.answers.get(question.fingerprint)
-    if stored is not None and _same_event(stored, question.origin):
-        return Consultation(stored.attempt, stored.calls)
-    if policy == "shared" and stored is not None and _serves_others(stored, question, desk):
-        return _hit(stored, question, desk)
-    landed = await _landed(question, desk)
-    if landed is not None and _same_event(landed, question.origin):
-        return Consultation(landed.attempt, landed.calls)
-    if landed is not None and policy == "shared" and _serves_others(landed, question, desk):
-        return _hit(landed, question, desk)
-    return await _call_in_flight(question, desk)
+    served = _served(desk.answers.get(question.key), question, desk)
+    if served is None:
+        served = _served(await _landed(question, desk), question, desk)
+    return served or await _call_in_flight(question, desk)
+
+
+def _served(answer: StoredAnswer | None, question: Question, desk: Desk) -> Consultation | None:
+    """What an answer that is there already says to this question; None when it must be asked anew."""
+    if answer is not None and _same_call(answer, question):
+        return Consultation(answer.attempt, answer.calls)
+    if answer is not None and _serves_others(answer, question, desk):
+        return _hit(answer, question, desk)
+    return None
 
 
 async def _landed(question: Question, desk: Desk) -> StoredAnswer | None:
-    """The answer of an identical task in flight, once it is there; None when there is none or it broke off."""
-    flight = desk.flights.get(question.fingerprint)
-    if flight is None:
-        return None
-    await asyncio.wait([flight])
-    return flight.result() if not flight.cancelled() and flight.exception() is None else None
+    """The answer of an identical task in flight, once it is there; None when there is none.
+
+    Where one broke off, the first that waited asks anew and the others wait for that.
+    """
+    while (flight := desk.flights.get(question.key)) is not None:
+        await asyncio.wait([flight])
+        if not flight.cancelled():
+            return flight.result()
+    return None
 
 
 async def _call_in_flight(question: Question, desk: Desk) -> Consultation:
     """Call, letting identical tasks that come meanwhile wait for this answer."""
     flight: asyncio.Future[StoredAnswer] = asyncio.get_running_loop().create_future()
-    mine = desk.flights.setdefault(question.fingerprint, flight) is flight
+    mine = desk.flights.setdefault(question.key, flight) is flight
     try:
         done = await _call_until_done(question, desk)
         answer = StoredAnswer(attempt=done.attempt, calls=done.calls, stored_at=desk.now())
         if done.attempt.status != "failed":
-            desk.answers.put(question.fingerprint, answer)
+            desk.answers.put(question.key, answer)
         flight.set_result(answer)
         return done
     finally:
         flight.cancel()  # of no effect once it has landed
         if mine:
-            del desk.flights[question.fingerprint]
+            del desk.flights[question.key]
 
 
 async def _call_until_done(question: Question, desk: Desk) -> Consultation:
@@ -109,14 +119,12 @@ async def _call_until_done(question: Question, desk: Desk) -> Consultation:
 
 async def _call(question: Question, desk: Desk, number: int) -> tuple[Attempt, Call, ModelError | None]:
     """One try, its audit record, and the model's error if there was one."""
-    started_at, started = desk.now(), desk.timer()
-    error: ModelError | None = None
-    try:
-        said = await question.asker.ask(question.task)
-    except ModelError as failure:
-        error, said = failure, _failed(failure.error_type, failure)
-    except HandlerError as failure:
-        said = _failed("handler_error", failure)
+    async with question.asker.slot():
+        started_at, started = desk.now(), desk.timer()
+        try:
+            said = await question.asker.ask(question.task)
+        except (ModelError, HandlerError) as failure:
+            said = Said.failed(failure)
     duration = desk.timer() - started
     attempt = _attempt(question, said, number)
     call = _record(question, desk, said, attempt, number)
@@ -125,13 +133,9 @@ async def _call(question: Question, desk: Desk, number: int) -> tuple[Attempt, C
         started_at=started_at,
         queue_seconds=max(0.0, (started_at - question.received_at).total_seconds()),
         duration_seconds=duration,
-        response_id=error.request_id if error is not None else call.response_id,
+        response_id=said.error.request_id if said.error is not None else call.response_id,
     )
-    return attempt, call, error
-
-
-def _failed(error_type: str, error: Exception) -> Said:
-    return Said(reading=Reading(status="failed", error_type=error_type, error=str(error)[:2000]))
+    return attempt, call, said.error
 
 
 def _attempt(question: Question, said: Said, number: int) -> Attempt:
@@ -201,27 +205,29 @@ def _cost(asker: Asker, said: Said, desk: Desk) -> Decimal | None:
     return cost(price, reply.input_tokens, reply.output_tokens, reply.cache_read_tokens, reply.cache_write_tokens)
 
 
-def _same_event(stored: StoredAnswer, origin: Origin) -> bool:
-    first = stored.calls[-1].origin
-    return (first.run, first.event_id) == (origin.run, origin.event_id)
+def _same_call(stored: StoredAnswer, question: Question) -> bool:
+    first, origin = stored.calls[-1], question.origin
+    asked = (origin.run, origin.event_id, question.asker.handler.name)
+    return (first.origin.run, first.origin.event_id, first.handler) == asked
 
 
 def _serves_others(stored: StoredAnswer, question: Question, desk: Desk) -> bool:
     """Answers and refusals of another event serve while they are fresh; what broke is tried anew."""
-    age = desk.now() - stored.stored_at
-    fresh = age < timedelta(seconds=question.asker.handler.spec.cache_ttl)
-    return fresh and stored.attempt.status in ("answered", "refused")
+    spec = question.asker.handler.spec
+    fresh = desk.now() - stored.stored_at < timedelta(seconds=spec.cache_ttl)
+    return spec.cache == "shared" and fresh and stored.attempt.status in ("answered", "refused")
 
 
 def _hit(stored: StoredAnswer, question: Question, desk: Desk) -> Consultation:
     """The stored answer as a call of this event's own, at cost 0, with the saving noted."""
-    origin, first, now = question.origin, stored.calls[-1], desk.now()
+    origin, first, now, handler = question.origin, stored.calls[-1], desk.now(), question.asker.handler.name
     attempt = dataclasses.replace(
-        stored.attempt, call_id=call_id(origin.run, origin.event_id, first.tier, first.handler, 1)
+        stored.attempt, handler=handler, call_id=call_id(origin.run, origin.event_id, first.tier, handler, 1)
     )
     call = dataclasses.replace(
         first,
         origin=origin,
+        handler=handler,
         call_id=attempt.call_id,
         parent_call_id=question.parent_call_id,
         pipeline=desk.pipeline_hash,
@@ -236,6 +242,7 @@ def _hit(stored: StoredAnswer, question: Question, desk: Desk) -> Consultation:
         queue_seconds=max(0.0, (now - question.received_at).total_seconds()),
         first_token_seconds=None,
         duration_seconds=0.0,
+        response_id=None,
         attempt=1,
     )
     return Consultation(attempt, (call,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from streams.core.contract import Reading
@@ -27,12 +28,17 @@ class ClassifierAsker:
     priced_as: str | None = None
     free: bool = True
 
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """No limit: it is done before anything else can run."""
+        return nullcontext()
+
     async def ask(self, task: Task) -> Said:
         """The label, its calibrated probability, and those of the others."""
-        distribution = self.classifier.predict([task.text or json.dumps(dict(task.data), ensure_ascii=False)])[0]
+        text = task.text or json.dumps(dict(task.data), ensure_ascii=False)
+        distribution = self.classifier.predict([text])[0]
         label, probability = distribution[0]
         scores = {name: round(value, 6) for name, value in distribution[:MAX_SCORES]}
-        return _found(task, {"label": label, "confidence": probability, "scores": scores}, probability)
+        return _found(text, {"label": label, "confidence": probability, "scores": scores}, probability)
 
 
 @dataclass(kw_only=True)
@@ -47,15 +53,19 @@ class RulesAsker:
     priced_as: str | None = None
     free: bool = True
 
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """No limit: it is done before anything else can run."""
+        return nullcontext()
+
     async def ask(self, task: Task) -> Said:
         """The label and the words that matched; no label when nothing did."""
         matches = self.rules.match(task.text)
         if not matches:
-            return _found(task, {"label": None}, None)
-        return _found(task, {"label": matches[0].label, "confidence": 1.0, "matched": matches[0].text[:200]}, 1.0)
+            return _found(task.text, {"label": None}, None)
+        return _found(task.text, {"label": matches[0].label, "confidence": 1.0, "matched": matches[0].text[:200]}, 1.0)
 
 
-def _found(task: Task, answer: dict[str, object], confidence: float | None) -> Said:
+def _found(prompt: str, answer: dict[str, object], confidence: float | None) -> Said:
     text = json.dumps(answer, ensure_ascii=False)
     reading = Reading(status="answered", answer=text)
-    return Said(reading=reading, raw_confidence=confidence, prompt=task.text, response=text)
+    return Said(reading=reading, raw_confidence=confidence, prompt=prompt, response=text)

@@ -11,7 +11,7 @@ from typing import Any
 
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
-from streams.core.routing import Choice, choose
+from streams.core.routing import Choice, choose, deciding
 from streams.pipeline.load import Handler, Pipeline
 from streams.stages.consult import Question, consult
 from streams.stages.escalate import escalate
@@ -37,11 +37,12 @@ async def listen(
     listeners = [one for one in pipeline.listeners.values() if event.kind in one.spec.applies_to]
     watcher = next((one for one in listeners if one.spec.kind == IMAGE_DUPLICATE and event.image), None)
     asked = [one for one in listeners if one.spec.kind != IMAGE_DUPLICATE]
+    # First, for an image that cannot be read ends here, and calls made before would go without a record.
+    image_hash = f"{await hash_image(event.image):016x}" if watcher is not None and event.image else ""
     looks = await asyncio.gather(*(_look(event, one, received_at, desk) for one in asked))
     calls = [call for look in looks for call in look.calls]
     findings = tuple(look.finding for look in looks)
-    if watcher is not None and event.image is not None:
-        image_hash = f"{await hash_image(event.image):016x}"
+    if watcher is not None:
         sighting = Sighting(event=event, listener=watcher.name, image_hash=image_hash, findings=findings)
         return [*calls, sighting]
     return [*calls, *conclude(event, findings, pipeline, desk)]
@@ -115,23 +116,15 @@ def _verdict(event: Event, findings: tuple[Finding, ...], choice: Choice, pipeli
 
 
 def _terminal(verdict: Verdict, state: Any, desk: Desk) -> Result:
-    deciding = _deciding(verdict)
+    decisive = deciding(verdict.findings, verdict.intents[0])
     return Result(
         origin=verdict.event.origin,
         state=state,
         tier="listener",
-        handler=deciding.listener if deciding else "",
+        handler=decisive.listener if decisive else "",
         intent=verdict.intents[0],
         duplicate_of=verdict.duplicate_of,
-        call_id=deciding.call_id if deciding else None,
+        call_id=decisive.call_id if decisive else None,
         pipeline=desk.pipeline_hash,
         decided_at=desk.now(),
     )
-
-
-def _deciding(verdict: Verdict) -> Finding | None:
-    """The finding that made the route; of an unsure verdict the first there is."""
-    for finding in verdict.findings:
-        if finding.duplicate_of is not None or finding.label == verdict.intents[0]:
-            return finding
-    return next(iter(verdict.findings), None)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from streams.core.contract import Reading
+from streams.core.errors import HandlerError, ModelError
 from streams.core.messages import StoredAnswer
 from streams.core.pricing import PriceList
 from streams.models.protocol import ModelReply
 from streams.pipeline.load import Handler
 from streams.stages.task import Task
+
+MAX_ERROR = 2000
 
 
 class AnswerStore(Protocol):
@@ -38,6 +42,25 @@ class Said:
     prompt: str = ""
     response: str | None = None
     reply: ModelReply | None = None
+    error: ModelError | None = None
+    """Why the model gave no reply."""
+
+    @classmethod
+    def failed(cls, error: ModelError | HandlerError, system: str = "", prompt: str = "") -> Self:
+        """A try that gave no answer."""
+        model_error = error if isinstance(error, ModelError) else None
+        error_type = model_error.error_type if model_error else "handler_error"
+        reading = Reading(status="failed", error_type=error_type, error=str(error)[:MAX_ERROR])
+        return cls(reading=reading, system=system, prompt=prompt, error=model_error)
+
+
+@asynccontextmanager
+async def holding(*limits: asyncio.Semaphore) -> AsyncIterator[None]:
+    """Hold a place under each of some limits, taken in order."""
+    async with AsyncExitStack() as held:
+        for limit in limits:
+            await held.enter_async_context(limit)
+        yield
 
 
 class Asker(Protocol):
@@ -52,8 +75,12 @@ class Asker(Protocol):
     free: bool
     """Whether a call costs nothing by its nature, as plain code does."""
 
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """A place among the calls that may run at once; waiting for one is queueing, not calling."""
+        ...
+
     async def ask(self, task: Task) -> Said:
-        """One try within the handler's timeout. Raises ModelError or HandlerError when there is no answer."""
+        """One try within the handler's timeout; `Said.failed`, or a ModelError or HandlerError, without an answer."""
         ...
 
 

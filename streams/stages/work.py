@@ -8,6 +8,7 @@ from streams.core.errors import ConfigError
 from streams.core.escalation import Accept, Escalate, decide
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Message, Result, Verdict
+from streams.core.routing import deciding
 from streams.pipeline.load import Handler, Pipeline
 from streams.stages.consult import Consultation, Question, consult
 from streams.stages.escalate import escalate
@@ -24,13 +25,14 @@ async def work(verdict: Verdict, received_at: datetime, pipeline: Pipeline, desk
         what = f"The pipeline has no worker {verdict.handler!r} any more."
         raise ConfigError(what, "Put it back, or retry the dead letters under a route that exists.")
     task = task_of(verdict.event, handler.spec.inputs)
+    found = deciding(verdict.findings, verdict.intents[0])
     question = Question(
         asker=desk.askers[handler.name],
         task=task,
         origin=verdict.event.origin,
         fingerprint=task_fingerprint(handler.version, task.input()),
         received_at=received_at,
-        parent_call_id=next((finding.call_id for finding in verdict.findings), None),
+        parent_call_id=found.call_id if found else None,
     )
     return _settle(verdict, handler, pipeline, await consult(question, desk), desk)
 

@@ -35,7 +35,7 @@ FAKE_MAVEN = """
 for argument in "$@"; do case "$argument" in -DoutputDirectory=*) out="${argument#*=}";; esac; done
 /bin/mkdir -p "$out"
 : > "$out/kafka_2.13-9.9.9.jar"
-echo "[INFO] Copying kafka_2.13-9.9.9.jar to $out/kafka_2.13-9.9.9.jar"
+echo "[INFO] Downloaded from central: https://example.org/org/kafka_2.13-9.9.9.jar (1 kB at 1 MB/s)"
 """
 
 

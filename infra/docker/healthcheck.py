@@ -1,0 +1,55 @@
+"""Is the worker in this container well? Exit code 0 for yes; else 1, and why on standard error.
+
+healthcheck.py web PORT         the tier's web server, which shares its event loop with the agents, answers
+healthcheck.py connected PORT   a TCP connection from this container to PORT is established
+
+It needs the standard library alone, so that a check costs no import of escalon.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+SECONDS = 5.0
+ESTABLISHED = "01"
+TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+
+
+def answers(port: int, seconds: float = SECONDS) -> bool:
+    """Whether GET / on this port of 127.0.0.1 ends with status 200 within `seconds`."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def connected(port: int, tables: Iterable[Path] = TABLES) -> bool:
+    """Whether the kernel's tables of TCP sockets hold an established connection to a remote `port`."""
+    rows = (row.split() for table in tables if table.exists() for row in table.read_text("ascii").splitlines()[1:])
+    return any(row[3] == ESTABLISHED and int(row[2].rpartition(":")[2], 16) == port for row in rows)
+
+
+CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
+    "web": (answers, "the tier's web server does not answer"),
+    "connected": (connected, "there is no connection to the broker"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one check; returns the exit code."""
+    check, complaint = CHECKS[arguments[0]]
+    if check(int(arguments[1])):
+        return 0
+    sys.stderr.write(f"{complaint} (port {arguments[1]})\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""The table of topics."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import get_args
+
+from streams.core import messages as m
+from streams.core.topics import BY_MESSAGE, BY_NAME, TOPICS
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+ORIGIN = m.Origin(event_id="e1", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=7)
+EVENT = m.Event(origin=ORIGIN, kind="text", text="hello")
+VERDICT = m.Verdict(
+    event=EVENT, findings=(), intents=("order",), confidence=None, action="work", handler="extract", fingerprint="f1",
+    pipeline="p", decided_at=AT,
+)  # fmt: skip
+ESCALATION = m.Escalation(
+    event=EVENT, intents=("order",), handler="resolve", reason="routed", fingerprint="f2", pipeline="p", decided_at=AT
+)
+RESULT = m.Result(
+    origin=ORIGIN, state="answered", tier="worker", handler="extract", intent="order", pipeline="p", decided_at=AT
+)
+
+
+def key(message: m.Message) -> str | None:
+    return BY_MESSAGE[type(message)].key(message)
+
+
+def test_every_message_has_one_topic_and_every_topic_one_message() -> None:
+    assert {spec.message for spec in TOPICS} == set(get_args(m.Message))
+    assert len(BY_NAME) == len(BY_MESSAGE) == len(TOPICS)
+
+
+def test_identical_tasks_meet_in_one_partition() -> None:
+    assert (key(VERDICT), key(ESCALATION)) == ("f1", "f2")
+
+
+def test_what_is_about_one_event_keeps_its_order() -> None:
+    sighting = m.Sighting(event=EVENT, listener="seen", image_hash="0" * 16, findings=())
+    deferred = m.Deferred(escalation=ESCALATION, not_before=AT, reason="budget")
+    outcome = m.Outcome(
+        origin=ORIGIN, state="ignored", tier="listener", handler="", intent="nothing", pipeline="p", settled_at=AT
+    )
+    call = m.Call(
+        origin=ORIGIN, call_id="c", tier="worker", handler="h", handler_version="v", pipeline="p", operation="chat",
+        provider="x", request_model="m", started_at=AT, status="answered", decision="accepted",
+    )  # fmt: skip
+    label = m.Label(event_id="e1", label="order", labelled_at=AT)
+    judgement = m.Judgement(event_id="e1", call_id="c", judge="j", question="q", verdict="good", judged_at=AT)
+    letter = m.DeadLetter(
+        dead_letter_id="d", run="live", topic="events", partition=0, offset=7, payload=b"", payload_size=0,
+        payload_sha256="", reason="empty", detail="", error_class="X", event_id="e1", event_time=AT,
+    )  # fmt: skip
+    assert {key(x) for x in (sighting, deferred, RESULT, outcome, call, label, judgement, letter)} == {"e1"}
+
+
+def test_an_event_keeps_the_producers_id_as_its_key_or_none() -> None:
+    assert key(m.RawEvent(id="mail-7", text="x")) == "mail-7"
+    assert key(m.RawEvent(text="x")) is None
+
+
+def test_the_owner_of_the_images_is_alone() -> None:
+    assert [spec.name for spec in TOPICS if spec.partitions is not None] == ["images"]
+    assert BY_NAME["images"].partitions == 1

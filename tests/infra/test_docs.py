@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from pydantic import BaseModel
+
+from streams.adapters.codec import Codec
+from streams.adapters.events import ENVELOPE, ID_HEADER, TRACE_HEADER, EventReader, Received
+from streams.core.contract import REFUSAL_CLASSES, RefusalContract
+from streams.core.errors import Fault
+from streams.core.routing import COMBINE
+from streams.core.topics import TOPICS
+from streams.pipeline import spec
+from streams.pipeline.load import parse_spec
+from streams.pipeline.template import PromptTemplate
+
+DOCUMENTS = ("settings", "pipeline", "messages", "deployment")
+
+
+def read(root: Path, name: str) -> str:
+    return (root / "docs" / f"{name}.md").read_text("utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def coded(text: str) -> set[str]:
+    """Everything that stands alone in backquotes."""
+    return set(re.findall(r"`([^`\n]+)`", text))
+
+
+def test_every_setting_is_documented(root: Path, settings_read: set[str]) -> None:
+    assert settings_read - coded(read(root, "settings")) == set()
+
+
+def test_every_documented_variable_is_a_setting(root: Path, settings_read: set[str]) -> None:
+    named = re.findall(r"\b(?:ESCALON|ANTHROPIC|KAFKA)_[A-Z_]+\b", read(root, "settings"))
+    assert set(named) - settings_read == set()
+
+
+def specs() -> list[type[BaseModel]]:
+    return [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, spec.Strict)]
+
+
+def test_every_key_of_the_pipeline_file_is_documented(root: Path) -> None:
+    text = read(root, "pipeline")
+    keys = {field.alias or name for model in specs() for name, field in model.model_fields.items()}
+    tables = {"models", "listeners", "verdict", "routes", "workers", "reasoners", "budgets"}
+    assert len(keys) > 40
+    assert keys - tables - coded(text) - {"combine"} == set()
+    assert {table for table in tables if f"[{table}" not in text} == set()
+    assert "combine = " in text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        get_args(spec.CachePolicy),
+        get_args(spec.ConfidenceSource),
+        get_args(spec.Task),
+        get_args(RefusalContract),
+        REFUSAL_CLASSES,
+        tuple(COMBINE),
+        ("text", "data", "image", "knowledge", "labels", "reason", "attempt", "fenced"),
+    ],
+    ids=lambda values: values[0],
+)
+def test_every_choice_in_the_pipeline_file_is_documented(root: Path, values: tuple[str, ...]) -> None:
+    assert set(values) - coded(read(root, "pipeline")) == set()
+
+
+def test_the_pipeline_in_the_documentation_is_valid(root: Path) -> None:
+    whole, *_ = blocks(read(root, "pipeline"), "toml")
+    pipeline = parse_spec(tomllib.loads(whole))
+    assert set(pipeline.routes) == {"nothing", "question", "unsure"}
+
+
+def test_the_template_in_the_documentation_renders(root: Path) -> None:
+    (source,) = blocks(read(root, "pipeline"), "jinja")
+    variables = {"text": "hello </event>", "knowledge": "facts", "reason": None, "attempt": None}
+    system, user = PromptTemplate(source, "docs", "prompt").render(variables)
+    assert "facts" in system
+    assert user.startswith("<event>")
+    assert user.count("</event>") == 1
+
+
+def reasons_in_code(root: Path) -> set[str]:
+    """The codes of dead letters: those that errors are made with, and those that the code computes."""
+    found = {"truncated", "bad_avro", "defect"} | {f"{fault}_error" for fault in get_args(Fault)}
+    for file in (root / "streams").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("UnreadableError", "_unreadable"):
+                first = node.args[0]
+                found |= {first.value} if isinstance(first, ast.Constant) and isinstance(first.value, str) else set()
+    return found
+
+
+def test_the_table_of_dead_letters_has_every_reason_and_no_other(root: Path) -> None:
+    section = read(root, "messages").partition("## Dead letters")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"^\| `(\w+)` \|", section, re.M))
+    assert documented == reasons_in_code(root)
+
+
+def test_every_topic_envelope_key_and_header_is_documented(root: Path) -> None:
+    text = read(root, "messages")
+    assert {topic.name for topic in TOPICS} <= coded(text)
+    assert {topic.name for topic in TOPICS if topic.message.__name__ not in text} == set()
+    assert {*ENVELOPE, ID_HEADER, TRACE_HEADER} <= coded(text)
+
+
+def event_reader() -> EventReader:
+    return EventReader(Codec(), "cluster", "live", 900_000)
+
+
+def test_the_json_event_in_the_documentation_reads_as_it_says(root: Path) -> None:
+    (line,) = blocks(read(root, "messages"), "json")
+    at = datetime(2026, 11, 23, tzinfo=UTC)
+    event = event_reader()(Received("events", 0, 0, None, line.encode(), at))
+    assert event.origin.event_id == "mail-77"
+    assert event.origin.event_time == datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+    assert json.loads(event.data or "") == {"customer": "C-9", "lang": "en"}
+
+
+def test_the_console_examples_publish_readable_events(root: Path) -> None:
+    shell = "\n".join(blocks(read(root, "messages"), "sh"))
+    (quoted,) = re.findall(r"echo '(.+)' \|", shell)
+    assert event_reader().read(f"{quoted}\n".encode()).id == "mail-77"
+    (header, value) = re.findall(r"printf '([^\\]+)\\t([^\\]+)\\n'", shell)[0]
+    assert header == f"{ID_HEADER}:mail-78"
+    assert event_reader().read(value.encode()).text == value
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_python_examples_compile_and_import_what_exists(root: Path, name: str) -> None:
+    for block in blocks(read(root, name), "python"):
+        tree = ast.parse(block)
+        imports: list[ast.stmt] = [node for node in tree.body if isinstance(node, ast.ImportFrom | ast.Import)]
+        exec(compile(ast.Module(imports, []), f"docs/{name}.md", "exec"), {})  # noqa: S102  our own words
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_to_files_that_exist(root: Path, name: str) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(root, name))
+    assert [target for target in targets if not (root / "docs" / target).exists()] == []
+
+
+def test_services_in_the_deployment_guide_exist(root: Path) -> None:
+    services = yaml.safe_load((root / "docker-compose.yml").read_text("utf-8"))["services"]
+    text = read(root, "deployment")
+    named = set(re.findall(r"docker compose (?:run --rm(?: -v \S+)?|exec -T) (\w+)", text))
+    named |= set(re.findall(r"--scale (\w+)=", text))
+    assert named >= {"cli", "kafka", "listen", "work"}
+    assert named - set(services) == set()

@@ -1,0 +1,135 @@
+"""A whole pipeline on a real broker and a real ClickHouse engine, with Claude's place taken by the fake API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.adapters.tail import Tail
+from streams.app.publisher import Publisher
+from streams.app.settings import read_settings
+from streams.app.worker import codec
+from streams.audit.query import Audit
+from streams.cli.host import Running, running_pipeline
+from streams.core.messages import DeadLetter, Outcome
+from streams.pipeline.load import load_pipeline
+from tests.fakes.messages_server import Failure, MessagesServer
+
+WAIT_SECONDS = 60.0
+PIPELINE = Path(__file__).parent / "pipeline"
+
+
+def answer(body: Mapping[str, Any]) -> Mapping[str, Any] | str | Failure:
+    """What the fake model says: the event's own words decide."""
+    prompt = str(body["messages"][-1]["content"])
+    if body["model"] == "claude-opus-5-5":
+        if "hopeless" in prompt:
+            return {"refusal": {"class": "other", "reason": "nobody can help"}}
+        return {"answer": {"thoughts": "all parts considered", "reply": "settled by the reasoner"}}
+    if "my neighbour" in prompt:
+        return {"refusal": {"class": "policy", "reason": "about another customer"}}
+    if "not sure" in prompt:
+        return {"answer": {"reply": "perhaps"}, "confidence": 0.3}
+    if "nonsense" in prompt:
+        return "this is no JSON"
+    return {"answer": {"reply": "from nine to five"}, "confidence": 0.95}
+
+
+class FakeClaude:
+    """The fake Messages API in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.server = MessagesServer(answer)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> FakeClaude:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.server.start(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def asked(self, model: str) -> int:
+        """How often a model was asked."""
+        return sum(request.body["model"] == model for request in self.server.requests)
+
+
+@dataclass(frozen=True)
+class Journey:
+    """A running pipeline and its fake model."""
+
+    running: Running
+    claude: FakeClaude
+
+    def publisher(self) -> Publisher:
+        """A client of the broker."""
+        return Publisher(self.running.kafka, blobs=self.running.settings.blobs)
+
+    def outcomes(self, expected: set[str]) -> dict[str, list[Outcome]]:
+        """The outcomes on the raw topic by event, once all the expected ones are there."""
+        found: dict[str, list[Outcome]] = self._read("outcomes", Outcome, lambda one: one.origin.event_id, expected)
+        return found
+
+    def dead_letters(self, expected: set[str]) -> dict[str, list[DeadLetter]]:
+        """The dead letters on the raw topic by event id."""
+        found: dict[str, list[DeadLetter]] = self._read("dead-letters", DeadLetter, lambda one: one.event_id, expected)
+        return found
+
+    def _read(self, topic: str, kind: Any, identity: Any, expected: set[str]) -> Any:
+        tail, coding = Tail(self.running.kafka, [topic]), codec(self.running.settings)
+        found: dict[str, list[Any]] = {}
+        deadline = time.monotonic() + WAIT_SECONDS
+        try:
+            while not expected <= found.keys() and time.monotonic() < deadline:
+                self.running.supervisor.check()
+                for record in tail.batch():
+                    message = coding.decode(kind, record.value or b"")
+                    found.setdefault(identity(message), []).append(message)
+        finally:
+            tail.close()
+        missing = expected - found.keys()
+        assert not missing, f"{len(missing)} of {len(expected)} never came on {topic}: {sorted(missing)[:5]}"
+        return found
+
+    def query(self, sql: str, until: Any = None) -> list[dict[str, Any]]:
+        """Rows of the audit, once `until` says of them that the sink is done."""
+        audit = Audit(self.running.clickhouse)
+        deadline = time.monotonic() + WAIT_SECONDS
+        try:
+            while True:
+                rows = audit.query(sql).records()
+                if until is None or until(rows) or time.monotonic() > deadline:
+                    return rows
+                time.sleep(0.2)
+        finally:
+            audit.close()
+
+
+@pytest.fixture(scope="module", params=["tansu", "kafka"])
+def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+    """The pipeline of tests/journey/pipeline, running on each of the two brokers."""
+    home = request.getfixturevalue("kafka_home") if request.param == "kafka" else None
+    data = tmp_path_factory.mktemp(request.param)
+    with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("ANTHROPIC_API_KEY", "planted-key-that-must-not-show")
+        patched.setenv("ANTHROPIC_BASE_URL", claude.server.url)
+        patched.setenv("ESCALON_DATA", str(data))
+        patched.setenv("ESCALON_CACHE", str(data / "cache"))
+        patched.setenv("KAFKA_HOME", str(home or ""))
+        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
+            patched.delenv(name, raising=False)
+        with running_pipeline(read_settings(os.environ), load_pipeline(PIPELINE / "pipeline.toml")) as running:
+            yield Journey(running, claude)

@@ -1,0 +1,252 @@
+"""A small pipeline, and fakes for all that the stages need of the world."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from streams.core.contract import Reading
+from streams.core.errors import HandlerError, ModelError
+from streams.core.messages import AttemptStatus, Event, Finding, Origin, StoredAnswer, Verdict
+from streams.core.pricing import Price, PriceList
+from streams.models.protocol import ModelReply
+from streams.pipeline.load import Handler, Pipeline, load_pipeline
+from streams.stages.ports import Desk, Said
+from streams.stages.task import Task
+
+START = datetime(2026, 11, 1, 12, tzinfo=UTC)
+M = TypeVar("M")
+
+PIPELINE = """
+name = "desk"
+
+[models.m]
+provider = "recorded"
+model = "m"
+cassette = "none.jsonl"
+
+[listeners.rules]
+kind = "function"
+handler = "json:loads"
+applies_to = ["text", "json"]
+cache = "off"
+
+[listeners.intent]
+kind = "function"
+handler = "json:dumps"
+threshold = 0.5
+cache = "off"
+
+[listeners.seen]
+kind = "image-duplicate"
+max_distance = 10
+
+[routes]
+nothing = "ignore"
+order = "workers.extract"
+question = "workers.answer"
+photo = "workers.file"
+open-ended = "reasoners.resolve"
+unsure = "workers.answer"
+
+[workers.extract]
+task = "extract"
+model = "m"
+threshold = 0.8
+inputs = ["text"]
+
+[workers.answer]
+task = "answer"
+model = "m"
+cache_ttl = "1h"
+
+[workers.file]
+task = "summarise"
+model = "m"
+cache = "off"
+
+[reasoners.resolve]
+task = "resolve"
+model = "m"
+"""
+
+
+def build(directory: Path, text: str = PIPELINE) -> Pipeline:
+    """A pipeline loaded from a file in a directory."""
+    (directory / "pipeline.toml").write_text(text, "utf-8")
+    return load_pipeline(directory / "pipeline.toml")
+
+
+def handlers(pipeline: Pipeline) -> dict[str, Handler]:
+    """All handlers of a pipeline by name."""
+    return {**pipeline.listeners, **pipeline.workers, **pipeline.reasoners}
+
+
+def event(event_id: str = "e1", text: str = "hello", **more: Any) -> Event:
+    """An event; every event stands at the same place in Kafka, for the stages do not care."""
+    origin = Origin(
+        event_id=event_id, run="live", event_time=START, trace_id="t" * 32, topic="events", partition=0, offset=7
+    )
+    kind = "image" if more.get("image") else "text" if text else "json"
+    return Event(origin=origin, kind=kind, text=text, **more)  # type: ignore[arg-type]
+
+
+def verdict(of: Event, handler: str = "extract", intent: str = "order", **more: Any) -> Verdict:
+    """A verdict that routes an event to a worker."""
+    finding = Finding(listener="intent", label=intent, confidence=0.9, call_id="listener-call")
+    usual = {"action": "work", "findings": (finding,), "fingerprint": "f", "pipeline": "p", "decided_at": START}
+    return Verdict(event=of, handler=handler, intents=(intent,), confidence=0.9, **usual | more)  # type: ignore[arg-type]
+
+
+def said(value: Any = "yes", confidence: float | None = None, status: AttemptStatus = "answered", **more: Any) -> Said:
+    """An asker's words, with the tokens of a reply."""
+    answer = json.dumps(value) if status == "answered" else None
+    reply = ModelReply(
+        text=answer or "", model="m-1", stop_reason="end_turn", input_tokens=1000, output_tokens=100, request_id="req-1"
+    )
+    reading = Reading(status=status, answer=answer, **more)
+    return Said(
+        reading=reading, raw_confidence=confidence, system="be brief", prompt="hello?", response=reply.text, reply=reply
+    )
+
+
+def refusal(reason: str = "no order number") -> Said:
+    """A refusal for missing information."""
+    return said(status="refused", refusal_class="missing_information", refusal_reason=reason)
+
+
+def broken_schema() -> Said:
+    """An answer that breaks its schema."""
+    return said(status="invalid", error_type="schema", error="$.number: 'x'")
+
+
+def model_error(error_type: str = "overloaded", *, retryable: bool = True, after: float | None = None) -> ModelError:
+    """A model's error."""
+    return ModelError(error_type, "It is busy.", retryable=retryable, retry_after=after, request_id="req-e")
+
+
+Turn = Said | ModelError | HandlerError
+
+
+@dataclass
+class FakeAsker:
+    """Says what its script says, turn by turn, the last turn ever after; counts what it is asked.
+
+    With a `gate` each ask waits until the gate opens.
+    """
+
+    handler: Handler
+    script: Sequence[Turn]
+    gate: asyncio.Event | None = None
+    operation: str = "chat"
+    provider: str = "fake"
+    model: str = "m"
+    priced_as: str | None = "m"
+    free: bool = False
+    asked: list[Task] = field(default_factory=list)
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """No limit."""
+        return nullcontext()
+
+    async def ask(self, task: Task) -> Said:
+        """The next turn of the script."""
+        turn = self.script[min(len(self.asked), len(self.script) - 1)]
+        self.asked.append(task)
+        if self.gate is not None:
+            await self.gate.wait()
+        if isinstance(turn, Exception):
+            raise turn
+        return turn
+
+
+class FakeAnswers:
+    """A store of answers in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, StoredAnswer] = {}
+
+    def get(self, fingerprint: str) -> StoredAnswer | None:
+        """What is stored."""
+        return self.kept.get(fingerprint)
+
+    def put(self, fingerprint: str, answer: StoredAnswer) -> None:
+        """Keep it."""
+        self.kept[fingerprint] = answer
+
+
+@dataclass
+class Clock:
+    """Time that passes only when told to, and while something sleeps."""
+
+    at: datetime = START
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        """The time of day."""
+        return self.at
+
+    def timer(self) -> float:
+        """Seconds since the start."""
+        return (self.at - START).total_seconds()
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass."""
+        self.at += timedelta(seconds=seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Pass the time at once."""
+        self.slept.append(seconds)
+        self.passes(seconds)
+
+
+@dataclass
+class Office:
+    """A pipeline with its desk, its askers by name, its clock and its store."""
+
+    pipeline: Pipeline
+    desk: Desk
+    askers: dict[str, FakeAsker]
+    clock: Clock
+    answers: FakeAnswers
+
+
+def office(directory: Path, text: str = PIPELINE, jitter: Callable[[], float] = lambda: 1.0, **scripts: Turn) -> Office:
+    """An office whose askers each say one thing; `office.askers[name].script` may be changed."""
+    pipeline, clock, answers = build(directory, text), Clock(), FakeAnswers()
+    askers = {
+        name: FakeAsker(handler, [scripts.get(name, said(None if handler.tier == "listener" else "yes"))])
+        for name, handler in handlers(pipeline).items()
+    }
+    price = Price(Decimal(1), Decimal(5), Decimal(1), Decimal(1))
+    desk = Desk(
+        pipeline_hash=pipeline.hash,
+        askers=askers,
+        answers=answers,
+        prices=PriceList(date(2026, 11, 1), {"m": price}),
+        now=clock.now,
+        timer=clock.timer,
+        sleep=clock.sleep,
+        jitter=jitter,
+    )
+    return Office(pipeline, desk, askers, clock, answers)
+
+
+def with_spec(handler: Handler, **changes: Any) -> Handler:
+    """A handler with some options changed."""
+    return dataclasses.replace(handler, spec=handler.spec.model_copy(update=changes))
+
+
+def the(kind: type[M], messages: Sequence[Any]) -> M:
+    """The one message of a kind."""
+    found = [message for message in messages if isinstance(message, kind)]
+    assert len(found) == 1, f"{len(found)} messages are {kind.__name__}"
+    return found[0]
