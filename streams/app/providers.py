@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from streams.app.settings import Settings
-from streams.core.errors import ConfigError
-from streams.models.protocol import LanguageModel, Loadable
+from streams.core.errors import ConfigError, ModelError
+from streams.models.protocol import LanguageModel, Loadable, ModelRequest
 from streams.pipeline.load import Handler, Pipeline
 from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function
@@ -41,11 +41,13 @@ class Providers:
         }
 
     def check(self, handlers: Iterable[Handler]) -> None:
-        """Try what can be tried without a language model: functions, artifacts, patterns. Raises ConfigError."""
+        """Try what can be tried without a model: functions, artifacts, patterns, parameters. Raises ConfigError."""
         for handler in handlers:
             if handler.function is not None:
                 load_function(handler.function)
-            elif handler.prompting is None and handler.spec.kind != IMAGE_DUPLICATE:
+            elif handler.prompting is not None:
+                _check_request(handler, self._pipeline.spec.models[handler.prompting.model_key])
+            elif handler.spec.kind != IMAGE_DUPLICATE:
                 _light(handler)
 
     async def load(self) -> None:
@@ -90,6 +92,30 @@ class Providers:
         model = _BUILDERS[spec.provider](spec, self._pipeline.path.parent, self._settings)
         record = self._settings.record_cassette
         return RecordingModel(model, record) if record is not None else model
+
+
+def _check_request(handler: Handler, spec: Spec) -> None:
+    """Make the request a handler would make, as far as its provider would take it."""
+    from streams.models.claude import message_arguments
+    from streams.models.local_request import completion_body
+
+    contract = handler.prompting.contract if handler.prompting else None
+    request = ModelRequest(
+        model=spec.model,
+        system="",
+        prompt="-",
+        max_tokens=handler.spec.max_tokens,
+        schema=contract.wire_schema if contract else None,
+        parameters=handler.spec.parameters,
+    )
+    try:
+        if spec.provider == "claude":
+            message_arguments(request)
+        elif spec.provider == "local":
+            completion_body(request)
+    except (ModelError, ConfigError) as error:
+        key = f"{handler.tier}s.{handler.name}"
+        raise ConfigError(f"its model would not take the request: {error.what}", error.remedy, key) from error
 
 
 def _light(handler: Handler) -> Asker:

@@ -56,7 +56,7 @@ class ClaudeModel:
         self._clock = clock
         self._now = now
 
-    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:  # noqa: ASYNC109 (the protocol's)
+    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
         """Ask once, in `timeout` seconds over all. Raises ModelError, or ConfigError for a wrong request."""
         arguments = message_arguments(request)
         answer = _Answer(self._clock)

@@ -123,7 +123,7 @@ class LocalModel:
             self._loading = asyncio.get_running_loop().run_in_executor(self._workers, self._open)
         await asyncio.shield(self._loading)
 
-    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:  # noqa: ASYNC109 (the protocol's)
+    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
         """Answer within `timeout` seconds, loading and waiting for a slot included, or raise ModelError.
 
         At the time-out the generation is stopped, at the latest after the batch it is in.

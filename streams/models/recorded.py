@@ -64,7 +64,7 @@ class RecordedModel:
         self._answers = _load(cassette)
         self._next: dict[str, int] = {}
 
-    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:  # noqa: ASYNC109 (the protocol's)
+    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
         """The recorded reply, or the recorded ModelError; `not_recorded` for a request the cassette lacks."""
         line = self._take(request)
         wait = line.seconds * self._pace
@@ -111,7 +111,7 @@ class RecordingModel:
         except OSError as error:
             raise ConfigError(f"{cassette} cannot be written: {error}.", "Name a writable file.") from error
 
-    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:  # noqa: ASYNC109 (the protocol's)
+    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
         """What `inner` answers or raises, once it is on file."""
         started = self._clock()
         try:

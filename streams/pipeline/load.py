@@ -223,6 +223,9 @@ def _function_source(path: str, key: str, source: _Files) -> bytes:
 def _prompting(key: str, item: Any, spec: s.PipelineSpec, source: _Files) -> Prompting:
     if item.model not in spec.models:
         raise ConfigError(f"no model is named {item.model!r}.", _known(spec.models, "[models.NAME]"), f"{key}.model")
+    if item.confidence == "logprob" and spec.models[item.model].provider == "claude":
+        remedy = 'Use "verbalized", or a local model.'
+        raise ConfigError("Claude gives no log-probabilities.", remedy, f"{key}.confidence")
     task = getattr(item, "task", None)
     labels = getattr(item, "labels", ())
     if item.prompt:

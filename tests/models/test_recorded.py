@@ -44,7 +44,7 @@ class FakeModel:
         self.answers = list(answers)
         self.closed = False
 
-    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:  # noqa: ARG002, ASYNC109
+    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:  # noqa: ARG002
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer

@@ -37,7 +37,7 @@ from tests.stages.support import (
 PRICE = Decimal("0.0015")  # 1,000 tokens in and 100 out
 
 
-@pytest.fixture()
+@pytest.fixture
 def here(tmp_path: Path) -> Office:
     return office(tmp_path)
 

@@ -1,0 +1,242 @@
+"""Prompted models and Python functions as handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.core.contract import REFUSAL_CLASSES
+from streams.core.errors import ConfigError, ModelError
+from streams.core.messages import Tier
+from streams.models.protocol import ModelReply, ModelRequest, Token
+from streams.pipeline.load import Handler
+from streams.pipeline.spec import WorkerSpec
+from streams.stages.askers import FunctionAsker, PromptAsker, load_function
+from streams.stages.task import Answer, Refusal, Task
+from tests.stages.support import PIPELINE, build, model_error
+
+
+class FakeModel:
+    """Replies as told, and remembers the requests and how many were in flight at once."""
+
+    def __init__(self, reply: ModelReply | ModelError) -> None:
+        self.reply = reply
+        self.requests: list[tuple[ModelRequest, float]] = []
+        self.now = self.most = 0
+
+    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
+        """The reply."""
+        self.requests.append((request, timeout))
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        if isinstance(self.reply, ModelError):
+            raise self.reply
+        return self.reply
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+def reply(value: Any, *tokens: Token, **more: Any) -> ModelReply:
+    return ModelReply(text=json.dumps(value), model="m-1", stop_reason="end_turn", tokens=tokens, **more)
+
+
+def prompted(directory: Path, model: FakeModel, options: str = "", slots: int = 9) -> PromptAsker:
+    handler = build(directory, PIPELINE.replace("[workers.answer]", f"[workers.answer]\n{options}")).workers["answer"]
+    assert handler.prompting is not None
+    return PromptAsker(
+        handler=handler,
+        prompting=handler.prompting,
+        language_model=model,
+        provider="fake",
+        model="m",
+        priced_as=None,
+        model_slots=asyncio.Semaphore(slots),
+    )
+
+
+async def test_a_model_is_asked_with_the_prompt_the_schema_and_the_options(tmp_path: Path) -> None:
+    model = FakeModel(reply({"answer": {"reply": "yes"}}))
+    (tmp_path / "facts.md").write_text("Parcels take two days.")
+    one = prompted(tmp_path, model, 'knowledge = "facts.md"\nparameters = {seed = 7}\nmax_tokens = 99\ntimeout = "5s"')
+    said = await one.ask(Task(text="How long?"))
+    ((request, timeout),) = model.requests
+    assert "Parcels take two days." in request.system
+    assert "<event>\nHow long?\n</event>" in request.prompt
+    assert (request.model, request.max_tokens, dict(request.parameters), timeout) == ("m", 99, {"seed": 7}, 5.0)
+    assert request.schema == one.prompting.contract.wire_schema
+    assert (said.reading.answer, said.system, said.prompt) == ('{"reply": "yes"}', request.system, request.prompt)
+    assert said.raw_confidence is None
+
+
+async def test_a_model_that_fails_leaves_what_it_was_asked_in_the_record(tmp_path: Path) -> None:
+    said = await prompted(tmp_path, FakeModel(model_error("timeout"))).ask(Task(text="How long?"))
+    assert (said.reading.status, said.reading.error_type) == ("failed", "timeout")
+    assert said.error is not None
+    assert said.error.retryable
+    assert "How long?" in said.prompt
+
+
+async def test_the_confidence_of_a_model_comes_from_where_the_file_says(tmp_path: Path) -> None:
+    tokens = (Token('{"answer": {"reply": ', -9.0), Token('"yes"', 0.0), Token("}}", -9.0))
+    by_token = prompted(tmp_path, FakeModel(reply({"answer": {"reply": "yes"}}, *tokens)), 'confidence = "logprob"')
+    assert (await by_token.ask(Task(text="x"))).raw_confidence == 1.0
+    stated = FakeModel(reply({"answer": {"reply": "yes"}, "confidence": 0.7}))
+    assert (await prompted(tmp_path, stated, 'confidence = "verbalized"').ask(Task(text="x"))).raw_confidence == 0.7
+
+
+async def test_a_handler_and_its_model_take_only_so_many_calls_at_once(tmp_path: Path) -> None:
+    async def in_its_slot(one: PromptAsker) -> None:
+        async with one.slot():
+            await one.ask(Task(text="x"))
+
+    for options, slots in [("concurrency = 2", 9), ("concurrency = 9", 2)]:
+        model = FakeModel(reply({"answer": {"reply": "yes"}}))
+        one = prompted(tmp_path, model, options, slots)
+        await asyncio.gather(*(in_its_slot(one) for _ in range(8)))
+        assert (model.most, len(model.requests)) == (2, 8)
+
+
+# ---- Python functions ----
+
+
+def function_asker(function: Callable[[Task], Any], tier: Tier = "worker", timeout: float = 5.0) -> FunctionAsker:
+    spec = WorkerSpec(handler="desk:do", timeout=timeout)
+    return FunctionAsker(handler=Handler(name="do", tier=tier, spec=spec, version="v"), function=function)
+
+
+async def test_a_function_may_return_a_json_value_or_an_answer() -> None:
+    said = await function_asker(lambda task: {"echo": task.text}).ask(Task(text="hé"))
+    assert (said.reading.answer, said.raw_confidence) == ('{"echo": "hé"}', None)
+    assert json.loads(said.prompt)["text"] == "hé"
+    said = await function_asker(lambda _: Answer([1], confidence=0.5)).ask(Task())
+    assert (said.reading.answer, said.raw_confidence) == ("[1]", 0.5)
+
+
+async def test_a_function_may_be_asynchronous_and_a_plain_one_runs_beside_the_loop() -> None:
+    async def slowly(task: Task) -> str:
+        await asyncio.sleep(0)
+        return task.text
+
+    assert (await function_asker(slowly).ask(Task(text="x"))).reading.answer == '"x"'
+    threads: list[int] = []
+    await function_asker(lambda _: threads.append(threading.get_ident())).ask(Task())
+    assert threads != [threading.get_ident()]
+
+
+@pytest.mark.parametrize("kind", REFUSAL_CLASSES)
+async def test_a_function_may_refuse(kind: Any) -> None:
+    said = await function_asker(lambda _: Refusal(kind, "not mine")).ask(Task())
+    assert (said.reading.status, said.reading.refusal_class, said.reading.refusal_reason) == ("refused", kind, "not mine")
+
+
+async def test_a_function_that_raises_fails_and_its_prompt_is_kept() -> None:
+    def broken(_: Task) -> None:
+        raise KeyError("order")
+
+    said = await function_asker(broken).ask(Task(text="x"))
+    assert (said.reading.status, said.reading.error_type, said.error) == ("failed", "handler_error", None)
+    assert "desk:do raised KeyError: 'order'" in (said.reading.error or "")
+    assert json.loads(said.prompt)["text"] == "x"
+
+
+async def test_a_function_may_say_that_what_it_asks_is_away() -> None:
+    def busy(_: Task) -> None:
+        raise model_error("overloaded", after=3.0)
+
+    said = await function_asker(busy).ask(Task())
+    assert said.error is not None
+    assert (said.reading.error_type, said.error.retry_after) == ("overloaded", 3.0)
+
+
+async def test_a_function_that_never_ends_is_cut_off_and_may_be_tried_again() -> None:
+    async def forever(_: Task) -> None:
+        await asyncio.Event().wait()
+
+    said = await function_asker(forever, timeout=0.001).ask(Task())
+    assert said.error is not None
+    assert (said.error.error_type, said.error.retryable) == ("timeout", True)
+
+
+class Strange:
+    """No JSON value."""
+
+
+circle: list[Any] = []
+circle.append(circle)
+
+
+@pytest.mark.parametrize(
+    "value", [Strange(), {1, 2}, b"x", float("nan"), float("inf"), circle, "\ud800", Answer("x", confidence=7.0)]
+)
+async def test_what_a_function_must_not_return_is_its_own_failure(value: Any) -> None:
+    said = await function_asker(lambda _: value).ask(Task())
+    assert (said.reading.status, said.reading.error_type) == ("failed", "handler_error")
+
+
+@pytest.mark.parametrize("confidence", ["high", True, float("nan"), -0.1, 1.1])
+async def test_a_confidence_that_is_no_probability_is_the_functions_failure(confidence: Any) -> None:
+    said = await function_asker(lambda _: Answer("x", confidence)).ask(Task())
+    assert said.reading.error_type == "handler_error"
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [7, ["order"], {"label": 7}, {"label": "order", "confidence": "high"}, {"label": "order", "scores": [0.5]},
+     {"label": "order", "scores": {"order": "much"}}],
+)  # fmt: skip
+async def test_a_listening_function_that_returns_no_finding_has_failed(finding: Any) -> None:
+    assert (await function_asker(lambda _: finding, "listener").ask(Task())).reading.error_type == "handler_error"
+
+
+@pytest.mark.parametrize("finding", [None, "order", {"label": None}, {"label": "a", "confidence": 1, "scores": {"a": 1.0}}])
+async def test_a_listening_function_returns_a_label_or_more(finding: Any) -> None:
+    said = await function_asker(lambda _: finding, "listener").ask(Task())
+    assert json.loads(said.reading.answer or "") == finding
+
+
+@settings(deadline=None)
+@given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters()), st.binary()))
+async def test_whatever_a_function_returns_is_an_answer_or_a_failure(value: Any) -> None:
+    said = await function_asker(lambda _: value).ask(Task())
+    assert said.reading.status in ("answered", "failed")
+    (said.reading.answer or "").encode()
+
+
+# ---- Finding the function ----
+
+
+def test_a_function_is_found_by_its_path() -> None:
+    assert load_function("json:dumps") is json.dumps
+
+
+@pytest.mark.parametrize("path", ["nowhere:f", "json:nothing", "json.nothing:f"])
+def test_a_function_that_is_not_there_is_the_operators_to_mend(path: str) -> None:
+    with pytest.raises(ConfigError, match=f"{path} cannot be imported"):
+        load_function(path)
+
+
+def test_a_name_that_is_no_function_is_told() -> None:
+    with pytest.raises(ConfigError, match="is no function"):
+        load_function("sys:path")
+
+
+def test_a_module_that_breaks_when_imported_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module_of_ours.py").write_text("raise KeyError('x')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="KeyError"):
+        load_function("broken_module_of_ours:f")
+    assert "broken_module_of_ours" not in sys.modules

@@ -1,0 +1,141 @@
+"""LISTEN: one event, what the listeners say, one route."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from streams.core.errors import UnreadableError
+from streams.core.fingerprint import task_fingerprint
+from streams.core.messages import Call, Escalation, Event, Message, Result, Score, Sighting, Verdict
+from streams.stages.listen import listen
+from tests.stages.support import START, Office, Turn, event, model_error, office, refusal, said, the
+
+IMAGE = "a" * 64
+
+
+@pytest.fixture()
+def here(tmp_path: Path) -> Office:
+    return office(tmp_path)
+
+
+async def hash_image(image: str) -> int:
+    assert image == IMAGE
+    return 0xFF
+
+
+async def heard(here: Office, of: Event, **scripts: Turn) -> list[Message]:
+    for name, turn in scripts.items():
+        here.askers[name].script = [turn]
+    return await listen(of, START, here.pipeline, here.desk, hash_image)
+
+
+async def test_an_intent_with_a_worker_becomes_a_verdict_alone(here: Office) -> None:
+    messages = await heard(here, event(), intent=said("order", 0.9))
+    verdict = the(Verdict, messages)
+    assert (verdict.action, verdict.handler, verdict.intents, verdict.confidence) == ("work", "extract", ("order",), 0.9)
+    assert [type(message) for message in messages] == [Call, Call, Verdict]
+    assert [finding.listener for finding in verdict.findings] == ["rules", "intent"]
+    assert verdict.pipeline == here.pipeline.hash
+
+
+async def test_open_ended_work_goes_to_the_reasoner_directly(here: Office) -> None:
+    messages = await heard(here, event(), intent=said("open-ended", 0.9))
+    verdict, escalation = the(Verdict, messages), the(Escalation, messages)
+    assert (verdict.action, verdict.handler) == ("reason", "resolve")
+    assert (escalation.handler, escalation.reason, escalation.detail) == ("resolve", "routed", "open-ended")
+    assert escalation.attempt is None
+
+
+async def test_nothing_of_interest_ends_at_once(here: Office) -> None:
+    messages = await heard(here, event(), rules=said("nothing", 1.0))
+    verdict, result = the(Verdict, messages), the(Result, messages)
+    assert (verdict.action, verdict.handler) == ("ignore", "")
+    assert (result.state, result.tier, result.handler, result.intent) == ("ignored", "listener", "rules", "nothing")
+    assert result.call_id == next(call.call_id for call in messages if isinstance(call, Call))
+
+
+async def test_an_event_no_listener_knows_is_unsure(here: Office) -> None:
+    verdict = the(Verdict, await heard(here, event()))
+    assert (verdict.intents, verdict.handler, verdict.confidence) == (("unsure",), "answer", None)
+
+
+async def test_a_finding_under_the_threshold_is_nothing_found(here: Office) -> None:
+    verdict = the(Verdict, await heard(here, event(), intent=said("order", 0.49)))
+    assert verdict.intents == ("unsure",)
+    assert [(finding.label, finding.confidence) for finding in verdict.findings] == [(None, None), (None, 0.49)]
+    assert the(Verdict, await heard(here, event(), intent=said("order", 0.5))).intents == ("order",)
+
+
+async def test_with_a_threshold_an_unknown_confidence_is_nothing_found(here: Office) -> None:
+    assert the(Verdict, await heard(here, event(), intent=said("order"))).intents == ("unsure",)
+
+
+async def test_a_listener_may_give_its_scores(here: Office) -> None:
+    answer = {"label": "order", "confidence": 0.75, "scores": {"order": 0.75, "question": 0.25}}
+    finding = the(Verdict, await heard(here, event(), intent=said(answer))).findings[1]
+    assert (finding.label, finding.confidence) == ("order", 0.75)
+    assert finding.scores == (Score(label="order", probability=0.75), Score(label="question", probability=0.25))
+
+
+async def test_a_listener_that_fails_or_refuses_finds_nothing_and_the_others_are_heard(here: Office) -> None:
+    messages = await heard(here, event(), rules=model_error(retryable=False), intent=said("order", 0.9))
+    assert the(Verdict, messages).intents == ("order",)
+    failed = next(call for call in messages if isinstance(call, Call) and call.handler == "rules")
+    assert (failed.status, failed.decision, failed.error_type) == ("failed", "failed", "overloaded")
+    assert the(Verdict, await heard(here, event("e2"), rules=refusal(), intent=said("order", 0.9))).intents == ("order",)
+
+
+async def test_the_calls_say_what_was_found_and_what_was_asked_for(here: Office) -> None:
+    messages = await heard(here, event(), intent=said("order", 0.9))
+    decisions = [(c.decision, c.decision_reason, c.threshold) for c in messages if isinstance(c, Call)]
+    assert decisions == [("found", "found nothing", None), ("found", "found order", 0.5)]
+
+
+async def test_a_listener_sees_only_the_kinds_of_event_it_is_for(here: Office) -> None:
+    await heard(here, event(text="", image=IMAGE))
+    assert (len(here.askers["rules"].asked), len(here.askers["intent"].asked)) == (0, 1)
+
+
+async def test_an_image_goes_to_the_owner_of_the_images_with_what_the_others_saw(here: Office) -> None:
+    messages = await heard(here, event(text="", image=IMAGE), intent=said("photo", 0.9))
+    sighting = the(Sighting, messages)
+    assert (sighting.listener, sighting.image_hash) == ("seen", "00000000000000ff")
+    assert [finding.label for finding in sighting.findings] == ["photo"]
+    assert not any(isinstance(message, Verdict) for message in messages)
+
+
+async def test_an_image_that_cannot_be_read_costs_no_call_that_would_go_without_a_record(here: Office) -> None:
+    async def unreadable(_: str) -> int:
+        raise UnreadableError("not_an_image", "The bytes are no image.")
+
+    with pytest.raises(UnreadableError):
+        await listen(event(text="", image=IMAGE), START, here.pipeline, here.desk, unreadable)
+    assert here.askers["intent"].asked == []
+
+
+async def test_the_verdict_carries_the_fingerprint_of_the_workers_task(here: Office) -> None:
+    one = the(Verdict, await heard(here, event("e1", data='{"a": 1}'), intent=said("order", 0.9)))
+    other = the(Verdict, await heard(here, event("e2", data='{"a": 2}')))
+    assert one.fingerprint == other.fingerprint  # the worker sees the text alone
+    task = {"text": "hello", "data": {}, "image": None, "reason": None}
+    assert one.fingerprint == task_fingerprint(here.pipeline.workers["extract"].version, task)
+
+
+async def test_listeners_are_asked_at_the_same_time(here: Office) -> None:
+    gate = asyncio.Event()
+    for name in ("rules", "intent"):
+        here.askers[name].gate = gate
+    task = asyncio.create_task(heard(here, event()))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [len(here.askers[name].asked) for name in ("rules", "intent")] == [1, 1]
+    gate.set()
+    await task
+
+
+async def test_the_same_event_gives_the_same_ids_each_time(here: Office) -> None:
+    first, second = [await heard(here, event(), intent=said("order", 0.9)) for _ in range(2)]
+    assert first == second

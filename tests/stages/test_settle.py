@@ -1,0 +1,69 @@
+"""SETTLE: the first result of an event wins."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.adapters.codec import Codec
+from streams.core.messages import Outcome, Result
+from streams.stages.settle import Settled, settle, settles
+from tests.stages.support import START, event
+
+RESULT = Result(
+    origin=event().origin,
+    state="answered",
+    tier="reasoner",
+    handler="resolve",
+    intent="order",
+    answer='"yes"',
+    reasons=("refused: policy",),
+    duplicate_of=None,
+    call_id="c1",
+    pipeline="p",
+    decided_at=START,
+)
+
+
+def settled_by(deliveries: list[tuple[int, int]]) -> list[bytes]:
+    """The outcomes that deliveries of results at these positions write, as the tier's loop does it."""
+    prior: Settled | None = None
+    written = []
+    for number, (partition, offset) in enumerate(deliveries):
+        if not settles(prior, partition, offset):
+            continue
+        result = dataclasses.replace(RESULT, answer=f'"{partition}/{offset}"')
+        now = START + timedelta(seconds=number)
+        outcome = prior.outcome if prior else Codec().encode(settle(result, now))
+        prior = Settled(partition, offset, outcome)
+        written.append(outcome)
+    return written
+
+
+def test_an_outcome_says_what_the_result_said() -> None:
+    outcome = settle(RESULT, START + timedelta(seconds=1))
+    fields = {field.name for field in dataclasses.fields(Outcome)} - {"settled_at"}
+    assert {name: getattr(outcome, name) for name in fields} == {name: getattr(RESULT, name) for name in fields}
+    assert outcome.settled_at == START + timedelta(seconds=1)
+
+
+def test_the_first_result_wins_and_another_is_dropped() -> None:
+    assert settles(None, 0, 5)
+    assert not settles(Settled(0, 5, b""), 0, 6)
+    assert not settles(Settled(0, 5, b""), 1, 5)
+
+
+def test_the_winning_result_delivered_again_writes_the_same_bytes() -> None:
+    first, again = settled_by([(0, 5), (0, 6), (0, 5)])
+    assert first == again
+    assert Codec().decode(Outcome, first).settled_at == START
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=10))
+def test_whatever_is_delivered_how_often_an_event_has_one_outcome(deliveries: list[tuple[int, int]]) -> None:
+    written = settled_by(deliveries)
+    assert len(set(written)) == 1
+    assert len(written) == deliveries.count(deliveries[0])
