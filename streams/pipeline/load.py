@@ -91,6 +91,7 @@ def load_pipeline(path: Path) -> Pipeline:
     }
     routes = _routes(spec)
     _check_reasoners(spec)
+    prices = _prices(spec, source)
     return Pipeline(
         name=spec.name,
         path=path,
@@ -101,7 +102,7 @@ def load_pipeline(path: Path) -> Pipeline:
         reasoners=tiers["reasoner"],
         routes=routes,
         combine=spec.verdict.combine,
-        prices=_prices(spec, source),
+        prices=prices,
     )
 
 
@@ -309,7 +310,7 @@ def _prices(spec: s.PipelineSpec, source: _Files) -> PriceList:
 _REMEDIES = {
     "missing": "Add it.",
     "union_tag_not_found": "Add it; docs/pipeline.md lists the kinds.",
-    "too_short": "Give at least one.",
+    "too_short": "Give as many.",
 }
 
 
