@@ -35,7 +35,7 @@ format: setup-dev  ## put the code into its form
 	$(BIN)/ruff check --fix .
 
 lock: setup-dev  ## pin all dependencies anew, with hashes
-	$(BIN)/pip install --quiet uv
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) --upgrade --group build -o requirements.lock
 	$(COMPILE) --upgrade --group dev -o requirements-dev.lock
 

@@ -15,6 +15,7 @@ from streams.adapters.schemas import Schema
 from streams.core.errors import ServiceError, UnreadableError
 
 MAX_SCHEMAS = 10_000
+TIMEOUT_SECONDS = 3.0
 REMEDY = "Check that it runs, and ESCALON_SCHEMA_REGISTRY."
 
 
@@ -22,7 +23,10 @@ class SchemaRegistry:
     """Registers our schemas under their record names and reads others' by id, each asked for once."""
 
     def __init__(self, url: str) -> None:
-        self._client = SchemaRegistryClient({"url": url})
+        # It is asked from an event loop, which must not stand still for longer than a broker's session.
+        self._client = SchemaRegistryClient(
+            {"url": url, "timeout": TIMEOUT_SECONDS, "max.retries": 1, "retries.wait.ms": 100}
+        )
         self._parsed: dict[int, Any] = {}
 
     def id_of(self, schema: Schema) -> int:

@@ -25,6 +25,7 @@ RefusalContract = Literal["field", "token", "none"]
 REFUSAL_CLASSES: tuple[RefusalClass, ...] = get_args(RefusalClass)
 MAX_REASON = 200
 MAX_ERROR = 500
+DEFINITIONS = "$defs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class Contract:
         """The JSON schema the model is held to; None for plain text."""
         if self.schema is None:
             return None
-        answer: dict[str, Any] = {"answer": self.schema}
+        answer: dict[str, Any] = {"answer": {key: part for key, part in self.schema.items() if key != DEFINITIONS}}
         if self.verbalized:
             answer["confidence"] = {"type": "number"}
         shapes = [_object(answer)]
@@ -65,7 +66,9 @@ class Contract:
                 "reason": {"type": "string", "maxLength": MAX_REASON},
             }
             shapes.append(_object({"refusal": _object(refusal)}))
-        return shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
+        whole = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
+        # References are read from the root, which the answer's own schema no longer is.
+        return whole | {key: part for key, part in self.schema.items() if key == DEFINITIONS}
 
     @cached_property
     def validator(self) -> Any:
@@ -74,9 +77,9 @@ class Contract:
 
     def read(self, text: str, stop_reason: str, provider_refusal: str | None) -> Reading:
         """Read a reply: refused, answered, or invalid with the reason. Whatever the text is, nothing is raised."""
-        text = _encodable(text)
+        text = encodable(text)
         if stop_reason == "refusal":
-            reason = _encodable(provider_refusal or "the provider's safety system stopped the answer")
+            reason = encodable(provider_refusal or "the provider's safety system stopped the answer")
             return Reading(status="refused", refusal_class="unsafe", refusal_reason=reason)
         if self.refusal == "token" and (match := self._token_pattern.match(text)):
             return refused(match["kind"], match["reason"])
@@ -127,7 +130,7 @@ class Contract:
 
 
 def check_schema(schema: Any) -> None:
-    """Raise jsonschema.SchemaError for what is no JSON schema object, or refers to what it does not hold."""
+    """Raise jsonschema.SchemaError for what is no JSON schema object, or refers to anything but its own $defs."""
     if not isinstance(schema, dict):
         raise jsonschema.SchemaError("the schema is no JSON object")
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -135,6 +138,8 @@ def check_schema(schema: Any) -> None:
     for reference in _references(schema):
         try:
             resolver.lookup(reference)
+            if not reference.startswith(f"#/{DEFINITIONS}/"):
+                raise jsonschema.SchemaError(f"{reference!r} refers to something outside {DEFINITIONS}")
         except Unresolvable as error:
             raise jsonschema.SchemaError(f"{reference!r} refers to nothing in it") from error
 
@@ -161,15 +166,15 @@ def refused(kind: object, reason: object) -> Reading:
     """A refusal in whatever words it came; a class that is not known is `other`."""
     name = str(kind or "").strip().lower().replace(" ", "_")
     refusal_class: RefusalClass = next((known for known in REFUSAL_CLASSES if known == name), "other")
-    text = _encodable(str(reason or "").strip()[:MAX_REASON])
+    text = encodable(str(reason or "").strip()[:MAX_REASON])
     return Reading(status="refused", refusal_class=refusal_class, refusal_reason=text or None)
 
 
 def _invalid(error_type: str, error: str) -> Reading:
-    return Reading(status="invalid", error_type=error_type, error=_encodable(error[:MAX_ERROR]))
+    return Reading(status="invalid", error_type=error_type, error=encodable(error[:MAX_ERROR]))
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """The text with a question mark for each half of a surrogate pair."""
     return text.encode("utf-8", "replace").decode()
 

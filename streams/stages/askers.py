@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.core.confidence import logprob_confidence
-from streams.core.contract import Reading, refused
+from streams.core.contract import Reading, encodable, refused
 from streams.core.errors import ConfigError, HandlerError, ModelError
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.load import Handler, Prompting
@@ -65,7 +65,7 @@ class PromptAsker:
             raw_confidence=self._confidence(reading, reply),
             system=system,
             prompt=prompt,
-            response=reply.text,
+            response=encodable(reply.text),
             reply=reply,
         )
 

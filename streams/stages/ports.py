@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self
 
-from streams.core.contract import Reading
+from streams.core.contract import Reading, encodable
 from streams.core.errors import HandlerError, ModelError
 from streams.core.messages import StoredAnswer
 from streams.core.pricing import PriceList
@@ -50,7 +50,7 @@ class Said:
         """A try that gave no answer."""
         model_error = error if isinstance(error, ModelError) else None
         error_type = model_error.error_type if model_error else "handler_error"
-        reading = Reading(status="failed", error_type=error_type, error=str(error)[:MAX_ERROR])
+        reading = Reading(status="failed", error_type=error_type, error=encodable(str(error)[:MAX_ERROR]))
         return cls(reading=reading, system=system, prompt=prompt, error=model_error)
 
 

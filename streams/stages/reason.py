@@ -9,7 +9,7 @@ from streams.core.escalation import explain
 from streams.core.messages import Escalation, Message, Result
 from streams.pipeline.load import Pipeline
 from streams.stages.consult import Consultation, Question, consult
-from streams.stages.escalate import reasoner_task
+from streams.stages.escalate import fingerprinted, reasoner_task
 from streams.stages.ports import Desk
 
 
@@ -24,7 +24,7 @@ async def reason(escalation: Escalation, received_at: datetime, pipeline: Pipeli
         asker=desk.askers[handler.name],
         task=reasoner_task(escalation, handler),
         origin=escalation.event.origin,
-        fingerprint=escalation.fingerprint,
+        fingerprint=fingerprinted(escalation, handler).fingerprint,  # of the handler's version here and now
         received_at=received_at,
         parent_call_id=attempt.call_id if attempt else None,
     )

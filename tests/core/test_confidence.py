@@ -33,7 +33,15 @@ def test_the_spans_are_the_values_in_order_and_never_a_key(value: Any, indent: i
 
 
 def test_only_tokens_of_the_value_count_and_keys_do_not() -> None:
-    tokens = [('{"', SURE), ("answer", SURE), ('":', SURE), (' "', SURE), ("refund", DOUBTFUL), ('"', SURE), ("}", SURE)]
+    tokens = [
+        ('{"', SURE),
+        ("answer", SURE),
+        ('":', SURE),
+        (' "', SURE),
+        ("refund", DOUBTFUL),
+        ('"', SURE),
+        ("}", SURE),
+    ]
     every = logprob_confidence(tokens, json_values_only=False)
     assert every == pytest.approx(0.25 ** (1 / 7))
     assert logprob_confidence(tokens, json_values_only=True) == pytest.approx(0.25 ** (1 / 3))

@@ -19,7 +19,7 @@ ORDER: dict[str, Any] = {
     "additionalProperties": False,
 }
 SCHEMAS: list[dict[str, Any] | None] = [None, {}, {"type": "string"}, ORDER, {"type": "array", "items": {"$ref": "#"}}]
-any_text = st.text(st.characters()) | st.text("{}[]\":,0123456789.eE+-nulltrueNaN\\ud8 REFUSE()answer")
+any_text = st.text(st.characters()) | st.text('{}[]":,0123456789.eE+-nulltrueNaN\\ud8 REFUSE()answer')
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -162,7 +162,8 @@ def test_a_plain_answer_is_trimmed_and_an_empty_one_is_invalid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "read"), [("0.7", 0.7), ("7", 1.0), ("-1", 0.0), ("1" + "0" * 400, 1.0), ('"high"', None), ("true", None)]
+    ("stated", "read"),
+    [("0.7", 0.7), ("7", 1.0), ("-1", 0.0), ("1" + "0" * 400, 1.0), ('"high"', None), ("true", None)],
 )
 def test_the_stated_confidence_is_a_number_from_0_to_1_or_unknown(stated: str, read: float | None) -> None:
     text = f'{{"answer": 1, "confidence": {stated}}}'
@@ -185,12 +186,33 @@ def test_what_the_schema_on_the_wire_allows_is_what_is_read(refusal: RefusalCont
     assert not allowed.is_valid({})
 
 
+@pytest.mark.parametrize("refusal", ["field", "none"])
+def test_on_the_wire_an_answers_definitions_are_found_from_the_root(refusal: RefusalContract) -> None:
+    schema = {"$defs": {"line": {"type": "integer"}}, "type": "array", "items": {"$ref": "#/$defs/line"}}
+    wire = Contract(schema=schema, refusal=refusal).wire_schema
+    assert wire is not None
+    check_schema(dict(wire))
+    allowed = jsonschema.Draft202012Validator(dict(wire))
+    assert [allowed.is_valid({"answer": lines}) for lines in ([1, 2], ["one"])] == [True, False]
+
+
 def test_plain_text_has_no_schema_on_the_wire() -> None:
     assert Contract(refusal="token").wire_schema is None
 
 
 @pytest.mark.parametrize(
-    "schema", [True, [], "x", {"type": "strange"}, {"pattern": "("}, {"$ref": "#/nope"}, {"items": [{"$ref": "http://x/y"}]}]
+    "schema",
+    [
+        True,
+        [],
+        "x",
+        {"type": "strange"},
+        {"pattern": "("},
+        {"$ref": "#/$defs/nope"},
+        {"anyOf": [{"$ref": "http://x/y"}]},
+        {"items": {"$ref": "#"}},
+        {"$anchor": "q", "not": {"$ref": "#q"}},
+    ],
 )
 def test_a_schema_that_cannot_be_checked_with_is_told_apart_beforehand(schema: Any) -> None:
     with pytest.raises(jsonschema.SchemaError):
@@ -199,7 +221,12 @@ def test_a_schema_that_cannot_be_checked_with_is_told_apart_beforehand(schema: A
 
 @pytest.mark.parametrize(
     "schema",
-    [{}, ORDER, {"items": {"$ref": "#"}}, {"$defs": {"a": {}}, "$ref": "#/$defs/a"}, {"$anchor": "q", "not": {"$ref": "#q"}}],
+    [
+        {},
+        ORDER,
+        {"$defs": {"a": {}}, "$ref": "#/$defs/a"},
+        {"$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}, "not": {"$ref": "#/$defs/a"}},
+    ],
 )
 def test_a_schema_that_refers_only_to_itself_is_good(schema: Any) -> None:
     check_schema(schema)

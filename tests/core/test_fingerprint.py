@@ -85,7 +85,8 @@ def test_another_version_of_the_handler_asks_anew(one: str, other: str, value: A
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [(1, 1.0), (1, True), (0, False), (None, "null"), (1, "1"), ([], {}), ([[1], 2], [1, [2]]), ("", None)]
+    ("one", "other"),
+    [(1, 1.0), (1, True), (0, False), (None, "null"), (1, "1"), ([], {}), ([[1], 2], [1, [2]]), ("", None)],
 )
 def test_values_that_only_look_alike_are_told_apart(one: Any, other: Any) -> None:
     assert task_fingerprint("v", one) != task_fingerprint("v", other)
@@ -102,7 +103,14 @@ def test_no_two_lists_of_parts_run_together(one: list[Any], other: list[Any]) ->
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(("ab", "c"), ("a", "bc")), (("a", ""), ("a",)), (("1",), (1,)), ((b"a",), ("a",)), ((None,), ("None",)), (("",), ())],
+    [
+        (("ab", "c"), ("a", "bc")),
+        (("a", ""), ("a",)),
+        (("1",), (1,)),
+        ((b"a",), ("a",)),
+        ((None,), ("None",)),
+        (("",), ()),
+    ],
 )
 def test_the_boundaries_and_the_types_of_parts_count(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
     assert digest(*one) != digest(*other)
@@ -137,5 +145,8 @@ def test_every_part_of_a_call_makes_its_id() -> None:
         call_id("live", "e", "worker", "h", 1, 1),
     ]
     assert len(set(calls)) == len(calls)
-    places = [positional_event_id(*place) for place in [("c", "t", 0, 1), ("d", "t", 0, 1), ("c", "t", 1, 0), ("c", "u", 0, 1)]]
+    places = [
+        positional_event_id(*place)
+        for place in [("c", "t", 0, 1), ("d", "t", 0, 1), ("c", "t", 1, 0), ("c", "u", 0, 1)]
+    ]
     assert len(set(places)) == len(places)

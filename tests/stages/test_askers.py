@@ -88,6 +88,13 @@ async def test_a_model_that_fails_leaves_what_it_was_asked_in_the_record(tmp_pat
     assert "How long?" in said.prompt
 
 
+async def test_half_a_surrogate_pair_in_a_models_words_does_not_reach_the_record(tmp_path: Path) -> None:
+    cut = ModelReply(text="\ud83d", model="m-1", stop_reason="end_turn")
+    assert (await prompted(tmp_path, FakeModel(cut)).ask(Task(text="x"))).response == "?"
+    error = ModelError("bad_reply", "It said \ud83d.", retryable=False)
+    assert (await prompted(tmp_path, FakeModel(error)).ask(Task(text="x"))).reading.error == "It said ?."
+
+
 async def test_the_confidence_of_a_model_comes_from_where_the_file_says(tmp_path: Path) -> None:
     tokens = (Token('{"answer": {"reply": ', -9.0), Token('"yes"', 0.0), Token("}}", -9.0))
     by_token = prompted(tmp_path, FakeModel(reply({"answer": {"reply": "yes"}}, *tokens)), 'confidence = "logprob"')
@@ -112,7 +119,7 @@ async def test_a_handler_and_its_model_take_only_so_many_calls_at_once(tmp_path:
 
 
 def function_asker(function: Callable[[Task], Any], tier: Tier = "worker", timeout: float = 5.0) -> FunctionAsker:
-    spec = WorkerSpec(handler="desk:do", timeout=timeout)
+    spec = WorkerSpec.model_validate({"handler": "desk:do", "timeout": timeout})
     return FunctionAsker(handler=Handler(name="do", tier=tier, spec=spec, version="v"), function=function)
 
 
@@ -138,7 +145,11 @@ async def test_a_function_may_be_asynchronous_and_a_plain_one_runs_beside_the_lo
 @pytest.mark.parametrize("kind", REFUSAL_CLASSES)
 async def test_a_function_may_refuse(kind: Any) -> None:
     said = await function_asker(lambda _: Refusal(kind, "not mine")).ask(Task())
-    assert (said.reading.status, said.reading.refusal_class, said.reading.refusal_reason) == ("refused", kind, "not mine")
+    assert (said.reading.status, said.reading.refusal_class, said.reading.refusal_reason) == (
+        "refused",
+        kind,
+        "not mine",
+    )
 
 
 async def test_a_function_that_raises_fails_and_its_prompt_is_kept() -> None:
@@ -200,7 +211,9 @@ async def test_a_listening_function_that_returns_no_finding_has_failed(finding: 
     assert (await function_asker(lambda _: finding, "listener").ask(Task())).reading.error_type == "handler_error"
 
 
-@pytest.mark.parametrize("finding", [None, "order", {"label": None}, {"label": "a", "confidence": 1, "scores": {"a": 1.0}}])
+@pytest.mark.parametrize(
+    "finding", [None, "order", {"label": None}, {"label": "a", "confidence": 1, "scores": {"a": 1.0}}]
+)
 async def test_a_listening_function_returns_a_label_or_more(finding: Any) -> None:
     said = await function_asker(lambda _: finding, "listener").ask(Task())
     assert json.loads(said.reading.answer or "") == finding

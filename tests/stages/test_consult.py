@@ -150,9 +150,7 @@ async def test_only_the_last_call_carries_the_decision(here: Office) -> None:
 
 @pytest.mark.parametrize("policy", ["shared", "own"])
 @pytest.mark.parametrize("turn", [said(), refusal(), broken_schema()])
-async def test_the_same_event_delivered_again_emits_its_record_unchanged(
-    here: Office, policy: str, turn: Turn
-) -> None:
+async def test_the_same_event_delivered_again_emits_its_record_unchanged(here: Office, policy: str, turn: Turn) -> None:
     one = asker(here, turn, cache=policy)
     first = await consult(question(one), here.desk)
     here.clock.passes(1_000_000)
@@ -170,7 +168,7 @@ async def test_another_events_identical_task_is_a_hit_at_no_cost_with_the_saving
     hit = await consult(question(one, "e2", parent="other-parent"), here.desk)
     assert len(one.asked) == 1
     (call,) = hit.calls
-    assert (call.cache_hit, call.cost_usd, call.saved_usd) == (True, 0, PRICE)
+    assert (call.cache_hit, call.cost_usd, call.saved_usd) == (True, Decimal(0), PRICE)
     assert (call.input_tokens, call.output_tokens, call.duration_seconds, call.response_id) == (0, 0, 0.0, None)
     assert (call.origin.event_id, call.parent_call_id) == ("e2", "other-parent")
     assert call.call_id == hit.attempt.call_id == call_id("live", "e2", "worker", "answer", 1)
@@ -371,7 +369,10 @@ async def test_when_a_call_fails_each_that_waited_tries_for_itself(here: Office)
     waiting = [asyncio.create_task(consult(question(one, f"w{n}"), here.desk)) for n in range(3)]
     await settle_down()
     one.gate.set()
+    one.gate = asyncio.Event()
     assert (await first).attempt.status == "failed"
+    await until_asked(one, 4)
+    one.gate.set()
     assert {(await one_waiting).attempt.status for one_waiting in waiting} == {"answered"}
     assert here.desk.flights == {}
 

@@ -27,14 +27,16 @@ class FakeClassifier:
 
 
 def classifier_asker(classifier: Any) -> ClassifierAsker:
-    spec = ClassifierListener(kind="classifier", artifact="x.npz")
+    spec = ClassifierListener.model_validate({"kind": "classifier", "artifact": "x.npz"})
     return ClassifierAsker(
-        handler=Handler(name="intent", tier="listener", spec=spec, version="v"), classifier=classifier, model="wordllama"
+        handler=Handler(name="intent", tier="listener", spec=spec, version="v"),
+        classifier=classifier,
+        model="wordllama",
     )
 
 
 def rules_asker() -> RulesAsker:
-    spec = RulesListener(kind="rules", rules=RULES)
+    spec = RulesListener.model_validate({"kind": "rules", "rules": RULES})
     handler = Handler(name="rules", tier="listener", spec=spec, version="v")
     return RulesAsker(handler=handler, rules=RuleSet(RULES))
 

@@ -16,7 +16,7 @@ from tests.stages.support import START, Office, Turn, event, model_error, office
 IMAGE = "a" * 64
 
 
-@pytest.fixture()
+@pytest.fixture
 def here(tmp_path: Path) -> Office:
     return office(tmp_path)
 
@@ -35,7 +35,12 @@ async def heard(here: Office, of: Event, **scripts: Turn) -> list[Message]:
 async def test_an_intent_with_a_worker_becomes_a_verdict_alone(here: Office) -> None:
     messages = await heard(here, event(), intent=said("order", 0.9))
     verdict = the(Verdict, messages)
-    assert (verdict.action, verdict.handler, verdict.intents, verdict.confidence) == ("work", "extract", ("order",), 0.9)
+    assert (verdict.action, verdict.handler, verdict.intents, verdict.confidence) == (
+        "work",
+        "extract",
+        ("order",),
+        0.9,
+    )
     assert [type(message) for message in messages] == [Call, Call, Verdict]
     assert [finding.listener for finding in verdict.findings] == ["rules", "intent"]
     assert verdict.pipeline == here.pipeline.hash
@@ -85,7 +90,9 @@ async def test_a_listener_that_fails_or_refuses_finds_nothing_and_the_others_are
     assert the(Verdict, messages).intents == ("order",)
     failed = next(call for call in messages if isinstance(call, Call) and call.handler == "rules")
     assert (failed.status, failed.decision, failed.error_type) == ("failed", "failed", "overloaded")
-    assert the(Verdict, await heard(here, event("e2"), rules=refusal(), intent=said("order", 0.9))).intents == ("order",)
+    assert the(Verdict, await heard(here, event("e2"), rules=refusal(), intent=said("order", 0.9))).intents == (
+        "order",
+    )
 
 
 async def test_the_calls_say_what_was_found_and_what_was_asked_for(here: Office) -> None:
@@ -108,8 +115,8 @@ async def test_an_image_goes_to_the_owner_of_the_images_with_what_the_others_saw
 
 
 async def test_an_image_that_cannot_be_read_costs_no_call_that_would_go_without_a_record(here: Office) -> None:
-    async def unreadable(_: str) -> int:
-        raise UnreadableError("not_an_image", "The bytes are no image.")
+    async def unreadable(image: str) -> int:
+        raise UnreadableError("not_an_image", f"The bytes of {image} are no image.")
 
     with pytest.raises(UnreadableError):
         await listen(event(text="", image=IMAGE), START, here.pipeline, here.desk, unreadable)
@@ -120,7 +127,7 @@ async def test_the_verdict_carries_the_fingerprint_of_the_workers_task(here: Off
     one = the(Verdict, await heard(here, event("e1", data='{"a": 1}'), intent=said("order", 0.9)))
     other = the(Verdict, await heard(here, event("e2", data='{"a": 2}')))
     assert one.fingerprint == other.fingerprint  # the worker sees the text alone
-    task = {"text": "hello", "data": {}, "image": None, "reason": None}
+    task: dict[str, object] = {"text": "hello", "data": {}, "image": None, "reason": None}
     assert one.fingerprint == task_fingerprint(here.pipeline.workers["extract"].version, task)
 
 
@@ -128,12 +135,12 @@ async def test_listeners_are_asked_at_the_same_time(here: Office) -> None:
     gate = asyncio.Event()
     for name in ("rules", "intent"):
         here.askers[name].gate = gate
-    task = asyncio.create_task(heard(here, event()))
+    listening = asyncio.create_task(heard(here, event()))
     for _ in range(20):
         await asyncio.sleep(0)
     assert [len(here.askers[name].asked) for name in ("rules", "intent")] == [1, 1]
     gate.set()
-    await task
+    await listening
 
 
 async def test_the_same_event_gives_the_same_ids_each_time(here: Office) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,12 @@ from tests.stages.support import START, Office, event, office, the
 PHOTO = Finding(listener="intent", label="photo", confidence=0.9, call_id="c-photo")
 
 
-@pytest.fixture()
+@pytest.fixture
 def here(tmp_path: Path) -> Office:
     return office(tmp_path)
 
 
-@pytest.fixture()
+@pytest.fixture
 def seen() -> HashIndex:
     return HashIndex(100)
 
@@ -37,7 +38,7 @@ def test_a_new_image_is_remembered_and_goes_where_the_others_say(here: Office, s
     messages = matched(here, seen, "e1", 0)
     verdict, call = the(Verdict, messages), the(Call, messages)
     assert (verdict.action, verdict.handler, verdict.intents) == ("work", "file", ("photo",))
-    assert (call.operation, call.cost_usd, call.decision_reason) == ("match", 0, "not seen before")
+    assert (call.operation, call.cost_usd, call.decision_reason) == ("match", Decimal(0), "not seen before")
     assert [finding.listener for finding in verdict.findings] == ["intent", "seen"]
     assert seen.items() == [("e1", 0)]
 

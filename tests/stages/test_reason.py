@@ -13,6 +13,7 @@ from streams.stages.listen import listen
 from streams.stages.reason import reason
 from streams.stages.work import work
 from tests.stages.support import (
+    PIPELINE,
     START,
     Office,
     Turn,
@@ -27,13 +28,13 @@ from tests.stages.support import (
 )
 
 
-@pytest.fixture()
+@pytest.fixture
 def here(tmp_path: Path) -> Office:
     return office(tmp_path)
 
 
-async def no_image(_: str) -> int:
-    raise AssertionError
+async def no_image(image: str) -> int:
+    raise AssertionError(image)
 
 
 async def escalated(here: Office, event_id: str = "e1") -> Escalation:
@@ -106,6 +107,17 @@ async def test_a_reasoner_is_paid_once_for_an_event_and_anew_for_another(here: O
     assert done[0] == done[2]
     assert len(here.askers["resolve"].asked) == 2
     assert not any(the(Call, messages).cache_hit for messages in done)
+
+
+async def test_an_escalation_of_an_older_pipeline_is_stored_under_the_version_that_answers_it(
+    here: Office, tmp_path: Path
+) -> None:
+    older = await escalated(here)
+    newer = office(tmp_path, PIPELINE.replace('task = "resolve"', 'task = "resolve"\nmax_tokens = 7'))
+    call = the(Call, await reason(older, START, newer.pipeline, newer.desk))
+    assert call.handler_version == newer.pipeline.reasoners["resolve"].version
+    assert call.fingerprint != older.fingerprint
+    assert call.fingerprint == (await escalated(newer)).fingerprint
 
 
 async def test_a_reasoner_that_is_gone_is_the_operators_to_put_back(here: Office) -> None:

@@ -27,7 +27,7 @@ from tests.stages.support import (
 WITHOUT_REASONER = PIPELINE.partition("[reasoners")[0].replace('open-ended = "reasoners.resolve"', "")
 
 
-@pytest.fixture()
+@pytest.fixture
 def here(tmp_path: Path) -> Office:
     return office(tmp_path)
 

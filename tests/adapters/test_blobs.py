@@ -1,0 +1,45 @@
+"""Content by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.adapters.blobs import BlobStore
+from streams.core.errors import ServiceError, UnreadableError
+
+
+@given(st.binary())
+def test_what_is_put_is_got_back_under_its_hash(data: bytes) -> None:
+    store = BlobStore("memory://blobs")
+    sha = store.put(data)
+    assert sha == hashlib.sha256(data).hexdigest()
+    assert store.get(sha) == data
+
+
+def test_what_is_put_twice_is_there_once_and_nothing_is_left_over(tmp_path: Path) -> None:
+    store = BlobStore(str(tmp_path))
+    assert store.put(b"x") == store.put(b"x") == BlobStore(tmp_path.as_uri()).put(b"x")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [hashlib.sha256(b"x").hexdigest()]
+
+
+def test_what_is_not_there_is_the_producers_to_publish(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        BlobStore(str(tmp_path)).get("0" * 64)
+    assert caught.value.reason == "missing_image"
+
+
+def test_a_store_that_cannot_be_opened_written_or_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="ESCALON_BLOBS"):
+        BlobStore("nowhere://x")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ServiceError, match="cannot be written"):
+        BlobStore(str(tmp_path / "file")).put(b"x")
+    sha = hashlib.sha256(b"x").hexdigest()
+    (tmp_path / sha[:2] / sha).mkdir(parents=True)
+    with pytest.raises(ServiceError, match="cannot be read"):
+        BlobStore(str(tmp_path)).get(sha)

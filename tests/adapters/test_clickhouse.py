@@ -1,0 +1,176 @@
+"""The rows our messages become, and the tables they go to."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.adapters.clickhouse import TABLES, ClickHouseConfig, insert, row_of, statements
+from streams.core.errors import ConfigError, ServiceError
+from streams.core.messages import Call, DeadLetter, Finding, Header, Origin, Score, Verdict
+from streams.resources import resource
+from tests.adapters.messages import any_message
+
+DDL = resource("clickhouse") / "0001_audit.sql"
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def tables(sql: str) -> dict[str, dict[str, str]]:
+    """The columns of every CREATE TABLE, with their definitions; aliases are computed and so are left out."""
+    found = {}
+    for statement in statements(sql):
+        if match := re.match(r"CREATE TABLE IF NOT EXISTS (\w+)\s*\n\((.*)\n\)", statement, re.S):
+            lines = [line.strip().rstrip(",") for line in match[2].strip().splitlines()]
+            columns = [line.partition(" ") for line in lines if not line.startswith("INDEX")]
+            found[match[1]] = {name.strip("`"): rest for name, _, rest in columns if " ALIAS " not in rest}
+    return found
+
+
+COLUMNS = tables(DDL.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("kind", TABLES, ids=lambda kind: kind.__name__)
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_a_row_has_exactly_the_columns_of_its_table(kind: type, data: st.DataObject) -> None:
+    row = row_of(data.draw(any_message(kind)))
+    assert set(row) == set(COLUMNS[TABLES[kind]])
+
+
+@pytest.mark.parametrize("kind", TABLES, ids=lambda kind: kind.__name__)
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_only_a_nullable_column_is_given_nothing_and_only_an_array_a_list(kind: type, data: st.DataObject) -> None:
+    for name, value in row_of(data.draw(any_message(kind))).items():
+        definition = COLUMNS[TABLES[kind]][name]
+        assert value is not None or "Nullable" in definition, name
+        assert isinstance(value, list) == definition.startswith("Array"), name
+        assert not dataclasses.is_dataclass(value), name
+
+
+def test_every_table_has_its_message_and_its_view() -> None:
+    assert set(COLUMNS) == set(TABLES.values())
+    views = re.findall(r"CREATE VIEW IF NOT EXISTS (\w+) AS SELECT .* FROM (\w+) FINAL", DDL.read_text("utf-8"))
+    assert {(f"{view}_rows", table) for view, table in views} == {(table, table) for table in COLUMNS}
+
+
+def test_a_sorting_key_holds_nothing_that_differs_between_two_deliveries() -> None:
+    ours = {"started_at", "decided_at", "settled_at", "queue_seconds", "duration_seconds"}
+    keys = re.findall(r"ORDER BY \((.*)\)", DDL.read_text("utf-8"))
+    assert len(keys) == len(COLUMNS)
+    assert not any(ours & set(key.split(", ")) for key in keys)
+
+
+def test_money_is_an_exact_decimal_as_in_the_schema() -> None:
+    assert "Decimal(24, 12)" in COLUMNS["calls_rows"]["cost_usd"]
+
+
+def test_where_an_event_stood_is_called_its_source() -> None:
+    origin = Origin(event_id="e", run="live", event_time=AT, trace_id="t", topic="events", partition=3, offset=7)
+    call = Call(
+        origin=origin, call_id="c", tier="worker", handler="h", handler_version="v", pipeline="p", operation="chat",
+        provider="x", request_model="m", started_at=AT, status="answered", decision="accepted", cost_usd=Decimal("0.1"),
+    )  # fmt: skip
+    row = row_of(call)
+    assert (row["source_topic"], row["source_partition"], row["source_offset"]) == ("events", 3, 7)
+    assert (row["event_id"], row["run"], row["event_time"], row["cost_usd"]) == ("e", "live", AT, Decimal("0.1"))
+
+
+@given(any_message(Verdict))
+def test_findings_are_json_an_analyst_can_take_apart(verdict: Verdict) -> None:
+    finding = Finding(listener="intent", label="Größe", scores=(Score(label="a", probability=0.5),), call_id="c")
+    (cell,) = row_of(dataclasses.replace(verdict, findings=(finding,)))["findings"]
+    assert json.loads(cell) == {
+        "listener": "intent", "label": "Größe", "confidence": None, "duplicate_of": None, "call_id": "c",
+        "scores": {"a": 0.5},
+    }  # fmt: skip
+    assert "Größe" in cell
+
+
+@given(any_message(DeadLetter))
+def test_headers_of_a_dead_letter_are_readable_whatever_bytes_they_hold(letter: DeadLetter) -> None:
+    row = row_of(dataclasses.replace(letter, headers=(Header(key="a", value=b"caf\xe9"),)))
+    assert row["headers"] == ["a: caf\\xe9"]
+    assert row["payload"] == letter.payload
+
+
+# ---- Statements ----
+
+
+@pytest.mark.parametrize(
+    ("sql", "split"),
+    [
+        ("", []),
+        ("-- a comment\n", []),
+        ("SELECT 1;", ["SELECT 1"]),
+        ("SELECT 1", ["SELECT 1"]),
+        ("SELECT 1;\n\n-- next;\nSELECT 2;  \n", ["SELECT 1", "SELECT 2"]),
+        ("SELECT ';' AS a,\n  2;\nSELECT 3;", ["SELECT ';' AS a,\n  2", "SELECT 3"]),
+        ("SELECT\n  -- inside\n  1;\n", ["SELECT\n  1"]),
+    ],
+)
+def test_a_ddl_file_is_split_where_a_line_ends_with_a_semicolon(sql: str, split: list[str]) -> None:
+    assert statements(sql) == split
+
+
+def test_every_statement_of_ours_can_be_run_again() -> None:
+    for path in resource("clickhouse").glob("*.sql"):
+        assert all("IF NOT EXISTS" in statement for statement in statements(path.read_text("utf-8")))
+
+
+# ---- Inserting ----
+
+
+class FakeClient:
+    """Remembers what it is given."""
+
+    def __init__(self) -> None:
+        self.inserts: list[tuple[str, Any, Any]] = []
+
+    def insert(self, table: str, rows: Any, column_names: Any) -> None:
+        """Remember."""
+        self.inserts.append((table, rows, column_names))
+
+
+def test_rows_are_inserted_by_the_names_of_their_columns() -> None:
+    client = FakeClient()
+    insert(client, "labels_rows", [{"a": 1, "b": 2}, {"b": 4, "a": 3}])
+    insert(client, "labels_rows", [])
+    assert client.inserts == [("labels_rows", [[1, 2], [3, 4]], ["a", "b"])]
+
+
+# ---- The address ----
+
+
+@pytest.mark.parametrize(
+    ("settings_", "key"),
+    [
+        ({"url": "127.0.0.1:8123"}, "ESCALON_CLICKHOUSE"),
+        ({"url": "ftp://host"}, "ESCALON_CLICKHOUSE"),
+        ({"url": "http://me:secret@host:8123"}, "ESCALON_CLICKHOUSE"),
+        ({"url": "http://host", "database": "a; DROP"}, "ESCALON_CLICKHOUSE_DATABASE"),
+    ],
+)
+def test_an_address_that_is_wrong_or_tells_a_secret_is_refused(settings_: dict[str, str], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ClickHouseConfig(**settings_)
+    assert caught.value.key == key
+    assert "secret" not in str(caught.value)
+
+
+def test_the_password_is_not_shown() -> None:
+    assert "s3cret" not in repr(ClickHouseConfig(url="http://host", password="s3cret"))
+
+
+def test_when_nobody_answers_the_error_says_what_to_check() -> None:
+    with pytest.raises(ServiceError, match="ESCALON_CLICKHOUSE") as caught:
+        ClickHouseConfig(url="http://127.0.0.1:1", password="s3cret").connect()
+    assert "s3cret" not in str(caught.value)

@@ -1,0 +1,307 @@
+"""From bytes on the topic to an event, or to the reason why not."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+import pytest
+from fastavro import parse_schema, schemaless_writer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec
+from streams.adapters.events import ID_HEADER, MAX_DEPTH, MAX_ID, TRACE_HEADER, EventReader, Received
+from streams.core.errors import UnreadableError
+from streams.core.fingerprint import canonical, positional_event_id, trace_id
+from streams.core.messages import Event, RawEvent, Sighting
+from streams.stages.task import task_of
+from tests.adapters.test_codec import FakeRegistry
+
+AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
+IMAGE = "a" * 64
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+REASONS = {
+    "empty", "too_large", "invalid_utf8", "invalid_json", "unknown_schema", "truncated", "no_registry", "not_text",
+    "bad_image", "bad_time", "bad_id", "invalid_unicode", "bad_data", "bad_event", "not_avro", "bad_avro",
+}  # fmt: skip
+ORDER = {
+    "type": "record",
+    "name": "shop.Order",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "text", "type": ["null", "string"], "default": None},
+        {"name": "total", "type": "double"},
+        {"name": "placed", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "receipt", "type": "bytes"},
+        {"name": "lines", "type": {"type": "array", "items": {"type": "map", "values": "long"}}},
+    ],
+}
+PLACED: dict[str, Any] = {"id": "o-1", "text": "hi", "total": 1.5, "placed": AT, "receipt": b"\1", "lines": [{"a": 2}]}
+
+
+def record(value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> Received:
+    return Received("events", 3, 17, b"key", value, AT, headers)
+
+
+def reader(registry: FakeRegistry | None = None, max_bytes: int = 100_000) -> EventReader:
+    return EventReader(Codec(registry), "cluster", "live", max_bytes)
+
+
+def read(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> Event:
+    return reader()(record(value, headers))
+
+
+def as_json(**fields: Any) -> bytes:
+    return json.dumps(fields).encode()
+
+
+def reason_of(value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), of: EventReader | None = None) -> str:
+    with pytest.raises(UnreadableError) as caught:
+        (of or reader())(record(value, headers))
+    return caught.value.reason
+
+
+def ordered(registry: FakeRegistry, **fields: Any) -> bytes:
+    """An order in the user's own schema, as the registry's first."""
+    schema = parse_schema(ORDER)
+    registry.known[:] = [schema]
+    out = BytesIO()
+    schemaless_writer(out, schema, PLACED | fields)
+    return CONFLUENT + struct.pack(">I", 1) + out.getvalue()
+
+
+# ---- What is read ----
+
+
+@pytest.mark.parametrize(
+    "text", ["Where is my order?", "Ärger mit der Bestellung", "Élodie", "[1, 2]", '"x"', "\tcol\n"]
+)
+def test_plain_text_is_the_whole_event(text: str) -> None:
+    event = read(text.encode())
+    assert (event.kind, event.text, event.data, event.image) == ("text", text, None, None)
+
+
+def test_json_is_an_envelope_and_its_other_keys_are_data() -> None:
+    event = read(as_json(id="mail-7", time="2026-01-31T12:00:00Z", text="hi", trace_id=TRACE, customer=7, tags=["a"]))
+    assert (event.kind, event.text, event.data) == ("text", "hi", '{"customer": 7, "tags": ["a"]}')
+    assert (event.origin.event_id, event.origin.trace_id) == ("mail-7", TRACE)
+    assert event.origin.event_time == datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def test_json_may_begin_with_white_space_or_a_byte_order_mark() -> None:
+    assert read(b'\n  {"text": "x"}').text == read(b'\xef\xbb\xbf{"text": "x"}').text == "x"
+
+
+@pytest.mark.parametrize(
+    ("fields", "data"),
+    [
+        ({"a": 1, "data": {"b": 2}}, {"a": 1, "b": 2}),
+        ({"a": 1, "data": {"a": 2}}, {"a": 2}),
+        ({"data": '{"b": 2}'}, {"b": 2}),
+        ({"data": "words"}, {"data": "words"}),
+        ({"data": "5"}, {"data": "5"}),
+        ({"data": [1, 2]}, {"data": [1, 2]}),
+        ({"data": 5}, {"data": 5}),
+        ({"data": False}, {"data": False}),
+        ({"text": "x", "data": None}, None),
+    ],
+)
+def test_nothing_of_the_data_is_lost(fields: dict[str, Any], data: Any) -> None:
+    event = read(as_json(**fields))
+    assert (json.loads(event.data) if event.data else None) == data
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [(RawEvent(image=IMAGE, text="x"), "image"), (RawEvent(text="x"), "text"), (RawEvent(data='{"a":1}'), "json")],
+)
+def test_our_own_avro_is_read_in_both_wire_formats(event: RawEvent, kind: str) -> None:
+    registry = FakeRegistry()
+    for of, codec in ((reader(), Codec()), (reader(registry), Codec(registry)), (reader(registry), Codec())):
+        found = of(record(codec.encode(event)))
+        assert (found.kind, found.text, found.image) == (kind, event.text, event.image)
+        assert json.loads(found.data or "{}") == json.loads(event.data or "{}")
+
+
+def test_avro_in_the_users_own_schema_is_read_as_if_it_were_json() -> None:
+    registry = FakeRegistry()
+    event = reader(registry)(record(ordered(registry)))
+    assert (event.origin.event_id, event.text) == ("o-1", "hi")
+    expected = {"total": 1.5, "placed": "2026-11-01T12:00:00+00:00", "receipt": "01", "lines": [{"a": 2}]}
+    assert json.loads(event.data or "") == expected
+
+
+@pytest.mark.parametrize(
+    ("time", "read_as"),
+    [
+        ("2026-01-31T12:00:00+02:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        (1_700_000_000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        (1_700_000_000.5, datetime(2023, 11, 14, 22, 13, 20, 500_000, tzinfo=UTC)),
+        (1_700_000_000_000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        (None, AT),
+    ],
+)
+def test_the_time_is_iso_8601_or_seconds_or_milliseconds_else_kafkas(time: Any, read_as: datetime) -> None:
+    assert read(as_json(text="x", time=time)).origin.event_time == read_as
+
+
+# ---- Ids ----
+
+
+def test_an_event_without_an_id_takes_its_place_for_one() -> None:
+    assert read(b"x").origin.event_id == positional_event_id("cluster", "events", 3, 17)
+
+
+def test_an_id_in_a_header_serves_where_the_event_has_none() -> None:
+    headers = [(ID_HEADER, b"first"), (ID_HEADER, b"mail-7")]
+    assert read(b"x", headers).origin.event_id == "mail-7"
+    assert read(as_json(id="own", text="x"), headers).origin.event_id == "own"
+    assert read(b"x", [(ID_HEADER, b"")]).origin.event_id == read(b"x").origin.event_id
+
+
+def test_a_number_may_be_an_id() -> None:
+    assert read(as_json(id=77, text="x")).origin.event_id == "77"
+
+
+def test_the_trace_is_the_headers_or_the_events_or_made_of_its_id() -> None:
+    parent = f"00-{TRACE}-b7ad6b7169203331-01".encode()
+    assert read(as_json(text="x", trace_id="f" * 32), [(TRACE_HEADER, parent)]).origin.trace_id == TRACE
+    assert read(as_json(text="x", trace_id=TRACE)).origin.trace_id == TRACE
+    for none in ("0" * 32, "zz", TRACE.upper()):
+        event = read(
+            as_json(id="e", text="x", trace_id=none), [(TRACE_HEADER, f"00-{'0' * 32}-{'0' * 16}-01".encode())]
+        )
+        assert event.origin.trace_id == trace_id("live", "e")
+
+
+# ---- What is not ----
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "empty"),
+        (b"", "empty"),
+        (b"{}", "empty"),
+        (b'{"id": "x"}', "empty"),
+        (b"x" * 100_001, "too_large"),
+        (b"caf\xe9", "invalid_utf8"),
+        (b"\xc3", "invalid_utf8"),
+        (b"{", "invalid_json"),
+        (b'{"a": NaN}', "invalid_json"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "invalid_json"),
+        (b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}", "invalid_json"),
+        (b'{"a": 1e400}', "bad_data"),
+        (b'{"a": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", "bad_data"),
+        (SINGLE_OBJECT + b"12345678rest", "unknown_schema"),
+        (Codec().encode(RawEvent(text="hello"))[:-2], "truncated"),
+        (Codec().encode(RawEvent(text="hello")) + b"\0", "bad_avro"),
+        (CONFLUENT + b"\0\0\0\1rest", "no_registry"),
+        (CONFLUENT + b"\0", "not_avro"),
+        (b"\x89PNG\r\n\x1a\n", "invalid_utf8"),
+        (b"GIF89a\x01\x00\x01", "not_text"),
+        (b'{"text": "\\u0000"}', "not_text"),
+        (as_json(image="cat.jpg"), "bad_image"),
+        (as_json(image=IMAGE.upper()), "bad_image"),
+        (as_json(image=f"../{IMAGE}"), "bad_image"),
+        (as_json(text="x", time="yesterday"), "bad_time"),
+        (as_json(text="x", time=1e300), "bad_time"),
+        (as_json(text="x", time=True), "bad_time"),
+        (as_json(text="x", time=[2026]), "bad_time"),
+        (as_json(text="x", time="0001-01-01T00:00:00+14:00"), "bad_time"),
+        (as_json(text="x", time="9999-12-31"), "bad_time"),
+        (as_json(text="x", id="i" * (MAX_ID + 1)), "bad_id"),
+        (as_json(text="x", id=True), "bad_event"),
+        (as_json(text="x", id=["e"]), "bad_event"),
+        (as_json(text=7), "bad_event"),
+        (b'{"text": "\\ud83d"}', "invalid_unicode"),
+        (b'{"text": "x", "id": "\\ud83d"}', "invalid_unicode"),
+        (b'{"note": "\\ud83d"}', "invalid_unicode"),
+        (Codec().encode(RawEvent(text="x", data="words")), "bad_data"),
+        (Codec().encode(RawEvent(text="x", data="[1]")), "bad_data"),
+        (Codec().encode(RawEvent(text="x", data='{"a": NaN}')), "bad_data"),
+        (Codec().encode(RawEvent()), "empty"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_has_its_reason(value: bytes | None, reason: str) -> None:
+    assert reason_of(value) == reason
+
+
+def test_an_id_in_a_header_has_its_limit_too() -> None:
+    assert reason_of(b"x", [(ID_HEADER, b"i" * (MAX_ID + 1))]) == "bad_id"
+
+
+def test_an_event_as_large_as_allowed_is_read() -> None:
+    assert len(read(b"x" * 100_000).text) == 100_000
+
+
+def test_a_number_that_json_has_not_is_refused_in_the_users_avro_as_well() -> None:
+    registry = FakeRegistry()
+    assert reason_of(ordered(registry, total=float("nan")), of=reader(registry)) == "bad_data"
+
+
+def test_data_nested_as_deep_as_allowed_goes_through_all_that_follows() -> None:
+    levels = MAX_DEPTH - 1
+    event = read(b'{"a": ' + b"[" * levels + b"]" * levels + b"}")
+    assert canonical(task_of(event, ("data",)).input())
+
+
+# ---- Any bytes at all ----
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+envelopes = st.dictionaries(
+    st.sampled_from(["id", "time", "text", "image", "trace_id", "data", "other"]), json_values | st.just(IMAGE)
+)
+any_bytes = st.one_of(
+    st.binary(),
+    st.binary().map(lambda rest: Codec().encode(RawEvent(text="x"))[:10] + rest),
+    st.binary().map(lambda rest: CONFLUENT + b"\0\0\0\1" + rest),
+    st.text().map(str.encode),
+    envelopes.map(lambda fields: json.dumps(fields).encode()),
+)
+any_headers = st.lists(
+    st.tuples(st.sampled_from([ID_HEADER, TRACE_HEADER, "other"]), st.binary() | st.text().map(str.encode)), max_size=3
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(any_bytes, any_headers, st.booleans())
+def test_any_bytes_give_an_event_or_a_reason_and_nothing_else(
+    value: bytes, headers: list[tuple[str, bytes]], registered: bool
+) -> None:
+    registry = FakeRegistry()
+    registry.known.append(parse_schema(ORDER))
+    found: Event | UnreadableError
+    try:
+        found = reader(registry if registered else None)(record(value, headers))
+    except UnreadableError as error:
+        found = error
+    if isinstance(found, UnreadableError):
+        assert found.reason in REASONS
+        assert str(found)
+    else:
+        check_usable(found)
+
+
+def check_usable(event: Event) -> None:
+    """Nothing that follows can stumble over the event."""
+    assert event.text or event.data or event.image
+    assert isinstance(json.loads(event.data or "{}"), dict)
+    assert canonical(task_of(event, ("text", "data", "image")).input()).encode()
+    assert 0 < len(event.origin.event_id) <= MAX_ID
+    assert event.origin.event_time.tzinfo is not None
+    assert len(event.origin.trace_id) == 32
+    sighting = Sighting(event=event, listener="seen", image_hash="0" * 16, findings=())
+    assert Codec().decode(Sighting, Codec().encode(sighting)) == sighting

@@ -1,0 +1,119 @@
+"""How to reach Kafka, in the words of each client."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.tail import received
+from streams.core.errors import ConfigError
+
+SASL: dict[str, Any] = {"sasl_mechanism": "SCRAM-SHA-512", "username": "me", "password": "s3cret"}
+
+
+def test_a_plain_broker_needs_only_its_address() -> None:
+    config = KafkaConfig(servers="a:9092,b:9092")
+    assert config.confluent() == {"bootstrap.servers": "a:9092,b:9092", "security.protocol": "PLAINTEXT"}
+    assert config.ssl_context() is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "protocol"),
+    [({}, "PLAINTEXT"), ({"tls": True}, "SSL"), (SASL, "SASL_PLAINTEXT"), (SASL | {"tls": True}, "SASL_SSL")],
+)
+def test_the_protocol_follows_from_tls_and_sasl(settings: dict[str, Any], protocol: str) -> None:
+    assert KafkaConfig(servers="a:1", **settings).protocol == protocol
+
+
+def test_every_setting_has_its_name_at_the_client() -> None:
+    config = KafkaConfig(servers="a:1", tls=True, ca_file="ca", cert_file="cert", key_file="key", **SASL)
+    assert config.confluent(acks="all") == {
+        "bootstrap.servers": "a:1",
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": "ca",
+        "ssl.certificate.location": "cert",
+        "ssl.key.location": "key",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "me",
+        "sasl.password": "s3cret",
+        "acks": "all",
+    }
+
+
+def test_the_password_is_not_shown() -> None:
+    assert "s3cret" not in repr(KafkaConfig(servers="a:1", **SASL))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"sasl_mechanism": "GSSAPI"}, {"sasl_mechanism": "PLAIN"}, {"sasl_mechanism": "PLAIN", "username": "me"}],
+)
+def test_a_log_in_that_cannot_work_is_refused_at_once(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        KafkaConfig(servers="a:1", **settings)
+    assert caught.value.key == "ESCALON_KAFKA_SASL_MECHANISM"
+
+
+def test_with_tls_the_brokers_certificate_is_checked() -> None:
+    context = KafkaConfig(servers="a:1", tls=True).ssl_context()
+    assert context is not None
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+@pytest.mark.parametrize("setting", ["ca_file", "cert_file"])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_tls_file_that_cannot_be_used_is_told(tmp_path: Path, setting: str, there: bool) -> None:
+    file = tmp_path / "tls.pem"
+    if there:
+        file.write_text("no certificate")
+    with pytest.raises(ConfigError, match="ESCALON_KAFKA_CA_FILE"):
+        KafkaConfig(servers="a:1", tls=True, **{setting: str(file)}).ssl_context()
+
+
+class FakeMessage:
+    """A confluent-kafka message."""
+
+    def __init__(self, headers: list[tuple[str, bytes | None]] | None) -> None:
+        self._headers = headers
+
+    def topic(self) -> str:
+        """Its topic."""
+        return "events"
+
+    def partition(self) -> int:
+        """Its partition."""
+        return 3
+
+    def offset(self) -> int:
+        """Its offset."""
+        return 17
+
+    def key(self) -> bytes:
+        """Its key."""
+        return b"k"
+
+    def value(self) -> bytes:
+        """Its value."""
+        return b"v"
+
+    def timestamp(self) -> tuple[int, int]:
+        """Its kind of time and the milliseconds."""
+        return 1, 1_700_000_000_123
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """Its headers; a value may be missing."""
+        return self._headers
+
+
+def test_a_message_of_the_client_becomes_a_record() -> None:
+    record = received(FakeMessage([("a", b"1"), ("b", None)]))
+    assert (record.topic, record.partition, record.offset, record.key, record.value) == ("events", 3, 17, b"k", b"v")
+    assert record.timestamp == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
+    assert list(record.headers) == [("a", b"1")]
+    assert (record.header("a"), record.header("b")) == ("1", None)
+    assert list(received(FakeMessage(None)).headers) == []

@@ -1,0 +1,223 @@
+"""A pipeline file that is wrong names the key and the remedy; one that is right is resolved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streams.core.errors import ConfigError
+from streams.core.routing import Route
+from streams.pipeline.load import load_pipeline, parse_spec
+from tests.pipeline.support import BASE, TEMPLATE, changed, loaded, wrong
+
+SECOND_REASONER = '\n[reasoners.other]\nmodel = "m"\ntask = "resolve"\n'
+
+
+def test_a_right_file_is_resolved(tmp_path: Path) -> None:
+    pipeline = loaded(tmp_path)
+    assert (pipeline.name, pipeline.combine) == ("desk", "first")
+    assert list(pipeline.listeners) == ["rules", "intent", "label"]
+    assert pipeline.routes == {
+        "nothing": Route("ignore"),
+        "order": Route("work", "work"),
+        "question": Route("reason", "think"),
+        "unsure": Route("work", "code"),
+    }
+    assert pipeline.listeners["intent"].artifact == tmp_path / "intents.npz"
+    assert pipeline.workers["code"].function == "desk:do"
+    assert pipeline.workers["work"].function is None
+    assert pipeline.prices.prices
+
+
+def test_what_the_file_leaves_out_has_a_default_that_suits_the_tier(tmp_path: Path) -> None:
+    pipeline = loaded(tmp_path)
+    policies = {
+        name: (handler.spec.cache, handler.spec.timeout, handler.spec.retries)
+        for group in (pipeline.listeners, pipeline.workers, pipeline.reasoners)
+        for name, handler in group.items()
+    }
+    assert policies["rules"] == policies["intent"] == ("off", 10.0, 1)
+    assert policies["label"] == ("shared", 10.0, 1)
+    assert policies["work"] == policies["code"] == ("shared", 60.0, 2)
+    assert policies["think"] == ("own", 180.0, 2)
+
+
+def test_a_prompted_handler_has_its_prompt_its_contract_and_its_knowledge(tmp_path: Path) -> None:
+    pipeline = loaded(tmp_path)
+    work, label = pipeline.workers["work"].prompting, pipeline.listeners["label"].prompting
+    assert work is not None
+    assert label is not None
+    assert (work.template.source, work.knowledge, work.contract.refusal) == (
+        TEMPLATE,
+        "Parcels take two days.",
+        "field",
+    )
+    assert (label.labels, label.contract.refusal) == (("order", "question"), "none")
+    assert label.contract.schema == {"type": "string", "enum": ["order", "question"]}
+
+
+def test_the_only_reasoner_takes_over_from_every_worker(tmp_path: Path) -> None:
+    reasoner = loaded(tmp_path).reasoner_of("work")
+    assert reasoner is not None
+    assert reasoner.name == "think"
+
+
+def test_of_several_reasoners_each_worker_names_its_own(tmp_path: Path) -> None:
+    text = changed("[workers.work]\n", '[workers.work]\nreasoner = "other"\n') + SECOND_REASONER
+    text = changed("[workers.code]\n", '[workers.code]\nreasoner = "think"\n', text)
+    pipeline = loaded(tmp_path, text)
+    assert [getattr(pipeline.reasoner_of(name), "name", None) for name in ("work", "code")] == ["other", "think"]
+
+
+def test_without_a_reasoner_nobody_takes_over(tmp_path: Path) -> None:
+    text = changed('question = "reasoners.think"', 'question = "ignore"').partition("[reasoners")[0]
+    assert loaded(tmp_path, text).reasoner_of("work") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "said"),
+    [
+        ('name = "desk"\n', "", "name", "Add it."),
+        ('name = "desk"', 'name = "Desk!"', "name", "pattern"),
+        ("[workers.work]\n", "[workers.work]\ntreshold = 0.5\n", "workers.work.treshold", "Did you mean 'threshold'?"),
+        ("[listeners.intent]\n", "[listeners.intent]\nartefact = 1\n", "listeners.intent.artefact", "'artifact'?"),
+        ("[workers.work]\n", "[workers.work]\nxyzzy = 1\n", "workers.work.xyzzy", "Remove it"),
+        ('kind = "rules"', 'kind = "ruls"', "listeners.rules.kind", "'rules'"),
+        ('kind = "rules"\n', "", "listeners.rules.kind", "lists the kinds"),
+        ('artifact = "intents.npz"\n', "", "listeners.intent.artifact", "Add it."),
+        ('artifact = "intents.npz"', 'artifact = "gone.npz"', "listeners.intent.artifact", "gone.npz cannot be read"),
+        ('labels = ["order", "question"]', 'labels = ["order"]', "listeners.label.labels", "at least 2 items"),
+        ('provider = "recorded"', 'provider = "oracle"', "models.m.provider", "'local'"),
+        ("[workers.work]", "[workers.Work]", "workers.Work", "pattern"),
+        ("[listeners.rules]\n", "[listeners.Rules]\n", "listeners.Rules", "pattern"),
+        ('order = "workers.work"', 'order = "workers.wrok"', "routes.order", "Use one of: ignore, workers.work"),
+        ('order = "workers.work"', 'order = "somewhere"', "routes.order", "leads nowhere"),
+        ('order = "workers.work"', 'duplicate = "workers.work"', "routes.duplicate", "Remove the line"),
+        ('unsure = "workers.code"\n', "", "routes.unsure", 'unsure = "ignore"'),
+        ('prompt = "prompt.j2"', 'prompt = "gone.j2"', "workers.work.prompt", "gone.j2 cannot be read"),
+        ('prompt = "prompt.j2"', 'prompt = "p\\u0000"', "workers.work.prompt", "cannot be read"),
+        ('schema = "schema.json"', 'schema = "prompt.j2"', "workers.work.schema", "is no JSON"),
+        ('schema = "schema.json"\n', "", "workers.work.refusal", 'refusal = "token"'),
+        ('knowledge = "facts.md"', 'knowledge = "gone.md"', "workers.work.knowledge", "gone.md cannot be read"),
+        ('prompt = "prompt.j2"\n', "", "workers.work", "give a prompt file, or a task type"),
+        ('handler = "desk:do"\n', "", "workers.code", "give either a model"),
+        ('handler = "desk:do"', 'handler = "desk:do"\nmodel = "m"', "workers.code", "give either a model"),
+        ('handler = "desk:do"', 'handler = "desk.do"', "workers.code.handler", "pattern"),
+        ('handler = "desk:do"', 'handler = "nowhere.at.all:do"', "workers.code.handler", "cannot be found"),
+        ('handler = "desk:do"', 'handler = "sys:exit"', "workers.code.handler", "cannot be found"),
+        ("[workers.work]\n", '[workers.work]\nreasoner = "gone"\n', "workers.work.reasoner", "Use one of: think"),
+        ("[workers.work]\n", '[workers.work]\ntimeout = "soon"\n', "workers.work.timeout", '"30s"'),
+        ("[workers.work]\n", "[workers.work]\ncache_ttl = inf\n", "workers.work.cache_ttl", "less than"),
+        ("[workers.work]\n", "[workers.work]\nthreshold = 1.5\n", "workers.work.threshold", "less than"),
+        ("[workers.work]\n", "[workers.work]\nthreshold = nan\n", "workers.work.threshold", "less than"),
+        ("{ seed = 1 }", "{ since = 2026-01-01 }", "workers.work.parameters.since", "JSON"),
+        ('name = "desk"', 'name = "desk"\nprices = "gone.toml"', "prices", "gone.toml cannot be read"),
+        ('name = "desk"', 'name = "desk"\nprices = "prompt.j2"', "prices", "is no valid TOML"),
+    ],
+)
+def test_an_error_names_the_key_and_the_remedy(tmp_path: Path, old: str, new: str, key: str, said: str) -> None:
+    error = wrong(tmp_path, changed(old, new))
+    assert error.key == key
+    assert str(error).startswith(f"{key}: ")
+    assert str(error).count(f"{key}: ") == 1
+    assert said in str(error)
+
+
+def test_a_missing_model_is_named_with_those_there_are(tmp_path: Path) -> None:
+    text = BASE.replace('model = "m"', 'model = "n"')
+    error = wrong(tmp_path, text)
+    assert (error.key, error.remedy) == ("listeners.label.model", "Use one of: m.")
+    without = text.replace("[models.m]", "").replace(
+        'provider = "recorded"\nmodel = "small"\ncassette = "none.jsonl"\n', ""
+    )
+    assert "Add [models.NAME] to the file." in str(wrong(tmp_path, without))
+
+
+def test_several_reasoners_need_a_choice(tmp_path: Path) -> None:
+    error = wrong(tmp_path, BASE + SECOND_REASONER)
+    assert (error.key, error.remedy) == ("workers.work.reasoner", "Name one of think, other.")
+
+
+def test_a_stated_confidence_needs_a_schema_to_be_a_field_of(tmp_path: Path) -> None:
+    text = changed('schema = "schema.json"', 'refusal = "token"\nconfidence = "verbalized"')
+    error = wrong(tmp_path, text)
+    assert error.key == "workers.work"
+    assert "needs a schema" in str(error)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    error = wrong(tmp_path, changed("[workers.work]\n", "[workers.work]\ntreshold = 1\ntimout = 2\n"))
+    first, second = str(error).splitlines()
+    assert first.startswith("workers.work.treshold: unknown key.")
+    assert second.startswith("workers.work.timout: unknown key.")
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
+        load_pipeline(tmp_path / "nowhere.toml")
+
+
+def test_bad_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    error = wrong(tmp_path, "name = \n")
+    assert "no valid TOML" in str(error)
+    assert "line 1" in str(error)
+
+
+@pytest.mark.parametrize("content", ["true", "[]", '{"type": "strange"}', '{"pattern": "("}', '{"$ref": "#/gone"}'])
+def test_a_file_that_is_no_json_schema_is_told(tmp_path: Path, content: str) -> None:
+    error = wrong(tmp_path, files={"schema.json": content})
+    assert (error.key, error.remedy) == ("workers.work.schema", "Write a JSON Schema of draft 2020-12.")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("hello", "has no block system and no block user"),
+        ("{% block user %}{% endblock %}", "has no block system"),
+        (TEMPLATE + "\n{% if %}", "line 2"),
+    ],
+)
+def test_a_template_that_is_none_is_told(tmp_path: Path, content: str, said: str) -> None:
+    error = wrong(tmp_path, files={"prompt.j2": content})
+    assert error.key == "workers.work.prompt"
+    assert said in str(error)
+
+
+def test_a_file_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+    loaded(tmp_path)
+    (tmp_path / "facts.md").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"workers\.work\.knowledge: facts\.md is not UTF-8"):
+        load_pipeline(tmp_path / "pipeline.toml")
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [('"250ms"', 0.25), ('"30s"', 30), ('"5 m"', 300), ('"1.5h"', 5400), ('"7d"', 604800), ("9", 9)],
+)
+def test_a_duration_is_written_with_its_unit(tmp_path: Path, written: str, seconds: float) -> None:
+    pipeline = loaded(tmp_path, changed("[workers.work]\n", f"[workers.work]\ntimeout = {written}\n"))
+    assert pipeline.workers["work"].spec.timeout == seconds
+
+
+def test_the_table_alone_can_be_checked_without_the_files_it_names() -> None:
+    with pytest.raises(ConfigError, match="routes: "):
+        parse_spec({"name": "desk", "listeners": {"a": {"kind": "rules", "rules": {"x": ["y"]}}}})
+
+
+def test_the_budget_is_exact_money(tmp_path: Path) -> None:
+    pipeline = loaded(tmp_path, BASE + "\n[budgets.worker]\nusd_per_day = 0.1\n")
+    assert str(pipeline.spec.budgets["worker"].usd_per_day) == "0.1"
+
+
+@pytest.mark.parametrize("task", ["summarise", "extract", "answer", "resolve"])
+def test_every_shipped_task_has_a_prompt_that_renders_and_a_schema(tmp_path: Path, task: str) -> None:
+    pipeline = loaded(tmp_path, changed('task = "resolve"', f'task = "{task}"'))
+    prompting = pipeline.reasoners["think"].prompting
+    assert prompting is not None
+    assert prompting.contract.schema is not None
+    system, user = prompting.template.render(
+        {"text": "hello", "data": {}, "image": None, "knowledge": "", "labels": (), "reason": "routed", "attempt": None}
+    )
+    assert "<event>" in system
+    assert "<event>\nhello\n</event>" in user

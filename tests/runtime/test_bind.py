@@ -1,0 +1,208 @@
+"""The binding keeps every event: it is handled and acknowledged, or it is a dead letter, or it comes again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+
+from streams.adapters.codec import Codec
+from streams.adapters.events import Received
+from streams.core.errors import ServiceError, UnreadableError
+from streams.core.messages import DeadLetter, RawEvent
+from streams.runtime.bind import Binding, Outbox, bind, received
+from streams.runtime.dead_letters import DeadLetters
+
+AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+@dataclass
+class FakeApp:
+    """Remembers what is sent and the agents that are made; fails as often as told."""
+
+    errors: list[Exception] = field(default_factory=list)
+    sent: list[tuple[str, bytes | None, bytes]] = field(default_factory=list)
+    agents: dict[str, Any] = field(default_factory=dict)
+
+    def topic(self, name: str, **_: Any) -> str:
+        """A topic is its name."""
+        return name
+
+    def agent(self, topic: str, name: str, concurrency: int) -> Callable[[Any], None]:
+        """Keep the agent's function."""
+        assert (name, concurrency) == ("escalon.events", 4)
+        return lambda function: self.agents.__setitem__(topic, function)
+
+    async def send(self, topic: str, *, key: bytes | None, value: bytes, **_: Any) -> None:
+        """Send, or fail."""
+        if self.errors:
+            raise self.errors.pop(0)
+        self.sent.append((topic, key, value))
+
+
+@dataclass
+class FakeMessage:
+    """A Faust message that counts who still holds it."""
+
+    value: bytes = b"x"
+    offset: int = 17
+    headers: Any = None
+    topic: str = "pre.events"
+    partition: int = 3
+    key: bytes | None = b"k"
+    timestamp: float = 1_700_000_000.0
+    refcount: int = 1
+
+    def incref(self) -> None:
+        """One more holds it."""
+        self.refcount += 1
+
+
+@dataclass
+class FakeEvent:
+    """A Faust event."""
+
+    message: FakeMessage
+
+    def ack(self) -> None:
+        """One less holds the message; Kafka's offset moves when nobody does."""
+        self.message.refcount -= 1
+
+
+class FakeStream:
+    """Acknowledges each event once the agent asks for the next one or is cut off, as Faust does."""
+
+    def __init__(self, *messages: FakeMessage) -> None:
+        self._messages = messages
+
+    async def events(self) -> AsyncIterator[FakeEvent]:
+        """The events."""
+        for message in self._messages:
+            event = FakeEvent(message)
+            try:
+                yield event
+            finally:
+                event.ack()
+
+
+def outbox(app: FakeApp) -> Outbox:
+    return Outbox(app=app, codec=Codec(), prefix="pre.")
+
+
+def agent(
+    app: FakeApp,
+    handle: Callable[[Received, Outbox], Awaitable[None]],
+    keep_whole: Callable[[bytes], str] = lambda _: "sha",
+) -> Callable[[FakeStream], Awaitable[None]]:
+    letters = DeadLetters(run="live", keep_whole=keep_whole, event_id=lambda record: f"e{record.offset}")
+    bind(Binding(topic="events", concurrency=4, handle=handle), outbox(app), letters)
+    return app.agents["pre.events"]  # type: ignore[no-any-return]
+
+
+async def test_a_message_is_published_to_its_topic_under_its_key() -> None:
+    app = FakeApp()
+    await outbox(app).publish([RawEvent(id="mail-7", text="x"), RawEvent(text="y")])
+    assert [(topic, key) for topic, key, _ in app.sent] == [("pre.events", b"mail-7"), ("pre.events", None)]
+    assert Codec().decode(RawEvent, app.sent[1][2]) == RawEvent(text="y")
+
+
+async def test_publishing_waits_while_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
+    app = FakeApp(errors=[KafkaConnectionError(), KafkaConnectionError()])
+    await outbox(app).publish([RawEvent(text="x")])
+    assert len(app.sent) == 1
+
+
+async def test_a_message_over_the_brokers_limit_is_unreadable_and_not_tried_for_ever() -> None:
+    with pytest.raises(UnreadableError) as caught:
+        await outbox(FakeApp(errors=[MessageSizeTooLargeError()])).publish([RawEvent(text="x")])
+    assert caught.value.reason == "too_large"
+
+
+async def test_each_event_is_handled_and_then_acknowledged() -> None:
+    messages = [FakeMessage(offset=number) for number in range(3)]
+    handled: list[int] = []
+
+    async def handle(record: Received, _: Outbox) -> None:
+        assert messages[record.offset].refcount == 2
+        handled.append(record.offset)
+
+    await agent(FakeApp(), handle)(FakeStream(*messages))
+    assert handled == [0, 1, 2]
+    assert [message.refcount for message in messages] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UnreadableError("invalid_utf8", "It is no UTF-8."), "invalid_utf8"),
+        (ServiceError("The blob store is away."), "infrastructure_error"),
+        (ZeroDivisionError("by zero"), "defect"),
+    ],
+)
+async def test_what_cannot_be_done_becomes_a_dead_letter_and_its_neighbours_go_through(
+    error: Exception, reason: str
+) -> None:
+    app, messages = FakeApp(), [FakeMessage(offset=number) for number in range(3)]
+    handled: list[int] = []
+
+    async def handle(record: Received, _: Outbox) -> None:
+        if record.offset == 1:
+            raise error
+        handled.append(record.offset)
+
+    await agent(app, handle)(FakeStream(*messages))
+    ((topic, key, value),) = app.sent
+    letter = Codec().decode(DeadLetter, value)
+    assert (topic, key, letter.reason, letter.offset, letter.payload) == ("pre.dead-letters", b"e1", reason, 1, b"x")
+    assert handled == [0, 2]
+    assert [message.refcount for message in messages] == [0, 0, 0]
+
+
+async def test_a_dead_letter_waits_while_the_store_for_its_original_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
+    away = [ServiceError("away"), ServiceError("away")]
+
+    def keep_whole(_: bytes) -> str:
+        if away:
+            raise away.pop()
+        return "sha"
+
+    async def handle(_: Received, __: Outbox) -> None:
+        raise UnreadableError("too_large", "It is too large.")
+
+    app = FakeApp()
+    await agent(app, handle, keep_whole)(FakeStream(FakeMessage(value=b"x" * 100_000)))
+    assert Codec().decode(DeadLetter, app.sent[0][2]).reference == "sha"
+
+
+async def test_an_event_whose_handling_is_cut_off_stays_unacknowledged_and_comes_again() -> None:
+    message = FakeMessage()
+
+    async def handle(_: Received, __: Outbox) -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(agent(FakeApp(), handle)(FakeStream(message)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert message.refcount > 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"a": b"1", "b": None}, [("a", b"1"), ("b", None)], [("a", bytearray(b"1"))]],
+    ids=["dict", "list", "bytes"],
+)
+def test_a_faust_message_becomes_a_record(headers: Any) -> None:
+    record = received(FakeMessage(headers=headers))
+    expected = Received("pre.events", 3, 17, b"k", b"x", AT, [("a", b"1")])
+    assert record == expected
+    assert received(FakeMessage()).headers == []

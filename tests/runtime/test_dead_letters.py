@@ -1,0 +1,110 @@
+"""What becomes of a message that cannot be read or done."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.adapters.codec import Codec
+from streams.adapters.events import ID_HEADER, EventReader, Received
+from streams.core.errors import ConfigError, HandlerError, ModelError, UnreadableError
+from streams.core.fingerprint import positional_event_id
+from streams.core.messages import DeadLetter, Event, Origin, RawEvent, Result, Sighting
+from streams.runtime.dead_letters import KEPT_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, DeadLetters, EventIds
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+ORIGIN = Origin(event_id="mail-7", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=1)
+IDS = EventIds(EventReader(Codec(), "cluster", "live", 100_000), Codec(), "pre.")
+
+
+def record(
+    value: bytes | None = b"x", topic: str = "pre.events", headers: list[tuple[str, bytes]] | None = None
+) -> Received:
+    return Received(topic, 3, 17, b"key", value, AT, headers or [])
+
+
+def letter(of: Received, error: Exception, kept: Callable[[bytes], str] = lambda _: "sha") -> DeadLetter:
+    return DeadLetters(run="live", keep_whole=kept, event_id=IDS).letter(of, error)
+
+
+def test_a_dead_letter_holds_the_message_its_place_and_the_reason() -> None:
+    made = letter(
+        record(b"caf\xe9", headers=[("a", b"1")]), UnreadableError("invalid_utf8", "It is no UTF-8.", "Use it.")
+    )
+    assert (made.topic, made.partition, made.offset, made.key) == ("pre.events", 3, 17, b"key")
+    assert [(header.key, header.value) for header in made.headers] == [("a", b"1")]
+    assert (made.payload, made.payload_size) == (b"caf\xe9", 4)
+    assert made.payload_sha256 == hashlib.sha256(b"caf\xe9").hexdigest()
+    assert (made.reason, made.detail, made.error_class) == (
+        "invalid_utf8",
+        "It is no UTF-8. Use it.",
+        "UnreadableError",
+    )
+    assert (made.run, made.event_time, made.reference) == ("live", AT, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConfigError("x"), "operator_error"),
+        (HandlerError("x"), "handler_error"),
+        (ModelError("timeout", "x", retryable=True), "provider_error"),
+        (KeyError("x"), "defect"),
+    ],
+)
+def test_the_reason_says_whose_fault_it_is(error: Exception, reason: str) -> None:
+    assert letter(record(), error).reason == reason
+
+
+def test_of_a_large_message_the_first_64_kb_are_kept_and_the_whole_in_the_store() -> None:
+    kept: list[bytes] = []
+    whole = bytes(range(256)) * 400
+    made = letter(record(whole), UnreadableError("too_large", "x"), lambda data: kept.append(data) or "sha")  # type: ignore[func-returns-value]
+    assert kept == [whole]
+    assert (made.payload, made.payload_size, made.reference) == (whole[:KEPT_BYTES], len(whole), "sha")
+    assert letter(record(whole[:KEPT_BYTES]), UnreadableError("x", "x")).reference is None
+
+
+def test_headers_are_kept_within_bounds() -> None:
+    made = letter(record(headers=[("k" * 9999, b"v" * 9999)] * 999), KeyError("x"))
+    assert len(made.headers) == MAX_HEADERS
+    assert len(made.headers[0].key) == len(made.headers[0].value) == MAX_HEADER_BYTES
+
+
+def test_the_same_record_gives_the_same_letter_and_another_place_another_id() -> None:
+    assert letter(record(), KeyError("x")) == letter(record(), KeyError("x"))
+    elsewhere = Received("pre.events", 3, 18, b"key", b"x", AT)
+    assert letter(elsewhere, KeyError("x")).dead_letter_id != letter(record(), KeyError("x")).dead_letter_id
+
+
+def test_a_record_without_bytes_has_its_letter_too() -> None:
+    made = letter(record(None), UnreadableError("empty", "x"))
+    assert (made.payload, made.payload_size) == (b"", 0)
+
+
+def test_the_event_keeps_the_id_it_has_wherever_it_broke() -> None:
+    event = Event(origin=ORIGIN, kind="text", text="x")
+    sighting = Sighting(event=event, listener="seen", image_hash="0" * 16, findings=())
+    result = Result(origin=ORIGIN, state="failed", tier="worker", handler="h", intent="i", pipeline="p", decided_at=AT)
+    assert IDS(record(Codec().encode(sighting), "pre.images")) == "mail-7"
+    assert IDS(record(Codec().encode(result), "pre.results")) == "mail-7"
+    assert IDS(record(Codec().encode(RawEvent(id="mail-7", text="x")))) == "mail-7"
+    assert IDS(record(b'{"id": "mail-7", "image": "no hash"}')) == "mail-7"
+    assert IDS(record(b"text", headers=[(ID_HEADER, b"mail-7")])) == "mail-7"
+
+
+@pytest.mark.parametrize("topic", ["pre.events", "pre.images", "pre.results", "pre.calls", "elsewhere"])
+@settings(max_examples=50)
+@given(value=st.none() | st.binary(), name=st.none() | st.binary(max_size=300))
+def test_whatever_a_record_holds_it_has_an_event_id(topic: str, value: bytes | None, name: bytes | None) -> None:
+    found = IDS(record(value, topic, [] if name is None else [(ID_HEADER, name)]))
+    assert 0 < len(found) <= 200
+
+
+def test_what_cannot_be_read_is_known_by_its_place() -> None:
+    assert IDS(record(b"\xff")) == positional_event_id("cluster", "pre.events", 3, 17)

@@ -1,0 +1,105 @@
+"""The stages' memory, on a table that is a dict."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.adapters.codec import Codec
+from streams.core.messages import StoredAnswer
+from streams.runtime.tables import TableAnswers, TableImages, TableSettled, table
+from streams.stages.settle import Settled
+from tests.adapters.messages import any_message
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+class FakeTable(dict[bytes, bytes]):
+    """A Faust table of bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recovered: list[Callable[[], Awaitable[None]]] = []
+
+    def on_recover(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Called when the table has been recovered."""
+        self.recovered.append(callback)
+
+
+class FakeApp:
+    """Makes tables that are their options."""
+
+    def Table(self, name: str, **options: Any) -> dict[str, Any]:  # noqa: N802  the name Faust gives it
+        """The options."""
+        return {"name": name} | options
+
+
+def test_a_table_has_its_topics_partitions_and_forgets_in_time() -> None:
+    made = table(FakeApp(), "answers", 6, 3600.5)
+    assert (made["name"], made["partitions"], made["options"]["ttl"]) == ("answers", 6, 3600)
+    assert made["key_type"] is made["value_type"] is bytes
+
+
+@settings(deadline=None, max_examples=30)
+@given(any_message(StoredAnswer), st.text())
+def test_an_answer_comes_back_as_it_was(answer: StoredAnswer, fingerprint: str) -> None:
+    answers = TableAnswers(FakeTable(), Codec())
+    assert answers.get(fingerprint) is None
+    answers.put(fingerprint, answer)
+    assert answers.get(fingerprint) == answer
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1), st.binary())
+def test_what_settled_an_event_comes_back_as_it_was(partition: int, offset: int, outcome: bytes) -> None:
+    settled = TableSettled(FakeTable())
+    settled.put("live", "e1", Settled(partition, offset, outcome))
+    assert settled.get("live", "e1") == Settled(partition, offset, outcome)
+
+
+def test_each_run_settles_its_events_for_itself() -> None:
+    settled = TableSettled(FakeTable())
+    settled.put("live", "e1", Settled(0, 1, b"x"))
+    assert settled.get("replay", "e1") is None
+    assert settled.get("live", "e2") is None
+
+
+def add(images: TableImages, position: int, event_id: str, image_hash: int) -> None:
+    images.position = position
+    images.add(event_id, image_hash)
+
+
+async def test_the_images_seen_are_found_again_after_a_recovery() -> None:
+    kept = FakeTable()
+    images = TableImages(kept, 10)
+    add(images, 5, "e1", 0xFFFF << 48)
+    add(images, 6, "e2", 1)
+    assert images.nearest(3, 10, "e3") == ("e2", 1)
+    for again in (TableImages(kept, 10), images):
+        for callback in kept.recovered:
+            await callback()
+        assert again.nearest(0xFFFF << 48, 10, "e3") == ("e1", 0)
+        assert again.nearest(1, 10, "e2") is None
+
+
+def test_after_a_recovery_the_oldest_are_still_the_first_to_be_forgotten() -> None:
+    kept = FakeTable()
+    images = TableImages(kept, 10)
+    for position, event_id in [(9, "newest"), (7, "oldest"), (8, "middle")]:
+        add(images, position, event_id, 1 << position)
+    again = TableImages(kept, 2)
+    assert again.nearest(1 << 7, 0, "x") is None
+    assert again.nearest(1 << 9, 0, "x") == ("newest", 0)
+
+
+def test_an_image_is_remembered_where_it_was_first_seen() -> None:
+    kept = FakeTable()
+    images = TableImages(kept, 10)
+    add(images, 5, "e1", 1)
+    add(images, 99, "e1", 2)
+    assert images.nearest(1, 0, "x") == ("e1", 0)
+    assert images.nearest(2, 0, "x") is None
+    assert TableImages(kept, 10).nearest(1, 0, "x") == ("e1", 0)
