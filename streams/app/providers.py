@@ -74,6 +74,7 @@ class Providers:
             model_slots=self._slots[handler.prompting.model_key],
             provider=_PROVIDER_NAMES[spec.provider],
             model=spec.model,
+            bills_cache=spec.provider != "local",
             priced_as=spec.priced_as or (None if spec.provider == "local" else spec.model),
         )
 

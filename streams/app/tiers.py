@@ -66,6 +66,7 @@ def build(tier: WorkerTier, site: Site) -> faust.App:
     reader = EventReader(site.codec, site.cluster.cluster_id, site.settings.run, site.settings.max_event_bytes)
     dead_letters = DeadLetters(
         run=site.settings.run,
+        cluster_id=site.cluster.cluster_id,
         keep_whole=site.blobs.put,
         event_id=EventIds(reader, site.codec, site.settings.topic_prefix),
     )

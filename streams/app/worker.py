@@ -7,6 +7,7 @@ import logging
 import signal
 import threading
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import faust
@@ -26,6 +27,7 @@ from streams.runtime.dead_letters import DeadLetters, EventIds
 
 TierName = Literal["listen", "work", "reason", "settle", "record"]
 TIERS: tuple[TierName, ...] = get_args(TierName)
+FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
 
 
 def codec(settings: Settings) -> Codec:
@@ -47,8 +49,23 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
     app = build(tier, site)
     _run_now(site.providers.load())
     app.on_before_shutdown.connect(_closer(site.providers), weak=False)
+    app.on_rebalance_complete.connect(_announcer(ready_file(settings, tier)), weak=False)
     worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, redirect_stdouts=False, override_logging=False)
     worker.execute_from_commandline()
+
+
+def ready_file(settings: Settings, tier: str) -> Path:
+    """A file that a tier's process touches whenever it has its partitions and its tables."""
+    return settings.data_dir / "ready" / f"{tier}-{settings.instance}"
+
+
+def _announcer(file: Path) -> object:
+    file.parent.mkdir(parents=True, exist_ok=True)
+
+    async def announce(*_: object, **__: object) -> None:
+        await asyncio.to_thread(file.touch)
+
+    return announce
 
 
 def _run_now(work: Coroutine[Any, Any, None]) -> None:
@@ -72,8 +89,8 @@ def run_recorder(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseC
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    coding = codec(settings)
-    reader = EventReader(coding, describe_cluster(kafka).cluster_id, settings.run, settings.max_event_bytes)
+    coding, cluster = codec(settings), describe_cluster(kafka)
+    reader = EventReader(coding, cluster.cluster_id, settings.run, settings.max_event_bytes)
     Recorder(
         kafka=kafka,
         clickhouse=clickhouse,
@@ -81,6 +98,7 @@ def run_recorder(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseC
         prefix=settings.topic_prefix,
         dead_letters=DeadLetters(
             run=settings.run,
+            cluster_id=cluster.cluster_id,
             keep_whole=BlobStore(settings.blobs).put,
             event_id=EventIds(reader, coding, settings.topic_prefix),
         ),

@@ -13,16 +13,17 @@ from pathlib import Path
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.app.settings import Settings
-from streams.app.worker import TIERS
+from streams.app.worker import FAUST_TIERS, TIERS, ready_file
 from streams.cli.console import err
 from streams.core.errors import ServiceError
 from streams.embedded.broker import Tansu, choose_broker
 from streams.embedded.stack import EmbeddedStack
-from streams.embedded.supervisor import Supervisor
+from streams.embedded.supervisor import Child, Supervisor
 from streams.pipeline.load import Pipeline
 from streams.resources import resource
 
 WORKER_GRACE = 20.0
+READY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,22 @@ class Running:
 
 @contextmanager
 def running_pipeline(settings: Settings, pipeline: Pipeline) -> Iterator[Running]:
-    """Start what is not configured as external, then the pipeline's processes; stop all of it at the end."""
+    """Start what is not configured as external, then the pipeline's processes; stop all of it at the end.
+
+    Inside it every tier has its partitions, so that no event waits for a start.
+    """
     with ExitStack() as open_:
         supervisor, kafka, clickhouse = _servers(settings, open_)
         create_topics(kafka, settings.topic_prefix, settings.partitions, settings.replication)
         migrate(clickhouse)
+        children: dict[str, Child] = {}
         environment = worker_environment(settings, kafka, clickhouse, pipeline.path)
+        shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
         for tier in TIERS:
             command = [sys.executable, "-m", "streams", "worker", tier]
-            supervisor.spawn(tier, command, environment, grace=WORKER_GRACE)
+            children[tier] = supervisor.spawn(tier, command, environment, grace=WORKER_GRACE)
+        for tier in FAUST_TIERS:
+            supervisor.wait_ready(children[tier], ready_file(settings, tier).exists, READY_SECONDS)
         yield Running(replace(settings, kafka=kafka, clickhouse=clickhouse), kafka, clickhouse, supervisor)
 
 

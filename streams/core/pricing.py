@@ -14,6 +14,8 @@ _RATES = ("input", "output", "cache_read", "cache_write")
 # A shorter number after a listed name is a version of its own, with a price of its own: claude-opus-5 says
 # nothing about claude-opus-5-5.
 _SHORTEST_DATE = 6
+# The audit keeps 12 decimals of a dollar, and prices are a million tokens'.
+_DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ def _dollars(value: Any, key: str) -> Decimal:
         raise ConfigError(f"{value!r} is no price.", remedy, key) from None
     if not amount.is_finite() or amount < 0:
         raise ConfigError(f"{value!r} is no price.", remedy, key)
+    if amount != round(amount, _DECIMALS):
+        raise ConfigError(f"{value!r} is finer than the audit keeps.", f"Write at most {_DECIMALS} decimals.", key)
     return amount
 
 

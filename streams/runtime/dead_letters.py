@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from streams.core.topics import BY_NAME
 
 KEPT_BYTES = 64 * 1024
 MAX_DETAIL = 2000
-MAX_HEADERS, MAX_HEADER_BYTES = 100, 4096
+MAX_KEY_BYTES, MAX_HEADERS_BYTES = 4096, 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class DeadLetters:
     the id the event has or would have had."""
 
     run: str
+    cluster_id: str
     keep_whole: Callable[[bytes], str]
     event_id: Callable[[Received], str]
 
@@ -32,16 +34,13 @@ class DeadLetters:
         """The dead letter for a record that led to an error. The same record always gives the same id."""
         value = record.value or b""
         return DeadLetter(
-            dead_letter_id=digest("dead", self.run, record.topic, record.partition, record.offset),
+            dead_letter_id=digest("dead", self.run, self.cluster_id, record.topic, record.partition, record.offset),
             run=self.run,
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            key=record.key,
-            headers=tuple(
-                Header(key=key[:MAX_HEADER_BYTES], value=value[:MAX_HEADER_BYTES])
-                for key, value in list(record.headers)[:MAX_HEADERS]
-            ),
+            key=record.key[:MAX_KEY_BYTES] if record.key is not None else None,
+            headers=tuple(_within(record.headers, MAX_HEADERS_BYTES)),
             payload=value[:KEPT_BYTES],
             payload_size=len(value),
             payload_sha256=hashlib.sha256(value).hexdigest(),
@@ -52,6 +51,15 @@ class DeadLetters:
             event_id=self.event_id(record),
             event_time=record.timestamp,
         )
+
+
+def _within(headers: Sequence[tuple[str, bytes]], room: int) -> Iterator[Header]:
+    """As many headers, in order, as fit into some bytes."""
+    for key, value in headers:
+        room -= len(key.encode()) + len(value)
+        if room < 0:
+            return
+        yield Header(key=key, value=value)
 
 
 def _reason(error: Exception) -> str:
@@ -70,6 +78,7 @@ class EventIds:
 
     def __call__(self, record: Received) -> str:
         """The id; never raises for what is wrong with the record."""
+        bare = Received(record.topic, record.partition, record.offset, None, None, record.timestamp, record.headers)
         try:
             name = record.topic.removeprefix(self.prefix)
             if name == "events":
@@ -78,5 +87,11 @@ class EventIds:
             event = getattr(message, "event", None)
             return str((event or message).origin.event_id)
         except Exception:  # whatever made it a dead letter may hide its id as well
-            bare = Received(record.topic, record.partition, record.offset, None, None, record.timestamp)
-            return self.reader.event_id(bare)
+            return self._by_place(bare)
+
+    def _by_place(self, record: Received) -> str:
+        """By the id in its header, else by its position."""
+        try:
+            return self.reader.event_id(record)
+        except UnreadableError:
+            return self.reader.event_id(dataclasses.replace(record, headers=()))

@@ -33,6 +33,7 @@ class PromptAsker:
     model_slots: asyncio.Semaphore
     """Calls the model takes at once, shared by all handlers that ask it."""
     operation: str = "chat"
+    bills_cache: bool = True
     free: bool = False
     _slots: asyncio.Semaphore = field(init=False)
 
@@ -101,6 +102,7 @@ class FunctionAsker:
     model: str = ""
     priced_as: str | None = None
     operation: str = "function"
+    bills_cache: bool = False
     free: bool = True
     _slots: asyncio.Semaphore = field(init=False)
 

@@ -202,7 +202,8 @@ def _cost(asker: Asker, said: Said, desk: Desk) -> Decimal | None:
     reply = said.reply
     if price is None or reply is None:
         return None
-    return cost(price, reply.input_tokens, reply.output_tokens, reply.cache_read_tokens, reply.cache_write_tokens)
+    read, written = (reply.cache_read_tokens, reply.cache_write_tokens) if asker.bills_cache else (0, 0)
+    return cost(price, reply.input_tokens, reply.output_tokens, read, written)
 
 
 def _same_call(stored: StoredAnswer, question: Question) -> bool:

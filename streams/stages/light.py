@@ -26,6 +26,7 @@ class ClassifierAsker:
     operation: str = "classify"
     provider: str = "escalon"
     priced_as: str | None = None
+    bills_cache: bool = False
     free: bool = True
 
     def slot(self) -> AbstractAsyncContextManager[None]:
@@ -51,6 +52,7 @@ class RulesAsker:
     operation: str = "classify"
     provider: str = "escalon"
     priced_as: str | None = None
+    bills_cache: bool = False
     free: bool = True
 
     def slot(self) -> AbstractAsyncContextManager[None]:

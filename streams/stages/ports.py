@@ -72,6 +72,9 @@ class Asker(Protocol):
     model: str
     priced_as: str | None
     """Its name in the price list; None when it has no price."""
+    bills_cache: bool
+    """Whether its provider bills prompt-cache tokens apart. A local model priced as another is billed nothing, and
+    its cached tokens count as plain input."""
     free: bool
     """Whether a call costs nothing by its nature, as plain code does."""
 

@@ -187,3 +187,9 @@ def test_shipped_prices_stand_in_the_providers_usual_proportions(model: str) -> 
         assert one.output == 5 * one.input
         assert one.cache_write == Decimal("1.25") * one.input
         assert one.cache_read / one.input in {Decimal("0.1"), Decimal("0.05"), Decimal("0.025")}
+
+
+def test_a_price_finer_than_the_audit_can_keep_is_refused() -> None:
+    rates = {"input": 0.0000001, "output": 1, "cache_read": 1, "cache_write": 1}
+    with pytest.raises(ConfigError, match="at most 6 decimals"):
+        PriceList.parse({"as_of": date(2026, 1, 1), "models": {"m": rates}})

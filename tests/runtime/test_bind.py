@@ -99,7 +99,9 @@ def agent(
     handle: Callable[[Received, Outbox], Awaitable[None]],
     keep_whole: Callable[[bytes], str] = lambda _: "sha",
 ) -> Callable[[FakeStream], Awaitable[None]]:
-    letters = DeadLetters(run="live", keep_whole=keep_whole, event_id=lambda record: f"e{record.offset}")
+    letters = DeadLetters(
+        run="live", cluster_id="cluster", keep_whole=keep_whole, event_id=lambda record: f"e{record.offset}"
+    )
     bind(Binding(topic="events", concurrency=4, handle=handle), outbox(app), letters)
     return app.agents["pre.events"]  # type: ignore[no-any-return]
 

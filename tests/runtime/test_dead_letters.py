@@ -15,7 +15,7 @@ from streams.adapters.events import ID_HEADER, EventReader, Received
 from streams.core.errors import ConfigError, HandlerError, ModelError, UnreadableError
 from streams.core.fingerprint import positional_event_id
 from streams.core.messages import DeadLetter, Event, Origin, RawEvent, Result, Sighting
-from streams.runtime.dead_letters import KEPT_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, DeadLetters, EventIds
+from streams.runtime.dead_letters import KEPT_BYTES, MAX_HEADERS_BYTES, MAX_KEY_BYTES, DeadLetters, EventIds
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 ORIGIN = Origin(event_id="mail-7", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=1)
@@ -29,7 +29,7 @@ def record(
 
 
 def letter(of: Received, error: Exception, kept: Callable[[bytes], str] = lambda _: "sha") -> DeadLetter:
-    return DeadLetters(run="live", keep_whole=kept, event_id=IDS).letter(of, error)
+    return DeadLetters(run="live", cluster_id="cluster", keep_whole=kept, event_id=IDS).letter(of, error)
 
 
 def test_a_dead_letter_holds_the_message_its_place_and_the_reason() -> None:
@@ -71,9 +71,18 @@ def test_of_a_large_message_the_first_64_kb_are_kept_and_the_whole_in_the_store(
 
 
 def test_headers_are_kept_within_bounds() -> None:
-    made = letter(record(headers=[("k" * 9999, b"v" * 9999)] * 999), KeyError("x"))
-    assert len(made.headers) == MAX_HEADERS
-    assert len(made.headers[0].key) == len(made.headers[0].value) == MAX_HEADER_BYTES
+    made = letter(record(headers=[("k" * 999, b"v" * 9999)] * 999), KeyError("x"))
+    kept = sum(len(one.key) + len(one.value) for one in made.headers)
+    assert 0 < kept <= MAX_HEADERS_BYTES
+    assert made.headers[0].value == b"v" * 9999
+
+
+def test_the_largest_letter_still_fits_into_a_message() -> None:
+    huge = Received("pre.events", 3, 17, b"k" * 900_000, b"x" * 900_000, AT, [("h", b"v" * 60_000)] * 20)
+    made = letter(huge, KeyError("x" * 100_000))
+    assert made.key is not None
+    assert len(made.key) == MAX_KEY_BYTES
+    assert len(Codec().encode(made)) < 250_000
 
 
 def test_the_same_record_gives_the_same_letter_and_another_place_another_id() -> None:
@@ -108,3 +117,4 @@ def test_whatever_a_record_holds_it_has_an_event_id(topic: str, value: bytes | N
 
 def test_what_cannot_be_read_is_known_by_its_place() -> None:
     assert IDS(record(b"\xff")) == positional_event_id("cluster", "pre.events", 3, 17)
+    assert IDS(record(b"\xff", headers=[(ID_HEADER, b"mail-7")])) == "mail-7"

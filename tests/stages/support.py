@@ -150,6 +150,7 @@ class FakeAsker:
     provider: str = "fake"
     model: str = "m"
     priced_as: str | None = "m"
+    bills_cache: bool = True
     free: bool = False
     asked: list[Task] = field(default_factory=list)
 
