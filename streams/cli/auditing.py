@@ -91,55 +91,81 @@ def report(
         print_report(made)
 
 
-_TITLES = {
-    "outcomes": "How the events ended",
-    "tiers": "Calls and cost by tier and handler",
-    "escalations": "Why events reached a reasoner",
-    "latency": "Seconds in the queue and in the call, by tier (cache hits left out)",
-    "dead_letters": "Dead letters",
-}
+# The report's tables: part, title, and the columns with the names people see.
+_SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("outcomes", "How the events ended", {"state": "state", "tier": "by", "events": "events"}),
+    (
+        "tiers",
+        "Calls and cost",
+        {
+            "tier": "tier",
+            "handler": "handler",
+            "calls": "calls",
+            "cached": "cached",
+            "refused": "refused",
+            "escalated": "escalated",
+            "broken": "broken",
+            "tokens_in": "tokens in",
+            "tokens_out": "out",
+            "usd": "USD",
+        },
+    ),
+    (
+        "escalations",
+        "Why events reached a reasoner",
+        {"reason": "reason", "handler": "worker", "refusal_class": "class of refusal", "events": "events"},
+    ),
+    (
+        "latency",
+        "Seconds waiting in Kafka and for a slot, and seconds of the call (cache hits left out)",
+        {
+            "tier": "tier",
+            "calls": "calls",
+            "queue_p50": "wait p50",
+            "queue_p95": "p95",
+            "call_p50": "call p50",
+            "call_p95": "p95 ",
+            "call_p99": "p99",
+        },
+    ),
+    ("dead_letters", "Dead letters", {"topic": "topic", "reason": "reason", "messages": "messages"}),
+)
 
 
 def print_report(report: Report) -> None:
     """The report for people."""
-    for part, title in _TITLES.items():
+    for part, title, columns in _SHOWN:
         rows = report.parts[part]
         if rows:
-            columns = [column for column in rows[0] if any(row[column] is not None for row in rows)]
-            out.print(table(columns, [[row[column] for column in columns] for row in rows], title))
+            out.print(table(list(columns.values()), [[row[column] for column in columns] for row in rows], title))
             out.print()
+    for line in sorted({_model(row) for row in report.parts["tiers"] if row["priced_as"]}):
+        out.print(line, style="dim", soft_wrap=True)
     out.print(_money(report))
     for row in report.over_budget():
-        out.print(
-            f"Over budget on {row['day']}: {row['tier']}s spent {usd(row['usd'])} of {usd(row['budget_usd'])}.",
-            style="red",
-        )
+        spent = f"{row['tier']}s spent {usd(row['usd'])} of {usd(row['budget_usd'])}"
+        out.print(f"Over budget on {row['day']}: {spent}.", style="red")
+
+
+def _model(row: dict[str, Any]) -> str:
+    priced = "" if row["priced_as"] == row["model"] else f", counted at the list price of {row['priced_as']}"
+    return f"{row['tier']}s ask {row['model']}{priced}"
 
 
 def _money(report: Report) -> Text:
     money = report.money
-    priced = sorted({str(row["priced_as"]) for row in report.parts["tiers"] if row["priced_as"]})
-    text = Text("Money", "bold")
-    text.append(f"  (at list price of {', '.join(priced)})\n" if priced else "\n", "dim")
+    text = Text("Money\n", "bold")
     _line(text, "spent", usd(money["spent_usd"]))
     _line(text, "saved by the cache", usd(money["saved_by_cache_usd"]))
-    _line(text, "every event at the reasoner", usd(money["all_reasoner_usd"]), _estimate(money))
-    if money["times_cheaper"] is not None:
-        _line(
-            text,
-            "tiering cost",
-            f"{float(1 / money['times_cheaper']):.0%} of that",
-            f"{float(money['times_cheaper']):.1f} times cheaper",
-        )
+    mean = f"{money['events']} events at the mean of a reasoner call here, {usd(money['reasoner_call_usd'])}"
+    _line(text, "every event at the reasoner", usd(money["all_reasoner_usd"]), mean)
+    if (times := money["times_cheaper"]) is not None:
+        _line(text, "tiering", f"{float(times):.1f} times cheaper", f"{1 / float(times):.0%} of that")
     if money["calls_without_price"]:
         _line(text, "calls without a known price", str(money["calls_without_price"]))
     return text
 
 
-def _estimate(money: dict[str, Any]) -> str:
-    return f"{money['events']} events at {usd(money['reasoner_call_usd'])}, the mean of a reasoner call here"
-
-
 def _line(text: Text, what: str, value: str, note: str = "") -> None:
-    text.append(f"  {what:<28}{value}")
-    text.append(f"   {note}\n" if note else "\n", "dim")
+    text.append(f"  {what:<28}{value}", "not bold")
+    text.append(f"   {note}\n" if note else "\n", "not bold dim")
