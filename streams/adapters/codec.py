@@ -45,6 +45,11 @@ class Codec:
         self._registry = registry
         self._prefixes: dict[type, bytes] = {}
 
+    def prepare(self) -> None:
+        """Register every schema now, so that no message waits for the registry. Raises ServiceError."""
+        for kind in schemas.current():
+            self._prefix(kind)
+
     def encode(self, message: Any) -> bytes:
         """One message as bytes."""
         kind = type(message)

@@ -31,8 +31,10 @@ FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
 
 
 def codec(settings: Settings) -> Codec:
-    """The codec the settings ask for."""
-    return Codec(SchemaRegistry(settings.schema_registry) if settings.schema_registry else None)
+    """The codec the settings ask for, its schemas registered."""
+    coding = Codec(SchemaRegistry(settings.schema_registry) if settings.schema_registry else None)
+    coding.prepare()
+    return coding
 
 
 def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> None:

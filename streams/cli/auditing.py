@@ -96,7 +96,7 @@ _SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("outcomes", "How the events ended", {"state": "state", "tier": "by", "events": "events"}),
     (
         "tiers",
-        "Calls and cost",
+        "Calls, tokens and cost",
         {
             "tier": "tier",
             "handler": "handler",
@@ -105,7 +105,7 @@ _SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
             "refused": "refused",
             "escalated": "escalated",
             "broken": "broken",
-            "tokens_in": "tokens in",
+            "tokens_in": "in",
             "tokens_out": "out",
             "usd": "USD",
         },
@@ -117,7 +117,7 @@ _SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
     ),
     (
         "latency",
-        "Seconds waiting in Kafka and for a slot, and seconds of the call (cache hits left out)",
+        "Seconds waiting and calling (cache hits left out)",
         {
             "tier": "tier",
             "calls": "calls",

@@ -56,7 +56,9 @@ def usd(value: Decimal | None) -> str:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
     """A table with numbers to the right."""
-    shown = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    shown = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 1, 0, 0)
+    )
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], (int, float, Decimal)) for row in rows)
         shown.add_column(column, justify="right" if numeric else "left", overflow="fold")

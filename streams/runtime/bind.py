@@ -1,9 +1,10 @@
 """Bind a stage to a Faust agent: decode, handle, publish with the right key, dead-letter what cannot be done.
 
-Three rules keep every event. An exception never leaves the agent, for Faust would count the event as done. A message
-is acknowledged only after all it causes has been handed to the producer, which Faust flushes before it commits. And
-a message whose handling is cut off by a shutdown or a rebalance stays unacknowledged: Faust's stream acknowledges
-even then, so the binding holds a reference of its own until the work is done.
+Four rules keep every event. An exception never leaves the agent, for Faust would count the event as done. A message
+is acknowledged only after all it causes has been handed to the producer, which Faust flushes before it commits. A
+message whose handling is cut off by a shutdown or a rebalance stays unacknowledged: Faust's stream acknowledges
+even then, so the binding holds a reference of its own until the work is done. While a service
+is away the message waits; only what is wrong with the message itself makes it a dead letter.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received
-from streams.core.errors import EscalonError, UnreadableError
+from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.core.topics import BY_MESSAGE
 from streams.runtime.dead_letters import DeadLetters
@@ -108,12 +109,16 @@ def received(message: Any) -> Received:
 
 
 async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> None:
-    try:
-        await binding.handle(record, outbox)
-    except Exception as error:
-        if not isinstance(error, EscalonError):
-            log.exception("%s failed on %s/%s/%s", binding.topic, record.topic, record.partition, record.offset)
-        await outbox.publish([await _letter(record, error, dead_letters)])
+    while True:
+        try:
+            return await binding.handle(record, outbox)
+        except ServiceError as away:  # the message is not at fault, and its neighbours would fare no better
+            log.warning("%s waits: %s", binding.topic, away)
+            await asyncio.sleep(RETRY_SECONDS)
+        except Exception as error:
+            if not isinstance(error, EscalonError):
+                log.exception("%s failed on %s/%s/%s", binding.topic, record.topic, record.partition, record.offset)
+            return await outbox.publish([await _letter(record, error, dead_letters)])
 
 
 async def _letter(record: Received, error: Exception, dead_letters: DeadLetters) -> DeadLetter:
@@ -121,6 +126,6 @@ async def _letter(record: Received, error: Exception, dead_letters: DeadLetters)
     while True:
         try:
             return dead_letters.letter(record, error)
-        except EscalonError as away:
+        except ServiceError as away:
             log.warning("cannot keep a dead letter's original, trying again: %s", away)
             await asyncio.sleep(RETRY_SECONDS)

@@ -6,16 +6,19 @@ their time to live when RocksDB compacts.
 
 from __future__ import annotations
 
+import logging
 import struct
 from typing import Any
 
 import faust
 
 from streams.adapters.codec import Codec
+from streams.core.errors import UnreadableError
 from streams.core.messages import StoredAnswer
 from streams.models.image import HashIndex
 from streams.stages.settle import Settled
 
+log = logging.getLogger("escalon.runtime")
 MIB = 1024 * 1024
 _POSITION = struct.Struct(">iq")
 _SEEN = struct.Struct(">qQ")
@@ -47,7 +50,11 @@ class TableAnswers:
     def get(self, fingerprint: str) -> StoredAnswer | None:
         """What is stored under a fingerprint."""
         data = self._table.get(fingerprint.encode())
-        return None if data is None else self._codec.decode(StoredAnswer, data)
+        try:
+            return None if data is None else self._codec.decode(StoredAnswer, data)
+        except UnreadableError as error:
+            log.warning("an answer in the store cannot be read and is asked for anew: %s", error)
+            return None
 
     def put(self, fingerprint: str, answer: StoredAnswer) -> None:
         """Store an answer; it reaches the changelog with the messages it causes."""

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received
-from streams.core.errors import ServiceError, UnreadableError
+from streams.core.errors import ConfigError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, RawEvent
 from streams.runtime.bind import Binding, Outbox, bind, received
 from streams.runtime.dead_letters import DeadLetters
@@ -143,7 +143,7 @@ async def test_each_event_is_handled_and_then_acknowledged() -> None:
     ("error", "reason"),
     [
         (UnreadableError("invalid_utf8", "It is no UTF-8."), "invalid_utf8"),
-        (ServiceError("The blob store is away."), "infrastructure_error"),
+        (ConfigError("The worker is gone.", key="workers.x"), "operator_error"),
         (ZeroDivisionError("by zero"), "defect"),
     ],
 )
@@ -164,6 +164,20 @@ async def test_what_cannot_be_done_becomes_a_dead_letter_and_its_neighbours_go_t
     assert (topic, key, letter.reason, letter.offset, letter.payload) == ("pre.dead-letters", b"e1", reason, 1, b"x")
     assert handled == [0, 2]
     assert [message.refcount for message in messages] == [0, 0, 0]
+
+
+async def test_a_message_waits_while_a_service_it_needs_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
+    away, handled = [ServiceError("away"), ServiceError("away")], list[int]()
+
+    async def handle(record: Received, _: Outbox) -> None:
+        if away:
+            raise away.pop()
+        handled.append(record.offset)
+
+    app = FakeApp()
+    await agent(app, handle)(FakeStream(FakeMessage(offset=7)))
+    assert (handled, app.sent) == ([7], [])
 
 
 async def test_a_dead_letter_waits_while_the_store_for_its_original_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
