@@ -1,0 +1,79 @@
+"""The commands that need no server, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def escalon(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(
+        [sys.executable, "-m", "streams", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("starter")
+    done = escalon("init", "desk", "--models", "claude", cwd=directory)
+    assert done.returncode == 0, done.stderr
+    return directory / "desk"
+
+
+def test_the_starter_pipeline_is_in_order_as_it_is_written(desk: Path) -> None:
+    done = escalon("check", "pipeline.toml", cwd=desk)
+    assert done.returncode == 0, done.stderr
+    assert "is in order" in done.stdout
+
+
+def test_a_starter_is_not_written_over_what_is_there(desk: Path) -> None:
+    done = escalon("init", ".", cwd=desk)
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("treshold = 0.5\n", ("workers.file.treshold", "Did you mean 'threshold'?")),
+        ('model = "nobody"\n', ("workers.file",)),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_and_the_remedy(desk: Path, wrong: str, said: tuple[str, ...]) -> None:
+    text = (desk / "pipeline.toml").read_text("utf-8")
+    broken = desk / "broken.toml"
+    broken.write_text(text.replace("[workers.file]\n", f"[workers.file]\n{wrong}"), "utf-8")
+    done = escalon("check", "broken.toml", cwd=desk)
+    assert done.returncode == 2
+    told = " ".join(done.stderr.split())
+    assert all(words in told for words in said), told
+
+
+def test_training_prints_its_figures_as_json_for_programs(desk: Path) -> None:
+    done = escalon("train", "intents.jsonl", "--out", "again.npz", "--json", cwd=desk)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["accuracy"] > 0.8
+    assert (desk / "again.npz").read_bytes()[:2] == b"PK"
+
+
+def test_without_a_broker_a_command_says_how_to_get_one(tmp_path: Path) -> None:
+    done = escalon("outcomes", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "escalon up" in done.stderr
+
+
+def test_weights_are_listed_without_a_network(tmp_path: Path) -> None:
+    done = escalon("models", "list", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "qwen2.5-coder-1.5b-instruct-q4_k_m" in done.stdout

@@ -1,0 +1,58 @@
+"""The packaged support desk keeps what the demo promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from streams.cli.building import train_classifier
+from streams.cli.sources import read_source
+from streams.demo.starter import write_pack
+from streams.models.classifier import Classifier
+from streams.models.image import perceptual_hash
+from streams.pipeline.load import load_pipeline
+
+PACK = Path(__file__).parents[2] / "streams" / "demo" / "pack"
+EVENTS = [json.loads(line) for line in (PACK / "events.jsonl").read_text("utf-8").splitlines()]
+TRUTH = {row["id"]: row for row in map(json.loads, (PACK / "truth.jsonl").read_text("utf-8").splitlines())}
+
+
+def test_the_stream_has_at_least_80_events_each_with_its_truth_and_an_id_of_its_own() -> None:
+    ids = [event["id"] for event in EVENTS]
+    assert len(ids) >= 80
+    assert len(set(ids)) == len(ids)
+    assert set(ids) == set(TRUTH)
+
+
+def test_every_event_can_be_published() -> None:
+    read = list(read_source(str(PACK / "events.jsonl")))
+    assert len(read) == len(EVENTS)
+    assert sum(item.image is not None for item in read) == 10
+
+
+def test_copies_of_an_image_are_near_and_other_images_are_far() -> None:
+    hashes = {e["id"]: perceptual_hash((PACK / e["image"]).read_bytes()) for e in EVENTS if e["channel"] == "image"}
+    for one, first in hashes.items():
+        for other, second in hashes.items():
+            if one < other:
+                copies = TRUTH[other].get("duplicate_of") == one or TRUTH[one].get("duplicate_of") == other
+                distance = (first ^ second).bit_count()
+                assert (distance <= 10) == copies, (one, other, distance)
+
+
+@pytest.mark.parametrize("models", ["local", "claude"])
+def test_the_pipeline_loads_and_its_classifier_knows_the_events(models: str, tmp_path: Path) -> None:
+    pipeline = write_pack(tmp_path, models)
+    train_classifier(tmp_path / "intents.jsonl", tmp_path / "intents.npz", quiet=True)
+    assert load_pipeline(pipeline).name == "support-desk"
+    texts = [event for event in EVENTS if event["channel"] != "image"]
+    predicted = Classifier.load(tmp_path / "intents.npz").predict([event["text"] for event in texts])
+    right = sum(best[0][0] == TRUTH[event["id"]]["intent"] for best, event in zip(predicted, texts, strict=True))
+    assert right / len(texts) >= 0.95
+
+
+def test_no_event_is_among_the_training_rows() -> None:
+    rows = {json.loads(line)["text"] for line in (PACK / "intents.jsonl").read_text("utf-8").splitlines()}
+    assert not rows & {event["text"] for event in EVENTS}
