@@ -95,7 +95,7 @@ def _watch(running: Running) -> None:
 
 def demo(
     models: Annotated[
-        str, typer.Option(help="local (fetched once, 1.1 GB) or claude (needs ANTHROPIC_API_KEY).")
+        str, typer.Option(help="local (fetched once, 1.6 GB) or claude (needs ANTHROPIC_API_KEY).")
     ] = "local",
     cassette: Cassette = None,
     record: Record = None,
