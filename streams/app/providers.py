@@ -10,7 +10,8 @@ from typing import Any
 from streams.app.settings import Settings
 from streams.core.errors import ConfigError, ModelError
 from streams.models.protocol import LanguageModel, Loadable, ModelRequest
-from streams.pipeline.load import Handler, Pipeline
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function
 from streams.stages.light import ClassifierAsker, RulesAsker

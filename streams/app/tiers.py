@@ -22,7 +22,8 @@ from streams.app.settings import Settings
 from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Result, Sighting, Verdict
 from streams.models.image import perceptual_hash
-from streams.pipeline.load import Handler, Pipeline
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
 from streams.runtime.app import faust_app
 from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.dead_letters import DeadLetters, EventIds

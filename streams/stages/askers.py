@@ -15,7 +15,7 @@ from streams.core.confidence import logprob_confidence
 from streams.core.contract import Reading, encodable, refused
 from streams.core.errors import ConfigError, HandlerError, ModelError
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
-from streams.pipeline.load import Handler, Prompting
+from streams.pipeline.handlers import Handler, Prompting
 from streams.stages.ports import Said, holding
 from streams.stages.task import Answer, Refusal, Task
 

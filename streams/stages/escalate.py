@@ -6,7 +6,7 @@ import dataclasses
 
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Attempt, Escalation, EscalationReason, Verdict
-from streams.pipeline.load import Handler
+from streams.pipeline.handlers import Handler
 from streams.stages.ports import Desk
 from streams.stages.task import Task, task_of
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from streams.core.contract import Reading
 from streams.models.classifier import Classifier
 from streams.models.rules import RuleSet
-from streams.pipeline.load import Handler
+from streams.pipeline.handlers import Handler
 from streams.stages.ports import Said
 from streams.stages.task import Task
 

@@ -12,7 +12,8 @@ from typing import Any
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
 from streams.core.routing import Choice, choose, deciding
-from streams.pipeline.load import Handler, Pipeline
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
 from streams.stages.consult import Question, consult
 from streams.stages.escalate import escalate
 from streams.stages.ports import Desk, ImageHasher

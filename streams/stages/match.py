@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Finding, Message, Sighting
-from streams.pipeline.load import Handler, Pipeline
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
 from streams.stages.listen import conclude
 from streams.stages.ports import Desk, SeenImages
 

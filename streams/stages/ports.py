@@ -14,7 +14,7 @@ from streams.core.errors import HandlerError, ModelError
 from streams.core.messages import StoredAnswer
 from streams.core.pricing import PriceList
 from streams.models.protocol import ModelReply
-from streams.pipeline.load import Handler
+from streams.pipeline.handlers import Handler
 from streams.stages.task import Task
 
 MAX_ERROR = 2000

@@ -9,7 +9,8 @@ from streams.core.escalation import Accept, Escalate, decide
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Message, Result, Verdict
 from streams.core.routing import deciding
-from streams.pipeline.load import Handler, Pipeline
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
 from streams.stages.consult import Consultation, Question, consult
 from streams.stages.escalate import escalate
 from streams.stages.ports import Desk

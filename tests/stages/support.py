@@ -18,7 +18,8 @@ from streams.core.errors import HandlerError, ModelError
 from streams.core.messages import AttemptStatus, Event, Finding, Origin, StoredAnswer, Verdict
 from streams.core.pricing import Price, PriceList
 from streams.models.protocol import ModelReply
-from streams.pipeline.load import Handler, Pipeline, load_pipeline
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline, load_pipeline
 from streams.stages.ports import Desk, Said
 from streams.stages.task import Task
 

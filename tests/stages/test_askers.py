@@ -18,7 +18,7 @@ from streams.core.contract import REFUSAL_CLASSES
 from streams.core.errors import ConfigError, ModelError
 from streams.core.messages import Tier
 from streams.models.protocol import ModelReply, ModelRequest, Token
-from streams.pipeline.load import Handler
+from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import WorkerSpec
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function
 from streams.stages.task import Answer, Refusal, Task

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from streams.models.rules import RuleSet
-from streams.pipeline.load import Handler
+from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import ClassifierListener, RulesListener
 from streams.stages.light import ClassifierAsker, RulesAsker
 from streams.stages.task import Task

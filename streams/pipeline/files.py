@@ -1,0 +1,49 @@
+"""The files a pipeline is made of."""
+
+from __future__ import annotations
+
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from streams.core.errors import ConfigError
+from streams.core.fingerprint import digest
+
+
+class Files:
+    """Every file a pipeline is made of, read once and remembered for the hash."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._seen: dict[str, bytes] = {}
+
+    def read(self, name: str, key: str) -> str:
+        """A UTF-8 file's text; `key` is the pipeline file's key that names it."""
+        try:
+            return self.read_bytes(name, key).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{name} is not UTF-8.", "Save it as UTF-8.", key) from error
+
+    def read_bytes(self, name: str, key: str) -> bytes:
+        """A file's bytes."""
+        path = self.directory / name
+        try:
+            data = path.read_bytes()
+        except (OSError, ValueError) as error:
+            remedy = f"Give a path relative to {self.directory} to a file that can be read."
+            raise ConfigError(f"{name} cannot be read ({getattr(error, 'strerror', error)}).", remedy, key) from error
+        return self.remember(name, data)
+
+    def remember(self, name: str, data: bytes) -> bytes:
+        """Count something read elsewhere into the hash."""
+        self._seen[name] = data
+        return data
+
+    def shipped(self, name: str) -> str:
+        """The text of a file that escalon ships."""
+        text = (package_files("streams.pipeline") / name).read_text("utf-8")
+        self._seen[f"escalon:{name}"] = text.encode()
+        return text
+
+    def digest(self) -> str:
+        """The hash over all of them."""
+        return digest(*(part for name in sorted(self._seen) for part in (name, self._seen[name])))
