@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 something is broken or away, 2 the command or the pipeline
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -30,6 +31,7 @@ for module in (serving, events, auditing, building):
 
 def run() -> None:
     """The entry point: every error of ours ends as one message and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop in good order, as on Ctrl-C
     try:
         app(standalone_mode=True)
     except EscalonError as error:
