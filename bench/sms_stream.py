@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
-from streams.app.worker import codec
 from streams.cli.building import train_classifier
 from streams.cli.host import Running, running_pipeline
 from streams.core.messages import Outcome
@@ -101,7 +101,11 @@ def _publish(running: Running, events: list[dict[str, Any]]) -> dict[str, dict[s
 
 
 def _outcomes(running: Running, ids: dict[str, dict[str, Any]]) -> dict[str, Outcome]:
-    tail, coding, found = Tail(running.kafka, ["outcomes"]), codec(running.settings), dict[str, Outcome]()
+    tail, coding, found = (
+        Tail(running.kafka, ["outcomes"]),
+        codec_for(running.settings.schema_registry),
+        dict[str, Outcome](),
+    )
     deadline = time.monotonic() + TIMEOUT
     while not ids.keys() <= found.keys() and time.monotonic() < deadline:
         running.supervisor.check()

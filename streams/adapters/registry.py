@@ -11,12 +11,18 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro import parse_schema
 
+from streams.adapters.codec import Codec
 from streams.adapters.schemas import Schema
 from streams.core.errors import ServiceError, UnreadableError
 
 MAX_SCHEMAS = 10_000
 TIMEOUT_SECONDS = 3.0
 REMEDY = "Check that it runs, and ESCALON_SCHEMA_REGISTRY."
+
+
+def codec_for(registry: str | None) -> Codec:
+    """The codec of a deployment: Confluent's wire format with a registry's URL, single-object encoding without."""
+    return Codec(SchemaRegistry(registry) if registry else None)
 
 
 class SchemaRegistry:

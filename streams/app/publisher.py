@@ -13,9 +13,8 @@ from typing import Any, Self
 from confluent_kafka import KafkaError, Message, Producer
 
 from streams.adapters.blobs import BlobStore
-from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig, describe_cluster
-from streams.adapters.registry import SchemaRegistry
+from streams.adapters.registry import codec_for
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.fingerprint import canonical, digest, positional_event_id
@@ -59,8 +58,7 @@ class Publisher:
         if config is None:
             raise ConfigError("no broker is named.", "Pass host:port, or set it.", "ESCALON_KAFKA")
         self.topic = topic or f"{settings.topic_prefix}events"
-        registry = SchemaRegistry(settings.schema_registry) if settings.schema_registry else None
-        self._codec = Codec(registry)
+        self._codec = codec_for(settings.schema_registry)
         self._blobs = BlobStore(blobs or settings.blobs)
         self._cluster_id = describe_cluster(config).cluster_id
         limits = {"queue.buffering.max.messages": MAX_QUEUED, "linger.ms": 5, "acks": "all"}

@@ -64,16 +64,22 @@ def build(tier: WorkerTier, site: Site) -> faust.App:
     """The Faust app of one tier, its agents bound."""
     app = faust_app(tier, site.kafka, site.directory(tier), site.settings.topic_prefix, site.settings.web_port)
     outbox = Outbox(app=app, codec=site.codec, prefix=site.settings.topic_prefix)
-    reader = EventReader(site.codec, site.cluster.cluster_id, site.settings.run, site.settings.max_event_bytes)
-    dead_letters = DeadLetters(
-        run=site.settings.run,
-        cluster_id=site.cluster.cluster_id,
-        keep_whole=site.blobs.put,
-        event_id=EventIds(reader, site.codec, site.settings.topic_prefix),
-    )
+    reader, dead_letters = reading(site.settings, site.cluster, site.codec, site.blobs)
     for binding in _TIERS[tier](app, site, reader):
         bind(binding, outbox, dead_letters)
     return app
+
+
+def reading(settings: Settings, cluster: Cluster, codec: Codec, blobs: BlobStore) -> tuple[EventReader, DeadLetters]:
+    """What reads events, and what becomes of those that cannot be read."""
+    reader = EventReader(codec, cluster.cluster_id, settings.run, settings.max_event_bytes)
+    dead_letters = DeadLetters(
+        run=settings.run,
+        cluster_id=cluster.cluster_id,
+        keep_whole=blobs.put,
+        event_id=EventIds(reader, codec, settings.topic_prefix),
+    )
+    return reader, dead_letters
 
 
 def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:

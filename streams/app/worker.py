@@ -8,33 +8,23 @@ import signal
 import threading
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import faust
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
-from streams.adapters.events import EventReader
 from streams.adapters.kafka import KafkaConfig, describe_cluster
-from streams.adapters.registry import SchemaRegistry
+from streams.adapters.registry import codec_for
 from streams.app.providers import Providers
 from streams.app.record import Recorder
 from streams.app.settings import Settings
-from streams.app.tiers import Site, WorkerTier, build
+from streams.app.tiers import Site, WorkerTier, build, reading
 from streams.pipeline.load import Pipeline
-from streams.runtime.dead_letters import DeadLetters, EventIds
 
-TierName = Literal["listen", "work", "reason", "settle", "record"]
-TIERS: tuple[TierName, ...] = get_args(TierName)
 FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
-
-
-def codec(settings: Settings) -> Codec:
-    """The codec the settings ask for, its schemas registered."""
-    coding = Codec(SchemaRegistry(settings.schema_registry) if settings.schema_registry else None)
-    coding.prepare()
-    return coding
+TIERS = (*FAUST_TIERS, "record")
 
 
 def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> None:
@@ -44,7 +34,7 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
         kafka=kafka,
         cluster=describe_cluster(kafka),
         pipeline=pipeline,
-        codec=codec(settings),
+        codec=_prepared(settings),
         blobs=BlobStore(settings.blobs),
         providers=Providers(pipeline, settings),
     )
@@ -91,18 +81,20 @@ def run_recorder(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseC
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    coding, cluster = codec(settings), describe_cluster(kafka)
-    reader = EventReader(coding, cluster.cluster_id, settings.run, settings.max_event_bytes)
+    coding = _prepared(settings)
+    _, letters = reading(settings, describe_cluster(kafka), coding, BlobStore(settings.blobs))
     Recorder(
         kafka=kafka,
         clickhouse=clickhouse,
         codec=coding,
         prefix=settings.topic_prefix,
-        dead_letters=DeadLetters(
-            run=settings.run,
-            cluster_id=cluster.cluster_id,
-            keep_whole=BlobStore(settings.blobs).put,
-            event_id=EventIds(reader, coding, settings.topic_prefix),
-        ),
+        dead_letters=letters,
         stop=stop,
     ).run()
+
+
+def _prepared(settings: Settings) -> Codec:
+    """A codec that has its schemas registered, so that no message waits for the registry."""
+    coding = codec_for(settings.schema_registry)
+    coding.prepare()
+    return coding

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.registry import codec_for
 from streams.adapters.tail import Offsets, Tail
 from streams.app.settings import Settings
-from streams.app.worker import codec
 from streams.audit.query import Audit
 from streams.audit.report import make_report
 from streams.cli.auditing import print_report
 from streams.cli.building import pull, train_classifier
 from streams.cli.console import out
 from streams.cli.events import publish_all
-from streams.cli.flow import WATCHED, Flow, FlowView
+from streams.cli.flow import Flow, show, watched
 from streams.cli.host import Running, running_pipeline
 from streams.cli.sources import read_source
 from streams.core.errors import ServiceError
@@ -59,24 +58,22 @@ def _weights(pipeline: Pipeline, settings: Settings) -> None:
 
 def _stream(running: Running, directory: Path, timeout: float) -> set[str]:
     """Publish the events and show the flow until each has ended; returns their ids."""
-    prefix = running.settings.topic_prefix
-    topics = [prefix + name for name in WATCHED]
+    settings = running.settings
+    topics = watched(settings.topic_prefix)
     tail = Tail(running.kafka, topics, start=_ends(running, topics))
-    settings = replace(running.settings, kafka=running.kafka)
     expected = {one.event_id for one in publish_all(settings, list(read_source(str(directory / "events.jsonl"))))}
-    flow = Flow(codec(running.settings), prefix)
+    flow = Flow(codec_for(settings.schema_registry), settings.topic_prefix)
     deadline = time.monotonic() + timeout
-    with FlowView(flow, len(expected)) as view:
-        while not expected <= flow.ended:
-            running.supervisor.check()
-            if time.monotonic() > deadline:
-                what = f"{len(expected - flow.ended)} of {len(expected)} events had not ended after {timeout:.0f} s."
-                raise ServiceError(
-                    what, f"See the logs in {running.settings.data_dir / 'logs'}, or give more --timeout."
-                )
-            for record in tail.batch():
-                flow.add(record)
-            view.update()
+
+    def going_on() -> bool:
+        running.supervisor.check()
+        left = expected - flow.ended
+        if left and time.monotonic() > deadline:
+            what = f"{len(left)} of {len(expected)} events had not ended after {timeout:.0f} s."
+            raise ServiceError(what, f"See the logs in {settings.data_dir / 'logs'}, or give more --timeout.")
+        return bool(left)
+
+    show(tail, flow, going_on, len(expected))
     tail.close()
     return expected
 

@@ -9,13 +9,13 @@ import typer
 from rich.progress import track
 
 from streams.adapters.clickhouse import row_of
+from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Delivery, Publisher
 from streams.app.settings import Settings
-from streams.app.worker import codec
 from streams.cli.console import TIER_COLOURS, cell, err, out, print_json
 from streams.cli.context import kafka_of, located
-from streams.cli.flow import WATCHED, Flow, FlowView
+from streams.cli.flow import Flow, show, watched
 from streams.cli.sources import Publishable, read_source
 from streams.core.errors import UnreadableError
 from streams.core.messages import Outcome
@@ -65,14 +65,8 @@ def publish_all(settings: Settings, events: Iterable[Publishable], topic: str | 
 def watch() -> None:
     """Show the flow through the tiers, live, until Ctrl-C."""
     settings = located()
-    prefix = settings.topic_prefix
-    tail = Tail(kafka_of(settings), [prefix + name for name in WATCHED])
-    flow = Flow(codec(settings), prefix)
-    with FlowView(flow) as view:
-        while True:
-            for record in tail.batch():
-                flow.add(record)
-            view.update()
+    tail = Tail(kafka_of(settings), watched(settings.topic_prefix))
+    show(tail, Flow(codec_for(settings.schema_registry), settings.topic_prefix), lambda: True)
 
 
 def outcomes(
@@ -82,7 +76,7 @@ def outcomes(
     """Print the outcome of every event."""
     settings = located()
     tail = Tail(kafka_of(settings), [f"{settings.topic_prefix}outcomes"])
-    coding, seen = codec(settings), set[str]()
+    coding, seen = codec_for(settings.schema_registry), set[str]()
     for record in tail.follow(lambda: False) if follow else tail.to_end():
         try:
             outcome = coding.decode(Outcome, record.value or b"")

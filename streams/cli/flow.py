@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received
+from streams.adapters.tail import Tail
 from streams.cli.console import TIER_COLOURS, out, usd
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Escalation, Outcome, Verdict
@@ -155,3 +157,17 @@ class FlowView:
             self._live.stop()
         else:
             out.print(render(self._flow, self._expected))
+
+
+def watched(prefix: str) -> list[str]:
+    """The topics the view counts."""
+    return [prefix + name for name in WATCHED]
+
+
+def show(tail: Tail, flow: Flow, going_on: Callable[[], bool], expected: int | None = None) -> None:
+    """Count what comes and show it, for as long as `going_on` says; it may also raise."""
+    with FlowView(flow, expected) as view:
+        while going_on():
+            for record in tail.batch():
+                flow.add(record)
+            view.update()

@@ -11,12 +11,14 @@ from typing import Annotated
 
 import typer
 
+from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
-from streams.app.worker import TIERS, codec, run_recorder, run_tier
+from streams.app.worker import FAUST_TIERS, TIERS, run_recorder, run_tier
 from streams.cli.console import out
 from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
-from streams.cli.flow import WATCHED, Flow, FlowView
+from streams.cli.demo import run_demo
+from streams.cli.flow import Flow, show, watched
 from streams.cli.host import Running, running_pipeline
 from streams.core.errors import ConfigError, ServiceError
 
@@ -46,10 +48,10 @@ def worker(
     settings = located()
     if tier == "record":
         run_recorder(settings, kafka_of(settings), clickhouse_of(settings))
-    elif tier in ("listen", "work", "reason", "settle"):
+    elif tier in FAUST_TIERS:
         loaded = pipeline_of(settings, pipeline)
         sys.path.insert(0, str(loaded.path.parent))
-        run_tier(tier, settings, kafka_of(settings), loaded)  # type: ignore[arg-type]
+        run_tier(tier, settings, kafka_of(settings), loaded)
     else:
         raise ConfigError(f"there is no tier {tier!r}.", f"Use one of: {', '.join(TIERS)}.", "tier")
 
@@ -63,7 +65,6 @@ def up(
     """Run a whole pipeline here until Ctrl-C: broker and ClickHouse (unless configured) and a process for each tier."""
     settings = replace(read_settings(), cassette=cassette, record_cassette=record)
     loaded = pipeline_of(settings, pipeline)
-    sys.path.insert(0, str(loaded.path.parent))
     with running_pipeline(settings, loaded) as running:
         out.print(
             f"[bold]{loaded.name}[/bold] runs. Kafka {running.kafka.servers}   ClickHouse {running.clickhouse.url}"
@@ -82,15 +83,13 @@ def _wait(running: Running) -> None:
 
 
 def _watch(running: Running) -> None:
+    def going_on() -> bool:
+        running.supervisor.check()
+        return True
+
     prefix = running.settings.topic_prefix
-    flow = Flow(codec(running.settings), prefix)
-    tail = Tail(running.kafka, [prefix + name for name in WATCHED])
-    with FlowView(flow) as view:
-        while True:
-            running.supervisor.check()
-            for item in tail.batch():
-                flow.add(item)
-            view.update()
+    tail = Tail(running.kafka, watched(prefix))
+    show(tail, Flow(codec_for(running.settings.schema_registry), prefix), going_on)
 
 
 def demo(
@@ -102,10 +101,6 @@ def demo(
     timeout: Annotated[float, typer.Option(help="Seconds to wait until every event has ended.")] = 900.0,
 ) -> None:
     """Stream a support desk's mail, chat and images through three tiers, and see where the money went."""
-    from streams.cli.demo import run_demo
-
-    if models not in ("local", "claude"):
-        raise ConfigError(f"{models!r} is not known.", "Use local or claude.", "--models")
     settings = replace(read_settings(), cassette=cassette, record_cassette=record)
     if models == "claude" and settings.anthropic_api_key is None and cassette is None:
         raise ServiceError("The demo with Claude needs a key.", "Set ANTHROPIC_API_KEY.")

@@ -127,15 +127,15 @@ async def _call(question: Question, desk: Desk, number: int) -> tuple[Attempt, C
             said = Said.failed(failure)
     duration = desk.timer() - started
     attempt = _attempt(question, said, number)
-    call = _record(question, desk, said, attempt, number)
     call = dataclasses.replace(
-        call,
-        started_at=started_at,
-        queue_seconds=max(0.0, (started_at - question.received_at).total_seconds()),
-        duration_seconds=duration,
-        response_id=said.error.request_id if said.error is not None else call.response_id,
+        _record(question, desk, said, attempt, started_at), attempt=number, duration_seconds=duration
     )
     return attempt, call, said.error
+
+
+def _queued(question: Question, until: datetime) -> float:
+    """Seconds from the message's timestamp; clocks of two machines may disagree, so never under 0."""
+    return max(0.0, (until - question.received_at).total_seconds())
 
 
 def _attempt(question: Question, said: Said, number: int) -> Attempt:
@@ -155,7 +155,7 @@ def _attempt(question: Question, said: Said, number: int) -> Attempt:
     )
 
 
-def _record(question: Question, desk: Desk, said: Said, attempt: Attempt, number: int) -> Call:
+def _record(question: Question, desk: Desk, said: Said, attempt: Attempt, started_at: datetime) -> Call:
     asker, reply = question.asker, said.reply
     return Call(
         origin=question.origin,
@@ -178,7 +178,8 @@ def _record(question: Question, desk: Desk, said: Said, attempt: Attempt, number
         cache_write_tokens=reply.cache_write_tokens if reply else None,
         cost_usd=_cost(asker, said, desk),
         priced_as=asker.priced_as,
-        started_at=desk.now(),
+        started_at=started_at,
+        queue_seconds=_queued(question, started_at),
         first_token_seconds=reply.first_token_seconds if reply else None,
         finish_reason=reply.stop_reason if reply else None,
         status=attempt.status,
@@ -187,10 +188,9 @@ def _record(question: Question, desk: Desk, said: Said, attempt: Attempt, number
         raw_confidence=attempt.raw_confidence,
         confidence=attempt.confidence,
         decision="failed" if attempt.status == "failed" else "found",
-        attempt=number,
         error_type=attempt.error_type,
         error=attempt.error,
-        response_id=reply.request_id if reply else None,
+        response_id=said.error.request_id if said.error else reply.request_id if reply else None,
         fingerprint=question.fingerprint,
     )
 
@@ -240,7 +240,7 @@ def _hit(stored: StoredAnswer, question: Question, desk: Desk) -> Consultation:
         cache_read_tokens=None,
         cache_write_tokens=None,
         started_at=now,
-        queue_seconds=max(0.0, (now - question.received_at).total_seconds()),
+        queue_seconds=_queued(question, now),
         first_token_seconds=None,
         duration_seconds=0.0,
         response_id=None,

@@ -17,11 +17,10 @@ MAX_SCORES = 20
 
 
 @dataclass(kw_only=True)
-class ClassifierAsker:
-    """Finds the most probable label."""
+class _LightAsker:
+    """What both are to the audit: plain code of ours that costs nothing."""
 
     handler: Handler
-    classifier: Classifier
     model: str
     operation: str = "classify"
     provider: str = "escalon"
@@ -33,6 +32,13 @@ class ClassifierAsker:
         """No limit: it is done before anything else can run."""
         return nullcontext()
 
+
+@dataclass(kw_only=True)
+class ClassifierAsker(_LightAsker):
+    """Finds the most probable label."""
+
+    classifier: Classifier
+
     async def ask(self, task: Task) -> Said:
         """The label, its calibrated probability, and those of the others."""
         text = task.text or json.dumps(dict(task.data), ensure_ascii=False)
@@ -43,21 +49,11 @@ class ClassifierAsker:
 
 
 @dataclass(kw_only=True)
-class RulesAsker:
+class RulesAsker(_LightAsker):
     """Finds the first label, in the order of the file, one of whose patterns matches."""
 
-    handler: Handler
     rules: RuleSet
     model: str = "re"
-    operation: str = "classify"
-    provider: str = "escalon"
-    priced_as: str | None = None
-    bills_cache: bool = False
-    free: bool = True
-
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        """No limit: it is done before anything else can run."""
-        return nullcontext()
 
     async def ask(self, task: Task) -> Said:
         """The label and the words that matched; no label when nothing did."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
-from streams.app.worker import codec
 from streams.audit.query import Audit
 from streams.cli.host import Running, running_pipeline
 from streams.core.messages import DeadLetter, Outcome
@@ -89,7 +89,7 @@ class Journey:
         return found
 
     def _read(self, topic: str, kind: Any, identity: Any, expected: set[str]) -> Any:
-        tail, coding = Tail(self.running.kafka, [topic]), codec(self.running.settings)
+        tail, coding = Tail(self.running.kafka, [topic]), codec_for(self.running.settings.schema_registry)
         found: dict[str, list[Any]] = {}
         deadline = time.monotonic() + WAIT_SECONDS
         try:
