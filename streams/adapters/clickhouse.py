@@ -117,6 +117,8 @@ def row_of(message: Any) -> dict[str, Any]:
                     "data": value.data,
                     "image": value.image,
                 }
+            case _ if name == "sources":
+                row[name] = {score.label: score.probability for score in value}
             case _:
                 row[name] = _cell(value)
     return row

@@ -20,15 +20,15 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "RawEvent": (),
     "Sighting": ("Origin", "Event", "Score", "Finding"),
     "Verdict": ("Origin", "Event", "Score", "Finding"),
-    "Escalation": ("Origin", "Event", "Attempt"),
+    "Escalation": ("Origin", "Event", "Score", "Attempt"),
     "Result": ("Origin",),
     "Outcome": ("Origin",),
-    "Call": ("Origin",),
+    "Call": ("Origin", "Score"),
     "DeadLetter": ("Header",),
-    "Deferred": ("Origin", "Event", "Attempt", "Escalation"),
+    "Deferred": ("Origin", "Event", "Score", "Finding", "Verdict", "Attempt", "Escalation"),
     "Label": (),
     "Judgement": (),
-    "StoredAnswer": ("Origin", "Attempt", "Call"),
+    "StoredAnswer": ("Origin", "Score", "Attempt", "Call"),
 }
 
 

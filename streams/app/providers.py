@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from streams.app.settings import Settings
+from streams.core.comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError, ModelError
+from streams.core.messages import Attempt
 from streams.models.protocol import LanguageModel, Loadable, ModelRequest
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
+from streams.pipeline.spec import ClaudeModelSpec, CorrectSpec, LocalModelSpec, RecordedModelSpec
+from streams.stages.assess import Assess, Verify
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function
 from streams.stages.light import ClassifierAsker, RulesAsker
 from streams.stages.listen import IMAGE_DUPLICATE
 from streams.stages.ports import Asker
+from streams.stages.task import Task
 
 MAX_CALLS = 256
 """Calls of one remote model at once in one process; each handler's concurrency is the finer limit."""
@@ -41,9 +45,23 @@ class Providers:
             if getattr(handler.spec, "kind", None) != IMAGE_DUPLICATE
         }
 
+    def agrees(self, handlers: Mapping[str, Handler]) -> dict[str, Agree]:
+        """When two answers of each worker or reasoner are the same one. Raises ConfigError."""
+        return {
+            name: comparison(handler.spec.correct) for name, handler in handlers.items() if handler.tier != "listener"
+        }
+
+    def assessors(self, handlers: Mapping[str, Handler]) -> dict[str, Assess]:
+        """What makes each worker's confidence. Raises ConfigError where a verifier or a function cannot be loaded."""
+        return {name: assessor(handler) for name, handler in handlers.items() if handler.trust is not None}
+
     def check(self, handlers: Iterable[Handler]) -> None:
         """Try what can be tried without a model: functions, artifacts, patterns, parameters. Raises ConfigError."""
         for handler in handlers:
+            if handler.trust is not None:
+                assessor(handler)
+            if handler.tier != "listener":
+                comparison(handler.spec.correct)
             if handler.function is not None:
                 load_function(handler.function)
             elif handler.prompting is not None:
@@ -76,6 +94,7 @@ class Providers:
             provider=_PROVIDER_NAMES[spec.provider],
             model=spec.model,
             bills_cache=spec.provider != "local",
+            takes_seed=spec.provider == "local",
             priced_as=spec.priced_as or (None if spec.provider == "local" else spec.model),
         )
 
@@ -118,6 +137,39 @@ def _check_request(handler: Handler, spec: Spec) -> None:
     except (ModelError, ConfigError) as error:
         key = f"{handler.tier}s.{handler.name}"
         raise ConfigError(f"its model would not take the request: {error.what}", error.remedy, key) from error
+
+
+def comparison(correct: CorrectSpec) -> Agree:
+    """The rule, or the function, by which a handler's answer is compared with a label."""
+    if correct.by in get_args(By):
+        return Comparison(cast(By, correct.by), correct.fields, correct.tolerance)
+    return load_function(correct.by)
+
+
+def assessor(handler: Handler) -> Assess:
+    """What makes a worker's confidence."""
+    trust = handler.trust
+    if trust is None:
+        raise ConfigError(f"{handler.name} is no worker.", "Name one of the pipeline's workers.", "handler")
+    return Assess(
+        trust=trust,
+        verify=_verify(trust.verifier) if trust.verifier else None,
+        functions={path: load_function(path) for path in trust.functions},
+        timeout=handler.spec.timeout,
+    )
+
+
+def _verify(path: Path) -> Verify:
+    from streams.models.verifier import Example, Verifier
+
+    verifier = Verifier.load(path)
+
+    def verify(task: Task, attempt: Attempt) -> float:
+        sources = {one.label: one.probability for one in attempt.sources}
+        example = Example(text=task.text, data=task.data, answer=attempt.answer, sources=sources)
+        return float(verifier.scores([example])[0])
+
+    return verify
 
 
 def _light(handler: Handler) -> Asker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from streams.adapters.clickhouse import ClickHouseConfig
@@ -41,8 +42,14 @@ class Settings:
     record_cassette: Path | None
     """What language models answer is added to this file."""
     kafka_home: Path | None
+    clock_offset: timedelta
+    """Added to the time of day; for rehearsing what happens when a day turns."""
     instance: str
     """Tells apart the processes of one tier that share a data directory."""
+
+    def now(self) -> datetime:
+        """The time of day, in UTC."""
+        return datetime.now(UTC) + self.clock_offset
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -71,6 +78,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         cassette=get.path("ESCALON_CASSETTE"),
         record_cassette=get.path("ESCALON_RECORD_CASSETTE"),
         kafka_home=get.path("KAFKA_HOME"),
+        clock_offset=timedelta(seconds=get.number("ESCALON_CLOCK_OFFSET", 0)),
         instance=get.text("ESCALON_INSTANCE") or "0",
     )
 

@@ -7,7 +7,8 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,15 +20,19 @@ from streams.adapters.events import EventReader, Received
 from streams.adapters.kafka import Cluster, KafkaConfig
 from streams.app.providers import Providers
 from streams.app.settings import Settings
+from streams.core.budget import share
 from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Result, Sighting, Verdict
 from streams.models.image import perceptual_hash
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import BudgetSpec
 from streams.runtime.app import faust_app
 from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.dead_letters import DeadLetters, EventIds
-from streams.runtime.tables import TableAnswers, TableImages, TableSettled, table
+from streams.runtime.metrics import serve_metrics, tell_of_calibration
+from streams.runtime.tables import TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
+from streams.stages.gate import WatchedGate
 from streams.stages.listen import IMAGE_DUPLICATE, listen
 from streams.stages.match import match
 from streams.stages.ports import Desk
@@ -63,6 +68,7 @@ class Site:
 def build(tier: WorkerTier, site: Site) -> faust.App:
     """The Faust app of one tier, its agents bound."""
     app = faust_app(tier, site.kafka, site.directory(tier), site.settings.topic_prefix, site.settings.web_port)
+    serve_metrics(app)
     outbox = Outbox(app=app, codec=site.codec, prefix=site.settings.topic_prefix)
     reader, dead_letters = reading(site.settings, site.cluster, site.codec, site.blobs)
     for binding in _TIERS[tier](app, site, reader):
@@ -138,7 +144,7 @@ def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
         prior = settled.get(run, event_id)
         if not settles(prior, record.partition, record.offset):
             return
-        outcome = prior.outcome if prior else site.codec.encode(settle(result, _now()))
+        outcome = prior.outcome if prior else site.codec.encode(settle(result, site.settings.now()))
         settled.put(run, event_id, Settled(record.partition, record.offset, outcome))
         await outbox.send("outcomes", event_id.encode(), outcome)
 
@@ -160,26 +166,43 @@ def _binding(
 
 
 def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: str) -> Desk:
-    answers = table(app, f"{topic}-answers", site.partitions(topic), site.settings.retention_seconds)
+    tier = next(iter(handlers.values())).tier if handlers else None
+    remember = partial(table, app, partitions=site.partitions(topic), ttl_seconds=site.settings.retention_seconds)
+    budget = site.pipeline.spec.budgets.get(tier) if tier else None
     return Desk(
         pipeline_hash=site.pipeline.hash,
         askers=site.providers.askers(handlers),
-        answers=TableAnswers(answers, site.codec),
+        answers=TableAnswers(remember(f"{topic}-answers"), site.codec),
         prices=site.pipeline.prices,
-        now=_now,
+        now=site.settings.now,
         timer=time.perf_counter,
         sleep=asyncio.sleep,
         jitter=random.random,
+        purse=_purse(remember, topic, budget, site) if budget else None,
+        agrees=site.providers.agrees(handlers),
+        assessors=site.providers.assessors(handlers),
+        gate=_gate(remember, topic, handlers, site),
     )
+
+
+def _purse(remember: Callable[[str], Any], topic: str, budget: BudgetSpec, site: Site) -> TablePurse:
+    return TablePurse(remember(f"{topic}-spent"), share(budget.usd_per_day, site.partitions(topic)))
+
+
+def _gate(
+    remember: Callable[[str], Any], topic: str, handlers: Mapping[str, Handler], site: Site
+) -> WatchedGate | None:
+    """The gate of workers with a calibration; without any the workers' own thresholds need no watching."""
+    trusts = {name: handler.trust for name, handler in handlers.items() if handler.trust is not None}
+    if not any(trust.artifact for trust in trusts.values()):
+        return None
+    watches = TableWatches(remember(f"{topic}-watches"))
+    return WatchedGate(trusts=trusts, watches=watches, partitions=site.partitions(topic), tell=tell_of_calibration)
 
 
 def _concurrency(handlers: Mapping[str, Handler]) -> int:
     """Enough agents at once that no handler waits for another's slots."""
     return max(1, sum(int(handler.spec.concurrency) for handler in handlers.values()))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 _TIERS: dict[WorkerTier, Callable[[faust.App, Site, EventReader], list[Binding]]] = {

@@ -19,12 +19,13 @@ from streams.adapters.kafka import KafkaConfig, describe_cluster
 from streams.adapters.registry import codec_for
 from streams.app.providers import Providers
 from streams.app.record import Recorder
+from streams.app.resume import Resumer
 from streams.app.settings import Settings
 from streams.app.tiers import Site, WorkerTier, build, reading
 from streams.pipeline.load import Pipeline
 
 FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
-TIERS = (*FAUST_TIERS, "record")
+TIERS = (*FAUST_TIERS, "record", "resume")
 
 
 def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> None:
@@ -78,10 +79,7 @@ def _closer(providers: Providers) -> object:
 
 def run_recorder(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig) -> None:
     """Run the sink; returns after SIGTERM or SIGINT."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    coding = _prepared(settings)
+    stop, coding = _stop(), _prepared(settings)
     _, letters = reading(settings, describe_cluster(kafka), coding, BlobStore(settings.blobs))
     Recorder(
         kafka=kafka,
@@ -91,6 +89,23 @@ def run_recorder(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseC
         dead_letters=letters,
         stop=stop,
     ).run()
+
+
+def run_resumer(settings: Settings, kafka: KafkaConfig) -> None:
+    """Run what lets deferred tasks go on; returns after SIGTERM or SIGINT."""
+    stop, coding = _stop(), _prepared(settings)
+    _, letters = reading(settings, describe_cluster(kafka), coding, BlobStore(settings.blobs))
+    Resumer(
+        kafka=kafka, codec=coding, prefix=settings.topic_prefix, dead_letters=letters, now=settings.now, stop=stop
+    ).run()
+
+
+def _stop() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _prepared(settings: Settings) -> Codec:

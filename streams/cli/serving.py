@@ -14,7 +14,7 @@ import typer
 from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
-from streams.app.worker import FAUST_TIERS, TIERS, run_recorder, run_tier
+from streams.app.worker import FAUST_TIERS, TIERS, run_recorder, run_resumer, run_tier
 from streams.cli.console import out
 from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
 from streams.cli.demo import run_demo
@@ -41,13 +41,15 @@ def worker(
     tier: Annotated[str, typer.Argument(help=f"One of {', '.join(TIERS)}.")],
     pipeline: PipelineOption = None,
 ) -> None:
-    """Run one tier in this process: listen, work, reason, settle, or record (the sink into ClickHouse)."""
+    """Run one tier in this process: listen, work, reason, settle, record (the sink into ClickHouse), resume (what waited goes on)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("aiokafka", "faust.transport", "httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     settings = located()
     if tier == "record":
         run_recorder(settings, kafka_of(settings), clickhouse_of(settings))
+    elif tier == "resume":
+        run_resumer(settings, kafka_of(settings))
     elif tier in FAUST_TIERS:
         loaded = pipeline_of(settings, pipeline)
         sys.path.insert(0, str(loaded.path.parent))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from streams.core.messages import Attempt, AttemptStatus, EscalationReason
+from streams.core.messages import Attempt, AttemptStatus, EscalationReason, Score
 
 # An attempt of a worker that ended so ...    is escalated for this reason; None lets confidence decide.
 ESCALATES: dict[AttemptStatus, EscalationReason | None] = {
@@ -13,6 +16,17 @@ ESCALATES: dict[AttemptStatus, EscalationReason | None] = {
     "failed": "failed",
     "answered": None,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a confidence must reach, and by whose word."""
+
+    threshold: float | None
+    calibration: str | None = None
+    """The id of the calibration whose threshold it is."""
+    note: str = ""
+    """Why it is another threshold than the calibration's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,19 @@ def decide(attempt: Attempt, threshold: float | None) -> Accept | Escalate:
     if not attempt.confidence >= threshold:  # not a number is not enough either
         return Escalate("unsure", f"confidence {attempt.confidence:.3f} under {threshold:.3f}")
     return Accept(f"confidence {attempt.confidence:.3f} reaches {threshold:.3f}")
+
+
+def combined(sources: Sequence[Score], rule: Literal["mean", "min", "product"]) -> float | None:
+    """One raw confidence of several sources; None without any."""
+    values = [source.probability for source in sources]
+    return COMBINE[rule](values) if values else None
+
+
+COMBINE: dict[str, Callable[[list[float]], float]] = {
+    "mean": lambda values: sum(values) / len(values),
+    "min": min,
+    "product": math.prod,
+}
 
 
 def explain(attempt: Attempt) -> str:

@@ -57,3 +57,8 @@ def call_id(run: str, event_id: str, tier: str, handler: str, attempt: int, samp
 def trace_id(run: str, event_id: str) -> str:
     """The trace id of an event whose producer gave none: 32 hexadecimal digits, as W3C asks."""
     return digest("trace", run, event_id)
+
+
+def draw(*parts: str | int) -> float:
+    """A number drawn uniformly from [0, 1) by the parts alone: the same parts always give the same number."""
+    return int(digest("draw", *parts)[:13], 16) / 16**13

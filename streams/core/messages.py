@@ -10,13 +10,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
+from streams.core.errors import UnreadableError
+
 Tier = Literal["listener", "worker", "reasoner"]
 EventKind = Literal["text", "json", "image"]
 Action = Literal["ignore", "duplicate", "work", "reason"]
 AttemptStatus = Literal["answered", "refused", "invalid", "failed"]
 RefusalClass = Literal["out_of_scope", "missing_information", "unsafe", "policy", "other"]
-EscalationReason = Literal["routed", "refused", "unsure", "invalid", "failed"]
-Decision = Literal["found", "accepted", "escalated", "retried", "failed"]
+EscalationReason = Literal["routed", "refused", "unsure", "invalid", "failed", "explored"]
+Decision = Literal["found", "accepted", "escalated", "retried", "sampled", "explored", "failed"]
 OutcomeState = Literal["answered", "ignored", "duplicate", "failed"]
 
 
@@ -109,6 +111,8 @@ class Verdict:
     """Of the routed task: handler version and input."""
     pipeline: str
     decided_at: datetime
+    deferrals: int = 0
+    """How often it has waited for a budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +126,10 @@ class Attempt:
     """JSON text, or plain text of a handler without a schema."""
     refusal_class: RefusalClass | None = None
     refusal_reason: str | None = None
+    sources: tuple[Score, ...] = ()
+    """What each source of confidence gave, by the source's name."""
     raw_confidence: float | None = None
+    """The sources combined, before calibration."""
     confidence: float | None = None
     error_type: str | None = None
     error: str | None = None
@@ -142,6 +149,8 @@ class Escalation:
     fingerprint: str
     pipeline: str
     decided_at: datetime
+    deferrals: int = 0
+    """How often it has waited for a budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,9 +230,17 @@ class Call:
     status: AttemptStatus
     refusal_class: RefusalClass | None = None
     refusal_reason: str | None = None
+    sources: tuple[Score, ...] = ()
+    """What each source of confidence gave, by the source's name."""
     raw_confidence: float | None = None
     confidence: float | None = None
     threshold: float | None = None
+    calibration: str | None = None
+    """The calibration artifact whose threshold decided."""
+    propensity: float | None = None
+    """The probability with which a reasoner was asked as well, for an accepted answer; None where none could be."""
+    explored: bool = False
+    """Whether the answer was accepted and a reasoner asked as well."""
     decision: Decision
     decision_reason: str = ""
     attempt: int = 1
@@ -270,12 +287,21 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """An escalation that must wait, and until when."""
+    """A task that must wait, and until when: a worker's by its verdict, or a reasoner's by its escalation."""
 
-    escalation: Escalation
+    verdict: Verdict | None = None
+    escalation: Escalation | None = None
     not_before: datetime
     reason: str
     deferrals: int = 1
+
+    @property
+    def task(self) -> Verdict | Escalation:
+        """Whichever of the two waits."""
+        task = self.verdict or self.escalation
+        if task is None:
+            raise UnreadableError("empty_deferral", "A deferral holds neither a verdict nor an escalation.")
+        return task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

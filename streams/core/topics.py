@@ -25,7 +25,7 @@ TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec("images",       m.Sighting,   lambda x: x.event.origin.event_id,     1),
     TopicSpec("verdicts",     m.Verdict,    lambda x: x.fingerprint),
     TopicSpec("escalations",  m.Escalation, lambda x: x.fingerprint),
-    TopicSpec("deferred",     m.Deferred,   lambda x: x.escalation.event.origin.event_id),
+    TopicSpec("deferred",     m.Deferred,   lambda x: x.task.event.origin.event_id),
     TopicSpec("results",      m.Result,     lambda x: x.origin.event_id),
     TopicSpec("outcomes",     m.Outcome,    lambda x: x.origin.event_id),
     TopicSpec("calls",        m.Call,       lambda x: x.origin.event_id),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -32,6 +33,24 @@ class Files:
             remedy = f"Give a path relative to {self.directory} to a file that can be read."
             raise ConfigError(f"{name} cannot be read ({getattr(error, 'strerror', error)}).", remedy, key) from error
         return self.remember(name, data)
+
+    def module(self, path: str, key: str) -> bytes:
+        """The bytes of the module that `package.module:function` lives in, so that editing it makes a new version.
+
+        It is looked for beside the pipeline file, then where Python looks.
+        """
+        module = path.partition(":")[0]
+        beside = module.replace(".", "/") + ".py"
+        if (self.directory / beside).is_file():
+            return self.read_bytes(beside, key)
+        try:
+            found = importlib.util.find_spec(module)
+        except Exception:  # finding a module inside a package runs the package
+            found = None
+        if found is None or found.origin is None or not found.has_location:
+            remedy = f"Put it beside the pipeline file, in {self.directory}, or install its package."
+            raise ConfigError(f"the module {module} cannot be found.", remedy, key)
+        return self.remember(f"module:{module}", Path(found.origin).read_bytes())
 
     def remember(self, name: str, data: bytes) -> bytes:
         """Count something read elsewhere into the hash."""

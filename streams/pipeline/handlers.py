@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from streams.pipeline import spec as s
 from streams.pipeline.files import Files
 from streams.pipeline.problems import known
 from streams.pipeline.template import PromptTemplate
+from streams.pipeline.trust import Trust, trust_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class Handler:
     version: str
     prompting: Prompting | None = None
     artifact: Path | None = None
+    trust: Trust | None = None
+    """Workers only."""
 
     @property
     def function(self) -> str | None:
@@ -70,52 +72,37 @@ def resolve(tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: File
     if artifact is not None:
         determines.append(source.read_bytes(artifact, f"{key}.artifact"))
     if getattr(item, "handler", None):
-        determines.append(_function_source(item.handler, key, source))
+        determines.append(source.module(item.handler, f"{key}.handler"))
+    version = digest(*determines)
     return Handler(
         name=name,
         tier=tier,
         spec=item,
-        version=digest(*determines),
+        version=version,
         prompting=prompting,
         artifact=source.directory / artifact if artifact else None,
+        trust=trust_in(name, item, version, source) if isinstance(item, s.WorkerSpec) else None,
     )
 
 
 # What of a handler's options changes its answers; the rest leaves its cache valid.
 _DETERMINING = (
-    "kind", "handler", "rules", "labels", "max_distance", "refusal", "refusal_token", "confidence", "max_tokens",
-    "parameters", "inputs",
+    "kind", "handler", "rules", "labels", "max_distance", "refusal", "refusal_token", "max_tokens", "parameters", "inputs",
 )  # fmt: skip
+_STATED = ("verbalized", "logprob")
+"""Sources of confidence that are part of a reply and are stored with it; the others are computed from it later."""
 
 
 def _version_options(item: BaseModel) -> str:
     # Unsorted and untrimmed: the order of rules decides which one is found, and a space is part of a pattern.
-    return json.dumps(item.model_dump(mode="json", include=set(_DETERMINING)))
-
-
-def _function_source(path: str, key: str, source: Files) -> bytes:
-    """The bytes of the module a Python handler lives in, so that editing it makes a new version.
-
-    It is looked for beside the pipeline file, then where Python looks.
-    """
-    module = path.partition(":")[0]
-    beside = module.replace(".", "/") + ".py"
-    if (source.directory / beside).is_file():
-        return source.read_bytes(beside, f"{key}.handler")
-    try:
-        found = importlib.util.find_spec(module)
-    except Exception:  # finding a module inside a package runs the package
-        found = None
-    if found is None or found.origin is None or not found.has_location:
-        remedy = f"Put it beside the pipeline file, in {source.directory}, or install its package."
-        raise ConfigError(f"the module {module} cannot be found.", remedy, f"{key}.handler")
-    return source.remember(f"module:{module}", Path(found.origin).read_bytes())
+    options = item.model_dump(mode="json", include=set(_DETERMINING))
+    return json.dumps([options, [name for name in _STATED if name in getattr(item, "confidence", ())]])
 
 
 def _prompting(key: str, item: Any, spec: s.PipelineSpec, source: Files) -> Prompting:
     if item.model not in spec.models:
         raise ConfigError(f"no model is named {item.model!r}.", known(spec.models, "[models.NAME]"), f"{key}.model")
-    if item.confidence == "logprob" and spec.models[item.model].provider == "claude":
+    if "logprob" in item.confidence and spec.models[item.model].provider == "claude":
         remedy = 'Use "verbalized", or a local model.'
         raise ConfigError("Claude gives no log-probabilities.", remedy, f"{key}.confidence")
     task = getattr(item, "task", None)
@@ -129,7 +116,7 @@ def _prompting(key: str, item: Any, spec: s.PipelineSpec, source: Files) -> Prom
         schema=_schema(key, item, task, labels, source),
         refusal=item.refusal,
         token=item.refusal_token,
-        verbalized=item.confidence == "verbalized",
+        verbalized="verbalized" in item.confidence,
     )
     if contract.schema is None and contract.refusal == "field":
         remedy = 'Give a schema, or set refusal = "token" or "none".'

@@ -58,6 +58,7 @@ def load_pipeline(path: Path) -> Pipeline:
     routes = _routes(spec)
     _check_reasoners(spec)
     prices = _prices(spec, source)
+    _check_budgets(spec, prices)
     return Pipeline(
         name=spec.name,
         path=path,
@@ -111,6 +112,20 @@ def _check_reasoners(spec: s.PipelineSpec) -> None:
         if worker.reasoner is None and len(spec.reasoners) > 1:
             remedy = f"Name one of {', '.join(spec.reasoners)}."
             raise ConfigError("the pipeline has several reasoners.", remedy, f"workers.{name}.reasoner")
+
+
+def _check_budgets(spec: s.PipelineSpec, prices: PriceList) -> None:
+    """A budget can be kept only where every call has a price."""
+    for tier in spec.budgets:
+        for handler in getattr(spec, TABLES[tier]).values():
+            key = getattr(handler, "model", None)
+            if key is None:
+                continue
+            model = spec.models[key]
+            priced_as = model.priced_as or ("" if model.provider == "local" else model.model)
+            if prices.find(priced_as) is None:
+                what = f"its calls have no price, so the {tier}s' budget cannot be kept."
+                raise ConfigError(what, "Set priced_as to a model of the price list.", f"models.{key}.priced_as")
 
 
 def _prices(spec: s.PipelineSpec, source: Files) -> PriceList:

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
+from streams.core.budget import AtLimit
+from streams.core.comparison import By
 from streams.core.contract import RefusalContract
 from streams.core.messages import EventKind
 from streams.core.routing import CombineRule
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)")
-
-
-def seconds(value: Any) -> Any:
-    """`"30s"`, `"12h"` or `"7d"` as seconds; numbers are seconds already."""
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match is None:
-            raise ValueError('write a duration as a number with a unit, for example "30s", "5m", "12h" or "7d"')
-        return float(match["number"]) * _UNITS[match["unit"]]
-    return value
-
-
-Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=100 * 365 * 86400.0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-Probability = Annotated[float, Field(ge=0, le=1)]
-FunctionPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-Input = Literal["text", "data", "image"]
-CachePolicy = Literal["shared", "own", "off"]
-"""`shared`: an answer serves other events with the same input; `own`: only its own event; `off`: nobody."""
-ConfidenceSource = Literal["none", "verbalized", "logprob"]
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors, so that a misspelt one is never silently ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), populate_by_name=True)
+from streams.pipeline.values import CachePolicy, Confidence, Duration, FunctionPath, Input, Name, Probability, Strict
 
 
 class ClaudeModelSpec(Strict):
@@ -125,6 +98,9 @@ class ImageDuplicateListener(ListenerPolicy):
     cache: CachePolicy = "off"
 
 
+AnyPrompt = TypeVar("AnyPrompt", bound="PromptPolicy")
+
+
 class PromptPolicy(Strict):
     """What a handler asks a language model."""
 
@@ -137,11 +113,17 @@ class PromptPolicy(Strict):
     """A text file the template sees as `knowledge`."""
     refusal: RefusalContract = "field"
     refusal_token: str = Field("REFUSE", min_length=3, max_length=40)
-    confidence: ConfidenceSource = "none"
+    confidence: Confidence = ()
     max_tokens: int = Field(512, ge=1, le=128_000)
     parameters: dict[str, JsonValue] = {}
     inputs: tuple[Input, ...] = ("text", "data", "image")
     """What of an event the handler sees; two events alike in these are the same task."""
+
+
+def _only_stated(spec: AnyPrompt) -> AnyPrompt:
+    if set(spec.confidence) - {"verbalized", "logprob"}:
+        raise ValueError('its confidence may be "verbalized" or "logprob"; the others are for workers')
+    return spec
 
 
 class LanguageModelListener(ListenerPolicy, PromptPolicy):
@@ -153,6 +135,19 @@ class LanguageModelListener(ListenerPolicy, PromptPolicy):
     max_tokens: int = Field(64, ge=1, le=4096)
     inputs: tuple[Input, ...] = ("text", "data")
 
+    @model_validator(mode="after")
+    def _its_own_words(self) -> LanguageModelListener:
+        return _only_stated(self)
+
+
+class RouterListener(ListenerPolicy):
+    """A model trained by `escalon train router` on what became of earlier events; it finds a route."""
+
+    kind: Literal["router"]
+    artifact: str
+    cache: CachePolicy = "off"
+    applies_to: tuple[EventKind, ...] = ("text", "json")
+
 
 class FunctionListener(ListenerPolicy):
     """A Python function from an event to a label."""
@@ -163,11 +158,40 @@ class FunctionListener(ListenerPolicy):
 
 
 ListenerSpec = Annotated[
-    ClassifierListener | RulesListener | ImageDuplicateListener | LanguageModelListener | FunctionListener,
+    ClassifierListener
+    | RulesListener
+    | ImageDuplicateListener
+    | LanguageModelListener
+    | RouterListener
+    | FunctionListener,
     Field(discriminator="kind"),
 ]
 
 Task = Literal["summarise", "extract", "answer", "resolve"]
+Combine = Literal["mean", "min", "product"]
+
+
+class CorrectSpec(Strict):
+    """When an answer agrees with a label."""
+
+    by: By | FunctionPath = "exact"
+    """`package.module:function` gets the answer and the label, as JSON values, and returns whether they agree."""
+    fields: tuple[str, ...] = ()
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """As a share of the label's size."""
+
+    @model_validator(mode="after")
+    def _fields_where_they_count(self) -> CorrectSpec:
+        if (self.by == "fields") != bool(self.fields):
+            raise ValueError('by = "fields" needs fields = [...], and nothing else has them')
+        return self
+
+
+def _by_name(value: Any) -> Any:
+    return {"by": value} if isinstance(value, str) else value
+
+
+Correct = Annotated[CorrectSpec, BeforeValidator(_by_name)]
 
 
 class TaskHandler(CallPolicy, PromptPolicy):
@@ -177,6 +201,7 @@ class TaskHandler(CallPolicy, PromptPolicy):
     handler: FunctionPath | None = None
     task: Task | None = None
     """A shipped task type: it brings a prompt and a schema where the file gives none."""
+    correct: Correct = CorrectSpec()
 
     @model_validator(mode="after")
     def _one_kind(self) -> TaskHandler:
@@ -184,7 +209,7 @@ class TaskHandler(CallPolicy, PromptPolicy):
             raise ValueError('give either a model (with a prompt or a task) or handler = "package.module:function"')
         if self.model is not None and self.prompt is None and self.task is None:
             raise ValueError("give a prompt file, or a task type (summarise, extract, answer, resolve)")
-        if self.confidence == "verbalized" and self.output_schema is None and self.task is None:
+        if "verbalized" in self.confidence and self.output_schema is None and self.task is None:
             raise ValueError('confidence = "verbalized" needs a schema, since it is a field of the answer')
         return self
 
@@ -195,6 +220,25 @@ class WorkerSpec(TaskHandler):
     threshold: Probability | None = None
     reasoner: Name | None = None
     """Needed only where the pipeline has several reasoners."""
+    combine_confidence: Combine = "mean"
+    samples: int = Field(5, ge=2, le=50)
+    """For self-consistency."""
+    verifier: str | None = None
+    """The artifact of `escalon train verifier`."""
+    calibration: str | None = None
+    """The artifact of `escalon calibrate`; it brings the threshold."""
+    on_expiry: Literal["warn", "fallback"] = "warn"
+    fallback_threshold: Probability = 1.0
+    explore: Probability = 0.0
+    """The share of accepted answers that a reasoner is asked for as well."""
+
+    @model_validator(mode="after")
+    def _believed_for_a_reason(self) -> WorkerSpec:
+        if ("verifier" in self.confidence) != (self.verifier is not None):
+            raise ValueError('confidence = "verifier" and verifier = "FILE" go together')
+        if self.calibration is not None and self.threshold is not None:
+            raise ValueError("the calibration brings the threshold; remove one of the two")
+        return self
 
 
 class ReasonerSpec(TaskHandler):
@@ -205,6 +249,10 @@ class ReasonerSpec(TaskHandler):
     max_tokens: int = Field(2048, ge=1, le=128_000)
     cache: CachePolicy = "own"
 
+    @model_validator(mode="after")
+    def _its_own_words(self) -> ReasonerSpec:
+        return _only_stated(self)
+
 
 class VerdictSpec(Strict):
     """How several listeners' findings become one verdict."""
@@ -213,9 +261,17 @@ class VerdictSpec(Strict):
 
 
 class BudgetSpec(Strict):
-    """Exact money a day (UTC), which `escalon report` holds the spending against."""
+    """Exact money a day (UTC), and what becomes of a task when it is spent."""
 
     usd_per_day: Decimal = Field(gt=0)
+    at_limit: AtLimit = "defer"
+
+
+AT_LIMIT: dict[str, tuple[AtLimit, ...]] = {
+    "listener": (),
+    "worker": ("defer", "fail"),
+    "reasoner": ("defer", "accept", "fail"),
+}
 
 
 class PipelineSpec(Strict):
@@ -231,3 +287,11 @@ class PipelineSpec(Strict):
     prices: str | None = None
     """A price file; without one the dated list that escalon ships."""
     budgets: dict[Literal["listener", "worker", "reasoner"], BudgetSpec] = {}
+
+    @model_validator(mode="after")
+    def _limits_that_mean_something(self) -> PipelineSpec:
+        for tier, budget in self.budgets.items():
+            if "at_limit" in budget.model_fields_set and budget.at_limit not in AT_LIMIT[tier]:
+                choices = " or ".join(map(repr, AT_LIMIT[tier])) or "left out: a listener not asked finds nothing"
+                raise ValueError(f"at_limit of the {tier}s' budget must be {choices}")
+        return self

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import logging
 import struct
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import faust
 
 from streams.adapters.codec import Codec
+from streams.core.budget import day_of
 from streams.core.errors import UnreadableError
+from streams.core.exchangeability import Watch
 from streams.core.messages import StoredAnswer
 from streams.models.image import HashIndex
 from streams.stages.settle import Settled
@@ -115,3 +119,40 @@ class TableImages:
                 [(event_id, image_hash) for _, image_hash, event_id in sorted(items)], self._capacity
             )
         return self._index
+
+
+class TablePurse:
+    """The money each partition has spent, by day. Faust keeps a table's entries with the partition of the message
+    that is being handled, so each partition has its own."""
+
+    def __init__(self, of: Any, share_usd: Decimal) -> None:
+        self._table = of
+        self._share = share_usd
+
+    def may_spend(self, now: datetime) -> bool:
+        """Whether the partition has money left today."""
+        return self._spent(now) < self._share
+
+    def spend(self, usd: Decimal, now: datetime) -> None:
+        """Count what a call cost."""
+        self._table[day_of(now).encode()] = str(self._spent(now) + usd).encode()
+
+    def _spent(self, now: datetime) -> Decimal:
+        data = self._table.get(day_of(now).encode())
+        return Decimal(0) if data is None else Decimal(bytes(data).decode())
+
+
+class TableWatches:
+    """How far each calibration's watch has come, by partition."""
+
+    def __init__(self, of: Any) -> None:
+        self._table = of
+
+    def get(self, calibration: str) -> Watch | None:
+        """A calibration's watch."""
+        data = self._table.get(calibration.encode())
+        return None if data is None else Watch.from_bytes(bytes(data))
+
+    def put(self, calibration: str, state: Watch) -> None:
+        """Remember a watch."""
+        self._table[calibration.encode()] = state.to_bytes()

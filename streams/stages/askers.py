@@ -6,17 +6,18 @@ import asyncio
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from streams.core.confidence import logprob_confidence
 from streams.core.contract import Reading, encodable, refused
 from streams.core.errors import ConfigError, HandlerError, ModelError
+from streams.core.messages import Score
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.handlers import Handler, Prompting
-from streams.stages.ports import Said, holding
+from streams.stages.ports import OWN, Said, holding
 from streams.stages.task import Answer, Refusal, Task
 
 
@@ -35,6 +36,8 @@ class PromptAsker:
     operation: str = "chat"
     bills_cache: bool = True
     free: bool = False
+    takes_seed: bool = False
+    """Whether the model is seeded: without a seed of its own, each sample would be the same."""
     _slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +47,7 @@ class PromptAsker:
         """A place among the handler's calls, then among the model's."""
         return holding(self._slots, self.model_slots)
 
-    async def ask(self, task: Task) -> Said:
+    async def ask(self, task: Task, sample: int = 0) -> Said:
         """One call of the model."""
         system, prompt = self.prompting.template.render(self._variables(task))
         spec, contract = self.handler.spec, self.prompting.contract
@@ -54,7 +57,7 @@ class PromptAsker:
             prompt=prompt,
             max_tokens=spec.max_tokens,
             schema=contract.wire_schema,
-            parameters=spec.parameters,
+            parameters=self._parameters(sample),
         )
         try:
             reply = await self.language_model.ask(request, spec.timeout)
@@ -63,7 +66,7 @@ class PromptAsker:
         reading = contract.read(reply.text, reply.stop_reason, reply.refusal)
         return Said(
             reading=reading,
-            raw_confidence=self._confidence(reading, reply),
+            sources=tuple(self._sources(reading, reply)),
             system=system,
             prompt=prompt,
             response=encodable(reply.text),
@@ -81,15 +84,24 @@ class PromptAsker:
             "attempt": task.attempt,
         }
 
-    def _confidence(self, reading: Reading, reply: ModelReply) -> float | None:
-        source = self.handler.spec.confidence
-        if source == "verbalized":
-            return reading.verbalized
-        if source == "logprob":
+    def _parameters(self, sample: int) -> Mapping[str, Any]:
+        """Those of the file; each further sample has a seed of its own, where the model takes one."""
+        given: Mapping[str, Any] = self.handler.spec.parameters
+        if sample == 0 or not self.takes_seed:
+            return given
+        return {**given, "seed": int(given.get("seed", 0)) + sample}
+
+    def _sources(self, reading: Reading, reply: ModelReply) -> Iterator[Score]:
+        """What the reply itself says of its confidence; a source that says nothing is left out."""
+        wanted = self.handler.spec.confidence
+        if "verbalized" in wanted and reading.verbalized is not None:
+            yield Score(label="verbalized", probability=reading.verbalized)
+        if "logprob" in wanted:
             structured = self.prompting.contract.schema is not None
             tokens = [(token.text, token.logprob) for token in reply.tokens]
-            return logprob_confidence(tokens, json_values_only=structured)
-        return None
+            probability = logprob_confidence(tokens, json_values_only=structured)
+            if probability is not None:
+                yield Score(label="logprob", probability=probability)
 
 
 @dataclass(kw_only=True)
@@ -114,7 +126,7 @@ class FunctionAsker:
         """A place among the handler's calls."""
         return holding(self._slots)
 
-    async def ask(self, task: Task) -> Said:
+    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002 - a function has its own randomness
         """One call of the function; a plain one runs in a thread."""
         prompt = json.dumps(task.input(), ensure_ascii=False)
         try:
@@ -152,7 +164,8 @@ class FunctionAsker:
             what = f"{self.model} returned {type(answer.value).__name__}, which is no JSON value ({error})."
             raise HandlerError(what, "Return an Answer, a Refusal, or a JSON value.") from error
         reading = Reading(status="answered", answer=text)
-        return Said(reading=reading, raw_confidence=answer.confidence, prompt=prompt, response=text)
+        sources = () if answer.confidence is None else (Score(label=OWN, probability=answer.confidence),)
+        return Said(reading=reading, sources=sources, prompt=prompt, response=text)
 
 
 def _is_probability(value: object) -> bool:
@@ -170,7 +183,7 @@ def _is_finding(value: object) -> bool:
     )
 
 
-def load_function(path: str) -> Callable[[Task], Any]:
+def load_function(path: str) -> Callable[..., Any]:
     """The function at `package.module:function`."""
     module, _, name = path.partition(":")
     try:
@@ -181,4 +194,4 @@ def load_function(path: str) -> Callable[[Task], Any]:
         ) from error
     if not callable(function):
         raise ConfigError(f"{path} is no function.", "Name a function that takes a Task.")
-    return function  # type: ignore[no-any-return]
+    return cast(Callable[..., Any], function)

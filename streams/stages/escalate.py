@@ -43,5 +43,6 @@ def fingerprinted(escalation: Escalation, reasoner: Handler) -> Escalation:
 def reasoner_task(escalation: Escalation, reasoner: Handler) -> Task:
     """What the reasoner sees. How far a confidence fell short is left out: it would make every threshold's
     escalation of the same attempt a task of its own."""
-    told = escalation.reason if escalation.reason == "unsure" else f"{escalation.reason}: {escalation.detail}"
+    unsure = escalation.reason in ("unsure", "explored")
+    told = "unsure" if unsure else f"{escalation.reason}: {escalation.detail}"
     return task_of(escalation.event, reasoner.spec.inputs, told.rstrip(": "), escalation.attempt)

@@ -7,10 +7,11 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from streams.core.contract import Reading
+from streams.core.messages import Score
 from streams.models.classifier import Classifier
 from streams.models.rules import RuleSet
 from streams.pipeline.handlers import Handler
-from streams.stages.ports import Said
+from streams.stages.ports import OWN, Said
 from streams.stages.task import Task
 
 MAX_SCORES = 20
@@ -39,7 +40,7 @@ class ClassifierAsker(_LightAsker):
 
     classifier: Classifier
 
-    async def ask(self, task: Task) -> Said:
+    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002 - it says the same each time
         """The label, its calibrated probability, and those of the others."""
         text = task.text or json.dumps(dict(task.data), ensure_ascii=False)
         distribution = self.classifier.predict([text])[0]
@@ -55,7 +56,7 @@ class RulesAsker(_LightAsker):
     rules: RuleSet
     model: str = "re"
 
-    async def ask(self, task: Task) -> Said:
+    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002 - it says the same each time
         """The label and the words that matched; no label when nothing did."""
         matches = self.rules.match(task.text)
         if not matches:
@@ -66,4 +67,5 @@ class RulesAsker(_LightAsker):
 def _found(prompt: str, answer: dict[str, object], confidence: float | None) -> Said:
     text = json.dumps(answer, ensure_ascii=False)
     reading = Reading(status="answered", answer=text)
-    return Said(reading=reading, raw_confidence=confidence, prompt=prompt, response=text)
+    sources = () if confidence is None else (Score(label=OWN, probability=confidence),)
+    return Said(reading=reading, sources=sources, prompt=prompt, response=text)

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from streams.core.fingerprint import task_fingerprint
+from streams.core.escalation import Bar
+from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
 from streams.core.routing import Choice, choose, deciding
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.stages.consult import Question, consult
+from streams.stages.consult import consult
 from streams.stages.escalate import escalate
 from streams.stages.ports import Desk, ImageHasher
+from streams.stages.question import OutOfBudget, Question
 from streams.stages.task import task_of
 
 WHOLE = ("text", "data", "image")
@@ -55,14 +57,26 @@ async def _look(event: Event, handler: Handler, received_at: datetime, desk: Des
         asker=desk.askers[handler.name],
         task=task,
         origin=event.origin,
-        fingerprint=task_fingerprint(handler.version, task.input()),
+        task_fingerprint=task_fingerprint(handler.version, task.input()),
         received_at=received_at,
     )
     done = await consult(question, desk)
+    if isinstance(done, OutOfBudget):
+        return Look(_nothing(event, handler), done.calls)
     finding = _finding(done.attempt, handler.spec.threshold)
     said = f"found {finding.label}" if finding.label else done.attempt.error or "found nothing"
     decision: Decision = "failed" if done.attempt.status == "failed" else "found"
-    return Look(finding, done.decided(decision, said, handler.spec.threshold))
+    return Look(finding, done.decided(decision, said, Bar(handler.spec.threshold)))
+
+
+def _nothing(event: Event, handler: Handler) -> Finding:
+    """What a listener finds that may not be asked today. Its call's id is the one it would have had."""
+    origin = event.origin
+    return Finding(
+        listener=handler.name,
+        label=None,
+        call_id=call_id(origin.run, origin.event_id, handler.tier, handler.name, 1),
+    )
 
 
 def _finding(attempt: Attempt, threshold: float | None) -> Finding:

@@ -7,17 +7,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol, Self
 
+from streams.core.comparison import Agree
 from streams.core.contract import Reading, encodable
 from streams.core.errors import HandlerError, ModelError
-from streams.core.messages import StoredAnswer
+from streams.core.escalation import Bar
+from streams.core.messages import Attempt, Score, StoredAnswer
 from streams.core.pricing import PriceList
 from streams.models.protocol import ModelReply
 from streams.pipeline.handlers import Handler
 from streams.stages.task import Task
 
 MAX_ERROR = 2000
+OWN = "own"
+"""The source of a confidence that plain code gives with its answer."""
 
 
 class AnswerStore(Protocol):
@@ -37,7 +42,8 @@ class Said:
     """What one try of a handler came to, and the words on both sides."""
 
     reading: Reading
-    raw_confidence: float | None = None
+    sources: tuple[Score, ...] = ()
+    """What the reply says of its own confidence, by source."""
     system: str = ""
     prompt: str = ""
     response: str | None = None
@@ -82,8 +88,39 @@ class Asker(Protocol):
         """A place among the calls that may run at once; waiting for one is queueing, not calling."""
         ...
 
-    async def ask(self, task: Task) -> Said:
-        """One try within the handler's timeout; `Said.failed`, or a ModelError or HandlerError, without an answer."""
+    async def ask(self, task: Task, sample: int = 0) -> Said:
+        """One try within the handler's timeout; `Said.failed`, or a ModelError or HandlerError, without an answer.
+
+        Samples of one task with different numbers are independent of each other, where the model is random.
+        """
+        ...
+
+
+class Purse(Protocol):
+    """The money of the partition whose message is being handled."""
+
+    def may_spend(self, now: datetime) -> bool:
+        """Whether a call may still start today."""
+        ...
+
+    def spend(self, usd: Decimal, now: datetime) -> None:
+        """Count what a call cost."""
+        ...
+
+
+class Assessor(Protocol):
+    """Makes a worker's confidence of all its sources, and calibrates it."""
+
+    async def __call__(self, task: Task, attempt: Attempt) -> Attempt:
+        """The attempt with its confidence; unknown where a source is."""
+        ...
+
+
+class Gate(Protocol):
+    """What a worker's confidence must reach, for as long as its calibration holds."""
+
+    def bar(self, worker: str, attempt: Attempt) -> Bar:
+        """The bar for this attempt, after its score has been held against those of the calibration."""
         ...
 
 
@@ -101,6 +138,14 @@ class Desk:
     sleep: Callable[[float], Awaitable[None]]
     jitter: Callable[[], float]
     """A random number from 0 to 1."""
+    purse: Purse | None = None
+    """None: the tier has no budget."""
+    assessors: Mapping[str, Assessor] = field(default_factory=dict)
+    """By worker."""
+    gate: Gate | None = None
+    """None: each worker's own threshold."""
+    agrees: Mapping[str, Agree] = field(default_factory=dict)
+    """When two answers of a handler are the same one; exactly, where it says nothing."""
     flights: dict[str, asyncio.Future[StoredAnswer]] = field(default_factory=dict)
     """Tasks being asked right now, by fingerprint; as many as the agent's concurrency at most."""
 

@@ -6,35 +6,60 @@ from datetime import datetime
 
 from streams.core.errors import ConfigError
 from streams.core.escalation import explain
+from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Escalation, Message, Result
 from streams.pipeline.load import Pipeline
-from streams.stages.consult import Consultation, Question, consult
-from streams.stages.escalate import fingerprinted, reasoner_task
+from streams.stages.consult import consult
+from streams.stages.defer import accepted, defer, unaffordable
+from streams.stages.escalate import reasoner_task
 from streams.stages.ports import Desk
+from streams.stages.question import Consultation, OutOfBudget, Question
 
 
 async def reason(escalation: Escalation, received_at: datetime, pipeline: Pipeline, desk: Desk) -> list[Message]:
-    """What an escalation causes in tier 3: a result, answered or failed for good."""
+    """What an escalation causes in tier 3: a result, answered or failed for good.
+
+    An explored one has its outcome already: the reasoner's answer to it is for the audit alone.
+    """
     handler = pipeline.reasoners.get(escalation.handler)
     if handler is None:
         what = f"The pipeline has no reasoner {escalation.handler!r} any more."
         raise ConfigError(what, "Put it back, or retry the dead letters under a route that exists.")
-    attempt = escalation.attempt
+    attempt, task = escalation.attempt, reasoner_task(escalation, handler)
     question = Question(
         asker=desk.askers[handler.name],
-        task=reasoner_task(escalation, handler),
+        task=task,
         origin=escalation.event.origin,
-        fingerprint=fingerprinted(escalation, handler).fingerprint,  # of the handler's version here and now
+        task_fingerprint=task_fingerprint(handler.version, task.input()),  # of the handler's version here and now
         received_at=received_at,
         parent_call_id=attempt.call_id if attempt else None,
     )
-    return _settle(escalation, await consult(question, desk), desk)
+    done = await consult(question, desk)
+    explored = escalation.reason == "explored"
+    if isinstance(done, OutOfBudget):
+        return [*done.calls, *(() if explored else (_out_of_budget(escalation, pipeline, desk),))]
+    if explored:
+        return [*done.decided("explored", "asked as well, to learn what was accepted")]
+    return _settle(escalation, done, desk)
+
+
+def _why(escalation: Escalation) -> str:
+    return f"{escalation.reason}: {escalation.detail}".rstrip(": ")
+
+
+def _out_of_budget(escalation: Escalation, pipeline: Pipeline, desk: Desk) -> Message:
+    """A worker that gave no answer leaves nothing to accept, so its escalation waits."""
+    at_limit, why = pipeline.spec.budgets["reasoner"].at_limit, (_why(escalation),)
+    if at_limit == "fail":
+        return unaffordable(escalation, "reasoner", desk, why)
+    answer = accepted(escalation, desk, why) if at_limit == "accept" else None
+    return answer or defer(escalation, "reasoner", desk)
 
 
 def _settle(escalation: Escalation, done: Consultation, desk: Desk) -> list[Message]:
     attempt = done.attempt
     answered = attempt.status == "answered"
-    why = [f"{escalation.reason}: {escalation.detail}".rstrip(": ")]
+    why = [_why(escalation)]
     if not answered:
         why.append(f"reasoner {attempt.status}: {explain(attempt)}")
     result = Result(

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from datetime import datetime
 
+from streams.core.comparison import Comparison
 from streams.core.errors import ConfigError
-from streams.core.escalation import Accept, Escalate, decide
-from streams.core.fingerprint import task_fingerprint
-from streams.core.messages import Message, Result, Verdict
+from streams.core.escalation import Accept, Bar, Escalate, decide
+from streams.core.fingerprint import draw, task_fingerprint
+from streams.core.messages import Call, Message, Result, Verdict
 from streams.core.routing import deciding
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.stages.consult import Consultation, Question, consult
+from streams.stages.defer import defer, unaffordable
 from streams.stages.escalate import escalate
 from streams.stages.ports import Desk
+from streams.stages.question import Consultation, OutOfBudget, Question
+from streams.stages.sample import consult_samples
 from streams.stages.task import task_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What the parts of this stage all need."""
+
+    verdict: Verdict
+    handler: Handler
+    reasoner: Handler | None
+    pipeline: Pipeline
+    desk: Desk
 
 
 async def work(verdict: Verdict, received_at: datetime, pipeline: Pipeline, desk: Desk) -> list[Message]:
@@ -22,46 +38,90 @@ async def work(verdict: Verdict, received_at: datetime, pipeline: Pipeline, desk
     if verdict.action != "work":
         return []
     handler = pipeline.workers.get(verdict.handler)
-    if handler is None:
+    if handler is None or handler.trust is None:
         what = f"The pipeline has no worker {verdict.handler!r} any more."
         raise ConfigError(what, "Put it back, or retry the dead letters under a route that exists.")
+    job = _Job(
+        verdict=verdict, handler=handler, reasoner=pipeline.reasoner_of(handler.name), pipeline=pipeline, desk=desk
+    )
+    question = _question(job, received_at)
+    done = await consult_samples(question, desk, handler.trust.samples, desk.agrees.get(handler.name, Comparison()))
+    if isinstance(done, OutOfBudget):
+        return [*done.calls, _out_of_budget(job)]
+    assess = desk.assessors.get(handler.name)
+    if assess is not None:
+        done = Consultation(await assess(question.task, done.attempt), done.calls)
+    return _settle(job, done)
+
+
+def _question(job: _Job, received_at: datetime) -> Question:
+    verdict, handler = job.verdict, job.handler
     task = task_of(verdict.event, handler.spec.inputs)
     found = deciding(verdict.findings, verdict.intents[0])
-    question = Question(
-        asker=desk.askers[handler.name],
+    return Question(
+        asker=job.desk.askers[handler.name],
         task=task,
         origin=verdict.event.origin,
-        fingerprint=task_fingerprint(handler.version, task.input()),
+        task_fingerprint=task_fingerprint(handler.version, task.input()),
         received_at=received_at,
         parent_call_id=found.call_id if found else None,
     )
-    return _settle(verdict, handler, pipeline, await consult(question, desk), desk)
 
 
-def _settle(verdict: Verdict, handler: Handler, pipeline: Pipeline, done: Consultation, desk: Desk) -> list[Message]:
-    threshold = handler.spec.threshold
-    match decide(done.attempt, threshold):
+def _settle(job: _Job, done: Consultation) -> list[Message]:
+    bar = _bar(job, done)
+    match decide(done.attempt, bar.threshold):
         case Accept(reason):
-            return [*done.decided("accepted", reason, threshold), _result(verdict, done, desk, ())]
+            calls = done.decided("accepted", f"{reason}{bar.note}", bar)
+            return _explore(job, done, [*calls, _result(job, done)])
         case Escalate(reason, detail):
-            why = f"{reason}: {detail}"
-            reasoner = pipeline.reasoner_of(handler.name)
-            if reasoner is None:
-                return [*done.decided("failed", why, threshold), _result(verdict, done, desk, (why,))]
-            escalation = escalate(verdict, reasoner, desk, reason, detail, done.attempt)
-            return [*done.decided("escalated", why, threshold), escalation]
+            why = f"{reason}: {detail}{bar.note}"
+            if job.reasoner is None:
+                return [*done.decided("failed", why, bar), _result(job, done, why)]
+            escalation = escalate(job.verdict, job.reasoner, job.desk, reason, f"{detail}{bar.note}", done.attempt)
+            return [*done.decided("escalated", why, bar), escalation]
 
 
-def _result(verdict: Verdict, done: Consultation, desk: Desk, reasons: tuple[str, ...]) -> Result:
+def _explore(job: _Job, done: Consultation, messages: list[Message]) -> list[Message]:
+    """The messages of an accepted answer; for a random share of them the reasoner is asked as well.
+
+    The draw follows from the call's id, so an event that is delivered again is drawn alike.
+    """
+    explore = job.handler.trust.explore if job.handler.trust else 0.0
+    if explore == 0 or job.reasoner is None:
+        return messages
+    *others, call, result = messages
+    assert isinstance(call, Call)  # noqa: S101
+    explored = draw("explore", call.call_id) < explore
+    call = dataclasses.replace(call, propensity=explore, explored=explored)
+    if not explored:
+        return [*others, call, result]
+    escalation = escalate(job.verdict, job.reasoner, job.desk, "explored", "", done.attempt)
+    return [*others, call, result, escalation]
+
+
+def _bar(job: _Job, done: Consultation) -> Bar:
+    if job.desk.gate is not None:
+        return job.desk.gate.bar(job.handler.name, done.attempt)
+    return Bar(job.handler.trust.threshold if job.handler.trust else None)
+
+
+def _out_of_budget(job: _Job) -> Message:
+    if job.pipeline.spec.budgets["worker"].at_limit == "fail":
+        return unaffordable(job.verdict, "worker", job.desk)
+    return defer(job.verdict, "worker", job.desk)
+
+
+def _result(job: _Job, done: Consultation, *reasons: str) -> Result:
     return Result(
-        origin=verdict.event.origin,
+        origin=job.verdict.event.origin,
         state="failed" if reasons else "answered",
         tier="worker",
-        handler=verdict.handler,
-        intent=verdict.intents[0],
+        handler=job.verdict.handler,
+        intent=job.verdict.intents[0],
         answer=None if reasons else done.attempt.answer,
         reasons=reasons,
         call_id=done.attempt.call_id,
-        pipeline=desk.pipeline_hash,
-        decided_at=desk.now(),
+        pipeline=job.desk.pipeline_hash,
+        decided_at=job.desk.now(),
     )

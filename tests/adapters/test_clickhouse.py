@@ -19,22 +19,25 @@ from streams.core.messages import Call, DeadLetter, Finding, Header, Origin, Sco
 from streams.resources import resource
 from tests.adapters.messages import any_message
 
-DDL = resource("clickhouse") / "0001_audit.sql"
+FIRST = resource("clickhouse") / "0001_audit.sql"
+DDL = "\n".join(file.read_text("utf-8") for file in sorted(resource("clickhouse").glob("[0-9]*.sql")))
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def tables(sql: str) -> dict[str, dict[str, str]]:
-    """The columns of every CREATE TABLE, with their definitions; aliases are computed and so are left out."""
+    """The columns of every table, with their definitions; aliases are computed and so are left out."""
     found = {}
     for statement in statements(sql):
         if match := re.match(r"CREATE TABLE IF NOT EXISTS (\w+)\s*\n\((.*)\n\)", statement, re.S):
             lines = [line.strip().rstrip(",") for line in match[2].strip().splitlines()]
             columns = [line.partition(" ") for line in lines if not line.startswith("INDEX")]
             found[match[1]] = {name.strip("`"): rest for name, _, rest in columns if " ALIAS " not in rest}
+        if match := re.match(r"ALTER TABLE (\w+)", statement):
+            found[match[1]] |= dict(re.findall(r"ADD COLUMN IF NOT EXISTS (\w+) (.+?) AFTER \w+", statement))
     return found
 
 
-COLUMNS = tables(DDL.read_text("utf-8"))
+COLUMNS = tables(DDL)
 
 
 @pytest.mark.parametrize("kind", TABLES, ids=lambda kind: kind.__name__)
@@ -58,13 +61,13 @@ def test_only_a_nullable_column_is_given_nothing_and_only_an_array_a_list(kind: 
 
 def test_every_table_has_its_message_and_its_view() -> None:
     assert set(COLUMNS) == set(TABLES.values())
-    views = re.findall(r"CREATE VIEW IF NOT EXISTS (\w+) AS SELECT .* FROM (\w+) FINAL", DDL.read_text("utf-8"))
+    views = re.findall(r"CREATE VIEW IF NOT EXISTS (\w+) AS SELECT .* FROM (\w+) FINAL", FIRST.read_text("utf-8"))
     assert {(f"{view}_rows", table) for view, table in views} == {(table, table) for table in COLUMNS}
 
 
 def test_a_sorting_key_holds_nothing_that_differs_between_two_deliveries() -> None:
     ours = {"started_at", "decided_at", "settled_at", "queue_seconds", "duration_seconds"}
-    keys = re.findall(r"ORDER BY \((.*)\)", DDL.read_text("utf-8"))
+    keys = re.findall(r"ORDER BY \((.*)\)", DDL)
     assert len(keys) == len(COLUMNS)
     assert not any(ours & set(key.split(", ")) for key in keys)
 
@@ -123,7 +126,9 @@ def test_a_ddl_file_is_split_where_a_line_ends_with_a_semicolon(sql: str, split:
 
 def test_every_statement_of_ours_can_be_run_again() -> None:
     for path in resource("clickhouse").glob("*.sql"):
-        assert all("IF NOT EXISTS" in statement for statement in statements(path.read_text("utf-8")))
+        assert all(
+            re.search("IF NOT EXISTS|OR REPLACE", statement) for statement in statements(path.read_text("utf-8"))
+        )
 
 
 # ---- Inserting ----

@@ -16,6 +16,8 @@ from streams.cli.main import app
 COMPOSE_ONLY = {"ESCALON_PIPELINE_DIR"}
 ONE_SHOT = {"setup", "cli"}
 SCALABLE = set(TIERS)
+PLAIN = {"record", "resume"}
+"""Plain consumers, which have no web server."""
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN")
 Service = dict[str, Any]
 
@@ -117,14 +119,15 @@ def test_every_long_running_service_has_a_health_check_and_comes_back(services: 
 
 
 def test_a_web_check_asks_the_port_its_tier_serves(services: dict[str, Service]) -> None:
-    for name in SCALABLE - {"record"}:
+    for name in SCALABLE - PLAIN:
         check, environment = services[name]["healthcheck"]["test"], services[name]["environment"]
         assert check[-2:] == ["web", environment["ESCALON_WEB_PORT"]], name
 
 
-def test_record_is_checked_by_its_connection_to_the_broker_it_is_told_of(services: dict[str, Service]) -> None:
+def test_a_plain_consumer_is_checked_by_its_connection_to_the_broker_it_is_told_of(services: dict[str, Service]) -> None:
     broker = services["record"]["environment"]["ESCALON_KAFKA"]
-    assert services["record"]["healthcheck"]["test"][-2:] == ["connected", broker.rpartition(":")[2]]
+    for name in PLAIN:
+        assert services[name]["healthcheck"]["test"][-2:] == ["connected", broker.rpartition(":")[2]]
     assert f"CONTAINERS://{broker}" in services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
 
 

@@ -206,8 +206,15 @@ def test_the_table_alone_can_be_checked_without_the_files_it_names() -> None:
 
 
 def test_the_budget_is_exact_money(tmp_path: Path) -> None:
-    pipeline = loaded(tmp_path, BASE + "\n[budgets.worker]\nusd_per_day = 0.1\n")
+    priced = changed('cassette = "none.jsonl"', 'cassette = "none.jsonl"\npriced_as = "claude-haiku-4-5"')
+    pipeline = loaded(tmp_path, priced + "\n[budgets.worker]\nusd_per_day = 0.1\n")
     assert str(pipeline.spec.budgets["worker"].usd_per_day) == "0.1"
+
+
+def test_a_budget_needs_a_price_for_every_model_it_pays(tmp_path: Path) -> None:
+    error = wrong(tmp_path, BASE + "\n[budgets.worker]\nusd_per_day = 0.1\n")
+    assert error.key == "models.m.priced_as"
+    assert "budget cannot be kept" in str(error)
 
 
 @pytest.mark.parametrize("task", ["summarise", "extract", "answer", "resolve"])

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from streams.core.contract import Reading
 from streams.core.errors import HandlerError, ModelError
-from streams.core.messages import AttemptStatus, Event, Finding, Origin, StoredAnswer, Verdict
+from streams.core.messages import AttemptStatus, Event, Finding, Origin, Score, StoredAnswer, Verdict
 from streams.core.pricing import Price, PriceList
 from streams.models.protocol import ModelReply
 from streams.pipeline.handlers import Handler
@@ -114,9 +114,14 @@ def said(value: Any = "yes", confidence: float | None = None, status: AttemptSta
         text=answer or "", model="m-1", stop_reason="end_turn", input_tokens=1000, output_tokens=100, request_id="req-1"
     )
     reading = Reading(status=status, answer=answer, **more)
-    return Said(
-        reading=reading, raw_confidence=confidence, system="be brief", prompt="hello?", response=reply.text, reply=reply
-    )
+    sources = () if confidence is None else (Score(label="verbalized", probability=confidence),)
+    return Said(reading=reading, sources=sources, system="be brief", prompt="hello?", response=reply.text, reply=reply)
+
+
+def confidence_of(one: Said) -> float | None:
+    """What the one source of confidence said; None without any."""
+    assert len(one.sources) <= 1
+    return one.sources[0].probability if one.sources else None
 
 
 def refusal(reason: str = "no order number") -> Said:
@@ -159,7 +164,7 @@ class FakeAsker:
         """No limit."""
         return nullcontext()
 
-    async def ask(self, task: Task) -> Said:
+    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002
         """The next turn of the script."""
         turn = self.script[min(len(self.asked), len(self.script) - 1)]
         self.asked.append(task)

@@ -22,7 +22,7 @@ from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import WorkerSpec
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function
 from streams.stages.task import Answer, Refusal, Task
-from tests.stages.support import PIPELINE, build, model_error
+from tests.stages.support import PIPELINE, build, confidence_of, model_error
 
 
 class FakeModel:
@@ -77,7 +77,7 @@ async def test_a_model_is_asked_with_the_prompt_the_schema_and_the_options(tmp_p
     assert (request.model, request.max_tokens, dict(request.parameters), timeout) == ("m", 99, {"seed": 7}, 5.0)
     assert request.schema == one.prompting.contract.wire_schema
     assert (said.reading.answer, said.system, said.prompt) == ('{"reply": "yes"}', request.system, request.prompt)
-    assert said.raw_confidence is None
+    assert confidence_of(said) is None
 
 
 async def test_a_model_that_fails_leaves_what_it_was_asked_in_the_record(tmp_path: Path) -> None:
@@ -98,9 +98,9 @@ async def test_half_a_surrogate_pair_in_a_models_words_does_not_reach_the_record
 async def test_the_confidence_of_a_model_comes_from_where_the_file_says(tmp_path: Path) -> None:
     tokens = (Token('{"answer": {"reply": ', -9.0), Token('"yes"', 0.0), Token("}}", -9.0))
     by_token = prompted(tmp_path, FakeModel(reply({"answer": {"reply": "yes"}}, *tokens)), 'confidence = "logprob"')
-    assert (await by_token.ask(Task(text="x"))).raw_confidence == 1.0
+    assert confidence_of(await by_token.ask(Task(text="x"))) == 1.0
     stated = FakeModel(reply({"answer": {"reply": "yes"}, "confidence": 0.7}))
-    assert (await prompted(tmp_path, stated, 'confidence = "verbalized"').ask(Task(text="x"))).raw_confidence == 0.7
+    assert confidence_of(await prompted(tmp_path, stated, 'confidence = "verbalized"').ask(Task(text="x"))) == 0.7
 
 
 async def test_a_handler_and_its_model_take_only_so_many_calls_at_once(tmp_path: Path) -> None:
@@ -125,10 +125,10 @@ def function_asker(function: Callable[[Task], Any], tier: Tier = "worker", timeo
 
 async def test_a_function_may_return_a_json_value_or_an_answer() -> None:
     said = await function_asker(lambda task: {"echo": task.text}).ask(Task(text="hé"))
-    assert (said.reading.answer, said.raw_confidence) == ('{"echo": "hé"}', None)
+    assert (said.reading.answer, confidence_of(said)) == ('{"echo": "hé"}', None)
     assert json.loads(said.prompt)["text"] == "hé"
     said = await function_asker(lambda _: Answer([1], confidence=0.5)).ask(Task())
-    assert (said.reading.answer, said.raw_confidence) == ("[1]", 0.5)
+    assert (said.reading.answer, confidence_of(said)) == ("[1]", 0.5)
 
 
 async def test_a_function_may_be_asynchronous_and_a_plain_one_runs_beside_the_loop() -> None:

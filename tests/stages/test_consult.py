@@ -14,9 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.core.errors import HandlerError, ModelError
+from streams.core.escalation import Bar
 from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Call
-from streams.stages.consult import LONGEST_BACKOFF, Consultation, Question, consult
+from streams.stages import consult as stage
+from streams.stages.consult import LONGEST_BACKOFF
+from streams.stages.ports import Desk
+from streams.stages.question import Consultation, Question
 from streams.stages.task import Task
 from tests.stages.support import (
     START,
@@ -54,10 +58,16 @@ def question(of: FakeAsker, event_id: str = "e1", text: str = "hello", parent: s
         asker=of,
         task=task,
         origin=event(event_id, text).origin,
-        fingerprint=task_fingerprint(of.handler.version, task.input()),
+        task_fingerprint=task_fingerprint(of.handler.version, task.input()),
         received_at=START,
         parent_call_id=parent,
     )
+
+
+async def consult(asked: Question, desk: Desk) -> Consultation:
+    done = await stage.consult(asked, desk)
+    assert isinstance(done, Consultation)
+    return done
 
 
 async def until_asked(one: FakeAsker, times: int) -> None:
@@ -116,9 +126,9 @@ async def test_a_call_is_recorded_with_all_that_is_known_of_it(here: Office) -> 
 
 async def test_a_call_that_took_time_says_how_long(here: Office) -> None:
     class Slow(FakeAsker):
-        async def ask(self, task: Task) -> Any:
+        async def ask(self, task: Task, sample: int = 0) -> Any:
             here.clock.passes(3)
-            return await super().ask(task)
+            return await super().ask(task, sample)
 
     slow = Slow(here.pipeline.workers["answer"], [said()])
     (call,) = (await consult(question(slow), here.desk)).calls
@@ -140,9 +150,10 @@ async def test_plain_code_costs_nothing(here: Office) -> None:
 
 async def test_only_the_last_call_carries_the_decision(here: Office) -> None:
     done = await consult(question(asker(here, [model_error(), said()])), here.desk)
-    first, last = done.decided("accepted", "no threshold", 0.5)
+    first, last = done.decided("accepted", "enough", Bar(0.5, "artifact"))
     assert (first.decision, last.decision) == ("retried", "accepted")
-    assert (last.decision_reason, last.threshold) == ("no threshold", 0.5)
+    assert (last.decision_reason, last.threshold, last.calibration) == ("enough", 0.5, "artifact")
+    assert first.calibration is None
 
 
 # ---- The store ----
@@ -379,8 +390,8 @@ async def test_when_a_call_fails_each_that_waited_tries_for_itself(here: Office)
 
 async def test_a_defect_in_the_asker_reaches_its_own_event_only(here: Office) -> None:
     class Defective(FakeAsker):
-        async def ask(self, task: Task) -> Any:
-            answer = await super().ask(task)
+        async def ask(self, task: Task, sample: int = 0) -> Any:
+            answer = await super().ask(task, sample)
             if len(self.asked) == 1:
                 raise ZeroDivisionError
             return answer

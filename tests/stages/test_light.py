@@ -10,6 +10,7 @@ from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import ClassifierListener, RulesListener
 from streams.stages.light import ClassifierAsker, RulesAsker
 from streams.stages.task import Task
+from tests.stages.support import confidence_of
 
 RULES = {"nothing": ("^thanks$",), "order": ("order",)}
 
@@ -47,7 +48,7 @@ async def test_the_classifier_gives_its_label_its_confidence_and_all_scores() ->
         said = await asker.ask(Task(text="my order"))
     expected = {"label": "order", "confidence": 0.75, "scores": {"order": 0.75, "question": 0.25}}
     assert json.loads(said.reading.answer or "") == expected
-    assert (said.raw_confidence, said.prompt) == (0.75, "my order")
+    assert (confidence_of(said), said.prompt) == (0.75, "my order")
 
 
 async def test_of_an_event_without_text_the_classifier_reads_the_data_and_the_record_shows_it() -> None:
@@ -61,10 +62,10 @@ async def test_the_first_rule_that_matches_is_found_with_the_words() -> None:
     async with asker.slot():
         said = await asker.ask(Task(text="My order?"))
     assert json.loads(said.reading.answer or "") == {"label": "order", "confidence": 1.0, "matched": "order"}
-    assert said.raw_confidence == 1.0
+    assert confidence_of(said) == 1.0
 
 
 async def test_when_no_rule_matches_nothing_is_found() -> None:
     said = await rules_asker().ask(Task(text="hello"))
     assert json.loads(said.reading.answer or "") == {"label": None}
-    assert (said.reading.status, said.raw_confidence) == ("answered", None)
+    assert (said.reading.status, confidence_of(said)) == ("answered", None)

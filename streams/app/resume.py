@@ -1,0 +1,132 @@
+"""RESUME: what was deferred goes on when its time has come. A plain consumer that lets Kafka do the waiting.
+
+A partition whose next message must wait is paused at that message, so nothing is held in memory and a restart loses
+nothing. The order is the guarantee: publish, have Kafka confirm, then commit; what is published twice after a crash is
+answered from the store and settled once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from streams.adapters.codec import Codec
+from streams.adapters.events import Received
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.tail import received
+from streams.core.errors import ServiceError, UnreadableError
+from streams.core.messages import Deferred
+from streams.core.topics import BY_MESSAGE
+from streams.runtime.dead_letters import DeadLetters
+
+POLL_SECONDS, FLUSH_SECONDS = 0.5, 30.0
+BATCH = 500
+log = logging.getLogger("escalon.resume")
+
+
+@dataclass(kw_only=True)
+class Resumer:
+    """Publishes deferred tasks again, each not before its time, until `stop` is set."""
+
+    kafka: KafkaConfig
+    codec: Codec
+    prefix: str
+    dead_letters: DeadLetters
+    now: Callable[[], datetime]
+    stop: threading.Event
+    _waiting: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    """Until when each paused partition waits."""
+    _failures: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Consume, publish, commit, until told to stop. Raises ServiceError when Kafka confirms nothing any more."""
+        consumer = Consumer(
+            self.kafka.confluent(
+                **{
+                    "group.id": f"escalon-{self.prefix}resume",
+                    "auto.offset.reset": "earliest",
+                    "enable.auto.commit": False,
+                    "session.timeout.ms": 10_000,
+                }
+            )
+        )
+        producer = Producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"}))
+        consumer.subscribe([self.prefix + BY_MESSAGE[Deferred].name], on_assign=self._forget)
+        try:
+            while not self.stop.is_set():
+                self._wake(consumer)
+                self._step(consumer, producer)
+        finally:
+            consumer.close()
+
+    def _forget(self, *_: Any) -> None:
+        self._waiting.clear()  # partitions that are newly assigned are not paused
+
+    def _wake(self, consumer: Any) -> None:
+        due = [place for place, until in self._waiting.items() if until <= self.now()]
+        if due:
+            consumer.resume([TopicPartition(*place) for place in due])
+        for place in due:
+            del self._waiting[place]
+
+    def _step(self, consumer: Any, producer: Any) -> None:
+        done: dict[tuple[str, int], int] = {}
+        for message in consumer.consume(BATCH, POLL_SECONDS):
+            if message.error() is not None:
+                log.warning("Kafka says: %s", message.error())
+                continue
+            record = received(message)
+            place = record.topic, record.partition
+            if place not in self._waiting and self._goes_on(record, consumer, producer):
+                done[place] = record.offset + 1
+        if done:
+            self._confirm(producer)
+            _commit(consumer, done)
+
+    def _goes_on(self, record: Received, consumer: Any, producer: Any) -> bool:
+        """Publish a task whose time has come; else pause its partition there."""
+        try:
+            deferred = self.codec.decode(Deferred, record.value or b"")
+            task = deferred.task
+        except UnreadableError as error:
+            letter = self.dead_letters.letter(record, error)
+            self._publish(producer, letter)
+            return True
+        if deferred.not_before <= self.now():
+            self._publish(producer, task)
+            return True
+        place = TopicPartition(record.topic, record.partition, record.offset)
+        consumer.pause([place])
+        consumer.seek(place)
+        self._waiting[record.topic, record.partition] = deferred.not_before
+        return False
+
+    def _publish(self, producer: Any, message: Any) -> None:
+        spec = BY_MESSAGE[type(message)]
+        producer.produce(
+            f"{self.prefix}{spec.name}", self.codec.encode(message), key=spec.key(message), on_delivery=self._delivered
+        )
+
+    def _delivered(self, error: Any, _: Any) -> None:
+        if error is not None:
+            self._failures.append(error.str())
+
+    def _confirm(self, producer: Any) -> None:
+        left = producer.flush(FLUSH_SECONDS)
+        if left or self._failures:
+            what = f"Kafka did not confirm what was to go on ({', '.join(self._failures[:1]) or 'time ran out'})."
+            raise ServiceError(what, "Check the broker and start this process again: nothing was committed.")
+
+
+def _commit(consumer: Any, done: dict[tuple[str, int], int]) -> None:
+    try:
+        offsets = [TopicPartition(*place, offset) for place, offset in done.items()]
+        consumer.commit(offsets=offsets, asynchronous=False)
+    except KafkaException as error:
+        log.warning("offsets not committed, at worst these tasks go on twice: %s", error)

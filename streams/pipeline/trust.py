@@ -1,0 +1,78 @@
+"""How far a worker is believed: where its confidence comes from, and what it must reach to be accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.core.calibration import CalibrationArtifact
+from streams.core.errors import ConfigError
+from streams.core.fingerprint import digest
+from streams.pipeline import spec as s
+from streams.pipeline.files import Files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """A worker's sources of confidence and its threshold, all files read."""
+
+    sources: tuple[str, ...]
+    combine: s.Combine
+    samples: int
+    """How often one task is asked; 1 without self-consistency."""
+    verifier: Path | None
+    scoring: str
+    """A hash of all that makes the raw confidence; a calibration belongs to one such way."""
+    artifact: CalibrationArtifact | None
+    threshold: float | None
+    """On the calibrated confidence where there is a calibration, else on the raw one."""
+    fallback: float | None
+    """The threshold once the calibration has expired; None keeps the calibration's own."""
+    explore: float
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The sources that are Python functions."""
+        return tuple(name for name in self.sources if ":" in name)
+
+
+def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> Trust:
+    """A worker's trust. Raises ConfigError where a file is missing, broken, or made for another version of it."""
+    key = f"workers.{name}"
+    verifier = source.read_bytes(item.verifier, f"{key}.verifier") if item.verifier else b""
+    functions = [source.module(path, f"{key}.confidence") for path in item.confidence if ":" in path]
+    samples = item.samples if "self-consistency" in item.confidence else 1
+    correct = item.correct.model_dump_json() if samples > 1 else ""
+    scoring = digest(version, *item.confidence, item.combine_confidence, samples, correct, verifier, *functions)
+    fallback = item.fallback_threshold if item.on_expiry == "fallback" else None
+    artifact = _artifact(name, item, scoring, source)
+    threshold = artifact.threshold if artifact else fallback if item.calibration else item.threshold
+    return Trust(
+        sources=item.confidence,
+        combine=item.combine_confidence,
+        samples=samples,
+        verifier=source.directory / item.verifier if item.verifier else None,
+        scoring=scoring,
+        artifact=artifact,
+        threshold=threshold,
+        fallback=fallback,
+        explore=item.explore,
+    )
+
+
+def _artifact(name: str, item: s.WorkerSpec, scoring: str, source: Files) -> CalibrationArtifact | None:
+    """The calibration; None without one, or when it is another version's and the file says to fall back."""
+    if item.calibration is None:
+        return None
+    key = f"workers.{name}.calibration"
+    try:
+        artifact = CalibrationArtifact.parse(source.read(item.calibration, key))
+    except ConfigError as error:
+        raise ConfigError(f"{item.calibration}: {error.what}", error.remedy, key) from error
+    if artifact.handler == name and artifact.scoring == scoring:
+        return artifact
+    if artifact.handler == name and item.on_expiry == "fallback":
+        return None
+    made_for = "another version of this worker" if artifact.handler == name else f"the worker {artifact.handler!r}"
+    remedy = f'Run `escalon calibrate --handler {name}` again, or set on_expiry = "fallback" until then.'
+    raise ConfigError(f"{item.calibration} was made for {made_for}.", remedy, key)

@@ -1,0 +1,47 @@
+"""The values a pipeline file is written with: durations, names, probabilities, paths to functions."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)")
+
+
+def seconds(value: Any) -> Any:
+    """`"30s"`, `"12h"` or `"7d"` as seconds; numbers are seconds already."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            raise ValueError('write a duration as a number with a unit, for example "30s", "5m", "12h" or "7d"')
+        return float(match["number"]) * _UNITS[match["unit"]]
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=100 * 365 * 86400.0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+FunctionPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+Input = Literal["text", "data", "image"]
+CachePolicy = Literal["shared", "own", "off"]
+"""`shared`: an answer serves other events with the same input; `own`: only its own event; `off`: nobody."""
+
+
+def one_or_more(value: Any) -> Any:
+    """A list, or the one thing it would hold; `"none"` is an empty list."""
+    if isinstance(value, str):
+        return () if value == "none" else (value,)
+    return value
+
+
+ConfidenceSource = Literal["verbalized", "logprob", "self-consistency", "verifier"] | FunctionPath
+Confidence = Annotated[tuple[ConfidenceSource, ...], BeforeValidator(one_or_more)]
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, so that a misspelt one is never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), populate_by_name=True)

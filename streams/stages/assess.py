@@ -1,0 +1,79 @@
+"""A worker's confidence: what its reply says, what a verifier and functions think of it, combined and calibrated."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from streams.core.comparison import value_of
+from streams.core.escalation import combined
+from streams.core.messages import Attempt, Score
+from streams.pipeline.trust import Trust
+from streams.stages.ports import MAX_ERROR, OWN
+from streams.stages.task import Answer, Task
+
+VERIFIER = "verifier"
+Verify = Callable[[Task, Attempt], float]
+"""The probability that an attempt's answer is right, by what the event, the answer and the other sources look like."""
+Function = Callable[[Task, Answer], float | None | Awaitable[float | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assess:
+    """Assesses one worker's attempts. Implements stages.ports.Assessor."""
+
+    trust: Trust
+    verify: Verify | None = None
+    functions: Mapping[str, Function]
+    """By dotted path."""
+    timeout: float
+    """Seconds for one function."""
+
+    async def __call__(self, task: Task, attempt: Attempt) -> Attempt:
+        """The attempt with its sources, its raw and its calibrated confidence."""
+        if attempt.status != "answered":
+            return attempt
+        sources = {one.label: one.probability for one in attempt.sources}
+        answer = Answer(value_of(attempt.answer or ""), attempt.raw_confidence)
+        error = None
+        for path, function in self.functions.items():
+            try:
+                sources[path] = _probability(await self._call(function, task, answer))
+            except Exception as failure:  # a source that breaks is a source that is unknown
+                error = f"{path} raised {type(failure).__name__}: {failure}"[:MAX_ERROR]
+        scores = tuple(Score(label=name, probability=value) for name, value in sources.items())
+        attempt = dataclasses.replace(attempt, sources=scores, error=error or attempt.error)
+        return self._calibrated(self._verified(task, attempt))
+
+    async def _call(self, function: Function, task: Task, answer: Answer) -> Any:
+        asynchronous = inspect.iscoroutinefunction(function)
+        call: Any = function(task, answer) if asynchronous else asyncio.to_thread(function, task, answer)
+        return await asyncio.wait_for(call, self.timeout)
+
+    def _verified(self, task: Task, attempt: Attempt) -> Attempt:
+        if self.verify is None:
+            return dataclasses.replace(attempt, raw_confidence=self._combined(attempt))
+        score = Score(label=VERIFIER, probability=self.verify(task, attempt))
+        return dataclasses.replace(attempt, sources=(*attempt.sources, score), raw_confidence=score.probability)
+
+    def _combined(self, attempt: Attempt) -> float | None:
+        """The sources the file asks for, and what plain code said of its own answer; unknown where one is missing."""
+        wanted = {*self.trust.sources, OWN}
+        known = [one for one in attempt.sources if one.label in wanted]
+        missing = set(self.trust.sources) - {one.label for one in known}
+        return None if missing else combined(known, self.trust.combine)
+
+    def _calibrated(self, attempt: Attempt) -> Attempt:
+        raw, artifact = attempt.raw_confidence, self.trust.artifact
+        confidence = raw if raw is None or artifact is None else artifact.calibrator(raw)
+        return dataclasses.replace(attempt, confidence=confidence)
+
+
+def _probability(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"it returned {value!r:.100}, which is no number from 0 to 1")
+    return float(value)

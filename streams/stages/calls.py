@@ -1,0 +1,122 @@
+"""Attempts and audit records, made of what a handler said."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from decimal import Decimal
+
+from streams.core.escalation import combined
+from streams.core.fingerprint import call_id
+from streams.core.messages import Attempt, Call, StoredAnswer
+from streams.core.pricing import cost
+from streams.stages.ports import Asker, Desk, Said
+from streams.stages.question import Consultation, Question
+
+
+def _queued(question: Question, until: datetime) -> float:
+    """Seconds from the message's timestamp; clocks of two machines may disagree, so never under 0."""
+    return max(0.0, (until - question.received_at).total_seconds())
+
+
+def attempt_of(question: Question, said: Said, number: int) -> Attempt:
+    """What a try came to; its confidence is as raw as it came."""
+    reading, handler, origin = said.reading, question.asker.handler, question.origin
+    raw = combined(said.sources, "mean")
+    return Attempt(
+        tier=handler.tier,
+        handler=handler.name,
+        status=reading.status,
+        answer=reading.answer,
+        refusal_class=reading.refusal_class,
+        refusal_reason=reading.refusal_reason,
+        sources=said.sources,
+        raw_confidence=raw,
+        confidence=raw,
+        error_type=reading.error_type,
+        error=reading.error,
+        call_id=call_id(origin.run, origin.event_id, handler.tier, handler.name, number, question.sample),
+    )
+
+
+def record_of(question: Question, desk: Desk, said: Said, attempt: Attempt, started_at: datetime) -> Call:
+    """The audit record of a try."""
+    asker, reply = question.asker, said.reply
+    return Call(
+        origin=question.origin,
+        call_id=attempt.call_id,
+        parent_call_id=question.parent_call_id,
+        tier=attempt.tier,
+        handler=attempt.handler,
+        handler_version=asker.handler.version,
+        pipeline=desk.pipeline_hash,
+        operation=asker.operation,
+        provider=asker.provider,
+        request_model=asker.model,
+        response_model=reply.model if reply else None,
+        system_prompt=said.system,
+        prompt=said.prompt,
+        response=said.response,
+        input_tokens=reply.input_tokens if reply else None,
+        output_tokens=reply.output_tokens if reply else None,
+        cache_read_tokens=reply.cache_read_tokens if reply else None,
+        cache_write_tokens=reply.cache_write_tokens if reply else None,
+        cost_usd=_cost(asker, said, desk),
+        priced_as=asker.priced_as,
+        started_at=started_at,
+        queue_seconds=_queued(question, started_at),
+        first_token_seconds=reply.first_token_seconds if reply else None,
+        finish_reason=reply.stop_reason if reply else None,
+        status=attempt.status,
+        refusal_class=attempt.refusal_class,
+        refusal_reason=attempt.refusal_reason,
+        sources=attempt.sources,
+        raw_confidence=attempt.raw_confidence,
+        confidence=attempt.confidence,
+        decision="failed" if attempt.status == "failed" else "found",
+        error_type=attempt.error_type,
+        error=attempt.error,
+        response_id=said.error.request_id if said.error else reply.request_id if reply else None,
+        sample=question.sample,
+        fingerprint=question.fingerprint,
+    )
+
+
+def _cost(asker: Asker, said: Said, desk: Desk) -> Decimal | None:
+    if asker.free:
+        return Decimal(0)
+    price = desk.prices.find(asker.priced_as) if asker.priced_as else None
+    reply = said.reply
+    if price is None or reply is None:
+        return None
+    read, written = (reply.cache_read_tokens, reply.cache_write_tokens) if asker.bills_cache else (0, 0)
+    return cost(price, reply.input_tokens, reply.output_tokens, read, written)
+
+
+def hit_of(stored: StoredAnswer, question: Question, desk: Desk) -> Consultation:
+    """The stored answer as a call of this event's own, at cost 0, with the saving noted."""
+    origin, first, now, handler = question.origin, stored.calls[-1], desk.now(), question.asker.handler.name
+    own_id = call_id(origin.run, origin.event_id, first.tier, handler, 1, question.sample)
+    attempt = dataclasses.replace(stored.attempt, handler=handler, call_id=own_id)
+    call = dataclasses.replace(
+        first,
+        origin=origin,
+        handler=handler,
+        call_id=attempt.call_id,
+        parent_call_id=question.parent_call_id,
+        pipeline=desk.pipeline_hash,
+        cost_usd=Decimal(0),
+        saved_usd=first.saved_usd if first.cache_hit else first.cost_usd,
+        cache_hit=True,
+        input_tokens=0,
+        output_tokens=0,
+        cache_read_tokens=None,
+        cache_write_tokens=None,
+        started_at=now,
+        queue_seconds=_queued(question, now),
+        first_token_seconds=None,
+        duration_seconds=0.0,
+        response_id=None,
+        attempt=1,
+    )
+    return Consultation(attempt, (call,))

@@ -1,0 +1,60 @@
+"""What becomes of a task when its tier's money for the day is spent."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from streams.core.budget import day_of, next_day
+from streams.core.messages import Deferred, Escalation, Result, Tier, Verdict
+from streams.stages.ports import Desk
+
+
+def defer(task: Verdict | Escalation, tier: Tier, desk: Desk) -> Deferred:
+    """The task, to go on when the next day begins."""
+    now = desk.now()
+    waiting = dataclasses.replace(task, deferrals=task.deferrals + 1)
+    return Deferred(
+        verdict=waiting if isinstance(waiting, Verdict) else None,
+        escalation=waiting if isinstance(waiting, Escalation) else None,
+        not_before=next_day(now),
+        reason=spent(tier, desk),
+        deferrals=waiting.deferrals,
+    )
+
+
+def spent(tier: Tier, desk: Desk) -> str:
+    """Why a task is not done today, in words."""
+    return f"budget: this partition's share of the {tier}s' money for {day_of(desk.now())} is spent"
+
+
+def unaffordable(task: Verdict | Escalation, tier: Tier, desk: Desk, reasons: tuple[str, ...] = ()) -> Result:
+    """The task failed for want of money."""
+    return Result(
+        origin=task.event.origin,
+        state="failed",
+        tier=tier,
+        handler=task.handler,
+        intent=task.intents[0],
+        reasons=(*reasons, spent(tier, desk)),
+        pipeline=desk.pipeline_hash,
+        decided_at=desk.now(),
+    )
+
+
+def accepted(escalation: Escalation, desk: Desk, reasons: tuple[str, ...]) -> Result | None:
+    """The worker's answer after all, marked so; None when the worker gave none."""
+    attempt = escalation.attempt
+    if attempt is None or attempt.status != "answered":
+        return None
+    return Result(
+        origin=escalation.event.origin,
+        state="answered",
+        tier="worker",
+        handler=attempt.handler,
+        intent=escalation.intents[0],
+        answer=attempt.answer,
+        reasons=(*reasons, f"{spent('reasoner', desk)}; the worker's answer is accepted"),
+        call_id=attempt.call_id,
+        pipeline=desk.pipeline_hash,
+        decided_at=desk.now(),
+    )
