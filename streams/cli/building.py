@@ -56,7 +56,6 @@ def init(
 def check(file: Annotated[Path, typer.Argument(help="A pipeline file.")]) -> None:
     """Check a pipeline file and everything it names; exit code 2 with the key and the remedy when it is wrong."""
     pipeline = pipeline_of(read_settings(), file)
-    sys.path.insert(0, str(pipeline.path.parent))
     handlers = [*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values()]
     Providers(pipeline, read_settings()).check(handlers)
     rows = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -62,10 +63,14 @@ def audit_database() -> Iterator[ClickHouseConfig]:
         yield ClickHouseConfig(url=url)
 
 
-def pipeline_of(settings: Settings, path: Path | None) -> Pipeline:
-    """The pipeline that was named, on the command line or by ESCALON_PIPELINE; else ./pipeline.toml."""
+def pipeline_of(settings: Settings, path: Path | None, uncalibrated: Collection[str] = ()) -> Pipeline:
+    """The pipeline that was named, on the command line or by ESCALON_PIPELINE; else ./pipeline.toml.
+
+    Its directory goes on Python's path, for the functions it may name.
+    """
     chosen = path or settings.pipeline or DEFAULT_PIPELINE
     if not chosen.is_file():
         remedy = "Write a starter with `escalon init .`, or name the file."
         raise ConfigError(f"there is no pipeline file {chosen}.", remedy, "pipeline")
-    return load_pipeline(chosen.absolute())
+    sys.path.insert(0, str(chosen.absolute().parent))
+    return load_pipeline(chosen.absolute(), uncalibrated)

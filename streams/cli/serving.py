@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +51,6 @@ def worker(
         run_resumer(settings, kafka_of(settings))
     elif tier in FAUST_TIERS:
         loaded = pipeline_of(settings, pipeline)
-        sys.path.insert(0, str(loaded.path.parent))
         run_tier(tier, settings, kafka_of(settings), loaded)
     else:
         raise ConfigError(f"there is no tier {tier!r}.", f"Use one of: {', '.join(TIERS)}.", "tier")

@@ -13,7 +13,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Literal
 
 AtLimit = Literal["defer", "accept", "fail"]
-"""What becomes of a task when the money is spent: it waits for the next day, the worker's answer is accepted, it fails."""
+"""What becomes of a task without money: it waits for the next day, the worker's answer is accepted, it fails."""
 _SMALLEST = Decimal("1e-12")
 
 

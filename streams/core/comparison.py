@@ -24,7 +24,7 @@ class Comparison:
     """How two values are compared. Equal to a rule's own tolerance is near enough.
 
     `exact`: as canonical JSON. `numeric`: their numbers differ by `tolerance` at most, as a share of the label's
-    size; of a text the last number counts. `fields`: those fields alone, each exact or, where both are numbers, numeric.
+    size; of a text the last number counts. `fields`: those alone, each exact or, where both are numbers, numeric.
     """
 
     by: By = "exact"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,18 @@ class Pipeline:
         return self.reasoners[named] if named else next(iter(self.reasoners.values()), None)
 
 
-def load_pipeline(path: Path) -> Pipeline:
-    """Read and check a pipeline file. Raises ConfigError that names the key at fault and the remedy."""
+def load_pipeline(path: Path, uncalibrated: Collection[str] = ()) -> Pipeline:
+    """Read and check a pipeline file. Raises ConfigError that names the key at fault and the remedy.
+
+    The calibrations of the workers in `uncalibrated` are left unread, for whoever is about to make them anew.
+    """
     source = Files(path.parent)
     text = source.read(path.name, "pipeline file")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path.name} is no valid TOML: {error}.", "Mend the line it names.") from error
-    spec = parse_spec(table)
+    spec = _without_calibrations(parse_spec(table), uncalibrated)
     tiers = {
         tier: {name: resolve(tier, name, item, spec, source) for name, item in items.items()}
         for tier, items in ((tier, getattr(spec, table)) for tier, table in TABLES.items())
@@ -79,6 +82,11 @@ def parse_spec(table: Mapping[str, Any]) -> s.PipelineSpec:
         return s.PipelineSpec.model_validate(table)
     except ValidationError as error:
         raise as_config_error(error) from error
+
+
+def _without_calibrations(spec: s.PipelineSpec, workers: Collection[str]) -> s.PipelineSpec:
+    changed = {name: spec.workers[name].model_copy(update={"calibration": None}) for name in workers if name in spec.workers}
+    return spec.model_copy(update={"workers": {**spec.workers, **changed}})
 
 
 def _routes(spec: s.PipelineSpec) -> dict[str, Route]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.core.calibration import CalibrationArtifact
+from streams.core.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
 from streams.pipeline import spec as s

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from streams.core.error_rate import expired
+from streams.core.betting import expired
 from streams.core.escalation import Bar
 from streams.core.exchangeability import Watch, observe, watch
 from streams.core.fingerprint import draw

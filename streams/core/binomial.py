@@ -1,0 +1,34 @@
+"""Exact binomial tails: how many errors still prove a target, and the bound that follows from a count of errors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, binom  # type: ignore[import-untyped]
+
+Counts = NDArray[np.int64]
+
+
+def allowed_errors(cases: Counts, max_error: float, risk: float) -> Counts:
+    """The most errors e with P(Bin(cases, max_error) <= e) <= risk for each count; -1 where even 0 is too many.
+
+    Seeing e or fewer errors rejects "the error is max_error or more" at level `risk`: the exact binomial test, dual
+    to Clopper and Pearson 1934, "The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial".
+    """
+    quantile = np.asarray(binom.ppf(risk, cases, max_error), dtype=np.int64)
+    return np.where(binom.cdf(quantile, cases, max_error) <= risk, quantile, quantile - 1).astype(np.int64)
+
+
+def upper_bound(errors: int, cases: int, certainty: float) -> float:
+    """The upper confidence bound of an error probability after `errors` in `cases`; 1 when all are wrong.
+
+    One-sided, of Clopper and Pearson 1934, in its Beta form. For one threshold fixed before the cases were seen.
+    """
+    return 1.0 if errors >= cases else float(beta.ppf(certainty, errors + 1, cases - errors))
+
+
+def fewest_cases(max_error: float, risk: float) -> int:
+    """The fewest cases that, all right, prove the target: the least n with (1 - max_error)^n <= risk."""
+    return math.ceil(math.log(risk) / math.log1p(-max_error) - 1e-9)

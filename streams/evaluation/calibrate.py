@@ -1,0 +1,110 @@
+"""From labelled cases to a calibration: a calibrator, a threshold with a guarantee, and the artifact of both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.core.artifact import CalibrationArtifact
+from streams.core.calibration import Identity
+from streams.core.errors import ConfigError
+from streams.core.exchangeability import reference_of
+from streams.core.fingerprint import draw
+from streams.core.guarantee import Selection, Target, TooFew, select_threshold
+from streams.evaluation.calibrators import Choice, choose_calibrator
+from streams.evaluation.cases import Case, LabelsFrom
+from streams.evaluation.reliability import Reliability, reliability
+from streams.pipeline.handlers import Handler
+from streams.stages.ports import Assessor
+
+Labelled = Sequence[tuple[Case, bool]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """What a calibration found. `raw` and `correct` have shape (n,); `measured` is out of fold."""
+
+    artifact: CalibrationArtifact
+    choice: Choice
+    selection: Selection
+    measured: Reliability
+    raw: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+
+
+def calibrate(
+    handler: Handler, assess: Assessor, cases: Labelled, target: Target, *, labels: LabelsFrom, date: str
+) -> Calibrated:
+    """Calibrate a worker on labelled cases, each scored anew as the worker is now.
+
+    The threshold is chosen on the raw scores, so that fitting a calibrator to the same cases takes nothing from its
+    guarantee. Raises ConfigError in plain words when the cases are too few, or no threshold can be proven.
+    """
+    scored = [(one, right) for one, right in asyncio.run(_scored(assess, cases)) if one.attempt.raw_confidence is not None]
+    if not scored:
+        what = f"none of the {len(cases)} labelled cases of {handler.name} has a confidence."
+        raise ConfigError(what, "Give the worker a source of confidence (docs/pipeline.md), then collect cases.", "handler")
+    raw = np.array([one.attempt.raw_confidence for one, _ in scored], dtype=np.float64)
+    correct = np.array([right for _, right in scored])
+    selection = select_threshold(raw, correct, target)
+    if isinstance(selection, TooFew):
+        raise ConfigError(selection.reason, key="cases")
+    choice = _choice(raw, correct)
+    measured = reliability(choice.held_out, correct)
+    artifact = CalibrationArtifact(
+        handler=handler.name,
+        handler_version=handler.version,
+        scoring=handler.trust.scoring if handler.trust else "",
+        created=date,
+        calibrator=choice.calibrator,
+        calibration_set=_fingerprint(scored),
+        n=len(scored),
+        log_loss=measured.log_loss,
+        brier=measured.brier,
+        ece=measured.ece,
+        method=selection.method,
+        max_error=target.max_error,
+        certainty=target.certainty,
+        threshold=choice.calibrator(selection.threshold),
+        raw_threshold=selection.threshold,
+        bound=selection.bound,
+        coverage=selection.coverage,
+        accepted=selection.accepted,
+        errors=selection.errors,
+        reference=reference_of(raw.tolist()),
+        labels_source=labels,
+    )
+    return Calibrated(artifact, choice, selection, measured, raw, correct)
+
+
+def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> Choice:
+    """The best calibrator; where every answer was right, nothing but the score itself."""
+    return Choice(Identity(), (), raw) if correct.all() else choose_calibrator(raw, correct)
+
+
+async def _scored(assess: Assessor, cases: Labelled) -> list[tuple[Case, bool]]:
+    """The cases with their confidence as it would be made today."""
+    return [(replace(case, attempt=await assess(case.task, case.attempt)), right) for case, right in cases]
+
+
+def _fingerprint(scored: Labelled) -> str:
+    """SHA-256 over the sorted calls with their scores and truths."""
+    rows = sorted(f"{case.attempt.call_id} {case.attempt.raw_confidence!r} {right}" for case, right in scored)
+    return sha256("\n".join(rows).encode()).hexdigest()
+
+
+def set_aside(cases: Sequence[Case], salt: str, share: float) -> tuple[list[Case], list[Case]]:
+    """The cases in two parts, the first of about `share`, by a draw that depends on the event alone.
+
+    A verifier learns from the first part and a calibration is made on the second: cases that the verifier has learnt
+    by heart would flatter it.
+    """
+    parts: tuple[list[Case], list[Case]] = ([], [])
+    for case in cases:
+        parts[draw("aside", salt, case.event_id) >= share].append(case)
+    return parts

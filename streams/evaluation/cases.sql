@@ -1,0 +1,56 @@
+-- What workers answered, with the event, the latest label and the reasoner's answer where there are any.
+WITH
+    told AS
+    (
+        SELECT event_id, argMax(label, labelled_at) AS label
+        FROM labels
+        WHERE run = {run:String} AND aspect = 'answer'
+        GROUP BY event_id
+    ),
+    thought AS
+    (
+        SELECT
+            event_id,
+            argMax(handler, started_at) AS handler,
+            argMax(response, started_at) AS response,
+            argMax(finish_reason, started_at) AS finish_reason
+        FROM calls
+        WHERE run = {run:String} AND tier = 'reasoner' AND status = 'answered' AND decision IN ('accepted', 'explored')
+        GROUP BY event_id
+    )
+SELECT
+    worked.event_id AS event_id,
+    worked.event_time AS event_time,
+    worked.call_id AS call_id,
+    worked.handler AS handler,
+    worked.handler_version AS handler_version,
+    worked.status AS status,
+    worked.refusal_class AS refusal_class,
+    worked.response AS response,
+    worked.finish_reason AS finish_reason,
+    worked.sources AS sources,
+    worked.confidence AS confidence,
+    worked.calibration AS calibration,
+    worked.pipeline AS pipeline,
+    worked.decision AS decision,
+    worked.propensity AS propensity,
+    worked.explored AS explored,
+    seen.text AS text,
+    seen.data AS data,
+    seen.image AS image,
+    seen.intents AS intents,
+    told.label AS label,
+    thought.handler AS reasoner,
+    thought.response AS reasoner_response,
+    thought.finish_reason AS reasoner_finish_reason
+FROM calls AS worked
+INNER JOIN verdicts AS seen ON seen.run = worked.run AND seen.event_id = worked.event_id
+LEFT JOIN told ON told.event_id = worked.event_id
+LEFT JOIN thought ON thought.event_id = worked.event_id
+WHERE worked.run = {run:String}
+    AND worked.tier = 'worker'
+    AND worked.handler IN {workers:Array(String)}
+    AND worked.decision IN ('accepted', 'escalated', 'failed')
+    AND worked.event_time >= {since:DateTime64(6, 'UTC')}
+ORDER BY event_time, event_id, call_id
+SETTINGS join_use_nulls = 1
