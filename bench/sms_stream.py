@@ -21,8 +21,8 @@ from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
-from streams.cli.building import train_classifier
 from streams.cli.host import Running, running_pipeline
+from streams.cli.training import train_classifier
 from streams.core.messages import Outcome
 from streams.pipeline.load import load_pipeline
 

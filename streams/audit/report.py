@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from streams.audit.advice import Advice, advise
 from streams.audit.query import Audit
 from streams.pipeline.load import Pipeline
 
-PARTS = ("outcomes", "tiers", "latency", "escalations", "money", "spending", "dead_letters")
+PARTS = (
+    "outcomes",
+    "tiers",
+    "latency",
+    "escalations",
+    "refusal_quality",
+    "money",
+    "spending",
+    "economy",
+    "dead_letters",
+)
 
 Records = list[dict[str, Any]]
 
@@ -27,6 +38,14 @@ class Report:
     def money(self) -> dict[str, Any]:
         """The one row about money."""
         return self.parts["money"][0]
+
+    def advice(self, upkeep_usd: Decimal) -> Advice:
+        """Whether tiering pays, at an upkeep of some US dollars a day."""
+        listeners = [row["usd"] for row in self.parts["tiers"] if row["tier"] == "listener"]
+        known = [usd for usd in listeners if usd is not None]
+        return advise(
+            self.parts["economy"], sum(known, Decimal(0)) if len(known) == len(listeners) else None, upkeep_usd
+        )
 
     def over_budget(self) -> Records:
         """The days and tiers whose spending passed the pipeline's budget."""

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import asdict
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from streams.app.providers import comparison
 from streams.app.settings import read_settings
+from streams.audit.advice import Advice
 from streams.audit.query import Answer, Audit, named_sql, names
 from streams.audit.report import Report, make_report
 from streams.cli.console import out, print_json, table, usd
 from streams.cli.context import audit_database, pipeline_of
+from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError
+from streams.evaluation.cases import Since, read_cases
+from streams.evaluation.expiry import Standing, standings
+from streams.pipeline.load import Pipeline
 
 
 class Format(StrEnum):
@@ -73,22 +81,71 @@ _PRINTERS = {Format.TABLE: _print_table, Format.JSON: _print_json, Format.CSV: _
 
 def report(
     run: Annotated[str, typer.Option(help="live, or the name of a replay.")] = "live",
+    advice: Annotated[bool, typer.Option("--advice", help="Say whether tiering pays, and what to change.")] = False,
+    upkeep: Annotated[float, typer.Option(help="US dollars a day that running the tiers costs you.")] = 10.0,
+    pipeline: PipelineOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")] = False,
 ) -> None:
-    """Say where the events, the time and the money went."""
+    """Say where the events, the time and the money went, and whether the calibrations still hold."""
     settings = read_settings()
     try:
-        pipeline = pipeline_of(settings, None)
+        loaded = pipeline_of(settings, pipeline)
     except ConfigError:
-        pipeline = None  # without the file there are no budgets to hold the spending against
+        if pipeline is not None:
+            raise
+        loaded = None  # without the file there are no budgets and no calibrations to hold the run against
     with audit_database() as database:
         audit = Audit(database)
-        made = make_report(audit, run, pipeline)
+        made = make_report(audit, run, loaded)
+        standing = _standings(audit, loaded, run) if loaded else []
         audit.close()
+    advised = made.advice(Decimal(str(upkeep))) if advice else None
     if as_json:
-        print_json({"run": made.run, **made.parts, "over_budget": made.over_budget()})
-    else:
-        print_report(made)
+        document = {"run": made.run, **made.parts, "over_budget": made.over_budget()}
+        document["calibrations"] = [asdict(one) | {"holds": one.holds} for one in standing]
+        print_json(document | ({"advice": asdict(advised)} if advised else {}))
+        return
+    print_report(made)
+    _print_standings(standing)
+    if advised:
+        _print_advice(advised)
+
+
+def _standings(audit: Audit, pipeline: Pipeline, run: str) -> list[Standing]:
+    calibrated = [name for name, one in pipeline.workers.items() if one.trust and one.trust.artifact]
+    if not calibrated:
+        return []
+    agrees = {name: comparison(pipeline.workers[name].spec.correct) for name in calibrated}
+    return standings(pipeline, read_cases(audit, pipeline, agrees, calibrated, Since(run=run)))
+
+
+def _print_standings(standing: list[Standing]) -> None:
+    rows = [
+        (one.worker, one.calibration, one.scores, one.scores_evidence, one.labels, one.wrong, one.labels_evidence,
+         "holds" if one.holds else "NO LONGER HOLDS")
+        for one in standing
+    ]  # fmt: skip
+    columns = ["worker", "calibration", "scores", "evidence", "labels", "wrong", "evidence ", ""]
+    if rows:
+        out.print(table(columns, rows, "Calibrations (evidence against them as a betting factor)"))
+    for one in standing:
+        if not one.scores_hold:
+            what = "its scores no longer look like those it was calibrated on"
+            out.print(f"{one.worker}: {what}. Label recent cases and run escalon calibrate again.", style="red")
+        if not one.labels_hold:
+            what = f"more than {one.max_error:.0%} of what it accepted was wrong ({one.wrong} of {one.labels})"
+            out.print(f"{one.worker}: {what}. Run escalon calibrate again.", style="red")
+
+
+def _print_advice(advice: Advice) -> None:
+    columns = ["worker", "events", "passed on", "spent", "wasted", "saved"]
+    rows = [
+        (one.worker, one.events, f"{one.escalated:.0%}", usd(one.worker_usd), usd(one.wasted_usd), usd(one.saved_usd))
+        for one in advice.workers
+    ]
+    out.print(table(columns, rows, "Is tiering worth it?"))
+    for line in advice.lines:
+        out.print(f"- {line}", markup=False)
 
 
 # The report's tables: part, title, and the columns with the names people see.
@@ -114,6 +171,18 @@ _SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
         "escalations",
         "Why events reached a reasoner",
         {"reason": "reason", "handler": "worker", "refusal_class": "class of refusal", "events": "events"},
+    ),
+    (
+        "refusal_quality",
+        "Refusals, by what the reasoner made of the same events",
+        {
+            "handler": "worker",
+            "class": "class",
+            "refused": "refused",
+            "needless": "needless",
+            "rightful": "rightful",
+            "missed": "missed",
+        },
     ),
     (
         "latency",

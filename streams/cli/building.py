@@ -1,9 +1,7 @@
-"""Commands that set things up: init, check, train, models, migrate, topics, kafka."""
+"""Commands that set things up: init, check, models, migrate, topics, kafka."""
 
 from __future__ import annotations
 
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +12,9 @@ from streams.adapters.clickhouse import migrate as apply_migrations
 from streams.adapters.kafka import create_topics, describe_cluster
 from streams.app.providers import Providers
 from streams.app.settings import read_settings
-from streams.cli.console import err, out, print_json, table
+from streams.cli.console import err, out, table
 from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
+from streams.cli.training import train_classifier
 from streams.core.errors import ConfigError
 from streams.core.topics import TOPICS
 from streams.demo.starter import MODELS, write_starter
@@ -31,7 +30,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command(epilog="Example: escalon init desk && escalon up -p desk/pipeline.toml")(init)
     app.command(epilog="Example: escalon check pipeline.toml")(check)
-    app.command(epilog="Example: escalon train intents.jsonl --out intents.npz")(train)
     app.command(epilog="Example: ESCALON_CLICKHOUSE=http://clickhouse:8123 escalon migrate")(migrate)
     app.command(epilog="Example: ESCALON_KAFKA=kafka:9092 escalon topics --create")(topics)
     models_app.command("list")(list_models)
@@ -66,40 +64,6 @@ def check(file: Annotated[Path, typer.Argument(help="A pipeline file.")]) -> Non
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
     out.print(table(["intent", "action", "handler"], routes))
     out.print(f"{file} is in order. Pipeline {pipeline.name}, hash {pipeline.hash[:12]}.")
-
-
-def train(
-    file: Annotated[Path, typer.Argument(help="Labelled rows: JSONL with text and label, or CSV.")],
-    output: Annotated[Path, typer.Option("--out", "-o", help="Where the artifact goes.")] = Path("intents.npz"),
-    seed: Annotated[int, typer.Option(help="Of the folds.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
-) -> None:
-    """Train a tier-1 classifier and say how good it is on rows it has not seen (cross-validated)."""
-    metrics = train_classifier(file, output, seed, quiet=as_json)
-    if as_json:
-        print_json({"artifact": str(output), **metrics})
-        return
-    shown = [(name, value) for name, value in metrics.items() if not isinstance(value, dict)]
-    out.print(table(["out of fold", "value"], shown))
-    out.print(f"Wrote {output}.")
-
-
-def train_classifier(file: Path, output: Path, seed: int = 0, *, quiet: bool = False) -> dict[str, object]:
-    """Train from a labelled file and write the artifact; returns the cross-validated figures."""
-    from streams.models.training import read_labelled
-    from streams.models.training import train as fit
-
-    rows = read_labelled(file)
-    with Progress(console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
-        bar = progress.add_task(f"training on {len(rows)} rows", total=None)
-        classifier = fit(
-            rows,
-            seed=seed,
-            date=datetime.now(UTC).date().isoformat(),
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
-        )
-    classifier.save(output)
-    return dict(classifier.provenance.metrics)
 
 
 def list_models() -> None:

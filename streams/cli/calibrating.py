@@ -15,7 +15,7 @@ from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.cli.console import out, print_json, table
 from streams.cli.context import audit_database, pipeline_of
-from streams.cli.serving import PipelineOption
+from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.core.errors import ConfigError
 from streams.core.guarantee import Target
 from streams.evaluation.calibrate import Calibrated, calibrate, set_aside
@@ -23,16 +23,8 @@ from streams.evaluation.cases import EVER, MAX_CASES, Case, LabelsFrom, Since, l
 from streams.evaluation.plots import GuaranteeCurve, plot_guarantee, plot_reliability
 from streams.models.verifier import Verifier
 from streams.pipeline.handlers import Handler
-from streams.pipeline.load import Pipeline
+from streams.pipeline.load import Pipeline, load_uncalibrated
 from streams.pipeline.values import seconds
-
-SinceOption = Annotated[
-    str | None, typer.Option(help="Only events from then on: a date, a time with its offset, or how long ago (7d).")
-]
-LabelsOption = Annotated[
-    str, typer.Option(help="Who says what is right: people (the topic labels) or the reasoner (needs explore).")
-]
-RunOption = Annotated[str, typer.Option(help="live, or the name of a replay.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +39,8 @@ def calibrate_handler(
     max_error: Annotated[float, typer.Option(help="Of what it answers alone, at most this share may be wrong.")],
     certainty: Annotated[float, typer.Option(help="How certain that must be.")] = 0.9,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The artifact; else calibration/HANDLER.json beside the pipeline file.")
+        Path | None,
+        typer.Option("--out", "-o", help="The artifact; else calibration/HANDLER.json beside the pipeline file."),
     ] = None,
     since: SinceOption = None,
     labels: LabelsOption = "people",
@@ -57,7 +50,7 @@ def calibrate_handler(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")] = False,
 ) -> None:
     """Pick the threshold of a worker from labelled cases, with a guarantee, and write it down."""
-    loaded = pipeline_of(read_settings(), pipeline, uncalibrated=[handler])
+    loaded = pipeline_of(read_settings(), pipeline, load_uncalibrated)
     worker = worker_of(loaded, handler)
     part = Since(run=run, since=moment(since, lambda: datetime.now(UTC)))
     cases = list(of_this_version(cases_of(loaded, [handler], part), worker))
@@ -66,7 +59,9 @@ def calibrate_handler(
         _, cases = set_aside(cases, learnt.salt, learnt.share)
     known = labelled(cases, labels_from(labels))
     today = datetime.now(UTC).date().isoformat()
-    made = calibrate(worker, assessor(worker), known, Target(max_error, certainty), labels=labels_from(labels), date=today)
+    made = calibrate(
+        worker, assessor(worker), known, Target(max_error, certainty), labels=labels_from(labels), date=today
+    )
     path = output or loaded.path.parent / "calibration" / f"{handler}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(made.artifact.to_json(), "utf-8")
@@ -78,7 +73,9 @@ def calibrate_handler(
 def worker_of(pipeline: Pipeline, name: str) -> Handler:
     """A worker by name."""
     if name not in pipeline.workers:
-        raise ConfigError(f"the pipeline has no worker {name!r}.", f"Use one of: {', '.join(pipeline.workers)}.", "handler")
+        raise ConfigError(
+            f"the pipeline has no worker {name!r}.", f"Use one of: {', '.join(pipeline.workers)}.", "handler"
+        )
     return pipeline.workers[name]
 
 
@@ -112,7 +109,9 @@ def moment(text: str | None, now: Callable[[], datetime]) -> datetime:
     try:
         read = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no time.", "Write 2026-11-01, 2026-11-01T09:00+01:00, or 7d.", "since") from error
+        raise ConfigError(
+            f"{text!r} is no time.", "Write 2026-11-01, 2026-11-01T09:00+01:00, or 7d.", "since"
+        ) from error
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
@@ -137,9 +136,9 @@ def draw_plots(made: Calibrated, directory: Path) -> None:
 def _tell(made: Calibrated, path: Path, pipeline: Pipeline, *, as_json: bool) -> None:
     artifact = made.artifact
     if as_json:
-        print_json({"artifact": str(path), "id": artifact.id, "n": artifact.n, "threshold": artifact.threshold,
-                    "coverage": artifact.coverage, "bound": artifact.bound, "errors": artifact.errors,
-                    "calibrator": artifact.calibrator.method, "ece": artifact.ece, "brier": artifact.brier})  # fmt: skip
+        names = ("id", "n", "threshold", "coverage", "bound", "accepted", "errors", "log_loss", "brier", "ece")
+        figures = {name: getattr(artifact, name) for name in names}
+        print_json({"artifact": str(path), "calibrator": artifact.calibrator.method, **figures})
         return
     rows = [(row.method, row.log_loss, row.brier, row.ece) for row in made.choice.table]
     out.print(table(["calibrator", "log loss", "Brier", "ECE"], rows, "On held-out folds"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +63,7 @@ def audit_database() -> Iterator[ClickHouseConfig]:
         yield ClickHouseConfig(url=url)
 
 
-def pipeline_of(settings: Settings, path: Path | None, uncalibrated: Collection[str] = ()) -> Pipeline:
+def pipeline_of(settings: Settings, path: Path | None, load: Callable[[Path], Pipeline] = load_pipeline) -> Pipeline:
     """The pipeline that was named, on the command line or by ESCALON_PIPELINE; else ./pipeline.toml.
 
     Its directory goes on Python's path, for the functions it may name.
@@ -73,4 +73,4 @@ def pipeline_of(settings: Settings, path: Path | None, uncalibrated: Collection[
         remedy = "Write a starter with `escalon init .`, or name the file."
         raise ConfigError(f"there is no pipeline file {chosen}.", remedy, "pipeline")
     sys.path.insert(0, str(chosen.absolute().parent))
-    return load_pipeline(chosen.absolute(), uncalibrated)
+    return load(chosen.absolute())

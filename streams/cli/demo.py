@@ -13,12 +13,13 @@ from streams.app.settings import Settings
 from streams.audit.query import Audit
 from streams.audit.report import make_report
 from streams.cli.auditing import print_report
-from streams.cli.building import pull, train_classifier
+from streams.cli.building import pull
 from streams.cli.console import out
 from streams.cli.events import publish_all
 from streams.cli.flow import Flow, show, watched
 from streams.cli.host import Running, running_pipeline
 from streams.cli.sources import read_source
+from streams.cli.training import train_classifier
 from streams.core.errors import ServiceError
 from streams.demo.starter import write_pack
 from streams.pipeline.load import Pipeline, load_pipeline

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +34,27 @@ class Running:
     kafka: KafkaConfig
     clickhouse: ClickHouseConfig
     supervisor: Supervisor
+    environment: Mapping[str, str]
+    """What the pipeline's processes are started with."""
+
+    def start(self, tier: str, instance: str | None = None, environment: Mapping[str, str] | None = None) -> Child:
+        """Start one process of a tier, with `environment` added to the pipeline's.
+
+        A second one of the same tier needs an `instance` of its own.
+        """
+        settings = self._of(instance)
+        ready_file(settings, tier).unlink(missing_ok=True)
+        name = tier if instance is None else f"{tier}-{instance}"
+        command = [sys.executable, "-m", "streams", "worker", tier]
+        own = {**self.environment, **(environment or {}), "ESCALON_INSTANCE": settings.instance}
+        return self.supervisor.spawn(name, command, own, grace=WORKER_GRACE)
+
+    def wait_ready(self, child: Child, tier: str, instance: str | None = None) -> None:
+        """Wait until a Faust tier's process has partitions and tables; raises ServiceError when it does not."""
+        self.supervisor.wait_ready(child, ready_file(self._of(instance), tier).exists, READY_SECONDS)
+
+    def _of(self, instance: str | None) -> Settings:
+        return self.settings if instance is None else replace(self.settings, instance=instance)
 
 
 @contextmanager
@@ -46,15 +67,14 @@ def running_pipeline(settings: Settings, pipeline: Pipeline) -> Iterator[Running
         supervisor, kafka, clickhouse = _servers(settings, open_)
         create_topics(kafka, settings.topic_prefix, settings.partitions, settings.replication)
         migrate(clickhouse)
-        children: dict[str, Child] = {}
         environment = worker_environment(settings, kafka, clickhouse, pipeline.path)
+        located = replace(settings, kafka=kafka, clickhouse=clickhouse)
+        running = Running(located, kafka, clickhouse, supervisor, environment)
         shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
-        for tier in TIERS:
-            command = [sys.executable, "-m", "streams", "worker", tier]
-            children[tier] = supervisor.spawn(tier, command, environment, grace=WORKER_GRACE)
+        children = {tier: running.start(tier) for tier in TIERS}
         for tier in FAUST_TIERS:
-            supervisor.wait_ready(children[tier], ready_file(settings, tier).exists, READY_SECONDS)
-        yield Running(replace(settings, kafka=kafka, clickhouse=clickhouse), kafka, clickhouse, supervisor)
+            running.wait_ready(children[tier], tier)
+        yield running
 
 
 def _servers(settings: Settings, open_: ExitStack) -> tuple[Supervisor, KafkaConfig, ClickHouseConfig]:

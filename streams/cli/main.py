@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from streams.cli import auditing, building, events, serving
+from streams.cli import auditing, building, calibrating, events, labels, serving, training
 from streams.cli.console import err
 from streams.core.errors import EscalonError
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (serving, events, auditing, building):
+for module in (serving, events, labels, auditing, calibrating, training, building):
     module.register(app)
 
 

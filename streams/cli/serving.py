@@ -19,12 +19,9 @@ from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
 from streams.cli.demo import run_demo
 from streams.cli.flow import Flow, show, watched
 from streams.cli.host import Running, running_pipeline
+from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError, ServiceError
 
-PipelineOption = Annotated[
-    Path | None,
-    typer.Option("--pipeline", "-p", help="The pipeline file; else ESCALON_PIPELINE, else ./pipeline.toml."),
-]
 Cassette = Annotated[Path | None, typer.Option(help="Language models answer from this recording, without a network.")]
 Record = Annotated[Path | None, typer.Option(help="Add what language models answer to this recording.")]
 
@@ -40,7 +37,7 @@ def worker(
     tier: Annotated[str, typer.Argument(help=f"One of {', '.join(TIERS)}.")],
     pipeline: PipelineOption = None,
 ) -> None:
-    """Run one tier in this process: listen, work, reason, settle, record (the sink into ClickHouse), resume (what waited goes on)."""
+    """Run one tier in this process: listen, work, reason, settle, record (the sink), resume (what was deferred)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("aiokafka", "faust.transport", "httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -6,9 +6,15 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtr  # type: ignore[import-untyped]
 from scipy.stats import beta, binom  # type: ignore[import-untyped]
 
 Counts = NDArray[np.int64]
+
+
+def tail(errors: Counts, cases: Counts, max_error: float) -> NDArray[np.float64]:
+    """P(Bin(cases, max_error) <= errors) for 0 <= errors <= cases, element by element."""
+    return np.asarray(bdtr(errors.astype(np.float64), cases, max_error), dtype=np.float64)
 
 
 def allowed_errors(cases: Counts, max_error: float, risk: float) -> Counts:
@@ -18,7 +24,7 @@ def allowed_errors(cases: Counts, max_error: float, risk: float) -> Counts:
     to Clopper and Pearson 1934, "The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial".
     """
     quantile = np.asarray(binom.ppf(risk, cases, max_error), dtype=np.int64)
-    return np.where(binom.cdf(quantile, cases, max_error) <= risk, quantile, quantile - 1).astype(np.int64)
+    return np.where(tail(quantile, cases, max_error) <= risk, quantile, quantile - 1).astype(np.int64)
 
 
 def upper_bound(errors: int, cases: int, certainty: float) -> float:

@@ -9,17 +9,19 @@ partition may run out while another has money left.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, Decimal, localcontext
 from typing import Literal
 
 AtLimit = Literal["defer", "accept", "fail"]
 """What becomes of a task without money: it waits for the next day, the worker's answer is accepted, it fails."""
 _SMALLEST = Decimal("1e-12")
+_DIGITS = 60
 
 
 def share(usd_per_day: Decimal, partitions: int) -> Decimal:
     """A partition's part of a day's budget, rounded down to a millionth of a millionth of a dollar."""
-    return (usd_per_day / partitions).quantize(_SMALLEST, ROUND_DOWN)
+    with localcontext(prec=_DIGITS, rounding=ROUND_DOWN):  # the division too must never round up
+        return (usd_per_day / partitions).quantize(_SMALLEST)
 
 
 def day_of(now: datetime) -> str:

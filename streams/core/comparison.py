@@ -15,7 +15,8 @@ By = Literal["exact", "fields", "numeric"]
 Agree = Callable[[Any, Any], bool]
 """Compares two values, as JSON gives them."""
 
-_NUMBER = re.compile(r"(?:(?<!\d)[-+−])?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
+# A sign, digits (in groups of three, or not) and a fraction or either, an exponent.
+_NUMBER = re.compile(r"(?:(?<!\d)[-+−])?(?:(?:\d{1,3}(?:,\d{3}(?!\d))+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?")
 _MAX_TEXT = 100_000
 
 
@@ -47,7 +48,7 @@ def value_of(text: str) -> Any:
 def _exact(_: Comparison, answer: Any, label: Any) -> bool:
     try:
         return canonical(answer) == canonical(label)
-    except ValueError:  # NaN and the infinities are no JSON
+    except (ValueError, RecursionError):  # NaN and the infinities are no JSON; what is too deep is not looked into
         return False
 
 
@@ -77,7 +78,7 @@ def number_in(value: Any) -> float | None:
     if _is_number(value):
         number = float(value)
     elif isinstance(value, str):
-        found = [text for text in _NUMBER.findall(value[-_MAX_TEXT:]) if any(map(str.isdigit, text))]
+        found = _NUMBER.findall(value[-_MAX_TEXT:])
         if not found:
             return None
         number = float(found[-1].replace(",", "").replace("−", "-"))

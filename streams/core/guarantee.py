@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.core.binomial import Counts, allowed_errors, fewest_cases, upper_bound
+from streams.core.binomial import Counts, allowed_errors, fewest_cases, tail, upper_bound
 from streams.core.errors import ConfigError
 
 START = 0.25
@@ -120,7 +120,9 @@ def select_threshold(scores: Scores, correct: Correct, target: Target) -> Select
     counts = cases.whole_ties(counts_to_test(len(cases.scores), target))
     passed = cases.errors[counts - 1] <= allowed_errors(counts, target.max_error, target.risk)
     reached = int(np.cumprod(passed).sum())
-    return _selection(cases, int(counts[reached - 1]), target, "fixed sequence") if reached else _too_few(cases, target)
+    if not reached:
+        return _too_few(cases, counts, target)
+    return _selection(cases, int(counts[reached - 1]), target, "fixed sequence")
 
 
 def counts_to_test(n: int, target: Target) -> Counts:
@@ -143,14 +145,14 @@ def naive_threshold(scores: Scores, correct: Correct, target: Target) -> Selecti
     """For comparison: the loosest threshold whose observed error meets the target. It proves nothing."""
     cases = _checked(scores, correct)
     counts = cases.whole_ties(np.arange(1, len(cases.scores) + 1))
-    return _loosest(cases, counts, np.floor(target.max_error * counts + 1e-9), target, "naive")
+    return _loosest(cases, counts, np.floor(target.max_error * counts + 1e-9).astype(np.int64), target, "naive")
 
 
 def bonferroni_threshold(scores: Scores, correct: Correct, target: Target, grid: int = 8) -> Selection | TooFew:
     """For comparison: `grid` thresholds at equal steps of coverage, each tested at risk / grid (Bonferroni 1936)."""
     cases = _checked(scores, correct)
-    n = len(cases.scores)
-    counts = cases.whole_ties(np.unique([math.ceil(n * step / grid) for step in range(1, grid + 1) if n]))
+    steps = np.arange(1, grid + 1)[: grid * len(cases.scores)]
+    counts = cases.whole_ties(-(-len(cases.scores) * steps // grid))
     allowed = allowed_errors(counts, target.max_error, target.risk / grid)
     return _loosest(cases, counts, allowed, target, f"Bonferroni {grid}")
 
@@ -170,11 +172,11 @@ def _checked(scores: Scores, correct: Correct) -> _Cases:
     return _Cases(values[order], np.cumsum(right[order] == 0, dtype=np.int64))
 
 
-def _loosest(
-    cases: _Cases, counts: Counts, allowed: NDArray[np.generic], target: Target, method: str
-) -> Selection | TooFew:
+def _loosest(cases: _Cases, counts: Counts, allowed: Counts, target: Target, method: str) -> Selection | TooFew:
     passed = counts[cases.errors[counts - 1] <= allowed]
-    return _selection(cases, int(passed[-1]), target, method) if len(passed) else _too_few(cases, target)
+    if not len(passed):
+        return _too_few(cases, counts, target)
+    return _selection(cases, int(passed[-1]), target, method)
 
 
 def _selection(cases: _Cases, accepted: int, target: Target, method: str) -> Selection:
@@ -183,14 +185,13 @@ def _selection(cases: _Cases, accepted: int, target: Target, method: str) -> Sel
     return Selection(float(cases.scores[accepted - 1]), accepted, errors, n, accepted / n, bound, method)
 
 
-def _too_few(cases: _Cases, target: Target) -> TooFew:
+def _too_few(cases: _Cases, counts: Counts, target: Target) -> TooFew:
     n, needed = len(cases.scores), fewest_cases(target.max_error, target.risk)
     aim = f"No threshold can be proven (at most {target.max_error:.4g} wrong with certainty {target.certainty:.4g})"
     if n < needed:
         why = f"{n} cases, even if all were right, are fewer than {needed}; label about {needed - n} more cases."
         return TooFew(n, needed, needed, f"{aim}: {why}")
-    best = int(cases.whole_ties(counts_to_test(n, target))[0])
-    wrong = int(cases.errors[best - 1])
+    best, wrong = int(counts[0]), int(cases.errors[counts[0] - 1])
     estimate = _estimate(n, best, wrong, target)
     if estimate is None:
         todo = "that is no better than the target; allow more errors or improve the scores, for labels will hardly help"
@@ -203,5 +204,5 @@ def _estimate(n: int, best: int, wrong: int, target: Target) -> int | None:
     """About the least n whose first test passes, when the best keep their share of the cases and of errors."""
     sizes = np.unique(np.geomspace(n, _FARTHEST, 400).astype(np.int64))
     accepted = (sizes * (best / n)).astype(np.int64)
-    passes = np.ceil(accepted * (wrong / best)) <= allowed_errors(accepted, target.max_error, target.risk)
+    passes = tail(np.ceil(accepted * (wrong / best) - 1e-9), accepted, target.max_error) <= target.risk
     return int(sizes[passes][0]) if wrong < target.max_error * best and passes.any() else None

@@ -13,6 +13,8 @@ CombineRule = Literal["first", "most-confident", "vote"]
 
 UNSURE = "unsure"
 """The intent of an event about which no listener had anything to say."""
+NONE = "none"
+"""What a router finds in an event that is none of those any handler answers."""
 DUPLICATE = "duplicate"
 """The intent of an event that repeats an earlier one."""
 

@@ -45,10 +45,14 @@ def calibrate(
     The threshold is chosen on the raw scores, so that fitting a calibrator to the same cases takes nothing from its
     guarantee. Raises ConfigError in plain words when the cases are too few, or no threshold can be proven.
     """
-    scored = [(one, right) for one, right in asyncio.run(_scored(assess, cases)) if one.attempt.raw_confidence is not None]
+    scored = [
+        (one, right) for one, right in asyncio.run(_scored(assess, cases)) if one.attempt.raw_confidence is not None
+    ]
     if not scored:
         what = f"none of the {len(cases)} labelled cases of {handler.name} has a confidence."
-        raise ConfigError(what, "Give the worker a source of confidence (docs/pipeline.md), then collect cases.", "handler")
+        raise ConfigError(
+            what, "Give the worker a source of confidence (docs/pipeline.md), then collect cases.", "handler"
+        )
     raw = np.array([one.attempt.raw_confidence for one, _ in scored], dtype=np.float64)
     correct = np.array([right for _, right in scored])
     selection = select_threshold(raw, correct, target)

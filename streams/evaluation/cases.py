@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from streams.core.comparison import Agree, value_of
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import draw
 from streams.core.messages import Attempt, Score
+from streams.models.verifier import Example
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.assess import VERIFIER
@@ -35,10 +37,15 @@ class Case:
     handler_version: str
     intent: str
     task: Task
+    """What the worker saw."""
+    whole: Task
+    """All of the event."""
     attempt: Attempt
     calibration: str | None
     """The calibration that decided at the time."""
     pipeline: str
+    repeated: bool
+    """Whether the answer came from the store, for a task seen before."""
     accepted: bool
     propensity: float | None
     """The chance that the reasoner was asked about it, where it was accepted and might have been."""
@@ -48,6 +55,8 @@ class Case:
     """Whether it agrees with the reasoner's answer; None where the reasoner gave none."""
     reasoner_correct: bool | None
     """Whether the reasoner's answer agrees with the label."""
+    cost_usd: Decimal | None
+    reasoner_cost_usd: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +87,19 @@ def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree) -> Case:
         handler=handler.name,
         handler_version=row["handler_version"],
         intent=next(iter(row["intents"]), ""),
-        task=_task(row, handler),
+        task=_task(row, handler.spec.inputs),
+        whole=_task(row, ("text", "data", "image")),
         attempt=_attempt(row, handler, said),
         calibration=row["calibration"],
         pipeline=row["pipeline"],
+        repeated=row["cache_hit"],
         accepted=row["decision"] == "accepted",
         propensity=row["propensity"],
         correct=_same(agree, said, row["label"]),
         agrees=_same(agree, said, thought),
         reasoner_correct=_same(agree, thought, row["label"]),
+        cost_usd=row["cost_usd"],
+        reasoner_cost_usd=row["reasoner_cost_usd"],
     )
 
 
@@ -101,8 +114,7 @@ def _answer(handler: Handler, response: str | None, finish_reason: str | None) -
     return handler.prompting.contract.read(response, finish_reason or "", None).answer
 
 
-def _task(row: Mapping[str, Any], handler: Handler) -> Task:
-    inputs = handler.spec.inputs
+def _task(row: Mapping[str, Any], inputs: Sequence[str]) -> Task:
     return Task(
         text=row["text"] if "text" in inputs else "",
         data=json.loads(row["data"]) if row["data"] and "data" in inputs else {},
@@ -124,6 +136,7 @@ def _attempt(row: Mapping[str, Any], handler: Handler, answer: str | None) -> At
         answer=answer,
         refusal_class=row["refusal_class"],
         sources=sources,
+        raw_confidence=row["raw_confidence"],
         confidence=row["confidence"],
         call_id=row["call_id"],
     )
@@ -151,6 +164,17 @@ def labelled(cases: Sequence[Case], labels: LabelsFrom) -> list[tuple[Case, bool
 def _chance(case: Case) -> float:
     """The chance that the reasoner was asked: always, where the worker's answer was not accepted."""
     return case.propensity if case.accepted and case.propensity else 1.0
+
+
+def read_ignored(audit: Audit, part: Since) -> list[Example]:
+    """The events that needed no handler, duplicates left out."""
+    sql = """
+        SELECT text, data FROM verdicts
+        WHERE run = {run:String} AND action = 'ignore' AND event_time >= {since:DateTime64(6, 'UTC')}
+        ORDER BY event_time, event_id
+    """
+    rows = audit.query(sql, {"run": part.run, "since": part.since}).records()
+    return [Example(text=row["text"], data=json.loads(row["data"] or "{}"), answer=None) for row in rows]
 
 
 def of_this_version(cases: Sequence[Case], handler: Handler) -> Iterator[Case]:

@@ -13,7 +13,8 @@ WITH
             event_id,
             argMax(handler, started_at) AS handler,
             argMax(response, started_at) AS response,
-            argMax(finish_reason, started_at) AS finish_reason
+            argMax(finish_reason, started_at) AS finish_reason,
+            argMax(cost_usd, started_at) AS cost_usd
         FROM calls
         WHERE run = {run:String} AND tier = 'reasoner' AND status = 'answered' AND decision IN ('accepted', 'explored')
         GROUP BY event_id
@@ -29,6 +30,9 @@ SELECT
     worked.response AS response,
     worked.finish_reason AS finish_reason,
     worked.sources AS sources,
+    worked.raw_confidence AS raw_confidence,
+    worked.cache_hit AS cache_hit,
+    worked.cost_usd AS cost_usd,
     worked.confidence AS confidence,
     worked.calibration AS calibration,
     worked.pipeline AS pipeline,
@@ -42,7 +46,8 @@ SELECT
     told.label AS label,
     thought.handler AS reasoner,
     thought.response AS reasoner_response,
-    thought.finish_reason AS reasoner_finish_reason
+    thought.finish_reason AS reasoner_finish_reason,
+    thought.cost_usd AS reasoner_cost_usd
 FROM calls AS worked
 INNER JOIN verdicts AS seen ON seen.run = worked.run AND seen.event_id = worked.event_id
 LEFT JOIN told ON told.event_id = worked.event_id

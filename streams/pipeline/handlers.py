@@ -87,7 +87,8 @@ def resolve(tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: File
 
 # What of a handler's options changes its answers; the rest leaves its cache valid.
 _DETERMINING = (
-    "kind", "handler", "rules", "labels", "max_distance", "refusal", "refusal_token", "max_tokens", "parameters", "inputs",
+    "kind", "handler", "rules", "labels", "max_distance", "refusal", "refusal_token", "max_tokens", "parameters",
+    "inputs",
 )  # fmt: skip
 _STATED = ("verbalized", "logprob")
 """Sources of confidence that are part of a reply and are stored with it; the others are computed from it later."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from streams.core.errors import ConfigError
 from streams.core.pricing import PriceList
-from streams.core.routing import DUPLICATE, UNSURE, CombineRule, Route
+from streams.core.routing import DUPLICATE, NONE, UNSURE, CombineRule, Route
 from streams.pipeline import spec as s
 from streams.pipeline.files import Files
 from streams.pipeline.handlers import TABLES, Handler, resolve
@@ -42,18 +42,24 @@ class Pipeline:
         return self.reasoners[named] if named else next(iter(self.reasoners.values()), None)
 
 
-def load_pipeline(path: Path, uncalibrated: Collection[str] = ()) -> Pipeline:
-    """Read and check a pipeline file. Raises ConfigError that names the key at fault and the remedy.
+def load_pipeline(path: Path) -> Pipeline:
+    """Read and check a pipeline file. Raises ConfigError that names the key at fault and the remedy."""
+    return _load(path, lambda spec: spec)
 
-    The calibrations of the workers in `uncalibrated` are left unread, for whoever is about to make them anew.
-    """
+
+def load_uncalibrated(path: Path) -> Pipeline:
+    """The same without the workers' calibrations, for whoever is about to make them anew."""
+    return _load(path, _without_calibrations)
+
+
+def _load(path: Path, prepared: Callable[[s.PipelineSpec], s.PipelineSpec]) -> Pipeline:
     source = Files(path.parent)
     text = source.read(path.name, "pipeline file")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path.name} is no valid TOML: {error}.", "Mend the line it names.") from error
-    spec = _without_calibrations(parse_spec(table), uncalibrated)
+    spec = prepared(parse_spec(table))
     tiers = {
         tier: {name: resolve(tier, name, item, spec, source) for name, item in items.items()}
         for tier, items in ((tier, getattr(spec, table)) for tier, table in TABLES.items())
@@ -84,17 +90,30 @@ def parse_spec(table: Mapping[str, Any]) -> s.PipelineSpec:
         raise as_config_error(error) from error
 
 
-def _without_calibrations(spec: s.PipelineSpec, workers: Collection[str]) -> s.PipelineSpec:
-    changed = {name: spec.workers[name].model_copy(update={"calibration": None}) for name in workers if name in spec.workers}
-    return spec.model_copy(update={"workers": {**spec.workers, **changed}})
+def _without_calibrations(spec: s.PipelineSpec) -> s.PipelineSpec:
+    workers = {name: one.model_copy(update={"calibration": None}) for name, one in spec.workers.items()}
+    return spec.model_copy(update={"workers": workers})
 
 
 def _routes(spec: s.PipelineSpec) -> dict[str, Route]:
     routes = {intent: _route(intent, target, spec) for intent, target in spec.routes.items()}
+    if any(listener.kind == "router" for listener in spec.listeners.values()):
+        routes = _targets(spec) | routes
+        if NONE not in routes:
+            remedy = f'Add for example {NONE} = "ignore", or a worker or reasoner.'
+            raise ConfigError(
+                "says nothing of events that the router finds to be none of these.", remedy, "routes.none"
+            )
     if UNSURE not in routes:
         remedy = f'Add for example {UNSURE} = "ignore", or a worker or reasoner.'
         raise ConfigError("says nothing of events no listener is sure about.", remedy, f"routes.{UNSURE}")
     return routes
+
+
+def _targets(spec: s.PipelineSpec) -> dict[str, Route]:
+    """Each handler as the route of its own name: what a router finds."""
+    workers = {f"workers.{name}": Route("work", name) for name in spec.workers}
+    return workers | {f"reasoners.{name}": Route("reason", name) for name in spec.reasoners}
 
 
 def _route(intent: str, target: str, spec: s.PipelineSpec) -> Route:

@@ -70,7 +70,7 @@ class ListenerPolicy(CallPolicy):
 
 
 class ClassifierListener(ListenerPolicy):
-    """Local embeddings and a calibrated linear model, trained by `escalon train`."""
+    """Local embeddings and a calibrated linear model, trained by `escalon train listener`."""
 
     kind: Literal["classifier"]
     artifact: str
@@ -115,7 +115,7 @@ class PromptPolicy(Strict):
     refusal_token: str = Field("REFUSE", min_length=3, max_length=40)
     confidence: Confidence = ()
     max_tokens: int = Field(512, ge=1, le=128_000)
-    parameters: dict[str, JsonValue] = {}
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
     inputs: tuple[Input, ...] = ("text", "data", "image")
     """What of an event the handler sees; two events alike in these are the same task."""
 
@@ -278,15 +278,15 @@ class PipelineSpec(Strict):
     """The whole file."""
 
     name: Name
-    models: dict[Name, ModelSpec] = {}
+    models: dict[Name, ModelSpec] = Field(default_factory=dict)
     listeners: dict[Name, ListenerSpec] = Field(min_length=1)
     verdict: VerdictSpec = VerdictSpec()
     routes: dict[str, str]
-    workers: dict[Name, WorkerSpec] = {}
-    reasoners: dict[Name, ReasonerSpec] = {}
+    workers: dict[Name, WorkerSpec] = Field(default_factory=dict)
+    reasoners: dict[Name, ReasonerSpec] = Field(default_factory=dict)
     prices: str | None = None
     """A price file; without one the dated list that escalon ships."""
-    budgets: dict[Literal["listener", "worker", "reasoner"], BudgetSpec] = {}
+    budgets: dict[Literal["listener", "worker", "reasoner"], BudgetSpec] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _limits_that_mean_something(self) -> PipelineSpec:

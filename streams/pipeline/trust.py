@@ -43,6 +43,8 @@ def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> Trus
     functions = [source.module(path, f"{key}.confidence") for path in item.confidence if ":" in path]
     samples = item.samples if "self-consistency" in item.confidence else 1
     correct = item.correct.model_dump_json() if samples > 1 else ""
+    if samples > 1 and ":" in item.correct.by:
+        functions.append(source.module(item.correct.by, f"{key}.correct.by"))
     scoring = digest(version, *item.confidence, item.combine_confidence, samples, correct, verifier, *functions)
     fallback = item.fallback_threshold if item.on_expiry == "fallback" else None
     artifact = _artifact(name, item, scoring, source)
@@ -65,8 +67,9 @@ def _artifact(name: str, item: s.WorkerSpec, scoring: str, source: Files) -> Cal
     if item.calibration is None:
         return None
     key = f"workers.{name}.calibration"
+    text = source.read(item.calibration, key)
     try:
-        artifact = CalibrationArtifact.parse(source.read(item.calibration, key))
+        artifact = CalibrationArtifact.parse(text)
     except ConfigError as error:
         raise ConfigError(f"{item.calibration}: {error.what}", error.remedy, key) from error
     if artifact.handler == name and artifact.scoring == scoring:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.core.comparison import value_of
+from streams.core.contract import encodable
 from streams.core.escalation import combined
 from streams.core.messages import Attempt, Score
 from streams.pipeline.trust import Trust
@@ -19,7 +20,7 @@ from streams.stages.task import Answer, Task
 VERIFIER = "verifier"
 Verify = Callable[[Task, Attempt], float]
 """The probability that an attempt's answer is right, by what the event, the answer and the other sources look like."""
-Function = Callable[[Task, Answer], float | None | Awaitable[float | None]]
+Function = Callable[[Task, Answer], float | Awaitable[float | None] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +43,11 @@ class Assess:
         error = None
         for path, function in self.functions.items():
             try:
-                sources[path] = _probability(await self._call(function, task, answer))
+                said = await self._call(function, task, answer)
+                if said is not None:
+                    sources[path] = _probability(said)
             except Exception as failure:  # a source that breaks is a source that is unknown
-                error = f"{path} raised {type(failure).__name__}: {failure}"[:MAX_ERROR]
+                error = encodable(f"{path} raised {type(failure).__name__}: {failure}"[:MAX_ERROR])
         scores = tuple(Score(label=name, probability=value) for name, value in sources.items())
         attempt = dataclasses.replace(attempt, sources=scores, error=error or attempt.error)
         return self._calibrated(self._verified(task, attempt))

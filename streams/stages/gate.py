@@ -1,4 +1,4 @@
-"""The bar a worker's confidence must reach, watched: when its scores no longer look like the calibration's, it says so."""
+"""The bar a worker's confidence must reach, for as long as its scores look like those it was calibrated on."""
 
 from __future__ import annotations
 

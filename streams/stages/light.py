@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from streams.core.contract import Reading
 from streams.core.messages import Score
 from streams.models.classifier import Classifier
+from streams.models.router import Router
 from streams.models.rules import RuleSet
 from streams.pipeline.handlers import Handler
 from streams.stages.ports import OWN, Said
@@ -47,6 +48,21 @@ class ClassifierAsker(_LightAsker):
         label, probability = distribution[0]
         scores = {name: round(value, 6) for name, value in distribution[:MAX_SCORES]}
         return _found(text, {"label": label, "confidence": probability, "scores": scores}, probability)
+
+
+@dataclass(kw_only=True)
+class RouterAsker(_LightAsker):
+    """Finds the route that earlier events of its kind did well on."""
+
+    router: Router
+    model: str = "router"
+
+    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002 - it says the same each time
+        """The route, how probable it is to be good, and the other routes' probabilities."""
+        found = self.router.route(task.text, task.data)
+        text = task.text or json.dumps(dict(task.data), ensure_ascii=False)
+        scores = {name: round(value, 6) for name, value in found.scores.items()}
+        return _found(text, {"label": found.label, "confidence": found.confidence, "scores": scores}, found.confidence)
 
 
 @dataclass(kw_only=True)

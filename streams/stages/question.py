@@ -54,6 +54,7 @@ class Consultation:
             sources=self.attempt.sources,
             raw_confidence=self.attempt.raw_confidence,
             confidence=self.attempt.confidence,
+            error=self.attempt.error,
             decision=decision,
             decision_reason=reason,
             threshold=bar.threshold if bar else None,

@@ -60,7 +60,7 @@ def test_a_mistake_is_named_with_its_key_and_the_remedy(desk: Path, wrong: str, 
 
 
 def test_training_prints_its_figures_as_json_for_programs(desk: Path) -> None:
-    done = escalon("train", "intents.jsonl", "--out", "again.npz", "--json", cwd=desk)
+    done = escalon("train", "listener", "intents.jsonl", "--out", "again.npz", "--json", cwd=desk)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["accuracy"] > 0.8

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli.building import train_classifier
 from streams.cli.sources import read_source
+from streams.cli.training import train_classifier
 from streams.demo.starter import write_pack
 from streams.models.classifier import Classifier
 from streams.models.image import perceptual_hash

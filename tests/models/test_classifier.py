@@ -152,7 +152,7 @@ def test_a_broken_artifact_is_a_configuration_error(tmp_path: Path, data: bytes,
 
 
 def test_a_missing_artifact_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="escalon train"):
+    with pytest.raises(ConfigError, match="escalon train listener"):
         Classifier.load(tmp_path / "none.npz", LetterEmbedder())
 
 

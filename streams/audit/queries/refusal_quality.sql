@@ -1,0 +1,23 @@
+-- How good each worker's refusals were, by class, judged by what the reasoner made of the same events. `needless` are
+-- refusals that the reasoner answered from the same event, an upper bound of what the worker refused without need;
+-- `rightful` the reasoner refused as well. `missed` are answers of the worker to events that the reasoner refused.
+WITH thought AS
+(
+    SELECT event_id, argMax(status, started_at) AS status, argMax(refusal_class, started_at) AS refusal_class
+    FROM calls
+    WHERE run = {run:String} AND tier = 'reasoner' AND status IN ('answered', 'refused')
+    GROUP BY event_id
+)
+SELECT
+    worked.handler AS handler,
+    coalesce(if(worked.status = 'refused', worked.refusal_class, thought.refusal_class), '') AS class,
+    countIf(worked.status = 'refused') AS refused,
+    countIf(worked.status = 'refused' AND thought.status = 'answered') AS needless,
+    countIf(worked.status = 'refused' AND thought.status = 'refused') AS rightful,
+    countIf(worked.status = 'answered' AND thought.status = 'refused') AS missed
+FROM calls AS worked
+LEFT JOIN thought ON thought.event_id = worked.event_id
+WHERE worked.run = {run:String} AND worked.tier = 'worker' AND worked.decision IN ('accepted', 'escalated', 'failed')
+    AND (worked.status = 'refused' OR thought.status = 'refused')
+GROUP BY handler, class
+ORDER BY handler, refused DESC, class

@@ -1,0 +1,74 @@
+"""Whether the calibrations in force still hold: their scores, and the labels that have come since, tested in order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streams.core import error_rate, exchangeability
+from streams.core.artifact import CalibrationArtifact
+from streams.core.betting import expired
+from streams.core.fingerprint import draw
+from streams.evaluation.cases import Case
+from streams.pipeline.load import Pipeline
+from streams.stages.gate import FALSE_ALARMS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a calibration stands. Evidence is a factor: how much more one would own who had bet against it."""
+
+    worker: str
+    calibration: str
+    max_error: float
+    scores: int
+    """Live scores seen."""
+    scores_evidence: float
+    scores_hold: bool
+    labels: int
+    """Labelled answers among those it accepted."""
+    wrong: int
+    labels_evidence: float
+    labels_hold: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether neither test speaks against it. Each may raise a false alarm with a chance of FALSE_ALARMS / 2."""
+        return self.scores_hold and self.labels_hold
+
+
+def standings(pipeline: Pipeline, cases: Sequence[Case]) -> list[Standing]:
+    """How each worker's calibration stands, by its audited cases, oldest first."""
+    found = []
+    for name, handler in pipeline.workers.items():
+        artifact = handler.trust.artifact if handler.trust else None
+        if artifact is not None:
+            found.append(_standing(artifact, [case for case in cases if case.handler == name]))
+    return found
+
+
+def _standing(artifact: CalibrationArtifact, cases: Sequence[Case]) -> Standing:
+    """From the first event that the calibration decided on."""
+    first = next((place for place, case in enumerate(cases) if case.calibration == artifact.id), len(cases))
+    watched = exchangeability.watch(artifact.reference)
+    judged, wrong = error_rate.error_watch(artifact.max_error), 0
+    for case in cases[first:]:
+        if case.attempt.status == "answered" and not case.repeated:
+            score = math.nan if case.attempt.raw_confidence is None else case.attempt.raw_confidence
+            u = draw("watch", case.attempt.call_id)
+            watched = exchangeability.observe(artifact.reference, watched, score, u)
+        if case.accepted and case.calibration == artifact.id and case.correct is not None:
+            judged, wrong = error_rate.observe(judged, not case.correct), wrong + (not case.correct)
+    return Standing(
+        worker=artifact.handler,
+        calibration=artifact.id,
+        max_error=artifact.max_error,
+        scores=watched.capital.seen,
+        scores_evidence=math.exp(min(700.0, watched.capital.peak_log_wealth)),
+        scores_hold=not expired(watched.capital, FALSE_ALARMS / 2),
+        labels=judged.capital.seen,
+        wrong=wrong,
+        labels_evidence=math.exp(min(700.0, judged.capital.peak_log_wealth)),
+        labels_hold=not expired(judged.capital, FALSE_ALARMS / 2),
+    )

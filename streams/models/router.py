@@ -1,0 +1,114 @@
+"""The trained router: from the event alone to the handler that will answer it well, at the least cost.
+
+It holds one verifier for each worker, trained to predict from the event whether that worker answers well, and one for
+"none of these". An artifact is data: a zip file of the verifiers and a JSON header, without pickles.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+from streams.core.errors import ConfigError
+from streams.core.routing import NONE
+from streams.models.verifier import Example, Verifier
+
+FORMAT, VERSION = "escalon-router", 1
+NONE_FROM = 0.5
+"""The probability from which on an event is none of these."""
+_HEADER = "header.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The route found, how probable it is to be a good one, and each candidate's probability."""
+
+    label: str
+    confidence: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Router:
+    """`verifiers` by route: `workers.NAME`, and `none` where there were such events. `reasoner` is `reasoners.NAME`.
+
+    The most probable worker is taken if its probability reaches `threshold`, else the reasoner. `comparison` holds the
+    figures on held-out cases that the router was admitted, or not admitted, by.
+    """
+
+    verifiers: Mapping[str, Verifier]
+    reasoner: str
+    threshold: float
+    admitted: bool
+    comparison: Mapping[str, Any]
+    date: str
+
+    def route(self, text: str, data: Mapping[str, Any]) -> Routing:
+        """The route for one event."""
+        example = [Example(text=text, data=data, answer=None)]
+        scores = {target: float(one.scores(example)[0]) for target, one in self.verifiers.items()}
+        if scores.get(NONE, 0.0) >= NONE_FROM:
+            return Routing(NONE, scores[NONE], scores)
+        workers = {target: score for target, score in scores.items() if target != NONE}
+        best = max(workers, key=lambda target: workers[target])
+        if workers[best] >= self.threshold:
+            return Routing(best, workers[best], scores)
+        return Routing(self.reasoner, 1 - workers[best], scores)
+
+    def to_bytes(self) -> bytes:
+        """The artifact; the same router always gives the same bytes."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(zipfile.ZipInfo(_HEADER, _EPOCH), json.dumps(self._header(), sort_keys=True))
+            for target, verifier in sorted(self.verifiers.items()):
+                archive.writestr(zipfile.ZipInfo(f"{target}.npz", _EPOCH), verifier.to_bytes())
+        return buffer.getvalue()
+
+    def digest(self) -> str:
+        """SHA-256 of the artifact in hexadecimal digits."""
+        return sha256(self.to_bytes()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the artifact; a reader sees the old file or the new one, never half of either."""
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(self.to_bytes())
+        partial.replace(path)
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "targets": sorted(self.verifiers),
+            "reasoner": self.reasoner,
+            "threshold": self.threshold,
+            "admitted": self.admitted,
+            "comparison": dict(self.comparison),
+            "date": self.date,
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read an artifact. Raises ConfigError when it is missing, broken, or was not admitted on held-out cases."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                header = json.loads(archive.read(_HEADER))
+                if (header["format"], header["version"]) != (FORMAT, VERSION):
+                    raise ValueError(f"{header['format']} version {header['version']}")
+                verifiers = {target: Verifier.from_bytes(archive.read(f"{target}.npz")) for target in header["targets"]}
+        except FileNotFoundError as error:
+            raise ConfigError(f"There is no router at {path}.", "Make one with `escalon train router`.") from error
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            what = f"{path} is no readable router ({type(error).__name__}: {error})."
+            raise ConfigError(what, "Make it again with `escalon train router`.") from error
+        if not header["admitted"]:
+            what = f"{path} did no better than the table on held-out cases."
+            raise ConfigError(what, "Train it on more cases, or again with --force.")
+        names = ("reasoner", "threshold", "admitted", "comparison", "date")
+        return cls(verifiers, **{name: header[name] for name in names})
