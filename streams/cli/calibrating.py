@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import numpy as np
 import typer
@@ -17,14 +17,24 @@ from streams.cli.console import out, print_json, table
 from streams.cli.context import audit_database, pipeline_of
 from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.core.errors import ConfigError
-from streams.core.guarantee import Target
-from streams.evaluation.calibrate import Calibrated, calibrate, set_aside
-from streams.evaluation.cases import EVER, MAX_CASES, Case, LabelsFrom, Since, labelled, of_this_version, read_cases
-from streams.evaluation.plots import GuaranteeCurve, plot_guarantee, plot_reliability
+from streams.evaluation.cases import (
+    EVER,
+    MAX_CASES,
+    Case,
+    LabelsFrom,
+    Since,
+    labelled,
+    of_this_version,
+    read_cases,
+    set_aside,
+)
 from streams.models.verifier import Verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_uncalibrated
 from streams.pipeline.values import seconds
+
+if TYPE_CHECKING:
+    from streams.evaluation.calibrate import Calibrated
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +60,10 @@ def calibrate_handler(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")] = False,
 ) -> None:
     """Pick the threshold of a worker from labelled cases, with a guarantee, and write it down."""
+    # These bring SciPy, which every worker would else wait for at its start.
+    from streams.core.guarantee import Target
+    from streams.evaluation.calibrate import calibrate
+
     loaded = pipeline_of(read_settings(), pipeline, load_uncalibrated)
     worker = worker_of(loaded, handler)
     part = Since(run=run, since=moment(since, lambda: datetime.now(UTC)))
@@ -117,6 +131,8 @@ def moment(text: str | None, now: Callable[[], datetime]) -> datetime:
 
 def draw_plots(made: Calibrated, directory: Path) -> None:
     """The diagrams of a calibration, as SVG."""
+    from streams.evaluation.plots import GuaranteeCurve, plot_guarantee, plot_reliability
+
     directory.mkdir(parents=True, exist_ok=True)
     name, artifact = made.artifact.handler, made.artifact
     plot_reliability(directory / f"{name}-reliability.svg", made.measured, f"{name}: calibrated confidence")

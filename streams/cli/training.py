@@ -17,8 +17,7 @@ from streams.cli.console import err, out, print_json, table
 from streams.cli.context import audit_database, pipeline_of
 from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.core.errors import ConfigError
-from streams.evaluation.calibrate import set_aside
-from streams.evaluation.cases import Since, labelled, read_ignored
+from streams.evaluation.cases import Since, labelled, read_ignored, set_aside
 from streams.pipeline.load import load_uncalibrated
 
 train_app = typer.Typer(help="Train tier-1 models: listeners, verifiers, routers.", no_args_is_help=True)

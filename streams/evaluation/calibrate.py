@@ -14,7 +14,6 @@ from streams.core.artifact import CalibrationArtifact
 from streams.core.calibration import Identity
 from streams.core.errors import ConfigError
 from streams.core.exchangeability import reference_of
-from streams.core.fingerprint import draw
 from streams.core.guarantee import Selection, Target, TooFew, select_threshold
 from streams.evaluation.calibrators import Choice, choose_calibrator
 from streams.evaluation.cases import Case, LabelsFrom
@@ -100,15 +99,3 @@ def _fingerprint(scored: Labelled) -> str:
     """SHA-256 over the sorted calls with their scores and truths."""
     rows = sorted(f"{case.attempt.call_id} {case.attempt.raw_confidence!r} {right}" for case, right in scored)
     return sha256("\n".join(rows).encode()).hexdigest()
-
-
-def set_aside(cases: Sequence[Case], salt: str, share: float) -> tuple[list[Case], list[Case]]:
-    """The cases in two parts, the first of about `share`, by a draw that depends on the event alone.
-
-    A verifier learns from the first part and a calibration is made on the second: cases that the verifier has learnt
-    by heart would flatter it.
-    """
-    parts: tuple[list[Case], list[Case]] = ([], [])
-    for case in cases:
-        parts[draw("aside", salt, case.event_id) >= share].append(case)
-    return parts

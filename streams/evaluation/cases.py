@@ -180,3 +180,15 @@ def read_ignored(audit: Audit, part: Since) -> list[Example]:
 def of_this_version(cases: Sequence[Case], handler: Handler) -> Iterator[Case]:
     """The cases of a handler as it is now."""
     return (case for case in cases if case.handler == handler.name and case.handler_version == handler.version)
+
+
+def set_aside(cases: Sequence[Case], salt: str, share: float) -> tuple[list[Case], list[Case]]:
+    """The cases in two parts, the first of about `share`, by a draw that depends on the event alone.
+
+    A verifier learns from the first part and a calibration is made on the second: cases that the verifier has learnt
+    by heart would flatter it.
+    """
+    parts: tuple[list[Case], list[Case]] = ([], [])
+    for case in cases:
+        parts[draw("aside", salt, case.event_id) >= share].append(case)
+    return parts

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
-from streams.evaluation.calibrate import set_aside
-from streams.evaluation.cases import Case
+from streams.evaluation.cases import Case, set_aside
 from streams.models.router import Router
 from streams.models.verifier import Example
 from streams.models.verifier_training import train_verifier
