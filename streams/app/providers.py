@@ -15,9 +15,9 @@ from streams.models.protocol import LanguageModel, Loadable, ModelRequest
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ClaudeModelSpec, CorrectSpec, LocalModelSpec, RecordedModelSpec
-from streams.stages.assess import Assess, Verify
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function
-from streams.stages.light import ClassifierAsker, RulesAsker
+from streams.stages.assess import Assess, Verify
+from streams.stages.light import ClassifierAsker, RouterAsker, RulesAsker
 from streams.stages.listen import IMAGE_DUPLICATE
 from streams.stages.ports import Asker
 from streams.stages.task import Task
@@ -176,6 +176,10 @@ def _light(handler: Handler) -> Asker:
     from streams.models.classifier import Classifier
     from streams.models.rules import RuleSet
 
+    if handler.spec.kind == "router":
+        from streams.models.router import Router
+
+        return RouterAsker(handler=handler, router=Router.load(cast(Path, handler.artifact)))
     if handler.artifact is not None:
         classifier = Classifier.load(handler.artifact)
         return ClassifierAsker(handler=handler, classifier=classifier, model=classifier.embedder.name)

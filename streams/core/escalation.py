@@ -25,6 +25,8 @@ class Bar:
     threshold: float | None
     calibration: str | None = None
     """The id of the calibration whose threshold it is."""
+    raw_threshold: float | None = None
+    """The calibration's threshold on the raw confidence."""
     note: str = ""
     """Why it is another threshold than the calibration's."""
 
@@ -44,10 +46,11 @@ class Escalate:
     detail: str
 
 
-def decide(attempt: Attempt, threshold: float | None) -> Accept | Escalate:
+def decide(attempt: Attempt, threshold: float | None, raw_threshold: float | None = None) -> Accept | Escalate:
     """Accept a worker's attempt or escalate it.
 
-    A confidence equal to the threshold is enough. With a threshold, an unknown confidence is not.
+    A confidence equal to the threshold is enough. With a threshold, an unknown confidence is not. With a raw threshold
+    the raw confidence decides: several of them may be calibrated to one probability, and only some be good enough.
     """
     reason = ESCALATES[attempt.status]
     if reason is not None:
@@ -56,9 +59,16 @@ def decide(attempt: Attempt, threshold: float | None) -> Accept | Escalate:
         return Accept("no threshold")
     if attempt.confidence is None:
         return Escalate("unsure", f"confidence unknown, {threshold:.3f} is asked for")
-    if not attempt.confidence >= threshold:  # not a number is not enough either
+    if not _reaches(attempt, threshold, raw_threshold):
         return Escalate("unsure", f"confidence {attempt.confidence:.3f} under {threshold:.3f}")
     return Accept(f"confidence {attempt.confidence:.3f} reaches {threshold:.3f}")
+
+
+def _reaches(attempt: Attempt, threshold: float, raw_threshold: float | None) -> bool:
+    """Whether the confidence is enough; what is not a number is not."""
+    if raw_threshold is None:
+        return attempt.confidence is not None and attempt.confidence >= threshold
+    return attempt.raw_confidence is not None and attempt.raw_confidence >= raw_threshold
 
 
 def combined(sources: Sequence[Score], rule: Literal["mean", "min", "product"]) -> float | None:

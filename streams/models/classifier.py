@@ -146,11 +146,12 @@ class Classifier:
                 _check_version(path, header)
                 return cls._from_parts(path, header, arrays, embedder or WordLlamaEmbedder())
         except FileNotFoundError as error:
-            raise ConfigError(f"There is no classifier at {path}.", "Make one with `escalon train`.") from error
+            remedy = "Make one with `escalon train listener`."
+            raise ConfigError(f"There is no classifier at {path}.", remedy) from error
         except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             raise ConfigError(
                 f"{path} is not a readable classifier ({type(error).__name__}: {error}).",
-                "Make it again with `escalon train`.",
+                "Make it again with `escalon train listener`.",
             ) from error
 
     @classmethod
@@ -182,5 +183,5 @@ def _check_version(path: Path, header: Mapping[str, Any]) -> None:
     if header["format"] != FORMAT or header["version"] != VERSION:
         raise ConfigError(
             f"{path} is {header['format']} version {header['version']}, this release reads {FORMAT} {VERSION}.",
-            "Make it again with `escalon train`.",
+            "Make it again with `escalon train listener`.",
         )

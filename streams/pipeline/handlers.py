@@ -106,6 +106,11 @@ def _prompting(key: str, item: Any, spec: s.PipelineSpec, source: Files) -> Prom
     if "logprob" in item.confidence and spec.models[item.model].provider == "claude":
         remedy = 'Use "verbalized", or a local model.'
         raise ConfigError("Claude gives no log-probabilities.", remedy, f"{key}.confidence")
+    if "self-consistency" in item.confidence and _says_the_same(item, spec):
+        remedy = "Set its temperature above 0, for example parameters = { temperature = 0.7 }."
+        raise ConfigError(
+            "a local model at temperature 0 gives one answer to all samples.", remedy, f"{key}.parameters"
+        )
     task = getattr(item, "task", None)
     labels = getattr(item, "labels", ())
     if item.prompt:
@@ -126,6 +131,11 @@ def _prompting(key: str, item: Any, spec: s.PipelineSpec, source: Files) -> Prom
     return Prompting(
         model_key=item.model, template=template, contract=contract, knowledge=knowledge, labels=tuple(labels)
     )
+
+
+def _says_the_same(item: Any, spec: s.PipelineSpec) -> bool:
+    """Whether each sample of a model would be the same; a local model's temperature is 0 unless it is given."""
+    return spec.models[item.model].provider == "local" and not item.parameters.get("temperature")
 
 
 def _schema(key: str, item: Any, task: str | None, labels: tuple[str, ...], source: Files) -> dict[str, Any] | None:

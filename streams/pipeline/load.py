@@ -143,7 +143,12 @@ def _check_reasoners(spec: s.PipelineSpec) -> None:
 
 def _check_budgets(spec: s.PipelineSpec, prices: PriceList) -> None:
     """A budget can be kept only where every call has a price."""
-    for tier in spec.budgets:
+    for tier, budget in spec.budgets.items():
+        if "at_limit" in budget.model_fields_set and budget.at_limit not in s.AT_LIMIT[tier]:
+            what = f"{budget.at_limit!r} means nothing to a {tier}."
+            choices = " or ".join(map(repr, s.AT_LIMIT[tier]))
+            remedy = f"Use {choices}." if choices else "Remove the line: a listener that is not asked finds nothing."
+            raise ConfigError(what, remedy, f"budgets.{tier}.at_limit")
         for handler in getattr(spec, TABLES[tier]).values():
             key = getattr(handler, "model", None)
             if key is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
@@ -12,7 +12,17 @@ from streams.core.comparison import By
 from streams.core.contract import RefusalContract
 from streams.core.messages import EventKind
 from streams.core.routing import CombineRule
-from streams.pipeline.values import CachePolicy, Confidence, Duration, FunctionPath, Input, Name, Probability, Strict
+from streams.pipeline.values import (
+    CachePolicy,
+    Confidence,
+    Duration,
+    FunctionPath,
+    Input,
+    Name,
+    Probability,
+    Strict,
+    named_or_function,
+)
 
 
 class ClaudeModelSpec(Strict):
@@ -174,7 +184,7 @@ Combine = Literal["mean", "min", "product"]
 class CorrectSpec(Strict):
     """When an answer agrees with a label."""
 
-    by: By | FunctionPath = "exact"
+    by: Annotated[str, named_or_function(*get_args(By))] = "exact"
     """`package.module:function` gets the answer and the label, as JSON values, and returns whether they agree."""
     fields: tuple[str, ...] = ()
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -211,6 +221,8 @@ class TaskHandler(CallPolicy, PromptPolicy):
             raise ValueError("give a prompt file, or a task type (summarise, extract, answer, resolve)")
         if "verbalized" in self.confidence and self.output_schema is None and self.task is None:
             raise ValueError('confidence = "verbalized" needs a schema, since it is a field of the answer')
+        if self.handler is not None and {"verbalized", "logprob"} & set(self.confidence):
+            raise ValueError('a Python function gives its confidence with its Answer; "logprob" is for models')
         return self
 
 
@@ -267,6 +279,7 @@ class BudgetSpec(Strict):
     at_limit: AtLimit = "defer"
 
 
+# What a tier's budget may say; a listener that is not asked finds nothing.
 AT_LIMIT: dict[str, tuple[AtLimit, ...]] = {
     "listener": (),
     "worker": ("defer", "fail"),
@@ -287,11 +300,3 @@ class PipelineSpec(Strict):
     prices: str | None = None
     """A price file; without one the dated list that escalon ships."""
     budgets: dict[Literal["listener", "worker", "reasoner"], BudgetSpec] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _limits_that_mean_something(self) -> PipelineSpec:
-        for tier, budget in self.budgets.items():
-            if "at_limit" in budget.model_fields_set and budget.at_limit not in AT_LIMIT[tier]:
-                choices = " or ".join(map(repr, AT_LIMIT[tier])) or "left out: a listener not asked finds nothing"
-                raise ValueError(f"at_limit of the {tier}s' budget must be {choices}")
-        return self

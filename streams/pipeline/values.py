@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)")
@@ -24,7 +24,8 @@ def seconds(value: Any) -> Any:
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=100 * 365 * 86400.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
-FunctionPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+_FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+FunctionPath = Annotated[str, Field(pattern=_FUNCTION)]
 Input = Literal["text", "data", "image"]
 CachePolicy = Literal["shared", "own", "off"]
 """`shared`: an answer serves other events with the same input; `own`: only its own event; `off`: nobody."""
@@ -37,8 +38,22 @@ def one_or_more(value: Any) -> Any:
     return value
 
 
-ConfidenceSource = Literal["verbalized", "logprob", "self-consistency", "verifier"] | FunctionPath
-Confidence = Annotated[tuple[ConfidenceSource, ...], BeforeValidator(one_or_more)]
+def named_or_function(*names: str) -> AfterValidator:
+    """One of some names, or the path of a function. One rule with one message; a union would tell of each part."""
+
+    def check(value: str) -> str:
+        if value not in names and not re.fullmatch(_FUNCTION, value):
+            listed = ", ".join(f'"{name}"' for name in names)
+            raise ValueError(f'{value!r:.100} is none of {listed}, nor a function as "package.module:function"')
+        return value
+
+    return AfterValidator(check)
+
+
+ConfidenceSource = Literal["verbalized", "logprob", "self-consistency", "verifier"]
+Confidence = Annotated[
+    tuple[Annotated[str, named_or_function(*get_args(ConfidenceSource))], ...], BeforeValidator(one_or_more)
+]
 
 
 class Strict(BaseModel):

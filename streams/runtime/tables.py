@@ -16,7 +16,7 @@ import faust
 
 from streams.adapters.codec import Codec
 from streams.core.budget import day_of
-from streams.core.errors import UnreadableError
+from streams.core.errors import ConfigError, UnreadableError
 from streams.core.exchangeability import Watch
 from streams.core.messages import StoredAnswer
 from streams.models.image import HashIndex
@@ -149,9 +149,13 @@ class TableWatches:
         self._table = of
 
     def get(self, calibration: str) -> Watch | None:
-        """A calibration's watch."""
+        """A calibration's watch; it starts again when the one there cannot be read."""
         data = self._table.get(calibration.encode())
-        return None if data is None else Watch.from_bytes(bytes(data))
+        try:
+            return None if data is None else Watch.from_bytes(bytes(data))
+        except ConfigError as error:
+            log.warning("the watch of the calibration %s starts again: %s", calibration, error)
+            return None
 
     def put(self, calibration: str, state: Watch) -> None:
         """Remember a watch."""

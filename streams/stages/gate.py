@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from streams.core.artifact import CalibrationArtifact
 from streams.core.betting import expired
 from streams.core.escalation import Bar
 from streams.core.exchangeability import Watch, observe, watch
@@ -39,27 +40,28 @@ class WatchedGate:
     watches: Watches
     partitions: int
     tell: Callable[[str, str, bool], None]
-    """Told of each score: the worker, its calibration, and whether that still holds."""
+    """Told at each decision: the worker, its calibration, and whether that still holds."""
 
-    def bar(self, worker: str, attempt: Attempt) -> Bar:
+    def observe(self, worker: str, attempt: Attempt) -> None:
+        """Hold an answer's score against the calibration's; an unknown one too."""
+        artifact = self.trusts[worker].artifact
+        if artifact is None or attempt.status != "answered":
+            return
+        score = math.nan if attempt.raw_confidence is None else attempt.raw_confidence
+        state = observe(artifact.reference, self._state(artifact), score, draw("watch", attempt.call_id))
+        self.watches.put(artifact.id, state)
+
+    def bar(self, worker: str) -> Bar:
         """The calibration's threshold; once it has expired the fallback, where the pipeline has one."""
         trust = self.trusts[worker]
         if trust.artifact is None:
             return Bar(trust.threshold)
-        holds = self._holds(trust, attempt)
+        holds = not expired(self._state(trust.artifact).capital, FALSE_ALARMS / self.partitions)
         self.tell(worker, trust.artifact.id, holds)
-        if holds:
-            return Bar(trust.artifact.threshold, trust.artifact.id)
-        if trust.fallback is None:
-            return Bar(trust.artifact.threshold, trust.artifact.id, NO_LONGER)
-        return Bar(trust.fallback, None, f"{NO_LONGER}, so its fallback is asked for")
+        if holds or trust.fallback is None:
+            artifact, note = trust.artifact, "" if holds else NO_LONGER
+            return Bar(artifact.threshold, artifact.id, artifact.raw_threshold, note)
+        return Bar(trust.fallback, note=f"{NO_LONGER}, so its fallback is asked for")
 
-    def _holds(self, trust: Trust, attempt: Attempt) -> bool:
-        artifact = trust.artifact
-        assert artifact is not None  # noqa: S101 - the caller has looked
-        state = self.watches.get(artifact.id) or watch(artifact.reference)
-        if attempt.status == "answered":
-            score = math.nan if attempt.raw_confidence is None else attempt.raw_confidence
-            state = observe(artifact.reference, state, score, draw("watch", attempt.call_id))
-            self.watches.put(artifact.id, state)
-        return not expired(state.capital, FALSE_ALARMS / self.partitions)
+    def _state(self, artifact: CalibrationArtifact) -> Watch:
+        return self.watches.get(artifact.id) or watch(artifact.reference)

@@ -119,8 +119,12 @@ class Assessor(Protocol):
 class Gate(Protocol):
     """What a worker's confidence must reach, for as long as its calibration holds."""
 
-    def bar(self, worker: str, attempt: Attempt) -> Bar:
-        """The bar for this attempt, after its score has been held against those of the calibration."""
+    def observe(self, worker: str, attempt: Attempt) -> None:
+        """Hold the score of a new answer against those of the calibration."""
+        ...
+
+    def bar(self, worker: str) -> Bar:
+        """The bar for the worker's next decision."""
         ...
 
 

@@ -70,7 +70,7 @@ def _question(job: _Job, received_at: datetime) -> Question:
 
 def _settle(job: _Job, done: Consultation) -> list[Message]:
     bar = _bar(job, done)
-    match decide(done.attempt, bar.threshold):
+    match decide(done.attempt, bar.threshold, bar.raw_threshold):
         case Accept(reason):
             calls = done.decided("accepted", f"{reason}{bar.note}", bar)
             return _explore(job, done, [*calls, _result(job, done)])
@@ -101,9 +101,12 @@ def _explore(job: _Job, done: Consultation, messages: list[Message]) -> list[Mes
 
 
 def _bar(job: _Job, done: Consultation) -> Bar:
-    if job.desk.gate is not None:
-        return job.desk.gate.bar(job.handler.name, done.attempt)
-    return Bar(job.handler.trust.threshold if job.handler.trust else None)
+    gate, worker = job.desk.gate, job.handler
+    if gate is None:
+        return Bar(worker.trust.threshold if worker.trust else None)
+    if not done.calls[-1].cache_hit:  # the score of a stored answer was seen, and a frequent task is no change
+        gate.observe(worker.name, done.attempt)
+    return gate.bar(worker.name)
 
 
 def _out_of_budget(job: _Job) -> Message:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import string
 import unicodedata
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from streams.core.fingerprint import call_id, canonical, digest, positional_event_id, task_fingerprint, trace_id
+from streams.core.fingerprint import (
+    call_id,
+    canonical,
+    digest,
+    draw,
+    positional_event_id,
+    task_fingerprint,
+    trace_id,
+)
 
 texts = st.text(max_size=12)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
@@ -150,3 +159,29 @@ def test_every_part_of_a_call_makes_its_id() -> None:
         for place in [("c", "t", 0, 1), ("d", "t", 0, 1), ("c", "t", 1, 0), ("c", "u", 0, 1)]
     ]
     assert len(set(places)) == len(places)
+
+
+# ---- Draws ----
+
+
+@given(st.lists(st.text(max_size=4) | st.integers(0, 99), max_size=4))
+def test_a_draw_is_a_share_below_1_and_the_same_each_time(some: list[str | int]) -> None:
+    assert 0 <= draw(*some) < 1
+    assert draw(*some) == draw(*some)
+
+
+def test_a_draw_is_the_same_in_every_process_and_every_release() -> None:
+    assert draw("explore", "049f4152f7e075473d21da2f93bd4a87") == 0.3204684296120637
+
+
+def test_draws_are_spread_evenly() -> None:
+    tenths = Counter(int(draw("explore", f"call {number}") * 10) for number in range(10_000))
+    assert set(tenths) == set(range(10))
+    assert max(abs(count - 1000) for count in tenths.values()) < 120  # four standard deviations
+
+
+def test_draws_for_two_purposes_have_nothing_to_do_with_each_other() -> None:
+    pairs = [(draw("explore", f"call {number}"), draw("watch", f"call {number}")) for number in range(10_000)]
+    both = sum(one < 0.5 and other < 0.5 for one, other in pairs)
+    assert abs(both - 2500) < 175  # four standard deviations
+    assert not any(one == other for one, other in pairs)

@@ -252,8 +252,8 @@ def test_nothing_is_accepted_when_all_are_wrong(scores: list[float], target: Tar
 @given(st.integers(1, 3000), st.floats(0.001, 0.9), st.floats(0.001, 0.5))
 def test_allowed_errors_are_the_most_that_keep_the_level(cases: int, max_error: float, risk: float) -> None:
     allowed = int(allowed_errors(np.array([cases]), max_error, risk)[0])
-    assert allowed < 0 or binom.cdf(allowed, cases, max_error) <= risk
-    assert binom.cdf(allowed + 1, cases, max_error) > risk
+    assert allowed < 0 or binom.cdf(allowed, cases, max_error) <= risk * (1 + 1e-12)
+    assert binom.cdf(allowed + 1, cases, max_error) > risk * (1 - 1e-12)  # two ways to the same sum may differ
 
 
 def test_the_upper_bound_inverts_the_binomial_tail() -> None:

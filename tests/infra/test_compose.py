@@ -124,7 +124,9 @@ def test_a_web_check_asks_the_port_its_tier_serves(services: dict[str, Service])
         assert check[-2:] == ["web", environment["ESCALON_WEB_PORT"]], name
 
 
-def test_a_plain_consumer_is_checked_by_its_connection_to_the_broker_it_is_told_of(services: dict[str, Service]) -> None:
+def test_a_plain_consumer_is_checked_by_its_connection_to_the_broker_it_is_told_of(
+    services: dict[str, Service],
+) -> None:
     broker = services["record"]["environment"]["ESCALON_KAFKA"]
     for name in PLAIN:
         assert services[name]["healthcheck"]["test"][-2:] == ["connected", broker.rpartition(":")[2]]

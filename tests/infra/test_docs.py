@@ -14,15 +14,17 @@ from pydantic import BaseModel
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import ENVELOPE, ID_HEADER, TRACE_HEADER, EventReader, Received
+from streams.core.budget import AtLimit
+from streams.core.comparison import By
 from streams.core.contract import REFUSAL_CLASSES, RefusalContract
 from streams.core.errors import Fault
 from streams.core.routing import COMBINE
 from streams.core.topics import TOPICS
-from streams.pipeline import spec
+from streams.pipeline import spec, values
 from streams.pipeline.load import parse_spec
 from streams.pipeline.template import PromptTemplate
 
-DOCUMENTS = ("settings", "pipeline", "messages", "deployment")
+DOCUMENTS = ("settings", "pipeline", "messages", "deployment", "escalation")
 
 
 def read(root: Path, name: str) -> str:
@@ -48,7 +50,7 @@ def test_every_documented_variable_is_a_setting(root: Path, settings_read: set[s
 
 
 def specs() -> list[type[BaseModel]]:
-    return [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, spec.Strict)]
+    return [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, values.Strict)]
 
 
 def test_every_key_of_the_pipeline_file_is_documented(root: Path) -> None:
@@ -64,8 +66,11 @@ def test_every_key_of_the_pipeline_file_is_documented(root: Path) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        get_args(spec.CachePolicy),
-        get_args(spec.ConfidenceSource),
+        get_args(values.CachePolicy),
+        get_args(values.ConfidenceSource),
+        get_args(spec.Combine),
+        get_args(AtLimit),
+        get_args(By),
         get_args(spec.Task),
         get_args(RefusalContract),
         REFUSAL_CLASSES,
@@ -133,7 +138,7 @@ def test_the_json_event_in_the_documentation_reads_as_it_says(root: Path) -> Non
 
 def test_the_console_examples_publish_readable_events(root: Path) -> None:
     shell = "\n".join(blocks(read(root, "messages"), "sh"))
-    (quoted,) = re.findall(r"echo '(.+)' \|", shell)
+    quoted, *_ = re.findall(r"echo '(.+)' \|", shell)
     assert event_reader().read(f"{quoted}\n".encode()).id == "mail-77"
     (header, value) = re.findall(r"printf '([^\\]+)\\t([^\\]+)\\n'", shell)[0]
     assert header == f"{ID_HEADER}:mail-78"

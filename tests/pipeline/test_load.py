@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from streams.core.errors import ConfigError
+from streams.core.messages import Tier
 from streams.core.routing import Route
-from streams.pipeline.load import load_pipeline, parse_spec
+from streams.pipeline.load import load_pipeline, load_uncalibrated, parse_spec
+from streams.pipeline.spec import AT_LIMIT
 from tests.pipeline.support import BASE, TEMPLATE, changed, loaded, wrong
 
 SECOND_REASONER = '\n[reasoners.other]\nmodel = "m"\ntask = "resolve"\n'
@@ -112,6 +114,102 @@ def test_without_a_reasoner_nobody_takes_over(tmp_path: Path) -> None:
         ("[workers.work]\n", "[workers.work]\nthreshold = 1.5\n", "workers.work.threshold", "less than"),
         ("[workers.work]\n", "[workers.work]\nthreshold = nan\n", "workers.work.threshold", "less than"),
         ("{ seed = 1 }", "{ since = 2026-01-01 }", "workers.work.parameters.since", "JSON"),
+        (
+            "[workers.work]\n",
+            '[workers.work]\nconfidence = "guess"\n',
+            "workers.work.confidence.0",
+            'none of "verbalized", "logprob"',
+        ),
+        (
+            "[workers.work]\n",
+            '[workers.work]\nconfidence = ["verbalized", 7]\n',
+            "workers.work.confidence.1",
+            "valid string",
+        ),
+        (
+            "[workers.work]\n",
+            '[workers.work]\nconfidence = "nowhere.at.all:f"\n',
+            "workers.work.confidence",
+            "cannot be found",
+        ),
+        ("[workers.work]\n", '[workers.work]\nconfidence = "verifier"\n', "workers.work", "go together"),
+        ("[workers.work]\n", '[workers.work]\nverifier = "intents.npz"\n', "workers.work", "go together"),
+        (
+            "[workers.work]\n",
+            '[workers.work]\nconfidence = "verifier"\nverifier = "gone"\n',
+            "workers.work.verifier",
+            "gone cannot be read",
+        ),
+        (
+            "[workers.work]\n",
+            '[workers.work]\ncalibration = "c.json"\nthreshold = 0.5\n',
+            "workers.work",
+            "the calibration brings the threshold",
+        ),
+        (
+            "[workers.work]\n",
+            '[workers.work]\ncalibration = "gone.json"\n',
+            "workers.work.calibration",
+            ": gone.json cannot be read",
+        ),
+        (
+            "[workers.work]\n",
+            '[workers.work]\ncalibration = "facts.md"\n',
+            "workers.work.calibration",
+            "facts.md: The calibration is not JSON",
+        ),
+        ("[workers.work]\n", '[workers.work]\non_expiry = "stop"\n', "workers.work.on_expiry", "'fallback'"),
+        (
+            "[workers.work]\n",
+            "[workers.work]\nfallback_threshold = 2.0\n",
+            "workers.work.fallback_threshold",
+            "less than",
+        ),
+        ("[workers.work]\n", "[workers.work]\nexplore = 1.5\n", "workers.work.explore", "less than"),
+        ("[workers.work]\n", "[workers.work]\nexplore = nan\n", "workers.work.explore", "less than"),
+        ("[workers.work]\n", "[workers.work]\nsamples = 1\n", "workers.work.samples", "greater than or equal to 2"),
+        ("[workers.work]\n", "[workers.work]\nsamples = 51\n", "workers.work.samples", "less than or equal to 50"),
+        (
+            "[workers.work]\n",
+            '[workers.work]\ncombine_confidence = "median"\n',
+            "workers.work.combine_confidence",
+            "'product'",
+        ),
+        ("[workers.work]\n", '[workers.work]\ncorrect = "fields"\n', "workers.work.correct", "needs fields"),
+        (
+            "[workers.work]\n",
+            '[workers.work]\ncorrect = { fields = ["a"] }\n',
+            "workers.work.correct",
+            "nothing else has them",
+        ),
+        (
+            "[workers.work]\n",
+            '[workers.work]\ncorrect = "sort of"\n',
+            "workers.work.correct.by",
+            'none of "exact", "fields", "numeric"',
+        ),
+        (
+            "[workers.work]\n",
+            '[workers.work]\ncorrect = { by = "numeric", tolerance = -0.1 }\n',
+            "workers.work.correct.tolerance",
+            "greater than",
+        ),
+        (
+            "[workers.work]\n",
+            '[workers.work]\ncorrect = { by = "numeric", tolerance = inf }\n',
+            "workers.work.correct.tolerance",
+            "finite",
+        ),
+        (
+            "[workers.work]\n",
+            '[workers.work]\nconfidence = "self-consistency"\ncorrect = "nowhere.at.all:f"\n',
+            "workers.work.correct.by",
+            "cannot be found",
+        ),
+        ('handler = "desk:do"', 'handler = "desk:do"\nconfidence = "logprob"', "workers.code", "with its Answer"),
+        ('task = "resolve"', 'task = "resolve"\nconfidence = "self-consistency"', "reasoners.think", "are for workers"),
+        ('task = "resolve"', 'task = "resolve"\nexplore = 0.5', "reasoners.think.explore", "unknown key"),
+        ('labels = ["order"', 'confidence = "desk:do"\nlabels = ["order"', "listeners.label", "are for workers"),
         ('name = "desk"', 'name = "desk"\nprices = "gone.toml"', "prices", "gone.toml cannot be read"),
         ('name = "desk"', 'name = "desk"\nprices = "prompt.j2"', "prices", "is no valid TOML"),
     ],
@@ -215,6 +313,76 @@ def test_a_budget_needs_a_price_for_every_model_it_pays(tmp_path: Path) -> None:
     error = wrong(tmp_path, BASE + "\n[budgets.worker]\nusd_per_day = 0.1\n")
     assert error.key == "models.m.priced_as"
     assert "budget cannot be kept" in str(error)
+
+
+LOCAL = changed(
+    'provider = "recorded"\nmodel = "small"\ncassette = "none.jsonl"', 'provider = "local"\nmodel = "small"'
+)
+
+
+@pytest.mark.parametrize("parameters", ["{ seed = 1 }", "{ temperature = 0 }", "{ temperature = 0.0, seed = 1 }"])
+def test_several_samples_of_a_local_model_need_a_temperature(tmp_path: Path, parameters: str) -> None:
+    error = wrong(tmp_path, changed("{ seed = 1 }", f'{parameters}\nconfidence = "self-consistency"', LOCAL))
+    assert error.key == "workers.work.parameters"
+    assert "temperature above 0" in error.remedy
+
+
+def test_with_a_temperature_a_local_model_may_be_asked_for_several_samples(tmp_path: Path) -> None:
+    text = changed("{ seed = 1 }", '{ temperature = 0.7 }\nconfidence = "self-consistency"', LOCAL)
+    assert loaded(tmp_path, text).workers["work"].spec.samples == 5
+
+
+PRICED = changed('cassette = "none.jsonl"', 'cassette = "none.jsonl"\npriced_as = "claude-haiku-4-5"')
+
+
+@pytest.mark.parametrize(
+    ("tier", "at_limit", "remedy"),
+    [
+        ("listener", "defer", "Remove the line: a listener that is not asked finds nothing."),
+        ("listener", "fail", "Remove the line: a listener that is not asked finds nothing."),
+        ("worker", "accept", "Use 'defer' or 'fail'."),
+    ],
+)
+def test_what_becomes_of_a_task_without_money_must_mean_something_to_its_tier(
+    tmp_path: Path, tier: str, at_limit: str, remedy: str
+) -> None:
+    error = wrong(tmp_path, PRICED + f'\n[budgets.{tier}]\nusd_per_day = 1\nat_limit = "{at_limit}"\n')
+    assert (error.key, error.remedy) == (f"budgets.{tier}.at_limit", remedy)
+
+
+@pytest.mark.parametrize(
+    ("budget", "key"),
+    [
+        ("[budgets.settle]\nusd_per_day = 1", "budgets.settle"),
+        ("[budgets.worker]\nusd_per_day = 0", "budgets.worker.usd_per_day"),
+        ("[budgets.worker]\nusd_per_day = nan", "budgets.worker.usd_per_day"),
+        ('[budgets.worker]\nusd_per_day = 1\nat_limit = "wait"', "budgets.worker.at_limit"),
+        ('[budgets.worker]\nat_limit = "fail"', "budgets.worker.usd_per_day"),
+    ],
+)
+def test_a_budget_that_is_none_is_told(tmp_path: Path, budget: str, key: str) -> None:
+    assert wrong(tmp_path, f"{PRICED}\n{budget}\n").key == key
+
+
+@pytest.mark.parametrize(
+    ("tier", "at_limit"),
+    [(tier, None) for tier in AT_LIMIT] + [(tier, choice) for tier, choices in AT_LIMIT.items() for choice in choices],
+)
+def test_a_tier_may_be_given_each_limit_that_means_something_to_it(
+    tmp_path: Path, tier: Tier, at_limit: str | None
+) -> None:
+    line = f'at_limit = "{at_limit}"\n' if at_limit else ""
+    pipeline = loaded(tmp_path, f"{PRICED}\n[budgets.{tier}]\nusd_per_day = 1\n{line}")
+    assert pipeline.spec.budgets[tier].at_limit == (at_limit or "defer")
+
+
+def test_the_calibrations_of_a_file_that_is_about_to_be_calibrated_are_left_unread(tmp_path: Path) -> None:
+    loaded(tmp_path)
+    path = tmp_path / "pipeline.toml"
+    path.write_text(changed("[workers.work]\n", '[workers.work]\ncalibration = "gone.json"\n'), "utf-8")
+    trust = load_uncalibrated(path).workers["work"].trust
+    assert trust is not None
+    assert (trust.artifact, trust.threshold) == (None, None)
 
 
 @pytest.mark.parametrize("task", ["summarise", "extract", "answer", "resolve"])

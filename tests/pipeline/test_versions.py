@@ -39,6 +39,15 @@ def test_no_two_handlers_of_different_tasks_share_a_version(tmp_path: Path) -> N
         "concurrency = 1",
         "retries = 0",
         'reasoner = "think"',
+        "explore = 0.5",
+        'confidence = "self-consistency"',
+        'confidence = "desk:do"',
+        'confidence = "verifier"\nverifier = "facts.md"',
+        'combine_confidence = "min"',
+        "samples = 9",
+        'correct = "numeric"',
+        'on_expiry = "fallback"',
+        "fallback_threshold = 0.5",
     ],
 )
 def test_an_option_that_changes_no_answer_leaves_every_cache_valid(tmp_path: Path, option: str) -> None:
@@ -99,6 +108,25 @@ def test_a_file_that_determines_answers_makes_a_new_version_of_its_handler_alone
     one, other = loaded(tmp_path), loaded(tmp_path, files={name: content})
     assert differing(one, other) == renewed
     assert one.hash != other.hash
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        'confidence = "checks:likely"',
+        'confidence = "verifier"\nverifier = "verifier.npz"',
+        'confidence = "self-consistency"\ncorrect = "checks:alike"',
+    ],
+)
+@pytest.mark.parametrize("name", ["checks.py", "verifier.npz"])
+def test_what_confidence_is_made_with_makes_part_of_the_hash_and_of_no_version(
+    tmp_path: Path, option: str, name: str
+) -> None:
+    text = changed("[workers.work]\n", f"[workers.work]\n{option}\n")
+    files = {"checks.py": "def likely(task, answer): ...", "verifier.npz": "the verifier"}
+    one, other = loaded(tmp_path, text, files), loaded(tmp_path, text, {**files, name: "another"})
+    assert differing(one, other) == set()
+    assert (one.hash != other.hash) == (name.partition(".")[0] in option)
 
 
 def test_models_answer_in_the_order_of_the_schema_so_the_order_counts(tmp_path: Path) -> None:

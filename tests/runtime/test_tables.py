@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
+from streams.core.exchangeability import observe, reference_of, watch
 from streams.core.messages import StoredAnswer
-from streams.runtime.tables import TableAnswers, TableImages, TableSettled, table
+from streams.runtime.tables import TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.stages.settle import Settled
 from tests.adapters.messages import any_message
 
@@ -103,3 +108,72 @@ def test_an_image_is_remembered_where_it_was_first_seen() -> None:
     assert images.nearest(1, 0, "x") == ("e1", 0)
     assert images.nearest(2, 0, "x") is None
     assert TableImages(kept, 10).nearest(1, 0, "x") == ("e1", 0)
+
+
+# ---- Money ----
+
+CENT = Decimal("0.01")
+
+
+def test_a_partition_may_spend_until_its_share_is_reached() -> None:
+    purse = TablePurse(FakeTable(), 2 * CENT)
+    assert purse.may_spend(AT)
+    purse.spend(CENT, AT)
+    assert purse.may_spend(AT)
+    purse.spend(CENT, AT)
+    assert not purse.may_spend(AT)
+
+
+def test_a_partition_whose_share_is_nothing_may_spend_nothing() -> None:
+    assert not TablePurse(FakeTable(), Decimal(0)).may_spend(AT)
+
+
+def test_each_day_has_money_of_its_own_and_turns_at_midnight_utc() -> None:
+    purse = TablePurse(FakeTable(), CENT)
+    purse.spend(CENT, AT)
+    assert not purse.may_spend(AT + timedelta(hours=23, minutes=59))
+    assert purse.may_spend(AT + timedelta(days=1))
+    assert purse.may_spend(AT - timedelta(seconds=1))
+
+
+@given(st.lists(st.integers(0, 10**9).map(lambda count: Decimal(count).scaleb(-12)), max_size=20))
+def test_money_is_counted_exactly_and_goes_on_where_another_process_left_it(costs: list[Decimal]) -> None:
+    kept = FakeTable()
+    for cost in costs:
+        TablePurse(kept, Decimal(1)).spend(cost, AT)
+    assert not TablePurse(kept, sum(costs, Decimal(0))).may_spend(AT)
+    assert TablePurse(kept, sum(costs, Decimal("1e-12"))).may_spend(AT)
+
+
+def test_each_partition_counts_for_itself() -> None:
+    one, other = TablePurse(FakeTable(), CENT), TablePurse(FakeTable(), CENT)
+    one.spend(CENT, AT)
+    assert (one.may_spend(AT), other.may_spend(AT)) == (False, True)
+
+
+# ---- Watches ----
+
+REFERENCE = reference_of(np.random.default_rng(1).uniform(size=100).tolist())
+
+
+def test_a_watch_comes_back_as_it_was_by_its_calibration() -> None:
+    watches = TableWatches(FakeTable())
+    assert watches.get("one") is None
+    first = observe(REFERENCE, watch(REFERENCE), 0.3, 0.5)
+    second = observe(REFERENCE, first, float("nan"), 0.25)
+    watches.put("one", first)
+    watches.put("other", second)
+    assert (watches.get("one"), watches.get("other"), watches.get("third")) == (first, second, None)
+    watches.put("one", second)
+    assert watches.get("one") == second
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 40, b"no watch at all"])
+def test_a_watch_that_cannot_be_read_starts_again_and_holds_up_nothing(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = FakeTable()
+    kept[b"one"] = data
+    with caplog.at_level(logging.WARNING, "escalon.runtime"):
+        assert TableWatches(kept).get("one") is None
+    assert "the watch of the calibration one starts again" in caplog.text

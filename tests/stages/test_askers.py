@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from streams.core.contract import REFUSAL_CLASSES
 from streams.core.errors import ConfigError, ModelError
-from streams.core.messages import Tier
+from streams.core.messages import Score, Tier
 from streams.models.protocol import ModelReply, ModelRequest, Token
 from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import WorkerSpec
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function
+from streams.stages.ports import OWN
 from streams.stages.task import Answer, Refusal, Task
 from tests.stages.support import PIPELINE, build, confidence_of, model_error
 
@@ -101,6 +102,60 @@ async def test_the_confidence_of_a_model_comes_from_where_the_file_says(tmp_path
     assert confidence_of(await by_token.ask(Task(text="x"))) == 1.0
     stated = FakeModel(reply({"answer": {"reply": "yes"}, "confidence": 0.7}))
     assert confidence_of(await prompted(tmp_path, stated, 'confidence = "verbalized"').ask(Task(text="x"))) == 0.7
+
+
+SAID = {"answer": {"reply": "yes"}, "confidence": 0.7}
+TOKENS = (Token('{"answer": {"reply": ', -9.0), Token('"yes"', 0.0), Token("}}", -9.0))
+
+
+@pytest.mark.parametrize(
+    ("confidence", "sources"),
+    [
+        ('["verbalized", "logprob"]', {"verbalized": 0.7, "logprob": 1.0}),
+        ('["logprob", "self-consistency"]', {"logprob": 1.0}),
+        ('["self-consistency", "json:loads"]', {}),
+        ('"none"', {}),
+    ],
+)
+async def test_a_reply_gives_each_source_the_file_asks_of_it_and_no_other(
+    tmp_path: Path, confidence: str, sources: dict[str, float]
+) -> None:
+    said = {name: value for name, value in SAID.items() if name == "answer" or "verbalized" in sources}
+    one = prompted(tmp_path, FakeModel(reply(said, *TOKENS)), f"confidence = {confidence}")
+    assert {score.label: score.probability for score in (await one.ask(Task(text="x"))).sources} == sources
+
+
+async def test_a_source_that_says_nothing_is_left_out(tmp_path: Path) -> None:
+    one = prompted(tmp_path, FakeModel(reply(SAID)), 'confidence = ["verbalized", "logprob"]')
+    assert [score.label for score in (await one.ask(Task(text="x"))).sources] == ["verbalized"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "seeds"),
+    [("{seed = 7}", [7, 8, 10]), ("{temperature = 0.5}", [None, 1, 3])],
+    ids=["a seed of the file's", "no seed of the file's"],
+)
+async def test_each_further_sample_of_a_seeded_model_has_a_seed_of_its_own(
+    tmp_path: Path, parameters: str, seeds: list[int | None]
+) -> None:
+    model = FakeModel(reply({"answer": {"reply": "yes"}}))
+    one = prompted(tmp_path, model, f"parameters = {parameters}")
+    one.takes_seed = True
+    for sample in (0, 1, 3):
+        await one.ask(Task(text="x"), sample)
+    assert [request.parameters.get("seed") for request, _ in model.requests] == seeds
+    others = [
+        {name: value for name, value in asked.parameters.items() if name != "seed"} for asked, _ in model.requests
+    ]
+    assert others[0] == others[1] == others[2]
+
+
+async def test_a_model_that_takes_no_seed_is_asked_alike_for_every_sample(tmp_path: Path) -> None:
+    model = FakeModel(reply({"answer": {"reply": "yes"}}))
+    one = prompted(tmp_path, model, "parameters = {temperature = 0.5}")
+    for sample in range(3):
+        await one.ask(Task(text="x"), sample)
+    assert [dict(request.parameters) for request, _ in model.requests] == [{"temperature": 0.5}] * 3
 
 
 async def test_a_handler_and_its_model_take_only_so_many_calls_at_once(tmp_path: Path) -> None:
@@ -225,6 +280,13 @@ async def test_whatever_a_function_returns_is_an_answer_or_a_failure(value: Any)
     said = await function_asker(lambda _: value).ask(Task())
     assert said.reading.status in ("answered", "failed")
     (said.reading.answer or "").encode()
+
+
+async def test_a_function_is_asked_alike_for_every_sample_and_its_confidence_is_its_own() -> None:
+    one = function_asker(lambda task: Answer(task.text, confidence=0.5))
+    said = [await one.ask(Task(text="x"), sample) for sample in range(3)]
+    assert said[0] == said[1] == said[2]
+    assert said[0].sources == (Score(label=OWN, probability=0.5),)
 
 
 # ---- Finding the function ----

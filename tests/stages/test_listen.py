@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from streams.core.errors import UnreadableError
-from streams.core.fingerprint import task_fingerprint
+from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Call, Escalation, Event, Message, Result, Score, Sighting, Verdict
 from streams.stages.listen import listen
 from tests.stages.support import START, Office, Turn, event, model_error, office, refusal, said, the
+from tests.stages.test_consult import until_asked
+from tests.stages.trusting import PRICE, broke, with_money
 
 IMAGE = "a" * 64
 
@@ -146,3 +148,45 @@ async def test_listeners_are_asked_at_the_same_time(here: Office) -> None:
 async def test_the_same_event_gives_the_same_ids_each_time(here: Office) -> None:
     first, second = [await heard(here, event(), intent=said("order", 0.9)) for _ in range(2)]
     assert first == second
+
+
+# ---- Money ----
+
+
+async def test_a_listener_out_of_money_finds_nothing_and_the_others_are_heard(tmp_path: Path) -> None:
+    here = broke(tmp_path, "listener")
+    here.askers["rules"].free = True
+    messages = await heard(here, event(), rules=said("question", 1.0), intent=said("order", 0.9))
+    found = the(Verdict, messages)
+    assert (found.intents, found.handler) == (("question",), "answer")
+    assert [(finding.listener, finding.label) for finding in found.findings] == [
+        ("rules", "question"),
+        ("intent", None),
+    ]
+    assert [message.handler for message in messages if isinstance(message, Call)] == ["rules"]
+    assert here.askers["intent"].asked == []
+
+
+async def test_an_event_no_listener_could_be_asked_about_is_unsure(tmp_path: Path) -> None:
+    (found,) = await heard(broke(tmp_path, "listener"), event(), intent=said("order", 0.9))
+    assert isinstance(found, Verdict)
+    assert found.intents == ("unsure",)
+    assert [finding.call_id for finding in found.findings] == [
+        call_id("live", "e1", "listener", name, 1) for name in ("rules", "intent")
+    ]
+
+
+async def test_the_tries_a_listener_made_before_its_money_was_spent_are_recorded(tmp_path: Path) -> None:
+    here = broke(tmp_path, "listener")
+    here.askers["rules"].free = True
+    purse = with_money(here, PRICE)
+    one = here.askers["intent"]
+    one.gate = asyncio.Event()
+    listening = asyncio.create_task(heard(here, event(), intent=model_error()))
+    await until_asked(one, 1)
+    purse.spend(PRICE, here.clock.now())
+    one.gate.set()
+    messages = await listening
+    tries = [message for message in messages if isinstance(message, Call) and message.handler == "intent"]
+    assert [(call.decision, call.error_type) for call in tries] == [("retried", "overloaded")]
+    assert the(Verdict, messages).intents == ("unsure",)

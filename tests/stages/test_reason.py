@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from streams.core.errors import ConfigError
-from streams.core.messages import Call, Escalation, Message, Result, Verdict
+from streams.core.messages import Call, Deferred, Escalation, Message, Result, Verdict
 from streams.stages.listen import listen
 from streams.stages.reason import reason
 from streams.stages.work import work
@@ -26,6 +28,8 @@ from tests.stages.support import (
     the,
     verdict,
 )
+from tests.stages.test_consult import until_asked
+from tests.stages.trusting import PRICE, PRICED, broke, with_money
 
 
 @pytest.fixture
@@ -124,3 +128,114 @@ async def test_a_reasoner_that_is_gone_is_the_operators_to_put_back(here: Office
     gone = dataclasses.replace(await escalated(here), handler="gone")
     with pytest.raises(ConfigError, match="no reasoner 'gone'"):
         await reason(gone, START, here.pipeline, here.desk)
+
+
+# ---- Exploration ----
+
+
+async def explored(directory: Path) -> Escalation:
+    """What an accepted answer causes where all are explored."""
+    all_of_them = office(directory, PIPELINE.replace("threshold = 0.8", "threshold = 0.8\nexplore = 1.0"))
+    all_of_them.askers["extract"].script = [said("yes", 0.9)]
+    escalation = the(Escalation, await work(verdict(event()), START, all_of_them.pipeline, all_of_them.desk))
+    assert escalation.reason == "explored"
+    return escalation
+
+
+@pytest.mark.parametrize("turn", [said("Better."), refusal("nobody knows"), broken_schema()])
+async def test_what_a_reasoner_says_of_an_accepted_answer_is_for_the_audit_alone(
+    here: Office, tmp_path: Path, turn: Turn
+) -> None:
+    here.askers["resolve"].script = [turn]
+    messages = await reason(await explored(tmp_path), START, here.pipeline, here.desk)
+    assert [type(message) for message in messages] == [Call]
+    assert the(Call, messages).decision == "explored"
+
+
+async def test_the_tries_of_an_explored_task_are_recorded_too(here: Office, tmp_path: Path) -> None:
+    here.askers["resolve"].script = [model_error(), said("Better.")]
+    messages = await reason(await explored(tmp_path), START, here.pipeline, here.desk)
+    assert [message.decision for message in messages if isinstance(message, Call)] == ["retried", "explored"]
+    assert len(messages) == 2
+
+
+# ---- Money ----
+
+PURSE_IS_EMPTY = "budget: this partition's share of the reasoners' money for 2026-11-01 is spent"
+
+
+async def without_money(directory: Path, at_limit: str | None, turn: Turn) -> tuple[Escalation, list[Message]]:
+    """What an escalation of this turn causes in a tier whose money is spent."""
+    here = broke(directory, "reasoner", at_limit)
+    rich = dataclasses.replace(here.desk, purse=None)
+    here.askers["extract"].script = [turn]
+    escalation = the(Escalation, await work(verdict(event()), START, here.pipeline, rich))
+    messages = await reason(escalation, START, here.pipeline, here.desk)
+    assert here.askers["resolve"].asked == []
+    return escalation, messages
+
+
+@pytest.mark.parametrize(
+    ("at_limit", "turn"),
+    [(None, refusal()), ("defer", said("yes", 0.1)), ("accept", refusal()), ("accept", broken_schema())],
+    ids=["by default", "as the file says", "refused, so nothing to accept", "invalid, so nothing to accept"],
+)
+async def test_without_money_an_escalation_waits_for_the_next_day(
+    tmp_path: Path, at_limit: str | None, turn: Turn
+) -> None:
+    escalation, (deferred,) = await without_money(tmp_path, at_limit, turn)
+    assert isinstance(deferred, Deferred)
+    assert deferred.escalation == dataclasses.replace(escalation, deferrals=1)
+    assert (deferred.not_before, deferred.reason) == (datetime(2026, 11, 2, tzinfo=UTC), PURSE_IS_EMPTY)
+
+
+async def test_without_money_the_workers_answer_is_accepted_where_the_file_says_so(tmp_path: Path) -> None:
+    escalation, (result,) = await without_money(tmp_path, "accept", said("yes", 0.1))
+    assert isinstance(result, Result)
+    assert (result.state, result.tier, result.handler, result.answer) == ("answered", "worker", "extract", '"yes"')
+    assert result.reasons == (
+        "unsure: confidence 0.100 under 0.800",
+        f"{PURSE_IS_EMPTY}; the worker's answer is accepted",
+    )
+    assert escalation.attempt is not None
+    assert result.call_id == escalation.attempt.call_id
+
+
+async def test_without_money_an_escalation_fails_for_both_reasons_where_the_file_says_so(tmp_path: Path) -> None:
+    _, (result,) = await without_money(tmp_path, "fail", refusal())
+    assert isinstance(result, Result)
+    assert (result.state, result.tier, result.handler) == ("failed", "reasoner", "resolve")
+    assert result.reasons == ("refused: missing_information: no order number", PURSE_IS_EMPTY)
+
+
+@pytest.mark.parametrize("at_limit", ["defer", "accept", "fail"])
+async def test_without_money_an_explored_task_is_let_go_for_its_event_has_its_answer(
+    tmp_path: Path, at_limit: str
+) -> None:
+    escalation = await explored(tmp_path)
+    poor = broke(tmp_path, "reasoner", at_limit)
+    assert await reason(escalation, START, poor.pipeline, poor.desk) == []
+
+
+async def test_what_was_answered_before_is_served_without_money(tmp_path: Path) -> None:
+    here = broke(tmp_path, "reasoner")
+    empty, rich = here.desk, dataclasses.replace(here.desk, purse=None)
+    here.askers["extract"].script = [refusal()]
+    escalation = the(Escalation, await work(verdict(event()), START, here.pipeline, rich))
+    first = await reason(escalation, START, here.pipeline, rich)
+    assert await reason(escalation, START, here.pipeline, empty) == first
+
+
+async def test_the_tries_made_before_the_money_was_spent_are_emitted_with_the_deferral(tmp_path: Path) -> None:
+    here = broke(tmp_path, "reasoner")
+    escalation = dataclasses.replace(await escalated(office(tmp_path, PRICED)), deferrals=3)
+    purse = with_money(here, PRICE)
+    here.askers["resolve"].script = [model_error()]
+    here.askers["resolve"].gate = asyncio.Event()
+    reasoning = asyncio.create_task(reason(escalation, START, here.pipeline, here.desk))
+    await until_asked(here.askers["resolve"], 1)
+    purse.spend(PRICE, here.clock.now())
+    here.askers["resolve"].gate.set()
+    messages = await reasoning
+    assert [message.decision for message in messages if isinstance(message, Call)] == ["retried"]
+    assert the(Deferred, messages).deferrals == 4

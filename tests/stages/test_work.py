@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from streams.core.calibration import Temperature
+from streams.core.comparison import Comparison
 from streams.core.errors import ConfigError
-from streams.core.messages import Call, Escalation, Finding, Message, Result
+from streams.core.messages import Call, Deferred, Escalation, Finding, Message, Result, Score
+from streams.stages.assess import Assess
+from streams.stages.defer import spent
+from streams.stages.escalate import reasoner_task
+from streams.stages.gate import WatchedGate
 from streams.stages.work import work
 from tests.stages.support import (
     PIPELINE,
@@ -23,6 +31,8 @@ from tests.stages.support import (
     the,
     verdict,
 )
+from tests.stages.test_gate import FakeWatches
+from tests.stages.trusting import PRICE, PRICED, broke, calibration, with_money
 
 WITHOUT_REASONER = PIPELINE.partition("[reasoners")[0].replace('open-ended = "reasoners.resolve"', "")
 
@@ -148,3 +158,217 @@ async def test_unsure_attempts_alike_are_one_task_for_the_reasoner_whatever_was_
         here.answers.kept.clear()
         fingerprints.add(the(Escalation, await work(of, START, here.pipeline, here.desk)).fingerprint)
     assert len(fingerprints) == 1
+
+
+# ---- Calibrated confidence ----
+
+CALIBRATION = calibration(Temperature(2.0))
+
+
+@pytest.fixture
+def gated(here: Office) -> Office:
+    """An office whose worker's confidence is calibrated, with a watch over it."""
+    handler = here.pipeline.workers["extract"]
+    assert handler.trust is not None
+    trust = dataclasses.replace(handler.trust, sources=("verbalized",), artifact=CALIBRATION, threshold=0.75)
+    gate = WatchedGate(
+        trusts={"extract": dataclasses.replace(trust, fallback=1.0)},
+        watches=FakeWatches(),
+        partitions=1,
+        tell=lambda *_: None,
+    )
+    assess = Assess(trust=trust, functions={}, timeout=1.0)
+    here.desk = dataclasses.replace(here.desk, gate=gate, assessors={"extract": assess})
+    return here
+
+
+@pytest.mark.parametrize(("stated", "decision"), [(0.9, "accepted"), (0.8, "escalated")])
+async def test_a_call_is_decided_by_the_calibrated_confidence_and_names_the_calibration(
+    gated: Office, stated: float, decision: str
+) -> None:
+    call = the(Call, await worked(gated, said("yes", stated)))
+    assert (call.decision, call.threshold, call.calibration) == (decision, 0.75, CALIBRATION.id)
+    assert (call.raw_confidence, call.confidence) == (stated, CALIBRATION.calibrator(stated))
+    assert call.sources == (Score(label="verbalized", probability=stated),)
+
+
+async def test_a_refusal_is_escalated_under_the_same_calibration(gated: Office) -> None:
+    call = the(Call, await worked(gated, refusal()))
+    assert (call.decision, call.threshold, call.calibration) == ("escalated", 0.75, CALIBRATION.id)
+
+
+async def test_once_the_calibration_has_expired_every_decision_says_so(gated: Office) -> None:
+    for number in range(200):
+        gated.askers["extract"].script = [said(number, 0.05)]
+        await work(verdict(event(f"e{number}", f"text {number}")), START, gated.pipeline, gated.desk)
+    gated.askers["extract"].script = [said("yes", 0.99)]
+    messages = await work(verdict(event("new", "new")), START, gated.pipeline, gated.desk)
+    call, escalation = the(Call, messages), the(Escalation, messages)
+    assert (call.decision, call.threshold, call.calibration) == ("escalated", 1.0, None)
+    assert call.decision_reason.endswith("; the calibration no longer holds, so its fallback is asked for")
+    assert escalation.detail.endswith("so its fallback is asked for")
+    gated.askers["extract"].script = [said("sure", 1.0)]
+    sure = await work(verdict(event("sure", "sure")), START, gated.pipeline, gated.desk)
+    assert the(Call, sure).decision_reason.endswith("so its fallback is asked for")
+
+
+async def test_a_task_that_comes_again_and_again_is_no_change_of_the_scores(gated: Office) -> None:
+    gated.askers["extract"].script = [said("yes", 0.97)]
+    for number in range(300):
+        messages = await work(verdict(event(f"e{number}")), START, gated.pipeline, gated.desk)
+        call = the(Call, messages)
+        assert (call.cache_hit, call.calibration) == (number > 0, CALIBRATION.id)
+    assert len(gated.askers["extract"].asked) == 1
+
+
+async def test_a_source_that_breaks_is_escalated_and_stands_in_the_record(here: Office) -> None:
+    def breaks(*_: object) -> float:
+        raise KeyError("number")
+
+    handler = here.pipeline.workers["extract"]
+    assert handler.trust is not None
+    trust = dataclasses.replace(handler.trust, sources=("verbalized", "desk:f"))
+    assess = Assess(trust=trust, functions={"desk:f": breaks}, timeout=1.0)
+    here.desk = dataclasses.replace(here.desk, assessors={"extract": assess})
+    messages = await worked(here, said("yes", 0.99))
+    call = the(Call, messages)
+    assert (the(Escalation, messages).reason, call.confidence, call.status) == ("unsure", None, "answered")
+    assert call.error == "desk:f raised KeyError: 'number'"
+
+
+# ---- Several samples ----
+
+SAMPLED = PIPELINE.replace("threshold = 0.8", 'threshold = 0.6\nconfidence = "self-consistency"\nsamples = 3')
+
+
+async def test_several_samples_are_asked_where_the_file_says_so_and_their_agreement_decides(tmp_path: Path) -> None:
+    here = office(tmp_path, SAMPLED)
+    trust = here.pipeline.workers["extract"].trust
+    assert trust is not None
+    here.desk = dataclasses.replace(here.desk, assessors={"extract": Assess(trust=trust, functions={}, timeout=1.0)})
+    here.askers["extract"].script = [said("a"), said("b"), said("b")]
+    messages = await work(verdict(event()), START, here.pipeline, here.desk)
+    calls = [message for message in messages if isinstance(message, Call)]
+    assert [call.decision for call in calls] == ["sampled", "sampled", "accepted"]
+    assert calls[-1].sources == (Score(label="self-consistency", probability=2 / 3),)
+    assert (the(Result, messages).answer, the(Result, messages).call_id) == ('"b"', calls[-1].call_id)
+    here.askers["extract"].script = [said("a")] * 3 + [said("a"), said("b"), said("c")]
+    unsure = await work(verdict(event("e2", "another")), START, here.pipeline, here.desk)
+    assert the(Escalation, unsure).detail == "confidence 0.333 under 0.600"
+
+
+async def test_samples_agree_by_the_comparison_of_the_desk(tmp_path: Path) -> None:
+    here = office(tmp_path, SAMPLED)
+    here.desk = dataclasses.replace(here.desk, agrees={"extract": Comparison("numeric")})
+    here.askers["extract"].script = [said("it is 7"), said("7.0"), said("8")]
+    attempt = the(Escalation, await work(verdict(event()), START, here.pipeline, here.desk)).attempt
+    assert attempt is not None
+    assert attempt.sources == (Score(label="self-consistency", probability=2 / 3),)
+
+
+# ---- Exploration ----
+
+
+def exploring(directory: Path, share: float, text: str = PIPELINE) -> Office:
+    return office(directory, text.replace("threshold = 0.8", f"threshold = 0.8\nexplore = {share}"))
+
+
+async def test_with_a_share_of_1_the_reasoner_is_asked_about_every_accepted_answer_as_well(tmp_path: Path) -> None:
+    here = exploring(tmp_path, 1.0)
+    messages = await worked(here, said({"number": 7}, 0.9))
+    call, result, escalation = the(Call, messages), the(Result, messages), the(Escalation, messages)
+    assert (call.decision, call.propensity, call.explored) == ("accepted", 1.0, True)
+    assert (result.state, result.tier, result.answer) == ("answered", "worker", '{"number": 7}')
+    assert (escalation.handler, escalation.reason) == ("resolve", "explored")
+    assert escalation.attempt is not None
+    assert escalation.attempt.call_id == call.call_id
+    assert len(messages) == 3
+
+
+async def test_without_a_share_no_accepted_answer_is_asked_about_and_none_could_have_been(here: Office) -> None:
+    messages = await worked(here, said("yes", 0.9))
+    assert not any(isinstance(message, Escalation) for message in messages)
+    assert (the(Call, messages).propensity, the(Call, messages).explored) == (None, False)
+
+
+@pytest.mark.parametrize("turn", [said("yes", 0.1), refusal(), model_error(retryable=False)])
+async def test_what_is_escalated_anyhow_is_not_explored(tmp_path: Path, turn: Turn) -> None:
+    messages = await worked(exploring(tmp_path, 1.0), turn)
+    assert the(Escalation, messages).reason != "explored"
+    assert (the(Call, messages).propensity, the(Call, messages).explored) == (None, False)
+
+
+async def test_without_a_reasoner_nothing_is_explored(tmp_path: Path) -> None:
+    messages = await worked(exploring(tmp_path, 1.0, WITHOUT_REASONER), said("yes", 0.9))
+    assert (the(Call, messages).propensity, the(Call, messages).explored, len(messages)) == (None, False, 2)
+
+
+async def test_about_the_share_asked_for_is_explored_and_an_event_is_drawn_alike_each_time(tmp_path: Path) -> None:
+    here = exploring(tmp_path, 0.3)
+    here.askers["extract"].script = [said("yes", 0.9)]
+
+    async def explored() -> list[str]:
+        chosen = []
+        for number in range(1000):
+            messages = await work(verdict(event(f"e{number}")), START, here.pipeline, here.desk)
+            call = next(message for message in messages if isinstance(message, Call))
+            assert call.propensity == 0.3
+            assert call.explored == any(isinstance(message, Escalation) for message in messages)
+            chosen += [call.origin.event_id] if call.explored else []
+        return chosen
+
+    first = await explored()
+    assert abs(len(first) - 300) < 60  # four standard deviations
+    here.answers.kept.clear()
+    assert await explored() == first
+
+
+async def test_a_reasoner_cannot_tell_an_explored_task_from_an_unsure_one(tmp_path: Path) -> None:
+    lenient, strict = exploring(tmp_path, 1.0), office(tmp_path, PIPELINE.replace("threshold = 0.8", "threshold = 1.0"))
+    one, other = [the(Escalation, await worked(here, said("yes", 0.9))) for here in (lenient, strict)]
+    assert (one.reason, other.reason) == ("explored", "unsure")
+    assert one.fingerprint == other.fingerprint
+    resolve = lenient.pipeline.reasoners["resolve"]
+    assert reasoner_task(one, resolve).input() == reasoner_task(other, resolve).input()
+    assert reasoner_task(one, resolve).reason == "unsure"
+
+
+# ---- Money ----
+
+
+@pytest.mark.parametrize("at_limit", [None, "defer"])
+async def test_without_money_a_task_waits_for_the_next_day(tmp_path: Path, at_limit: str | None) -> None:
+    here = broke(tmp_path, "worker", at_limit)
+    (deferred,) = await work(verdict(event()), START, here.pipeline, here.desk)
+    assert isinstance(deferred, Deferred)
+    assert deferred.verdict == dataclasses.replace(verdict(event()), deferrals=1)
+    assert deferred.not_before == datetime(2026, 11, 2, tzinfo=UTC)
+    assert here.askers["extract"].asked == []
+
+
+async def test_a_deferred_task_is_worked_on_when_there_is_money_again(tmp_path: Path) -> None:
+    here = broke(tmp_path, "worker")
+    (deferred,) = await work(verdict(event()), START, here.pipeline, here.desk)
+    assert isinstance(deferred, Deferred)
+    with_money(here, PRICE)
+    here.askers["extract"].script = [said("yes", 0.9)]
+    assert deferred.verdict is not None
+    assert the(Result, await work(deferred.verdict, START, here.pipeline, here.desk)).answer == '"yes"'
+
+
+async def test_without_money_a_task_fails_where_the_file_says_so(tmp_path: Path) -> None:
+    here = broke(tmp_path, "worker", "fail")
+    (result,) = await work(verdict(event()), START, here.pipeline, here.desk)
+    assert isinstance(result, Result)
+    assert (result.state, result.tier, result.reasons) == ("failed", "worker", (spent("worker", here.desk),))
+
+
+async def test_the_calls_made_before_the_money_was_spent_are_emitted_with_the_deferral(tmp_path: Path) -> None:
+    here = broke(tmp_path, "worker", text=PRICED.replace("threshold = 0.8", 'confidence = "self-consistency"'))
+    with_money(here, 2 * PRICE)
+    messages = await work(verdict(event()), START, here.pipeline, here.desk)
+    assert [(message.sample, message.decision) for message in messages[:-1] if isinstance(message, Call)] == [
+        (0, "sampled"),
+        (1, "sampled"),
+    ]
+    assert [type(message) for message in messages] == [Call, Call, Deferred]
