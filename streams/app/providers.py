@@ -10,17 +10,15 @@ from typing import Any, cast, get_args
 from streams.app.settings import Settings
 from streams.core.comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError, ModelError
-from streams.core.messages import Attempt
 from streams.models.protocol import LanguageModel, Loadable, ModelRequest
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import ClaudeModelSpec, CorrectSpec, LocalModelSpec, RecordedModelSpec
+from streams.pipeline.spec import ClaudeModelSpec, CorrectSpec, LocalModelSpec, RecordedModelSpec, VerifierScore
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function
-from streams.stages.assess import Assess, Verify
+from streams.stages.assess import Assess, Verify, example_of
 from streams.stages.light import ClassifierAsker, RouterAsker, RulesAsker
 from streams.stages.listen import IMAGE_DUPLICATE
 from streams.stages.ports import Asker
-from streams.stages.task import Task
 
 MAX_CALLS = 256
 """Calls of one remote model at once in one process; each handler's concurrency is the finer limit."""
@@ -153,23 +151,22 @@ def assessor(handler: Handler) -> Assess:
         raise ConfigError(f"{handler.name} is no worker.", "Name one of the pipeline's workers.", "handler")
     return Assess(
         trust=trust,
-        verify=_verify(trust.verifier) if trust.verifier else None,
+        verify=_verify(trust.verifier, trust.verifier_score) if trust.verifier else None,
         functions={path: load_function(path) for path in trust.functions},
         timeout=handler.spec.timeout,
     )
 
 
-def _verify(path: Path) -> Verify:
-    from streams.models.verifier import Example, Verifier
+def _verify(path: Path, score: VerifierScore) -> Verify:
+    from streams.models.verifier import Verifier
 
     verifier = Verifier.load(path)
-
-    def verify(task: Task, attempt: Attempt) -> float:
-        sources = {one.label: one.probability for one in attempt.sources}
-        example = Example(text=task.text, data=task.data, answer=attempt.answer, sources=sources)
-        return float(verifier.scores([example])[0])
-
-    return verify
+    if score == "gain" and not verifier.knows_reasoner:
+        what = f"{path} was trained without knowing when the reasoner is right."
+        remedy = 'Label events that the reasoner answered and train it again, or set verifier_score = "correctness".'
+        raise ConfigError(what, remedy, "verifier_score")
+    asked = verifier.keeps if score == "gain" else verifier.scores
+    return lambda task, attempt: float(asked([example_of(task, attempt)])[0])
 
 
 def _light(handler: Handler) -> Asker:

@@ -1,4 +1,4 @@
-"""The Python client: publish events with delivery confirmed."""
+"""The Python client: publish events, and the truth about them, with delivery confirmed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.kafka import KafkaConfig, describe_cluster
 from streams.adapters.registry import codec_for
+from streams.adapters.truth import checked, label_text
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.fingerprint import canonical, digest, positional_event_id
-from streams.core.messages import RawEvent
+from streams.core.messages import Label, RawEvent
 
 FLUSH_SECONDS = 30.0
 MAX_QUEUED = 100_000
@@ -26,7 +27,7 @@ MAX_QUEUED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where Kafka has confirmed an event to stand, and the id it goes by."""
+    """Where Kafka has confirmed an event or a label to stand, and the event's id."""
 
     event_id: str
     topic: str
@@ -35,7 +36,7 @@ class Delivery:
 
 
 class Publisher:
-    """Publishes events; `flush` returns once Kafka has confirmed all of them.
+    """Publishes events and labels; `flush` returns once Kafka has confirmed all of them.
 
         with Publisher("localhost:9092") as publisher:
             publisher.publish("Where is my order 1234?", id="mail-77")
@@ -58,6 +59,8 @@ class Publisher:
         if config is None:
             raise ConfigError("no broker is named.", "Pass host:port, or set it.", "ESCALON_KAFKA")
         self.topic = topic or f"{settings.topic_prefix}events"
+        self._labels = f"{settings.topic_prefix}labels"
+        self._now = settings.now
         self._codec = codec_for(settings.schema_registry)
         self._blobs = BlobStore(blobs or settings.blobs)
         self._cluster_id = describe_cluster(config).cluster_id
@@ -86,17 +89,45 @@ class Publisher:
             content = image.read_bytes() if isinstance(image, Path) else image
             event = replace(event, image=self._blobs.put(content))
         key = key or event.id or digest(canonical([event.text, event.data, event.image]))
-        value = self._codec.encode(event)
+        self._queue(self.topic, event, key, event.id)
+
+    def label(
+        self,
+        event_id: str,
+        label: Any,
+        *,
+        aspect: Literal["intent", "answer"] = "answer",
+        source: str = "",
+        run: str = "live",
+        time: datetime | None = None,
+    ) -> None:
+        """Queue the truth about an event: what its answer should have been, as text or as any JSON value.
+
+        `source` says who says so, `time` when (now, unless given). Raises UnreadableError for what is no label.
+        """
+        said_at = time or self._now()
+        text = label_text(label)
+        self.publish_label(
+            Label(event_id=event_id, run=run, label=text, aspect=aspect, source=source, labelled_at=said_at)
+        )
+
+    def publish_label(self, label: Label) -> None:
+        """Queue a label as it stands on the topic."""
+        label = checked(label)
+        self._queue(self._labels, label, label.event_id, label.event_id)
+
+    def _queue(self, topic: str, message: RawEvent | Label, key: str, event_id: str | None) -> None:
+        value = self._codec.encode(message)
         while True:
             try:
-                self._producer.produce(self.topic, value, key=key, on_delivery=self._on_delivery(event.id))
+                self._producer.produce(topic, value, key=key, on_delivery=self._on_delivery(event_id))
                 break
             except BufferError:
                 self._producer.poll(0.1)
         self._producer.poll(0)
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> list[Delivery]:
-        """Wait until every queued event is confirmed; returns them in the order Kafka confirmed them.
+        """Wait until every queued event and label is confirmed; returns them in the order Kafka confirmed them.
 
         Raises ServiceError when one was not, within `timeout` seconds.
         """
@@ -104,7 +135,9 @@ class Publisher:
         failures, self._failures = self._failures, []
         deliveries, self._deliveries = self._deliveries, []
         if left or failures:
-            what = f"{left + len(failures)} events were not confirmed ({failures[0] if failures else 'time ran out'})."
+            what = (
+                f"{left + len(failures)} messages were not confirmed ({failures[0] if failures else 'time ran out'})."
+            )
             raise ServiceError(what, "Check the broker, then publish them again under the same ids.")
         return deliveries
 

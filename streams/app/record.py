@@ -23,6 +23,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.events import Received
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.tail import received
+from streams.adapters.truth import TRUTHS, read_truth
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.topics import BY_MESSAGE, BY_NAME
 from streams.runtime.dead_letters import DeadLetters
@@ -73,12 +74,17 @@ class Recorder:
         for record in batch:
             kind = BY_NAME[record.topic.removeprefix(self.prefix)].message
             try:
-                rows[TABLES[kind]].append((record, row_of(self.codec.decode(kind, record.value or b""))))
+                rows[TABLES[kind]].append((record, row_of(self._read(kind, record))))
             except UnreadableError as error:
                 self._dead_letter(record, error, producer)
         for table, pairs in rows.items():
             self._insert(table, pairs, producer)
         producer.flush()
+
+    def _read(self, kind: type[Any], record: Received) -> Any:
+        if kind in TRUTHS:
+            return read_truth(kind, record, self.codec)
+        return self.codec.decode(kind, record.value or b"")
 
     def _insert(self, table: str, pairs: Sequence[tuple[Received, dict[str, Any]]], producer: Any) -> None:
         """Insert until ClickHouse takes the rows; rows it will never take go to the dead letters one by one."""

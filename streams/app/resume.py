@@ -56,8 +56,10 @@ class Resumer:
                 }
             )
         )
-        producer = Producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"}))
-        consumer.subscribe([self.prefix + BY_MESSAGE[Deferred].name], on_assign=self._forget)
+        # The tiers' own producers share out keys by murmur2, so that a task comes back to its store of answers.
+        by_key = {"partitioner": "murmur2_random"}
+        producer = Producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"} | by_key))
+        consumer.subscribe([self.prefix + BY_MESSAGE[Deferred].name], on_revoke=self._let_go)
         try:
             while not self.stop.is_set():
                 self._wake(consumer)
@@ -65,14 +67,17 @@ class Resumer:
         finally:
             consumer.close()
 
-    def _forget(self, *_: Any) -> None:
-        self._waiting.clear()  # partitions that are newly assigned are not paused
+    def _let_go(self, consumer: Any, _: Any) -> None:
+        # The client would keep a partition paused that it is given again.
+        self._resume(consumer, list(self._waiting))
 
     def _wake(self, consumer: Any) -> None:
-        due = [place for place, until in self._waiting.items() if until <= self.now()]
-        if due:
-            consumer.resume([TopicPartition(*place) for place in due])
-        for place in due:
+        self._resume(consumer, [place for place, until in self._waiting.items() if until <= self.now()])
+
+    def _resume(self, consumer: Any, places: list[tuple[str, int]]) -> None:
+        if places:
+            consumer.resume([TopicPartition(*place) for place in places])
+        for place in places:
             del self._waiting[place]
 
     def _step(self, consumer: Any, producer: Any) -> None:

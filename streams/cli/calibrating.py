@@ -69,8 +69,8 @@ def calibrate_handler(
     part = Since(run=run, since=moment(since, lambda: datetime.now(UTC)))
     cases = list(of_this_version(cases_of(loaded, [handler], part), worker))
     if worker.trust is not None and worker.trust.verifier is not None:
-        learnt = Verifier.load(worker.trust.verifier).provenance
-        _, cases = set_aside(cases, learnt.salt, learnt.share)
+        learnt = Verifier.load(worker.trust.verifier).aside
+        cases = set_aside(cases, learnt.salt, learnt.share)[1] if learnt else cases
     known = labelled(cases, labels_from(labels))
     today = datetime.now(UTC).date().isoformat()
     made = calibrate(

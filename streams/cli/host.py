@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
@@ -36,18 +36,25 @@ class Running:
     supervisor: Supervisor
     environment: Mapping[str, str]
     """What the pipeline's processes are started with."""
+    processes: dict[str, Child] = field(default_factory=dict)
+    """The last one started of each name: its tier, and its instance if that is not the usual one."""
 
     def start(self, tier: str, instance: str | None = None, environment: Mapping[str, str] | None = None) -> Child:
         """Start one process of a tier, with `environment` added to the pipeline's.
 
-        A second one of the same tier needs an `instance` of its own.
+        A second one of the same tier needs an `instance` of its own. Where web ports are wanted, each name has the
+        next one from ESCALON_WEB_PORT on.
         """
         settings = self._of(instance)
         ready_file(settings, tier).unlink(missing_ok=True)
         name = tier if instance is None else f"{tier}-{instance}"
         command = [sys.executable, "-m", "streams", "worker", tier]
         own = {**self.environment, **(environment or {}), "ESCALON_INSTANCE": settings.instance}
-        return self.supervisor.spawn(name, command, own, grace=WORKER_GRACE)
+        if settings.web_port is not None:
+            names = list(dict.fromkeys([*self.processes, name]))
+            own["ESCALON_WEB_PORT"] = str(settings.web_port + names.index(name))
+        self.processes[name] = self.supervisor.spawn(name, command, own, grace=WORKER_GRACE)
+        return self.processes[name]
 
     def wait_ready(self, child: Child, tier: str, instance: str | None = None) -> None:
         """Wait until a Faust tier's process has partitions and tables; raises ServiceError when it does not."""

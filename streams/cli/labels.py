@@ -83,5 +83,5 @@ def _labels(lines: Iterable[bytes], name: str, said_at: datetime) -> list[Label]
     if faults:
         more = [f"and {len(faults) - SHOWN_FAULTS} more lines"] if len(faults) > SHOWN_FAULTS else []
         told = "\n  ".join(["", *faults[:SHOWN_FAULTS], *more])
-        raise ConfigError(f"{len(faults)} lines are no labels, and nothing was published.{told}", "", name)
+        raise ConfigError(f"lines that are no labels: {len(faults)}. Nothing was published.{told}", "", name)
     return labels

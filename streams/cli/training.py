@@ -19,6 +19,7 @@ from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOp
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import Since, labelled, read_ignored, set_aside
 from streams.pipeline.load import load_uncalibrated
+from streams.stages.assess import example_of
 
 train_app = typer.Typer(help="Train tier-1 models: listeners, verifiers, routers.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="The figures as JSON.")]
@@ -83,7 +84,8 @@ def train_verifier(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model that reads task and answer and predicts whether the answer is right."""
-    from streams.models.verifier import Example
+    from streams.evaluation.routing import reasoner_outcomes
+    from streams.models.verifier import Aside
     from streams.models.verifier_training import train_verifier as fit
 
     loaded = pipeline_of(read_settings(), pipeline, load_uncalibrated)
@@ -91,19 +93,10 @@ def train_verifier(
     part = Since(run=run, since=moment(since, _now))
     cases, _ = set_aside(cases_of(loaded, [handler], part), handler, share)
     known = labelled(cases, labels_from(labels))
-    examples = [
-        Example(
-            text=case.task.text,
-            data=case.task.data,
-            answer=case.attempt.answer,
-            sources={one.label: one.probability for one in case.attempt.sources},
-        )
-        for case, _ in known
-    ]
-    thought = [case.reasoner_correct for case, _ in known]
-    reasoner = [bool(right) for right in thought] if all(right is not None for right in thought) else None
-    made = fit(examples, [right for _, right in known], reasoner, seed=seed, date=_now().date().isoformat())
-    made = made.set_aside(salt=handler, share=share)
+    examples = [example_of(case.task, case.attempt) for case, _ in known]
+    thought = reasoner_outcomes([case for case, _ in known])
+    made = fit(examples, [right for _, right in known], thought, seed=seed, date=_now().date().isoformat())
+    made = replace(made, aside=Aside(handler, share))
     made.save(output)
     metrics = dict(made.provenance.metrics)
     if as_json:

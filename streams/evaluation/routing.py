@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.evaluation.cases import Case, set_aside
-from streams.models.router import Router
-from streams.models.verifier import Example
+from streams.models.router import Router, worth
+from streams.models.verifier import Example, Verifier
 from streams.models.verifier_training import train_verifier
 
 TRAINED_SHARE = 0.7
@@ -26,7 +26,8 @@ TRAINED_SHARE = 0.7
 FEWEST_HELD_OUT = 30
 ALLOWED_LOSS = 0.005
 """Of quality against the table, in return for its saving."""
-_THRESHOLDS = np.arange(0.05, 1.0, 0.05)
+_SHARES = np.arange(0.0, 1.0, 0.02)
+"""Shares sent past the workers that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,12 @@ def answered_well(case: Case) -> bool:
     return case.accepted
 
 
+def reasoner_outcomes(cases: Sequence[Case]) -> list[bool] | None:
+    """Whether the reasoner was right on each case; None unless that is known of all."""
+    known = [case.reasoner_correct for case in cases if case.reasoner_correct is not None]
+    return known if len(known) == len(cases) else None
+
+
 def train_router(
     cases: Sequence[Case], nothing: Sequence[Example], reasoner: str, *, date: str, seed: int = 0
 ) -> Trained:
@@ -80,9 +87,8 @@ def train_router(
     if len(held_out) < FEWEST_HELD_OUT:
         what = f"{len(cases)} prior cases are too few: {len(held_out)} would be held out, {FEWEST_HELD_OUT} are needed."
         raise ConfigError(what, "Let the pipeline run longer, or take an earlier --since.", "cases")
-    verifiers = {
-        f"workers.{name}": _of_worker(name, learnt, date, seed) for name in sorted({one.handler for one in learnt})
-    }
+    workers = sorted({one.handler for one in learnt})
+    verifiers = {f"workers.{name}": _of_worker(name, learnt, date, seed) for name in workers}
     if len(nothing) >= FEWEST_HELD_OUT:
         examples = [*nothing, *map(_example, learnt)]
         truth = [True] * len(nothing) + [False] * len(learnt)
@@ -91,12 +97,11 @@ def train_router(
     return _compared(router, held_out)
 
 
-def _of_worker(name: str, learnt: Sequence[Case], date: str, seed: int) -> Any:
+def _of_worker(name: str, learnt: Sequence[Case], date: str, seed: int) -> Verifier:
     own = [case for case in learnt if case.handler == name]
     try:
-        return train_verifier(
-            [_example(case) for case in own], [answered_well(case) for case in own], seed=seed, date=date
-        )
+        good, thought = list(map(answered_well, own)), reasoner_outcomes(own)
+        return train_verifier(list(map(_example, own)), good, thought, seed=seed, date=date)
     except ConfigError as error:
         raise ConfigError(f"of the worker {name}: {error.what}", error.remedy, "cases") from error
 
@@ -107,9 +112,10 @@ def _example(case: Case) -> Example:
 
 def _compared(router: Router, cases: Sequence[Case]) -> Trained:
     held_out = _held_out(cases)
-    own = np.array([float(router.verifiers[f"workers.{one.handler}"].scores([_example(one)])[0]) for one in cases])
+    own = np.array([_own_score(router, one) for one in cases])
     table = _policy("table", held_out, np.ones(len(cases), dtype=bool))
-    tried = [(float(value), _policy("router", held_out, own >= value)) for value in _THRESHOLDS]
+    thresholds = np.quantile(own, _SHARES)
+    tried = [(float(value), _policy("router", held_out, own >= value)) for value in thresholds]
     good = [(value, one) for value, one in tried if one.quality >= table.quality - ALLOWED_LOSS]
     threshold, best = min(good or tried, key=lambda one: (one[1].usd, -one[1].quality))
     policies = (
@@ -121,6 +127,12 @@ def _compared(router: Router, cases: Sequence[Case]) -> Trained:
     admitted = bool(good) and (best.usd, -best.quality) < (table.usd, -table.quality)
     figures: Mapping[str, Any] = {"held_out": len(cases), "policies": [asdict(one) for one in policies]}
     return Trained(replace(router, threshold=threshold, admitted=admitted, comparison=figures), policies)
+
+
+def _own_score(router: Router, case: Case) -> float:
+    """The score of the worker that the table chose."""
+    target = f"workers.{case.handler}"
+    return float(worth(target, router.verifiers[target], [_example(case)])[0])
 
 
 def _policy(name: str, cases: _HeldOut, to_worker: NDArray[np.bool_]) -> Policy:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
@@ -28,18 +31,24 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The route found, how probable it is to be a good one, and each candidate's probability."""
+    """The route found, its score, and each candidate's, 0 to 1."""
 
     label: str
     confidence: float
     scores: Mapping[str, float]
 
 
+def worth(target: str, verifier: Verifier, examples: Sequence[Example]) -> NDArray[np.float64]:
+    """Each example's score for a target, of shape (n,): for `none` its probability, for a worker Verifier.keeps."""
+    return verifier.scores(examples) if target == NONE else verifier.keeps(examples)
+
+
 @dataclass(frozen=True, eq=False)
 class Router:
     """`verifiers` by route: `workers.NAME`, and `none` where there were such events. `reasoner` is `reasoners.NAME`.
 
-    The most probable worker is taken if its probability reaches `threshold`, else the reasoner. `comparison` holds the
+    A worker's score is how well the event is kept from the reasoner by asking it (Verifier.keeps). The best worker is
+    taken if its score reaches `threshold`, else the reasoner. `comparison` holds the
     figures on held-out cases that the router was admitted, or not admitted, by.
     """
 
@@ -53,7 +62,7 @@ class Router:
     def route(self, text: str, data: Mapping[str, Any]) -> Routing:
         """The route for one event."""
         example = [Example(text=text, data=data, answer=None)]
-        scores = {target: float(one.scores(example)[0]) for target, one in self.verifiers.items()}
+        scores = {target: float(worth(target, one, example)[0]) for target, one in self.verifiers.items()}
         if scores.get(NONE, 0.0) >= NONE_FROM:
             return Routing(NONE, scores[NONE], scores)
         workers = {target: score for target, score in scores.items() if target != NONE}
@@ -101,7 +110,10 @@ class Router:
                 header = json.loads(archive.read(_HEADER))
                 if (header["format"], header["version"]) != (FORMAT, VERSION):
                     raise ValueError(f"{header['format']} version {header['version']}")
-                verifiers = {target: Verifier.from_bytes(archive.read(f"{target}.npz")) for target in header["targets"]}
+                verifiers = {
+                    target: Verifier.from_bytes(archive.read(f"{target}.npz"), f"{path}/{target}")
+                    for target in header["targets"]
+                }
         except FileNotFoundError as error:
             raise ConfigError(f"There is no router at {path}.", "Make one with `escalon train router`.") from error
         except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:

@@ -179,6 +179,8 @@ ListenerSpec = Annotated[
 
 Task = Literal["summarise", "extract", "answer", "resolve"]
 Combine = Literal["mean", "min", "product"]
+VerifierScore = Literal["correctness", "gain"]
+"""What a verifier is asked: is the answer right, or would the reasoner gain nothing on it?"""
 
 
 class CorrectSpec(Strict):
@@ -237,6 +239,7 @@ class WorkerSpec(TaskHandler):
     """For self-consistency."""
     verifier: str | None = None
     """The artifact of `escalon train verifier`."""
+    verifier_score: VerifierScore = "correctness"
     calibration: str | None = None
     """The artifact of `escalon calibrate`; it brings the threshold."""
     on_expiry: Literal["warn", "fallback"] = "warn"

@@ -21,6 +21,7 @@ class Trust:
     samples: int
     """How often one task is asked; 1 without self-consistency."""
     verifier: Path | None
+    verifier_score: s.VerifierScore
     scoring: str
     """A hash of all that makes the raw confidence; a calibration belongs to one such way."""
     artifact: CalibrationArtifact | None
@@ -45,7 +46,17 @@ def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> Trus
     correct = item.correct.model_dump_json() if samples > 1 else ""
     if samples > 1 and ":" in item.correct.by:
         functions.append(source.module(item.correct.by, f"{key}.correct.by"))
-    scoring = digest(version, *item.confidence, item.combine_confidence, samples, correct, verifier, *functions)
+    score = item.verifier_score if verifier else ""
+    made_of: tuple[str | bytes | int, ...] = (
+        *item.confidence,
+        item.combine_confidence,
+        samples,
+        correct,
+        score,
+        verifier,
+        *functions,
+    )
+    scoring = digest(version, *made_of)
     fallback = item.fallback_threshold if item.on_expiry == "fallback" else None
     artifact = _artifact(name, item, scoring, source)
     threshold = artifact.threshold if artifact else fallback if item.calibration else item.threshold
@@ -54,6 +65,7 @@ def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> Trus
         combine=item.combine_confidence,
         samples=samples,
         verifier=source.directory / item.verifier if item.verifier else None,
+        verifier_score=item.verifier_score,
         scoring=scoring,
         artifact=artifact,
         threshold=threshold,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from streams.core.comparison import value_of
 from streams.core.contract import encodable
 from streams.core.escalation import combined
 from streams.core.messages import Attempt, Score
+from streams.models.verifier import Example
 from streams.pipeline.trust import Trust
 from streams.stages.ports import MAX_ERROR, OWN
 from streams.stages.task import Answer, Task
@@ -21,6 +23,25 @@ VERIFIER = "verifier"
 Verify = Callable[[Task, Attempt], float]
 """The probability that an attempt's answer is right, by what the event, the answer and the other sources look like."""
 Function = Callable[[Task, Answer], float | Awaitable[float | None] | None]
+
+
+def example_of(task: Task, attempt: Attempt) -> Example:
+    """What a verifier reads of a task and its answer. Of an answer's JSON it reads the texts, a field a line."""
+    sources = {one.label: one.probability for one in attempt.sources}
+    answer = None if attempt.answer is None else "\n".join(_lines(value_of(attempt.answer)))
+    return Example(text=task.text, data=task.data, answer=answer, sources=sources)
+
+
+def _lines(value: Any, name: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _lines(item, str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _lines(item, name)
+    else:
+        text = value if isinstance(value, str) else json.dumps(value)
+        yield f"{name}: {text}" if name else text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,6 +90,7 @@ def trust(*sources: str, **more: Any) -> Trust:
         "combine": "mean",
         "samples": 1,
         "verifier": None,
+        "verifier_score": "correctness",
         "scoring": "s",
         "artifact": None,
         "threshold": None,

@@ -1,0 +1,144 @@
+"""From the bytes on the topics labels and judgements to a message: Avro, or a JSON object."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, replace
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn, TypeVar, get_args, get_type_hints
+
+from streams.adapters.codec import Codec
+from streams.adapters.events import MAX_ID, YEARS, Received
+from streams.core.errors import UnreadableError
+from streams.core.messages import Judgement, Label
+
+T = TypeVar("T", Label, Judgement)
+
+TRUTHS: Final[Mapping[type, str]] = {Label: "labelled_at", Judgement: "judged_at"}
+"""The messages read here, and the field of each that says when it was said."""
+_ASPECTS: Final[tuple[str, ...]] = get_args(get_type_hints(Label)["aspect"])
+_TIME_REMEDY: Final = "Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z."
+
+
+def read_truth(kind: type[T], record: Received, codec: Codec) -> T:
+    """The label or judgement in a record; raises UnreadableError with the reason.
+
+    JSON that does not say when it was said takes the record's timestamp.
+    """
+    value = record.value or b""
+    if not value:
+        _unreadable("empty", "The record has no bytes.", "Publish JSON or Avro as docs/messages.md says.")
+    if value.lstrip()[:1] == b"{":
+        return from_json(kind, value, record.timestamp)
+    return checked(codec.decode(kind, value))
+
+
+def from_json(kind: type[T], value: bytes, said_at: datetime) -> T:
+    """The label or judgement in a JSON object in UTF-8; `said_at` is the time of one that names none.
+
+    Raises UnreadableError with the reason.
+    """
+    try:
+        found = json.loads(value.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+    except UnicodeDecodeError as error:
+        what = f"The JSON is not UTF-8 (byte {error.start}: {error.reason})."
+        _unreadable("invalid_utf8", what, "Publish UTF-8.")
+    except (ValueError, RecursionError) as error:
+        said = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else error
+        _unreadable("invalid_json", f"This is no JSON ({said}).", "Publish one JSON object a record.")
+    if not isinstance(found, dict):
+        _unreadable("invalid_json", "This is no JSON object.", "Publish one JSON object a record.")
+    when = TRUTHS[kind]
+    _check_keys(kind, found, when)
+    values: dict[str, Any] = {key: _text(key, value) for key, value in found.items() if key != when}
+    values[when] = _time(found[when], when) if when in found else said_at
+    return checked(kind(**values))
+
+
+def label_text(value: Any) -> str:
+    """A label as it is kept: text as it is, any other JSON value as JSON text. Raises UnreadableError."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        _unreadable("bad_fields", "label is null.", "Write the truth, or leave out events whose truth is not known.")
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        _unreadable("bad_fields", f"label cannot be written as JSON ({error}).", "Give text or a JSON value.")
+
+
+def checked(truth: T) -> T:
+    """The same, its time in UTC. Raises UnreadableError for values that an audit cannot hold."""
+    for item in fields(truth):
+        value = getattr(truth, item.name)
+        if isinstance(value, str) and _is_broken(value):
+            _unreadable("invalid_unicode", f"{item.name} holds half a surrogate pair.", "Publish valid Unicode.")
+    if not 0 < len(truth.event_id) <= MAX_ID:
+        what = f"event_id has {len(truth.event_id)} characters."
+        _unreadable("bad_id", what, f"Give the id of the event, of 1 to {MAX_ID} characters.")
+    if isinstance(truth, Label) and truth.aspect not in _ASPECTS:
+        _unreadable("bad_fields", f"aspect is {truth.aspect!r}.", f"Use one of {', '.join(_ASPECTS)}.")
+    when = TRUTHS[type(truth)]
+    time: dict[str, Any] = {when: _checked_time(getattr(truth, when), when)}
+    return replace(truth, **time)
+
+
+def _check_keys(kind: type, found: Mapping[str, Any], when: str) -> None:
+    known = {item.name: item.default is MISSING and item.name != when for item in fields(kind)}
+    said = f"A {kind.__name__.lower()} has the keys {', '.join(known)}."
+    if unknown := found.keys() - known.keys():
+        _unreadable("bad_fields", f"There is no key {min(unknown)!r}.", said)
+    if missing := [name for name, required in known.items() if required and name not in found]:
+        _unreadable("bad_fields", f"The key {missing[0]!r} is missing.", said)
+
+
+def _text(key: str, value: Any) -> str:
+    if key == "label":
+        return label_text(value)
+    if key == "event_id" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # as in the event itself
+    if not isinstance(value, str):
+        _unreadable("bad_fields", f"{key} must be a string.", "Write it in quotes.")
+    return value
+
+
+def _time(value: Any, key: str) -> datetime:
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        _unreadable("bad_time", f"{key} cannot be read ({error}).", _TIME_REMEDY)
+
+
+def _checked_time(time: datetime, key: str) -> datetime:
+    if time.tzinfo is None:
+        _unreadable("bad_time", f"{key} names no offset from UTC.", _TIME_REMEDY)
+    if time.year not in YEARS:
+        _unreadable(
+            "bad_time", f"{key} is in the year {time.year}.", f"Give a time from {YEARS.start} to {YEARS.stop - 1}."
+        )
+    return time.astimezone(UTC)
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large a number")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _unreadable(reason: str, what: str, remedy: str) -> NoReturn:
+    raise UnreadableError(reason, what, remedy)

@@ -1,0 +1,229 @@
+"""What was deferred goes on in its time, on a real broker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from streams.adapters.codec import Codec
+from streams.adapters.events import EventReader, Received
+from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.tail import Tail
+from streams.app.resume import Resumer
+from streams.core.fingerprint import digest
+from streams.core.messages import DeadLetter, Deferred, Escalation, Verdict
+from streams.embedded.broker import ApacheKafka
+from streams.embedded.supervisor import Supervisor
+from streams.resources import resource
+from streams.runtime.dead_letters import DeadLetters, EventIds
+from tests.stages.support import event, verdict
+
+pytestmark = pytest.mark.embedded
+
+TODAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
+TOMORROW = datetime(2026, 11, 2, tzinfo=UTC)
+PARTITIONS = 8
+WAIT_SECONDS = 30.0
+CODEC = Codec()
+
+
+@dataclass
+class Clock:
+    """Shows the time it is set to."""
+
+    time: datetime = TODAY
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+@dataclass
+class Deployment:
+    """One set of topics, and what runs on them."""
+
+    kafka: KafkaConfig
+    prefix: str = field(default_factory=lambda: f"{uuid4().hex[:8]}.")
+
+    def __post_init__(self) -> None:
+        create_topics(self.kafka, self.prefix, PARTITIONS, 1)
+
+    def defer(self, partition: int, *values: Deferred | bytes) -> None:
+        """Put deferred tasks, or any bytes, into one partition."""
+        producer = Producer(self.kafka.confluent())
+        for value in values:
+            data = value if isinstance(value, bytes) else CODEC.encode(value)
+            producer.produce(f"{self.prefix}deferred", data, partition=partition)
+        assert producer.flush(20) == 0
+
+    @contextmanager
+    def resumer(self, clock: Clock) -> Iterator[None]:
+        """A running Resumer; stops in good order at the end."""
+        ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, self.prefix)
+        letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
+        stop = threading.Event()
+        one = Resumer(kafka=self.kafka, codec=CODEC, prefix=self.prefix, dead_letters=letters, now=clock, stop=stop)
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(one.run)
+            try:
+                yield
+            finally:
+                stop.set()
+                running.result(WAIT_SECONDS)
+
+    def records(self, topic: str, enough: Callable[[list[Received]], bool]) -> list[Received]:
+        """The records of a topic, once there are enough."""
+        tail, found = Tail(self.kafka, [self.prefix + topic]), list[Received]()
+        deadline = time.monotonic() + WAIT_SECONDS
+        try:
+            while not enough(found) and time.monotonic() < deadline:
+                found += tail.batch()
+        finally:
+            tail.close()
+        return found
+
+    def tasks(self, *expected: str) -> list[str]:
+        """The events of the escalations that went on, in their order, once the expected ones are there."""
+        found = self.records("escalations", lambda records: set(expected) <= set(map(event_of, records)))
+        assert set(expected) <= set(map(event_of, found))
+        return [event_of(record) for record in found]
+
+    def committed(self, partition: int) -> int:
+        """Where the group goes on in a partition of the deferred."""
+        consumer = Consumer(self.kafka.confluent(**{"group.id": f"escalon-{self.prefix}resume"}))
+        try:
+            (place,) = consumer.committed([TopicPartition(f"{self.prefix}deferred", partition)], 20)
+        finally:
+            consumer.close()
+        return int(place.offset)
+
+
+def event_of(record: Received) -> str:
+    return CODEC.decode(Escalation, record.value or b"").event.origin.event_id
+
+
+def task(name: str) -> Escalation:
+    return Escalation(
+        event=event(name),
+        handler="resolve",
+        intents=("open-ended",),
+        reason="routed",
+        attempt=None,
+        fingerprint=digest(name),
+        pipeline="p",
+        decided_at=TODAY,
+    )
+
+
+def deferred(name: str, until: datetime = TODAY) -> Deferred:
+    return Deferred(escalation=task(name), not_before=until, reason="budget")
+
+
+@pytest.fixture(scope="module")
+def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
+    """Apache Kafka, where a group has its partitions at once; the in-memory broker is tested in tests/journey."""
+    directory = tmp_path_factory.mktemp("kafka")
+    with Supervisor(directory) as supervisor:
+        yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), directory / "data").start(supervisor))
+
+
+@pytest.fixture
+def here(kafka: KafkaConfig) -> Deployment:
+    return Deployment(kafka)
+
+
+def test_a_task_whose_time_has_come_goes_on_to_its_topic_and_is_committed(here: Deployment) -> None:
+    waiting = verdict(event("worked"))
+    here.defer(0, deferred("reasoned"), Deferred(verdict=waiting, not_before=TODAY, reason="budget"))
+    with here.resumer(Clock()):
+        (escalation,) = here.records("escalations", lambda found: len(found) >= 1)
+        (worked,) = here.records("verdicts", lambda found: len(found) >= 1)
+    assert CODEC.decode(Escalation, escalation.value or b"") == task("reasoned")
+    assert CODEC.decode(Verdict, worked.value or b"") == waiting
+    assert (escalation.key, worked.key) == (digest("reasoned").encode(), b"f")
+    assert here.committed(0) == 2
+
+
+def test_a_task_comes_back_to_the_partition_that_has_its_stored_answer(here: Deployment) -> None:
+    names = [f"event-{number}" for number in range(24)]
+    here.defer(0, *map(deferred, names))
+    with here.resumer(Clock()):
+        found = here.records("escalations", lambda found: len(found) >= len(names))
+    partitioner: Any = DefaultPartitioner()  # which the tiers publish with
+    by_the_tiers = {name: partitioner(digest(name).encode(), list(range(PARTITIONS)), []) for name in names}
+    assert {event_of(record): record.partition for record in found} == by_the_tiers
+    assert len(set(by_the_tiers.values())) > 4
+
+
+def test_a_task_that_must_wait_holds_up_its_own_partition_only(here: Deployment) -> None:
+    here.defer(0, deferred("first"), deferred("held", TOMORROW), deferred("behind"))
+    here.defer(1, deferred("beside"))
+    with here.resumer(Clock()):
+        assert sorted(here.tasks("first", "beside")) == ["beside", "first"]
+        here.defer(1, deferred("later"))
+        assert sorted(here.tasks("first", "beside", "later")) == ["beside", "first", "later"]
+    assert (here.committed(0), here.committed(1)) == (1, 2)
+
+
+def test_a_held_task_and_those_behind_it_go_on_once_the_clock_says_so(here: Deployment) -> None:
+    clock = Clock()
+    later = TOMORROW + timedelta(days=1)
+    here.defer(0, deferred("held", TOMORROW), deferred("behind"), deferred("longer", later), deferred("last"))
+    here.defer(1, deferred("beside"))
+    with here.resumer(clock):
+        assert here.tasks("beside") == ["beside"]
+        clock.time = TOMORROW
+        assert sorted(here.tasks("held", "behind")) == ["behind", "beside", "held"]
+        clock.time = later
+        assert sorted(here.tasks("longer", "last")) == ["behind", "beside", "held", "last", "longer"]
+    assert here.committed(0) == 4
+
+
+def test_a_restart_loses_nothing_and_repeats_nothing_that_was_committed(here: Deployment) -> None:
+    here.defer(0, deferred("first"), deferred("held", TOMORROW), deferred("behind"))
+    with here.resumer(Clock()):
+        here.tasks("first")
+    with here.resumer(Clock(TOMORROW)):
+        assert sorted(here.tasks("held", "behind")) == ["behind", "first", "held"]
+    assert here.committed(0) == 3
+
+
+def test_held_tasks_go_on_after_a_second_process_has_taken_some_of_the_partitions(here: Deployment) -> None:
+    clock = Clock()
+    for number in range(PARTITIONS):
+        until = deferred(f"held-{number}", TOMORROW)
+        here.defer(number, deferred(f"first-{number}"), until, deferred(f"behind-{number}"))
+    names = {what: {f"{what}-{number}" for number in range(PARTITIONS)} for what in ("first", "held", "behind")}
+    with here.resumer(clock):
+        here.tasks(*names["first"])
+        with here.resumer(Clock(TOMORROW)):  # ahead of the first, so that what it is given goes on at once
+            moved = here.records("escalations", lambda found: len(found) > PARTITIONS)
+            assert {event_of(record) for record in moved} > names["first"]
+            clock.time = TOMORROW
+            here.tasks(*names["held"], *names["behind"])
+    assert [here.committed(number) for number in range(PARTITIONS)] == [3] * PARTITIONS
+
+
+def test_what_cannot_be_read_goes_to_the_dead_letters_and_blocks_nothing(here: Deployment) -> None:
+    empty = Deferred(not_before=TODAY, reason="budget")
+    here.defer(0, b"\xff no message", empty, deferred("behind"))
+    with here.resumer(Clock()):
+        assert here.tasks("behind") == ["behind"]
+        found = here.records("dead-letters", lambda found: len(found) >= 2)
+    letters = [CODEC.decode(DeadLetter, record.value or b"") for record in found]
+    assert {(one.reason, one.topic, one.partition, one.offset) for one in letters} == {
+        ("not_avro", f"{here.prefix}deferred", 0, 0),
+        ("empty_deferral", f"{here.prefix}deferred", 0, 1),
+    }
+    assert here.committed(0) == 3
