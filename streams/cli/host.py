@@ -19,7 +19,7 @@ from streams.core.errors import ServiceError
 from streams.embedded.broker import Tansu, choose_broker
 from streams.embedded.stack import EmbeddedStack
 from streams.embedded.supervisor import Child, Supervisor
-from streams.pipeline.load import Pipeline
+from streams.pipeline.load import Pipeline, load_pipeline
 from streams.resources import resource
 
 WORKER_GRACE = 20.0
@@ -34,6 +34,8 @@ class Running:
     kafka: KafkaConfig
     clickhouse: ClickHouseConfig
     supervisor: Supervisor
+    pipeline: Path
+    """The pipeline's file."""
     environment: Mapping[str, str]
     """What the pipeline's processes are started with."""
     processes: dict[str, Child] = field(default_factory=dict)
@@ -60,6 +62,18 @@ class Running:
         """Wait until a Faust tier's process has partitions and tables; raises ServiceError when it does not."""
         self.supervisor.wait_ready(child, ready_file(self._of(instance), tier).exists, READY_SECONDS)
 
+    def reload(self) -> None:
+        """Start the tiers again that read the pipeline's file, with the file as it is now.
+
+        The file is checked first: raises ConfigError when it is wrong, and what runs goes on. Events wait in Kafka.
+        """
+        load_pipeline(self.pipeline)
+        for tier in FAUST_TIERS:
+            self.supervisor.stop(self.processes[tier])
+        children = {tier: self.start(tier) for tier in FAUST_TIERS}
+        for tier, child in children.items():
+            self.wait_ready(child, tier)
+
     def _of(self, instance: str | None) -> Settings:
         return self.settings if instance is None else replace(self.settings, instance=instance)
 
@@ -76,7 +90,7 @@ def running_pipeline(settings: Settings, pipeline: Pipeline) -> Iterator[Running
         migrate(clickhouse)
         environment = worker_environment(settings, kafka, clickhouse, pipeline.path)
         located = replace(settings, kafka=kafka, clickhouse=clickhouse)
-        running = Running(located, kafka, clickhouse, supervisor, environment)
+        running = Running(located, kafka, clickhouse, supervisor, pipeline.path, environment)
         shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
         children = {tier: running.start(tier) for tier in TIERS}
         for tier in FAUST_TIERS:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
 from streams.app.worker import FAUST_TIERS, TIERS, run_recorder, run_resumer, run_tier
-from streams.cli.console import out
+from streams.cli.console import err, out
 from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
 from streams.cli.demo import run_demo
 from streams.cli.flow import Flow, show, watched
@@ -59,7 +61,10 @@ def up(
     cassette: Cassette = None,
     record: Record = None,
 ) -> None:
-    """Run a whole pipeline here until Ctrl-C: broker and ClickHouse (unless configured) and a process for each tier."""
+    """Run a whole pipeline here until Ctrl-C: broker and ClickHouse (unless configured) and a process for each tier.
+
+    On SIGHUP the pipeline's file is read again and the tiers start anew; broker and ClickHouse stay.
+    """
     settings = replace(read_settings(), cassette=cassette, record_cassette=record)
     loaded = pipeline_of(settings, pipeline)
     with running_pipeline(settings, loaded) as running:
@@ -74,13 +79,37 @@ def up(
 
 
 def _wait(running: Running) -> None:
+    asked = _on_hangup()
     while True:
+        _reload(running, asked)
         running.supervisor.check()
         time.sleep(0.5)
 
 
+def _on_hangup() -> threading.Event:
+    """An event that SIGHUP sets, as is usual for reading a configuration again."""
+    asked = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    return asked
+
+
+def _reload(running: Running, asked: threading.Event) -> None:
+    """Reload the pipeline if that was asked for; a file that is wrong is told, and what runs goes on."""
+    if not asked.is_set():
+        return
+    asked.clear()
+    try:
+        running.reload()
+        out.print(f"Reloaded {running.pipeline}.", soft_wrap=True)
+    except ConfigError as error:
+        err.print(f"Not reloaded: {error}", style="red", markup=False, highlight=False)
+
+
 def _watch(running: Running) -> None:
+    asked = _on_hangup()
+
     def going_on() -> bool:
+        _reload(running, asked)
         running.supervisor.check()
         return True
 

@@ -31,7 +31,7 @@ class Sleepers(Supervisor):
 def running(supervisor: Supervisor, directory: Path, **environment: str) -> Running:
     settings = read_settings({"ESCALON_DATA": str(directory), **environment})
     kafka, clickhouse = KafkaConfig(servers="localhost:1"), ClickHouseConfig(url="http://localhost:1")
-    return Running(settings, kafka, clickhouse, supervisor, {"KEPT": "yes", **environment})
+    return Running(settings, kafka, clickhouse, supervisor, Path("pipeline.toml"), {"KEPT": "yes", **environment})
 
 
 def test_each_process_on_one_machine_has_a_web_port_of_its_own(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -50,9 +51,11 @@ class Calibrating:
     directory: Path
 
     def ask(self, names: Mapping[str, str]) -> None:
-        """Publish questions by event id and wait for their outcomes."""
+        """Publish questions by event id, in no order, and wait for their outcomes."""
+        shuffled = list(names.items())
+        random.Random(1).shuffle(shuffled)
         with self.journey.publisher() as publisher:
-            for event_id, text in names.items():
+            for event_id, text in shuffled:
                 publisher.publish(text, id=event_id)
         self.journey.outcomes(set(names))
 

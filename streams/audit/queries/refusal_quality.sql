@@ -3,10 +3,13 @@
 -- `rightful` the reasoner refused as well. `missed` are answers of the worker to events that the reasoner refused.
 WITH thought AS
 (
-    SELECT event_id, argMax(status, started_at) AS status, argMax(refusal_class, started_at) AS refusal_class
-    FROM calls
-    WHERE run = {run:String} AND tier = 'reasoner' AND status IN ('answered', 'refused')
-    GROUP BY event_id
+    SELECT
+        answer.event_id AS event_id,
+        argMax(answer.status, answer.started_at) AS status,
+        argMax(answer.refusal_class, answer.started_at) AS refusal_class
+    FROM calls AS answer
+    WHERE answer.run = {run:String} AND answer.tier = 'reasoner' AND answer.status IN ('answered', 'refused')
+    GROUP BY answer.event_id
 )
 SELECT
     worked.handler AS handler,
