@@ -73,8 +73,7 @@ DRAWS = 500
 def needs_of(parts: Parts, decided: Decided, outcomes: Outcomes) -> dict[str, Floats]:
     """How much each test row needs the reasoner, by each way to choose; shape (n,), the greatest goes first."""
     needs = {
-        "confidence": -decided.confidence,
-        "gain": decided.gain,
+        **{"confidence": -decided.probability, "gain": decided.gains, decided.decided_by: -decided.value},
         "tfidf_before": -tfidf_scores(parts, words_before),
     }
     needs["oracle"] = outcomes.reasoner - outcomes.worker
@@ -90,7 +89,7 @@ def measure_set(parts: Parts, decided: Decided, needs: Mapping[str, Floats]) -> 
     return {
         "n": len(parts.test),
         "n_train": len(parts.train),
-        "routed_by": "confidence",
+        "routed_by": decided.decided_by,
         "accuracy": {"worker": float(outcomes.worker.mean()), "reasoner": float(outcomes.reasoner.mean())},
         "shares": SHARES,
         "methods": {name: _method(need, outcomes) for name, need in needs.items()} | _constant(outcomes),
@@ -101,8 +100,8 @@ def measure_set(parts: Parts, decided: Decided, needs: Mapping[str, Floats]) -> 
 
 def measure_threshold(parts: Parts, decided: Decided, outcomes: Outcomes) -> Figures:
     """What the calibrated threshold gives, by the curve and by the stages, which must say the same."""
-    curve = accuracies(asked_first(-decided.confidence), outcomes)
-    for threshold in [decided.threshold, *np.quantile(decided.confidence, SHARES)]:
+    curve = accuracies(asked_first(-decided.value), outcomes)
+    for threshold in [decided.threshold, *np.quantile(decided.value, SHARES)]:
         passed_on = decided.escalated(threshold)
         right = np.where(passed_on, outcomes.reasoner, outcomes.worker).sum()
         assert right == round(curve[passed_on.sum()] * len(curve[1:])), f"the curve is not the product's at {threshold}"
@@ -112,8 +111,7 @@ def measure_threshold(parts: Parts, decided: Decided, outcomes: Outcomes) -> Fig
     assert run.right / run.n == curve[run.reasoner_calls], "the stages are right another number of times than the curve"
     accepted = outcomes.worker[~passed_on]
     return {
-        "max_error": decided.target.max_error,
-        "certainty": decided.target.certainty,
+        "aim": decided.aim,
         "threshold": decided.threshold,
         "share": run.reasoner_calls / run.n,
         "accuracy": run.right / run.n,
@@ -128,7 +126,7 @@ def measure_guarantee(parts: Parts, decided: Decided) -> Figures:
     sizes = [n for n in guarantee.SIZES if n < len(rows)]
     scores: dict[str, Floats] = {
         "tfidf": tfidf_cross_validated(rows),
-        "verifier": np.concatenate([decided.held_out, decided.raw]),
+        "verifier": np.concatenate([decided.learnt.scores, decided.scores]),
     }
     return {
         "n": len(rows),
@@ -177,6 +175,7 @@ def run(train: Path, test: Path, plots: Path | None) -> Figures:
             found |= _measured(found, name, parts, way, plots)
         except ConfigError as error:
             found["sets"][name] = {"skipped": f"{error}"}
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # a tokenizer's threads would flatter the speed
     for name in INTENTS:
         tell(started, name)
         found["intents"][name] = measure_listener(name, train, test)
@@ -212,7 +211,6 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--plots", type=Path, help="directory for figures, as SVG and PNG")
     arguments = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if arguments.plots is not None:
         arguments.plots.mkdir(parents=True, exist_ok=True)
     found = run(arguments.train, arguments.test, arguments.plots)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from economy_curves import Floats
-from economy_data import Parts, Row
+from economy_curves import WANTED, Floats, Outcomes, figures
+from economy_data import Parts, Row, outcomes_of
 from numpy.typing import NDArray
 
 from streams.app.providers import assessor
@@ -24,7 +24,7 @@ from streams.core.contract import Contract, Reading
 from streams.core.errors import ConfigError
 from streams.core.escalation import Escalate, decide
 from streams.core.fingerprint import draw
-from streams.core.guarantee import Selection, Target, select_threshold
+from streams.core.guarantee import Target
 from streams.core.messages import Attempt
 from streams.evaluation.calibrate import calibrate
 from streams.evaluation.calibrators import choose_calibrator
@@ -34,7 +34,7 @@ from streams.models.verifier import Example, Verifier
 from streams.models.verifier_training import train_verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_pipeline, load_uncalibrated
-from streams.stages.assess import Assess
+from streams.stages.assess import Assess, example_of
 from streams.stages.task import Task
 
 WORKER, REASONER = "answer", "resolve"
@@ -42,7 +42,7 @@ TARGETS = tuple(Target(error, 0.9) for error in (0.2, 0.3, 0.4, 0.5))
 """The strictest that can be proven is taken."""
 FOLDS = 5
 UNKNOWN = -1.0
-"""The confidence of an attempt without one, which goes to the reasoner before all others."""
+"""The value of an attempt without a confidence, which goes to the reasoner before all others."""
 DATE = datetime.now(UTC).date().isoformat()
 MODELS = """
 name = "economy"
@@ -90,27 +90,42 @@ unsure = "reasoners.resolve"
 PROMPT = "{% block system %}{% endblock %}{% block user %}{{ text }}{% endblock %}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Learnt:
+    """A verifier of all training rows, and their P(worker right) and Verifier.keeps by verifiers without the row."""
+
+    verifier: Verifier
+    scores: Floats
+    keeps: Floats
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decided:
-    """How the product sees the n test rows. Arrays have shape (n,), those of `held_out` the training rows'.
+    """How the product sees the n test rows; arrays have shape (n,), those of `learnt` the training rows'.
 
-    `confidence` is what it decides by: a row under `threshold` goes to the reasoner. `probability` is calibrated, and
-    `raw` and `held_out` are the verifier's own scores, each of a model that has not seen the row. `escalated` says of a
-    threshold which rows the product would pass on.
+    `decided_by` is "confidence" or "gain": what `value` is, by which the product decides. It is raw: a calibrator keeps
+    the order of two scores, or makes them one. A row with a value under `threshold`, which was chosen for `aim`, goes
+    to the reasoner; `escalated` says which rows another threshold would pass on. `scores` are the verifier's P(worker
+    right), `probability` the same calibrated.
     """
 
-    confidence: Floats
-    probability: Floats
-    raw: Floats
-    gain: Floats
-    held_out: Floats
+    learnt: Learnt
+    decided_by: str
+    value: Floats
     threshold: float
-    target: Target
-    calibrator: Calibrator
+    aim: str
     escalated: Callable[[float], NDArray[np.bool_]]
+    scores: Floats
+    gains: Floats
+    calibrator: Calibrator
     pipeline: Pipeline
     assessor: Assess | None = None
     router: Router | None = None
+
+    @property
+    def probability(self) -> Floats:
+        """P(worker right), calibrated."""
+        return self.calibrator.many(self.scores)
 
 
 def read_answer(text: str) -> Reading:
@@ -120,26 +135,25 @@ def read_answer(text: str) -> Reading:
 
 def assessed(parts: Parts, directory: Path, seed: int) -> Decided:
     """Train, calibrate on out-of-fold scores, and assess every test row's answer."""
-    examples = [_answered(row) for row in parts.train]
-    verifier, held_out = _trained(examples, parts.train, seed)
-    verifier.save(directory / "verifier.npz")
+    learnt = _learnt([_answered(row) for row in parts.train], parts.train, seed)
+    learnt.verifier.save(directory / "verifier.npz")
     pipeline_file = _write_pipeline(directory, ASSESSED)
-    artifact = _calibrated(load_uncalibrated(pipeline_file).workers[WORKER], parts.train, held_out)
+    artifact = _calibrated(load_uncalibrated(pipeline_file).workers[WORKER], parts.train, learnt)
     (directory / "calibration.json").write_text(artifact.to_json(), "utf-8")
     pipeline = load_pipeline(pipeline_file)
     assess = assessor(pipeline.workers[WORKER])
     attempts = asyncio.run(_attempts(assess, parts.test))
-    raw = np.array([0.0 if one.raw_confidence is None else one.raw_confidence for one in attempts])
+    examples = [_answered(row) for row in parts.test]
     return Decided(
-        confidence=np.array([UNKNOWN if one.confidence is None else one.confidence for one in attempts]),
-        probability=artifact.calibrator.many(raw),
-        raw=raw,
-        gain=verifier.gains([_answered(row) for row in parts.test]),
-        held_out=held_out,
-        threshold=artifact.threshold,
-        target=Target(artifact.max_error, artifact.certainty),
-        calibrator=artifact.calibrator,
-        escalated=lambda threshold: np.array([isinstance(decide(one, threshold), Escalate) for one in attempts]),
+        learnt=learnt,
+        decided_by=_decided_by(pipeline.workers[WORKER]),
+        value=np.array([UNKNOWN if one.raw_confidence is None else one.raw_confidence for one in attempts]),
+        threshold=artifact.raw_threshold,
+        aim=f"at most {100 * artifact.max_error:.0f} % wrong with certainty {100 * artifact.certainty:.0f} %",
+        escalated=lambda raw: _escalated(attempts, artifact.calibrator(raw), raw),
+        scores=learnt.verifier.scores(examples),
+        gains=learnt.verifier.gains(examples),
+        calibrator=_calibrator(learnt, parts.train, seed),
         pipeline=pipeline,
         assessor=assess,
     )
@@ -147,38 +161,58 @@ def assessed(parts: Parts, directory: Path, seed: int) -> Decided:
 
 def routed(parts: Parts, directory: Path, seed: int) -> Decided:
     """Train a router on events alone, find its threshold on out-of-fold scores, and route every test row."""
-    verifier, held_out = _trained([_unanswered(row) for row in parts.train], parts.train, seed)
-    correct = np.array([row.worker_correct for row in parts.train])
-    target, threshold = _proven(held_out, correct)
-    calibrator = choose_calibrator(held_out, correct, seed=seed).calibrator
-    handler = f"workers.{WORKER}"
-    router = Router({handler: verifier}, f"reasoners.{REASONER}", threshold, admitted=True, comparison={}, date=DATE)
-    router.save(directory / "router.zip")
-    raw = np.array([router.route(row.text, row.data).scores[handler] for row in parts.test])
+    learnt = _learnt([_unanswered(row) for row in parts.train], parts.train, seed)
+    handler, reasoner = f"workers.{WORKER}", f"reasoners.{REASONER}"
+    threshold = least_threshold(learnt.keeps, outcomes_of(parts.train))
+    made = Router({handler: learnt.verifier}, reasoner, threshold, admitted=True, comparison={}, date=DATE)
+    made.save(directory / "router.zip")
+    router = Router.load(directory / "router.zip")
+    value = np.array([router.route(row.text, row.data).scores[handler] for row in parts.test])
+    examples = [_unanswered(row) for row in parts.test]
     return Decided(
-        confidence=raw,
-        probability=calibrator.many(raw),
-        raw=raw,
-        gain=verifier.gains([_unanswered(row) for row in parts.test]),
-        held_out=held_out,
+        learnt=learnt,
+        decided_by="gain",
+        value=value,
         threshold=threshold,
-        target=target,
-        calibrator=calibrator,
-        escalated=lambda threshold: raw < threshold,
+        aim=f"{100 * WANTED:.0f} % of the reasoner's accuracy",
+        escalated=lambda threshold: value < threshold,
+        scores=learnt.verifier.scores(examples),
+        gains=learnt.verifier.gains(examples),
+        calibrator=_calibrator(learnt, parts.train, seed),
         pipeline=load_pipeline(_write_pipeline(directory, ROUTED)),
         router=router,
     )
 
 
-def _trained(examples: Sequence[Example], rows: Sequence[Row], seed: int) -> tuple[Verifier, Floats]:
-    """A verifier of all rows, and each row's score by one that has not seen its text."""
+def _escalated(attempts: Sequence[Attempt], threshold: float, raw_threshold: float) -> NDArray[np.bool_]:
+    return np.array([isinstance(decide(one, threshold, raw_threshold), Escalate) for one in attempts])
+
+
+def least_threshold(keeps: Floats, outcomes: Outcomes) -> float:
+    """The least threshold under which the reasoner must take the rows for WANTED of its own accuracy."""
+    share = figures(-keeps, outcomes).share_at_95 or 0.0
+    return float(np.append(np.sort(keeps), 1.0)[round(share * len(keeps))])
+
+
+def _decided_by(handler: Handler) -> str:
+    assert handler.trust is not None
+    return "gain" if handler.trust.verifier_score == "gain" else "confidence"
+
+
+def _calibrator(learnt: Learnt, rows: Sequence[Row], seed: int) -> Calibrator:
+    return choose_calibrator(learnt.scores, np.array([row.worker_correct for row in rows]), seed=seed).calibrator
+
+
+def _learnt(examples: Sequence[Example], rows: Sequence[Row], seed: int) -> Learnt:
+    """A verifier of all rows, and what verifiers that have not seen a row's text say of it."""
     fold = np.array([int(FOLDS * draw("fold", seed, row.text)) for row in rows])
-    held_out = np.empty(len(rows))
+    scores, keeps = np.empty(len(rows)), np.empty(len(rows))
     for number in range(FOLDS):
         inside, outside = np.flatnonzero(fold != number).tolist(), np.flatnonzero(fold == number).tolist()
         if outside:
-            held_out[outside] = _fit(examples, rows, inside, seed).scores([examples[place] for place in outside])
-    return _fit(examples, rows, list(range(len(rows))), seed), held_out
+            verifier, asked = _fit(examples, rows, inside, seed), [examples[place] for place in outside]
+            scores[outside], keeps[outside] = verifier.scores(asked), verifier.keeps(asked)
+    return Learnt(_fit(examples, rows, list(range(len(rows))), seed), scores, keeps)
 
 
 def _fit(examples: Sequence[Example], rows: Sequence[Row], places: Sequence[int], seed: int) -> Verifier:
@@ -196,7 +230,7 @@ def _unanswered(row: Row) -> Example:
 
 
 def _answered(row: Row) -> Example:
-    return Example(text=row.text, data={}, answer=read_answer(row.worker_answer).answer)
+    return example_of(*_attempted(row, ""))
 
 
 def _write_pipeline(directory: Path, rest: str) -> Path:
@@ -224,12 +258,12 @@ def _attempted(row: Row, call_id: str) -> tuple[Task, Attempt]:
     return Task(text=row.text), attempt
 
 
-def _calibrated(handler: Handler, rows: Sequence[Row], held_out: Floats) -> CalibrationArtifact:
+def _calibrated(handler: Handler, rows: Sequence[Row], learnt: Learnt) -> CalibrationArtifact:
     """The product's calibration of the out-of-fold scores, for the strictest target that can be proven."""
     assert handler.trust is not None
-    trust = replace(handler.trust, artifact=None, threshold=None)
+    said = learnt.keeps if _decided_by(handler) == "gain" else learnt.scores
     assess = Assess(
-        trust=trust, verify=lambda _, attempt: float(held_out[int(attempt.call_id)]), functions={}, timeout=1.0
+        trust=handler.trust, verify=lambda _, attempt: float(said[int(attempt.call_id)]), functions={}, timeout=1.0
     )
     cases = [(_case(handler, row, place), row.worker_correct) for place, row in enumerate(rows)]
     for target in TARGETS:
@@ -238,15 +272,6 @@ def _calibrated(handler: Handler, rows: Sequence[Row], held_out: Floats) -> Cali
         except ConfigError as error:
             reason = error
     raise reason
-
-
-def _proven(scores: Floats, correct: NDArray[np.bool_]) -> tuple[Target, float]:
-    """The strictest target that can be proven, and its threshold."""
-    for target in TARGETS:
-        found = select_threshold(scores, correct, target)
-        if isinstance(found, Selection):
-            return target, found.threshold
-    raise ConfigError(f"No threshold can be proven on {len(scores)} rows.", "Give more rows.", "train")
 
 
 def _case(handler: Handler, row: Row, place: int) -> Case:

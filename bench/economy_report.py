@@ -38,6 +38,7 @@ NOTES = {
     "gsm8k": f"Reference: the whole set; there boosted trees over answer and arithmetic reach an APGR of {TREES}.",
     "mmlu": "Reference: the whole set.",
 }
+DECIDED_BY = {"confidence": "P(worker right)", "gain": "expected gain"}
 WHEN = {"gsm8k": "answer read", "mmlu": "before the answer"}
 
 
@@ -69,6 +70,7 @@ def _show_set(name: str, figures: Figures) -> None:
     if "skipped" in figures:
         out.print(f"{name}: skipped, {figures['skipped']}", markup=False)
         return
+    routed_by = figures["routed_by"]
     worker, reasoner = figures["accuracy"]["worker"], figures["accuracy"]["reasoner"]
     out.print(
         f"[bold]{name}[/bold] ({WHEN[name]}): {figures['n']:,} test rows, {figures['n_train']:,} to train on; "
@@ -76,7 +78,7 @@ def _show_set(name: str, figures: Figures) -> None:
     )
     rows = [_method_row(name, method, figures["methods"][method]) for method in NAMES if method in figures["methods"]]
     out.print(table(["routed by", "APGR", "95 % interval", "CPT50", "CPT80", "at 95 %", "reference"], rows))
-    out.print(f"{NOTES[name]} The product's default is P(worker right). At 95 %: of the reasoner's accuracy.")
+    out.print(f"{NOTES[name]} At 95 %: of the reasoner's accuracy. The product decides by {DECIDED_BY[routed_by]}.")
     curves = {method: figures["methods"][method]["accuracies"] for method in SHORT if method in figures["methods"]}
     shares = [(percent(share), *values) for share, *values in zip(figures["shares"], *curves.values(), strict=True)]
     out.print(table(["asked", *(SHORT[method] for method in curves)], shares, "Accuracy by share of reasoner calls"))
@@ -101,8 +103,8 @@ def _show_threshold(threshold: Figures, calibration: Figures) -> None:
     out.print(
         f"Calibrated by {calibration['method']}: ECE {calibration['ece']:.3f} (95 % interval {low:.3f} – {high:.3f}), "
         f"Brier {calibration['brier']:.3f}, log loss {calibration['log_loss']:.3f} nats.\n"
-        f"Threshold {threshold['threshold']:.3f}, chosen on out-of-fold scores of the training rows for at most "
-        f"{percent(threshold['max_error'])} wrong with certainty {percent(threshold['certainty'])}: "
+        f"Raw threshold {threshold['threshold']:.3f}, chosen on out-of-fold scores of the training rows for "
+        f"{threshold['aim']}: "
         f"{threshold['share']:.3f} go to the reasoner, {threshold['accuracy']:.3f} of all are right, {wrong}. "
         "The stages, run once, and the curve agree."
     )

@@ -14,9 +14,12 @@ from economy_data import Row
 from economy_product import REASONER, WORKER, Decided, read_answer
 from numpy.typing import NDArray
 
+from streams.core.exchangeability import Watch
 from streams.core.messages import Escalation, Event, Message, Origin, Result, StoredAnswer, Verdict
 from streams.models.rules import RuleSet
 from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
+from streams.stages.gate import WatchedGate
 from streams.stages.light import RouterAsker, RulesAsker
 from streams.stages.listen import listen
 from streams.stages.ports import Asker, Desk, Said
@@ -64,6 +67,14 @@ class NoAnswers:
 
     def put(self, fingerprint: str, answer: StoredAnswer) -> None:
         """Forget it."""
+
+
+class InMemory(dict[str, Watch]):
+    """The watches of the calibrations."""
+
+    def put(self, calibration: str, state: Watch) -> None:
+        """Remember one."""
+        self[calibration] = state
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +154,14 @@ def _office(rows: Sequence[Row], decided: Decided) -> _Office:
         sleep=asyncio.sleep,
         jitter=lambda: 1.0,
         assessors={WORKER: decided.assessor} if decided.assessor else {},
+        gate=_gate(pipeline),
     )
     return _Office(desk, recorded, decided)
+
+
+def _gate(pipeline: Pipeline) -> WatchedGate:
+    trusts = {name: one.trust for name, one in pipeline.workers.items() if one.trust}
+    return WatchedGate(trusts=trusts, watches=InMemory(), partitions=1, tell=lambda *_: None)
 
 
 def _light(handler: Handler, decided: Decided) -> Asker:

@@ -139,11 +139,20 @@ def test_what_a_router_decides_is_what_the_stages_do(tmp_path: Path, monkeypatch
     parts = read_parts("mmlu_outcomes.jsonl", tmp_path, tmp_path)
     assert isinstance(parts, Parts)
     decided = economy_product.routed(parts, tmp_path, 0)
+    passed_on = decided.escalated(decided.threshold)
     done = run_stages(parts.test, decided)
-    to_worker = [row for row in parts.test if row.data["subject"] == "law"]
-    assert decided.escalated(decided.threshold).tolist() == [row.data["subject"] != "law" for row in parts.test]
-    assert (done.n, done.reasoner_calls) == (len(parts.test), len(parts.test) - len(to_worker))
-    assert done.right == done.reasoner_calls + sum(row.worker_correct for row in to_worker)
+    assert 0 < done.reasoner_calls < done.n == len(parts.test)
+    assert done.reasoner_calls == passed_on.sum()
+    assert done.right == sum(asked or row.worker_correct for row, asked in zip(parts.test, passed_on, strict=True))
+    law = np.array([row.data["subject"] == "law" for row in parts.test])
+    assert decided.value[law].min() > decided.value[~law].max()
+
+
+def test_a_threshold_passes_on_no_more_than_95_percent_of_the_reasoner_need() -> None:
+    keeps = np.array([0.2, 0.9, 0.1, 0.8])
+    assert economy_product.least_threshold(keeps, outcomes([0, 1, 0, 1], [1, 1, 1, 1])) == 0.8
+    assert economy_product.least_threshold(keeps, outcomes([1, 1, 1, 1], [1, 1, 1, 1])) == 0.1
+    assert economy_product.least_threshold(keeps, outcomes([0, 0, 0, 0], [1, 1, 1, 1])) == 1.0
 
 
 def run(directory: Path) -> dict[str, Any]:
