@@ -7,6 +7,7 @@ from pathlib import Path
 
 from streams.core.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
+from streams.core.escalation import Bar
 from streams.core.fingerprint import digest
 from streams.pipeline import spec as s
 from streams.pipeline.files import Files
@@ -30,6 +31,13 @@ class Trust:
     fallback: float | None
     """The threshold once the calibration has expired; None keeps the calibration's own."""
     explore: float
+
+    @property
+    def bar(self) -> Bar:
+        """What a confidence must reach, as long as the calibration holds."""
+        if self.artifact is None:
+            return Bar(self.threshold)
+        return Bar(self.artifact.threshold, self.artifact.id, self.artifact.raw_threshold)
 
     @property
     def functions(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from streams.core.artifact import CalibrationArtifact
@@ -55,12 +55,11 @@ class WatchedGate:
         """The calibration's threshold; once it has expired the fallback, where the pipeline has one."""
         trust = self.trusts[worker]
         if trust.artifact is None:
-            return Bar(trust.threshold)
+            return trust.bar
         holds = not expired(self._state(trust.artifact).capital, FALSE_ALARMS / self.partitions)
         self.tell(worker, trust.artifact.id, holds)
         if holds or trust.fallback is None:
-            artifact, note = trust.artifact, "" if holds else NO_LONGER
-            return Bar(artifact.threshold, artifact.id, artifact.raw_threshold, note)
+            return replace(trust.bar, note="" if holds else NO_LONGER)
         return Bar(trust.fallback, note=f"{NO_LONGER}, so its fallback is asked for")
 
     def _state(self, artifact: CalibrationArtifact) -> Watch:

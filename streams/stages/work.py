@@ -103,7 +103,7 @@ def _explore(job: _Job, done: Consultation, messages: list[Message]) -> list[Mes
 def _bar(job: _Job, done: Consultation) -> Bar:
     gate, worker = job.desk.gate, job.handler
     if gate is None:
-        return Bar(worker.trust.threshold if worker.trust else None)
+        return worker.trust.bar if worker.trust else Bar(None)
     if not done.calls[-1].cache_hit:  # the score of a stored answer was seen, and a frequent task is no change
         gate.observe(worker.name, done.attempt)
     return gate.bar(worker.name)
