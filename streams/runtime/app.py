@@ -7,6 +7,7 @@ from pathlib import Path
 import faust
 
 from streams.adapters.kafka import KafkaConfig
+from streams.runtime.tables import Table
 
 SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 2
 MAX_MESSAGE_BYTES = 1_000_000
@@ -28,6 +29,7 @@ def faust_app(tier: str, kafka: KafkaConfig, directory: Path, prefix: str, web_p
         broker_heartbeat_interval=HEARTBEAT_SECONDS,
         broker_commit_interval=1.0,
         store="rocksdb://",
+        Table=Table,
         datadir=str(directory),
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_BYTES,

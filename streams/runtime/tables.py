@@ -28,6 +28,17 @@ _POSITION = struct.Struct(">iq")
 _SEEN = struct.Struct(">qQ")
 
 
+class Table(faust.Table):  # type: ignore[misc]
+    """A Faust table whose changelog may be so new that the consumer has not heard of it.
+
+    Faust would take it for a topic of 0 partitions, refuse the write, and so fail the message that caused it.
+    """
+
+    def _verify_source_topic_partitions(self, source_topic: str) -> None:
+        if self.app.consumer.topic_partitions(self.changelog_topic_name):
+            super()._verify_source_topic_partitions(source_topic)
+
+
 def table(app: faust.App, name: str, partitions: int, ttl_seconds: float) -> Any:
     """A table of bytes, as many partitions as its source topic has."""
     return app.Table(

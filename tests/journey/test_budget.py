@@ -77,10 +77,10 @@ def turn_to_day(number: int, of: Running) -> None:
         list(threads.map(of.supervisor.stop, old))
     assert [child.process.returncode for child in old] == [0, 0, 0], "they stop in good order"
     later = {"ESCALON_CLOCK_OFFSET": str(number * DAY_SECONDS)}
-    of.start("resume", environment=later)
     both = {instance: of.start("reason", instance, later) for instance in (None, "1")}
     for instance, child in both.items():
         of.wait_ready(child, "reason", instance)
+    of.start("resume", environment=later)  # last, for what a rebalance does to calls in flight is another question
 
 
 def read(of: Running, topic: str, kind: type[M]) -> list[tuple[int, M]]:

@@ -6,17 +6,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from faust.exceptions import PartitionsMismatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
 from streams.core.exchangeability import observe, reference_of, watch
 from streams.core.messages import StoredAnswer
-from streams.runtime.tables import TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
+from streams.runtime.tables import Table, TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.stages.settle import Settled
 from tests.adapters.messages import any_message
 
@@ -47,6 +49,37 @@ def test_a_table_has_its_topics_partitions_and_forgets_in_time() -> None:
     made = table(FakeApp(), "answers", 6, 3600.5)
     assert (made["name"], made["partitions"], made["options"]["ttl"]) == ("answers", 6, 3600)
     assert made["key_type"] is made["value_type"] is bytes
+
+
+class FakeConsumer:
+    """Knows how many partitions each topic has."""
+
+    def __init__(self, **topics: int) -> None:
+        self.topics = topics
+
+    def topic_partitions(self, topic: str) -> int:
+        """0 for a topic it has not heard of."""
+        return self.topics.get(topic, 0)
+
+
+class Checked(Table):
+    """A table that is only its check of partitions."""
+
+    def __init__(self, consumer: FakeConsumer) -> None:
+        self.app = SimpleNamespace(consumer=consumer)
+        self.name = "settled"
+        self._changelog_topic = SimpleNamespace(get_topic_name=lambda: "changelog")
+        self._verified_source_topics_for_partitions = set[str]()
+
+
+def test_a_changelog_the_consumer_has_not_heard_of_yet_is_written_to_all_the_same() -> None:
+    Checked(FakeConsumer(results=4))._verify_source_topic_partitions("results")
+
+
+def test_a_changelog_with_other_partitions_than_its_source_is_refused() -> None:
+    Checked(FakeConsumer(results=4, changelog=4))._verify_source_topic_partitions("results")
+    with pytest.raises(PartitionsMismatch):
+        Checked(FakeConsumer(results=4, changelog=3))._verify_source_topic_partitions("results")
 
 
 @settings(deadline=None, max_examples=30)
