@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from streams.core.artifact import CalibrationArtifact
 from streams.core.calibration import Identity
 from streams.core.errors import ConfigError
-from streams.core.exchangeability import reference_of
+from streams.core.escalation import combined
+from streams.core.exchangeability import Reference, reference_of
 from streams.core.guarantee import Selection, Target, TooFew, select_threshold
+from streams.core.messages import Attempt
 from streams.evaluation.calibrators import Choice, choose_calibrator
 from streams.evaluation.cases import Case, LabelsFrom
 from streams.evaluation.reliability import Reliability, reliability
 from streams.pipeline.handlers import Handler
 from streams.stages.ports import Assessor
+from streams.stages.sample import SOURCE as SAMPLES
 
 Labelled = Sequence[tuple[Case, bool]]
 
@@ -79,7 +82,7 @@ def calibrate(
         coverage=selection.coverage,
         accepted=selection.accepted,
         errors=selection.errors,
-        reference=reference_of(raw.tolist()),
+        reference=_reference(scored),
         labels_source=labels,
     )
     return Calibrated(artifact, choice, selection, measured, raw, correct)
@@ -92,7 +95,18 @@ def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> Choice:
 
 async def _scored(assess: Assessor, cases: Labelled) -> list[tuple[Case, bool]]:
     """The cases with their confidence as it would be made today."""
-    return [(replace(case, attempt=await assess(case.task, case.attempt)), right) for case, right in cases]
+    return [(replace(case, attempt=await assess(case.task, _as_said(case.attempt))), right) for case, right in cases]
+
+
+def _as_said(attempt: Attempt) -> Attempt:
+    """The attempt with the confidence that WORK hands to the assessor: what the reply itself says, as stages.calls."""
+    raw = combined([one for one in attempt.sources if one.label != SAMPLES], "mean")
+    return replace(attempt, raw_confidence=raw, confidence=raw)
+
+
+def _reference(scored: Labelled) -> Reference:
+    """The scores that live ones are held against; those of stored answers are left out here as they are there."""
+    return reference_of([one.attempt.raw_confidence or 0.0 for one, _ in scored if not one.repeated])
 
 
 def _fingerprint(scored: Labelled) -> str:

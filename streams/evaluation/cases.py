@@ -83,7 +83,7 @@ def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree) -> Case:
     thought = _answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if reasoner else None
     return Case(
         event_id=row["event_id"],
-        event_time=row["event_time"],
+        event_time=row["event_time"].replace(tzinfo=UTC),  # the driver leaves the zone out
         handler=handler.name,
         handler_version=row["handler_version"],
         intent=next(iter(row["intents"]), ""),

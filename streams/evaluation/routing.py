@@ -1,7 +1,8 @@
 """A router from prior cases: who answered which events well, and whether routing by that would have been better.
 
 The comparison is made on cases the router has not seen, with what is known of them: the worker's own result, and the
-reasoner's where it was asked. Where it was not, its answer counts as right as often as it was elsewhere.
+reasoner's where it was asked. Where it was not, its answer counts as right as often as it was elsewhere. A part of
+these cases picks the threshold and the others judge it: the best of many looks good on the cases it was picked by.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ TRAINED_SHARE = 0.7
 FEWEST_HELD_OUT = 30
 ALLOWED_LOSS = 0.005
 """Of quality against the table, in return for its saving."""
+_SURE = 1.645
+"""Standard errors by which the saving must exceed 0: a one-sided test of paired differences at 5 % (normal)."""
 _SHARES = np.arange(0.0, 1.0, 0.02)
 """Shares sent past the workers that are tried."""
 
@@ -83,18 +86,27 @@ def train_router(
 
     Raises ConfigError when there are too few cases to train on or to compare on.
     """
-    learnt, held_out = set_aside(cases, "router", TRAINED_SHARE)
-    if len(held_out) < FEWEST_HELD_OUT:
-        what = f"{len(cases)} prior cases are too few: {len(held_out)} would be held out, {FEWEST_HELD_OUT} are needed."
+    learnt, unseen = set_aside(cases, "router", TRAINED_SHARE)
+    if len(unseen) < FEWEST_HELD_OUT:
+        what = f"{len(cases)} prior cases are too few: {len(unseen)} would be held out, {FEWEST_HELD_OUT} are needed."
         raise ConfigError(what, "Let the pipeline run longer, or take an earlier --since.", "cases")
-    workers = sorted({one.handler for one in learnt})
+    _check_priced(cases)
+    workers = sorted({one.handler for one in cases})
     verifiers = {f"workers.{name}": _of_worker(name, learnt, date, seed) for name in workers}
     if len(nothing) >= FEWEST_HELD_OUT:
         examples = [*nothing, *map(_example, learnt)]
         truth = [True] * len(nothing) + [False] * len(learnt)
         verifiers[NONE] = train_verifier(examples, truth, seed=seed, date=date)
     router = Router(verifiers, reasoner, 0.5, admitted=False, comparison={}, date=date)
-    return _compared(router, held_out)
+    return _compared(router, unseen)
+
+
+def _check_priced(cases: Sequence[Case]) -> None:
+    """A call that failed has no price either, so one known price of each worker is enough."""
+    unknown = {one.handler for one in cases} - {one.handler for one in cases if one.cost_usd is not None}
+    if unknown:
+        what = f"no call of the worker {min(unknown)} has a known price, so nothing can be compared."
+        raise ConfigError(what, "Set priced_as on its model.", "cases")
 
 
 def _of_worker(name: str, learnt: Sequence[Case], date: str, seed: int) -> Verifier:
@@ -110,41 +122,57 @@ def _example(case: Case) -> Example:
     return Example(text=case.whole.text, data=case.whole.data, answer=None)
 
 
-def _compared(router: Router, cases: Sequence[Case]) -> Trained:
-    held_out = _held_out(cases)
-    own = np.array([_own_score(router, one) for one in cases])
-    table = _policy("table", held_out, np.ones(len(cases), dtype=bool))
-    thresholds = np.quantile(own, _SHARES)
-    tried = [(float(value), _policy("router", held_out, own >= value)) for value in thresholds]
-    good = [(value, one) for value, one in tried if one.quality >= table.quality - ALLOWED_LOSS]
-    threshold, best = min(good or tried, key=lambda one: (one[1].usd, -one[1].quality))
+def _compared(router: Router, unseen: Sequence[Case]) -> Trained:
+    picking, held_out = set_aside(unseen, "threshold", 0.5)
+    router = replace(router, threshold=_threshold(router, picking, unseen))
+    cases, to_worker = _held_out(held_out, unseen), _own_scores(router, held_out) >= router.threshold
+    asked = np.ones(len(held_out), dtype=bool)
+    table, routed = _policy("table", cases, asked), _policy("router", cases, to_worker)
     policies = (
         table,
-        best,
-        Policy("always worker", float(held_out.good.mean()), float(held_out.worker_usd.mean()), 0.0),
-        Policy("always reasoner", float(held_out.reasoner.mean()), held_out.reasoner_usd, 1.0),
+        routed,
+        Policy("always worker", float(cases.good.mean()), float(cases.worker_usd.mean()), 0.0),
+        Policy("always reasoner", float(cases.reasoner.mean()), cases.reasoner_usd, 1.0),
     )
-    admitted = bool(good) and (best.usd, -best.quality) < (table.usd, -table.quality)
-    figures: Mapping[str, Any] = {"held_out": len(cases), "policies": [asdict(one) for one in policies]}
-    return Trained(replace(router, threshold=threshold, admitted=admitted, comparison=figures), policies)
+    saved = _usd(cases, asked) - _usd(cases, to_worker)
+    surely = saved.mean() > _SURE * saved.std(ddof=1) / np.sqrt(len(saved))
+    admitted = bool(surely) and routed.quality >= table.quality - ALLOWED_LOSS
+    figures: Mapping[str, Any] = {"held_out": len(held_out), "policies": [asdict(one) for one in policies]}
+    return Trained(replace(router, admitted=admitted, comparison=figures), policies)
 
 
-def _own_score(router: Router, case: Case) -> float:
-    """The score of the worker that the table chose."""
-    target = f"workers.{case.handler}"
-    return float(worth(target, router.verifiers[target], [_example(case)])[0])
+def _threshold(router: Router, picking: Sequence[Case], unseen: Sequence[Case]) -> float:
+    """The one that costs least among those that keep the table's quality; else the one that costs least."""
+    cases, own = _held_out(picking, unseen), _own_scores(router, picking)
+    table = _policy("table", cases, np.ones(len(picking), dtype=bool))
+    tried = [(float(value), _policy("router", cases, own >= value)) for value in np.quantile(own, _SHARES)]
+    good = [(value, one) for value, one in tried if one.quality >= table.quality - ALLOWED_LOSS]
+    return min(good or tried, key=lambda one: (one[1].usd, -one[1].quality))[0]
+
+
+def _own_scores(router: Router, cases: Sequence[Case]) -> NDArray[np.float64]:
+    """Each case's score of the worker that the table chose, of shape (n,)."""
+    targets = [f"workers.{case.handler}" for case in cases]
+    pairs = zip(targets, cases, strict=True)
+    return np.array([worth(target, router.verifiers[target], [_example(one)])[0] for target, one in pairs])
 
 
 def _policy(name: str, cases: _HeldOut, to_worker: NDArray[np.bool_]) -> Policy:
-    """Events that go to the worker fare as they did: accepted, or passed on to the reasoner and paid twice."""
+    """Events that go to the worker fare as they did: accepted, or passed on to the reasoner."""
     at_reasoner = ~to_worker | cases.passed_on
     quality = np.where(at_reasoner, cases.reasoner, cases.good)
-    usd = np.where(to_worker, cases.worker_usd, 0.0) + np.where(at_reasoner, cases.reasoner_usd, 0.0)
-    return Policy(name, float(quality.mean()), float(usd.mean()), float(at_reasoner.mean()))
+    return Policy(name, float(quality.mean()), float(_usd(cases, to_worker).mean()), float(at_reasoner.mean()))
 
 
-def _held_out(cases: Sequence[Case]) -> _HeldOut:
-    known = [one.reasoner_correct for one in cases if one.reasoner_correct is not None]
+def _usd(cases: _HeldOut, to_worker: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What each case costs, of shape (n,): what a worker passes on is paid twice."""
+    at_reasoner = ~to_worker | cases.passed_on
+    return np.where(to_worker, cases.worker_usd, 0.0) + np.where(at_reasoner, cases.reasoner_usd, 0.0)
+
+
+def _held_out(cases: Sequence[Case], unseen: Sequence[Case]) -> _HeldOut:
+    """`unseen` are all that may tell how often the reasoner is right, and what it costs."""
+    known = [one.reasoner_correct for one in unseen if one.reasoner_correct is not None]
     usual = float(np.mean(known)) if known else 1.0
     right = [usual if one.reasoner_correct is None else float(one.reasoner_correct) for one in cases]
     return _HeldOut(
@@ -152,7 +180,7 @@ def _held_out(cases: Sequence[Case]) -> _HeldOut:
         passed_on=np.array([not one.accepted for one in cases]),
         reasoner=np.array(right),
         worker_usd=np.array([float(one.cost_usd or Decimal(0)) for one in cases]),
-        reasoner_usd=_mean([one.reasoner_cost_usd for one in cases]),
+        reasoner_usd=_mean([one.reasoner_cost_usd for one in unseen]),
     )
 
 

@@ -114,13 +114,26 @@ class Router:
                     target: Verifier.from_bytes(archive.read(f"{target}.npz"), f"{path}/{target}")
                     for target in header["targets"]
                 }
+            made = cls._from_header(header, verifiers)
         except FileNotFoundError as error:
             raise ConfigError(f"There is no router at {path}.", "Make one with `escalon train router`.") from error
         except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             what = f"{path} is no readable router ({type(error).__name__}: {error})."
             raise ConfigError(what, "Make it again with `escalon train router`.") from error
-        if not header["admitted"]:
+        if not made.admitted:
             what = f"{path} did no better than the table on held-out cases."
             raise ConfigError(what, "Train it on more cases, or again with --force.")
-        names = ("reasoner", "threshold", "admitted", "comparison", "date")
-        return cls(verifiers, **{name: header[name] for name in names})
+        return made
+
+    @classmethod
+    def _from_header(cls, header: Mapping[str, Any], verifiers: Mapping[str, Verifier]) -> Self:
+        if not verifiers.keys() - {NONE}:
+            raise ValueError("it knows no worker")
+        return cls(
+            verifiers,
+            str(header["reasoner"]),
+            float(header["threshold"]),
+            header["admitted"] is True,
+            dict(header["comparison"]),
+            str(header["date"]),
+        )

@@ -396,3 +396,50 @@ def test_every_shipped_task_has_a_prompt_that_renders_and_a_schema(tmp_path: Pat
     )
     assert "<event>" in system
     assert "<event>\nhello\n</event>" in user
+
+
+# ---- The routes of a router ----
+
+ROUTER = changed(
+    '[listeners.label]\nkind = "language-model"\nmodel = "m"\nlabels = ["order", "question"]\n',
+    '[listeners.label]\nkind = "router"\nartifact = "intents.npz"\n',
+)
+
+
+def test_to_a_router_each_handler_is_the_route_of_its_own_name(tmp_path: Path) -> None:
+    routes = loaded(tmp_path, changed("[routes]\n", '[routes]\nnone = "ignore"\n', ROUTER)).routes
+    assert routes == {
+        "workers.work": Route("work", "work"),
+        "workers.code": Route("work", "code"),
+        "reasoners.think": Route("reason", "think"),
+        "none": Route("ignore"),
+        "nothing": Route("ignore"),
+        "order": Route("work", "work"),
+        "question": Route("reason", "think"),
+        "unsure": Route("work", "code"),
+    }
+
+
+def test_the_file_may_send_what_a_router_finds_elsewhere(tmp_path: Path) -> None:
+    text = changed("[routes]\n", '[routes]\nnone = "reasoners.think"\n"workers.work" = "workers.code"\n', ROUTER)
+    routes = loaded(tmp_path, text).routes
+    assert routes["workers.work"] == Route("work", "code")
+    assert routes["none"] == Route("reason", "think")
+
+
+def test_with_a_router_the_file_must_say_what_becomes_of_none(tmp_path: Path) -> None:
+    error = wrong(tmp_path, ROUTER)
+    assert error.key == "routes.none"
+    assert 'none = "ignore"' in error.remedy
+
+
+def test_without_a_router_handlers_are_no_routes(tmp_path: Path) -> None:
+    assert "workers.work" not in loaded(tmp_path).routes
+
+
+def test_a_routers_artifact_is_part_of_its_version(tmp_path: Path) -> None:
+    text = changed("[routes]\n", '[routes]\nnone = "ignore"\n', ROUTER)
+    first = loaded(tmp_path, text)
+    second = loaded(tmp_path, text, {"intents.npz": "trained again"})
+    assert first.listeners["label"].version != second.listeners["label"].version
+    assert first.hash != second.hash

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from streams.models.router import Routing
 from streams.models.rules import RuleSet
 from streams.pipeline.handlers import Handler
-from streams.pipeline.spec import ClassifierListener, RulesListener
-from streams.stages.light import ClassifierAsker, RulesAsker
+from streams.pipeline.spec import ClassifierListener, RouterListener, RulesListener
+from streams.stages.light import ClassifierAsker, RouterAsker, RulesAsker
 from streams.stages.task import Task
 from tests.stages.support import confidence_of
 
@@ -34,6 +35,23 @@ def classifier_asker(classifier: Any) -> ClassifierAsker:
         classifier=classifier,
         model="wordllama",
     )
+
+
+class FakeRouter:
+    """Always finds the same route; remembers what it is asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def route(self, text: str, data: Any) -> Routing:
+        """A worker, and the scores of all targets."""
+        self.asked.append((text, data))
+        return Routing("workers.answer", 0.75, {"workers.answer": 0.75, "none": 0.12345678})
+
+
+def router_asker(router: Any) -> RouterAsker:
+    spec = RouterListener.model_validate({"kind": "router", "artifact": "router.zip"})
+    return RouterAsker(handler=Handler(name="route", tier="listener", spec=spec, version="v"), router=router)
 
 
 def rules_asker() -> RulesAsker:
@@ -69,3 +87,20 @@ async def test_when_no_rule_matches_nothing_is_found() -> None:
     said = await rules_asker().ask(Task(text="hello"))
     assert json.loads(said.reading.answer or "") == {"label": None}
     assert (said.reading.status, confidence_of(said)) == ("answered", None)
+
+
+async def test_the_router_gives_its_route_how_good_it_is_and_the_scores_of_the_others() -> None:
+    asker = router_asker(FakeRouter())
+    async with asker.slot():
+        said = await asker.ask(Task(text="my order"))
+    scores = {"workers.answer": 0.75, "none": 0.123457}
+    assert json.loads(said.reading.answer or "") == {"label": "workers.answer", "confidence": 0.75, "scores": scores}
+    assert (confidence_of(said), said.prompt, said.response) == (0.75, "my order", said.reading.answer)
+    assert (asker.free, asker.model) == (True, "router")
+
+
+async def test_the_router_reads_text_and_data_and_the_record_shows_the_data_where_there_is_no_text() -> None:
+    router = FakeRouter()
+    said = await router_asker(router).ask(Task(data={"subject": "Füße"}))
+    assert router.asked == [("", {"subject": "Füße"})]
+    assert said.prompt == '{"subject": "Füße"}'

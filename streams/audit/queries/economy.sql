@@ -1,4 +1,5 @@
 -- What each worker is worth: its events and what they cost, how many it passed on, and what a reasoner's call costs.
+-- Of an event that was passed on every call was wasted, its samples and retries too.
 -- A row without a worker counts the events a route sent straight to the reasoner.
 WITH
     (
@@ -11,6 +12,12 @@ WITH
         SELECT greatest(1., dateDiff('second', min(event_time), max(event_time)) / 86400) AS days
         FROM outcomes
         WHERE run = {run:String}
+    ),
+    passed_on AS
+    (
+        SELECT handler, event_id
+        FROM calls
+        WHERE run = {run:String} AND tier = 'worker' AND decision = 'escalated'
     )
 SELECT
     handler,
@@ -18,7 +25,7 @@ SELECT
     events / (SELECT days FROM spans) AS events_a_day,
     uniqExactIf(event_id, decision = 'escalated') AS escalated,
     sum(cost_usd) AS worker_usd,
-    sumIf(cost_usd, decision = 'escalated') AS wasted_usd,
+    if(escalated = 0, toDecimal128(0, 12), sumIf(cost_usd, (handler, event_id) IN passed_on)) AS wasted_usd,
     reasoner_call AS reasoner_call_usd
 FROM calls
 WHERE run = {run:String} AND tier = 'worker'
