@@ -113,12 +113,12 @@ def labels_from(text: str) -> LabelsFrom:
 
 
 def moment(text: str | None, now: Callable[[], datetime]) -> datetime:
-    """A time: ISO 8601 (UTC where it names no offset), or how long ago, as in 7d."""
+    """A time: ISO 8601 (UTC where it names no offset), or how long ago, as in 7d; EVER at the earliest."""
     if text is None:
         return EVER
     try:
-        return now() - timedelta(seconds=float(seconds(text)))
-    except ValueError:
+        return max(EVER, now() - timedelta(seconds=float(seconds(text))))
+    except (ValueError, OverflowError):
         pass
     try:
         read = datetime.fromisoformat(text)
@@ -126,7 +126,7 @@ def moment(text: str | None, now: Callable[[], datetime]) -> datetime:
         raise ConfigError(
             f"{text!r} is no time.", "Write 2026-11-01, 2026-11-01T09:00+01:00, or 7d.", "since"
         ) from error
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+    return max(EVER, read if read.tzinfo else read.replace(tzinfo=UTC))
 
 
 def draw_plots(made: Calibrated, directory: Path) -> None:

@@ -22,7 +22,7 @@ WITH
 SELECT
     worked.event_id AS event_id,
     worked.event_time AS event_time,
-    worked.call_id AS call_id,
+    toString(worked.call_id) AS call_id,
     worked.handler AS handler,
     worked.handler_version AS handler_version,
     worked.status AS status,

@@ -1,0 +1,205 @@
+"""From the pipeline file to things that can be asked; what cannot be made is told."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streams.app.providers import Providers, assessor, comparison
+from streams.app.settings import read_settings
+from streams.core.comparison import Comparison
+from streams.core.errors import ConfigError
+from streams.models.router import Router
+from streams.models.verifier import Verifier
+from streams.models.verifier_training import train_verifier
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import CorrectSpec
+from streams.stages.assess import VERIFIER, example_of
+from streams.stages.light import RouterAsker
+from streams.stages.task import Task
+from tests.evaluation.support import PIPELINE, shop
+from tests.stages.trusting import attempt
+
+train = partial(train_verifier, trees=8, date="2026-11-24")
+VERIFIED = PIPELINE.replace(
+    'confidence = "verbalized"', 'confidence = ["verbalized", "verifier"]\nverifier = "verifier.npz"'
+)
+GAIN = VERIFIED.replace('verifier = "verifier.npz"', 'verifier = "verifier.npz"\nverifier_score = "gain"')
+ROUTED = PIPELINE.replace(
+    "[routes]", '[listeners.route]\nkind = "router"\nartifact = "router.zip"\n\n[routes]\nnone = "ignore"'
+)
+
+
+def verifier(*, reasoner: bool) -> Verifier:
+    """One that has seen that large numbers are wrong, and that the reasoner fails at riddles."""
+    draw = np.random.default_rng(0)
+    wrong, riddle = draw.random(120) < 0.5, draw.random(120) < 0.5
+    examples = [
+        example_of(Task(text=f"Which? {n}", data={"topic": "riddle" if riddle[n] else "plain"}), said(bool(wrong[n])))
+        for n in range(120)
+    ]
+    return train(examples, (~wrong).tolist(), (~riddle).tolist() if reasoner else None)
+
+
+def said(wrong: bool) -> Any:
+    return attempt(answer='{"number": "123456789"}' if wrong else '{"number": "7"}', verbalized=0.4 if wrong else 0.9)
+
+
+@pytest.fixture(scope="module")
+def knowing() -> Verifier:
+    return verifier(reasoner=True)
+
+
+@pytest.fixture(scope="module")
+def unknowing() -> Verifier:
+    return verifier(reasoner=False)
+
+
+def worker(directory: Path, text: str, trained: Verifier) -> Handler:
+    trained.save(directory / "verifier.npz")
+    return shop(directory, text).workers["answer"]
+
+
+# ---- The verifier as a source ----
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+async def test_the_verifiers_probability_is_the_confidence(tmp_path: Path, knowing: Verifier, wrong: bool) -> None:
+    task = Task(text="Which? 5", data={"topic": "plain"})
+    made = await assessor(worker(tmp_path, VERIFIED, knowing))(task, said(wrong))
+    expected = float(knowing.scores([example_of(task, said(wrong))])[0])
+    assert made.raw_confidence == made.confidence == expected
+    assert (expected > 0.5) is not wrong
+    assert made.sources[-1].label == VERIFIER
+    assert [one.label for one in made.sources[:-1]] == ["verbalized"]
+
+
+async def test_by_gain_an_answer_that_the_reasoner_gets_wrong_as_well_is_kept(
+    tmp_path: Path, knowing: Verifier
+) -> None:
+    assess = assessor(worker(tmp_path, GAIN, knowing))
+    plain, riddle = Task(text="Which? 5", data={"topic": "plain"}), Task(text="Which? 5", data={"topic": "riddle"})
+    made = [await assess(task, said(True)) for task in (plain, riddle)]
+    expected = [float(knowing.keeps([example_of(task, said(True))])[0]) for task in (plain, riddle)]
+    assert [one.raw_confidence for one in made] == expected
+    assert expected[0] < 0.25 < 0.4 < expected[1]
+
+
+def test_a_gain_needs_a_verifier_that_knows_the_reasoner(tmp_path: Path, unknowing: Verifier) -> None:
+    with pytest.raises(ConfigError, match="without knowing when the reasoner is right") as caught:
+        assessor(worker(tmp_path, GAIN, unknowing))
+    assert caught.value.key == "verifier_score"
+    assert 'verifier_score = "correctness"' in caught.value.remedy
+    assert assessor(worker(tmp_path, VERIFIED, unknowing)).verify is not None
+
+
+def test_a_broken_verifier_is_told(tmp_path: Path, knowing: Verifier) -> None:
+    handler = worker(tmp_path, VERIFIED, knowing)
+    (tmp_path / "verifier.npz").write_bytes(b"text")
+    with pytest.raises(ConfigError, match="train verifier"):
+        assessor(handler)
+
+
+def test_a_score_and_a_scoring_belong_together(tmp_path: Path, knowing: Verifier) -> None:
+    by_correctness, by_gain = (worker(tmp_path, text, knowing).trust for text in (VERIFIED, GAIN))
+    assert by_correctness is not None
+    assert by_gain is not None
+    assert by_correctness.scoring != by_gain.scoring
+
+
+# ---- Comparing and assessing ----
+
+
+def test_answers_are_compared_by_the_rule_of_the_file_or_by_a_function() -> None:
+    spec = CorrectSpec(by="fields", fields=("number",), tolerance=0.1)
+    assert comparison(spec) == Comparison("fields", ("number",), 0.1)
+    assert comparison(CorrectSpec(by="operator:eq")) is operator.eq
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: comparison(CorrectSpec(by="no_such_module:same")), "no_such_module:same cannot be imported"),
+        (lambda: comparison(CorrectSpec(by="json:no_such")), "json:no_such cannot be imported"),
+        (lambda: comparison(CorrectSpec(by="json:__name__")), "json:__name__ is no function"),
+    ],
+)
+def test_a_comparison_that_is_no_function_is_told(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make()
+
+
+def test_only_a_worker_has_a_confidence_to_make(tmp_path: Path) -> None:
+    pipeline = shop(tmp_path)
+    with pytest.raises(ConfigError, match="think is no worker") as caught:
+        assessor(pipeline.reasoners["think"])
+    assert caught.value.key == "handler"
+
+
+def test_a_source_that_is_no_function_is_told(tmp_path: Path) -> None:
+    handler = shop(tmp_path).workers["answer"]
+    assert handler.trust is not None
+    with pytest.raises(ConfigError, match="json:no_such cannot be imported"):
+        assessor(replace(handler, trust=replace(handler.trust, sources=("json:no_such",))))
+
+
+# ---- All of a pipeline ----
+
+
+def providers(pipeline: Pipeline) -> Providers:
+    return Providers(pipeline, read_settings({}))
+
+
+def test_every_worker_has_an_assessor_and_every_worker_and_reasoner_a_comparison(tmp_path: Path) -> None:
+    pipeline = shop(tmp_path)
+    everybody = {**pipeline.listeners, **pipeline.workers, **pipeline.reasoners}
+    made = providers(pipeline)
+    assert set(made.assessors(everybody)) == {"answer", "name", "add"}
+    assert set(made.agrees(everybody)) == {"answer", "name", "add", "think"}
+    made.check(everybody.values())
+
+
+def test_a_router_is_asked_and_one_that_was_not_admitted_is_told_before_it_runs(
+    tmp_path: Path, unknowing: Verifier
+) -> None:
+    router = Router({"workers.answer": unknowing}, "reasoners.think", 0.3, admitted=True, comparison={}, date="d")
+    router.save(tmp_path / "router.zip")
+    pipeline = shop(tmp_path, ROUTED)
+    (asker,) = providers(pipeline).askers({"route": pipeline.listeners["route"]}).values()
+    assert isinstance(asker, RouterAsker)
+    assert asker.router.digest() == router.digest()
+    replace(router, admitted=False).save(tmp_path / "router.zip")
+    with pytest.raises(ConfigError, match="--force"):
+        providers(pipeline).check(pipeline.listeners.values())
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "words"),
+    [
+        ('provider = "claude"\nmodel = "claude-haiku-4-5"', "ANTHROPIC_API_KEY", "no key is set"),
+        ('provider = "local"\nmodel = "none.gguf"', "models", "weights none.gguf are not there"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_told(tmp_path: Path, model: str, key: str, words: str) -> None:
+    pipeline = shop(tmp_path, PIPELINE.replace('provider = "recorded"\nmodel = "m"\ncassette = "none.jsonl"', model))
+    with pytest.raises(ConfigError, match=words) as caught:
+        providers(pipeline).askers({"answer": pipeline.workers["answer"]})
+    assert caught.value.key == key
+
+
+def test_a_request_that_a_model_would_not_take_is_told_with_its_worker(tmp_path: Path) -> None:
+    claude = 'provider = "claude"\nmodel = "claude-haiku-4-5"'
+    text = PIPELINE.replace('provider = "recorded"\nmodel = "m"\ncassette = "none.jsonl"', claude)
+    text = text.replace("threshold = 0.8", "threshold = 0.8\nparameters = { nonsense = 1 }")
+    pipeline = shop(tmp_path, text)
+    with pytest.raises(ConfigError, match="its model would not take the request") as caught:
+        providers(pipeline).check(pipeline.workers.values())
+    assert caught.value.key == "workers.answer"

@@ -1,0 +1,147 @@
+"""The queries behind advice and refusals, on rows planted by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.audit.query import Audit, named_sql
+from streams.audit.report import PARTS, make_report
+from streams.core.errors import ConfigError
+from streams.core.messages import Call, Event
+from tests.evaluation.support import call, database, event, outcome, reply, thought, verdict, write
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
+    with database(tmp_path_factory.mktemp("audit")) as config:
+        yield config
+
+
+@pytest.fixture
+def audit(config: ClickHouseConfig) -> Iterator[Audit]:
+    opened = Audit(config)
+    yield opened
+    opened.close()
+
+
+def refused(of: Event, kind: str, handler: str = "answer") -> Call:
+    return call(of, handler, status="refused", refusal_class=kind, decision="escalated")
+
+
+def also_refused(of: Event, kind: str = "policy") -> Call:
+    return thought(of, None, status="refused", refusal_class=kind, decision="failed")
+
+
+def test_refusals_are_held_against_what_the_reasoner_made_of_the_same_events(
+    config: ClickHouseConfig, audit: Audit
+) -> None:
+    e = [event(f"e{n}", run="refusals") for n in range(9)]
+    write(
+        config,
+        *(refused(of, "missing_information") for of in e[:3]), thought(e[0], "7"), thought(e[1], "7"),
+        also_refused(e[2]),
+        refused(e[3], "policy"), also_refused(e[3], "other"),
+        refused(e[4], "policy"),  # the reasoner has not answered yet
+        call(e[5]), also_refused(e[5], "unsafe"),  # answered, explored, and refused by the reasoner
+        call(e[6]), thought(e[6], "7"),
+        refused(e[7], "policy", "name"), thought(e[7], "7"),
+        call(e[8], status="failed", decision="retried"), call(e[8], attempt=2),
+        refused(event("e0", run="another"), "policy"),
+    )  # fmt: skip
+    rows = audit.named("refusal_quality", "refusals").records()
+    assert [tuple(row.values()) for row in rows] == [
+        # handler, class, refused, needless, rightful, missed
+        ("answer", "missing_information", 3, 2, 1, 0),
+        ("answer", "policy", 2, 0, 1, 0),
+        ("answer", "unsafe", 0, 0, 0, 1),
+        ("name", "policy", 1, 1, 0, 0),
+    ]
+
+
+def economy(audit: Audit, run: str) -> dict[str, dict[str, Any]]:
+    return {row["handler"]: row for row in audit.named("economy", run).records()}
+
+
+def test_the_economy_counts_events_a_day_and_what_they_cost(config: ClickHouseConfig, audit: Audit) -> None:
+    e = [event(f"e{n}", run="economy", hour=12 * n) for n in range(5)]  # two days from first to last
+    write(
+        config,
+        *(outcome(of) for of in e),
+        *(verdict(of) for of in e[:4]), verdict(e[4], "think", action="reason"),
+        call(e[0]), call(e[1], cost_usd=Decimal(0), cache_hit=True),
+        call(e[2], decision="escalated"), thought(e[2], "7"),
+        call(e[3], "name"),
+        thought(e[4], "7", cost_usd=Decimal("0.04")),
+        call(event("x", run="another"), decision="escalated"),
+    )  # fmt: skip
+    rows = economy(audit, "economy")
+    assert list(rows) == ["", "answer", "name"]
+    assert rows["answer"] == {
+        "handler": "answer", "events": 3, "events_a_day": 1.5, "escalated": 1, "worker_usd": Decimal("0.002"),
+        "wasted_usd": Decimal("0.001"), "reasoner_call_usd": Decimal("0.03"),
+    }  # fmt: skip
+    assert (rows[""]["events"], rows[""]["events_a_day"], rows[""]["escalated"]) == (1, 0.5, 1)
+
+
+def test_all_the_calls_about_an_event_that_was_passed_on_were_wasted(config: ClickHouseConfig, audit: Audit) -> None:
+    one, two = event("a", run="wasted"), event("b", run="wasted")
+    write(
+        config,
+        call(one, decision="sampled", sample=1), call(one, decision="sampled", sample=2),
+        call(one, decision="escalated"), thought(one, "7"),
+        call(two, decision="sampled", sample=1), call(two),
+    )  # fmt: skip
+    row = economy(audit, "wasted")["answer"]
+    assert (row["events"], row["escalated"]) == (2, 1)
+    assert (row["worker_usd"], row["wasted_usd"]) == (Decimal("0.005"), Decimal("0.003"))
+
+
+def test_where_nothing_was_passed_on_nothing_was_wasted(config: ClickHouseConfig, audit: Audit) -> None:
+    write(config, call(event("a", run="nothing wasted")))
+    row = economy(audit, "nothing wasted")["answer"]
+    assert (row["escalated"], row["wasted_usd"], row["reasoner_call_usd"]) == (0, Decimal(0), None)
+
+
+def test_a_price_that_is_not_known_stays_unknown(config: ClickHouseConfig, audit: Audit) -> None:
+    of = event("a", run="unpriced")
+    write(config, call(of, decision="escalated", cost_usd=None), thought(of, "7", cost_usd=None))
+    row = economy(audit, "unpriced")["answer"]
+    assert (row["worker_usd"], row["wasted_usd"], row["reasoner_call_usd"]) == (None, None, None)
+
+
+def test_a_run_of_less_than_a_day_counts_as_a_day(config: ClickHouseConfig, audit: Audit) -> None:
+    e = [event(f"e{n}", run="short", hour=n) for n in range(3)]
+    write(config, *(outcome(of) for of in e), *(call(of) for of in e))
+    assert economy(audit, "short")["answer"]["events_a_day"] == 3.0
+
+
+def test_a_report_has_all_its_parts_and_its_advice(config: ClickHouseConfig, audit: Audit) -> None:
+    e = [event(f"e{n}", run="report") for n in range(3)]
+    listener = call(e[0], "rules", "listener", decision="found", cost_usd=Decimal("0.001"))
+    write(
+        config, listener, *(outcome(of) for of in e), *(call(of, response=reply("7")) for of in e[:2]),
+        call(e[2], decision="escalated"), thought(e[2], "7"),
+    )  # fmt: skip
+    report = make_report(audit, "report")
+    assert set(report.parts) == set(PARTS)
+    assert report.money["spent_usd"] == Decimal("0.024")
+    advice = report.advice(Decimal(10))
+    # 2 x 0.02 saved, 3 x 0.001 spent on the worker and 0.001 on the listener.
+    assert advice.saved_usd == Decimal("0.036")
+    assert advice.listeners_usd == Decimal("0.001")
+
+
+def test_a_report_of_a_run_that_never_was_is_empty(audit: Audit) -> None:
+    report = make_report(audit, "never")
+    assert report.parts["economy"] == report.parts["refusal_quality"] == []
+    assert report.advice(Decimal(10)).saved_usd == 0
+
+
+def test_a_query_that_is_none_is_told_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="refusal_quality"):
+        named_sql("nonsense")

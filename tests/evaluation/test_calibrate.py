@@ -1,0 +1,165 @@
+"""From labelled cases to an artifact that a pipeline decides by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streams.app.providers import assessor
+from streams.core.artifact import CalibrationArtifact
+from streams.core.errors import ConfigError
+from streams.core.escalation import Accept, decide
+from streams.core.exchangeability import reference_of
+from streams.core.guarantee import Selection, Target, select_threshold
+from streams.evaluation.calibrate import Calibrated, calibrate
+from streams.evaluation.cases import Case
+from streams.pipeline.handlers import Handler
+from streams.stages.assess import Assess
+from streams.stages.task import Answer, Task
+from tests.evaluation.support import PIPELINE, case, honest_cases, shop, sources
+
+TARGET = Target(0.15, 0.9)
+Labelled = Sequence[tuple[Case, bool]]
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Handler:
+    return shop(tmp_path_factory.mktemp("shop")).workers["answer"]
+
+
+@pytest.fixture(scope="module")
+def made(worker: Handler) -> Calibrated:
+    return calibrated(worker, honest_cases(600))
+
+
+def calibrated(worker: Handler, cases: Labelled, target: Target = TARGET, **more: Any) -> Calibrated:
+    usual: dict[str, Any] = {"labels": "people", "date": "2026-11-24"}
+    return calibrate(worker, assessor(worker), cases, target, **usual | more)
+
+
+def test_the_threshold_is_the_proven_one_on_the_raw_scores(made: Calibrated, worker: Handler) -> None:
+    cases = honest_cases(600)
+    raw = [one.attempt.raw_confidence or 0.0 for one, _ in cases]
+    selected = select_threshold(raw, [right for _, right in cases], TARGET)
+    assert isinstance(selected, Selection)
+    artifact = made.artifact
+    assert (artifact.raw_threshold, artifact.accepted, artifact.errors) == (
+        selected.threshold, selected.accepted, selected.errors,
+    )  # fmt: skip
+    assert artifact.threshold == artifact.calibrator(selected.threshold)
+    assert (artifact.coverage, artifact.bound, artifact.n) == (selected.coverage, selected.bound, 600)
+    assert (artifact.handler, artifact.handler_version) == ("answer", worker.version)
+    assert (artifact.created, artifact.labels_source) == ("2026-11-24", "people")
+    assert (artifact.max_error, artifact.certainty) == (0.15, 0.9)
+
+
+def test_what_is_measured_is_measured_out_of_fold(made: Calibrated) -> None:
+    artifact, held_out = made.artifact, made.choice.held_out
+    assert artifact.brier == pytest.approx(float(np.mean((held_out - made.correct) ** 2)))
+    assert artifact.log_loss == min(row.log_loss for row in made.choice.table) or artifact.log_loss == pytest.approx(
+        min(row.log_loss for row in made.choice.table), abs=1e-4
+    )
+
+
+def test_where_every_answer_was_right_the_score_itself_is_the_confidence(worker: Handler) -> None:
+    artifact = calibrated(worker, [(one, True) for one, _ in honest_cases(200)]).artifact
+    assert artifact.calibrator.method == "identity"
+    assert (artifact.errors, artifact.coverage, artifact.threshold) == (0, 1.0, artifact.raw_threshold)
+
+
+def test_too_few_cases_are_told_in_plain_words_with_how_many_more_it_takes(worker: Handler) -> None:
+    with pytest.raises(ConfigError, match=r"10 cases, even if all were right.* label about \d+ more cases") as caught:
+        calibrated(worker, honest_cases(10))
+    assert caught.value.key == "cases"
+
+
+def test_a_target_out_of_reach_is_told_with_what_would_help(worker: Handler) -> None:
+    with pytest.raises(ConfigError, match="improve the scores"):
+        calibrated(worker, [(one, False) for one, _ in honest_cases(300)])
+
+
+def test_no_labelled_cases_are_told(worker: Handler) -> None:
+    with pytest.raises(ConfigError, match="none of the 0 labelled cases"):
+        calibrated(worker, [])
+
+
+def test_without_any_confidence_there_is_nothing_to_calibrate(worker: Handler) -> None:
+    silent = [(replace(one, attempt=replace(one.attempt, sources=())), right) for one, right in honest_cases(60)]
+    with pytest.raises(ConfigError, match="none of the 60 labelled cases of answer has a confidence") as caught:
+        calibrated(worker, silent)
+    assert "source of confidence" in str(caught.value)
+
+
+def test_cases_without_a_confidence_are_left_out(worker: Handler) -> None:
+    cases = honest_cases(300)
+    silent = [(replace(one, attempt=replace(one.attempt, sources=())), right) for one, right in honest_cases(60)]
+    assert calibrated(worker, [*silent, *cases]).artifact == calibrated(worker, cases).artifact
+
+
+def test_the_hash_of_the_cases_changes_with_any_case_and_not_with_their_order(worker: Handler) -> None:
+    cases = honest_cases(300)
+    usual = calibrated(worker, cases).artifact
+    assert calibrated(worker, cases[::-1]).artifact.calibration_set == usual.calibration_set
+    (one, right), *others = cases
+    for changed in (
+        cases[1:],
+        [(one, not right), *others],
+        [(replace(one, attempt=replace(one.attempt, sources=sources(verbalized=0.123))), right), *others],
+        [(replace(one, attempt=replace(one.attempt, call_id="another")), right), *others],
+    ):
+        assert calibrated(worker, changed).artifact.calibration_set != usual.calibration_set
+
+
+def test_live_scores_are_held_against_those_that_came_from_no_store(worker: Handler) -> None:
+    cases = honest_cases(300)
+    stored = [(replace(one, repeated=True), right) for one, right in honest_cases(300, seed=1)]
+    artifact = calibrated(worker, [*cases, *stored]).artifact
+    assert artifact.reference == reference_of([one.attempt.raw_confidence or 0.0 for one, _ in cases])
+    assert artifact.n == 600
+
+
+def test_a_function_is_told_the_confidence_that_the_reply_stated_as_it_is_at_work(worker: Handler) -> None:
+    heard: list[float | None] = []
+
+    def doubts(_: Task, answer: Answer) -> float:
+        heard.append(answer.confidence)
+        return 0.9
+
+    assert worker.trust is not None
+    trust = replace(worker.trust, sources=("verbalized", "shop:doubts"))
+    assess = Assess(trust=trust, functions={"shop:doubts": doubts}, timeout=5)
+    one = case(0, 0.8)
+    recorded = replace(one, attempt=replace(one.attempt, raw_confidence=0.123))  # combined with a judge's, at the time
+    cases = [(replace(recorded, event_id=str(n)), True) for n in range(60)]
+    made = calibrate(worker, assess, cases, TARGET, labels="people", date="2026-11-24")
+    assert set(heard) == {0.8}
+    assert made.raw == pytest.approx(np.full(60, 0.85))
+
+
+async def test_a_pipeline_that_references_the_artifact_decides_as_it_says(made: Calibrated, tmp_path: Path) -> None:
+    (tmp_path / "calibration.json").write_text(made.artifact.to_json(), "utf-8")
+    text = PIPELINE.replace("threshold = 0.8", 'calibration = "calibration.json"')
+    worker = shop(tmp_path, text).workers["answer"]
+    trust = worker.trust
+    assert trust is not None
+    assert trust.artifact == made.artifact
+    assert (trust.threshold, trust.scoring) == (made.artifact.threshold, made.artifact.scoring)
+    accepted, wrong = 0, 0
+    for one, right in honest_cases(600):
+        attempt = await assessor(worker)(one.task, one.attempt)
+        assert attempt.confidence == made.artifact.calibrator(one.attempt.raw_confidence or 0.0)
+        if isinstance(decide(attempt, trust.threshold, made.artifact.raw_threshold), Accept):
+            accepted, wrong = accepted + 1, wrong + (not right)
+    assert (accepted, wrong) == (made.artifact.accepted, made.artifact.errors)
+
+
+def test_the_artifact_comes_back_from_its_file_as_it_was(made: Calibrated) -> None:
+    text = made.artifact.to_json()
+    assert CalibrationArtifact.parse(text) == made.artifact
+    assert json.loads(text)["id"] == made.artifact.id
