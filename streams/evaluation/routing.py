@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.evaluation.cases import Case, set_aside
-from streams.models.router import Router, worth
-from streams.models.verifier import Example, Verifier
+from streams.models.router import Judge, Router, worth
+from streams.models.verifier import Example
 from streams.models.verifier_training import train_verifier
+from streams.models.words import train_words
 
 TRAINED_SHARE = 0.7
 """Of the cases; the others are held out."""
@@ -92,12 +93,12 @@ def train_router(
         raise ConfigError(what, "Let the pipeline run longer, or take an earlier --since.", "cases")
     _check_priced(cases)
     workers = sorted({one.handler for one in cases})
-    verifiers = {f"workers.{name}": _of_worker(name, learnt, date, seed) for name in workers}
+    judges = {f"workers.{name}": _of_worker(name, learnt, date, seed) for name in workers}
     if len(nothing) >= FEWEST_HELD_OUT:
         examples = [*nothing, *map(_example, learnt)]
         truth = [True] * len(nothing) + [False] * len(learnt)
-        verifiers[NONE] = train_verifier(examples, truth, seed=seed, date=date)
-    router = Router(verifiers, reasoner, 0.5, admitted=False, comparison={}, date=date)
+        judges[NONE] = _judge(examples, truth, None, date, seed)
+    router = Router(judges, reasoner, 0.5, admitted=False, comparison={}, date=date)
     return _compared(router, unseen)
 
 
@@ -109,13 +110,27 @@ def _check_priced(cases: Sequence[Case]) -> None:
         raise ConfigError(what, "Set priced_as on its model.", "cases")
 
 
-def _of_worker(name: str, learnt: Sequence[Case], date: str, seed: int) -> Verifier:
+def _of_worker(name: str, learnt: Sequence[Case], date: str, seed: int) -> Judge:
     own = [case for case in learnt if case.handler == name]
     try:
         good, thought = list(map(answered_well, own)), reasoner_outcomes(own)
-        return train_verifier(list(map(_example, own)), good, thought, seed=seed, date=date)
+        return _judge(list(map(_example, own)), good, thought, date, seed)
     except ConfigError as error:
         raise ConfigError(f"of the worker {name}: {error.what}", error.remedy, "cases") from error
+
+
+def _judge(
+    examples: Sequence[Example], truth: Sequence[bool], thought: Sequence[bool] | None, date: str, seed: int
+) -> Judge:
+    """A verifier or a judge of words, whichever has the lower log loss out of fold.
+
+    Where the reasoner's outcomes are known the verifier is taken: what it gains by them a judge of words cannot know.
+    """
+    verifier = train_verifier(examples, truth, thought, seed=seed, date=date)
+    words = None if thought else train_words(examples, truth, seed=seed, date=date)
+    if words is not None and words.log_loss() < verifier.provenance.metrics["worker"]["log_loss"]:
+        return words
+    return verifier
 
 
 def _example(case: Case) -> Example:
@@ -154,7 +169,7 @@ def _own_scores(router: Router, cases: Sequence[Case]) -> NDArray[np.float64]:
     """Each case's score of the worker that the table chose, of shape (n,)."""
     targets = [f"workers.{case.handler}" for case in cases]
     pairs = zip(targets, cases, strict=True)
-    return np.array([worth(target, router.verifiers[target], [_example(one)])[0] for target, one in pairs])
+    return np.array([worth(target, router.judges[target], [_example(one)])[0] for target, one in pairs])
 
 
 def _policy(name: str, cases: _HeldOut, to_worker: NDArray[np.bool_]) -> Policy:

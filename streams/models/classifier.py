@@ -141,21 +141,29 @@ class Classifier:
         Raises ConfigError when the file is missing, broken, of another version or made for another embedder.
         """
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                header = json.loads(arrays["header"].tobytes())
-                _check_version(path, header)
-                return cls._from_parts(path, header, arrays, embedder or WordLlamaEmbedder())
+            return cls.from_bytes(path.read_bytes(), str(path), embedder)
         except FileNotFoundError as error:
             remedy = "Make one with `escalon train listener`."
             raise ConfigError(f"There is no classifier at {path}.", remedy) from error
-        except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        except OSError as error:
+            raise ConfigError(f"{path} is not a readable classifier ({error.strerror}).", "Check the path.") from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str, embedder: Embedder | None = None) -> Self:
+        """Read an artifact's bytes; `name` says in errors where they come from. Raises ConfigError as `load` does."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                header = json.loads(arrays["header"].tobytes())
+                _check_version(name, header)
+                return cls._from_parts(name, header, arrays, embedder or WordLlamaEmbedder())
+        except (EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             raise ConfigError(
-                f"{path} is not a readable classifier ({type(error).__name__}: {error}).",
+                f"{name} is not a readable classifier ({type(error).__name__}: {error}).",
                 "Make it again with `escalon train listener`.",
             ) from error
 
     @classmethod
-    def _from_parts(cls, path: Path, header: Mapping[str, Any], arrays: Any, embedder: Embedder) -> Self:
+    def _from_parts(cls, path: str, header: Mapping[str, Any], arrays: Any, embedder: Embedder) -> Self:
         wanted = header["embedder"]
         if (wanted["name"], wanted["dim"]) != (embedder.name, embedder.dim):
             raise ConfigError(
@@ -179,7 +187,7 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return probabilities
 
 
-def _check_version(path: Path, header: Mapping[str, Any]) -> None:
+def _check_version(path: str, header: Mapping[str, Any]) -> None:
     if header["format"] != FORMAT or header["version"] != VERSION:
         raise ConfigError(
             f"{path} is {header['format']} version {header['version']}, this release reads {FORMAT} {VERSION}.",

@@ -105,7 +105,7 @@ def test_a_router_that_does_better_is_written_and_loads(escalon: Escalon, tmp_pa
     assert (figures["artifact"], figures["admitted"], figures["threshold"]) == ("router.zip", True, router.threshold)
     assert [one["name"] for one in figures["policies"]] == ["table", "router", "always worker", "always reasoner"]
     assert router.reasoner == "reasoners.think"
-    assert set(router.verifiers) == {"workers.answer", "none"}
+    assert set(router.judges) == {"workers.answer", "none"}
 
 
 def test_a_router_that_does_no_better_is_refused_unless_its_user_insists(escalon: Escalon, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from streams.evaluation.cases import Case
 from streams.evaluation.routing import ALLOWED_LOSS, Policy, Trained, answered_well, reasoner_outcomes, train_router
 from streams.models.router import Router
 from streams.models.verifier import Example
+from streams.models.words import Words
 from streams.stages.task import Task
 from tests.evaluation.support import REASONER_USD, WORKER_USD, case
 
@@ -26,11 +27,11 @@ def texts(count: int, seed: int) -> list[str]:
     return [f"{' '.join(draw.choice(WORDS, 6))} {number}" for number in range(count)]
 
 
-def prior(count: int = 400, seed: int = 0, hopeless: float = 0.5, word: str = "why") -> list[Case]:
-    """Events of which the worker fails those with a word, and passes them on."""
+def prior(count: int = 400, seed: int = 0, hopeless: float = 0.5, word: str = "why", other: str = "") -> list[Case]:
+    """Events of which the worker fails those with a word, and passes them on; those with the other it does well."""
     hard = np.random.default_rng(seed + 1).random(count) < hopeless
     return [
-        of(seed * count + number, f"{word if fails else ''} {text}", bool(fails))
+        of(seed * count + number, f"{word if fails else other} {text}", bool(fails))
         for number, (text, fails) in enumerate(zip(texts(count, seed), hard, strict=True))
     ]
 
@@ -89,6 +90,16 @@ def test_it_sends_hopeless_events_to_the_reasoner_others_to_the_worker_and_noise
     assert hard.count("reasoners.think") >= 36
     assert easy.count("workers.answer") >= 36
     assert noise.count(NONE) >= 36
+
+
+def test_it_learns_words_that_no_rule_of_ours_knows(tmp_path: Path) -> None:
+    made = trained(prior(word="refund", other="amount"))
+    made.router.save(tmp_path / "router.zip")
+    router = Router.load(tmp_path / "router.zip")
+    assert isinstance(router.judges["workers.answer"], Words)
+    found = [router.route(f"{word} {text}", {}).label for text in texts(20, 78) for word in ("refund", "amount")]
+    assert found[::2].count("reasoners.think") >= 18
+    assert found[1::2].count("workers.answer") >= 18
 
 
 def test_the_artifact_holds_the_comparison_it_was_admitted_by(good: Trained, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_none_comes_first_then_the_best_worker_that_is_good_enough_then_the_reas
 
 def test_a_worker_is_worth_what_it_keeps_from_the_reasoner_and_none_is_a_probability(real: Router) -> None:
     examples = [Example("How many pens?", {"topic": "maths"})]
-    verifier = real.verifiers["workers.add"]
+    verifier = real.judges["workers.add"]
     assert worth("workers.add", verifier, examples) == verifier.keeps(examples)
     assert worth(NONE, verifier, examples) == verifier.scores(examples)
 
@@ -102,8 +102,8 @@ def test_an_artifact_comes_back_from_its_file_as_it_was(real: Router, tmp_path: 
 
 
 def test_the_order_of_the_targets_does_not_matter_to_the_bytes(real: Router) -> None:
-    assert router(dict(reversed(list(real.verifiers.items())))).to_bytes() == real.to_bytes()
-    assert router(real.verifiers, threshold=0.31).digest() != real.digest()
+    assert router(dict(reversed(list(real.judges.items())))).to_bytes() == real.to_bytes()
+    assert router(real.judges, threshold=0.31).digest() != real.digest()
 
 
 def test_one_that_was_not_admitted_is_not_loaded(real: Router, tmp_path: Path) -> None:
