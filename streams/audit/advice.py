@@ -111,8 +111,10 @@ def _on_the_stream(advice: Advice) -> Iterator[str]:
         )
     elif advice.saved_a_day_usd is None:
         yield "Whether tiering pays cannot be said: some calls have no known price. Set priced_as on their models."
+    elif not advice.workers:
+        yield "Every event that needs a model goes straight to the reasoner, so there is nothing to weigh."
     elif advice.break_even_a_day is None:
-        yield "Tiering costs more than it saves here. See which worker below is to blame."
+        yield "Tiering saves nothing here. See which worker below is to blame."
     elif calls < advice.break_even_a_day:
         yield (
             f"Tiering saves ${advice.saved_a_day_usd:.2f} a day, less than its upkeep of ${advice.upkeep_usd:.2f}. It "
