@@ -31,7 +31,7 @@ from streams.evaluation.calibrators import choose_calibrator
 from streams.evaluation.cases import EVER, Case
 from streams.models.router import Router
 from streams.models.verifier import Example, Verifier
-from streams.models.verifier_training import train_verifier
+from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_pipeline, load_uncalibrated
 from streams.stages.assess import Assess, example_of

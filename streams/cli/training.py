@@ -86,7 +86,7 @@ def train_verifier(
     """Train a model that reads task and answer and predicts whether the answer is right."""
     from streams.evaluation.routing import reasoner_outcomes
     from streams.models.verifier import Aside
-    from streams.models.verifier_training import train_verifier as fit
+    from streams.models.verifier.training import train_verifier as fit
 
     loaded = pipeline_of(read_settings(), pipeline, load_uncalibrated)
     worker_of(loaded, handler)

@@ -20,7 +20,7 @@ from streams.core.routing import NONE
 from streams.evaluation.cases import Case, set_aside
 from streams.models.router import Judge, Router, worth
 from streams.models.verifier import Example
-from streams.models.verifier_training import train_verifier
+from streams.models.verifier.training import train_verifier
 from streams.models.words import train_words
 
 TRAINED_SHARE = 0.7

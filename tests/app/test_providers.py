@@ -18,7 +18,7 @@ from streams.core.comparison import Comparison
 from streams.core.errors import ConfigError
 from streams.models.router import Router
 from streams.models.verifier import Verifier
-from streams.models.verifier_training import train_verifier
+from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import CorrectSpec

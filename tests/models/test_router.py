@@ -18,7 +18,7 @@ from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.models.router import NONE_FROM, Router, worth
 from streams.models.verifier import Example
-from streams.models.verifier_training import train_verifier
+from streams.models.verifier.training import train_verifier
 
 train = partial(train_verifier, trees=8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from streams.models.expressions import MAX_TEXT, numbers
+from streams.models.verifier.expressions import MAX_TEXT, numbers
 
 WORD = re.compile(r"[^\W\d_]+")
 _VALUES = {

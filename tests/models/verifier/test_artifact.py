@@ -12,10 +12,10 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from streams.core.errors import ConfigError
 from streams.models.classifier import Provenance
-from streams.models.ensemble import Ensemble, Linear, Mixture, logit, sigmoid
-from streams.models.forest import Forest
 from streams.models.verifier import Example, Verifier
-from streams.models.verifier_features import Category, Layout
+from streams.models.verifier.ensemble import Ensemble, Linear, Mixture, logit, sigmoid
+from streams.models.verifier.features import Category, Layout
+from streams.models.verifier.forest import Forest
 
 LAYOUT = Layout(("verbalized",), ("amount",), (Category("topic", ("maths", "trade")),))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from streams.models.expressions import MAX_TEXT
-from streams.models.quantities import WORD, words
+from streams.models.verifier.expressions import MAX_TEXT
+from streams.models.verifier.quantities import WORD, words
 
 _COUNTED = {
     "sentences": r"[.!?](?:\s|$)",

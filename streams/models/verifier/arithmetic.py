@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-from streams.models.expressions import MAX_TEXT, Token, evaluate, tokens
+from streams.models.verifier.expressions import MAX_TEXT, Token, evaluate, tokens
 
 MAX_EQUATIONS = 200
 """Equations of a text that are looked at."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from streams.models.arithmetic import Equation, equations
-from streams.models.expressions import MAX_TEXT, numbers
-from streams.models.quantities import canonical, quantities
+from streams.models.verifier.arithmetic import Equation, equations
+from streams.models.verifier.expressions import MAX_TEXT, numbers
+from streams.models.verifier.quantities import canonical, quantities
 
 NAMES = (
     "equations", "broken", "broken_share", "unit_slips", "whole_slips", "worst_error", "first_broken", "last_broken",

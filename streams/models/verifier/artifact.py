@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.models.classifier import Provenance
-from streams.models.ensemble import Ensemble, Mixture
-from streams.models.verifier_features import Category, Example, Layout
-
-__all__ = ["Example", "Verifier"]
+from streams.models.verifier.ensemble import Ensemble, Mixture
+from streams.models.verifier.features import Category, Example, Layout
 
 FORMAT = "escalon-verifier"
 VERSION = 1

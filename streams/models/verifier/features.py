@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.models import checks, text_features
+from streams.models.verifier import checks, text_features
 
 MAX_FIELDS = 20
 """Fields of each kind that are used, the first in alphabetical order."""

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.models.classifier import Provenance
-from streams.models.ensemble import Ensemble, Mixture
 from streams.models.training import brier_score, expected_calibration_error, log_loss
-from streams.models.verifier import Verifier
-from streams.models.verifier_features import Example, Layout
-from streams.models.verifier_fit import TREES, category_rates, fit_ensemble, fit_mixture, out_of_fold_rates
+from streams.models.verifier.artifact import Verifier
+from streams.models.verifier.ensemble import Ensemble, Mixture
+from streams.models.verifier.features import Example, Layout
+from streams.models.verifier.fit import TREES, category_rates, fit_ensemble, fit_mixture, out_of_fold_rates
 
 FOLDS = 5
 MIN_ROWS = 50

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.models.arithmetic import MAX_EQUATIONS, equations
-from streams.models.checks import NAMES, check_features
-from streams.models.expressions import MAX_TEXT, evaluate, numbers, tokens
-from streams.models.quantities import quantities
-from streams.models.text_features import NAMES as TEXT_NAMES
-from streams.models.text_features import text_features
+from streams.models.verifier.arithmetic import MAX_EQUATIONS, equations
+from streams.models.verifier.checks import NAMES, check_features
+from streams.models.verifier.expressions import MAX_TEXT, evaluate, numbers, tokens
+from streams.models.verifier.quantities import quantities
+from streams.models.verifier.text_features import NAMES as TEXT_NAMES
+from streams.models.verifier.text_features import text_features
 
 TASK = "Mia buys 4 crates of 12 bottles. She drinks 6 bottles. How many bottles are left?"
 RIGHT = "Mia buys 4 x 12 = 48 bottles.\nAfter drinking, 48 - 6 = 42 bottles are left.\n42"

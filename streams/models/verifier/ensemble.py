@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
-from streams.models.forest import Forest
+from streams.models.verifier.forest import Forest
 
 CLIP = 3.0
 """Standard deviations beyond which a feature of the linear view no longer counts more."""

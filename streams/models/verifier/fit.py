@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.models.ensemble import CLIP, Ensemble, Linear, Mixture, logit, mix, sigmoid
-from streams.models.forest import Forest
+from streams.models.verifier.ensemble import CLIP, Ensemble, Linear, Mixture, logit, mix, sigmoid
+from streams.models.verifier.forest import Forest
 
 TREES = 100
 COLUMNS_TRIED = 1 / 3

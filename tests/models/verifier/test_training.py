@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from streams.core.errors import ConfigError
-from streams.models.ensemble import sigmoid
 from streams.models.verifier import Example, Verifier
-from streams.models.verifier_fit import (
+from streams.models.verifier.ensemble import sigmoid
+from streams.models.verifier.fit import (
     PENALTY,
     TREES,
     category_rates,
@@ -19,7 +19,7 @@ from streams.models.verifier_fit import (
     fit_sparse_logistic,
     out_of_fold_rates,
 )
-from streams.models.verifier_training import FOLDS, train_verifier
+from streams.models.verifier.training import FOLDS, train_verifier
 
 train = partial(train_verifier, trees=12)
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from streams.models import arithmetic_checks
-from streams.models.expressions import MAX_TEXT, NUMBER, numbers
-from streams.models.quantities import words
+from streams.models.verifier import arithmetic_checks
+from streams.models.verifier.expressions import MAX_TEXT, NUMBER, numbers
+from streams.models.verifier.quantities import words
 
 FORM_NAMES = (
     "answered", "length", "lines", "sentences", "words", "repeated", "open_brackets", "cut",
