@@ -12,7 +12,6 @@ import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.models.embedding import Embedder, NgramHasher, Vectors, WordLlamaEmbedder
+from streams.models.saved import Saved
 
 FORMAT = "escalon-classifier"
 VERSION = 1
@@ -41,7 +41,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
+class Classifier(Saved):
     """p = softmax((features @ weights + bias) / temperature) over `labels`.
 
     `weights` has shape (embedder.dim + hasher.dim, len(labels)), without a hasher (embedder.dim, len(labels));
@@ -109,16 +109,6 @@ class Classifier:
             bias=self.bias.astype("<f4"),
         )
         return buffer.getvalue()
-
-    def digest(self) -> str:
-        """SHA-256 of the artifact in hexadecimal digits: its identity."""
-        return sha256(self.to_bytes()).hexdigest()
-
-    def save(self, path: Path) -> None:
-        """Write the artifact; a reader sees the old file or the new one, never half of either."""
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(self.to_bytes())
-        partial.replace(path)
 
     def _header(self) -> dict[str, Any]:
         hasher = self.hasher

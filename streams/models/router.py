@@ -12,7 +12,6 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.models.classifier import Classifier
+from streams.models.saved import Saved
 from streams.models.verifier import Example, Verifier
 from streams.models.words import Words
 
@@ -69,7 +69,7 @@ READERS: Mapping[str, Callable[[bytes, str], Judge]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Router:
+class Router(Saved):
     """`judges` by route: `workers.NAME`, and `none` where there were such events. `reasoner` is `reasoners.NAME`.
 
     A worker's score is how well the event is kept from the reasoner by asking it (Judge.keeps). The best worker is
@@ -104,16 +104,6 @@ class Router:
             for target, judge in sorted(self.judges.items()):
                 archive.writestr(zipfile.ZipInfo(f"{target}.npz", _EPOCH), judge.to_bytes())
         return buffer.getvalue()
-
-    def digest(self) -> str:
-        """SHA-256 of the artifact in hexadecimal digits."""
-        return sha256(self.to_bytes()).hexdigest()
-
-    def save(self, path: Path) -> None:
-        """Write the artifact; a reader sees the old file or the new one, never half of either."""
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(self.to_bytes())
-        partial.replace(path)
 
     def _header(self) -> dict[str, Any]:
         return {

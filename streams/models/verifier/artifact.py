@@ -11,7 +11,6 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.models.classifier import Provenance
+from streams.models.saved import Saved
 from streams.models.verifier.ensemble import Ensemble, Mixture
 from streams.models.verifier.features import Category, Example, Layout
 
@@ -39,7 +39,7 @@ class Aside:
 
 
 @dataclass(frozen=True, eq=False)
-class Verifier:
+class Verifier(Saved):
     """Features of `layout`, then the rates of its categories, into `ensemble`, whose views `mixture` joins.
 
     `rates` has one array (values + 1, heads) for each category: the smoothed share of right answers among the
@@ -108,16 +108,6 @@ class Verifier:
         buffer = io.BytesIO()
         np.savez(buffer, header=np.frombuffer(header, dtype=np.uint8), **rates, **self.ensemble.arrays())  # type: ignore[arg-type]
         return buffer.getvalue()
-
-    def digest(self) -> str:
-        """SHA-256 of the artifact in hexadecimal digits: its identity."""
-        return sha256(self.to_bytes()).hexdigest()
-
-    def save(self, path: Path) -> None:
-        """Write the artifact; a reader sees the old file or the new one, never half of either."""
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(self.to_bytes())
-        partial.replace(path)
 
     def _header(self) -> dict[str, Any]:
         return {
