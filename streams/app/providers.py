@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -23,6 +26,7 @@ from streams.stages.ports import Asker
 MAX_CALLS = 256
 """Calls of one remote model at once in one process; each handler's concurrency is the finer limit."""
 
+log = logging.getLogger("escalon.providers")
 Spec = ClaudeModelSpec | LocalModelSpec | RecordedModelSpec
 
 
@@ -141,7 +145,19 @@ def comparison(correct: CorrectSpec) -> Agree:
     """The rule, or the function, by which a handler's answer is compared with a label."""
     if correct.by in get_args(By):
         return Comparison(cast(By, correct.by), correct.fields, correct.tolerance)
-    return load_function(correct.by)
+    function = load_function(correct.by)
+    if inspect.iscoroutinefunction(function):
+        raise ConfigError(f"{correct.by} is asynchronous.", "Give a plain function of two values.", "correct")
+    return partial(_agrees, function)
+
+
+def _agrees(function: Agree, answer: Any, label: Any) -> bool:
+    """Whether a function says that both agree; values it cannot handle do not."""
+    try:
+        return bool(function(answer, label))
+    except Exception:
+        log.exception("comparing %.200r with %.200r failed, so they count as different", answer, label)
+        return False
 
 
 def assessor(handler: Handler) -> Assess:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
@@ -17,11 +18,11 @@ from streams.app.settings import read_settings
 from streams.audit.advice import Advice
 from streams.audit.query import Answer, Audit, named_sql, names
 from streams.audit.report import Report, make_report
-from streams.cli.console import out, print_json, table, usd
+from streams.cli.console import err, out, print_json, table, usd
 from streams.cli.context import audit_database, pipeline_of
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError
-from streams.evaluation.cases import Since, read_cases
+from streams.evaluation.cases import MAX_CASES, Since, read_cases
 from streams.evaluation.expiry import Standing, standings
 from streams.pipeline.load import Pipeline
 
@@ -90,14 +91,16 @@ def report(
     settings = read_settings()
     try:
         loaded = pipeline_of(settings, pipeline)
-    except ConfigError:
+    except ConfigError as error:
         if pipeline is not None:
             raise
-        loaded = None  # without the file there are no budgets and no calibrations to hold the run against
+        if error.key != "pipeline":  # a file that is there and wrong; where none is, there is nothing to say
+            err.print(f"No budgets and calibrations: {error}", style="red", markup=False, highlight=False)
+        loaded = None
     with audit_database() as database:
         audit = Audit(database)
         made = make_report(audit, run, loaded)
-        standing = _standings(audit, loaded, run) if loaded else []
+        standing = _standings(Audit(database, max_rows=MAX_CASES), loaded, run) if loaded else []
         audit.close()
     advised = made.advice(Decimal(str(upkeep))) if advice else None
     if as_json:
@@ -116,7 +119,9 @@ def _standings(audit: Audit, pipeline: Pipeline, run: str) -> list[Standing]:
     if not calibrated:
         return []
     agrees = {name: comparison(pipeline.workers[name].spec.correct) for name in calibrated}
-    return standings(pipeline, read_cases(audit, pipeline, agrees, calibrated, Since(run=run)))
+    since = min(artifact.created for one in pipeline.workers.values() if one.trust and (artifact := one.trust.artifact))
+    part = Since(run=run, since=datetime.fromisoformat(since).replace(tzinfo=UTC) - timedelta(days=1))
+    return standings(pipeline, read_cases(audit, pipeline, agrees, calibrated, part))
 
 
 def _print_standings(standing: list[Standing]) -> None:

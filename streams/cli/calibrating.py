@@ -104,6 +104,12 @@ def cases_of(pipeline: Pipeline, workers: list[str], part: Since) -> list[Case]:
             audit.close()
 
 
+def relative(path: Path, pipeline: Pipeline) -> Path:
+    """A file's path as the pipeline file would name it."""
+    place, directory = path.resolve(), pipeline.path.parent.resolve()
+    return place.relative_to(directory) if place.is_relative_to(directory) else place
+
+
 def labels_from(text: str) -> LabelsFrom:
     """The option's value, checked."""
     for known in get_args(LabelsFrom):
@@ -166,9 +172,11 @@ def _tell(made: Calibrated, path: Path, pipeline: Pipeline, *, as_json: bool) ->
         f"{artifact.max_error:.0%} of what it accepts is wrong, while events stay like these ({artifact.method})."
     )
     named = pipeline.spec.workers[artifact.handler]
-    place = path.resolve()
-    shown = place.relative_to(pipeline.path.parent) if place.is_relative_to(pipeline.path.parent) else place
     out.print(f"Wrote {path}, id {artifact.id}.", soft_wrap=True)
-    out.print(f'In [workers.{artifact.handler}] write calibration = "{shown}"', markup=False, soft_wrap=True)
+    out.print(
+        f'In [workers.{artifact.handler}] write calibration = "{relative(path, pipeline)}"',
+        markup=False,
+        soft_wrap=True,
+    )
     if named.threshold is not None:
         out.print("and remove its threshold, which the calibration replaces.")

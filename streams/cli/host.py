@@ -12,6 +12,7 @@ from pathlib import Path
 
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.app.providers import Providers
 from streams.app.settings import Settings
 from streams.app.worker import FAUST_TIERS, TIERS, ready_file
 from streams.cli.console import err
@@ -67,7 +68,9 @@ class Running:
 
         The file is checked first: raises ConfigError when it is wrong, and what runs goes on. Events wait in Kafka.
         """
-        load_pipeline(self.pipeline)
+        loaded = load_pipeline(self.pipeline)
+        handlers = [*loaded.listeners.values(), *loaded.workers.values(), *loaded.reasoners.values()]
+        Providers(loaded, self.settings).check(handlers)
         for tier in FAUST_TIERS:
             self.supervisor.stop(self.processes[tier])
         children = {tier: self.start(tier) for tier in FAUST_TIERS}

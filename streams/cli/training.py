@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
-from streams.cli.calibrating import cases_of, labels_from, moment, worker_of
+from streams.cli.calibrating import cases_of, labels_from, moment, relative, worker_of
 from streams.cli.console import err, out, print_json, table
 from streams.cli.context import audit_database, pipeline_of
 from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
@@ -74,7 +74,9 @@ def train_classifier(file: Path, output: Path, seed: int = 0, *, quiet: bool = F
 
 def train_verifier(
     handler: Annotated[str, typer.Option(help="The worker whose answers it learns to judge.")],
-    output: Annotated[Path, typer.Option("--out", "-o", help="Where the artifact goes.")] = Path("verifier.npz"),
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The artifact; else verifier.npz beside the pipeline file.")
+    ] = None,
     share: Annotated[float, typer.Option(help="Of the labelled cases to learn from; calibrate uses the others.")] = 0.5,
     since: SinceOption = None,
     labels: LabelsOption = "people",
@@ -97,19 +99,23 @@ def train_verifier(
     thought = reasoner_outcomes([case for case, _ in known])
     made = fit(examples, [right for _, right in known], thought, seed=seed, date=_now().date().isoformat())
     made = replace(made, aside=Aside(handler, share))
-    made.save(output)
+    path = output or loaded.path.parent / "verifier.npz"
+    made.save(path)
     metrics = dict(made.provenance.metrics)
     if as_json:
-        print_json({"artifact": str(output), **metrics})
+        print_json({"artifact": str(path), **metrics})
         return
     out.print(table(["out of fold", "value"], list(metrics.items())))
-    out.print(f"Wrote {output}.")
-    out.print(f'In [workers.{handler}] write verifier = "{output}" and add "verifier" to confidence.', markup=False)
+    out.print(f"Wrote {path}.", soft_wrap=True)
+    named = f'In [workers.{handler}] write verifier = "{relative(path, loaded)}" and add "verifier" to confidence.'
+    out.print(named, markup=False, soft_wrap=True)
 
 
 def train_router(
     since: SinceOption = None,
-    output: Annotated[Path, typer.Option("--out", "-o", help="Where the artifact goes.")] = Path("router.zip"),
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The artifact; else router.zip beside the pipeline file.")
+    ] = None,
     run: RunOption = "live",
     force: Annotated[bool, typer.Option("--force", help="Admit it even if it does no better than the table.")] = False,
     seed: SeedOption = 0,
@@ -133,19 +139,20 @@ def train_router(
     reasoner = f"reasoners.{next(iter(loaded.reasoners))}"
     made = fit(cases, nothing, reasoner, date=_now().date().isoformat(), seed=seed)
     router = replace(made.router, admitted=made.router.admitted or force)
-    router.save(output)
+    path = output or loaded.path.parent / "router.zip"
+    router.save(path)
     if as_json:
-        print_json({"artifact": str(output), "admitted": router.admitted, "threshold": router.threshold,
+        print_json({"artifact": str(path), "admitted": router.admitted, "threshold": router.threshold,
                     "policies": [asdict(one) for one in made.policies]})  # fmt: skip
         return
     rows = [(one.name, one.quality, one.usd, one.reasoner_share) for one in made.policies]
     columns = ["routing by", "answered well", "USD an event", "share at the reasoner"]
     out.print(table(columns, rows, f"On {router.comparison['held_out']} held-out events"))
     if made.router.admitted:
-        out.print(f"It does better than the table. Wrote {output}.")
+        out.print(f"It does better than the table. Wrote {path}.", soft_wrap=True)
     else:
         out.print(
-            f"It does no better than the table. Wrote {output}, which the pipeline will {'' if force else 'not '}load."
+            f"It does no better than the table. Wrote {path}, which the pipeline will {'' if force else 'not '}load."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -47,9 +48,11 @@ def calibrate(
     The threshold is chosen on the raw scores, so that fitting a calibrator to the same cases takes nothing from its
     guarantee. Raises ConfigError in plain words when the cases are too few, or no threshold can be proven.
     """
-    scored = [
-        (one, right) for one, right in asyncio.run(_scored(assess, cases)) if one.attempt.raw_confidence is not None
-    ]
+    if not cases:
+        what = f"no labelled case of {handler.name} as it is now was found."
+        raise ConfigError(what, "Label events that it answered (docs/escalation.md).", "cases")
+    assessed = asyncio.run(_scored(assess, cases))
+    scored = [(one, right) for one, right in assessed if one.attempt.raw_confidence is not None]
     if not scored:
         what = f"none of the {len(cases)} labelled cases of {handler.name} has a confidence."
         raise ConfigError(
@@ -82,7 +85,7 @@ def calibrate(
         coverage=selection.coverage,
         accepted=selection.accepted,
         errors=selection.errors,
-        reference=_reference(scored),
+        reference=_reference(assessed),
         labels_source=labels,
     )
     return Calibrated(artifact, choice, selection, measured, raw, correct)
@@ -105,8 +108,9 @@ def _as_said(attempt: Attempt) -> Attempt:
 
 
 def _reference(scored: Labelled) -> Reference:
-    """The scores that live ones are held against; those of stored answers are left out here as they are there."""
-    return reference_of([one.attempt.raw_confidence or 0.0 for one, _ in scored if not one.repeated])
+    """The scores that live ones are held against, unknown ones too; stored answers are left out here as there."""
+    raw = [one.attempt.raw_confidence for one, _ in scored if not one.repeated]
+    return reference_of([math.nan if score is None else score for score in raw])
 
 
 def _fingerprint(scored: Labelled) -> str:

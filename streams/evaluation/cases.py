@@ -73,6 +73,8 @@ def read_cases(
     """The cases of some workers, oldest first. `agrees` compares each worker's answers; all versions are included."""
     sql = files("streams.evaluation").joinpath("cases.sql").read_text("utf-8")
     answer = audit.query(sql, {"run": part.run, "since": part.since, "workers": list(workers)})
+    if len(answer.rows) >= MAX_CASES:
+        raise ConfigError(f"there are more than {MAX_CASES} cases.", "Take a later --since.", "since")
     return [_case(row, pipeline, agrees[row["handler"]]) for row in answer.records()]
 
 

@@ -140,16 +140,21 @@ def _example(case: Case) -> Example:
 def _compared(router: Router, unseen: Sequence[Case]) -> Trained:
     picking, held_out = set_aside(unseen, "threshold", 0.5)
     router = replace(router, threshold=_threshold(router, picking, unseen))
-    cases, to_worker = _held_out(held_out, unseen), _own_scores(router, held_out) >= router.threshold
-    asked = np.ones(len(held_out), dtype=bool)
-    table, routed = _policy("table", cases, asked), _policy("router", cases, to_worker)
+    found = np.array([router.route(one.whole.text, one.whole.data).label for one in held_out])
+    to_worker = found == np.array([f"workers.{one.handler}" for one in held_out])
+    # Of another worker, or of none, nothing is known on these events: it counts as a failure that cost the same.
+    elsewhere = ~to_worker & (found != router.reasoner)
+    cases = _held_out(held_out, unseen)
+    cases = replace(cases, good=cases.good & ~elsewhere, passed_on=cases.passed_on & ~elsewhere)
+    asked, to_worker = np.ones(len(held_out), dtype=bool), to_worker | elsewhere
+    table, routed = _policy("table", _held_out(held_out, unseen), asked), _policy("router", cases, to_worker)
     policies = (
         table,
         routed,
         Policy("always worker", float(cases.good.mean()), float(cases.worker_usd.mean()), 0.0),
         Policy("always reasoner", float(cases.reasoner.mean()), cases.reasoner_usd, 1.0),
     )
-    saved = _usd(cases, asked) - _usd(cases, to_worker)
+    saved = _usd(_held_out(held_out, unseen), asked) - _usd(cases, to_worker)
     surely = saved.mean() > _SURE * saved.std(ddof=1) / np.sqrt(len(saved))
     admitted = bool(surely) and routed.quality >= table.quality - ALLOWED_LOSS
     figures: Mapping[str, Any] = {"held_out": len(held_out), "policies": [asdict(one) for one in policies]}

@@ -50,7 +50,7 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The route found, its score, and each candidate's, 0 to 1."""
+    """The route found, the probability that it is a good one, and each candidate's score, 0 to 1."""
 
     label: str
     confidence: float
@@ -92,9 +92,10 @@ class Router(Saved):
             return Routing(NONE, scores[NONE], scores)
         workers = {target: score for target, score in scores.items() if target != NONE}
         best = max(workers, key=lambda target: workers[target])
+        probable = float(self.judges[best].scores(example)[0])
         if workers[best] >= self.threshold:
-            return Routing(best, workers[best], scores)
-        return Routing(self.reasoner, 1 - workers[best], scores)
+            return Routing(best, probable, scores)
+        return Routing(self.reasoner, 1 - probable, scores)
 
     def to_bytes(self) -> bytes:
         """The artifact; the same router always gives the same bytes."""

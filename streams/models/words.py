@@ -38,8 +38,8 @@ class Words:
         return scores
 
     def keeps(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """The same: it knows nothing of the reasoner."""
-        return self.scores(examples)
+        """P / 2, as of a verifier that does not know the reasoner, so that the two can be compared."""
+        return self.scores(examples) / 2.0
 
     def log_loss(self) -> float:
         """Out of fold, in nats."""

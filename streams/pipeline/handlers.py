@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import SchemaError
-from pydantic import BaseModel
 
 from streams.core.contract import Contract, check_schema
 from streams.core.errors import ConfigError
@@ -94,10 +93,14 @@ _STATED = ("verbalized", "logprob")
 """Sources of confidence that are part of a reply and are stored with it; the others are computed from it later."""
 
 
-def _version_options(item: BaseModel) -> str:
+def _version_options(item: Any) -> str:
     # Unsorted and untrimmed: the order of rules decides which one is found, and a space is part of a pattern.
     options = item.model_dump(mode="json", include=set(_DETERMINING))
-    return json.dumps([options, [name for name in _STATED if name in getattr(item, "confidence", ())]])
+    sources = getattr(item, "confidence", ())
+    stated = [name for name in _STATED if name in sources]
+    # Of several samples the majority answers: how many there are, and when two agree, decides the answer.
+    majority = [item.samples, item.correct.model_dump()] if "self-consistency" in sources else []
+    return json.dumps([options, stated, *majority])
 
 
 def _prompting(key: str, item: Any, spec: s.PipelineSpec, source: Files) -> Prompting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from streams.core.escalation import Bar
 from streams.core.fingerprint import digest
 from streams.pipeline import spec as s
 from streams.pipeline.files import Files
+
+ANOTHER_VERSION = "; its calibration is another version's"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +30,24 @@ class Trust:
     """A hash of all that makes the raw confidence; a calibration belongs to one such way."""
     artifact: CalibrationArtifact | None
     threshold: float | None
-    """On the calibrated confidence where there is a calibration, else on the raw one."""
+    """Where there is no calibration, on the raw confidence."""
     fallback: float | None
     """The threshold once the calibration has expired; None keeps the calibration's own."""
     explore: float
+    stale: bool = False
+    """Whether there is a calibration, and it is another version's."""
 
     @property
     def bar(self) -> Bar:
         """What a confidence must reach, as long as the calibration holds."""
         if self.artifact is None:
-            return Bar(self.threshold)
+            return self.fallback_bar(ANOTHER_VERSION) if self.stale else Bar(self.threshold)
         return Bar(self.artifact.threshold, self.artifact.id, self.artifact.raw_threshold)
+
+    def fallback_bar(self, note: str) -> Bar:
+        """What is asked for without a calibration that holds; a fallback of 1 accepts nothing, however sure it is."""
+        nobody = math.inf if self.fallback == 1 else None
+        return Bar(self.fallback, raw_threshold=nobody, note=f"{note}, so its fallback is asked for")
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -67,7 +77,6 @@ def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> Trus
     scoring = digest(version, *made_of)
     fallback = item.fallback_threshold if item.on_expiry == "fallback" else None
     artifact = _artifact(name, item, scoring, source)
-    threshold = artifact.threshold if artifact else fallback if item.calibration else item.threshold
     return Trust(
         sources=item.confidence,
         combine=item.combine_confidence,
@@ -76,9 +85,10 @@ def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> Trus
         verifier_score=item.verifier_score,
         scoring=scoring,
         artifact=artifact,
-        threshold=threshold,
+        threshold=item.threshold,
         fallback=fallback,
         explore=item.explore,
+        stale=item.calibration is not None and artifact is None,
     )
 
 

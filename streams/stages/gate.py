@@ -60,7 +60,7 @@ class WatchedGate:
         self.tell(worker, trust.artifact.id, holds)
         if holds or trust.fallback is None:
             return replace(trust.bar, note="" if holds else NO_LONGER)
-        return Bar(trust.fallback, note=f"{NO_LONGER}, so its fallback is asked for")
+        return trust.fallback_bar(NO_LONGER)
 
     def _state(self, artifact: CalibrationArtifact) -> Watch:
         return self.watches.get(artifact.id) or watch(artifact.reference)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -121,7 +120,19 @@ def test_a_score_and_a_scoring_belong_together(tmp_path: Path, knowing: Verifier
 def test_answers_are_compared_by_the_rule_of_the_file_or_by_a_function() -> None:
     spec = CorrectSpec(by="fields", fields=("number",), tolerance=0.1)
     assert comparison(spec) == Comparison("fields", ("number",), 0.1)
-    assert comparison(CorrectSpec(by="operator:eq")) is operator.eq
+    agree = comparison(CorrectSpec(by="operator:eq"))
+    assert (agree(1, 1), agree(1, 2)) == (True, False)
+
+
+def test_values_a_comparing_function_cannot_handle_count_as_different(caplog: pytest.LogCaptureFixture) -> None:
+    agree = comparison(CorrectSpec(by="operator:lt"))
+    assert not agree(1, "a")
+    assert "count as different" in caplog.text
+
+
+def test_an_asynchronous_comparison_is_refused() -> None:
+    with pytest.raises(ConfigError, match="asynchronous"):
+        comparison(CorrectSpec(by="asyncio:open_connection"))
 
 
 @pytest.mark.parametrize(

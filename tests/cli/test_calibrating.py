@@ -55,7 +55,7 @@ def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon
     (tmp_path / "pipeline.toml").write_text(text, "utf-8")
     trust = load_pipeline(tmp_path / "pipeline.toml").workers["answer"].trust
     assert trust is not None
-    assert trust.threshold == artifact.threshold
+    assert trust.bar.threshold == artifact.threshold
     again = escalon(*TARGET)
     assert again.code == 0
     assert "remove its threshold" not in again.out
@@ -76,9 +76,9 @@ def test_for_programs_it_prints_one_json_document_and_plots_where_it_is_told(esc
     ("arguments", "words"),
     [
         (("--run", "few", "--max-error", "0.01"), "30 cases, even if all were right, are fewer than"),
-        (("--run", "nowhere"), "none of the 0 labelled cases of answer"),
-        (("--run", "old"), "none of the 0 labelled cases of answer"),
-        (("--since", "2030-01-01"), "none of the 0 labelled cases of answer"),
+        (("--run", "nowhere"), "no labelled case of answer as it is now"),
+        (("--run", "old"), "no labelled case of answer as it is now"),
+        (("--since", "2030-01-01"), "no labelled case of answer as it is now"),
         (("--since", "yesterday"), "'yesterday' is no time"),
         (("--labels", "reasoner"), "Set explore = 0.01 or more"),
         (("--labels", "nobody"), "'nobody' gives no labels"),

@@ -102,7 +102,11 @@ def test_a_router_that_does_better_is_written_and_loads(escalon: Escalon, tmp_pa
     assert done.code == 0, done.err
     figures = json.loads(done.stdout)
     router = Router.load(tmp_path / "router.zip")
-    assert (figures["artifact"], figures["admitted"], figures["threshold"]) == ("router.zip", True, router.threshold)
+    assert (figures["artifact"], figures["admitted"], figures["threshold"]) == (
+        str(tmp_path / "router.zip"),
+        True,
+        router.threshold,
+    )
     assert [one["name"] for one in figures["policies"]] == ["table", "router", "always worker", "always reasoner"]
     assert router.reasoner == "reasoners.think"
     assert set(router.judges) == {"workers.answer", "none"}
@@ -111,11 +115,12 @@ def test_a_router_that_does_better_is_written_and_loads(escalon: Escalon, tmp_pa
 def test_a_router_that_does_no_better_is_refused_unless_its_user_insists(escalon: Escalon, tmp_path: Path) -> None:
     done = escalon("train", "router", "--run", "unteachable")
     assert done.code == 0, done.err
-    assert "does no better than the table. Wrote router.zip, which the pipeline will not load" in done.out
+    assert "does no better than the table" in done.out
+    assert "will not load" in done.out
     with pytest.raises(ConfigError):
         Router.load(tmp_path / "router.zip")
     forced = escalon("train", "router", "--run", "unteachable", "--force")
-    assert "does no better than the table. Wrote router.zip, which the pipeline will load" in forced.out
+    assert "the pipeline will load" in forced.out
     assert replace(Router.load(tmp_path / "router.zip"), admitted=False).comparison["held_out"] > 0
 
 

@@ -85,7 +85,7 @@ def test_a_target_out_of_reach_is_told_with_what_would_help(worker: Handler) -> 
 
 
 def test_no_labelled_cases_are_told(worker: Handler) -> None:
-    with pytest.raises(ConfigError, match="none of the 0 labelled cases"):
+    with pytest.raises(ConfigError, match="no labelled case of answer"):
         calibrated(worker, [])
 
 
@@ -99,7 +99,10 @@ def test_without_any_confidence_there_is_nothing_to_calibrate(worker: Handler) -
 def test_cases_without_a_confidence_are_left_out(worker: Handler) -> None:
     cases = honest_cases(300)
     silent = [(replace(one, attempt=replace(one.attempt, sources=())), right) for one, right in honest_cases(60)]
-    assert calibrated(worker, [*silent, *cases]).artifact == calibrated(worker, cases).artifact
+    made, usual = calibrated(worker, [*silent, *cases]).artifact, calibrated(worker, cases).artifact
+    assert (made.n, made.threshold, made.calibration_set) == (usual.n, usual.threshold, usual.calibration_set)
+    unknown, known = made.reference.counts[0], sum(made.reference.counts)
+    assert unknown == pytest.approx(known * 60 / 360, rel=0.4), "the watch expects as many unknown scores as there were"
 
 
 def test_the_hash_of_the_cases_changes_with_any_case_and_not_with_their_order(worker: Handler) -> None:
@@ -149,12 +152,12 @@ async def test_a_pipeline_that_references_the_artifact_decides_as_it_says(made: 
     trust = worker.trust
     assert trust is not None
     assert trust.artifact == made.artifact
-    assert (trust.threshold, trust.scoring) == (made.artifact.threshold, made.artifact.scoring)
+    assert (trust.bar.threshold, trust.scoring) == (made.artifact.threshold, made.artifact.scoring)
     accepted, wrong = 0, 0
     for one, right in honest_cases(600):
         attempt = await assessor(worker)(one.task, one.attempt)
         assert attempt.confidence == made.artifact.calibrator(one.attempt.raw_confidence or 0.0)
-        if isinstance(decide(attempt, trust.threshold, made.artifact.raw_threshold), Accept):
+        if isinstance(decide(attempt, trust.bar.threshold, trust.bar.raw_threshold), Accept):
             accepted, wrong = accepted + 1, wrong + (not right)
     assert (accepted, wrong) == (made.artifact.accepted, made.artifact.errors)
 

@@ -59,11 +59,11 @@ def real() -> Router:
 @pytest.mark.parametrize(
     ("scores", "found"),
     [
-        ({"workers.a": 0.9, "workers.b": 0.7}, ("workers.a", 0.45)),
-        ({"workers.a": 0.5, "workers.b": 0.7}, ("workers.b", 0.35)),
-        ({"workers.a": 0.6, "workers.b": 0.1}, ("workers.a", 0.3)),
-        ({"workers.a": 0.5, "workers.b": 0.1}, ("reasoners.think", 0.75)),
-        ({"workers.a": 0.9, NONE: 0.4}, ("workers.a", 0.45)),
+        ({"workers.a": 0.9, "workers.b": 0.7}, ("workers.a", 0.9)),
+        ({"workers.a": 0.5, "workers.b": 0.7}, ("workers.b", 0.7)),
+        ({"workers.a": 0.6, "workers.b": 0.1}, ("workers.a", 0.6)),
+        ({"workers.a": 0.5, "workers.b": 0.1}, ("reasoners.think", 0.5)),
+        ({"workers.a": 0.9, NONE: 0.4}, ("workers.a", 0.9)),
         ({"workers.a": 0.9, NONE: NONE_FROM}, (NONE, 0.5)),
         ({"workers.a": 0.1, NONE: 0.9}, (NONE, 0.9)),
     ],

@@ -10,6 +10,8 @@ import pytest
 
 from streams.core.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
+from streams.core.escalation import Bar, Escalate, decide
+from streams.core.messages import Attempt
 from streams.pipeline.load import Pipeline
 from streams.pipeline.trust import Trust
 from tests.pipeline.support import BASE, TEMPLATE, changed, loaded, wrong
@@ -182,7 +184,8 @@ def test_a_calibration_brings_its_threshold(tmp_path: Path) -> None:
     artifact = made_for(tmp_path, ALL, threshold=0.625)
     pipeline = loaded(tmp_path, text(ALL + CALIBRATED), files_with(artifact))
     trust = trust_of(pipeline)
-    assert (trust.artifact, trust.threshold, trust.fallback) == (artifact, 0.625, None)
+    assert (trust.artifact, trust.fallback, trust.stale) == (artifact, None, False)
+    assert trust.bar == Bar(0.625, artifact.id, artifact.raw_threshold)
     plain = loaded(tmp_path, text(ALL), files_with(artifact))
     assert trust.scoring == trust_of(plain).scoring
     assert pipeline.workers["work"].version == plain.workers["work"].version
@@ -197,7 +200,7 @@ def test_the_calibration_makes_part_of_the_pipelines_hash(tmp_path: Path) -> Non
 def test_the_threshold_to_fall_back_to_is_kept_beside_the_calibrations(tmp_path: Path) -> None:
     options = f'{CALIBRATED}\non_expiry = "fallback"\nfallback_threshold = 0.875'
     trust = trust_of(loaded(tmp_path, text(options), files_with(made_for(tmp_path, threshold=0.625))))
-    assert (trust.threshold, trust.fallback) == (0.625, 0.875)
+    assert (trust.bar.threshold, trust.fallback) == (0.625, 0.875)
 
 
 def test_without_a_figure_nothing_but_certainty_is_enough_to_fall_back_to(tmp_path: Path) -> None:
@@ -223,7 +226,9 @@ def test_a_calibration_of_another_scoring_is_let_pass_by_for_the_fallback(tmp_pa
     options = f'{CALIBRATED}\non_expiry = "fallback"\nfallback_threshold = 0.875'
     stale = made_for(tmp_path, scoring="another")
     trust = trust_of(loaded(tmp_path, text(options), files_with(stale)))
-    assert (trust.artifact, trust.threshold, trust.fallback) == (None, 0.875, 0.875)
+    assert (trust.artifact, trust.stale, trust.fallback) == (None, True, 0.875)
+    assert (trust.bar.threshold, trust.bar.calibration) == (0.875, None)
+    assert "another version" in trust.bar.note
 
 
 def test_a_calibration_of_another_worker_is_refused_even_with_a_fallback(tmp_path: Path) -> None:
@@ -236,3 +241,12 @@ def test_a_calibration_that_was_edited_is_refused_and_its_file_named(tmp_path: P
     edited = made_for(tmp_path).to_json().replace('"threshold": 0.75', '"threshold": 0.25')
     with pytest.raises(ConfigError, match=r"^workers\.work\.calibration: c\.json: The calibration '\w+' was edited"):
         loaded(tmp_path, text(CALIBRATED), FILES | {"c.json": edited})
+
+
+def test_a_fallback_of_1_accepts_nothing_however_sure_it_is(tmp_path: Path) -> None:
+    options = f'{CALIBRATED}\non_expiry = "fallback"'
+    trust = trust_of(loaded(tmp_path, text(options), files_with(made_for(tmp_path, scoring="0" * 32))))
+    sure = Attempt(
+        tier="worker", handler="work", status="answered", answer="1", raw_confidence=1.0, confidence=1.0, call_id="c"
+    )
+    assert isinstance(decide(sure, trust.bar.threshold, trust.bar.raw_threshold), Escalate)

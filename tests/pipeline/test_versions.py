@@ -40,7 +40,6 @@ def test_no_two_handlers_of_different_tasks_share_a_version(tmp_path: Path) -> N
         "retries = 0",
         'reasoner = "think"',
         "explore = 0.5",
-        'confidence = "self-consistency"',
         'confidence = "desk:do"',
         'confidence = "verifier"\nverifier = "facts.md"',
         'combine_confidence = "min"',
