@@ -3,10 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate \
-	--python-version 3.11 --extra local --extra embedded --custom-compile-command "make lock"
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
+	--python-version 3.11 --extra local --extra embedded --extra otel --custom-compile-command "make lock"
 
-.PHONY: help setup setup-dev demo test lint check format lock clean
+.PHONY: help setup setup-dev demo test test-kafka test-faults lint check audit format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,12 @@ demo: setup  ## a support desk's stream through three tiers of local models
 test: setup-dev  ## all tests; those that need something that is not here say so
 	$(BIN)/python -m pytest
 
+test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no others
+	$(BIN)/python -m pytest -m "kafka and not faults"
+
+test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka; about 20 minutes
+	$(BIN)/python -m pytest -m faults
+
 lint: setup-dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -29,6 +35,11 @@ lint: setup-dev  ## format, lint, types, layers
 
 check: lint test  ## all that a change must pass
 	$(BIN)/python -m pytest -q tests/core --cov=streams.core --cov-fail-under=95
+
+audit:  ## known holes in the pinned dependencies; says so when its service cannot be asked
+	@test -d $(VENV)/audit || $(PYTHON) -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9" || true
+	@$(VENV)/audit/bin/python infra/audit.py requirements.lock
 
 format: setup-dev  ## put the code into its form
 	$(BIN)/ruff format .

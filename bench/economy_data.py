@@ -73,13 +73,13 @@ def outcomes_of(rows: Sequence[Row]) -> Outcomes:
 
 
 def words_before(row: Row) -> str:
-    """What can be read before the worker has answered."""
-    return row.text
+    """What can be read before the worker has answered: the event's fields and its text, as the verifier reads them."""
+    return " ".join([*map(str, row.data.values()), row.text])
 
 
 def words_after(row: Row) -> str:
     """The event and the worker's answer."""
-    return f"{row.text} ### {row.worker_answer}"
+    return f"{words_before(row)} ### {row.worker_answer}"
 
 
 def tfidf_scores(parts: Parts, words: Callable[[Row], str]) -> Floats:
@@ -95,7 +95,7 @@ def tfidf_cross_validated(rows: Sequence[Row]) -> Floats:
 
     folds = KFold(5, shuffle=True, random_state=0)
     correct: NDArray[np.bool_] = np.array([row.worker_correct for row in rows])
-    texts = [row.text for row in rows]
+    texts = [words_before(row) for row in rows]
     scores: Floats = cross_val_predict(_tfidf(), texts, correct, cv=folds, method="predict_proba")[:, 1]
     return scores
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from streams.models.rules import RuleSet
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.gate import WatchedGate
+from streams.stages.lane import Lane
 from streams.stages.light import RouterAsker, RulesAsker
 from streams.stages.listen import listen
 from streams.stages.ports import Asker, Desk, Said
@@ -46,12 +48,18 @@ class RecordedAsker:
     priced_as: str | None = None
     bills_cache: bool = False
     free: bool = True
+    lane: Lane | None = None
+    fallback: Asker | None = None
+
+    def size(self, task: Task) -> int:  # noqa: ARG002
+        """It takes no tokens."""
+        return 0
 
     def slot(self) -> AbstractAsyncContextManager[None]:
         """No limit."""
         return nullcontext()
 
-    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002 - the row decides
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:  # noqa: ARG002 - the row
         """The recorded answer, read as the product reads one."""
         self.asked += 1
         text = self.answers[self.place]

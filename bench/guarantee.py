@@ -3,8 +3,8 @@
     python bench/guarantee.py --data DIR [--error 0.2] [--certainty 0.9] [--draws 500] [--seeds 3] [--json]
 
 Reads mmlu_outcomes.jsonl from DIR; says "skipped" where it is not there. The score of a question is the cross-validated
-probability of TF-IDF with logistic regression that the worker is right. Of every draw n rows calibrate and the rest are
-the cases to come; it is broken when more of the accepted rest are wrong than the target allows.
+probability of TF-IDF (of subject and question) with logistic regression that the worker is right. Of every draw n rows
+calibrate, and the rest are the cases to come; it is broken when more of the accepted rest are wrong than was to be.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def scored(file: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     model = make_pipeline(words, LogisticRegression(C=2, max_iter=400))
     folds = KFold(5, shuffle=True, random_state=0)
-    prompts = [record["prompt"] for record in records]
-    return cross_val_predict(model, prompts, correct, cv=folds, method="predict_proba")[:, 1], correct
+    texts = [f"{record['subject']} {record['prompt']}" for record in records]
+    return cross_val_predict(model, texts, correct, cv=folds, method="predict_proba")[:, 1], correct
 
 
 def main() -> None:

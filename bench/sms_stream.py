@@ -1,6 +1,6 @@
 """A thousand text messages through a running two-intent pipeline, trained on another part of the file.
 
-    python bench/sms_stream.py [--data DIR] [--events 1000] [--json]
+    python bench/sms_stream.py --data DIR [--events 1000] [--json]
 
 Starts the embedded servers and one process a tier, publishes the messages, waits for every outcome, and prints the
 listener's accuracy and the events a second from the first publication to the last outcome. The data is public and
@@ -51,7 +51,7 @@ TIMEOUT = 300.0
 def main() -> None:
     """Parse the arguments, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, required=True, help="the directory of sms_spam.jsonl")
     parser.add_argument("--events", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -74,8 +74,9 @@ def measure(events: list[dict[str, Any]], training: list[dict[str, Any]]) -> dic
         (directory / "sms_handlers.py").write_text(HANDLERS, "utf-8")
         (directory / "rows.jsonl").write_text("\n".join(map(json.dumps, training)), "utf-8")
         train_classifier(directory / "rows.jsonl", directory / "spam.npz", quiet=True)
-        settings = read_settings({"ESCALON_DATA": str(directory / "data"), "ESCALON_CACHE": str(directory / "cache")})
-        with running_pipeline(settings, load_pipeline(directory / "pipeline.toml")) as running:
+        places = {"ESCALON_DATA": str(directory / "data"), "ESCALON_CACHE": str(directory / "cache")}
+        settings = read_settings({**places, "ESCALON_ALLOW_PYTHON": "sms_handlers"})
+        with running_pipeline(settings, load_pipeline(directory / "pipeline.toml", settings.python)) as running:
             _outcomes(running, _publish(running, [{"text": "are the tiers awake?"}]))
             started = time.monotonic()
             ids = _publish(running, events)

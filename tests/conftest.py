@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -16,16 +17,40 @@ from streams.resources import resource
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+# The tests' own pipelines may name any function; tests/pipeline/test_code.py has what is refused without this.
+os.environ.setdefault("ESCALON_ALLOW_PYTHON", "1")
+
+
+NO_KAFKA = "skipped: Apache Kafka is not tested"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Apache Kafka: by the fixture, or by the broker among its parameters."""
+    for item in items:
+        spec = getattr(item, "callspec", None)
+        chosen = [one for one in spec.params.values() if isinstance(one, str)] if spec is not None else []
+        if "kafka_home" in getattr(item, "fixturenames", ()) or "kafka" in chosen:
+            item.add_marker(pytest.mark.kafka)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it loudly when tests on Apache Kafka were left out."""
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", ()) if report.longrepr]
+    left_out = [reason for reason in reasons if NO_KAFKA in reason]
+    if left_out:
+        terminalreporter.section("APACHE KAFKA WAS NOT TESTED", red=True, bold=True)
+        terminalreporter.line(f"{len(left_out)} tests were left out. {left_out[0].removeprefix('Skipped: ')}", red=True)
+
 
 @pytest.fixture(scope="session")
 def kafka_home(pytestconfig: pytest.Config) -> Path:
     """An installed Apache Kafka, kept between runs in pytest's cache."""
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
-            pytest.skip(f"skipped: no {program}, so Apache Kafka is not tested")
+            pytest.skip(f"{NO_KAFKA}: there is no {program}")
     cache = pytestconfig.cache
     assert cache is not None
     try:
         return install(cache.mkdir("kafka"), print, resource("kafka"))
     except ServiceError as error:
-        pytest.skip(f"skipped: Apache Kafka is not tested: {error}")
+        pytest.skip(f"{NO_KAFKA}: {error}")

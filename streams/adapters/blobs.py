@@ -7,6 +7,7 @@ import secrets
 
 import fsspec
 
+from streams.core.address import hide_logins, without_login
 from streams.core.errors import ServiceError, UnreadableError
 
 
@@ -14,11 +15,12 @@ class BlobStore:
     """Content-addressed: what is put twice is there once, and never changes."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._shown = without_login(url)
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
-        except (ValueError, ImportError) as error:
-            raise ServiceError(f"The blob store {url} cannot be opened ({error}).", "Check ESCALON_BLOBS.") from error
+        except (ValueError, ImportError, OSError) as error:
+            what = f"The blob store {self._shown} cannot be opened ({hide_logins(str(error))})."
+            raise ServiceError(what, "Check ESCALON_BLOBS.") from error
 
     def put(self, data: bytes) -> str:
         """Keep some bytes; returns their SHA-256, 64 hexadecimal digits."""
@@ -32,20 +34,32 @@ class BlobStore:
                 self._files.mv(part, path)
         except OSError as error:
             raise ServiceError(
-                f"The blob store {self._url} cannot be written ({error}).", "Check ESCALON_BLOBS."
+                f"The blob store {self._shown} cannot be written ({hide_logins(str(error))}).", "Check ESCALON_BLOBS."
             ) from error
         return sha
 
-    def get(self, sha: str) -> bytes:
-        """The bytes of a SHA-256; raises UnreadableError when nothing is there."""
+    def get(self, sha: str, most: int | None = None) -> bytes:
+        """The bytes of a SHA-256, the first `most` of them; raises UnreadableError when nothing is there."""
         try:
-            return bytes(self._files.cat_file(self._path(sha)))
+            return bytes(self._files.cat_file(self._path(sha), end=most))
         except FileNotFoundError as error:
             what = f"The blob store has nothing under {sha}."
             raise UnreadableError("missing_image", what, "Publish images with `escalon publish`.") from error
         except OSError as error:
             raise ServiceError(
-                f"The blob store {self._url} cannot be read ({error}).", "Check ESCALON_BLOBS."
+                f"The blob store {self._shown} cannot be read ({hide_logins(str(error))}).", "Check ESCALON_BLOBS."
+            ) from error
+
+    def delete(self, sha: str) -> None:
+        """Forget the bytes of a SHA-256; nothing happens when they are not there."""
+        try:
+            if self._files.exists(self._path(sha)):
+                self._files.rm_file(self._path(sha))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ServiceError(
+                f"The blob store {self._shown} cannot be written ({hide_logins(str(error))}).", "Check ESCALON_BLOBS."
             ) from error
 
     def _path(self, sha: str) -> str:

@@ -1,24 +1,28 @@
-"""ClickHouse over HTTP: the connection, the migrations, and the rows our messages become."""
+"""ClickHouse: the rows our messages become and the tables they go to; the connection and the migrations beside it."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import clickhouse_connect
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from streams.adapters.clickhouse_connection import ClickHouseConfig as ClickHouseConfig
+from streams.adapters.clickhouse_migrations import migrate as migrate
+from streams.core.messages import (
+    Call,
+    DeadLetter,
+    Event,
+    Finding,
+    Header,
+    Judgement,
+    Label,
+    Origin,
+    Outcome,
+    Run,
+    Verdict,
+)
 
-from streams.core.errors import ConfigError, ServiceError
-from streams.core.messages import Call, DeadLetter, Event, Finding, Header, Judgement, Label, Origin, Outcome, Verdict
-from streams.resources import resource
-
-DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Each message's table. An analyst reads the view of the same name without _rows, which hides deliveries made twice.
 TABLES: dict[type, str] = {
     Call: "calls_rows",
@@ -27,79 +31,8 @@ TABLES: dict[type, str] = {
     DeadLetter: "dead_letters_rows",
     Label: "labels_rows",
     Judgement: "judgements_rows",
+    Run: "runs_rows",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClickHouseConfig:
-    """Where ClickHouse is. `url` is http://host:port or https://host:port."""
-
-    url: str
-    username: str = "default"
-    password: str = field(default="", repr=False)
-    database: str = "escalon"
-    ca_file: str | None = None
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(
-                f"{self.url!r} is no HTTP address.", "Write it as http://host:8123.", "ESCALON_CLICKHOUSE"
-            )
-        if parts.username or parts.password:
-            remedy = "Set ESCALON_CLICKHOUSE_USER and ESCALON_CLICKHOUSE_PASSWORD instead."
-            raise ConfigError("the address holds a login, which would end up in logs.", remedy, "ESCALON_CLICKHOUSE")
-        if not DATABASE.fullmatch(self.database):
-            remedy = "Use letters, digits and underscores."
-            raise ConfigError(f"{self.database!r} is no name.", remedy, "ESCALON_CLICKHOUSE_DATABASE")
-
-    def connect(self, *, database: str | None = None, readonly: bool = False) -> Any:
-        """A clickhouse-connect client; raises ServiceError when ClickHouse cannot be reached."""
-        parts = urlsplit(self.url)
-        try:
-            return clickhouse_connect.get_client(
-                host=parts.hostname,
-                port=parts.port or (8443 if parts.scheme == "https" else 8123),
-                interface=parts.scheme,
-                username=self.username,
-                password=self.password,
-                database=self.database if database is None else database,
-                ca_cert=self.ca_file,
-                autogenerate_session_id=False,
-                settings={"readonly": 2} if readonly else {},
-            )
-        except (ClickHouseError, OSError) as error:
-            remedy = "Check that it runs, ESCALON_CLICKHOUSE, user and password; `escalon migrate` makes the database."
-            raise ServiceError(f"ClickHouse at {self.url} cannot be used ({str(error)[:300]}).", remedy) from error
-
-
-def migrate(config: ClickHouseConfig, directory: Path | None = None) -> list[str]:
-    """Apply the DDL files that this database has not had yet, in order; returns their names."""
-    client = config.connect(database="")
-    try:
-        client.command(f"CREATE DATABASE IF NOT EXISTS {config.database}")
-        client.database = config.database
-        client.command(
-            "CREATE TABLE IF NOT EXISTS migrations (name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))"
-            " ENGINE = ReplacingMergeTree ORDER BY name"
-        )
-        done = {row[0] for row in client.query("SELECT name FROM migrations").result_rows}
-        files = sorted((directory or resource("clickhouse")).glob("[0-9]*.sql"))
-        for file in (file for file in files if file.name not in done):
-            for statement in statements(file.read_text("utf-8")):
-                client.command(statement)
-            client.insert("migrations", [[file.name]], column_names=["name"])
-        return [file.name for file in files if file.name not in done]
-    except ClickHouseError as error:
-        raise ServiceError(f"The migration failed ({str(error)[:500]}).", "Mend the cause and run it again.") from error
-    finally:
-        client.close()
-
-
-def statements(sql: str) -> list[str]:
-    """The statements of a DDL file: each ends with a semicolon at the end of a line."""
-    code = "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--"))
-    return [part.strip() for part in re.split(r";[ \t]*(?:\n|$)", code) if part.strip()]
 
 
 def row_of(message: Any) -> dict[str, Any]:
@@ -116,6 +49,7 @@ def row_of(message: Any) -> dict[str, Any]:
                     "text": value.text,
                     "data": value.data,
                     "image": value.image,
+                    "deadline": value.deadline,
                 }
             case _ if name == "sources":
                 row[name] = {score.label: score.probability for score in value}
@@ -133,6 +67,7 @@ def _origin(origin: Origin) -> dict[str, Any]:
         "source_topic": origin.topic,
         "source_partition": origin.partition,
         "source_offset": origin.offset,
+        "data_subject": origin.data_subject,
     }
 
 

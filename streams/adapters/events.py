@@ -8,24 +8,30 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec, read_as, read_record
 from streams.core.errors import UnreadableError
-from streams.core.fingerprint import positional_event_id, trace_id
+from streams.core.fingerprint import data_subject, positional_event_id, trace_id
 from streams.core.messages import Event, EventKind, Origin, RawEvent
 
-ENVELOPE = ("id", "time", "text", "image", "trace_id", "data")
-ID_HEADER, TRACE_HEADER = "escalon-event-id", "traceparent"
+ENVELOPE = ("id", "time", "text", "image", "trace_id", "data_subject", "data")
+ID_HEADER, TRACE_HEADER, SUBJECT_HEADER = "escalon-event-id", "traceparent", "escalon-data-subject"
+TIME_HEADER = "escalon-event-time"
+"""Milliseconds since 1970: when a record that was published again came the first time."""
 MAX_ID = 200
 MAX_DEPTH = 64
 """Levels of lists and objects in an event's data."""
 YEARS = range(1900, 2299)
 """What ClickHouse's DateTime64 can hold, with a year to spare for the zones."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST, _LATEST = datetime(YEARS.start, 1, 1, tzinfo=UTC), datetime(YEARS.stop, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_MILLISECONDS = re.compile(r"-?[0-9]{1,15}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -48,6 +54,24 @@ class Received:
                 return value.decode("utf-8", "ignore") or None
         return None
 
+    @property
+    def came_at(self) -> datetime:
+        """When the record came the first time: its timestamp, or of one that was published again that of the first."""
+        named = self.header(TIME_HEADER)
+        return kafka_time(int(named)) if named is not None and _MILLISECONDS.fullmatch(named) else self.timestamp
+
+
+def kafka_time(milliseconds: float | None) -> datetime:
+    """A record's timestamp, in whole milliseconds since 1970. Never raises, for a producer may send any number: one
+    outside of YEARS becomes the nearest time in them, none at all the last moment before 1970, as clients say it."""
+    first, last = (_EARLIEST - _EPOCH) // _MILLISECOND, (_LATEST - _EPOCH) // _MILLISECOND - 1
+    return _EPOCH + min(max(-1 if milliseconds is None else round(milliseconds), first), last) * _MILLISECOND
+
+
+def due(timestamp: datetime, seconds: float) -> datetime:
+    """The deadline of a record's event, some seconds after the record's timestamp; never past YEARS."""
+    return min(timestamp, _LATEST - timedelta(seconds=seconds)) + timedelta(seconds=seconds)
+
 
 class EventReader:
     """Reads events. `cluster_id` and `run` make the ids; larger events than `max_bytes` are refused."""
@@ -63,14 +87,16 @@ class EventReader:
         raw = self.read(received.value)
         _check_values(raw)
         event_id = self.event_id(received, raw.id)
+        subject = raw.data_subject or received.header(SUBJECT_HEADER)
         origin = Origin(
             event_id=event_id,
             run=self._run,
-            event_time=raw.time or received.timestamp,
+            event_time=raw.time or received.came_at,
             trace_id=_trace(received, raw) or trace_id(self._run, event_id),
             topic=received.topic,
             partition=received.partition,
             offset=received.offset,
+            data_subject=data_subject(subject) if subject else None,
         )
         return Event(origin=origin, kind=_kind(raw), text=raw.text, data=raw.data, image=raw.image)
 
@@ -132,6 +158,7 @@ def from_object(fields: Mapping[str, Any]) -> RawEvent:
         data=_dumped(data) if data else None,
         image=_optional_text(fields, "image"),
         trace_id=_optional_text(fields, "trace_id"),
+        data_subject=_optional_text(fields, "data_subject"),
     )
 
 
@@ -175,7 +202,7 @@ def _dumped(data: Mapping[str, Any]) -> str:
 
 def _optional_text(fields: Mapping[str, Any], key: str) -> str | None:
     value = fields.get(key)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and key == "id":
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and key in ("id", "data_subject"):
         return str(value)
     if value is not None and not isinstance(value, str):
         _unreadable("bad_event", f"{key} must be a string.", "See docs/messages.md.")
@@ -194,7 +221,7 @@ def _time(value: Any) -> datetime | None:
     try:
         if isinstance(value, str):
             parsed = datetime.fromisoformat(value)
-            return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+            return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
     except (ValueError, OverflowError, OSError) as error:
@@ -205,7 +232,7 @@ def _time(value: Any) -> datetime | None:
 
 
 def _check_text(raw: RawEvent) -> None:
-    for text in (raw.id, raw.text, raw.data, raw.trace_id):
+    for text in (raw.id, raw.text, raw.data, raw.trace_id, raw.data_subject):
         try:
             (text or "").encode("utf-8")
         except UnicodeEncodeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -26,11 +26,16 @@ class KafkaConfig:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    key_password: str | None = field(default=None, repr=False)
+    """Opens `key_file`, where that is encrypted."""
     sasl_mechanism: str | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if "@" in self.servers:
+            remedy = "Write host:port, and set ESCALON_KAFKA_USERNAME and ESCALON_KAFKA_PASSWORD instead."
+            raise ConfigError("the address holds a login, which would end up in logs.", remedy, "ESCALON_KAFKA")
         if self.sasl_mechanism is not None and self.sasl_mechanism not in MECHANISMS:
             remedy = f"Use one of {', '.join(MECHANISMS)}."
             raise ConfigError(f"{self.sasl_mechanism!r} is not known.", remedy, "ESCALON_KAFKA_SASL_MECHANISM")
@@ -51,6 +56,7 @@ class KafkaConfig:
             "ssl.ca.location": self.ca_file,
             "ssl.certificate.location": self.cert_file,
             "ssl.key.location": self.key_file,
+            "ssl.key.password": self.key_password,
             "sasl.mechanism": self.sasl_mechanism,
             "sasl.username": self.username,
             "sasl.password": self.password,
@@ -64,9 +70,13 @@ class KafkaConfig:
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
             if self.cert_file:
-                context.load_cert_chain(self.cert_file, self.key_file)
+                # Without a password given, OpenSSL would ask for one at the terminal.
+                context.load_cert_chain(self.cert_file, self.key_file, password=self.key_password or "")
         except OSError as error:  # ssl's own errors are of this kind too
-            remedy = "Check ESCALON_KAFKA_CA_FILE, ESCALON_KAFKA_CERT_FILE and ESCALON_KAFKA_KEY_FILE."
+            remedy = (
+                "Check ESCALON_KAFKA_CA_FILE, ESCALON_KAFKA_CERT_FILE, ESCALON_KAFKA_KEY_FILE and, "
+                "where that is encrypted, ESCALON_KAFKA_KEY_PASSWORD."
+            )
             raise ConfigError(f"a TLS file cannot be used ({error}).", remedy, "ESCALON_KAFKA_TLS") from error
         return context
 
@@ -80,23 +90,109 @@ class Cluster:
 
 
 def describe_cluster(config: KafkaConfig, timeout: float = ADMIN_TIMEOUT) -> Cluster:
-    """Ask the cluster; raises ServiceError when it cannot be reached."""
-    try:
-        found = AdminClient(config.confluent()).list_topics(timeout=timeout)
-    except KafkaException as error:
-        raise _unreachable(config, error) from error
+    """Ask the cluster.
+
+    Raises ServiceError when it cannot be reached, refuses the login, or shows a certificate that is not believed, and
+    ConfigError when a TLS file of ours cannot be used.
+    """
+    config.ssl_context()
+    heard: list[KafkaError] = []
+    # What goes wrong is told once, by the error that is raised, instead of by the client at every attempt.
+    admin = AdminClient(config.confluent(error_cb=heard.append, log_level=0))
+    wait = min(1.0, timeout)
+    while True:
+        try:
+            found = admin.list_topics(timeout=wait)
+            break
+        except KafkaException as error:
+            admin.poll(0)
+            if refusal := next(filter(None, (refused(config, one) for one in heard)), None):
+                raise refusal from error
+            timeout -= wait
+            if timeout <= 0:
+                raise _unreachable(config, error) from error
+            wait = min(2 * wait, timeout)
     return Cluster(found.cluster_id or "", {name: len(topic.partitions) for name, topic in found.topics.items()})
 
 
-def create_topics(config: KafkaConfig, prefix: str, partitions: int, replication: int) -> list[str]:
-    """Create the topics that are not there; returns their names. Existing ones are left as they are."""
+# What librdkafka says when no waiting helps: its code, its words, what that means, and the remedy.
+_REFUSALS: Final = (
+    (
+        KafkaError._AUTHENTICATION,
+        "",
+        "refuses the login of {username} by {mechanism}.",
+        "Check ESCALON_KAFKA_USERNAME and ESCALON_KAFKA_PASSWORD (or ESCALON_KAFKA_PASSWORD_FILE), and that the broker "
+        "has this user for the mechanism in ESCALON_KAFKA_SASL_MECHANISM.",
+    ),
+    (
+        KafkaError._SSL,
+        "certificate verify failed",
+        "shows a certificate that is not signed by {ca}, or not made out to that address.",
+        "Set ESCALON_KAFKA_CA_FILE to the authority of the brokers' certificates, and use the name that they are for.",
+    ),
+    (
+        KafkaError._SSL,
+        "wrong version number",
+        "speaks no TLS at this port.",
+        "Give the port of its TLS listener, or leave ESCALON_KAFKA_TLS out.",
+    ),
+    (
+        KafkaError._SSL,
+        "",
+        "ends the TLS handshake.",
+        "It may ask for a certificate of ours: ESCALON_KAFKA_CERT_FILE and ESCALON_KAFKA_KEY_FILE.",
+    ),
+)
+
+
+def refused(config: KafkaConfig, error: KafkaError) -> ServiceError | None:
+    """What a client was told that no waiting helps against; None for what may pass."""
+    said = error.str()
+    for code, words, what, remedy in _REFUSALS:
+        if error.code() == code and words in said:
+            filled = what.format(
+                username=config.username,
+                mechanism=config.sasl_mechanism,
+                ca=config.ca_file or "an authority that this machine knows",
+            )
+            return ServiceError(f"Kafka at {config.servers} {filled}", remedy)
+    return None
+
+
+def create_topics(
+    config: KafkaConfig, prefix: str, partitions: int, replication: int, retention_seconds: float | None = None
+) -> list[str]:
+    """Create the topics that are not there; returns their names. Existing ones are left as they are.
+
+    `retention_seconds` is how long they keep a message at least; None leaves that to the broker.
+    """
     present = describe_cluster(config).partitions
     missing = [spec for spec in TOPICS if prefix + spec.name not in present]
-    return _create(config, (_new_topic(spec, prefix, partitions, replication) for spec in missing))
+    keeping = {} if retention_seconds is None else {"retention.ms": str(int(retention_seconds * 1000))}
+    return _create(config, (_new_topic(spec, prefix, partitions, replication, keeping) for spec in missing))
 
 
-def _new_topic(spec: TopicSpec, prefix: str, partitions: int, replication: int) -> Any:
-    return NewTopic(prefix + spec.name, num_partitions=spec.partitions or partitions, replication_factor=replication)
+def create_changelogs(config: KafkaConfig, partitions: Mapping[str, int], replication: int) -> list[str]:
+    """Create the changelogs that are not there, by name with their partitions; returns those created."""
+    present = describe_cluster(config).partitions
+    compact = {"cleanup.policy": "compact"}
+    missing = [name for name in partitions if name not in present]
+    return _create(
+        config,
+        (
+            NewTopic(name, num_partitions=partitions[name], replication_factor=replication, config=compact)
+            for name in missing
+        ),
+    )
+
+
+def _new_topic(spec: TopicSpec, prefix: str, partitions: int, replication: int, settings: Mapping[str, str]) -> Any:
+    return NewTopic(
+        prefix + spec.name,
+        num_partitions=spec.partitions or partitions,
+        replication_factor=replication,
+        config=dict(settings),
+    )
 
 
 def _create(config: KafkaConfig, topics: Iterable[Any]) -> list[str]:
@@ -117,4 +213,8 @@ def _create(config: KafkaConfig, topics: Iterable[Any]) -> list[str]:
 
 def _unreachable(config: KafkaConfig, error: Exception) -> ServiceError:
     remedy = "Check that it runs and that ESCALON_KAFKA (and its TLS and SASL settings) are right."
+    if not config.tls:
+        remedy += " A broker that wants TLS hangs up without a word: then set ESCALON_KAFKA_TLS=1."
+    elif config.cert_file is None:
+        remedy += " A broker that wants a certificate of ours hangs up as well: then set ESCALON_KAFKA_CERT_FILE."
     return ServiceError(f"Kafka at {config.servers} cannot be reached ({error.args[0]}).", remedy)

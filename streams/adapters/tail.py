@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from streams.adapters.events import Received
+from streams.adapters.events import Received, kafka_time
 from streams.adapters.kafka import ADMIN_TIMEOUT, Cluster, KafkaConfig, describe_cluster
 from streams.core.errors import ServiceError
 
 POLL_SECONDS = 0.2
+SILENT_SECONDS = 30.0
 BATCH = 500
 
 Offsets = dict[tuple[str, int], int]
 
 
 class Tail:
-    """Reads all partitions of some topics, from their beginning or from `start`."""
+    """Reads the partitions of some topics, from their beginning or from `start`; with `only_started` no others."""
 
-    def __init__(self, config: KafkaConfig, topics: Sequence[str], start: Offsets | None = None) -> None:
-        self._consumer = Consumer(
-            config.confluent(**{"group.id": "escalon-tail", "enable.auto.commit": False, "fetch.wait.max.ms": 50})
-        )
-        self._partitions = _partitions(describe_cluster(config), topics)
+    def __init__(
+        self, config: KafkaConfig, topics: Sequence[str], start: Offsets | None = None, *, only_started: bool = False
+    ) -> None:
+        settings = {"group.id": "escalon-tail", "enable.auto.commit": False, "fetch.wait.max.ms": 50}
+        # Where the topic no longer holds what is asked for, what it still holds is read.
+        more = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+        self._consumer = Consumer(config.confluent(**settings, **more))
+        found = _partitions(describe_cluster(config), topics)
+        self._partitions = [place for place in found if not only_started or place in (start or {})]
         self._consumer.assign(
             [
                 TopicPartition(topic, partition, (start or {}).get((topic, partition), OFFSET_BEGINNING))
@@ -49,14 +54,25 @@ class Tail:
         return [received(message) for message in messages if message.error() is None]
 
     def to_end(self) -> Iterator[Received]:
-        """Every record there is now, then stop."""
-        left = self.ends()
+        """Every record there is, then stop.
+
+        A partition ends where the client says that nothing more is there. Its offsets do not tell: the last of them may
+        be marks of transactions, which nobody is given, and the in-memory broker understates them. Raises ServiceError
+        when Kafka gives nothing for SILENT_SECONDS.
+        """
+        left, heard = set(self._partitions), time.monotonic()
         while left:
-            for record in self.batch():
-                yield record
-                place = (record.topic, record.partition)
-                if record.offset + 1 >= left.get(place, 0):
-                    left.pop(place, None)
+            messages = self._consumer.consume(BATCH, POLL_SECONDS)
+            if time.monotonic() - heard > SILENT_SECONDS:
+                raise ServiceError("Kafka gives no more records.", "Check that the broker runs, then try again.")
+            for message in messages:
+                error = message.error()
+                if error is None or error.code() == KafkaError._PARTITION_EOF:
+                    heard = time.monotonic()
+                if error is None:
+                    yield received(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard((message.topic(), message.partition()))
 
     def follow(self, stop: Callable[[], bool]) -> Iterator[Received]:
         """Every record there is and comes, until told to stop."""
@@ -76,7 +92,7 @@ def received(message: Any) -> Received:
         offset=message.offset(),
         key=message.key(),
         value=message.value(),
-        timestamp=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
+        timestamp=kafka_time(message.timestamp()[1]),
         headers=[(key, value) for key, value in message.headers() or () if value is not None],
     )
 

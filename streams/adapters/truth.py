@@ -25,13 +25,13 @@ _TIME_REMEDY: Final = "Use ISO 8601 with an offset, for example 2026-01-31T12:00
 def read_truth(kind: type[T], record: Received, codec: Codec) -> T:
     """The label or judgement in a record; raises UnreadableError with the reason.
 
-    JSON that does not say when it was said takes the record's timestamp.
+    JSON that does not say when it was said takes the time at which the record came first.
     """
     value = record.value or b""
     if not value:
         _unreadable("empty", "The record has no bytes.", "Publish JSON or Avro as docs/messages.md says.")
     if value.lstrip()[:1] == b"{":
-        return from_json(kind, value, record.timestamp)
+        return from_json(kind, value, record.came_at)
     return checked(codec.decode(kind, value))
 
 
@@ -114,10 +114,10 @@ def _time(value: Any, key: str) -> datetime:
 def _checked_time(time: datetime, key: str) -> datetime:
     if time.tzinfo is None:
         _unreadable("bad_time", f"{key} names no offset from UTC.", _TIME_REMEDY)
-    if time.year not in YEARS:
-        _unreadable(
-            "bad_time", f"{key} is in the year {time.year}.", f"Give a time from {YEARS.start} to {YEARS.stop - 1}."
-        )
+    for year in (time.year, time.astimezone(UTC).year if time.year in YEARS else 0):
+        if year not in YEARS:
+            remedy = f"Give a time from {YEARS.start} to {YEARS.stop - 1}."
+            _unreadable("bad_time", f"{key} is in the year {year}.", remedy)
     return time.astimezone(UTC)
 
 

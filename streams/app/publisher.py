@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.kafka import KafkaConfig, describe_cluster
+from streams.adapters.otlp import current_headers
 from streams.adapters.registry import codec_for
 from streams.adapters.truth import checked, label_text
 from streams.app.settings import read_settings
@@ -78,10 +79,17 @@ class Publisher:
         data: Mapping[str, Any] | None = None,
         image: bytes | Path | None = None,
         key: str | None = None,
+        data_subject: str | None = None,
     ) -> None:
-        """Queue one event. Order is kept among events with the same key; without one the content decides."""
+        """Queue one event. Order is kept among events with the same key; without one the content decides.
+
+        `data_subject` names whom it is about, so that `escalon erase` finds it; rows hold only a hash of the name.
+        Where the program traces with OpenTelemetry, the event goes on in its current trace.
+        """
         dumped = json.dumps(data, ensure_ascii=False, sort_keys=True) if data else None
-        self.publish_raw(RawEvent(id=id, time=time, text=text, data=dumped), image=image, key=key)
+        self.publish_raw(
+            RawEvent(id=id, time=time, text=text, data=dumped, data_subject=data_subject), image=image, key=key
+        )
 
     def publish_raw(self, event: RawEvent, *, image: bytes | Path | None = None, key: str | None = None) -> None:
         """Queue an event as it stands on the topic; an image is put into the blob store first."""
@@ -117,10 +125,10 @@ class Publisher:
         self._queue(self._labels, label, label.event_id, label.event_id)
 
     def _queue(self, topic: str, message: RawEvent | Label, key: str, event_id: str | None) -> None:
-        value = self._codec.encode(message)
+        value, headers = self._codec.encode(message), current_headers()
         while True:
             try:
-                self._producer.produce(topic, value, key=key, on_delivery=self._on_delivery(event_id))
+                self._producer.produce(topic, value, key=key, headers=headers, on_delivery=self._on_delivery(event_id))
                 break
             except BufferError:
                 self._producer.poll(0.1)

@@ -1,4 +1,6 @@
-"""RESUME: what was deferred goes on when its time has come. A plain consumer that lets Kafka do the waiting.
+"""RESUME: what was put off goes on when its time has come. A plain consumer that lets Kafka do the waiting.
+
+There is a topic for each reason to wait, and what lies on one waits equally long, so that it is read in its order.
 
 A partition whose next message must wait is paused at that message, so nothing is held in memory and a restart loses
 nothing. The order is the guarantee: publish, have Kafka confirm, then commit; what is published twice after a crash is
@@ -11,7 +13,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -21,18 +23,24 @@ from streams.adapters.events import Received
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.tail import received
 from streams.core.errors import ServiceError, UnreadableError
-from streams.core.messages import Deferred
-from streams.core.topics import BY_MESSAGE
+from streams.core.messages import Deferred, Postponed
+from streams.core.topics import BY_MESSAGE, BY_NAME
 from streams.runtime.dead_letters import DeadLetters
+from streams.runtime.metrics import RESUMED, WAITING
+from streams.runtime.observe import observe
+from streams.runtime.tracing import onward
 
 POLL_SECONDS, FLUSH_SECONDS = 0.5, 30.0
 BATCH = 500
+WAITING_KINDS = (Deferred, Postponed)
+LONGEST_WAIT = timedelta(days=31)
+"""Nothing of ours waits longer, and what would wait for ever would hold up all that stands behind it."""
 log = logging.getLogger("escalon.resume")
 
 
 @dataclass(kw_only=True)
 class Resumer:
-    """Publishes deferred tasks again, each not before its time, until `stop` is set."""
+    """Publishes tasks again that were put off, each not before its time, until `stop` is set."""
 
     kafka: KafkaConfig
     codec: Codec
@@ -59,7 +67,7 @@ class Resumer:
         # The tiers' own producers share out keys by murmur2, so that a task comes back to its store of answers.
         by_key = {"partitioner": "murmur2_random"}
         producer = Producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"} | by_key))
-        consumer.subscribe([self.prefix + BY_MESSAGE[Deferred].name], on_revoke=self._let_go)
+        consumer.subscribe([self.prefix + BY_MESSAGE[kind].name for kind in WAITING_KINDS], on_revoke=self._let_go)
         try:
             while not self.stop.is_set():
                 self._wake(consumer)
@@ -79,6 +87,7 @@ class Resumer:
             consumer.resume([TopicPartition(*place) for place in places])
         for place in places:
             del self._waiting[place]
+            self._tell_waiting(place[0])
 
     def _step(self, consumer: Any, producer: Any) -> None:
         done: dict[tuple[str, int], int] = {}
@@ -97,25 +106,38 @@ class Resumer:
     def _goes_on(self, record: Received, consumer: Any, producer: Any) -> bool:
         """Publish a task whose time has come; else pause its partition there."""
         try:
-            deferred = self.codec.decode(Deferred, record.value or b"")
+            kind = BY_NAME[record.topic.removeprefix(self.prefix)].message
+            deferred: Any = self.codec.decode(kind, record.value or b"")
             task = deferred.task
+            _check_wait(deferred, self.now())
         except UnreadableError as error:
             letter = self.dead_letters.letter(record, error)
-            self._publish(producer, letter)
+            self._publish(producer, letter, record)
+            observe(letter)
             return True
         if deferred.not_before <= self.now():
-            self._publish(producer, task)
+            self._publish(producer, task, record)
+            RESUMED.labels(self.prefix + BY_MESSAGE[type(task)].name).inc()
             return True
         place = TopicPartition(record.topic, record.partition, record.offset)
         consumer.pause([place])
         consumer.seek(place)
         self._waiting[record.topic, record.partition] = deferred.not_before
+        self._tell_waiting(record.topic)
         return False
 
-    def _publish(self, producer: Any, message: Any) -> None:
+    def _tell_waiting(self, topic: str) -> None:
+        WAITING.labels(topic).set(sum(place[0] == topic for place in self._waiting))
+
+    def _publish(self, producer: Any, message: Any, record: Received) -> None:
+        """Publish what a record causes, in the record's trace."""
         spec = BY_MESSAGE[type(message)]
         producer.produce(
-            f"{self.prefix}{spec.name}", self.codec.encode(message), key=spec.key(message), on_delivery=self._delivered
+            f"{self.prefix}{spec.name}",
+            self.codec.encode(message),
+            key=spec.key(message),
+            headers=onward(record, message),
+            on_delivery=self._delivered,
         )
 
     def _delivered(self, error: Any, _: Any) -> None:
@@ -127,6 +149,12 @@ class Resumer:
         if left or self._failures:
             what = f"Kafka did not confirm what was to go on ({', '.join(self._failures[:1]) or 'time ran out'})."
             raise ServiceError(what, "Check the broker and start this process again: nothing was committed.")
+
+
+def _check_wait(deferred: Deferred | Postponed, now: datetime) -> None:
+    if deferred.not_before - now > LONGEST_WAIT:
+        what = f"It must wait until {deferred.not_before.isoformat()}, longer than {LONGEST_WAIT.days} days."
+        raise UnreadableError("bad_time", what, "Only a tier defers; check who else writes to this topic.")
 
 
 def _commit(consumer: Any, done: dict[tuple[str, int], int]) -> None:

@@ -9,8 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.clickhouse_retention import Retention
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.registry import RegistryConfig
+from streams.app.hiding import Hider, secrets_of
+from streams.core.address import has_login
 from streams.core.errors import ConfigError
+from streams.pipeline.code import NO_PYTHON, AllowedPython, allowed_python
+from streams.runtime.plain_web import WebAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +27,15 @@ class Settings:
     """None: the embedded broker."""
     clickhouse: ClickHouseConfig | None
     """None: the embedded ClickHouse."""
-    schema_registry: str | None = field(repr=False)
+    schema_registry: RegistryConfig | None
     data_dir: Path
     weights_dir: Path
     cache_dir: Path
-    blobs: str
+    blobs: str = field(repr=False)
+    """Its address may hold a login."""
     pipeline: Path | None
+    python: AllowedPython = NO_PYTHON
+    """The Python that a pipeline file may run."""
     run: str
     partitions: int
     replication: int
@@ -34,7 +43,17 @@ class Settings:
     max_event_bytes: int
     retention_seconds: float
     """How long tables remember: answers at most, settled events, images."""
+    audit_retention: Retention
+    """How long ClickHouse keeps bodies and rows."""
+    topic_retention_seconds: float | None
+    """How long topics made now keep a message; None: as the broker does."""
+    web_host: str
+    """The address of this machine that the web port is bound to."""
     web_port: int | None
+    batch_bytes: int
+    """What a worker may send at once to one partition."""
+    drain_seconds: float
+    """How long a worker finishes what it has in hand before it stops or gives partitions away."""
     anthropic_api_key: str | None = field(repr=False)
     anthropic_base_url: str | None
     cassette: Path | None
@@ -46,10 +65,26 @@ class Settings:
     """Added to the time of day; for rehearsing what happens when a day turns."""
     instance: str
     """Tells apart the processes of one tier that share a data directory."""
+    traces: bool
+    """Whether spans are sent to a collector."""
+    traces_percent: int
+    """Of the traces that begin here, how many are recorded."""
+    traces_texts: bool
+    """Whether spans hold prompts and answers."""
+
+    @property
+    def web(self) -> WebAddress | None:
+        """Where a process serves health and figures; None: nowhere."""
+        return None if self.web_port is None else WebAddress(self.web_host, self.web_port)
 
     def now(self) -> datetime:
         """The time of day, in UTC."""
         return datetime.now(UTC) + self.clock_offset
+
+
+def hider(environment: Mapping[str, str] | None = None) -> Hider:
+    """What takes every secret of the environment out of a text; never raises for a setting that is wrong."""
+    return Hider(secrets_of(os.environ if environment is None else environment))
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -60,26 +95,35 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         kafka=_kafka(get),
         clickhouse=_clickhouse(get),
-        schema_registry=get.text("ESCALON_SCHEMA_REGISTRY"),
+        schema_registry=_registry(get),
         data_dir=data_dir,
         cache_dir=cache_dir,
         weights_dir=Path(get.text("ESCALON_WEIGHTS") or cache_dir / "weights"),
-        blobs=get.text("ESCALON_BLOBS") or f"file://{data_dir / 'blobs'}",
+        blobs=get.secret("ESCALON_BLOBS") or f"file://{data_dir / 'blobs'}",
         pipeline=get.path("ESCALON_PIPELINE"),
+        python=allowed_python(get.text("ESCALON_ALLOW_PYTHON") or ""),
         run=get.text("ESCALON_RUN") or "live",
         partitions=get.number("ESCALON_PARTITIONS", 4),
         replication=get.number("ESCALON_REPLICATION", 1),
         topic_prefix=get.text("ESCALON_TOPIC_PREFIX") or "",
         max_event_bytes=get.number("ESCALON_MAX_EVENT_BYTES", 900_000),
         retention_seconds=86_400.0 * get.number("ESCALON_RETENTION_DAYS", 30),
+        audit_retention=Retention(get.number("ESCALON_AUDIT_BODY_DAYS", 0), get.number("ESCALON_AUDIT_DAYS", 0)),
+        topic_retention_seconds=86_400.0 * get.number("ESCALON_TOPIC_RETENTION_DAYS", 0) or None,
+        web_host=get.text("ESCALON_WEB_HOST") or "127.0.0.1",
         web_port=get.number("ESCALON_WEB_PORT", 0) or None,
+        batch_bytes=get.number("ESCALON_KAFKA_BATCH_BYTES", 16_384),
+        drain_seconds=float(get.number("ESCALON_DRAIN_SECONDS", 15)),
         anthropic_api_key=get.secret("ANTHROPIC_API_KEY"),
-        anthropic_base_url=get.text("ANTHROPIC_BASE_URL"),
+        anthropic_base_url=get.address("ANTHROPIC_BASE_URL"),
         cassette=get.path("ESCALON_CASSETTE"),
         record_cassette=get.path("ESCALON_RECORD_CASSETTE"),
         kafka_home=get.path("KAFKA_HOME"),
         clock_offset=timedelta(seconds=get.number("ESCALON_CLOCK_OFFSET", 0)),
         instance=get.text("ESCALON_INSTANCE") or "0",
+        traces=get.flag("ESCALON_TRACES"),
+        traces_percent=get.number("ESCALON_TRACES_PERCENT", 100),
+        traces_texts=get.flag("ESCALON_TRACES_TEXTS"),
     )
 
 
@@ -93,9 +137,22 @@ def _kafka(get: _Reader) -> KafkaConfig | None:
         ca_file=get.text("ESCALON_KAFKA_CA_FILE"),
         cert_file=get.text("ESCALON_KAFKA_CERT_FILE"),
         key_file=get.text("ESCALON_KAFKA_KEY_FILE"),
+        key_password=get.secret("ESCALON_KAFKA_KEY_PASSWORD"),
         sasl_mechanism=get.text("ESCALON_KAFKA_SASL_MECHANISM"),
         username=get.text("ESCALON_KAFKA_USERNAME"),
         password=get.secret("ESCALON_KAFKA_PASSWORD"),
+    )
+
+
+def _registry(get: _Reader) -> RegistryConfig | None:
+    url = get.text("ESCALON_SCHEMA_REGISTRY")
+    if url is None:
+        return None
+    return RegistryConfig(
+        url=url,
+        username=get.text("ESCALON_SCHEMA_REGISTRY_USER"),
+        password=get.secret("ESCALON_SCHEMA_REGISTRY_PASSWORD"),
+        ca_file=get.text("ESCALON_SCHEMA_REGISTRY_CA_FILE"),
     )
 
 
@@ -122,6 +179,13 @@ class _Reader:
     def path(self, name: str) -> Path | None:
         value = self.text(name)
         return Path(value).expanduser() if value else None
+
+    def address(self, name: str) -> str | None:
+        """An address without a login in it, for it is shown."""
+        value = self.text(name)
+        if value is not None and has_login(value):
+            raise ConfigError("the address holds a login, which would end up in logs.", "Take it out.", name)
+        return value
 
     def number(self, name: str, default: int) -> int:
         value = self.text(name)
@@ -150,3 +214,5 @@ class _Reader:
             raise ConfigError(
                 f"{file} cannot be read ({error.strerror}).", "Check the path.", f"{name}_FILE"
             ) from error
+        except UnicodeDecodeError:  # it quotes what it cannot read, so it is not chained
+            raise ConfigError(f"{file} is no text.", "Write the secret alone, as UTF-8.", f"{name}_FILE") from None

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,22 +16,28 @@ import faust
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
-from streams.adapters.events import EventReader, Received
+from streams.adapters.events import EventReader, Received, due
 from streams.adapters.kafka import Cluster, KafkaConfig
 from streams.app.providers import Providers
+from streams.app.reading import reading
+from streams.app.redaction import policy_of
 from streams.app.settings import Settings
 from streams.core.budget import share
 from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Result, Sighting, Verdict
-from streams.models.image import perceptual_hash
+from streams.core.sound import check_sound
+from streams.models.image import MAX_BYTES, perceptual_hash
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import BudgetSpec
-from streams.runtime.app import faust_app
+from streams.runtime.app import Place, faust_app
 from streams.runtime.bind import Binding, Outbox, bind
-from streams.runtime.dead_letters import DeadLetters, EventIds
-from streams.runtime.metrics import serve_metrics, tell_of_calibration
+from streams.runtime.drain import DrainingApp
+from streams.runtime.lag import watch_faust
+from streams.runtime.metrics import BUDGET, serve_metrics, tell_of_calibration
+from streams.runtime.observe import observe_outcome
 from streams.runtime.tables import TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
+from streams.runtime.tracing import OFF, Tracing
 from streams.stages.gate import WatchedGate
 from streams.stages.listen import IMAGE_DUPLICATE, listen
 from streams.stages.match import match
@@ -39,6 +45,9 @@ from streams.stages.ports import Desk
 from streams.stages.reason import reason
 from streams.stages.settle import Settled, settle, settles
 from streams.stages.work import work
+
+PLACES_A_CALL = 2
+"""Tasks on their way for each call that may run: some of them back off, and hold no call's slot meanwhile."""
 
 WorkerTier = Literal["listen", "work", "reason", "settle"]
 
@@ -54,6 +63,7 @@ class Site:
     codec: Codec
     blobs: BlobStore
     providers: Providers
+    tracing: Tracing = OFF
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
@@ -65,27 +75,27 @@ class Site:
         return self.settings.data_dir / "tables" / cluster / f"{tier}-{self.settings.instance}"
 
 
-def build(tier: WorkerTier, site: Site) -> faust.App:
+def build(tier: WorkerTier, site: Site) -> DrainingApp:
     """The Faust app of one tier, its agents bound."""
-    app = faust_app(tier, site.kafka, site.directory(tier), site.settings.topic_prefix, site.settings.web_port)
-    serve_metrics(app)
-    outbox = Outbox(app=app, codec=site.codec, prefix=site.settings.topic_prefix)
-    reader, dead_letters = reading(site.settings, site.cluster, site.codec, site.blobs)
-    for binding in _TIERS[tier](app, site, reader):
-        bind(binding, outbox, dead_letters)
-    return app
-
-
-def reading(settings: Settings, cluster: Cluster, codec: Codec, blobs: BlobStore) -> tuple[EventReader, DeadLetters]:
-    """What reads events, and what becomes of those that cannot be read."""
-    reader = EventReader(codec, cluster.cluster_id, settings.run, settings.max_event_bytes)
-    dead_letters = DeadLetters(
-        run=settings.run,
-        cluster_id=cluster.cluster_id,
-        keep_whole=blobs.put,
-        event_id=EventIds(reader, codec, settings.topic_prefix),
+    settings = site.settings
+    place = Place(
+        directory=site.directory(tier),
+        prefix=settings.topic_prefix,
+        replication=settings.replication,
+        web=settings.web,
+        batch_bytes=settings.batch_bytes,
+        drain_seconds=settings.drain_seconds,
     )
-    return reader, dead_letters
+    app = faust_app(tier, site.kafka, place)
+    serve_metrics(app)
+    prefix = settings.topic_prefix
+    outbox = Outbox(app=app, codec=site.codec, prefix=prefix, tracing=site.tracing)
+    reader, dead_letters = reading(settings, site.cluster, site.codec, site.blobs)
+    bindings = _TIERS[tier](app, site, reader)
+    for binding in bindings:
+        bind(binding, outbox, dead_letters, app.drain)
+    watch_faust(app, {f"{prefix}{binding.topic}" for binding in bindings})
+    return app
 
 
 def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
@@ -93,11 +103,14 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
     desk = _desk(app, site, handlers, "events")
 
     async def hash_image(image: str) -> int:
-        data = await asyncio.to_thread(site.blobs.get, image)
+        data = await asyncio.to_thread(site.blobs.get, image, MAX_BYTES + 1)
         return await asyncio.to_thread(perceptual_hash, data)
 
     async def on_event(record: Received, outbox: Outbox) -> None:
-        await outbox.publish(await listen(reader(record), record.timestamp, pipeline, desk, hash_image))
+        event, deadline = reader(record), pipeline.spec.deadline
+        if deadline is not None:
+            event = replace(event, deadline=due(record.timestamp, deadline))
+        await outbox.publish(await listen(event, record.timestamp, pipeline, desk, hash_image))
 
     bindings = [Binding(topic="events", concurrency=_concurrency(handlers), handle=on_event)]
     watcher = next((one for one in handlers.values() if one.spec.kind == IMAGE_DUPLICATE), None)
@@ -111,6 +124,7 @@ def _match(app: faust.App, site: Site, desk: Desk, capacity: int) -> Binding:
 
     async def on_sighting(record: Received, outbox: Outbox) -> None:
         sighting = site.codec.decode(Sighting, record.value or b"")
+        check_sound(sighting)
         seen.position = record.offset
         await outbox.publish(match(sighting, record.timestamp, site.pipeline, desk, seen))
 
@@ -144,9 +158,14 @@ def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
         prior = settled.get(run, event_id)
         if not settles(prior, record.partition, record.offset):
             return
-        outcome = prior.outcome if prior else site.codec.encode(settle(result, site.settings.now()))
-        settled.put(run, event_id, Settled(record.partition, record.offset, outcome))
-        await outbox.send("outcomes", event_id.encode(), outcome)
+        # The result's own time, and no clock: after a crash in which the table's entry was lost and the outcome was
+        # not, the same result must make the same bytes.
+        outcome = settle(result, record.timestamp)
+        value = prior.outcome if prior else site.codec.encode(outcome)
+        settled.put(run, event_id, Settled(record.partition, record.offset, value))
+        await outbox.send("outcomes", event_id.encode(), value, result)
+        if prior is None:
+            observe_outcome(outcome)
 
     return [Binding(topic="results", concurrency=1, handle=on_result)]
 
@@ -160,6 +179,7 @@ def _binding(
 ) -> Binding:
     async def handle(record: Received, outbox: Outbox) -> None:
         message = site.codec.decode(kind, record.value or b"")
+        check_sound(message)
         await outbox.publish(await stage(message, record.timestamp))
 
     return Binding(topic=topic, concurrency=_concurrency(handlers), handle=handle)
@@ -169,6 +189,8 @@ def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: st
     tier = next(iter(handlers.values())).tier if handlers else None
     remember = partial(table, app, partitions=site.partitions(topic), ttl_seconds=site.settings.retention_seconds)
     budget = site.pipeline.spec.budgets.get(tier) if tier else None
+    if tier and budget:
+        BUDGET.labels(tier).set(float(budget.usd_per_day))
     return Desk(
         pipeline_hash=site.pipeline.hash,
         askers=site.providers.askers(handlers),
@@ -182,6 +204,7 @@ def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: st
         agrees=site.providers.agrees(handlers),
         assessors=site.providers.assessors(handlers),
         gate=_gate(remember, topic, handlers, site),
+        redaction=policy_of(site.pipeline),
     )
 
 
@@ -201,8 +224,8 @@ def _gate(
 
 
 def _concurrency(handlers: Mapping[str, Handler]) -> int:
-    """Enough agents at once that no handler waits for another's slots."""
-    return max(1, sum(int(handler.spec.concurrency) for handler in handlers.values()))
+    """Enough agents at once that no handler waits for another's slots, nor for tasks that wait to be tried again."""
+    return max(1, PLACES_A_CALL * sum(int(handler.spec.concurrency) for handler in handlers.values()))
 
 
 _TIERS: dict[WorkerTier, Callable[[faust.App, Site, EventReader], list[Binding]]] = {

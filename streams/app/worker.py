@@ -15,17 +15,23 @@ import faust
 from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
-from streams.adapters.kafka import KafkaConfig, describe_cluster
+from streams.adapters.kafka import KafkaConfig, create_changelogs, describe_cluster
 from streams.adapters.registry import codec_for
 from streams.app.providers import Providers
+from streams.app.reading import reading
 from streams.app.record import Recorder
+from streams.app.redaction import prepared_by
 from streams.app.resume import Resumer
 from streams.app.settings import Settings
-from streams.app.tiers import Site, WorkerTier, build, reading
+from streams.app.sweeper import Sweeper
+from streams.app.telemetry import tracing_of
+from streams.app.tiers import Site, WorkerTier, build
 from streams.pipeline.load import Pipeline
+from streams.runtime.plain_web import serve_plain
 
 FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
 TIERS = (*FAUST_TIERS, "record", "resume")
+log = logging.getLogger("escalon.worker")
 
 
 def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> None:
@@ -38,13 +44,20 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
         codec=_prepared(settings),
         blobs=BlobStore(settings.blobs),
         providers=Providers(pipeline, settings),
+        tracing=tracing_of(settings, tier),
     )
     app = build(tier, site)
+    # A consumer that started before its changelogs hears of them minutes later, and until then recovers no table.
+    changelogs = {table.changelog_topic.get_topic_name(): table.partitions for table in app.tables.values()}
+    create_changelogs(kafka, changelogs, settings.replication)
     _run_now(site.providers.load())
-    app.on_before_shutdown.connect(_closer(site.providers), weak=False)
+    app.at_end = site.providers.close
     app.on_rebalance_complete.connect(_announcer(ready_file(settings, tier)), weak=False)
     worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, redirect_stdouts=False, override_logging=False)
-    worker.execute_from_commandline()
+    try:
+        worker.execute_from_commandline()
+    finally:
+        site.tracing.close()
 
 
 def ready_file(settings: Settings, tier: str) -> Path:
@@ -70,17 +83,17 @@ def _run_now(work: Coroutine[Any, Any, None]) -> None:
         loop.close()
 
 
-def _closer(providers: Providers) -> object:
-    async def close(*_: object, **__: object) -> None:
-        await providers.close()
-
-    return close
-
-
-def run_recorder(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig) -> None:
-    """Run the sink; returns after SIGTERM or SIGINT."""
+def run_recorder(
+    settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Pipeline | None
+) -> None:
+    """Run the sink, with the pipeline's redaction; returns after SIGTERM or SIGINT."""
+    prepare = prepared_by(pipeline)
+    log.info("redaction: %s", _redaction_of(pipeline))
+    serve_plain(settings.web)
     stop, coding = _stop(), _prepared(settings)
-    _, letters = reading(settings, describe_cluster(kafka), coding, BlobStore(settings.blobs))
+    blobs = BlobStore(settings.blobs)
+    _, letters = reading(settings, describe_cluster(kafka), coding, blobs)
+    Sweeper(clickhouse=clickhouse, blobs=blobs, stop=stop).start()
     Recorder(
         kafka=kafka,
         clickhouse=clickhouse,
@@ -88,11 +101,19 @@ def run_recorder(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseC
         prefix=settings.topic_prefix,
         dead_letters=letters,
         stop=stop,
+        prepare=prepare,
     ).run()
+
+
+def _redaction_of(pipeline: Pipeline | None) -> str:
+    if pipeline is None:
+        return "none, for no pipeline file is named; rows are stored as they come"
+    return pipeline.redaction.id if pipeline.redaction else f"none, for {pipeline.path.name} asks for none"
 
 
 def run_resumer(settings: Settings, kafka: KafkaConfig) -> None:
     """Run what lets deferred tasks go on; returns after SIGTERM or SIGINT."""
+    serve_plain(settings.web)
     stop, coding = _stop(), _prepared(settings)
     _, letters = reading(settings, describe_cluster(kafka), coding, BlobStore(settings.blobs))
     Resumer(

@@ -1,18 +1,33 @@
-"""Questions to the audit: any SQL, read-only, and the named queries that escalon ships."""
+"""Questions to the audit: any SQL, read-only and within limits, and the named queries that escalon ships."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.core.errors import ConfigError
+from streams.audit.library import named_query, named_sql, names
+from streams.audit.sql_text import bound, check_reads
+from streams.core.errors import ConfigError, EscalonError, ServiceError
 
-MAX_SECONDS, MAX_ROWS = 60, 100_000
+__all__ = ["MAX_ROWS", "MAX_SECONDS", "Answer", "Audit", "named_sql", "names"]
+
+MAX_SECONDS, MAX_ROWS, MAX_MEMORY_BYTES = 60, 100_000, 4_000_000_000
+PIECE_BYTES: Final = 1 << 20
+# What to do about the errors that a limit or a slip of the pen leads to, by ClickHouse's code.
+REMEDIES: Final[Mapping[int, str]] = {
+    47: 'Columns are listed by: escalon query "DESCRIBE calls".',
+    60: "The tables are calls, outcomes, verdicts, dead_letters, labels, judgements and runs.",
+    159: "Ask about less (--since, --until, LIMIT), or raise --max-seconds.",
+    164: "The audit is asked, never changed.",
+    241: "Ask about less: fewer columns, a shorter time, a LIMIT.",
+    396: "Ask about less, or raise --max-rows.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +37,8 @@ class Answer:
     columns: Sequence[str]
     types: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    cut: bool = False
+    """Whether there are more rows than were allowed."""
 
     def records(self) -> list[dict[str, Any]]:
         """The rows by column name."""
@@ -31,39 +48,84 @@ class Answer:
 class Audit:
     """The audit of one ClickHouse database, for reading only."""
 
-    def __init__(self, config: ClickHouseConfig, max_seconds: int = MAX_SECONDS, max_rows: int = MAX_ROWS) -> None:
+    def __init__(
+        self,
+        config: ClickHouseConfig,
+        max_seconds: int = MAX_SECONDS,
+        max_rows: int = MAX_ROWS,
+        max_memory_bytes: int = MAX_MEMORY_BYTES,
+    ) -> None:
         self._client = config.connect(readonly=True)
+        self._max_rows = max_rows
         self._limits = {
             "max_execution_time": max_seconds,
-            "max_result_rows": max_rows,
+            "timeout_overflow_mode": "throw",
+            "max_memory_usage": max_memory_bytes,
+            "max_result_rows": max_rows + 1,  # one more tells that there are more
             "result_overflow_mode": "break",
         }
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
-        """Ask; raises ConfigError with ClickHouse's words when the question is wrong."""
+        """Ask a question of our own; raises ConfigError with ClickHouse's words when it is wrong."""
         try:
             result = self._client.query(sql, parameters=dict(parameters or {}), settings=self._limits)
         except ClickHouseError as error:
-            raise ConfigError(f"ClickHouse refused the query: {str(error)[:1500]}", key="query") from error
-        return Answer(result.column_names, [kind.name for kind in result.column_types], result.result_rows)
+            raise told(error) from error
+        rows = result.result_rows
+        kinds = [kind.name for kind in result.column_types]
+        return Answer(result.column_names, kinds, rows[: self._max_rows], cut=len(rows) > self._max_rows)
 
-    def named(self, name: str, run: str = "live") -> Answer:
+    def ask(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+        """Ask a question of anybody's: one statement that reads and keeps to the limits."""
+        self._check(sql)
+        return self.query(sql, parameters)
+
+    def named(self, name: str, run: str = "live", **parameters: Any) -> Answer:
         """Ask one of the named queries about a run."""
-        return self.query(named_sql(name), {"run": run})
+        query = named_query(name)
+        own = {"run": run} if "run" in query.parameters else {}
+        return self.query(query.sql, bound(query.sql, own | parameters, query.defaults))
+
+    def write_parquet(self, sql: str, parameters: Mapping[str, Any] | None, path: Path) -> int:
+        """Let ClickHouse write an answer as a Parquet file, whole or not at all; returns its size in bytes."""
+        self._check(sql)
+        settings = self._limits | {
+            "result_overflow_mode": "throw",
+            "max_result_rows": self._max_rows,
+            "output_format_parquet_fixed_string_as_fixed_byte_array": 0,
+            "wait_end_of_query": 1,  # so that an error comes as one, not within the file
+        }
+        draft = path.with_name(f"{path.name}.part")
+        try:
+            stream = self._client.raw_stream(sql, parameters=dict(parameters or {}), settings=settings, fmt="Parquet")
+            with stream, draft.open("wb") as file:
+                while piece := stream.read(PIECE_BYTES):
+                    file.write(piece)
+            return draft.replace(path).stat().st_size
+        except ClickHouseError as error:
+            raise told(error) from error
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written ({error.strerror}).", "Name another file.", "out") from error
+        finally:
+            draft.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()
 
+    def _check(self, sql: str) -> None:
+        if not sql.strip():
+            raise ConfigError("the query is empty.", "See escalon query --help.", "query")
+        canonical = self.query("SELECT formatQuerySingleLine({query:String})", {"query": sql}).rows[0][0]
+        check_reads(canonical, self._limits)
 
-def names() -> list[str]:
-    """The named queries."""
-    found = files("streams.audit").joinpath("queries").iterdir()
-    return sorted(file.name.removesuffix(".sql") for file in found if file.name.endswith(".sql"))
 
-
-def named_sql(name: str) -> str:
-    """The text of a named query."""
-    if name not in names():
-        raise ConfigError(f"there is no query {name!r}.", f"Use one of: {', '.join(names())}.", "name")
-    return files("streams.audit").joinpath("queries", f"{name}.sql").read_text("utf-8")
+def told(error: ClickHouseError) -> EscalonError:
+    """ClickHouse's error as one sentence of its own and what to do about it."""
+    text = str(error)
+    found = re.search(r"Code: (\d+)\. DB::Exception: ", text)
+    if found is None:
+        return ServiceError(f"ClickHouse did not answer ({text[:300]}).", "Check that it runs and try again.")
+    words = text.rpartition("DB::Exception: ")[2].partition(" (version ")[0].partition(" In scope SELECT format")[0]
+    short = words if len(words) <= 700 else f"{words[:500]} … {words[-150:]}"
+    return ConfigError(f"ClickHouse refused the query: {short.strip()}", REMEDIES.get(int(found[1]), ""), "query")

@@ -1,13 +1,10 @@
-"""Commands about the audit: query, report."""
+"""The command that sums a run up: report."""
 
 from __future__ import annotations
 
-import csv
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +13,7 @@ from rich.text import Text
 from streams.app.providers import comparison
 from streams.app.settings import read_settings
 from streams.audit.advice import Advice
-from streams.audit.query import Answer, Audit, named_sql, names
+from streams.audit.query import Audit
 from streams.audit.report import Report, make_report
 from streams.cli.console import err, out, print_json, table, usd
 from streams.cli.context import audit_database, pipeline_of
@@ -27,57 +24,9 @@ from streams.evaluation.expiry import Standing, standings
 from streams.pipeline.load import Pipeline
 
 
-class Format(StrEnum):
-    """How a query's answer is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
 def register(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command(
-        epilog='Examples: escalon query "SELECT tier, count() FROM calls GROUP BY tier" · escalon query --name money'
-    )(query)
+    """Add this command."""
     app.command(epilog="Example: escalon report --json")(report)
-
-
-def query(
-    sql: Annotated[
-        str | None, typer.Argument(help="Any SQL of ClickHouse; the tables are calls, outcomes, verdicts …")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help=f"A named query: {', '.join(names())}.")] = None,
-    run: Annotated[str, typer.Option(help="The run a named query asks about.")] = "live",
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-) -> None:
-    """Ask the audit anything, read-only, with limits on time and rows."""
-    if (sql is None) == (name is None):
-        raise ConfigError("give either SQL or --name.", "See escalon query --help.", "query")
-    with audit_database() as database:
-        audit = Audit(database)
-        answer = audit.query(named_sql(name) if name else str(sql), {"run": run} if name else None)
-        audit.close()
-    _PRINTERS[Format.JSON if as_json else form](answer)
-
-
-def _print_table(answer: Answer) -> None:
-    out.print(table(answer.columns, answer.rows))
-
-
-def _print_json(answer: Answer) -> None:
-    for record in answer.records():
-        print_json(record)
-
-
-def _print_csv(answer: Answer) -> None:
-    writer = csv.writer(sys.stdout)
-    writer.writerow(answer.columns)
-    writer.writerows(answer.rows)
-
-
-_PRINTERS = {Format.TABLE: _print_table, Format.JSON: _print_json, Format.CSV: _print_csv}
 
 
 def report(
@@ -231,7 +180,7 @@ def _money(report: Report) -> Text:
     text = Text("Money\n", "bold")
     _line(text, "spent", usd(money["spent_usd"]))
     _line(text, "saved by the cache", usd(money["saved_by_cache_usd"]))
-    mean = f"{money['events']} events at the mean of a reasoner call here, {usd(money['reasoner_call_usd'])}"
+    mean = f"{money['events']} × {usd(money['reasoner_call_usd'])}, a call's mean"
     _line(text, "every event at the reasoner", usd(money["all_reasoner_usd"]), mean)
     if (times := money["times_cheaper"]) is not None:
         _line(text, "tiering", f"{float(times):.1f} times cheaper", f"{1 / float(times):.0%} of that")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from streams.adapters.clickhouse import migrate as apply_migrations
+from streams.adapters.clickhouse_migrations import migrate as apply_migrations
+from streams.adapters.clickhouse_migrations import script
 from streams.adapters.kafka import create_topics, describe_cluster
 from streams.app.providers import Providers
+from streams.app.redaction import policy_of
 from streams.app.settings import read_settings
 from streams.cli.console import err, out, table
 from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
@@ -20,6 +24,7 @@ from streams.core.topics import TOPICS
 from streams.demo.starter import MODELS, write_starter
 from streams.embedded.kafka_install import install
 from streams.models import weights
+from streams.pipeline.handlers import TABLES, Handler
 from streams.resources import resource
 
 models_app = typer.Typer(help="Weights of local language models.", no_args_is_help=True)
@@ -52,18 +57,38 @@ def init(
 
 
 def check(file: Annotated[Path, typer.Argument(help="A pipeline file.")]) -> None:
-    """Check a pipeline file and everything it names; exit code 2 with the key and the remedy when it is wrong."""
+    """Check a pipeline file and everything it names; exit code 2 with the key and the remedy when it is wrong.
+
+    It warns where a prompt puts an event's words outside a fence.
+    """
     pipeline = pipeline_of(read_settings(), file)
     handlers = [*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values()]
     Providers(pipeline, read_settings()).check(handlers)
-    rows = [
-        (one.tier, one.name, getattr(one.spec, "kind", None) or one.spec.model or one.function, one.version[:12])
-        for one in handlers
-    ]
+    policy_of(pipeline)
+    rows = [(one.tier, one.name, _what(one), one.version[:12]) for one in handlers]
     out.print(table(["tier", "handler", "what", "version"], rows))
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
     out.print(table(["intent", "action", "handler"], routes))
+    for warning in unfenced_words(handlers):
+        err.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     out.print(f"{file} is in order. Pipeline {pipeline.name}, hash {pipeline.hash[:12]}.")
+
+
+def _what(handler: Handler) -> str:
+    """What a handler is: a kind of listener, a function, or a model and what stands in for it."""
+    what = getattr(handler.spec, "kind", None) or handler.spec.model or handler.function
+    return f"{what}, else {handler.fallback.spec.model}" if handler.fallback else str(what)
+
+
+def unfenced_words(handlers: Iterable[Handler]) -> Iterator[str]:
+    """What a prompt prints as it is though somebody else wrote it, with the remedy."""
+    for handler in handlers:
+        if handler.prompting is None:
+            continue
+        for found in handler.prompting.template.unfenced:
+            where = f"{TABLES[handler.tier]}.{handler.name}: {handler.prompting.template.name}, line {found.line}"
+            what = f"prints {found.name} outside a fence, so its words may pass for instructions"
+            yield f"{where}, {what}. Write {{{{ {found.name} | fenced }}}}."
 
 
 def list_models() -> None:
@@ -96,9 +121,19 @@ def pull(name: str) -> Path:
         )
 
 
-def migrate() -> None:
-    """Create ClickHouse's database and tables, or bring them up to date."""
-    done = apply_migrations(clickhouse_of(located()))
+def migrate(
+    cluster: Annotated[
+        str | None, typer.Option(help="Spread the tables over this cluster of ClickHouse's configuration.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--print", help="Print the SQL instead; no server is needed.")] = False,
+) -> None:
+    """Create ClickHouse's database and tables, or bring them and their retention up to date."""
+    settings = located()
+    if show:
+        database = settings.clickhouse.database if settings.clickhouse else "escalon"
+        sys.stdout.write(script(database, cluster=cluster, retention=settings.audit_retention))
+        return
+    done = apply_migrations(clickhouse_of(settings), cluster=cluster, retention=settings.audit_retention)
     out.print(f"Applied {', '.join(done)}." if done else "Nothing to do: the database is up to date.")
 
 
@@ -106,7 +141,8 @@ def topics(create: Annotated[bool, typer.Option("--create", help="Create those t
     """List Kafka's topics of this pipeline, or create them."""
     settings = located()
     kafka = kafka_of(settings)
-    created = create_topics(kafka, settings.topic_prefix, settings.partitions, settings.replication) if create else []
+    asked = (settings.topic_prefix, settings.partitions, settings.replication, settings.topic_retention_seconds)
+    created = create_topics(kafka, *asked) if create else []
     present = describe_cluster(kafka).partitions
     rows = [
         (settings.topic_prefix + spec.name, present.get(settings.topic_prefix + spec.name), spec.message.__name__)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -15,10 +14,10 @@ from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.cli.console import out, print_json, table
 from streams.cli.context import audit_database, pipeline_of
+from streams.cli.moments import moment
 from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import (
-    EVER,
     MAX_CASES,
     Case,
     LabelsFrom,
@@ -31,7 +30,6 @@ from streams.evaluation.cases import (
 from streams.models.verifier import Verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_uncalibrated
-from streams.pipeline.values import seconds
 
 if TYPE_CHECKING:
     from streams.evaluation.calibrate import Calibrated
@@ -116,23 +114,6 @@ def labels_from(text: str) -> LabelsFrom:
         if text == known:
             return known  # type: ignore[no-any-return]
     raise ConfigError(f"{text!r} gives no labels.", "Use people or reasoner.", "labels")
-
-
-def moment(text: str | None, now: Callable[[], datetime]) -> datetime:
-    """A time: ISO 8601 (UTC where it names no offset), or how long ago, as in 7d; EVER at the earliest."""
-    if text is None:
-        return EVER
-    try:
-        return max(EVER, now() - timedelta(seconds=float(seconds(text))))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"{text!r} is no time.", "Write 2026-11-01, 2026-11-01T09:00+01:00, or 7d.", "since"
-        ) from error
-    return max(EVER, read if read.tzinfo else read.replace(tzinfo=UTC))
 
 
 def draw_plots(made: Calibrated, directory: Path) -> None:

@@ -13,15 +13,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streams.cli.printable import Harmless, harmless, one_line
+
 out = Console()
 err = Console(stderr=True)
+for console in (out, err):
+    console.push_render_hook(Harmless())
 
 TIER_COLOURS = {"listener": "cyan", "worker": "green", "reasoner": "magenta"}
 
 
 def print_json(value: Any) -> None:
     """One JSON document on a line."""
-    sys.stdout.write(json.dumps(value, default=jsonable, ensure_ascii=False) + "\n")
+    # JSON leaves some characters as they are that steer a terminal; they stand only inside its strings.
+    sys.stdout.write(harmless(json.dumps(value, default=jsonable, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
@@ -46,12 +51,15 @@ def cell(value: Any) -> str:
         return format(value.normalize(), "f")
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
-    return escape(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))
+    return escape(one_line(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)))
 
 
 def usd(value: Decimal | None) -> str:
     """Money for people; None is unknown."""
-    return "unknown" if value is None else f"${value:.6f}" if abs(value) < 1 else f"${value:.2f}"
+    if value is None:
+        return "unknown"
+    sign, size = "-" if value < 0 else "", abs(value)
+    return f"{sign}${size:.6f}" if size < 1 else f"{sign}${size:.2f}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
@@ -61,7 +69,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | No
     )
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], (int, float, Decimal)) for row in rows)
-        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(cell(value) for value in row))
     return shown

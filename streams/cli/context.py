@@ -13,6 +13,8 @@ from streams.adapters.kafka import KafkaConfig
 from streams.app.settings import Settings, read_settings
 from streams.core.errors import ConfigError, ServiceError
 from streams.embedded.stack import clickhouse_only, running
+from streams.pipeline.code import AllowedPython, functions_in
+from streams.pipeline.files import has_beside
 from streams.pipeline.load import Pipeline, load_pipeline
 
 DEFAULT_PIPELINE = Path("pipeline.toml")
@@ -63,14 +65,19 @@ def audit_database() -> Iterator[ClickHouseConfig]:
         yield ClickHouseConfig(url=url)
 
 
-def pipeline_of(settings: Settings, path: Path | None, load: Callable[[Path], Pipeline] = load_pipeline) -> Pipeline:
+def pipeline_of(
+    settings: Settings, path: Path | None, load: Callable[[Path, AllowedPython], Pipeline] = load_pipeline
+) -> Pipeline:
     """The pipeline that was named, on the command line or by ESCALON_PIPELINE; else ./pipeline.toml.
 
-    Its directory goes on Python's path, for the functions it may name.
+    Its directory goes on Python's path only where it names functions of a module there, and is allowed to: any
+    other file in it could take the place of one of Python's own modules.
     """
     chosen = path or settings.pipeline or DEFAULT_PIPELINE
     if not chosen.is_file():
         remedy = "Write a starter with `escalon init .`, or name the file."
         raise ConfigError(f"there is no pipeline file {chosen}.", remedy, "pipeline")
-    sys.path.insert(0, str(chosen.absolute().parent))
-    return load(chosen.absolute())
+    pipeline, directory = load(chosen.absolute(), settings.python), chosen.absolute().parent
+    if any(has_beside(directory, function) for _, function in functions_in(pipeline.spec)):
+        sys.path.insert(0, str(directory))
+    return pipeline

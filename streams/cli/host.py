@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,18 +11,23 @@ from pathlib import Path
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.app.providers import Providers
+from streams.app.redaction import policy_of
 from streams.app.settings import Settings
 from streams.app.worker import FAUST_TIERS, TIERS, ready_file
 from streams.cli.console import err
 from streams.core.errors import ServiceError
 from streams.embedded.broker import Tansu, choose_broker
 from streams.embedded.stack import EmbeddedStack
-from streams.embedded.supervisor import Child, Supervisor
+from streams.embedded.supervisor import Child, Supervisor, module_command, module_environment
+from streams.pipeline.code import SETTING
 from streams.pipeline.load import Pipeline, load_pipeline
 from streams.resources import resource
 
-WORKER_GRACE = 20.0
+SHUTDOWN_SECONDS = 10.0
+"""How long a worker may take to stop once it has drained."""
 READY_SECONDS = 120.0
+RECORD = "record"
+"""It has no table to wait for, and reads the pipeline's file for its redaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Running:
     supervisor: Supervisor
     pipeline: Path
     """The pipeline's file."""
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     """What the pipeline's processes are started with."""
     processes: dict[str, Child] = field(default_factory=dict)
     """The last one started of each name: its tier, and its instance if that is not the usual one."""
@@ -51,12 +54,14 @@ class Running:
         settings = self._of(instance)
         ready_file(settings, tier).unlink(missing_ok=True)
         name = tier if instance is None else f"{tier}-{instance}"
-        command = [sys.executable, "-m", "streams", "worker", tier]
+        command = [*module_command("streams"), "worker", tier]
         own = {**self.environment, **(environment or {}), "ESCALON_INSTANCE": settings.instance}
         if settings.web_port is not None:
             names = list(dict.fromkeys([*self.processes, name]))
             own["ESCALON_WEB_PORT"] = str(settings.web_port + names.index(name))
-        self.processes[name] = self.supervisor.spawn(name, command, own, grace=WORKER_GRACE)
+        self.processes[name] = self.supervisor.spawn(
+            name, command, own, grace=settings.drain_seconds + SHUTDOWN_SECONDS
+        )
         return self.processes[name]
 
     def wait_ready(self, child: Child, tier: str, instance: str | None = None) -> None:
@@ -68,14 +73,16 @@ class Running:
 
         The file is checked first: raises ConfigError when it is wrong, and what runs goes on. Events wait in Kafka.
         """
-        loaded = load_pipeline(self.pipeline)
+        loaded = load_pipeline(self.pipeline, self.settings.python)
         handlers = [*loaded.listeners.values(), *loaded.workers.values(), *loaded.reasoners.values()]
         Providers(loaded, self.settings).check(handlers)
-        for tier in FAUST_TIERS:
+        policy_of(loaded)
+        readers = (*FAUST_TIERS, RECORD)
+        for tier in readers:
             self.supervisor.stop(self.processes[tier])
-        children = {tier: self.start(tier) for tier in FAUST_TIERS}
-        for tier, child in children.items():
-            self.wait_ready(child, tier)
+        children = {tier: self.start(tier) for tier in readers}
+        for tier in FAUST_TIERS:
+            self.wait_ready(children[tier], tier)
 
     def _of(self, instance: str | None) -> Settings:
         return self.settings if instance is None else replace(self.settings, instance=instance)
@@ -88,9 +95,12 @@ def running_pipeline(settings: Settings, pipeline: Pipeline) -> Iterator[Running
     Inside it every tier has its partitions, so that no event waits for a start.
     """
     with ExitStack() as open_:
-        supervisor, kafka, clickhouse = _servers(settings, open_)
-        create_topics(kafka, settings.topic_prefix, settings.partitions, settings.replication)
-        migrate(clickhouse)
+        supervisor, kafka, clickhouse, batch_bytes = _servers(settings, open_)
+        settings = replace(settings, batch_bytes=batch_bytes)
+        create_topics(
+            kafka, settings.topic_prefix, settings.partitions, settings.replication, settings.topic_retention_seconds
+        )
+        migrate(clickhouse, retention=settings.audit_retention)
         environment = worker_environment(settings, kafka, clickhouse, pipeline.path)
         located = replace(settings, kafka=kafka, clickhouse=clickhouse)
         running = Running(located, kafka, clickhouse, supervisor, pipeline.path, environment)
@@ -101,10 +111,11 @@ def running_pipeline(settings: Settings, pipeline: Pipeline) -> Iterator[Running
         yield running
 
 
-def _servers(settings: Settings, open_: ExitStack) -> tuple[Supervisor, KafkaConfig, ClickHouseConfig]:
+def _servers(settings: Settings, open_: ExitStack) -> tuple[Supervisor, KafkaConfig, ClickHouseConfig, int]:
+    """What runs or is configured, and how many bytes a worker may send at once."""
     if settings.kafka is not None and settings.clickhouse is not None:
         supervisor = open_.enter_context(Supervisor(settings.data_dir / "logs"))
-        return supervisor, settings.kafka, settings.clickhouse
+        return supervisor, settings.kafka, settings.clickhouse, settings.batch_bytes
     if (settings.kafka is None) != (settings.clickhouse is None):
         what = "Only one of Kafka and ClickHouse is configured."
         raise ServiceError(what, "Set both ESCALON_KAFKA and ESCALON_CLICKHOUSE, or neither.")
@@ -120,6 +131,8 @@ def _servers(settings: Settings, open_: ExitStack) -> tuple[Supervisor, KafkaCon
         stack.supervisor,
         KafkaConfig(servers=stack.addresses.kafka),
         ClickHouseConfig(url=stack.addresses.clickhouse),
+        # Tansu may number the messages of one batch alike, and the recovery of a table would then miss keys.
+        1 if isinstance(broker, Tansu) else settings.batch_bytes,
     )
 
 
@@ -131,10 +144,10 @@ def worker_environment(
         "ESCALON_KAFKA": kafka.servers,
         "ESCALON_CLICKHOUSE": clickhouse.url,
         "ESCALON_DATA": str(settings.data_dir),
+        "ESCALON_KAFKA_BATCH_BYTES": str(settings.batch_bytes),
         "ESCALON_PIPELINE": str(pipeline),
         "ESCALON_CASSETTE": str(settings.cassette or ""),
         "ESCALON_RECORD_CASSETTE": str(settings.record_cassette or ""),
-        # A pipeline's Python handlers are found beside its file.
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(pipeline.parent), os.environ.get("PYTHONPATH", "")])),
+        SETTING: str(settings.python),
     }
-    return dict(os.environ) | named
+    return module_environment() | named

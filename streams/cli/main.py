@@ -10,7 +10,25 @@ import sys
 
 import typer
 
-from streams.cli import auditing, building, calibrating, events, labels, serving, training
+from streams.app.hiding import hide_everywhere
+from streams.app.settings import hider
+from streams.cli import (
+    auditing,
+    building,
+    calibrating,
+    comparing,
+    dead_letters,
+    erasing,
+    events,
+    labels,
+    querying,
+    replaying,
+    serving,
+    tracing_event,
+    training,
+    verifying,
+    what_if,
+)
 from streams.cli.console import err
 from streams.core.errors import EscalonError
 
@@ -25,17 +43,35 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (serving, events, labels, auditing, calibrating, training, building):
+for module in (
+    serving,
+    events,
+    labels,
+    auditing,
+    querying,
+    tracing_event,
+    calibrating,
+    training,
+    verifying,
+    dead_letters,
+    replaying,
+    what_if,
+    comparing,
+    erasing,
+    building,
+):
     module.register(app)
 
 
 def run() -> None:
     """The entry point: every error of ours ends as one message and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop in good order, as on Ctrl-C
+    hide = hider()
+    hide_everywhere(hide)
     try:
         app(standalone_mode=True)
     except EscalonError as error:
-        err.print(f"escalon: {error}", style="red", markup=False, highlight=False)
+        err.print(f"escalon: {hide(str(error))}", style="red", markup=False, highlight=False)
         sys.exit(WRONG if error.fault in ("operator", "producer") else BROKEN)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

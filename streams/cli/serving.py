@@ -14,15 +14,17 @@ import typer
 
 from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
-from streams.app.settings import read_settings
+from streams.app.hiding import HidingFormatter
+from streams.app.settings import Settings, hider, read_settings
 from streams.app.worker import FAUST_TIERS, TIERS, run_recorder, run_resumer, run_tier
 from streams.cli.console import err, out
-from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
+from streams.cli.context import DEFAULT_PIPELINE, clickhouse_of, kafka_of, located, pipeline_of
 from streams.cli.demo import run_demo
 from streams.cli.flow import Flow, show, watched
 from streams.cli.host import Running, running_pipeline
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError, ServiceError
+from streams.pipeline.load import Pipeline
 
 Cassette = Annotated[Path | None, typer.Option(help="Language models answer from this recording, without a network.")]
 Record = Annotated[Path | None, typer.Option(help="Add what language models answer to this recording.")]
@@ -40,12 +42,14 @@ def worker(
     pipeline: PipelineOption = None,
 ) -> None:
     """Run one tier in this process: listen, work, reason, settle, record (the sink), resume (what was deferred)."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    shown = logging.StreamHandler()
+    shown.setFormatter(HidingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", hider()))
+    logging.basicConfig(level=logging.INFO, handlers=[shown])
     for noisy in ("aiokafka", "faust.transport", "httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     settings = located()
     if tier == "record":
-        run_recorder(settings, kafka_of(settings), clickhouse_of(settings))
+        run_recorder(settings, kafka_of(settings), clickhouse_of(settings), _pipeline_if_any(settings, pipeline))
     elif tier == "resume":
         run_resumer(settings, kafka_of(settings))
     elif tier in FAUST_TIERS:
@@ -53,6 +57,12 @@ def worker(
         run_tier(tier, settings, kafka_of(settings), loaded)
     else:
         raise ConfigError(f"there is no tier {tier!r}.", f"Use one of: {', '.join(TIERS)}.", "tier")
+
+
+def _pipeline_if_any(settings: Settings, path: Path | None) -> Pipeline | None:
+    """The pipeline whose redaction the sink follows; it also runs without one."""
+    named = path or settings.pipeline
+    return pipeline_of(settings, named) if named or DEFAULT_PIPELINE.is_file() else None
 
 
 def up(

@@ -12,9 +12,10 @@ from rich.progress import Progress
 
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
-from streams.cli.calibrating import cases_of, labels_from, moment, relative, worker_of
+from streams.cli.calibrating import cases_of, labels_from, relative, worker_of
 from streams.cli.console import err, out, print_json, table
 from streams.cli.context import audit_database, pipeline_of
+from streams.cli.moments import moment
 from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import Since, labelled, read_ignored, set_aside

@@ -25,6 +25,8 @@ RefusalContract = Literal["field", "token", "none"]
 REFUSAL_CLASSES: tuple[RefusalClass, ...] = get_args(RefusalClass)
 MAX_REASON = 200
 MAX_ERROR = 500
+MAX_REPLY = 200_000
+"""Characters. With the largest prompt beside it, a call still fits into a message."""
 DEFINITIONS = "$defs"
 
 
@@ -77,6 +79,8 @@ class Contract:
 
     def read(self, text: str, stop_reason: str, provider_refusal: str | None) -> Reading:
         """Read a reply: refused, answered, or invalid with the reason. Whatever the text is, nothing is raised."""
+        if len(text) > MAX_REPLY:
+            return _invalid("too_large", f"the reply has {len(text)} characters, {MAX_REPLY} are allowed")
         text = encodable(text)
         if stop_reason == "refusal":
             reason = encodable(provider_refusal or "the provider's safety system stopped the answer")

@@ -7,6 +7,13 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+PROVIDER_FAULTS = frozenset(
+    {"rate_limited", "overloaded", "server_error", "timeout", "unreachable", "bad_reply", "circuit_open"}
+)
+"""Error types of a model that say nothing about the question: another model, or a later call, may answer it."""
+NOT_CALLED = frozenset({"circuit_open", "deadline"})
+"""Error types of tries for which no call was made."""
+
 Fault = Literal["operator", "producer", "provider", "handler", "infrastructure"]
 
 
@@ -45,9 +52,9 @@ class UnreadableError(EscalonError):
 class ModelError(EscalonError):
     """A model call that gave no answer.
 
-    `error_type` is a stable short name for the audit (rate_limited, overloaded, timeout, unreachable,
-    server_error, bad_request, unauthorized, bad_reply); `retryable` says whether the same call may
-    succeed later; `retry_after` is the provider's own wish in seconds, None when it gave none.
+    `error_type` is a stable short name for the audit: one of PROVIDER_FAULTS or NOT_CALLED, or bad_request,
+    unauthorized, not_found, too_large; `retryable` says whether the same call may succeed later; `retry_after` is the
+    provider's own wish in seconds, None when it gave none.
     """
 
     fault = "provider"

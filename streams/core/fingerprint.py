@@ -59,6 +59,14 @@ def trace_id(run: str, event_id: str) -> str:
     return digest("trace", run, event_id)
 
 
+def data_subject(name: str) -> str:
+    """What stands for a person in every message and row: a hash, so that the name itself travels nowhere.
+
+    It is the same everywhere, without a secret, so whoever can guess a name can recognise it.
+    """
+    return digest("data subject", unicodedata.normalize("NFC", name).strip())
+
+
 def draw(*parts: str | int) -> float:
     """A number drawn uniformly from [0, 1) by the parts alone: the same parts always give the same number."""
     return int(digest("draw", *parts)[:13], 16) / 16**13

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from streams.core.binomial import Counts, allowed_errors, fewest_cases, tail, upper_bound
 from streams.core.errors import ConfigError
 
-START = 0.25
+START = 1 / 3
 """The share of the cases in the first test. Fewer cases make that test weak, more bring its threshold near the edge."""
 START_CASES = 500
 """From so many cases on the first test is strong enough to look at a smaller share."""

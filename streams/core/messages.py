@@ -18,8 +18,9 @@ Action = Literal["ignore", "duplicate", "work", "reason"]
 AttemptStatus = Literal["answered", "refused", "invalid", "failed"]
 RefusalClass = Literal["out_of_scope", "missing_information", "unsafe", "policy", "other"]
 EscalationReason = Literal["routed", "refused", "unsure", "invalid", "failed", "explored"]
-Decision = Literal["found", "accepted", "escalated", "retried", "sampled", "explored", "failed"]
+Decision = Literal["found", "accepted", "escalated", "retried", "sampled", "explored", "postponed", "failed"]
 OutcomeState = Literal["answered", "ignored", "duplicate", "failed"]
+RunState = Literal["running", "done", "stopped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class RawEvent:
     """The image's sha256 (hex) in the blob store."""
     trace_id: str | None = None
     """W3C trace id, 32 hexadecimal digits."""
+    data_subject: str | None = None
+    """Whom the event is about, so that a person's data can be erased. Only a hash of it travels on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,8 @@ class Origin:
     topic: str
     partition: int
     offset: int
+    data_subject: str | None = None
+    """A hash of whom it is about; None where the producer named nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class Event:
     text: str
     data: str | None = None
     image: str | None = None
+    deadline: datetime | None = None
+    """When it must be done; None where the pipeline sets no deadline, and in a replay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +158,8 @@ class Escalation:
     decided_at: datetime
     deferrals: int = 0
     """How often it has waited for a budget."""
+    failures: tuple[str, ...] = ()
+    """Why its reasoner failed in each earlier round, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +259,11 @@ class Call:
     response_id: str | None = None
     """The provider's request id."""
     fingerprint: str = ""
+    reused_from: str | None = None
+    """The run whose stored answer this is, in a replay. It cost nothing; `saved_usd` is what it cost then, and
+    `duration_seconds` how long it took then."""
+    redaction: str | None = None
+    """The redaction policy its texts were put through; None for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +319,20 @@ class Deferred:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """A reasoner's task whose model failed, and when it is asked again."""
+
+    escalation: Escalation
+    not_before: datetime
+    reason: str
+
+    @property
+    def task(self) -> Escalation:
+        """What waits."""
+        return self.escalation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """The truth about one event, from a person or a system."""
 
@@ -332,6 +360,30 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One replay: which events, through which pipeline, and how far it came."""
+
+    run: str
+    base: str
+    """The run whose events and stored answers it takes."""
+    pipeline: str
+    """Hash of the candidate pipeline."""
+    pipeline_name: str
+    topic: str
+    selection: str
+    """Which events, in words: since, until, offsets, ids, a condition."""
+    state: RunState
+    events: int
+    """Events that have come to an end so far."""
+    paid_calls: int
+    reused_calls: int
+    cost_usd: Decimal
+    max_cost_usd: Decimal | None = None
+    started_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnswer:
     """An attempt kept under its task's fingerprint, with the records of the calls that made it."""
 
@@ -341,5 +393,16 @@ class StoredAnswer:
 
 
 Message = (
-    RawEvent | Sighting | Verdict | Escalation | Result | Outcome | Call | DeadLetter | Deferred | Label | Judgement
+    RawEvent
+    | Sighting
+    | Verdict
+    | Escalation
+    | Result
+    | Outcome
+    | Call
+    | DeadLetter
+    | Deferred
+    | Postponed
+    | Label
+    | Judgement
 )

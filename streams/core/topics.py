@@ -26,6 +26,7 @@ TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec("verdicts",     m.Verdict,    lambda x: x.fingerprint),
     TopicSpec("escalations",  m.Escalation, lambda x: x.fingerprint),
     TopicSpec("deferred",     m.Deferred,   lambda x: x.task.event.origin.event_id),
+    TopicSpec("postponed",    m.Postponed,  lambda x: x.task.event.origin.event_id),
     TopicSpec("results",      m.Result,     lambda x: x.origin.event_id),
     TopicSpec("outcomes",     m.Outcome,    lambda x: x.origin.event_id),
     TopicSpec("calls",        m.Call,       lambda x: x.origin.event_id),
@@ -36,3 +37,13 @@ TOPICS: tuple[TopicSpec, ...] = (
 
 BY_NAME = {spec.name: spec for spec in TOPICS}
 BY_MESSAGE = {spec.message: spec for spec in TOPICS}
+
+
+def changelog(prefix: str, tier: str, table: str) -> str:
+    """The topic behind a tier's table, as Faust names it."""
+    return f"escalon-{prefix}{tier}-{table}-changelog"
+
+
+# Where the tiers keep what was answered, by fingerprint: tier and table.
+ANSWERS = (("listen", "events-answers"), ("work", "verdicts-answers"), ("reason", "escalations-answers"))
+IMAGES = ("listen", "images-seen")

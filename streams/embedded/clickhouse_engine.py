@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from streams.embedded.clickhouse_insert import insert_rows
 from streams.embedded.clickhouse_protocol import (
     SAFE_TABLE_FUNCTIONS,
     STREAMED_FORMATS,
@@ -45,6 +47,7 @@ class Engine:
     """chDB on one directory, answering requests from any number of threads."""
 
     def __init__(self, path: Path, *, max_statement_bytes: int = 256 << 20) -> None:
+        self._path = path
         self._handles = Handles(path)
         self._max_statement_bytes = max_statement_bytes
         self.version, self.timezone = self._handles.query("SELECT version(), timezone()").split()
@@ -95,13 +98,11 @@ class Engine:
 
     def _insert(self, request: Request, exchange: Exchange, insert: Insert, rows: bytes) -> None:
         _check_writable(request)
-        with self._handles.lend(request) as handle, handle.send_insert(insert.sql, insert.format) as inserter:
-            while rows or (rows := exchange.read()):
-                inserter.append(rows)
-                rows = b""
-            done = inserter.finish()
-        written = {"written_rows": str(done.rows_written), "written_bytes": str(done.bytes_written)}
-        exchange.begin(None, {**written, "elapsed_ns": str(int(done.elapsed * 1e9))})
+        started = time.perf_counter_ns()
+        with self._handles.lend(request) as handle:
+            done = insert_rows(handle, insert, chain([rows], iter(exchange.read, b"")), self._path)
+        written = {"written_rows": str(done.rows_written()), "written_bytes": str(done.bytes_written())}
+        exchange.begin(None, {**written, "elapsed_ns": str(time.perf_counter_ns() - started)})
 
     def _query(self, request: Request, exchange: Exchange, statement: Statement) -> None:
         wanted = statement.format or request.options.get("default_format") or "TabSeparated"

@@ -17,6 +17,8 @@ from streams.embedded.clickhouse_request import Request
 STALLED_SECONDS: Final = 300.0
 """A client that neither sends nor takes a byte for so long gives its thread back."""
 
+EXPANSION: Final = 20
+"""How much larger than the largest body one may become; rows shrink to a tenth or so."""
 _CONTENT_TYPES: Final = {
     "Native": "application/octet-stream",
     "RowBinary": "application/octet-stream",
@@ -43,6 +45,7 @@ class HttpExchange:
         self._asked = asked
         self._server_headers = server_headers
         self._left = max_body_bytes
+        self._plain_left = max_body_bytes * EXPANSION
         self._loop = asyncio.get_running_loop()
         self._decoder = Decoder(request.headers.get("Content-Encoding", ""))
         self._pieces: Iterator[bytes] = iter(())
@@ -56,6 +59,9 @@ class HttpExchange:
         while True:
             for piece in self._pieces:
                 if piece:
+                    self._plain_left -= len(piece)
+                    if self._plain_left < 0:
+                        raise QueryError(36, "The body is too large once it is decompressed.", "BAD_ARGUMENTS")
                     return piece
             if self._ended:
                 return b""

@@ -34,23 +34,26 @@ STREAMED_FORMATS: Final = frozenset(
 )
 """Formats whose blocks can be concatenated, so that a result need not be held whole."""
 
-_STRING = r"'(?:\\.|''|[^'\\])*'"
-_QUOTED_NAME = r"`(?:\\.|``|[^`\\])*`|\"(?:\\.|\"\"|[^\"\\])*\""
-_COMMENT = r"--[^\n]*|#[ !][^\n]*|/\*.*?\*/"
-_LEXEME = re.compile(
-    rf"(?P<string>{_STRING}|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)|(?P<name>{_QUOTED_NAME})|{_COMMENT}", re.S
-)
+# Each takes what it takes and gives nothing back, and what is not closed reaches to the end, which the engine refuses:
+# so a statement is looked through in a time that grows with its length, whatever it holds.
+_STRING = r"'(?:\\.|''|[^'\\])*+(?:'|\\?\Z)"
+_QUOTED_NAME = r"`(?:\\.|``|[^`\\])*+(?:`|\\?\Z)|\"(?:\\.|\"\"|[^\"\\])*+(?:\"|\\?\Z)"
+_COMMENT = r"--[^\n]*+|#[ !][^\n]*+|/\*(?:(?>.*?\*/)|.*+)"
+_LEXEME = re.compile(rf"(?P<string>{_STRING})|(?P<here>\$\w*+\$)|(?P<name>{_QUOTED_NAME})|(?:{_COMMENT})", re.S)
+MAX_DOLLARS: Final = 1000
+"""Marks of a heredoc that is never closed, in one statement."""
 _INSERT = re.compile(
-    rf"(?:\s|{_COMMENT})*(?P<sql>INSERT\b(?:[^'`\"]|{_STRING}|{_QUOTED_NAME})*?)"
-    r"\bFORMAT\s+(?P<format>\w+)[ \t]*;?[ \t]*(?:\r?\n)?".encode(),
+    rf"(?:\s|{_COMMENT})*+(?P<sql>INSERT\b(?:[^'`\"]|{_STRING}|{_QUOTED_NAME})*?)"
+    r"\bFORMAT\s++(?P<format>\w++)[ \t]*+;?[ \t]*+(?:\r?\n)?".encode(),
     re.I | re.S,
 )
-_READS = re.compile(r"[\s(]*(SELECT|WITH|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS|CHECK|VALUES|FROM)\b", re.I)
-_FORMAT_CLAUSE = re.compile(r"\bFORMAT\s+(\w+)\s*(?:SETTINGS\b.*)?;?\s*\Z", re.I | re.S)
+_READS = re.compile(r"[\s(]*+(SELECT|WITH|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS|CHECK|VALUES|FROM)\b", re.I)
+_SETTINGS = re.compile(rf"{_STRING}|{_QUOTED_NAME}|{_COMMENT}|(?P<settings>\bSETTINGS\s++\w++\s*+=)", re.I | re.S)
+_FORMAT_CLAUSE = re.compile(r"\bFORMAT\s++(\w++)\s*+(?:SETTINGS\b.*+|;?\s*+)\Z", re.I | re.S)
 _FORMAT_BYTES = re.compile(_FORMAT_CLAUSE.pattern.encode(), re.I | re.S)
-_KAFKA_ENGINE = re.compile(r"\bENGINE\s*=?\s*[`\"]?Kafka\b", re.I)
+_KAFKA_ENGINE = re.compile(r"\bENGINE\s*+=?\s*+[`\"]?Kafka\b", re.I)
 _OUTFILE = re.compile(r"\bINTO\s+OUTFILE\b", re.I)
-_CALL = re.compile(r"[`\"]?(\w+)[`\"]?\s*\(")
+_CALL = re.compile(r"\b(\w++)[`\"]?\s*+\(")
 _FILE_AS_TABLE = re.compile(r"[`\"][^`\"]*/[^`\"]*[`\"]|\b(?:FROM|JOIN|TABLE)\s+''", re.I)
 
 
@@ -86,6 +89,12 @@ class Insert(NamedTuple):
     format: str
     rows_at: int
 
+    def from_file(self, path: str) -> str:
+        """The same INSERT with its rows in a file; the grammar wants the file in front of the settings."""
+        settings = next((one.start() for one in _SETTINGS.finditer(self.sql) if one["settings"]), len(self.sql))
+        head, tail = self.sql[:settings], self.sql[settings:]
+        return f"{head}\nFROM INFILE '{path}' COMPRESSION 'none'\n{tail}\nFORMAT {self.format}"
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -116,7 +125,24 @@ class Statement:
 
 def skeleton_of(sql: str) -> str:
     """The statement with comments as a blank and string literals empty; quoted names stay."""
-    return _LEXEME.sub(lambda found: found["name"] or ("''" if found["string"] else " "), sql)
+    parts, at, unclosed = [], 0, 0
+    while found := _LEXEME.search(sql, at):
+        parts.append(sql[at : found.start()])
+        at = found.end()
+        if mark := found["here"]:
+            close = sql.find(mark, at)
+            if close < 0:  # no heredoc, but a name with dollars
+                unclosed += 1
+                parts.append("$")
+                at = found.start() + 1
+            else:
+                parts.append("''")
+                at = close + len(mark)
+        else:
+            parts.append(found["name"] or ("''" if found["string"] else " "))
+        if unclosed > MAX_DOLLARS:
+            raise QueryError(62, f"Syntax error: more than {MAX_DOLLARS} dollar signs in names.", "SYNTAX_ERROR")
+    return "".join([*parts, sql[at:]])
 
 
 def find_insert(head: bytes) -> Insert | None:
@@ -145,6 +171,8 @@ def guard(skeleton: str, *, readonly: bool, outside: frozenset[str]) -> None:
         raise QueryError(62, "Syntax error (Multi-statements are not allowed)", "SYNTAX_ERROR")
     if not readonly:
         return
+    if not _READS.match(skeleton):  # the engine itself would still let a reader say SYSTEM and KILL
+        raise QueryError(164, "A reader may only ask. Use a login that may write.", "READONLY")
     called = {name.lower() for name in _CALL.findall(skeleton)} & outside
     if called or _FILE_AS_TABLE.search(skeleton):
         through = f"the function {min(called)}" if called else "a path as a table"

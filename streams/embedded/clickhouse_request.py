@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import json
 import re
@@ -18,6 +17,8 @@ from aiohttp import BodyPartReader, web
 from streams.core.errors import ConfigError
 from streams.embedded.clickhouse_protocol import TRANSPORT_PARAMETERS, QueryError
 
+MAX_TYPES_CHARACTERS: Final = 10_000
+"""Finding the commas between types takes the square of their length."""
 _NAME = re.compile(r"\A[A-Za-z_]\w*\Z")
 _HEADER_PARAMETERS: Final = (("X-ClickHouse-Database", "database"), ("X-ClickHouse-Format", "default_format"))
 
@@ -81,13 +82,13 @@ def authenticate(request: web.Request, users: Iterable[User]) -> User:
     if scheme.lower() == "basic":
         try:
             name, _, password = base64.b64decode(token).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no Base64, or not of UTF-8
             raise QueryError(516, "The Authorization header is not Basic.", "AUTHENTICATION_FAILED") from None
     name = name or "default"
     for user in users:
-        if user.name == name and hmac.compare_digest(user.password.encode(), password.encode()):
+        if user.name == name and hmac.compare_digest(user.password.encode(), password.encode("utf-8", "replace")):
             return user
-    what = f"{name}: Authentication failed: password is incorrect, or there is no user with such name."
+    what = f"{_encodable(name)}: Authentication failed: password is incorrect, or there is no user with such name."
     raise QueryError(516, what, "AUTHENTICATION_FAILED")
 
 
@@ -108,13 +109,16 @@ async def read_request(request: web.Request, users: Iterable[User], max_body_byt
             options.setdefault(name, request.headers[header])
     files: dict[str, bytes] = {}
     if request.content_type == "multipart/form-data":
-        files = await _read_form(request, options, max_body_bytes)
+        try:
+            files = await _read_form(request, options, max_body_bytes)
+        except (ValueError, web.RequestPayloadError) as error:  # aiohttp's words for a form that breaks off
+            raise QueryError(36, "The form is no form, or breaks off.", "BAD_ARGUMENTS") from error
     external = tuple(_external_table(name, data, options) for name, data in files.items())
     parameters = {name[6:]: options.pop(name) for name in list(options) if name.startswith("param_")}
     settings = {name: options.pop(name) for name in list(options) if name not in TRANSPORT_PARAMETERS}
     for name in settings:
         if not _NAME.match(name):
-            raise QueryError(115, f"Unknown setting '{name}'.", "UNKNOWN_SETTING")
+            raise QueryError(115, f"Unknown setting '{_encodable(name)}'.", "UNKNOWN_SETTING")
     query_id = re.sub(r"[^\w.:-]", "", options.get("query_id", ""))[:100] or str(uuid.uuid4())
     safe_method = request.method == "GET"
     return Request(user, options, settings, parameters, external, query_id, safe_method)
@@ -142,7 +146,14 @@ async def _read_form(request: web.Request, options: dict[str, str], max_bytes: i
 def _external_table(name: str, data: bytes, options: dict[str, str]) -> ExternalTable:
     if not _NAME.match(name):
         raise QueryError(36, "The name of external data is not an identifier.", "BAD_ARGUMENTS")
+    if len(options.get(f"{name}_types", "")) > MAX_TYPES_CHARACTERS:
+        raise QueryError(36, "The types of external data are too many.", "BAD_ARGUMENTS")
     types = re.split(r",(?![^(]*\))", options.pop(f"{name}_types", ""))
     unnamed = ", ".join(f"_{place} {kind}" for place, kind in enumerate(types, 1))
     structure = options.pop(f"{name}_structure", "") or unnamed
     return ExternalTable(name, structure, options.pop(f"{name}_format", "TabSeparated"), data)
+
+
+def _encodable(text: str) -> str:
+    """The text with a question mark for each byte that was no UTF-8."""
+    return text.encode("utf-8", "replace").decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from typing import Any, Final
 
 import chdb
 
-from streams.embedded.clickhouse_protocol import QueryError
+from streams.embedded.clickhouse_insert import insert_rows
+from streams.embedded.clickhouse_protocol import Insert, QueryError
 from streams.embedded.clickhouse_request import Request
 
 DEFAULT_SESSION_SECONDS: Final = 60.0
@@ -41,7 +43,7 @@ class Handles:
         clock: Callable[[], float] = time.monotonic,
         connect: Callable[[str], Any] = chdb.connect,
     ) -> None:
-        self._path = str(path)
+        self._path, self._directory = str(path), path
         self._max_sessions = max_sessions
         self._clock = clock
         self._connect = connect
@@ -54,12 +56,12 @@ class Handles:
         """A handle with the request's database, settings and external tables applied."""
         name = request.options.get("session_id")
         if name:
-            with self._borrow(name, request) as handle, _restored(handle, request):
+            with self._borrow(name, request) as handle, _restored(handle, request, self._directory):
                 yield handle
             return
         handle = self._open()
         try:
-            _apply(handle, request)
+            _apply(handle, request, self._directory)
             if request.readonly:
                 handle.query("SET readonly = 2")
             yield handle
@@ -125,24 +127,24 @@ def _session_seconds(request: Request) -> float:
     try:
         wanted = float(request.options.get("session_timeout", DEFAULT_SESSION_SECONDS))
     except ValueError:
-        raise QueryError(36, "session_timeout is not a number of seconds.", "BAD_ARGUMENTS") from None
+        wanted = math.nan
+    if not wanted >= 0:  # with NaN a session would neither live nor end
+        raise QueryError(36, "session_timeout is not a number of seconds.", "BAD_ARGUMENTS")
     return min(wanted, LONGEST_SESSION_SECONDS)
 
 
-def _apply(handle: Any, request: Request) -> None:
+def _apply(handle: Any, request: Request, directory: Path) -> None:
     for name, value in request.settings.items():
         handle.query(f"SET {name} = {_literal(value)}")
     if database := request.options.get("database"):
         handle.query(f"USE {_identifier(database)}")
     for table in request.external:
         handle.query(f"CREATE TEMPORARY TABLE {table.name} ({table.structure})")
-        rows = handle.send_insert(f"INSERT INTO {table.name}", table.format)
-        rows.append(table.data)
-        rows.finish()
+        insert_rows(handle, Insert(f"INSERT INTO {table.name}", table.format, 0), [table.data], directory)
 
 
 @contextmanager
-def _restored(handle: Any, request: Request) -> Iterator[None]:
+def _restored(handle: Any, request: Request, directory: Path) -> Iterator[None]:
     """Parameters of one request end with it, also within a session."""
     undo = [f"DROP TABLE IF EXISTS {table.name}" for table in request.external]
     if request.options.get("database"):
@@ -152,7 +154,7 @@ def _restored(handle: Any, request: Request) -> Iterator[None]:
         before = _rows(handle, asked, names=str(list(request.settings)))
         undo += [f"SET {name} = {_literal(value) if changed else 'DEFAULT'}" for name, value, changed in before]
     try:
-        _apply(handle, request)
+        _apply(handle, request, directory)
         yield
     finally:
         for statement in undo:

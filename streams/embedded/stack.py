@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,7 @@ from typing import Final, Self
 
 from streams.core.errors import ServiceError
 from streams.embedded.broker import Broker
-from streams.embedded.supervisor import Supervisor
+from streams.embedded.supervisor import Supervisor, module_command, module_environment
 
 _STATE: Final = "embedded.json"
 _LOCK: Final = "embedded.lock"
@@ -105,9 +104,9 @@ def start_clickhouse(supervisor: Supervisor, data_dir: Path, port: int = 0) -> s
     """Start ClickHouse on `data_dir`/clickhouse, wait until it answers SELECT 1, and return its URL."""
     port_file = data_dir / "clickhouse.port"
     port_file.unlink(missing_ok=True)
-    argv = [sys.executable, "-m", "streams.embedded.clickhouse_server", "--path", str(data_dir / "clickhouse")]
+    argv = [*module_command("streams.embedded.clickhouse_server"), "--path", str(data_dir / "clickhouse")]
     argv += ["--port", str(port), "--port-file", str(port_file)]
-    child = supervisor.spawn("clickhouse", argv)
+    child = supervisor.spawn("clickhouse", argv, module_environment())
 
     def answers() -> bool:
         return port_file.exists() and _get(_url(port_file), "/?query=SELECT%201") == b"1\n"

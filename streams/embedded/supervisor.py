@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 import subprocess
 import sys
 import time
@@ -111,11 +112,41 @@ class Supervisor:
             child.process.kill()
             child.process.wait()
 
+    def kill(self, child: Child) -> None:
+        """SIGKILL, without a warning, and forget it: what a crash or the kernel does."""
+        self._children.remove(child)
+        child.process.kill()
+        child.process.wait()
+
+    def child(self, name: str) -> Child:
+        """The child of this name. Raises `ServiceError` when there is none."""
+        for one in self._children:
+            if one.name == name:
+                return one
+        raise ServiceError(f"No process named {name} is supervised.", "Start it first.")
+
     def close(self) -> None:
         """Stop every child, the last one first."""
         while self._children:
             self.stop(self._children[-1])
         self._starter.shutdown()
+
+
+def module_command(module: str) -> list[str]:
+    """The command that runs one of our modules, with `module_environment`.
+
+    It leaves the working directory off Python's path, where any file could take the place of one of Python's own.
+    """
+    return [sys.executable, "-P", "-m", module]
+
+
+def module_environment() -> dict[str, str]:
+    """This process's environment; a source checkout, which is not installed, comes first on Python's path."""
+    root = Path(__file__).resolve().parents[2]
+    if root in (Path(one).resolve() for one in site.getsitepackages()):
+        return dict(os.environ)
+    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def _start(argv: Sequence[str], env: Mapping[str, str] | None, log: Path) -> subprocess.Popen[bytes]:

@@ -61,9 +61,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """Which part of the audit the cases come from."""
+    """Which part of the audit to read. Past events also have the labels of `base`, the run of live traffic."""
 
     run: str = "live"
+    base: str = "live"
     since: datetime = EVER
 
 

@@ -1,10 +1,20 @@
 -- What workers answered, with the event, the latest label and the reasoner's answer where there are any.
+-- Cases of one moment come in the order of their calls' ids, which is as good as drawn: event ids may rise with what
+-- the events say, and the tests of exchangeability take the order for that of the stream.
 WITH
+    seen AS
+    (
+        SELECT event_id, text, data, image, intents
+        FROM verdicts
+        WHERE run = {run:String}
+        ORDER BY event_time
+        LIMIT 1 BY event_id
+    ),
     told AS
     (
-        SELECT event_id, argMax(label, labelled_at) AS label
+        SELECT event_id, argMax(label, (labelled_at, source)) AS label
         FROM labels
-        WHERE run = {run:String} AND aspect = 'answer'
+        WHERE run = {run:String} AND aspect = 'answer' AND labels.label != ''
         GROUP BY event_id
     ),
     thought AS
@@ -49,7 +59,7 @@ SELECT
     thought.finish_reason AS reasoner_finish_reason,
     thought.cost_usd AS reasoner_cost_usd
 FROM calls AS worked
-INNER JOIN verdicts AS seen ON seen.run = worked.run AND seen.event_id = worked.event_id
+INNER JOIN seen ON seen.event_id = worked.event_id
 LEFT JOIN told ON told.event_id = worked.event_id
 LEFT JOIN thought ON thought.event_id = worked.event_id
 WHERE worked.run = {run:String}
@@ -57,5 +67,5 @@ WHERE worked.run = {run:String}
     AND worked.handler IN {workers:Array(String)}
     AND worked.decision IN ('accepted', 'escalated', 'failed')
     AND worked.event_time >= {since:DateTime64(6, 'UTC')}
-ORDER BY event_time, event_id, call_id
+ORDER BY event_time, call_id
 SETTINGS join_use_nulls = 1

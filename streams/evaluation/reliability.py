@@ -6,18 +6,17 @@ Everything here is binary: a probability that the answer is right, and whether i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
+from streams.core.paired import CERTAINTY, wilson
 
 Floats = NDArray[np.float64]
 Strategy = Literal["equal mass", "equal width"]
 
-CERTAINTY = 0.95
 """Of every interval in this module."""
 RESAMPLES = 1000
 HISTOGRAM_BINS = 20
@@ -115,19 +114,6 @@ def log_loss(probability: Floats, correct: NDArray[np.bool_]) -> float:
     return float(-np.log(np.maximum(happened, _SMALLEST)).mean())
 
 
-def wilson_interval(hits: int, n: int, certainty: float = CERTAINTY) -> tuple[float, float]:
-    """(lower, upper) for a share of `hits` in `n`, two-sided: Wilson 1927, "Probable Inference, the Law of
-    Succession, and Statistical Inference". Without cases it is (0, 1).
-    """
-    if n == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf(0.5 + certainty / 2)
-    share, spread = hits / n, z * z / n
-    centre = (share + spread / 2) / (1 + spread)
-    half = (z / (1 + spread)) * (share * (1 - share) / n + spread / (4 * n)) ** 0.5
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def checked(probability: Floats, correct: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
     """Both as arrays of shape (n,), n > 0. Raises ConfigError as `reliability` does."""
     scores, truth = np.asarray(probability, dtype=np.float64), np.asarray(correct)
@@ -154,7 +140,7 @@ def _edges(scores: Floats, bins: int, strategy: Strategy) -> Floats:
 
 def _bin(edges: Floats, number: int, scores: Floats, truth: NDArray[np.bool_]) -> Bin:
     hits = int(truth.sum())
-    lower, upper = wilson_interval(hits, len(truth))
+    lower, upper = wilson(hits, len(truth))
     limits = float(edges[number]), float(edges[number + 1])
     return Bin(*limits, len(truth), float(scores.mean()), hits / len(truth), lower, upper)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.models.embedding import Embedder, NgramHasher, Vectors, WordLlamaEmbedder
-from streams.models.saved import Saved
+from streams.models.saved import BROKEN, Saved, check_stored
 
 FORMAT = "escalon-classifier"
 VERSION = 1
@@ -142,11 +141,12 @@ class Classifier(Saved):
     def from_bytes(cls, data: bytes, name: str, embedder: Embedder | None = None) -> Self:
         """Read an artifact's bytes; `name` says in errors where they come from. Raises ConfigError as `load` does."""
         try:
+            check_stored(data)
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 header = json.loads(arrays["header"].tobytes())
                 _check_version(name, header)
                 return cls._from_parts(name, header, arrays, embedder or WordLlamaEmbedder())
-        except (EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        except BROKEN as error:
             raise ConfigError(
                 f"{name} is not a readable classifier ({type(error).__name__}: {error}).",
                 "Make it again with `escalon train listener`.",

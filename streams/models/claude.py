@@ -13,7 +13,8 @@ import anthropic
 import httpx2
 from anthropic.types import MessageDeltaUsage, RawMessageStreamEvent, Usage
 
-from streams.core.errors import ConfigError
+from streams.core.contract import MAX_REPLY
+from streams.core.errors import ConfigError, ModelError
 from streams.models.claude_errors import FOREIGN_ERRORS, failure, translate
 from streams.models.claude_schema import strict_schema
 from streams.models.protocol import ModelReply, ModelRequest
@@ -91,6 +92,7 @@ class _Answer:
     request_id: str | None = None
     model: str | None = None
     text: list[str] = field(default_factory=list)
+    size: int = 0
     stop_reason: str | None = None
     refusal: str | None = None
     complete: bool = False
@@ -115,7 +117,7 @@ class _Answer:
             if self.first_token_seconds is None:
                 self.first_token_seconds = self.clock() - self.started
             if event.delta.type == "text_delta":
-                self.text.append(event.delta.text)
+                self._add(event.delta.text)
         elif event.type == "message_delta":
             self.stop_reason = event.delta.stop_reason
             if details := event.delta.stop_details:
@@ -123,6 +125,13 @@ class _Answer:
             self._count(event.usage)
         elif event.type == "message_stop":
             self.complete = True
+
+    def _add(self, text: str) -> None:
+        self.text.append(text)
+        self.size += len(text)
+        if self.size > MAX_REPLY:
+            what, remedy = f"Claude's reply has more than {MAX_REPLY} characters.", "Lower max_tokens, or ask for less."
+            raise ModelError("too_large", what, remedy, retryable=False, request_id=self.request_id)
 
     def _count(self, usage: Usage | MessageDeltaUsage) -> None:
         # Later counts are totals, so they replace earlier ones; one left out leaves the earlier one standing.

@@ -8,6 +8,7 @@ other; most crops, and mirror images, do not.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 """What is decoded. Pillow knows more formats, but each decoder is code that strangers' bytes reach."""
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
+SEEN = struct.Struct(">qQ")
+"""An image as a table keeps it: where its sighting stood, and its hash."""
 _DRAFT_SIZE = (256, 256)
 """A JPEG may be decoded at a fraction of its size, but not below this, or the hash would drift."""
 

@@ -42,7 +42,7 @@ class EngineSettings:
 def open_llama(settings: EngineSettings) -> Engine:
     """Load the model; blocks for seconds. Raises ConfigError without the library or the file."""
     if importlib.util.find_spec("xllamacpp") is None:
-        raise ConfigError("Local models need llama.cpp.", "Run `pip install 'escalon[local]'`.")
+        raise ConfigError("Local models need llama.cpp.", "Install the extra `local`: `pip install '.[local]'`.")
     if not settings.path.is_file():
         raise ConfigError(f"There are no weights at {settings.path}.", "Run `escalon models pull`.")
     _read_through(settings.path)

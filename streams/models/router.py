@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.models.classifier import Classifier
-from streams.models.saved import Saved
+from streams.models.saved import BROKEN, Saved, check_stored
 from streams.models.verifier import Example, Verifier
 from streams.models.words import Words
 
@@ -122,7 +122,9 @@ class Router(Saved):
     def load(cls, path: Path) -> Self:
         """Read an artifact. Raises ConfigError when it is missing, broken, or was not admitted on held-out cases."""
         try:
-            with zipfile.ZipFile(path) as archive:
+            data = path.read_bytes()
+            check_stored(data)
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 header = json.loads(archive.read(_HEADER))
                 if (header["format"], header["version"]) != (FORMAT, VERSION):
                     raise ValueError(f"{header['format']} version {header['version']}")
@@ -133,7 +135,7 @@ class Router(Saved):
             made = cls._from_header(header, judges)
         except FileNotFoundError as error:
             raise ConfigError(f"There is no router at {path}.", "Make one with `escalon train router`.") from error
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        except (OSError, *BROKEN) as error:
             what = f"{path} is no readable router ({type(error).__name__}: {error})."
             raise ConfigError(what, "Make it again with `escalon train router`.") from error
         if not made.admitted:

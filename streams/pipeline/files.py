@@ -9,6 +9,24 @@ from pathlib import Path
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
 
+LARGEST_TEXT_BYTES, LARGEST_BYTES = 8_000_000, 1 << 30
+"""Prompts, schemas and the pipeline file itself; artifacts."""
+
+
+def module_of(path: str) -> str:
+    """The module of `package.module:function`."""
+    return path.partition(":")[0]
+
+
+def beside(path: str) -> str:
+    """The file of that module, from the directory it is found in."""
+    return f"{module_of(path).replace('.', '/')}.py"
+
+
+def has_beside(directory: Path, path: str) -> bool:
+    """Whether the module of `package.module:function` lies in the pipeline file's directory."""
+    return (directory / beside(path)).is_file()
+
 
 class Files:
     """Every file a pipeline is made of, read once and remembered for the hash."""
@@ -20,14 +38,21 @@ class Files:
     def read(self, name: str, key: str) -> str:
         """A UTF-8 file's text; `key` is the pipeline file's key that names it."""
         try:
-            return self.read_bytes(name, key).decode("utf-8")
+            return self._read(name, key, LARGEST_TEXT_BYTES).decode("utf-8")
         except UnicodeDecodeError as error:
             raise ConfigError(f"{name} is not UTF-8.", "Save it as UTF-8.", key) from error
 
     def read_bytes(self, name: str, key: str) -> bytes:
         """A file's bytes."""
+        return self._read(name, key, LARGEST_BYTES)
+
+    def _read(self, name: str, key: str, largest: int) -> bytes:
         path = self.directory / name
         try:
+            if path.exists() and not path.is_file():  # a device or a pipe may never end
+                raise ValueError("it is no file")
+            if path.stat().st_size > largest:
+                raise ValueError(f"it has more than {largest} bytes")
             data = path.read_bytes()
         except (OSError, ValueError) as error:
             remedy = f"Give a path relative to {self.directory} to a file that can be read."
@@ -39,10 +64,9 @@ class Files:
 
         It is looked for beside the pipeline file, then where Python looks.
         """
-        module = path.partition(":")[0]
-        beside = module.replace(".", "/") + ".py"
-        if (self.directory / beside).is_file():
-            return self.read_bytes(beside, key)
+        module = module_of(path)
+        if has_beside(self.directory, path):
+            return self.read_bytes(beside(path), key)
         try:
             found = importlib.util.find_spec(module)
         except Exception:  # finding a module inside a package runs the package

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class Handler:
     artifact: Path | None = None
     trust: Trust | None = None
     """Workers only."""
+    fallback: Handler | None = None
+    """The same handler with another model, under a version of its own: what it answers is another model's answer."""
 
     @property
     def function(self) -> str | None:
@@ -57,6 +59,28 @@ TABLES: dict[Tier, str] = {"listener": "listeners", "worker": "workers", "reason
 def resolve(tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: Files) -> Handler:
     """One handler of the file, with all it names. Raises ConfigError."""
     key = f"{TABLES[tier]}.{name}"
+    own = _resolved(key, tier, name, item, spec, source)
+    trust = trust_in(name, item, own.version, source) if isinstance(item, s.WorkerSpec) else None
+    return replace(own, trust=trust, fallback=_fallback(key, own, spec, source))
+
+
+def _fallback(key: str, own: Handler, spec: s.PipelineSpec, source: Files) -> Handler | None:
+    """The handler with its fallback for a model; it is asked once."""
+    name = getattr(own.spec, "fallback", None)
+    if name is None:
+        return None
+    if name == own.spec.model:
+        raise ConfigError("it is the handler's own model.", "Name another one.", f"{key}.fallback")
+    if name not in spec.models:
+        raise ConfigError(f"no model is named {name!r}.", known(spec.models, "[models.NAME]"), f"{key}.fallback")
+    item = own.spec.model_copy(update={"model": name, "fallback": None, "retries": 0})
+    try:
+        return _resolved(key, own.tier, own.name, item, spec, source)
+    except ConfigError as error:
+        raise ConfigError(f"with its fallback {name!r}: {error.what}", error.remedy, f"{key}.fallback") from error
+
+
+def _resolved(key: str, tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: Files) -> Handler:
     prompting = _prompting(key, item, spec, source) if getattr(item, "model", None) else None
     artifact = getattr(item, "artifact", None)
     determines: list[str | bytes] = [tier, _version_options(item)]
@@ -80,7 +104,6 @@ def resolve(tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: File
         version=version,
         prompting=prompting,
         artifact=source.directory / artifact if artifact else None,
-        trust=trust_in(name, item, version, source) if isinstance(item, s.WorkerSpec) else None,
     )
 
 

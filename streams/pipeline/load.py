@@ -14,10 +14,14 @@ from streams.core.errors import ConfigError
 from streams.core.pricing import PriceList
 from streams.core.routing import DUPLICATE, NONE, UNSURE, CombineRule, Route
 from streams.pipeline import spec as s
+from streams.pipeline.code import NO_PYTHON, AllowedPython, check_allowed
 from streams.pipeline.files import Files
 from streams.pipeline.handlers import TABLES, Handler, resolve
 from streams.pipeline.problems import as_config_error, known
+from streams.pipeline.redaction import Redaction, redaction_in
 
+UNREADABLE = (ValueError, RecursionError)
+"""What tomllib raises: for TOML that is none, for numbers of thousands of digits, for nesting beyond its stack."""
 SHIPPED_PRICES = "prices-2026-11.toml"
 
 
@@ -35,6 +39,8 @@ class Pipeline:
     routes: Mapping[str, Route]
     combine: CombineRule
     prices: PriceList
+    redaction: Redaction | None = None
+    """What is hidden from the audit; None: nothing."""
 
     def reasoner_of(self, worker: str) -> Handler | None:
         """Who takes over from a worker; None when the pipeline has no reasoner."""
@@ -42,24 +48,28 @@ class Pipeline:
         return self.reasoners[named] if named else next(iter(self.reasoners.values()), None)
 
 
-def load_pipeline(path: Path) -> Pipeline:
-    """Read and check a pipeline file. Raises ConfigError that names the key at fault and the remedy."""
-    return _load(path, lambda spec: spec)
+def load_pipeline(path: Path, python: AllowedPython = NO_PYTHON) -> Pipeline:
+    """Read and check a pipeline file, which may name functions of the modules in `python` and no others.
+
+    It runs nothing. Raises ConfigError that names the key at fault and the remedy.
+    """
+    return _load(path, python, lambda spec: spec)
 
 
-def load_uncalibrated(path: Path) -> Pipeline:
+def load_uncalibrated(path: Path, python: AllowedPython = NO_PYTHON) -> Pipeline:
     """The same without the workers' calibrations, for whoever is about to make them anew."""
-    return _load(path, _without_calibrations)
+    return _load(path, python, _without_calibrations)
 
 
-def _load(path: Path, prepared: Callable[[s.PipelineSpec], s.PipelineSpec]) -> Pipeline:
+def _load(path: Path, python: AllowedPython, prepared: Callable[[s.PipelineSpec], s.PipelineSpec]) -> Pipeline:
     source = Files(path.parent)
     text = source.read(path.name, "pipeline file")
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except UNREADABLE as error:
         raise ConfigError(f"{path.name} is no valid TOML: {error}.", "Mend the line it names.") from error
     spec = prepared(parse_spec(table))
+    check_allowed(spec, python)
     tiers = {
         tier: {name: resolve(tier, name, item, spec, source) for name, item in items.items()}
         for tier, items in ((tier, getattr(spec, table)) for tier, table in TABLES.items())
@@ -68,6 +78,7 @@ def _load(path: Path, prepared: Callable[[s.PipelineSpec], s.PipelineSpec]) -> P
     _check_reasoners(spec)
     prices = _prices(spec, source)
     _check_budgets(spec, prices)
+    redaction = redaction_in(spec.redaction, source)
     return Pipeline(
         name=spec.name,
         path=path,
@@ -79,6 +90,7 @@ def _load(path: Path, prepared: Callable[[s.PipelineSpec], s.PipelineSpec]) -> P
         routes=routes,
         combine=spec.verdict.combine,
         prices=prices,
+        redaction=redaction,
     )
 
 
@@ -149,8 +161,8 @@ def _check_budgets(spec: s.PipelineSpec, prices: PriceList) -> None:
             choices = " or ".join(map(repr, s.AT_LIMIT[tier]))
             remedy = f"Use {choices}." if choices else "Remove the line: a listener that is not asked finds nothing."
             raise ConfigError(what, remedy, f"budgets.{tier}.at_limit")
-        for handler in getattr(spec, TABLES[tier]).values():
-            key = getattr(handler, "model", None)
+        handlers = getattr(spec, TABLES[tier]).values()
+        for key in (getattr(one, model, None) for one in handlers for model in ("model", "fallback")):
             if key is None:
                 continue
             model = spec.models[key]
@@ -164,5 +176,5 @@ def _prices(spec: s.PipelineSpec, source: Files) -> PriceList:
     text = source.read(spec.prices, "prices") if spec.prices else source.shipped(SHIPPED_PRICES)
     try:
         return PriceList.parse(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except UNREADABLE as error:
         raise ConfigError(f"{spec.prices} is no valid TOML: {error}.", "Mend the line it names.", "prices") from error

@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
+from streams.core.address import has_login
 from streams.core.budget import AtLimit
 from streams.core.comparison import By
 from streams.core.contract import RefusalContract
 from streams.core.messages import EventKind
 from streams.core.routing import CombineRule
+from streams.pipeline.redaction import RedactionSpec
 from streams.pipeline.values import (
     CachePolicy,
     Confidence,
@@ -25,7 +27,17 @@ from streams.pipeline.values import (
 )
 
 
-class ClaudeModelSpec(Strict):
+class ModelPolicy(Strict):
+    """How often a process asks a model, over all its handlers. Nothing here changes what it answers."""
+
+    requests_per_minute: int | None = Field(None, ge=1)
+    input_tokens_per_minute: int | None = Field(None, ge=1)
+    output_tokens_per_minute: int | None = Field(None, ge=1)
+    retry_budget: float = Field(0.3, ge=0, le=0.9)
+    """The share of its calls that may be retries, over all its handlers together."""
+
+
+class ClaudeModelSpec(ModelPolicy):
     """A Claude model at Anthropic's API or at a gateway that speaks it."""
 
     provider: Literal["claude"]
@@ -33,8 +45,15 @@ class ClaudeModelSpec(Strict):
     base_url: str | None = None
     priced_as: str | None = None
 
+    @field_validator("base_url")
+    @classmethod
+    def _without_a_login(cls, address: str | None) -> str | None:
+        if address is not None and has_login(address):
+            raise ValueError("a pipeline file holds no secrets; take the login out of the address")
+        return address
 
-class LocalModelSpec(Strict):
+
+class LocalModelSpec(ModelPolicy):
     """A GGUF model run in the worker's own process."""
 
     provider: Literal["local"]
@@ -47,7 +66,7 @@ class LocalModelSpec(Strict):
     priced_as: str | None = None
 
 
-class RecordedModelSpec(Strict):
+class RecordedModelSpec(ModelPolicy):
     """Answers from a cassette, without a network."""
 
     provider: Literal["recorded"]
@@ -115,6 +134,8 @@ class PromptPolicy(Strict):
     """What a handler asks a language model."""
 
     model: Name
+    fallback: Name | None = None
+    """The model that is asked once when the other has failed for its provider's fault."""
     prompt: str | None = None
     """A Jinja2 template file with the blocks `system` and `user`."""
     output_schema: str | None = Field(None, alias="schema")
@@ -219,6 +240,8 @@ class TaskHandler(CallPolicy, PromptPolicy):
     def _one_kind(self) -> TaskHandler:
         if (self.model is None) == (self.handler is None):
             raise ValueError('give either a model (with a prompt or a task) or handler = "package.module:function"')
+        if self.model is None and self.fallback is not None:
+            raise ValueError("a fallback stands in for a model, and a Python function has none")
         if self.model is not None and self.prompt is None and self.task is None:
             raise ValueError("give a prompt file, or a task type (summarise, extract, answer, resolve)")
         if "verbalized" in self.confidence and self.output_schema is None and self.task is None:
@@ -282,6 +305,14 @@ class BudgetSpec(Strict):
     at_limit: AtLimit = "defer"
 
 
+class RetryLaterSpec(Strict):
+    """When a task goes on whose reasoner failed for its provider's fault."""
+
+    wait: Duration = 300.0
+    times: Annotated[int, Field(ge=0, le=100)] = 3
+    """How often it is put off before it ends as failed."""
+
+
 # What a tier's budget may say; a listener that is not asked finds nothing.
 AT_LIMIT: dict[str, tuple[AtLimit, ...]] = {
     "listener": (),
@@ -294,6 +325,8 @@ class PipelineSpec(Strict):
     """The whole file."""
 
     name: Name
+    deadline: Duration | None = None
+    """How long after its record's timestamp an event is worked on; None: for as long as it takes."""
     models: dict[Name, ModelSpec] = Field(default_factory=dict)
     listeners: dict[Name, ListenerSpec] = Field(min_length=1)
     verdict: VerdictSpec = VerdictSpec()
@@ -303,3 +336,6 @@ class PipelineSpec(Strict):
     prices: str | None = None
     """A price file; without one the dated list that escalon ships."""
     budgets: dict[Literal["listener", "worker", "reasoner"], BudgetSpec] = Field(default_factory=dict)
+    retry_later: RetryLaterSpec = RetryLaterSpec()
+    redaction: RedactionSpec | None = None
+    """What the audit must not hold; without it everything is kept as it is."""

@@ -14,6 +14,7 @@ from streams.pipeline import spec as s
 from streams.pipeline.files import Files
 
 ANOTHER_VERSION = "; its calibration is another version's"
+ANOTHER_MODEL = "; its fallback model answered, of which the calibration says nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,13 @@ class Trust:
         if self.artifact is None:
             return self.fallback_bar(ANOTHER_VERSION) if self.stale else Bar(self.threshold)
         return Bar(self.artifact.threshold, self.artifact.id, self.artifact.raw_threshold)
+
+    @property
+    def bar_of_fallback(self) -> Bar:
+        """What an answer of the fallback model must reach where the threshold is a calibration's: on the raw
+        confidence the threshold to fall back to, and without one none is accepted."""
+        threshold = 1.0 if self.fallback is None else self.fallback
+        return Bar(threshold, raw_threshold=math.inf if threshold == 1 else threshold, note=ANOTHER_MODEL)
 
     def fallback_bar(self, note: str) -> Bar:
         """What is asked for without a calibration that holds; a fallback of 1 accepts nothing, however sure it is."""

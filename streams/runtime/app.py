@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import faust
 
 from streams.adapters.kafka import KafkaConfig
+from streams.runtime.drain import DRAIN_SECONDS, Drain, DrainingApp
+from streams.runtime.plain_web import WebAddress
+from streams.runtime.recovery import TableManager
 from streams.runtime.tables import Table
 
+LOCAL = "127.0.0.1"
 SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 2
 MAX_MESSAGE_BYTES = 1_000_000
 FETCH_BYTES = 1024 * 1024
+BATCH_BYTES = 16_384
 
 
-def faust_app(tier: str, kafka: KafkaConfig, directory: Path, prefix: str, web_port: int | None) -> faust.App:
-    """One tier's app: its own consumer group, at-least-once, no leader topic.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an app's process keeps things and what it serves."""
 
-    `directory` holds its tables and belongs to this process alone.
-    """
-    name = f"escalon-{prefix}{tier}"
-    directory.mkdir(parents=True, exist_ok=True)
-    return faust.App(
+    directory: Path
+    """Holds its tables and belongs to this process alone."""
+    prefix: str = ""
+    """Of topics and consumer groups."""
+    replication: int = 1
+    """Copies of the changelogs that Faust makes for new tables."""
+    web: WebAddress | None = None
+    batch_bytes: int = BATCH_BYTES
+    """What the producer may send at once to one partition; 1 sends each message by itself."""
+    drain_seconds: float = DRAIN_SECONDS
+    """How long the end of what is in hand is waited for."""
+
+
+def faust_app(tier: str, kafka: KafkaConfig, place: Place) -> DrainingApp:
+    """One tier's app: its own consumer group, at-least-once, no leader topic."""
+    name = f"escalon-{place.prefix}{tier}"
+    place.directory.mkdir(parents=True, exist_ok=True)
+    app = DrainingApp(
         name,
         broker=[f"kafka://{server.strip()}" for server in kafka.servers.split(",")],
         broker_credentials=_credentials(kafka),
@@ -30,24 +50,32 @@ def faust_app(tier: str, kafka: KafkaConfig, directory: Path, prefix: str, web_p
         broker_commit_interval=1.0,
         store="rocksdb://",
         Table=Table,
-        datadir=str(directory),
+        TableManager=TableManager,
+        datadir=str(place.directory),
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_BYTES,
         producer_max_request_size=MAX_MESSAGE_BYTES,
-        # An in-memory broker may number the messages of one batch alike, and recovery would then miss keys.
-        producer_max_batch_size=1,
+        producer_max_batch_size=place.batch_bytes,
         producer_linger=0,
         processing_guarantee="at_least_once",
+        topic_replication_factor=place.replication,
         topic_disable_leader=True,
         topic_allow_declare=True,
         stream_wait_empty=False,
         table_standby_replicas=0,
-        web_enabled=web_port is not None,
-        web_port=web_port or 6066,
+        web_enabled=place.web is not None,
+        web_bind=place.web.host if place.web else LOCAL,
+        web_port=place.web.port if place.web else 6066,
         # Health and figures only: tables hold customers' words, and the pages ask nobody who they are.
         web_tables_enabled=False,
         web_router_enabled=False,
     )
+    app.drain, app.at_end = Drain(place.drain_seconds), _nothing
+    return app
+
+
+async def _nothing() -> None:
+    """The end of an app that has nothing to close."""
 
 
 def _credentials(kafka: KafkaConfig) -> faust.auth.Credentials | None:

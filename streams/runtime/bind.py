@@ -1,7 +1,7 @@
 """Bind a stage to a Faust agent: decode, handle, publish with the right key, dead-letter what cannot be done.
 
 Four rules keep every event. An exception never leaves the agent, for Faust would count the event as done. A message
-is acknowledged only after all it causes has been handed to the producer, which Faust flushes before it commits. A
+is acknowledged only after Kafka has confirmed all it causes, and nothing is committed past one that is not. A
 message whose handling is cut off by a shutdown or a rebalance stays unacknowledged: Faust's stream acknowledges
 even then, so the binding holds a reference of its own until the work is done. While a service
 is away the message waits; only what is wrong with the message itself makes it a dead letter.
@@ -12,54 +12,64 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import faust
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import Received
+from streams.adapters.events import Received, kafka_time
 from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.core.topics import BY_MESSAGE
+from streams.runtime import lag
+from streams.runtime.confirm import CAUSED, RETRY_SECONDS, Caused, hand_over
 from streams.runtime.dead_letters import DeadLetters
+from streams.runtime.drain import Drain
+from streams.runtime.metrics import WAITS
+from streams.runtime.observe import handled, handling, observe
+from streams.runtime.tracing import OFF, Handling, Tracing
 
 M = TypeVar("M")
-RETRY_SECONDS = 1.0
+UNCONFIRMED = 1000
+"""Messages of one topic that may be handled and wait for Kafka's confirmation, in a process."""
 log = logging.getLogger("escalon.runtime")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outbox:
-    """Publishes messages to their topics, keyed as the table of topics says."""
+    """Publishes messages to their topics, keyed as the table of topics says, in the trace of their event."""
 
     app: faust.App
     codec: Codec
     prefix: str
+    tracing: Tracing = OFF
+    handling: Handling | None = None
+    """The message whose handling publishes."""
+    caused: Caused = field(default_factory=Caused)
+    """What has been published and Kafka has not confirmed yet."""
 
     async def publish(self, messages: Sequence[Any]) -> None:
         """Hand messages to the producer, waiting while the broker is away. Raises only for one that is too large."""
         for message in messages:
             spec = BY_MESSAGE[type(message)]
             key = spec.key(message)
-            await self.send(spec.name, key.encode() if key is not None else None, self.codec.encode(message))
+            await self.send(spec.name, key.encode() if key is not None else None, self.codec.encode(message), message)
+            observe(message)
+            if self.handling is not None:
+                self.handling.caused(message)
 
-    async def send(self, topic: str, key: bytes | None, value: bytes) -> None:
-        """Hand bytes to the producer."""
-        while True:
-            try:
-                await self.app.send(
-                    f"{self.prefix}{topic}", key=key, value=value, key_serializer="raw", value_serializer="raw"
-                )
-                return
-            except MessageSizeTooLargeError as error:
-                what = f"A message of {len(value)} bytes for the topic {topic} is over the broker's limit."
-                raise UnreadableError("too_large", what, "Publish large content by reference.") from error
-            except KafkaError as error:
-                log.warning("cannot publish to %s, trying again: %r", topic, error)
-                await asyncio.sleep(RETRY_SECONDS)
+    async def send(self, topic: str, key: bytes | None, value: bytes, about: Any) -> None:
+        """Hand bytes to the producer; the event that `about` is about gives the trace."""
+        headers = self.handling.headers(about) if self.handling is not None else []
+        name = f"{self.prefix}{topic}"
+
+        async def send() -> Any:
+            raw = {"key_serializer": "raw", "value_serializer": "raw"}
+            return await self.app.send(name, key=key, value=value, headers=headers, **raw)
+
+        await hand_over(name, send, self.caused)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +81,8 @@ class Binding:
     handle: Callable[[Received, Outbox], Awaitable[None]]
 
 
-def bind(binding: Binding, outbox: Outbox, dead_letters: DeadLetters) -> None:
-    """Make an agent of the outbox's app that runs the binding's stage."""
+def bind(binding: Binding, outbox: Outbox, dead_letters: DeadLetters, drain: Drain) -> None:
+    """Make an agent of the outbox's app that runs the binding's stage, and tells `drain` what it has in hand."""
     topic = outbox.app.topic(
         f"{outbox.prefix}{binding.topic}",
         key_type=bytes,
@@ -83,14 +93,57 @@ def bind(binding: Binding, outbox: Outbox, dead_letters: DeadLetters) -> None:
         allow_empty=True,
     )
 
+    work = Work(binding, outbox, dead_letters, drain)
+
     async def run(stream: Any) -> None:
         events: AsyncIterator[Any] = stream.events()
         async for event in events:
-            event.message.incref()
-            await _handle(binding, received(event.message), outbox, dead_letters)
-            event.ack()
+            await work.handle(event)
 
     outbox.app.agent(topic, name=f"escalon.{binding.topic}", concurrency=binding.concurrency)(run)
+
+
+class Work:
+    """Handles a binding's messages, and acknowledges each once Kafka has what it caused."""
+
+    def __init__(self, binding: Binding, outbox: Outbox, dead_letters: DeadLetters, drain: Drain) -> None:
+        self._binding, self._outbox, self._dead_letters, self._drain = binding, outbox, dead_letters, drain
+        self._slots = asyncio.Semaphore(UNCONFIRMED)
+        self._confirming: set[asyncio.Task[None]] = set()
+
+    async def handle(self, event: Any) -> None:
+        """Handle one message; its confirmation is waited for aside, while the agent takes the next."""
+        event.message.incref()
+        record, outbox = received(event.message), replace(self._outbox, caused=Caused())
+        CAUSED.set(outbox.caused)
+        with ExitStack() as held:
+            held.enter_context(self._drain.handling())
+            await self._slots.acquire()
+            held.callback(self._slots.release)
+            await _told(self._binding, record, outbox, self._dead_letters)
+            confirming = asyncio.create_task(self._confirm(event, record, outbox, held.pop_all()))
+        self._confirming.add(confirming)
+        confirming.add_done_callback(self._confirming.discard)
+
+    async def _confirm(self, event: Any, record: Received, outbox: Outbox, held: ExitStack) -> None:
+        with held:
+            try:
+                await self._until_confirmed(record, outbox)
+            except (
+                Exception
+            ) as error:  # not foreseen: undone it holds up all behind it, and a new process begins with it
+                log.exception("%s/%s/%s is not confirmed", record.topic, record.partition, record.offset)
+                await self._outbox.app.crash(error)
+                return
+            event.ack()
+
+    async def _until_confirmed(self, record: Received, outbox: Outbox) -> None:
+        while True:
+            try:
+                await outbox.caused.confirmed()
+                return
+            except UnreadableError as error:  # the broker's limit is lower than the producer's
+                await outbox.publish([await _letter(record, error, self._dead_letters)])
 
 
 def received(message: Any) -> Received:
@@ -103,22 +156,37 @@ def received(message: Any) -> Received:
         offset=message.offset,
         key=message.key,
         value=message.value,
-        timestamp=datetime.fromtimestamp(message.timestamp, UTC),
+        timestamp=kafka_time(None if message.timestamp is None else message.timestamp * 1000),
         headers=[(str(key), bytes(value)) for key, value in pairs if value is not None],
     )
 
 
-async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> None:
+async def _told(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> None:
+    """Handle a message, counted and traced. One that is cut off is neither: it comes again."""
+    lag.received(record.topic, record.partition, record.offset)
+    way = outbox.tracing.begin(record)
+    with handling(record.topic):
+        error = await _handle(binding, record, replace(outbox, handling=way), dead_letters)
+    handled(record.topic, error)
+    way.end(error)
+
+
+async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> str | None:
+    """Handle a message; returns the reason when it became a dead letter."""
     while True:
         try:
-            return await binding.handle(record, outbox)
+            await binding.handle(record, outbox)
+            return None
         except ServiceError as away:  # the message is not at fault, and its neighbours would fare no better
             log.warning("%s waits: %s", binding.topic, away)
+            WAITS.labels(record.topic).inc()
             await asyncio.sleep(RETRY_SECONDS)
         except Exception as error:
             if not isinstance(error, EscalonError):
                 log.exception("%s failed on %s/%s/%s", binding.topic, record.topic, record.partition, record.offset)
-            return await outbox.publish([await _letter(record, error, dead_letters)])
+            letter = await _letter(record, error, dead_letters)
+            await outbox.publish([letter])
+            return letter.reason
 
 
 async def _letter(record: Received, error: Exception, dead_letters: DeadLetters) -> DeadLetter:

@@ -49,7 +49,7 @@ class DeadLetters:
             detail=str(error)[:MAX_DETAIL],
             error_class=type(error).__name__,
             event_id=self.event_id(record),
-            event_time=record.timestamp,
+            event_time=record.came_at,
         )
 
 
@@ -84,6 +84,7 @@ class EventIds:
             if name == "events":
                 return self.reader.event_id(record, self.reader.read(record.value).id)
             message: Any = self.codec.decode(BY_NAME[name].message, record.value or b"")
+            message = getattr(message, "task", message)
             event = getattr(message, "event", None)
             return str((event or message).origin.event_id)
         except Exception:  # whatever made it a dead letter may hide its id as well

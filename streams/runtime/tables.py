@@ -6,37 +6,121 @@ their time to live when RocksDB compacts.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import struct
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
+from faust.exceptions import ProducerSendError
 
 from streams.adapters.codec import Codec
 from streams.core.budget import day_of
 from streams.core.errors import ConfigError, UnreadableError
 from streams.core.exchangeability import Watch
 from streams.core.messages import StoredAnswer
-from streams.models.image import HashIndex
+from streams.models.image import SEEN, HashIndex
+from streams.runtime.confirm import CAUSED, RETRY_SECONDS, until_taken
 from streams.stages.settle import Settled
 
 log = logging.getLogger("escalon.runtime")
 MIB = 1024 * 1024
 _POSITION = struct.Struct(">iq")
-_SEEN = struct.Struct(">qQ")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """One write to a table."""
+
+    partition: int
+    key: Any
+    make: Callable[[], Any]
+    """Faust's promise of it; each can be sent once."""
+    confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Table(faust.Table):  # type: ignore[misc]
-    """A Faust table whose changelog may be so new that the consumer has not heard of it.
+    """A Faust table whose writes are part of what a message causes.
 
-    Faust would take it for a topic of 0 partitions, refuse the write, and so fail the message that caused it.
+    Its changelog may be so new that the consumer has not heard of it: Faust would take it for a topic of 0 partitions,
+    refuse the write, and so fail the message that caused it.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._latest: dict[tuple[int, Any], Change] = {}
+        """The last change of each key that Kafka has not confirmed yet."""
 
     def _verify_source_topic_partitions(self, source_topic: str) -> None:
         if self.app.consumer.topic_partitions(self.changelog_topic_name):
             super()._verify_source_topic_partitions(source_topic)
+
+    def send_changelog(
+        self, partition: int | None, key: Any, value: Any, key_serializer: Any = None, value_serializer: Any = None
+    ) -> Any:
+        """Send a change, after the earlier ones of its partition, on behalf of the message that is being handled."""
+        caused = CAUSED.get()
+        if caused is None:
+            return super().send_changelog(partition, key, value, key_serializer, value_serializer)
+        raw = {"key_serializer": key_serializer, "value_serializer": value_serializer}
+        usual = {"key_serializer": self.key_serializer, "value_serializer": self.value_serializer}
+        options = usual | {name: given for name, given in raw.items() if given is not None}
+
+        generation = self.app.consumer_generation_id
+
+        def make() -> Any:
+            return self.changelog_topic.as_future_message(
+                key=key,
+                value=value,
+                partition=partition,
+                callback=partial(self._on_sent, generation),
+                eager_partitioning=True,
+                **options,
+            )
+
+        future = make()
+        change = Change(future.message.partition, key, make)
+        self._latest[change.partition, key] = change
+        caused.add(self._until_confirmed(change, future))
+        return future
+
+    def _on_sent(self, generation: int, future: Any) -> None:
+        # Of a message that was handed back and ends all the same: the partition may have been another worker's since.
+        # A recovery that begins behind this change would leave out what that one wrote before it.
+        if generation == self.app.consumer_generation_id:
+            self._on_changelog_sent(future)
+
+    async def _until_confirmed(self, change: Change, future: Any) -> None:
+        place = change.partition, change.key
+        while not await self._confirmed(change, future):
+            future = change.make()
+            if (later := self._latest.get(place)) is not change:  # sent again, this one would come after that
+                if later is not None:
+                    await later.confirmed.wait()
+                return
+        change.confirmed.set()
+        if self._latest.get(place) is change:
+            del self._latest[place]
+
+    async def _confirmed(self, change: Change, future: Any) -> bool:
+        try:
+            async with self._turns[change.partition]:
+                publish = partial(self.changelog_topic.publish_message, future)
+                sent = await until_taken(self.changelog_topic_name, publish)
+            await sent
+        except (KafkaError, ProducerSendError) as error:
+            log.warning("a change of %s did not reach Kafka: %r", self.name, error)
+            await asyncio.sleep(RETRY_SECONDS)
+            return False
+        return True
 
 
 def table(app: faust.App, name: str, partitions: int, ttl_seconds: float) -> Any:
@@ -118,14 +202,14 @@ class TableImages:
         if self._table.get(event_id.encode()) is not None:
             return
         self._built().add(event_id, image_hash)
-        self._table[event_id.encode()] = _SEEN.pack(self.position, image_hash)
+        self._table[event_id.encode()] = SEEN.pack(self.position, image_hash)
 
     async def _forget(self) -> None:
         self._index = None
 
     def _built(self) -> HashIndex:
         if self._index is None:
-            items = [(*_SEEN.unpack(value), key.decode()) for key, value in self._table.items()]
+            items = [(*SEEN.unpack(value), key.decode()) for key, value in self._table.items()]
             self._index = HashIndex.from_items(
                 [(event_id, image_hash) for _, image_hash, event_id in sorted(items)], self._capacity
             )

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import inspect
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -17,8 +18,12 @@ from streams.core.errors import ConfigError, HandlerError, ModelError
 from streams.core.messages import Score
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.handlers import Handler, Prompting
-from streams.stages.ports import OWN, Said, holding
+from streams.stages.lane import Lane
+from streams.stages.ports import OWN, Asker, Said, holding
 from streams.stages.task import Answer, Refusal, Task
+
+CHARACTERS_A_TOKEN = 4
+"""Of English text, about; the true count is known after the call."""
 
 
 @dataclass(kw_only=True)
@@ -38,6 +43,8 @@ class PromptAsker:
     free: bool = False
     takes_seed: bool = False
     """Whether the model is seeded: without a seed of its own, each sample would be the same."""
+    lane: Lane | None = None
+    fallback: Asker | None = None
     _slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +54,12 @@ class PromptAsker:
         """A place among the handler's calls, then among the model's."""
         return holding(self._slots, self.model_slots)
 
-    async def ask(self, task: Task, sample: int = 0) -> Said:
+    def size(self, task: Task) -> int:
+        """By the length of the prompt."""
+        system, prompt = self.prompting.template.render(self._variables(task))
+        return (len(system) + len(prompt)) // CHARACTERS_A_TOKEN
+
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:
         """One call of the model."""
         system, prompt = self.prompting.template.render(self._variables(task))
         spec, contract = self.handler.spec, self.prompting.contract
@@ -60,7 +72,7 @@ class PromptAsker:
             parameters=self._parameters(sample),
         )
         try:
-            reply = await self.language_model.ask(request, spec.timeout)
+            reply = await self.language_model.ask(request, min(spec.timeout, within))
         except ModelError as error:
             return Said.failed(error, system, prompt)
         reading = contract.read(reply.text, reply.stop_reason, reply.refusal)
@@ -116,6 +128,8 @@ class FunctionAsker:
     operation: str = "function"
     bills_cache: bool = False
     free: bool = True
+    lane: Lane | None = None
+    fallback: Asker | None = None
     _slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -126,19 +140,28 @@ class FunctionAsker:
         """A place among the handler's calls."""
         return holding(self._slots)
 
-    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002 - a function has its own randomness
+    def size(self, task: Task) -> int:  # noqa: ARG002
+        """It takes no tokens."""
+        return 0
+
+    async def ask(
+        self,
+        task: Task,
+        sample: int = 0,  # noqa: ARG002 - a function has its own randomness
+        within: float = math.inf,
+    ) -> Said:
         """One call of the function; a plain one runs in a thread."""
         prompt = json.dumps(task.input(), ensure_ascii=False)
         try:
-            return self._said(await self._call(task), prompt)
+            return self._said(await self._call(task, within), prompt)
         except (ModelError, HandlerError) as error:
             return Said.failed(error, prompt=prompt)
 
-    async def _call(self, task: Task) -> Any:
+    async def _call(self, task: Task, within: float) -> Any:
         asynchronous = inspect.iscoroutinefunction(self.function)
         call = self.function(task) if asynchronous else asyncio.to_thread(self.function, task)
         try:
-            return await asyncio.wait_for(call, self.handler.spec.timeout)
+            return await asyncio.wait_for(call, min(self.handler.spec.timeout, within))
         except TimeoutError as error:
             raise ModelError("timeout", f"{self.model} took too long.", retryable=True) from error
         except (ModelError, HandlerError):

@@ -6,6 +6,7 @@ import dataclasses
 from datetime import datetime
 from decimal import Decimal
 
+from streams.core.errors import NOT_CALLED
 from streams.core.escalation import combined
 from streams.core.fingerprint import call_id
 from streams.core.messages import Attempt, Call, StoredAnswer
@@ -20,7 +21,7 @@ def _queued(question: Question, until: datetime) -> float:
 
 
 def attempt_of(question: Question, said: Said, number: int) -> Attempt:
-    """What a try came to; its confidence is as raw as it came."""
+    """What the `number`th try came to; its confidence is as raw as it came."""
     reading, handler, origin = said.reading, question.asker.handler, question.origin
     raw = combined(said.sources, "mean")
     return Attempt(
@@ -35,14 +36,17 @@ def attempt_of(question: Question, said: Said, number: int) -> Attempt:
         confidence=raw,
         error_type=reading.error_type,
         error=reading.error,
-        call_id=call_id(origin.run, origin.event_id, handler.tier, handler.name, number, question.sample),
+        call_id=call_id(
+            origin.run, origin.event_id, handler.tier, handler.name, question.number(number), question.sample
+        ),
     )
 
 
 def record_of(question: Question, desk: Desk, said: Said, attempt: Attempt, started_at: datetime) -> Call:
-    """The audit record of a try."""
+    """The audit record of a try, redacted as the pipeline asks; the attempt keeps the true answer."""
     asker, reply = question.asker, said.reply
-    return Call(
+    none_taken = 0 if attempt.error_type in NOT_CALLED else None
+    call = Call(
         origin=question.origin,
         call_id=attempt.call_id,
         parent_call_id=question.parent_call_id,
@@ -57,8 +61,8 @@ def record_of(question: Question, desk: Desk, said: Said, attempt: Attempt, star
         system_prompt=said.system,
         prompt=said.prompt,
         response=said.response,
-        input_tokens=reply.input_tokens if reply else None,
-        output_tokens=reply.output_tokens if reply else None,
+        input_tokens=reply.input_tokens if reply else none_taken,
+        output_tokens=reply.output_tokens if reply else none_taken,
         cache_read_tokens=reply.cache_read_tokens if reply else None,
         cache_write_tokens=reply.cache_write_tokens if reply else None,
         cost_usd=_cost(asker, said, desk),
@@ -80,10 +84,11 @@ def record_of(question: Question, desk: Desk, said: Said, attempt: Attempt, star
         sample=question.sample,
         fingerprint=question.fingerprint,
     )
+    return desk.recorded(call)
 
 
 def _cost(asker: Asker, said: Said, desk: Desk) -> Decimal | None:
-    if asker.free:
+    if asker.free or said.reading.error_type in NOT_CALLED:
         return Decimal(0)
     price = desk.prices.find(asker.priced_as) if asker.priced_as else None
     reply = said.reply
@@ -93,10 +98,18 @@ def _cost(asker: Asker, said: Said, desk: Desk) -> Decimal | None:
     return cost(price, reply.input_tokens, reply.output_tokens, read, written)
 
 
+def same_call(stored: StoredAnswer, question: Question) -> bool:
+    """Whether an answer was given to this very question, of this event and run."""
+    first, origin = stored.calls[-1], question.origin
+    asked = (origin.run, origin.event_id, question.asker.handler.name)
+    return (first.origin.run, first.origin.event_id, first.handler) == asked
+
+
 def hit_of(stored: StoredAnswer, question: Question, desk: Desk) -> Consultation:
     """The stored answer as a call of this event's own, at cost 0, with the saving noted."""
     origin, first, now, handler = question.origin, stored.calls[-1], desk.now(), question.asker.handler.name
-    own_id = call_id(origin.run, origin.event_id, first.tier, handler, 1, question.sample)
+    number = question.number(1)
+    own_id = call_id(origin.run, origin.event_id, first.tier, handler, number, question.sample)
     attempt = dataclasses.replace(stored.attempt, handler=handler, call_id=own_id)
     call = dataclasses.replace(
         first,
@@ -117,6 +130,19 @@ def hit_of(stored: StoredAnswer, question: Question, desk: Desk) -> Consultation
         first_token_seconds=None,
         duration_seconds=0.0,
         response_id=None,
-        attempt=1,
+        attempt=number,
+        reused_from=None,
     )
     return Consultation(attempt, (call,))
+
+
+def reuse_of(stored: StoredAnswer, question: Question, desk: Desk) -> Consultation:
+    """The answer that another run paid for, with what it cost and how long it took then."""
+    hit, first = hit_of(stored, question, desk), stored.calls[-1]
+    call = dataclasses.replace(
+        hit.calls[-1],
+        reused_from=first.origin.run,
+        first_token_seconds=first.first_token_seconds,
+        duration_seconds=first.duration_seconds,
+    )
+    return Consultation(hit.attempt, (call,))

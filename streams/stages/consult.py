@@ -1,6 +1,7 @@
-"""Ask one handler about one task: from the store, from a call in flight, or by calls with retries.
+"""Ask one handler about one task: from the store, from a call in flight, or by calls, in the end its fallback's.
 
-Every way ends in an attempt and the audit records of the calls behind it.
+Every way ends in an attempt and the audit records of the calls behind it. An answer is stored under the version of the
+model that gave it, so a fallback's answer is never taken for the handler's own.
 """
 
 from __future__ import annotations
@@ -9,28 +10,39 @@ import asyncio
 import dataclasses
 from datetime import timedelta
 
-from streams.core.errors import HandlerError, ModelError
-from streams.core.messages import Attempt, Call, StoredAnswer
-from streams.stages.calls import attempt_of, hit_of, record_of
-from streams.stages.ports import Desk, Said
+from streams.core.errors import PROVIDER_FAULTS
+from streams.core.messages import StoredAnswer
+from streams.stages.calls import hit_of, same_call
+from streams.stages.ports import Desk
 from streams.stages.question import Consultation, OutOfBudget, Question
-
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0
+from streams.stages.reuse import known_answer, serving
+from streams.stages.tries import call_until_done
 
 
 async def consult(question: Question, desk: Desk) -> Consultation | OutOfBudget:
     """Ask, at the least cost that the handler's cache policy allows. What is stored is served without any budget."""
-    if question.asker.handler.spec.cache == "off":
-        return await _call_until_done(question, desk)
-    served = _served(desk.answers.get(question.key), question, desk)
+    cached = question.asker.handler.spec.cache != "off"
+    if desk.prior is not None and (cached or not question.asker.free):
+        known = known_answer(question, desk) or serving(await _landed(question, desk), question, desk)
+        return known or await _call_in_flight(question, desk)
+    if not cached:
+        return (await _call(question, desk))[1]
+    served = _served(desk.answers.get(question.key), question, desk) or _own_by_fallback(question, desk)
     if served is None:
         served = _served(await _landed(question, desk), question, desk)
     return served or await _call_in_flight(question, desk)
 
 
+def _own_by_fallback(question: Question, desk: Desk) -> Consultation | None:
+    """What the fallback has answered to this very question; to other events' it serves only where it is asked."""
+    second = question.second()
+    answer = desk.answers.get(second.key) if second is not None else None
+    return Consultation(answer.attempt, answer.calls) if answer is not None and same_call(answer, question) else None
+
+
 def _served(answer: StoredAnswer | None, question: Question, desk: Desk) -> Consultation | None:
     """What an answer that is there already says to this question; None when it must be asked anew."""
-    if answer is not None and _same_call(answer, question):
+    if answer is not None and same_call(answer, question):
         return Consultation(answer.attempt, answer.calls)
     if answer is not None and _serves_others(answer, question, desk):
         return hit_of(answer, question, desk)
@@ -54,12 +66,12 @@ async def _call_in_flight(question: Question, desk: Desk) -> Consultation | OutO
     flight: asyncio.Future[StoredAnswer] = asyncio.get_running_loop().create_future()
     mine = desk.flights.setdefault(question.key, flight) is flight
     try:
-        done = await _call_until_done(question, desk)
+        asked, done = await _call(question, desk)
         if isinstance(done, OutOfBudget):
             return done
         answer = StoredAnswer(attempt=done.attempt, calls=done.calls, stored_at=desk.now())
         if done.attempt.status != "failed":
-            desk.answers.put(question.key, answer)
+            desk.answers.put(asked.key, answer)
         flight.set_result(answer)
         return done
     finally:
@@ -68,47 +80,26 @@ async def _call_in_flight(question: Question, desk: Desk) -> Consultation | OutO
             del desk.flights[question.key]
 
 
-async def _call_until_done(question: Question, desk: Desk) -> Consultation | OutOfBudget:
-    """Call, and again while it fails in a way that may pass and retries are left."""
-    calls: list[Call] = []
-    tries = question.asker.handler.spec.retries + 1
-    for number in range(1, tries + 1):
-        tried = await _call(question, desk, number)
-        if tried is None:
-            return OutOfBudget(tuple(calls))
-        attempt, call, error = tried
-        again = error is not None and error.retryable and number < tries
-        calls.append(dataclasses.replace(call, decision="retried") if again else call)
-        if error is None or not again:
-            break
-        backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (number - 1)) * (0.5 + desk.jitter() / 2)
-        await desk.sleep(max(backoff, min(error.retry_after or 0.0, LONGEST_BACKOFF * 2)))
-    return Consultation(attempt, tuple(calls))
+async def _call(question: Question, desk: Desk) -> tuple[Question, Consultation | OutOfBudget]:
+    """Call the handler's own model; where its provider fails, the fallback. Returns the question that was answered."""
+    done = await call_until_done(question, desk)
+    second = question.second(len(done.calls))
+    if isinstance(done, OutOfBudget) or second is None or done.attempt.error_type not in PROVIDER_FAULTS:
+        return question, done
+    failed = (*done.calls[:-1], dataclasses.replace(done.calls[-1], decision="retried"))
+    more = _known_by_fallback(second, desk) or await call_until_done(second, desk)
+    if isinstance(more, OutOfBudget):
+        return second, OutOfBudget((*failed, *more.calls))
+    return second, Consultation(more.attempt, (*failed, *more.calls))
 
 
-async def _call(question: Question, desk: Desk, number: int) -> tuple[Attempt, Call, ModelError | None] | None:
-    """One try, its audit record, and the model's error if there was one; None when there is no money for it."""
-    purse = None if question.asker.free else desk.purse
-    async with question.asker.slot():
-        started_at, started = desk.now(), desk.timer()
-        if purse is not None and not purse.may_spend(started_at):
-            return None
-        try:
-            said = await question.asker.ask(question.task, question.sample)
-        except (ModelError, HandlerError) as failure:
-            said = Said.failed(failure)
-    duration = desk.timer() - started
-    attempt = attempt_of(question, said, number)
-    call = record_of(question, desk, said, attempt, started_at)
-    if purse is not None and call.cost_usd is not None:
-        purse.spend(call.cost_usd, started_at)
-    return attempt, dataclasses.replace(call, attempt=number, duration_seconds=duration), said.error
-
-
-def _same_call(stored: StoredAnswer, question: Question) -> bool:
-    first, origin = stored.calls[-1], question.origin
-    asked = (origin.run, origin.event_id, question.asker.handler.name)
-    return (first.origin.run, first.origin.event_id, first.handler) == asked
+def _known_by_fallback(second: Question, desk: Desk) -> Consultation | None:
+    """What the fallback has answered to the same task before."""
+    if second.asker.handler.spec.cache == "off":
+        return None
+    if desk.prior is not None:
+        return known_answer(second, desk)
+    return _served(desk.answers.get(second.key), second, desk)
 
 
 def _serves_others(stored: StoredAnswer, question: Question, desk: Desk) -> bool:

@@ -1,4 +1,4 @@
-"""What becomes of a task when its tier's money for the day is spent."""
+"""What becomes of a task when its tier's money for the day is spent: it waits, or ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import dataclasses
 
 from streams.core.budget import day_of, next_day
 from streams.core.messages import Deferred, Escalation, Result, Tier, Verdict
+from streams.stages.deadline import overdue, too_late
 from streams.stages.ports import Desk
+
+
+def wait_or_end(task: Verdict | Escalation, tier: Tier, desk: Desk, reasons: tuple[str, ...] = ()) -> Deferred | Result:
+    """The task, to go on when the next day begins; failed, where its deadline is over by then."""
+    if overdue(task.event, next_day(desk.now())):
+        return unaffordable(task, tier, desk, reasons, too_late(task.event))
+    return defer(task, tier, desk)
 
 
 def defer(task: Verdict | Escalation, tier: Tier, desk: Desk) -> Deferred:
@@ -27,15 +35,17 @@ def spent(tier: Tier, desk: Desk) -> str:
     return f"budget: this partition's share of the {tier}s' money for {day_of(desk.now())} is spent"
 
 
-def unaffordable(task: Verdict | Escalation, tier: Tier, desk: Desk, reasons: tuple[str, ...] = ()) -> Result:
-    """The task failed for want of money."""
+def unaffordable(
+    task: Verdict | Escalation, tier: Tier, desk: Desk, reasons: tuple[str, ...] = (), *further: str
+) -> Result:
+    """The task failed for want of money; `reasons` come before that, and what is `further` said after it."""
     return Result(
         origin=task.event.origin,
         state="failed",
         tier=tier,
         handler=task.handler,
         intent=task.intents[0],
-        reasons=(*reasons, spent(tier, desk)),
+        reasons=(*reasons, spent(tier, desk), *further),
         pipeline=desk.pipeline_hash,
         decided_at=desk.now(),
     )

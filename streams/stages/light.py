@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from streams.models.classifier import Classifier
 from streams.models.router import Router
 from streams.models.rules import RuleSet
 from streams.pipeline.handlers import Handler
-from streams.stages.ports import OWN, Said
+from streams.stages.lane import Lane
+from streams.stages.ports import OWN, Asker, Said
 from streams.stages.task import Task
 
 MAX_SCORES = 20
@@ -29,6 +31,12 @@ class _LightAsker:
     priced_as: str | None = None
     bills_cache: bool = False
     free: bool = True
+    lane: Lane | None = None
+    fallback: Asker | None = None
+
+    def size(self, task: Task) -> int:  # noqa: ARG002
+        """It takes no tokens."""
+        return 0
 
     def slot(self) -> AbstractAsyncContextManager[None]:
         """No limit: it is done before anything else can run."""
@@ -41,7 +49,7 @@ class ClassifierAsker(_LightAsker):
 
     classifier: Classifier
 
-    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002 - it says the same each time
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:  # noqa: ARG002 - at once
         """The label, its calibrated probability, and those of the others."""
         text = task.text or json.dumps(dict(task.data), ensure_ascii=False)
         distribution = self.classifier.predict([text])[0]
@@ -57,7 +65,7 @@ class RouterAsker(_LightAsker):
     router: Router
     model: str = "router"
 
-    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002 - it says the same each time
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:  # noqa: ARG002 - at once
         """The route, how probable it is to be good, and the other routes' probabilities."""
         found = self.router.route(task.text, task.data)
         text = task.text or json.dumps(dict(task.data), ensure_ascii=False)
@@ -72,7 +80,7 @@ class RulesAsker(_LightAsker):
     rules: RuleSet
     model: str = "re"
 
-    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002 - it says the same each time
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:  # noqa: ARG002 - at once
         """The label and the words that matched; no label when nothing did."""
         matches = self.rules.match(task.text)
         if not matches:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,16 @@ from typing import Any
 from streams.core.escalation import Bar
 from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
-from streams.core.routing import Choice, choose, deciding
+from streams.core.routing import UNSURE, Choice, choose, deciding
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.consult import consult
+from streams.stages.deadline import overdue, too_late
 from streams.stages.escalate import escalate
 from streams.stages.ports import Desk, ImageHasher
 from streams.stages.question import OutOfBudget, Question
 from streams.stages.task import task_of
+from streams.stages.together import together
 
 WHOLE = ("text", "data", "image")
 IMAGE_DUPLICATE = "image-duplicate"
@@ -42,7 +44,7 @@ async def listen(
     asked = [one for one in listeners if one.spec.kind != IMAGE_DUPLICATE]
     # First, for an image that cannot be read ends here, and calls made before would go without a record.
     image_hash = f"{await hash_image(event.image):016x}" if watcher is not None and event.image else ""
-    looks = await asyncio.gather(*(_look(event, one, received_at, desk) for one in asked))
+    looks = await together(_look(event, one, received_at, desk) for one in asked)
     calls = [call for look in looks for call in look.calls]
     findings = tuple(look.finding for look in looks)
     if watcher is not None:
@@ -59,6 +61,7 @@ async def _look(event: Event, handler: Handler, received_at: datetime, desk: Des
         origin=event.origin,
         task_fingerprint=task_fingerprint(handler.version, task.input()),
         received_at=received_at,
+        deadline=event.deadline,
     )
     done = await consult(question, desk)
     if isinstance(done, OutOfBudget):
@@ -66,7 +69,7 @@ async def _look(event: Event, handler: Handler, received_at: datetime, desk: Des
     finding = _finding(done.attempt, handler.spec.threshold)
     said = f"found {finding.label}" if finding.label else done.attempt.error or "found nothing"
     decision: Decision = "failed" if done.attempt.status == "failed" else "found"
-    return Look(finding, done.decided(decision, said, Bar(handler.spec.threshold)))
+    return Look(finding, done.decided(desk, decision, said, Bar(handler.spec.threshold)))
 
 
 def _nothing(event: Event, handler: Handler) -> Finding:
@@ -109,7 +112,7 @@ def conclude(event: Event, findings: Sequence[Finding], pipeline: Pipeline, desk
         case "duplicate":
             return [verdict, _terminal(verdict, "duplicate", desk)]
         case "ignore":
-            return [verdict, _terminal(verdict, "ignored", desk)]
+            return [verdict, _late(verdict, desk) or _terminal(verdict, "ignored", desk)]
 
 
 def _verdict(event: Event, findings: tuple[Finding, ...], choice: Choice, pipeline: Pipeline, desk: Desk) -> Verdict:
@@ -128,6 +131,13 @@ def _verdict(event: Event, findings: tuple[Finding, ...], choice: Choice, pipeli
         pipeline=desk.pipeline_hash,
         decided_at=desk.now(),
     )
+
+
+def _late(verdict: Verdict, desk: Desk) -> Result | None:
+    """An event that nobody recognised, and that may be so only because its deadline left no time to look."""
+    if verdict.intents[0] != UNSURE or not overdue(verdict.event, desk.now()):
+        return None
+    return dataclasses.replace(_terminal(verdict, "failed", desk), reasons=(too_late(verdict.event),))
 
 
 def _terminal(verdict: Verdict, state: Any, desk: Desk) -> Result:

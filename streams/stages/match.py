@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from decimal import Decimal
 
+from streams.core.errors import ConfigError
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Finding, Message, Sighting
 from streams.pipeline.handlers import Handler
@@ -16,7 +17,10 @@ from streams.stages.ports import Desk, SeenImages
 
 def match(sighting: Sighting, received_at: datetime, pipeline: Pipeline, desk: Desk, seen: SeenImages) -> list[Message]:
     """Compare with the images seen so far, remember a new one, and conclude."""
-    handler = pipeline.listeners[sighting.listener]
+    handler = pipeline.listeners.get(sighting.listener)
+    if handler is None:
+        what = f"The pipeline has no listener {sighting.listener!r} any more."
+        raise ConfigError(what, "Put it back, and retry the dead letters.", "listeners")
     event_id, image_hash = sighting.event.origin.event_id, int(sighting.image_hash, 16)
     started = desk.timer()
     near = seen.nearest(image_hash, handler.spec.max_distance, but_not=event_id)
@@ -42,7 +46,7 @@ def _call(
     seconds: float,
 ) -> Call:
     origin, now = sighting.event.origin, desk.now()
-    return Call(
+    call = Call(
         origin=origin,
         call_id=call_id(origin.run, origin.event_id, "listener", handler.name, 1),
         tier="listener",
@@ -62,3 +66,4 @@ def _call(
         decision="found",
         decision_reason=f"{near[1]} of 64 bits from {near[0]}" if near else "not seen before",
     )
+    return desk.recorded(call)

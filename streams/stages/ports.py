@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,10 +15,13 @@ from streams.core.comparison import Agree
 from streams.core.contract import Reading, encodable
 from streams.core.errors import HandlerError, ModelError
 from streams.core.escalation import Bar
-from streams.core.messages import Attempt, Score, StoredAnswer
+from streams.core.messages import Attempt, Call, Origin, Score, StoredAnswer
 from streams.core.pricing import PriceList
+from streams.core.redacted import redacted
+from streams.core.redaction import Policy
 from streams.models.protocol import ModelReply
 from streams.pipeline.handlers import Handler
+from streams.stages.lane import Lane
 from streams.stages.task import Task
 
 MAX_ERROR = 2000
@@ -83,16 +87,34 @@ class Asker(Protocol):
     its cached tokens count as plain input."""
     free: bool
     """Whether a call costs nothing by its nature, as plain code does."""
+    lane: Lane | None
+    """What all calls of its model have to pass in this process; None: nothing, as for plain code."""
+    fallback: Asker | None
+    """Who is asked when this one has failed for its provider's fault."""
+
+    def size(self, task: Task) -> int:
+        """About how many input tokens a call takes."""
+        ...
 
     def slot(self) -> AbstractAsyncContextManager[None]:
         """A place among the calls that may run at once; waiting for one is queueing, not calling."""
         ...
 
-    async def ask(self, task: Task, sample: int = 0) -> Said:
-        """One try within the handler's timeout; `Said.failed`, or a ModelError or HandlerError, without an answer.
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:
+        """One try, within the handler's timeout and `within` seconds; `Said.failed`, or a ModelError or HandlerError,
+        without an answer.
 
         Samples of one task with different numbers are independent of each other, where the model is random.
         """
+        ...
+
+
+class PriorAnswers(Protocol):
+    """What another run was answered: a replay asks nothing anew that did not change."""
+
+    def find(self, fingerprint: str, origin: Origin) -> StoredAnswer | None:
+        """The answer to a question with this fingerprint: this event's own, else that of the event nearest before it,
+        else after it."""
         ...
 
 
@@ -144,6 +166,8 @@ class Desk:
     """A random number from 0 to 1."""
     purse: Purse | None = None
     """None: the tier has no budget."""
+    prior: PriorAnswers | None = None
+    """Whose answers serve however old they are and whatever the cache policy; None but in a replay."""
     assessors: Mapping[str, Assessor] = field(default_factory=dict)
     """By worker."""
     gate: Gate | None = None
@@ -152,6 +176,12 @@ class Desk:
     """When two answers of a handler are the same one; exactly, where it says nothing."""
     flights: dict[str, asyncio.Future[StoredAnswer]] = field(default_factory=dict)
     """Tasks being asked right now, by fingerprint; as many as the agent's concurrency at most."""
+    redaction: Policy | None = None
+    """What records of calls must not hold; None: they hold all that was said."""
+
+    def recorded(self, call: Call) -> Call:
+        """A call as it may be stored and published."""
+        return call if self.redaction is None else redacted(call, self.redaction)
 
 
 class ImageHasher(Protocol):

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from streams.core.escalation import Bar
-from streams.core.fingerprint import digest
+from streams.core.fingerprint import digest, task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Origin
-from streams.stages.ports import Asker
+from streams.stages.ports import Asker, Desk
 from streams.stages.task import Task
+
+TRIES_A_ROUND = 16
+"""More than a handler's retries and its fallback can come to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +29,29 @@ class Question:
     parent_call_id: str | None = None
     sample: int = 0
     """Which of several samples of the task."""
+    deadline: datetime | None = None
+    """When the event must be done; no call outlasts it."""
+    round: int = 0
+    """How often the task has been put off: each round's calls have ids of their own."""
+    tried: int = 0
+    """Calls of this round that were made before."""
 
     @property
     def fingerprint(self) -> str:
         """The task's; a further sample is a task of its own."""
         return digest(self.task_fingerprint, self.sample) if self.sample else self.task_fingerprint
+
+    def number(self, nth: int) -> int:
+        """The number of its `nth` try, from 1; no two tries of an event and handler share one."""
+        return self.round * TRIES_A_ROUND + self.tried + nth
+
+    def second(self, tried: int = 0) -> Question | None:
+        """The same question to the handler's fallback, after some tries; None without one."""
+        other = self.asker.fallback
+        if other is None:
+            return None
+        fingerprint = task_fingerprint(other.handler.version, self.task.input())
+        return dataclasses.replace(self, asker=other, task_fingerprint=fingerprint, tried=self.tried + tried)
 
     @property
     def key(self) -> str:
@@ -47,8 +68,8 @@ class Consultation:
     attempt: Attempt
     calls: tuple[Call, ...]
 
-    def decided(self, decision: Decision, reason: str, bar: Bar | None = None) -> tuple[Call, ...]:
-        """The calls, the last one stamped with what was decided on its account."""
+    def decided(self, desk: Desk, decision: Decision, reason: str, bar: Bar | None = None) -> tuple[Call, ...]:
+        """The calls as they are recorded, the last one stamped with what was decided on its account."""
         last = dataclasses.replace(
             self.calls[-1],
             sources=self.attempt.sources,
@@ -60,7 +81,7 @@ class Consultation:
             threshold=bar.threshold if bar else None,
             calibration=bar.calibration if bar else None,
         )
-        return (*self.calls[:-1], last)
+        return tuple(map(desk.recorded, (*self.calls[:-1], last)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""REASON: an escalation in, the last word out."""
+"""REASON: an escalation in, the last word out, or the task put off because its model failed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Escalation, Message, Result
 from streams.pipeline.load import Pipeline
 from streams.stages.consult import consult
-from streams.stages.defer import accepted, defer, unaffordable
+from streams.stages.deadline import overdue, too_late
+from streams.stages.defer import accepted, unaffordable, wait_or_end
 from streams.stages.escalate import reasoner_task
 from streams.stages.ports import Desk
+from streams.stages.postpone import asked_again, postpone
 from streams.stages.question import Consultation, OutOfBudget, Question
 
 
 async def reason(escalation: Escalation, received_at: datetime, pipeline: Pipeline, desk: Desk) -> list[Message]:
-    """What an escalation causes in tier 3: a result, answered or failed for good.
+    """What an escalation causes in tier 3: a result, answered or failed for good, or the task for later.
 
     An explored one has its outcome already: the reasoner's answer to it is for the audit alone.
     """
@@ -33,33 +35,42 @@ async def reason(escalation: Escalation, received_at: datetime, pipeline: Pipeli
         task_fingerprint=task_fingerprint(handler.version, task.input()),  # of the handler's version here and now
         received_at=received_at,
         parent_call_id=attempt.call_id if attempt else None,
+        deadline=escalation.event.deadline,
+        round=escalation.deferrals + len(escalation.failures),
     )
     done = await consult(question, desk)
     explored = escalation.reason == "explored"
     if isinstance(done, OutOfBudget):
         return [*done.calls, *(() if explored else (_out_of_budget(escalation, pipeline, desk),))]
     if explored:
-        return [*done.decided("explored", "asked as well, to learn what was accepted")]
-    return _settle(escalation, done, desk)
+        return [*done.decided(desk, "explored", "asked as well, to learn what was accepted")]
+    now, policy = desk.now(), pipeline.spec.retry_later
+    later = postpone(escalation, done.attempt, policy, now)
+    if later is not None:
+        return [*done.decided(desk, "postponed", f"{later.reason}; asked again later"), later]
+    late = overdue(escalation.event, asked_again(escalation, done.attempt, policy, now))
+    return _settle(escalation, done, desk, (too_late(escalation.event),) if late else ())
 
 
-def _why(escalation: Escalation) -> str:
-    return f"{escalation.reason}: {escalation.detail}".rstrip(": ")
+def _why(escalation: Escalation) -> tuple[str, ...]:
+    """Why it was escalated, and how its reasoner failed before."""
+    before = (f"reasoner failed: {failure}" for failure in escalation.failures)
+    return (f"{escalation.reason}: {escalation.detail}".rstrip(": "), *before)
 
 
 def _out_of_budget(escalation: Escalation, pipeline: Pipeline, desk: Desk) -> Message:
     """A worker that gave no answer leaves nothing to accept, so its escalation waits."""
-    at_limit, why = pipeline.spec.budgets["reasoner"].at_limit, (_why(escalation),)
+    at_limit, why = pipeline.spec.budgets["reasoner"].at_limit, _why(escalation)
     if at_limit == "fail":
         return unaffordable(escalation, "reasoner", desk, why)
     answer = accepted(escalation, desk, why) if at_limit == "accept" else None
-    return answer or defer(escalation, "reasoner", desk)
+    return answer or wait_or_end(escalation, "reasoner", desk, why)
 
 
-def _settle(escalation: Escalation, done: Consultation, desk: Desk) -> list[Message]:
+def _settle(escalation: Escalation, done: Consultation, desk: Desk, late: tuple[str, ...]) -> list[Message]:
     attempt = done.attempt
     answered = attempt.status == "answered"
-    why = [_why(escalation)]
+    why = [*_why(escalation)]
     if not answered:
         why.append(f"reasoner {attempt.status}: {explain(attempt)}")
     result = Result(
@@ -69,9 +80,9 @@ def _settle(escalation: Escalation, done: Consultation, desk: Desk) -> list[Mess
         handler=escalation.handler,
         intent=escalation.intents[0],
         answer=attempt.answer if answered else None,
-        reasons=tuple(why),
+        reasons=(*why, *(() if answered else late)),
         call_id=attempt.call_id,
         pipeline=desk.pipeline_hash,
         decided_at=desk.now(),
     )
-    return [*done.decided("accepted" if answered else "failed", why[-1]), result]
+    return [*done.decided(desk, "accepted" if answered else "failed", why[-1]), result]

@@ -6,7 +6,6 @@ agree as a confidence: Lin, Trivedi, Sun 2024, "Generating with Confidence".
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from streams.core.messages import Call, Score
 from streams.stages.consult import consult
 from streams.stages.ports import Desk
 from streams.stages.question import Consultation, OutOfBudget, Question
+from streams.stages.together import together
 
 SOURCE = "self-consistency"
 
@@ -28,15 +28,15 @@ async def consult_samples(question: Question, desk: Desk, samples: int, agree: A
     if samples == 1:
         return await consult(question, desk)
     asked = [dataclasses.replace(question, sample=number) for number in range(samples)]
-    done = await asyncio.gather(*(consult(one, desk) for one in asked))
+    done = await together(consult(one, desk) for one in asked)
     ended = [one for one in done if isinstance(one, Consultation)]
     if len(ended) < samples:
-        return OutOfBudget(tuple(call for one in done for call in _sampled(one)))
+        return OutOfBudget(tuple(call for one in done for call in _sampled(one, desk)))
     answered = [one for one in ended if one.attempt.status == "answered"]
     if 2 * len(answered) < samples:
-        return _spoken_for(next(one for one in ended if one.attempt.status != "answered"), ended)
+        return _spoken_for(next(one for one in ended if one.attempt.status != "answered"), ended, desk)
     group = _largest_group(answered, agree)
-    speaker = _spoken_for(group[0], ended)
+    speaker = _spoken_for(group[0], ended, desk)
     score = Score(label=SOURCE, probability=len(group) / samples)
     attempt = dataclasses.replace(speaker.attempt, sources=(*speaker.attempt.sources, score))
     return Consultation(attempt, speaker.calls)
@@ -50,13 +50,13 @@ def _largest_group(answered: Sequence[Consultation], agree: Agree) -> list[Consu
     return [answered[largest], *(one for one in groups[largest] if one is not answered[largest])]
 
 
-def _spoken_for(speaker: Consultation, all_of_them: Sequence[Consultation]) -> Consultation:
+def _spoken_for(speaker: Consultation, all_of_them: Sequence[Consultation], desk: Desk) -> Consultation:
     """The speaker with everybody's calls, its own last."""
-    others = tuple(call for one in all_of_them if one is not speaker for call in _sampled(one))
+    others = tuple(call for one in all_of_them if one is not speaker for call in _sampled(one, desk))
     return Consultation(speaker.attempt, (*others, *speaker.calls))
 
 
-def _sampled(one: Consultation | OutOfBudget) -> tuple[Call, ...]:
+def _sampled(one: Consultation | OutOfBudget, desk: Desk) -> tuple[Call, ...]:
     if isinstance(one, OutOfBudget):
         return one.calls
-    return one.decided("sampled", "one of several samples")
+    return one.decided(desk, "sampled", "one of several samples")

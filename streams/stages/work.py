@@ -14,7 +14,8 @@ from streams.core.messages import Call, Message, Result, Verdict
 from streams.core.routing import deciding
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.stages.defer import defer, unaffordable
+from streams.stages.deadline import overdue, too_late
+from streams.stages.defer import unaffordable, wait_or_end
 from streams.stages.escalate import escalate
 from streams.stages.ports import Desk
 from streams.stages.question import Consultation, OutOfBudget, Question
@@ -50,7 +51,7 @@ async def work(verdict: Verdict, received_at: datetime, pipeline: Pipeline, desk
         return [*done.calls, _out_of_budget(job)]
     assess = desk.assessors.get(handler.name)
     if assess is not None:
-        done = Consultation(await assess(question.task, done.attempt), done.calls)
+        done = _uncalibrated(job, Consultation(await assess(question.task, done.attempt), done.calls))
     return _settle(job, done)
 
 
@@ -65,6 +66,8 @@ def _question(job: _Job, received_at: datetime) -> Question:
         task_fingerprint=task_fingerprint(handler.version, task.input()),
         received_at=received_at,
         parent_call_id=found.call_id if found else None,
+        deadline=verdict.event.deadline,
+        round=verdict.deferrals,
     )
 
 
@@ -72,14 +75,15 @@ def _settle(job: _Job, done: Consultation) -> list[Message]:
     bar = _bar(job, done)
     match decide(done.attempt, bar.threshold, bar.raw_threshold):
         case Accept(reason):
-            calls = done.decided("accepted", f"{reason}{bar.note}", bar)
+            calls = done.decided(job.desk, "accepted", f"{reason}{bar.note}", bar)
             return _explore(job, done, [*calls, _result(job, done)])
         case Escalate(reason, detail):
             why = f"{reason}: {detail}{bar.note}"
-            if job.reasoner is None:
-                return [*done.decided("failed", why, bar), _result(job, done, why)]
+            late = (too_late(job.verdict.event),) if overdue(job.verdict.event, job.desk.now()) else ()
+            if job.reasoner is None or late:  # a reasoner could not be asked in time either
+                return [*done.decided(job.desk, "failed", why, bar), _result(job, done, why, *late)]
             escalation = escalate(job.verdict, job.reasoner, job.desk, reason, f"{detail}{bar.note}", done.attempt)
-            return [*done.decided("escalated", why, bar), escalation]
+            return [*done.decided(job.desk, "escalated", why, bar), escalation]
 
 
 def _explore(job: _Job, done: Consultation, messages: list[Message]) -> list[Message]:
@@ -102,6 +106,8 @@ def _explore(job: _Job, done: Consultation, messages: list[Message]) -> list[Mes
 
 def _bar(job: _Job, done: Consultation) -> Bar:
     gate, worker = job.desk.gate, job.handler
+    if worker.trust is not None and worker.trust.artifact is not None and _by_fallback(job, done):
+        return worker.trust.bar_of_fallback
     if gate is None:
         return worker.trust.bar if worker.trust else Bar(None)
     if not done.calls[-1].cache_hit:  # the score of a stored answer was seen, and a frequent task is no change
@@ -109,10 +115,22 @@ def _bar(job: _Job, done: Consultation) -> Bar:
     return gate.bar(worker.name)
 
 
+def _by_fallback(job: _Job, done: Consultation) -> bool:
+    """Whether the fallback model has a part in the answer; of its answers the worker's calibration says nothing."""
+    return any(call.status == "answered" and call.handler_version != job.handler.version for call in done.calls)
+
+
+def _uncalibrated(job: _Job, done: Consultation) -> Consultation:
+    """The attempt with the confidence it came with, where that is the fallback's."""
+    if not _by_fallback(job, done):
+        return done
+    return Consultation(dataclasses.replace(done.attempt, confidence=done.attempt.raw_confidence), done.calls)
+
+
 def _out_of_budget(job: _Job) -> Message:
     if job.pipeline.spec.budgets["worker"].at_limit == "fail":
         return unaffordable(job.verdict, "worker", job.desk)
-    return defer(job.verdict, "worker", job.desk)
+    return wait_or_end(job.verdict, "worker", job.desk)
 
 
 def _result(job: _Job, done: Consultation, *reasons: str) -> Result:

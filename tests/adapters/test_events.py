@@ -15,7 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec
-from streams.adapters.events import ID_HEADER, MAX_DEPTH, MAX_ID, TRACE_HEADER, EventReader, Received
+from streams.adapters.events import (
+    ID_HEADER,
+    MAX_DEPTH,
+    MAX_ID,
+    TIME_HEADER,
+    TRACE_HEADER,
+    YEARS,
+    EventReader,
+    Received,
+    due,
+    kafka_time,
+)
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import canonical, positional_event_id, trace_id
 from streams.core.messages import Event, RawEvent, Sighting
@@ -219,6 +230,7 @@ def test_the_trace_is_the_headers_or_the_events_or_made_of_its_id() -> None:
         (as_json(text="x", id="i" * (MAX_ID + 1)), "bad_id"),
         (as_json(text="x", id=True), "bad_event"),
         (as_json(text="x", id=["e"]), "bad_event"),
+        (as_json(text="x", time="1900-01-01T00:00:00+14:00"), "bad_time"),
         (as_json(text=7), "bad_event"),
         (b'{"text": "\\ud83d"}', "invalid_unicode"),
         (b'{"text": "x", "id": "\\ud83d"}', "invalid_unicode"),
@@ -305,3 +317,34 @@ def check_usable(event: Event) -> None:
     assert len(event.origin.trace_id) == 32
     sighting = Sighting(event=event, listener="seen", image_hash="0" * 16, findings=())
     assert Codec().decode(Sighting, Codec().encode(sighting)) == sighting
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_every_timestamp_of_kafka_is_a_time_the_audit_can_hold(milliseconds: int) -> None:
+    time = kafka_time(milliseconds)
+    assert time.year in YEARS
+    if 0 <= milliseconds < 10**13:
+        assert time == datetime.fromtimestamp(milliseconds // 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
+
+
+@given(st.floats(-1e15, 1e15), st.floats(0.001, 100 * 365 * 86400.0))
+def test_a_deadline_is_some_time_after_the_records_timestamp_and_can_be_stored(stamp: float, seconds: float) -> None:
+    at = kafka_time(stamp)
+    found = due(at, seconds)
+    assert found.year in YEARS or found == datetime(YEARS.stop, 1, 1, tzinfo=UTC)
+    assert found == due(at, seconds)
+    if at.year < YEARS.stop - 101:
+        assert (found - at).total_seconds() == pytest.approx(seconds, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("said", "came_at"),
+    [(b"1793611800123", "2026-11-02T09:30:00.123+00:00"), (b"-1", "1969-12-31T23:59:59.999+00:00")]
+    + [(wrong, None) for wrong in (b"", b"now", b"1e9", b"\xff", b"9" * 16, "٣".encode())],
+)
+def test_a_record_published_again_says_when_it_came_first(said: bytes, came_at: str | None) -> None:
+    again = record(b'{"text": "x"}', [(TIME_HEADER, said)])
+    expected = datetime.fromisoformat(came_at) if came_at else again.timestamp
+    assert (again.came_at, reader()(again).origin.event_time) == (expected, expected)
+    own = record(b'{"text": "x", "time": "2026-11-01T00:00:00Z"}', [(TIME_HEADER, said)])
+    assert reader()(own).origin.event_time == datetime(2026, 11, 1, tzinfo=UTC)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
-from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka import KafkaConfig, refused
 from streams.adapters.tail import received
 from streams.core.errors import ConfigError
+from tests.secure.authority import Authority
 
 SASL: dict[str, Any] = {"sasl_mechanism": "SCRAM-SHA-512", "username": "me", "password": "s3cret"}
 
@@ -117,3 +119,42 @@ def test_a_message_of_the_client_becomes_a_record() -> None:
     assert list(record.headers) == [("a", b"1")]
     assert (record.header("a"), record.header("b")) == ("1", None)
     assert list(received(FakeMessage(None)).headers) == []
+
+
+def test_an_address_with_a_login_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigError) as caught:
+        KafkaConfig(servers="a:1,me:s3cret@b:1")
+    assert caught.value.key == "ESCALON_KAFKA"
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "words"),
+    [
+        (KafkaError._AUTHENTICATION, "SASL authentication error", "refuses the login of me by SCRAM-SHA-512"),
+        (KafkaError._SSL, "error:0A000086: certificate verify failed: ", "not signed by ca.pem"),
+        (KafkaError._SSL, "error:0A00010B: wrong version number", "speaks no TLS"),
+        (KafkaError._SSL, "tlsv13 alert certificate required", "ESCALON_KAFKA_CERT_FILE"),
+    ],
+)
+def test_what_no_waiting_helps_against_is_told_with_the_setting(code: int, said: str, words: str) -> None:
+    told = refused(KafkaConfig(servers="a:1", tls=True, ca_file="ca.pem", **SASL), KafkaError(code, said))
+    assert told is not None
+    assert words in str(told)
+    assert "s3cret" not in str(told)
+
+
+def test_a_broker_that_is_away_may_come_back() -> None:
+    assert refused(KafkaConfig(servers="a:1"), KafkaError(KafkaError._TRANSPORT, "connection refused")) is None
+
+
+def test_an_encrypted_key_is_opened_by_its_password_and_never_asked_for(tmp_path: Path) -> None:
+    certificate, key = Authority(tmp_path, "ours").issue("client", "k3y-word")
+    files: dict[str, Any] = {"servers": "a:1", "tls": True, "cert_file": str(certificate), "key_file": str(key)}
+    config = KafkaConfig(**files, key_password="k3y-word")
+    assert config.ssl_context() is not None
+    assert config.confluent()["ssl.key.password"] == "k3y-word"
+    assert "k3y-word" not in repr(config)
+    for wrong in (None, "another"):
+        with pytest.raises(ConfigError, match="ESCALON_KAFKA_KEY_PASSWORD"):
+            KafkaConfig(**files, key_password=wrong).ssl_context()

@@ -15,8 +15,8 @@ from fastavro import parse_schema, schemaless_writer
 from streams.adapters import schemas
 from streams.adapters.codec import CONFLUENT, Codec
 from streams.adapters.events import EventReader, Received
-from streams.adapters.registry import SchemaRegistry
-from streams.core.errors import ServiceError, UnreadableError
+from streams.adapters.registry import RegistryConfig, SchemaRegistry
+from streams.core.errors import ConfigError, ServiceError, UnreadableError
 from streams.core.messages import RawEvent
 from tests.fakes.schema_registry import SchemaRegistryServer
 
@@ -107,3 +107,22 @@ def test_a_registry_that_is_away_is_told_and_no_fault_of_the_producers() -> None
         registry = SchemaRegistry(server.url)
     with pytest.raises(ServiceError, match="cannot be reached"):
         registry.schema_of(1)
+
+
+def test_a_login_is_sent_and_a_wrong_one_is_told_without_repeating_it() -> None:
+    schema = next(iter(schemas.current().values()))
+    with SchemaRegistryServer() as server:
+        server.login = "me:right-word"
+        right = RegistryConfig(url=server.url, username="me", password="right-word")
+        assert SchemaRegistry(right).id_of(schema) == 1
+        wrong = SchemaRegistry(RegistryConfig(url=server.url, username="me", password="wrong-word"))
+        with pytest.raises(ServiceError, match="ESCALON_SCHEMA_REGISTRY_PASSWORD") as caught:
+            wrong.id_of(schema)
+    assert "[login]" in str(caught.value), "the server repeats it"
+    assert "wrong-word" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_half_a_login_is_refused() -> None:
+    with pytest.raises(ConfigError, match="ESCALON_SCHEMA_REGISTRY_PASSWORD"):
+        RegistryConfig(url="http://host", username="me")

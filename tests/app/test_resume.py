@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.adapters.tail import Tail
 from streams.app.resume import Resumer
 from streams.core.fingerprint import digest
-from streams.core.messages import DeadLetter, Deferred, Escalation, Verdict
+from streams.core.messages import DeadLetter, Deferred, Escalation, Postponed, Verdict
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
@@ -35,6 +35,7 @@ pytestmark = pytest.mark.embedded
 TODAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
 TOMORROW = datetime(2026, 11, 2, tzinfo=UTC)
 PARTITIONS = 8
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 WAIT_SECONDS = 30.0
 CODEC = Codec()
 
@@ -153,6 +154,39 @@ def test_a_task_whose_time_has_come_goes_on_to_its_topic_and_is_committed(here: 
     assert CODEC.decode(Verdict, worked.value or b"") == waiting
     assert (escalation.key, worked.key) == (digest("reasoned").encode(), b"f")
     assert here.committed(0) == 2
+
+
+def test_what_waits_for_a_provider_goes_on_in_its_own_time_beside_what_waits_for_money(here: Deployment) -> None:
+    clock = Clock()
+    soon = TODAY + timedelta(seconds=60)
+    here.defer(0, deferred("money", TOMORROW))
+    producer = Producer(here.kafka.confluent())
+    for name, until in (("first", TODAY), ("second", soon), ("third", soon)):
+        one = Postponed(escalation=replace(task(name), failures=("busy",)), not_before=until, reason="busy")
+        producer.produce(f"{here.prefix}postponed", CODEC.encode(one), partition=0)
+    assert producer.flush(20) == 0
+    with here.resumer(clock):
+        assert here.tasks("first") == ["first"]
+        clock.time = soon
+        assert sorted(here.tasks("second", "third")) == ["first", "second", "third"]
+        clock.time = TOMORROW
+        found = here.records("escalations", lambda found: len(found) >= 4)
+    by_event = {event_of(record): CODEC.decode(Escalation, record.value or b"") for record in found}
+    assert sorted(by_event) == ["first", "money", "second", "third"]
+    assert by_event["first"].failures == ("busy",)
+
+
+def test_a_task_goes_on_in_its_trace(here: Deployment) -> None:
+    sent = [("traceparent", b"00-%s-00f067aa0ba902b7-01" % TRACE.encode()), ("tracestate", b"shop=7")]
+    traced = task("traced")
+    origin = replace(traced.event.origin, trace_id=TRACE)
+    one = Deferred(escalation=replace(traced, event=replace(traced.event, origin=origin)), not_before=TODAY, reason="b")
+    producer = Producer(here.kafka.confluent())
+    producer.produce(f"{here.prefix}deferred", CODEC.encode(one), partition=0, headers=sent)
+    assert producer.flush(20) == 0
+    with here.resumer(Clock()):
+        (found,) = here.records("escalations", lambda records: len(records) >= 1)
+    assert list(found.headers) == sent
 
 
 def test_a_task_comes_back_to_the_partition_that_has_its_stored_answer(here: Deployment) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +15,7 @@ from streams.audit.query import Audit, named_sql
 from streams.audit.report import PARTS, make_report
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Event
-from tests.evaluation.support import call, database, event, outcome, reply, thought, verdict, write
+from tests.evaluation.support import START, call, database, event, label, outcome, reply, thought, verdict, write
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,15 @@ def test_a_price_that_is_not_known_stays_unknown(config: ClickHouseConfig, audit
     assert (row["worker_usd"], row["wasted_usd"], row["reasoner_call_usd"]) == (None, None, None)
 
 
+def test_an_event_published_again_at_another_time_is_routed_once(config: ClickHouseConfig, audit: Audit) -> None:
+    of = [event("a", run="twice", hour=hour) for hour in (0, 1)]
+    write(config, *(verdict(one, "think", action="reason") for one in of), *(outcome(one) for one in of))
+    assert [row["events"] for row in audit.named("routes", "twice").records()] == [1]
+    assert [row["events"] for row in audit.named("escalations", "twice").records()] == [1]
+    row = economy(audit, "twice")[""]
+    assert (row["events"], row["escalated"]) == (1, 1)
+
+
 def test_a_run_of_less_than_a_day_counts_as_a_day(config: ClickHouseConfig, audit: Audit) -> None:
     e = [event(f"e{n}", run="short", hour=n) for n in range(3)]
     write(config, *(outcome(of) for of in e), *(call(of) for of in e))
@@ -142,6 +153,58 @@ def test_a_report_of_a_run_that_never_was_is_empty(audit: Audit) -> None:
     assert report.advice(Decimal(10)).saved_usd == 0
 
 
+def test_errors_are_held_against_all_calls_of_the_model_that_was_asked(config: ClickHouseConfig, audit: Audit) -> None:
+    e = [event(f"e{n}", run="errors") for n in range(4)]
+    write(
+        config,
+        *(call(of, request_model="small", response_model="small-2026") for of in e[:3]),
+        call(e[3], request_model="small", status="failed", decision="failed", error_type="timeout", cost_usd=None),
+    )
+    (row,) = audit.named("errors", "errors").records()
+    assert (row["model"], row["error"], row["broken"], row["calls"], row["rate"]) == ("small", "timeout", 1, 4, 0.25)
+
+
+def test_spending_goes_by_the_day_of_the_call_and_not_of_its_event(config: ClickHouseConfig, audit: Audit) -> None:
+    late = START + timedelta(days=9)
+    write(config, call(event("old", run="late"), started_at=late))
+    rows = audit.named("spending", "late", since="2026-11-09 00:00:00", until="2026-11-11 00:00:00").records()
+    assert [(row["day"], row["usd"]) for row in rows] == [(late.date(), Decimal("0.001"))]
+
+
+@pytest.mark.parametrize("name", ["calibration", "thresholds"])
+def test_what_was_erased_is_neither_right_nor_wrong(config: ClickHouseConfig, audit: Audit, name: str) -> None:
+    e = [event(f"e{n}", run=f"erased {name}") for n in range(4)]
+    for of, response, said in zip(e, (reply("7"), reply("7"), None, ""), ('"7"', '"8"', "", ""), strict=True):
+        write(config, verdict(of), call(of, response=response, confidence=0.9), replace(label(of, ""), label=said))
+    rows = audit.named(name, f"erased {name}").records()
+    known = next(row for row in rows if row.get("bar", 0.5) == 0.5)
+    assert known["labelled"] == 2
+    assert known["right" if name == "calibration" else "wrong"] == 1
+
+
 def test_a_query_that_is_none_is_told_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match="refusal_quality"):
         named_sql("nonsense")
+
+
+def test_answers_agree_as_json_whatever_they_are_wrapped_in(config: ClickHouseConfig, audit: Audit) -> None:
+    e = [event(f"e{n}", run="agreement") for n in range(5)]
+    said = [reply({"b": 1, "a": "x"}), "plain words", '"quoted"', '{"a":1}', reply({"a": 2})]
+    true = [label(e[0], {"a": "x", "b": 1}), replace(label(e[1], ""), label="plain words"), label(e[2], "quoted"),
+            label(e[3], {"a": 1}), label(e[4], {"a": 3})]  # fmt: skip
+    answers = [call(one, response=text, confidence=0.95) for one, text in zip(e, said, strict=True)]
+    write(config, *answers, *true)
+    (row,) = audit.named("calibration", "agreement").records()
+    assert (row["answers"], row["labelled"], row["right"]) == (5, 5, 4)
+    rows = {row["bar"]: row for row in audit.named("thresholds", "agreement").records()}
+    assert (rows[0.9]["labelled"], rows[0.9]["wrong"], rows[0.9]["error"]) == (5, 1, 0.2)
+
+
+def test_labels_of_live_traffic_hold_for_a_replay_of_the_same_event(config: ClickHouseConfig, audit: Audit) -> None:
+    one = event("shared", run="replay-of-live")
+    write(config, call(one, response=reply("7"), confidence=0.95), label(event("shared"), "8"))
+    (row,) = audit.named("calibration", "replay-of-live").records()
+    assert (row["labelled"], row["right"]) == (1, 0)
+    write(config, label(one, "7"))
+    (row,) = audit.named("calibration", "replay-of-live").records()
+    assert (row["labelled"], row["right"]) == (1, 1)

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.cli.calibrating import labels_from, moment
+from streams.cli.calibrating import labels_from
+from streams.cli.moments import moment
 from streams.core.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Label
+from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from tests.cli.support import Escalon, in_shop
 from tests.evaluation.support import PIPELINE, database, event, honest_cases, label, messages_of, shop, thought, write
@@ -53,7 +55,7 @@ def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon
     assert f"accepts {artifact.coverage:.0%} of the {CASES} labelled cases" in done.out
     text = PIPELINE.replace("threshold = 0.8", 'calibration = "calibration/answer.json"')
     (tmp_path / "pipeline.toml").write_text(text, "utf-8")
-    trust = load_pipeline(tmp_path / "pipeline.toml").workers["answer"].trust
+    trust = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].trust
     assert trust is not None
     assert trust.bar.threshold == artifact.threshold
     again = escalon(*TARGET)
@@ -99,7 +101,7 @@ def test_what_is_wrong_is_told_in_plain_words(
 def test_the_reasoners_word_is_taken_where_something_was_explored(
     escalon: Escalon, tmp_path: Path, config: ClickHouseConfig
 ) -> None:
-    version = load_pipeline(tmp_path / "pipeline.toml").workers["answer"].version
+    version = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].version
     rows = [one for one in messages_of(honest_cases(200), version, run="explored") if not isinstance(one, Label)]
     rows = [replace(one, propensity=1.0, explored=True) if isinstance(one, Call) else one for one in rows]
     said = [thought(event(f"e{n}", run="explored"), {"number": "7"}, decision="explored") for n in range(200)]

@@ -45,14 +45,14 @@ def test_a_starter_is_not_written_over_what_is_there(desk: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("treshold = 0.5\n", ("workers.file.treshold", "Did you mean 'threshold'?")),
-        ('model = "nobody"\n', ("workers.file",)),
+        ("treshold = 0.5\n", ("workers.answer.treshold", "Did you mean 'threshold'?")),
+        ('handler = "desk:answer"\n', ("workers.answer",)),
     ],
 )
 def test_a_mistake_is_named_with_its_key_and_the_remedy(desk: Path, wrong: str, said: tuple[str, ...]) -> None:
     text = (desk / "pipeline.toml").read_text("utf-8")
     broken = desk / "broken.toml"
-    broken.write_text(text.replace("[workers.file]\n", f"[workers.file]\n{wrong}"), "utf-8")
+    broken.write_text(text.replace("[workers.answer]\n", f"[workers.answer]\n{wrong}"), "utf-8")
     done = escalon("check", "broken.toml", cwd=desk)
     assert done.returncode == 2
     told = " ".join(done.stderr.split())
@@ -77,3 +77,16 @@ def test_weights_are_listed_without_a_network(tmp_path: Path) -> None:
     done = escalon("models", "list", cwd=tmp_path)
     assert done.returncode == 0
     assert "qwen2.5-coder-1.5b-instruct-q4_k_m" in done.stdout
+
+
+def test_a_prompt_that_prints_an_event_s_words_as_they_are_is_warned_of(desk: Path) -> None:
+    clean = escalon("check", "pipeline.toml", cwd=desk)
+    assert "Warning" not in clean.stderr
+    prompt = desk / "prompts" / "extract.j2"
+    kept = prompt.read_text("utf-8")
+    prompt.write_text(kept.replace("{{ text | fenced }}", "{{ text }}"), "utf-8")
+    done = escalon("check", "pipeline.toml", cwd=desk)
+    prompt.write_text(kept, "utf-8")
+    assert done.returncode == 0
+    assert "workers.extract: prompts/extract.j2" in " ".join(done.stderr.split())
+    assert "{{ text | fenced }}" in done.stderr

@@ -39,6 +39,7 @@ def test_identical_tasks_meet_in_one_partition() -> None:
 def test_what_is_about_one_event_keeps_its_order() -> None:
     sighting = m.Sighting(event=EVENT, listener="seen", image_hash="0" * 16, findings=())
     deferred = m.Deferred(escalation=ESCALATION, not_before=AT, reason="budget")
+    postponed = m.Postponed(escalation=ESCALATION, not_before=AT, reason="overloaded")
     outcome = m.Outcome(
         origin=ORIGIN, state="ignored", tier="listener", handler="", intent="nothing", pipeline="p", settled_at=AT
     )
@@ -52,7 +53,7 @@ def test_what_is_about_one_event_keeps_its_order() -> None:
         dead_letter_id="d", run="live", topic="events", partition=0, offset=7, payload=b"", payload_size=0,
         payload_sha256="", reason="empty", detail="", error_class="X", event_id="e1", event_time=AT,
     )  # fmt: skip
-    assert {key(x) for x in (sighting, deferred, RESULT, outcome, call, label, judgement, letter)} == {"e1"}
+    assert {key(x) for x in (sighting, deferred, postponed, RESULT, outcome, call, label, judgement, letter)} == {"e1"}
 
 
 def test_an_event_keeps_the_producers_id_as_its_key_or_none() -> None:

@@ -12,6 +12,7 @@ from streams.cli.training import train_classifier
 from streams.demo.starter import write_pack
 from streams.models.classifier import Classifier
 from streams.models.image import perceptual_hash
+from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 
 PACK = Path(__file__).parents[2] / "streams" / "demo" / "pack"
@@ -46,8 +47,8 @@ def test_copies_of_an_image_are_near_and_other_images_are_far() -> None:
 def test_the_pipeline_loads_and_its_classifier_knows_the_events(models: str, tmp_path: Path) -> None:
     pipeline = write_pack(tmp_path, models)
     train_classifier(tmp_path / "intents.jsonl", tmp_path / "intents.npz", quiet=True)
-    assert load_pipeline(pipeline).name == "support-desk"
-    texts = [event for event in EVENTS if event["channel"] != "image"]
+    assert load_pipeline(pipeline, ANY_PYTHON).name == "support-desk"
+    texts = [event for event in EVENTS if event["channel"] != "image" and TRUTH[event["id"]]["intent"] != "injection"]
     predicted = Classifier.load(tmp_path / "intents.npz").predict([event["text"] for event in texts])
     right = sum(best[0][0] == TRUTH[event["id"]]["intent"] for best, event in zip(predicted, texts, strict=True))
     assert right / len(texts) >= 0.95

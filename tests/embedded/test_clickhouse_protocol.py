@@ -62,6 +62,16 @@ def test_readers_do_not_reach_files_or_the_network_and_writers_may(sql: str) -> 
         guard(skeleton_of(sql), readonly=True, outside=OUTSIDE)
 
 
+@pytest.mark.parametrize(
+    "sql", ["SYSTEM STOP MERGES", "KILL QUERY WHERE 1", " /* x */ SET readonly = 0", "DROP TABLE t"]
+)
+def test_readers_may_only_ask(sql: str) -> None:
+    guard(skeleton_of(sql), readonly=False, outside=OUTSIDE)
+    with pytest.raises(QueryError, match="only ask") as refused:
+        guard(skeleton_of(sql), readonly=True, outside=OUTSIDE)
+    assert refused.value.code == 164
+
+
 def test_several_statements_in_one_request_are_refused() -> None:
     guard(skeleton_of("SELECT ';'; "), readonly=False, outside=OUTSIDE)
     with pytest.raises(QueryError, match="Multi-statements"):

@@ -138,6 +138,41 @@ def test_a_broken_row_leaves_nothing_of_its_insert(client: Any) -> None:
     assert client.command("SELECT count() FROM calls") == 0
 
 
+def test_rows_that_violate_a_constraint_are_an_error_and_not_acknowledged(client: Any) -> None:
+    client.command("ALTER TABLE calls ADD CONSTRAINT positive CHECK id > 0")
+    with pytest.raises(DatabaseError, match="VIOLATED_CONSTRAINT") as failed:
+        client.raw_insert("calls", column_names=["id"], insert_block=b"1\n0\n", fmt="CSV")
+    assert failed.value.code == 469
+    assert client.command("SELECT count() FROM calls") == 0
+
+
+def test_rows_of_too_many_partitions_are_an_error_unless_the_client_allows_them(client: Any) -> None:
+    client.command("CREATE OR REPLACE TABLE months (at Date) ENGINE = MergeTree PARTITION BY toYYYYMM(at) ORDER BY at")
+    rows = b"".join(b"%d-%02d-01\n" % (1990 + number // 12, 1 + number % 12) for number in range(130))
+    with pytest.raises(DatabaseError) as failed:
+        client.raw_insert("months", insert_block=rows, fmt="CSV")
+    assert (failed.value.code, client.command("SELECT count() FROM months")) == (252, 0)
+    done = client.raw_insert("months", insert_block=rows, fmt="CSV", settings={"max_partitions_per_insert_block": 0})
+    assert (done.written_rows, client.command("SELECT count() FROM months")) == (130, 130)
+
+
+def test_a_table_that_has_too_many_parts_takes_no_more(client: Any) -> None:
+    client.command("SYSTEM STOP MERGES calls")
+    client.command("ALTER TABLE calls MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 1")
+    client.raw_insert("calls", column_names=["id"], insert_block=b"1\n", fmt="CSV")
+    with pytest.raises(DatabaseError) as failed:
+        client.raw_insert("calls", column_names=["id"], insert_block=b"2\n", fmt="CSV")
+    assert failed.value.code == 252
+    assert client.command("SELECT count() FROM calls") == 1
+
+
+def test_an_insert_may_name_its_own_settings_and_send_no_rows(clickhouse: str, client: Any) -> None:
+    head = b"INSERT INTO calls (id) -- SETTINGS a = 1\nSETTINGS max_insert_block_size = 5 FORMAT CSV\n"
+    assert request(clickhouse, "POST", "/", head + b"4\n")[0] == 200
+    assert request(clickhouse, "POST", "/", head)[0] == 200
+    assert client.command("SELECT groupArray(id) FROM calls") == "[4]"
+
+
 def test_a_reader_reads_and_changes_nothing(client: Any, clickhouse: str) -> None:
     client.insert("calls", [ROW], column_names=COLUMNS)
     reader = connect(clickhouse, username="reader")

@@ -19,6 +19,7 @@ from streams.core.messages import Attempt, Call, Event, Label, Origin, Outcome, 
 from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
 from streams.evaluation.cases import Case
+from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import Pipeline, load_pipeline
 from streams.stages.task import Task
 
@@ -77,7 +78,7 @@ def shop(directory: Path, text: str = PIPELINE) -> Pipeline:
     """The pipeline, with the files it names."""
     for name, content in (FILES | {"pipeline.toml": text}).items():
         (directory / name).write_text(content, "utf-8")
-    return load_pipeline(directory / "pipeline.toml")
+    return load_pipeline(directory / "pipeline.toml", ANY_PYTHON)
 
 
 @contextmanager

@@ -90,6 +90,12 @@ def test_a_case_joins_the_call_the_event_the_label_and_the_reasoners_answer(
     assert (found.cost_usd, found.reasoner_cost_usd) == (WORKER_USD, REASONER_USD)
 
 
+def test_an_event_published_again_at_another_time_is_one_case(config: ClickHouseConfig, pipeline: Pipeline) -> None:
+    first, again = event("a", run="twice"), event("a", run="twice", hour=1)
+    write(config, verdict(first), verdict(again), call(first, response=reply({"number": "7"})))
+    assert len(read(config, pipeline, "twice")) == 1
+
+
 def test_without_a_label_and_a_reasoner_nothing_is_known(config: ClickHouseConfig, pipeline: Pipeline) -> None:
     of = event("a", run="alone")
     write(config, verdict(of), call(of, response=reply({"number": "7"})))
@@ -101,7 +107,7 @@ def test_without_a_label_and_a_reasoner_nothing_is_known(config: ClickHouseConfi
 def test_the_latest_label_wins_whoever_gave_it_and_labels_of_intents_do_not_count(
     config: ClickHouseConfig, pipeline: Pipeline
 ) -> None:
-    one, two, three = (event(name, run="labels") for name in "abc")
+    one, two, three = (event(name, run="labels", hour=hour) for hour, name in enumerate("abc"))
     write(
         config,
         *(message for of in (one, two, three) for message in (verdict(of), call(of, response=reply({"number": "7"})))),
@@ -164,15 +170,25 @@ def test_tries_that_were_repeated_and_samples_that_were_outvoted_are_no_cases(
 
 
 def test_only_the_workers_asked_for_are_read(config: ClickHouseConfig, pipeline: Pipeline) -> None:
-    one, two = event("a", run="workers"), event("b", run="workers")
+    one, two = event("a", run="workers"), event("b", run="workers", hour=1)
     write(config, verdict(one), call(one, response=reply({"number": "7"})))
     write(config, verdict(two, "add"), call(two, "add", response="3"))
     assert [found.handler for found in read(config, pipeline, "workers")] == ["answer"]
     assert [found.handler for found in read(config, pipeline, "workers", "answer", "add")] == ["answer", "add"]
 
 
+def test_cases_of_one_moment_come_in_an_order_that_their_ids_do_not_tell(
+    config: ClickHouseConfig, pipeline: Pipeline
+) -> None:
+    of = [event(f"e{number:02}", run="moment") for number in range(20)]
+    write(config, *(message for one in of for message in (verdict(one), call(one, response=reply({"number": "7"})))))
+    found = [case.event_id for case in read(config, pipeline, "moment")]
+    assert found == [case.event_id for case in read(config, pipeline, "moment")]
+    assert sorted(found) != found
+
+
 def test_an_answer_from_the_store_is_marked(config: ClickHouseConfig, pipeline: Pipeline) -> None:
-    first, again = event("a", run="store"), event("b", run="store")
+    first, again = event("a", run="store"), event("b", run="store", hour=1)
     for of, hit in ((first, False), (again, True)):
         write(config, verdict(of), call(of, response=reply({"number": "7"}), cache_hit=hit))
     assert [found.repeated for found in read(config, pipeline, "store")] == [False, True]

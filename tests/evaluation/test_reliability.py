@@ -14,7 +14,6 @@ from streams.evaluation.reliability import (
     expected_calibration_error,
     log_loss,
     reliability,
-    wilson_interval,
 )
 
 
@@ -113,24 +112,6 @@ def test_resampling_in_several_pieces_measures_what_one_piece_does() -> None:
     low, high = reliability(*drawn(12_000)).brier_interval
     assert low < 1 / 6 < high
     assert high - low == pytest.approx(4 * 0.0017, rel=0.25)
-
-
-def test_wilson_agrees_with_a_worked_example() -> None:
-    # Newcombe 1998, table I, method 3: 81 of 263.
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-
-
-@given(st.integers(1, 500), st.data())
-def test_a_wilson_interval_holds_the_share_and_stays_within_0_and_1(n: int, data: st.DataObject) -> None:
-    hits = data.draw(st.integers(0, n))
-    low, high = wilson_interval(hits, n)
-    assert 0 <= low <= hits / n + 1e-12
-    assert hits / n - 1e-12 <= high <= 1
-    assert wilson_interval(n - hits, n) == pytest.approx((1 - high, 1 - low))
-
-
-def test_without_cases_anything_may_be_true() -> None:
-    assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(

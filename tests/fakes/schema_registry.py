@@ -16,6 +16,7 @@ import json
 import re
 import sys
 import threading
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,8 @@ class SchemaRegistryServer:
         self.subjects: dict[str, list[int]] = {}
         self.requests: list[str] = []
         self.status: int | None = None
+        self.login: str | None = None
+        """`user:password` that it asks for; it answers others with what they sent, as a careless one would."""
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -77,6 +80,13 @@ class SchemaRegistryServer:
             return self._subject(unquote(match[1]), body, new=match["new"] is not None)
         return 404, {"error_code": 404, "message": f"nothing at {path}"}
 
+    def refuses(self, authorization: str) -> tuple[int, Any] | None:
+        """What a request with this header gets in place of an answer."""
+        token = b64encode((self.login or "").encode()).decode()
+        if self.login is None or authorization == f"Basic {token}":
+            return None
+        return 401, {"error_code": 401, "message": f"no such login: {authorization}"}
+
     def _subject(self, subject: str, body: Any, *, new: bool) -> tuple[int, Any]:
         schema, kind = body["schema"], body.get("schemaType", "AVRO")
         if not new and not any(self.schemas[number]["schema"] == schema for number in self.subjects.get(subject, ())):
@@ -95,7 +105,8 @@ def _handler(server: SchemaRegistryServer) -> type[BaseHTTPRequestHandler]:
             self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
         def _answer(self, body: Any) -> None:
-            status, value = server.respond(self.command, urlsplit(self.path).path, body)
+            refused = server.refuses(self.headers.get("Authorization", ""))
+            status, value = refused or server.respond(self.command, urlsplit(self.path).path, body)
             data = json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")

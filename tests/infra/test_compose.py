@@ -17,7 +17,7 @@ COMPOSE_ONLY = {"ESCALON_PIPELINE_DIR"}
 ONE_SHOT = {"setup", "cli"}
 SCALABLE = set(TIERS)
 PLAIN = {"record", "resume"}
-"""Plain consumers, which have no web server."""
+"""Plain consumers, whose web server answers even when they are stuck."""
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN")
 Service = dict[str, Any]
 
@@ -64,6 +64,12 @@ def test_every_variable_taken_from_outside_is_a_setting_or_documented_as_for_com
     for document in ("infra/docker/env.example", "docs/deployment.md"):
         text = (root / document).read_text("utf-8")
         assert {name for name in taken if name not in text} == set(), document
+
+
+def test_whoever_makes_topics_and_tables_is_told_how_long_to_keep_them(services: dict[str, Service]) -> None:
+    days = {"ESCALON_AUDIT_BODY_DAYS", "ESCALON_AUDIT_DAYS", "ESCALON_TOPIC_RETENTION_DAYS"}
+    for name in ONE_SHOT:
+        assert days <= services[name]["environment"].keys(), name
 
 
 def test_no_secret_has_a_default(root: Path, services: dict[str, Service]) -> None:
@@ -181,7 +187,7 @@ def test_ports_are_published_on_this_machine_alone(services: dict[str, Service])
 def test_images_are_pinned_by_version(root: Path, services: dict[str, Service]) -> None:
     bases = re.findall(r"^FROM (\S+)", (root / "infra/docker/Dockerfile").read_text("utf-8"), re.M)
     images = bases + [service["image"] for service in services.values()]
-    unpinned = [image for image in images if not re.search(r":\d+\.\d+", image)]
+    unpinned = [image for image in images if not re.search(r":v?\d+\.\d+", image)]
     assert unpinned == []
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,8 +18,10 @@ from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.cli.host import Running, running_pipeline
 from streams.core.messages import DeadLetter, Outcome
+from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
-from tests.fakes.messages_server import Failure, MessagesServer
+from tests.fakes.messages_outcomes import Failure
+from tests.fakes.messages_thread import MessagesThread
 
 WAIT_SECONDS = 60.0
 PIPELINE = Path(__file__).parent / "pipeline"
@@ -43,24 +43,11 @@ def answer(body: Mapping[str, Any]) -> Mapping[str, Any] | str | Failure:
     return {"answer": {"reply": "from nine to five"}, "confidence": 0.95}
 
 
-class FakeClaude:
-    """The fake Messages API in a thread of its own."""
+class FakeClaude(MessagesThread):
+    """The fake Messages API with the answers of above."""
 
     def __init__(self) -> None:
-        self.server = MessagesServer(answer)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-
-    def __enter__(self) -> FakeClaude:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.server.start(), self._loop).result(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        super().__init__(answer)
 
     def asked(self, model: str) -> int:
         """How often a model was asked."""
@@ -131,5 +118,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         patched.setenv("KAFKA_HOME", str(home or ""))
         for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
             patched.delenv(name, raising=False)
-        with running_pipeline(read_settings(os.environ), load_pipeline(PIPELINE / "pipeline.toml")) as running:
+        with running_pipeline(
+            read_settings(os.environ), load_pipeline(PIPELINE / "pipeline.toml", ANY_PYTHON)
+        ) as running:
             yield Journey(running, claude)

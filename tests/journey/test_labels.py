@@ -18,9 +18,9 @@ from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
 from streams.app.publisher import Publisher
+from streams.app.reading import reading
 from streams.app.record import Recorder
 from streams.app.settings import read_settings
-from streams.app.tiers import reading
 from streams.audit.query import Audit
 from streams.cli.main import app
 from streams.core.errors import ConfigError, UnreadableError

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.errors import ConfigError
+from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import Pipeline, load_pipeline
 
 TEMPLATE = "{% block system %}Be brief. {{ knowledge }}{% endblock %}{% block user %}{{ text | fenced }}{% endblock %}"
@@ -69,7 +70,7 @@ def loaded(directory: Path, text: str = BASE, files: Mapping[str, str] = FILES) 
     for name, content in (FILES | dict(files)).items():
         (directory / name).write_text(content, "utf-8")
     (directory / "pipeline.toml").write_text(text, "utf-8")
-    return load_pipeline(directory / "pipeline.toml")
+    return load_pipeline(directory / "pipeline.toml", ANY_PYTHON)
 
 
 def changed(old: str, new: str, text: str = BASE) -> str:

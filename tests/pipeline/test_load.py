@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from streams.core.errors import ConfigError
 from streams.core.messages import Tier
 from streams.core.routing import Route
+from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline, load_uncalibrated, parse_spec
 from streams.pipeline.spec import AT_LIMIT
 from tests.pipeline.support import BASE, TEMPLATE, changed, loaded, wrong
@@ -286,7 +288,7 @@ def test_a_file_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
     loaded(tmp_path)
     (tmp_path / "facts.md").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match=r"workers\.work\.knowledge: facts\.md is not UTF-8"):
-        load_pipeline(tmp_path / "pipeline.toml")
+        load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +382,7 @@ def test_the_calibrations_of_a_file_that_is_about_to_be_calibrated_are_left_unre
     loaded(tmp_path)
     path = tmp_path / "pipeline.toml"
     path.write_text(changed("[workers.work]\n", '[workers.work]\ncalibration = "gone.json"\n'), "utf-8")
-    trust = load_uncalibrated(path).workers["work"].trust
+    trust = load_uncalibrated(path, ANY_PYTHON).workers["work"].trust
     assert trust is not None
     assert (trust.artifact, trust.threshold) == (None, None)
 
@@ -443,3 +445,12 @@ def test_a_routers_artifact_is_part_of_its_version(tmp_path: Path) -> None:
     second = loaded(tmp_path, text, {"intents.npz": "trained again"})
     assert first.listeners["label"].version != second.listeners["label"].version
     assert first.hash != second.hash
+
+
+def test_a_login_in_a_model_s_address_is_refused_and_not_repeated() -> None:
+    table = tomllib.loads(BASE)
+    table["models"]["m"] = {"provider": "claude", "model": "c", "base_url": "https://me:planted@host"}
+    with pytest.raises(ConfigError) as caught:
+        parse_spec(table)
+    assert caught.value.key == "models.m.base_url"
+    assert "planted" not in str(caught.value)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.errors import ConfigError, HandlerError
-from streams.pipeline.template import PromptTemplate, fenced
+from streams.pipeline.template import MAX_PROMPT_BYTES, PromptTemplate, fenced
 
 BLOCKS = "{{% block system %}}{}{{% endblock %}}{{% block user %}}{}{{% endblock %}}"
 
@@ -81,3 +81,84 @@ def test_what_is_no_prompt_template_is_told_with_its_key(source: str, said: str)
         PromptTemplate(source, "p.j2", "workers.w.prompt")
     assert caught.value.key == "workers.w.prompt"
     assert said in str(caught.value)
+
+
+ESCAPES = [
+    "{{ text.__class__.__mro__[1].__subclasses__() }}",
+    "{{ text | attr('__class__') }}",
+    "{{ (text | attr('format')).__globals__ }}",
+    "{{ '{0.__class__.__init__.__globals__}'.format(text) }}",
+    "{{ '{a.__class__}'.format_map({'a': text}) }}",
+    "{{ fenced.__globals__ }}",
+    "{{ self._TemplateReference__context.environment }}",
+    "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "{{ lipsum.__globals__['os'] }}",
+    "{{ joiner.__init__.__globals__ }}",
+    "{{ namespace.__init__.__globals__ }}",
+    "{{ ().__class__.__bases__[0] }}",
+    "{{ [].append.__self__.__class__ }}",
+    "{{ config }}",
+    "{{ request }}",
+    "{{ get_flashed_messages.__globals__ }}",
+    "{% set x = data.update({'b': 2}) %}",
+    "{{ text.__init_subclass__ }}",
+    "{{ data.__reduce__() }}",
+    "{{ (data.values()).gi_frame }}",
+]
+
+
+@pytest.mark.parametrize("attack", ESCAPES)
+def test_the_known_ways_out_of_a_sandbox_lead_nowhere(attack: str) -> None:
+    data = {"a": 1}
+    try:
+        found = rendered(attack, text="x", data=data)
+    except HandlerError:
+        found = ""
+    assert not re.search(r"<class|<function|<module|os\.|uid=|environment|<bound", found), found
+    assert data == {"a": 1}
+
+
+@pytest.mark.parametrize("attack", ESCAPES)
+def test_an_event_that_says_so_is_only_quoted(attack: str) -> None:
+    assert rendered("{{ text }}|{{ data.note }}", text=attack, data={"note": attack}) == f"{attack}|{attack}".strip()
+
+
+@pytest.mark.parametrize(
+    "greedy",
+    [
+        "{{ 'x' * data.n }}",
+        "{{ data.n * 'x' }}",
+        "{{ [1] * data.n }}",
+        "{{ 2 ** data.n }}",
+        "{{ data.n ** data.n }}",
+        "{{ data.n ** 9 }}",
+        "{{ text.ljust(data.n) }}",
+        "{{ text.center(width=data.n) }}",
+        "{{ text | center(data.n) }}",
+        "{{ text | indent(data.n, true) }}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ '%*d' % (data.n, 1) }}",
+        "{{ '%999999999d' | format(1) }}",
+        "{{ '{:>999999999}'.format(1) }}",
+        "{{ data.wide.format(1) }}",
+        "{{ data.wide % 1 }}",
+        "{{ range(data.n) | list }}",
+        "{% for i in range(99999) %}{{ text * 99999 }}{% endfor %}",
+    ],
+)
+def test_a_template_does_not_make_much_out_of_little(greedy: str) -> None:
+    with pytest.raises(HandlerError):
+        rendered(greedy, text="x", data={"n": 10**9, "wide": "{:>999999999}%999999999d"})
+
+
+def test_what_templates_usually_do_with_numbers_they_may() -> None:
+    usual = "{{ 'ab' * 3 }} {{ 7 * 6 }} {{ 2 ** 10 }} {{ 7 % 4 }} {{ '%.2f' | format(1.5) }} {{ 'a' | center(3) }}|"
+    usual += "{{ 9999999 }}"
+    assert rendered(usual) == "ababab 42 1024 3 1.50  a |9999999"
+
+
+def test_a_prompt_may_have_its_size_and_no_more() -> None:
+    assert len(rendered("{{ text }}", text="x" * MAX_PROMPT_BYTES)) == MAX_PROMPT_BYTES
+    for text in ("x" * (MAX_PROMPT_BYTES + 1), "é" * (MAX_PROMPT_BYTES // 2 + 1)):
+        with pytest.raises(HandlerError, match="600000"):
+            rendered("{{ text }}", text=text)

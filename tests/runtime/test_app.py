@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import faust
+
 from streams.adapters.kafka import KafkaConfig
-from streams.runtime.app import faust_app
+from streams.runtime.app import Place, faust_app
 
 
 def test_an_app_keeps_what_it_does_not_lose_events_by(tmp_path: Path) -> None:
-    app = faust_app("work", KafkaConfig(servers="a:1, b:2"), tmp_path / "tables", "pre.", None)
+    app = faust_app(
+        "work", KafkaConfig(servers="a:1, b:2"), Place(directory=tmp_path / "tables", prefix="pre.", replication=3)
+    )
     conf = app.conf
     assert conf.id == "escalon-pre.work"
     assert [str(url) for url in conf.broker] == ["kafka://a:1", "kafka://b:2"]
     assert conf.processing_guarantee.value == "at_least_once"
+    assert conf.topic_replication_factor == 3
     assert conf.consumer_auto_offset_reset == "earliest"
     assert conf.broker_heartbeat_interval < conf.broker_session_timeout
     assert (conf.topic_disable_leader, conf.table_standby_replicas, conf.web_enabled) == (True, 0, False)
@@ -22,11 +27,18 @@ def test_an_app_keeps_what_it_does_not_lose_events_by(tmp_path: Path) -> None:
 
 def test_a_log_in_reaches_the_client_and_is_not_shown(tmp_path: Path) -> None:
     kafka = KafkaConfig(servers="a:1", tls=True, sasl_mechanism="PLAIN", username="me", password="s3cret")
-    credentials = faust_app("work", kafka, tmp_path, "", None).conf.broker_credentials
+    credentials = faust_app("work", kafka, Place(directory=tmp_path)).conf.broker_credentials
     assert (credentials.username, credentials.password) == ("me", "s3cret")
     assert credentials.protocol.value == "SASL_SSL"
     assert "s3cret" not in repr(credentials)
     assert (
-        faust_app("work", KafkaConfig(servers="a:1", tls=True), tmp_path, "", None).conf.broker_credentials is not None
+        faust_app("work", KafkaConfig(servers="a:1", tls=True), Place(directory=tmp_path)).conf.broker_credentials
+        is not None
     )
-    assert faust_app("work", KafkaConfig(servers="a:1"), tmp_path, "", None).conf.broker_credentials is None
+    assert faust_app("work", KafkaConfig(servers="a:1"), Place(directory=tmp_path)).conf.broker_credentials is None
+
+
+def test_faust_still_asks_where_the_app_lets_messages_in_hand_end(tmp_path: Path) -> None:
+    assert "_consumer_wait_empty" in faust.App._on_partitions_revoked.__code__.co_names
+    assert "_consumer_wait_empty" in faust.App._stop_consumer.__code__.co_names
+    assert faust_app("work", KafkaConfig(servers="a:1"), Place(directory=tmp_path)).drain is not None

@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received
 from streams.core.errors import ConfigError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, RawEvent
-from streams.runtime.bind import Binding, Outbox, bind, received
+from streams.runtime.bind import UNCONFIRMED, Binding, Outbox, Work, bind, received
 from streams.runtime.dead_letters import DeadLetters
+from streams.runtime.drain import Drain
 
 AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
@@ -26,6 +28,10 @@ class FakeApp:
     """Remembers what is sent and the agents that are made; fails as often as told."""
 
     errors: list[Exception] = field(default_factory=list)
+    unconfirmed: list[Exception] = field(default_factory=list)
+    silent: bool = False
+    """Whether the broker confirms nothing."""
+    crashes: list[Exception] = field(default_factory=list)
     sent: list[tuple[str, bytes | None, bytes]] = field(default_factory=list)
     agents: dict[str, Any] = field(default_factory=dict)
 
@@ -38,11 +44,21 @@ class FakeApp:
         assert (name, concurrency) == ("escalon.events", 4)
         return lambda function: self.agents.__setitem__(topic, function)
 
-    async def send(self, topic: str, *, key: bytes | None, value: bytes, **_: Any) -> None:
-        """Send, or fail."""
+    async def crash(self, error: Exception) -> None:
+        """The process ends."""
+        self.crashes.append(error)
+
+    async def send(self, topic: str, *, key: bytes | None, value: bytes, **_: Any) -> asyncio.Future[None]:
+        """Send, or fail; what it returns says whether the broker has it."""
         if self.errors:
             raise self.errors.pop(0)
         self.sent.append((topic, key, value))
+        confirmation = asyncio.get_running_loop().create_future()
+        if self.unconfirmed:
+            confirmation.set_exception(self.unconfirmed.pop(0))
+        elif not self.silent:
+            confirmation.set_result(None)
+        return confirmation
 
 
 @dataclass
@@ -88,6 +104,19 @@ class FakeStream:
                 yield event
             finally:
                 event.ack()
+        for _ in range(20):  # what is confirmed aside comes to its end
+            await asyncio.sleep(0)
+
+
+async def publish_one(_: Received, outbox: Outbox) -> None:
+    await outbox.publish([RawEvent(text="y")])
+
+
+async def never(_: Received, __: Outbox) -> None:
+    await asyncio.Event().wait()
+
+
+NO_LETTERS = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "sha", event_id=lambda _: "e")
 
 
 def outbox(app: FakeApp) -> Outbox:
@@ -102,7 +131,7 @@ def agent(
     letters = DeadLetters(
         run="live", cluster_id="cluster", keep_whole=keep_whole, event_id=lambda record: f"e{record.offset}"
     )
-    bind(Binding(topic="events", concurrency=4, handle=handle), outbox(app), letters)
+    bind(Binding(topic="events", concurrency=4, handle=handle), outbox(app), letters, Drain())
     return app.agents["pre.events"]  # type: ignore[no-any-return]
 
 
@@ -113,8 +142,20 @@ async def test_a_message_is_published_to_its_topic_under_its_key() -> None:
     assert Codec().decode(RawEvent, app.sent[1][2]) == RawEvent(text="y")
 
 
+@pytest.mark.parametrize("seconds", [1_764_000_000_000.0, -1e15, None])
+async def test_a_timestamp_that_is_no_date_keeps_no_message_from_its_stage(seconds: Any) -> None:
+    message, seen = FakeMessage(timestamp=seconds), list[int]()
+
+    async def handle(record: Received, _: Outbox) -> None:
+        seen.append(record.timestamp.year)
+
+    await agent(FakeApp(), handle)(FakeStream(message))
+    assert seen == [{None: 1969, -1e15: 1900}.get(seconds, 2298)]
+    assert message.refcount == 0
+
+
 async def test_publishing_waits_while_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
+    monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
     app = FakeApp(errors=[KafkaConnectionError(), KafkaConnectionError()])
     await outbox(app).publish([RawEvent(text="x")])
     assert len(app.sent) == 1
@@ -124,6 +165,53 @@ async def test_a_message_over_the_brokers_limit_is_unreadable_and_not_tried_for_
     with pytest.raises(UnreadableError) as caught:
         await outbox(FakeApp(errors=[MessageSizeTooLargeError()])).publish([RawEvent(text="x")])
     assert caught.value.reason == "too_large"
+
+
+async def test_a_message_is_not_done_before_the_broker_has_what_it_caused() -> None:
+    message = FakeMessage()
+    await agent(FakeApp(silent=True), publish_one)(FakeStream(message))
+    assert message.refcount == 1
+
+
+async def test_what_the_broker_lost_is_sent_again_and_only_then_is_the_message_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
+    message, app = FakeMessage(), FakeApp(unconfirmed=[KafkaTimeoutError(), ProducerSendError("gone")])
+    await agent(app, publish_one)(FakeStream(message))
+    assert [topic for topic, _, _ in app.sent] == ["pre.events"] * 3
+    assert message.refcount == 0
+
+
+async def test_what_the_broker_alone_finds_too_large_makes_a_dead_letter_of_its_message() -> None:
+    message, app = FakeMessage(), FakeApp(unconfirmed=[MessageSizeTooLargeError()])
+    await agent(app, publish_one)(FakeStream(message))
+    assert [topic for topic, _, _ in app.sent] == ["pre.events", "pre.dead-letters"]
+    assert message.refcount == 0
+
+
+async def test_a_process_that_cannot_know_whether_a_message_is_done_ends() -> None:
+    app, message = FakeApp(unconfirmed=[ZeroDivisionError("not foreseen")]), FakeMessage()
+    await agent(app, publish_one)(FakeStream(message))
+    assert [str(error) for error in app.crashes] == ["not foreseen"]
+    assert message.refcount == 1
+
+
+async def test_a_message_that_is_cut_off_gives_its_place_back() -> None:
+    drain = Drain(60)
+    work = Work(Binding(topic="events", concurrency=4, handle=never), outbox(FakeApp()), NO_LETTERS, drain)
+    task = asyncio.create_task(work.handle(FakeEvent(FakeMessage())))
+    await asyncio.sleep(0)
+    task.cancel()
+    assert await drain.wait() == 0
+    assert work._slots._value == UNCONFIRMED
+
+
+async def test_an_error_that_faust_has_wrapped_is_seen_through() -> None:
+    wrapped = ProducerSendError("Error while sending")
+    wrapped.__cause__ = MessageSizeTooLargeError()
+    with pytest.raises(UnreadableError, match="over the broker's limit"):
+        await outbox(FakeApp(errors=[wrapped])).publish([RawEvent(text="x")])
 
 
 async def test_each_event_is_handled_and_then_acknowledged() -> None:

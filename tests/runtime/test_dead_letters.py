@@ -14,7 +14,17 @@ from streams.adapters.codec import Codec
 from streams.adapters.events import ID_HEADER, EventReader, Received
 from streams.core.errors import ConfigError, HandlerError, ModelError, UnreadableError
 from streams.core.fingerprint import positional_event_id
-from streams.core.messages import DeadLetter, Event, Origin, RawEvent, Result, Sighting
+from streams.core.messages import (
+    DeadLetter,
+    Deferred,
+    Escalation,
+    Event,
+    Origin,
+    Postponed,
+    RawEvent,
+    Result,
+    Sighting,
+)
 from streams.runtime.dead_letters import KEPT_BYTES, MAX_HEADERS_BYTES, MAX_KEY_BYTES, DeadLetters, EventIds
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -102,6 +112,13 @@ def test_the_event_keeps_the_id_it_has_wherever_it_broke() -> None:
     result = Result(origin=ORIGIN, state="failed", tier="worker", handler="h", intent="i", pipeline="p", decided_at=AT)
     assert IDS(record(Codec().encode(sighting), "pre.images")) == "mail-7"
     assert IDS(record(Codec().encode(result), "pre.results")) == "mail-7"
+    escalation = Escalation(
+        event=event, intents=("i",), handler="h", reason="routed", fingerprint="f", pipeline="p", decided_at=AT
+    )
+    deferred = Deferred(escalation=escalation, not_before=AT, reason="budget")
+    postponed = Postponed(escalation=escalation, not_before=AT, reason="overloaded")
+    assert IDS(record(Codec().encode(deferred), "pre.deferred")) == "mail-7"
+    assert IDS(record(Codec().encode(postponed), "pre.postponed")) == "mail-7"
     assert IDS(record(Codec().encode(RawEvent(id="mail-7", text="x")))) == "mail-7"
     assert IDS(record(b'{"id": "mail-7", "image": "no hash"}')) == "mail-7"
     assert IDS(record(b"text", headers=[(ID_HEADER, b"mail-7")])) == "mail-7"

@@ -11,7 +11,7 @@ import faust
 import pytest
 
 from streams.adapters.kafka import KafkaConfig
-from streams.runtime.app import faust_app
+from streams.runtime.app import Place, faust_app
 from streams.runtime.metrics import REGISTRY, serve_metrics, tell_of_calibration
 
 Page = Callable[[Any, Any], Awaitable[Any]]
@@ -21,7 +21,7 @@ class FakeApp:
     """Keeps its pages; its web server is a real one that was not started."""
 
     def __init__(self, directory: Path) -> None:
-        self.web = faust_app("work", KafkaConfig(servers="a:1"), directory, "", None).web
+        self.web = faust_app("work", KafkaConfig(servers="a:1"), Place(directory=directory)).web
         self.pages: dict[str, Page] = {}
 
     def page(self, path: str) -> Callable[[Page], Page]:

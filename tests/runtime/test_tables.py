@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from faust.exceptions import PartitionsMismatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +21,7 @@ from hypothesis import strategies as st
 from streams.adapters.codec import Codec
 from streams.core.exchangeability import observe, reference_of, watch
 from streams.core.messages import StoredAnswer
+from streams.runtime.confirm import CAUSED, Caused
 from streams.runtime.tables import Table, TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.stages.settle import Settled
 from tests.adapters.messages import any_message
@@ -210,3 +214,100 @@ def test_a_watch_that_cannot_be_read_starts_again_and_holds_up_nothing(
     with caplog.at_level(logging.WARNING, "escalon.runtime"):
         assert TableWatches(kept).get("one") is None
     assert "the watch of the calibration one starts again" in caplog.text
+
+
+class FakeChangelog:
+    """A changelog topic that confirms when told, and fails as often as told."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.sent: list[tuple[int, bytes, bytes]] = []
+        self.waiting: list[asyncio.Future[None]] = []
+
+    def as_future_message(self, *, key: bytes, value: bytes, partition: int, **_: Any) -> Any:
+        """What is to be sent."""
+        return SimpleNamespace(message=SimpleNamespace(partition=partition, key=key, value=value))
+
+    async def publish_message(self, change: Any) -> asyncio.Future[None]:
+        """Send; what it returns waits for the broker."""
+        self.sent.append((change.message.partition, change.message.key, change.message.value))
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        if self.errors:
+            self.waiting[-1].set_exception(self.errors.pop(0))
+        return self.waiting[-1]
+
+
+class TableOfOneTopic(Table):
+    """Faust's table without an app."""
+
+    changelog_topic: Any = None
+    changelog_topic_name = "changelog"
+    name = "answers"
+
+    def __init__(self, changelog: FakeChangelog) -> None:
+        self.changelog_topic, self._latest, self._turns = changelog, {}, defaultdict(asyncio.Lock)
+        self.app, self.persisted = SimpleNamespace(consumer_generation_id=1), list[Any]()
+        self.key_serializer = self.value_serializer = "raw"
+
+    def _on_changelog_sent(self, fut: Any) -> None:
+        self.persisted.append(fut)
+
+
+async def some_turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_change_confirmed_after_a_rebalance_does_not_say_how_far_the_table_is() -> None:
+    """Another worker may have written between the two, and what it wrote would be left out of the recovery."""
+    written = TableOfOneTopic(FakeChangelog())
+    written._on_sent(1, "in time")
+    written.app.consumer_generation_id = 2
+    written._on_sent(1, "late")
+    assert written.persisted == ["in time"]
+
+
+async def test_a_message_is_done_only_when_kafka_has_its_writes_and_they_do_not_wait_for_each_other() -> None:
+    changelog, caused = FakeChangelog(), Caused()
+    written = TableOfOneTopic(changelog)
+    CAUSED.set(caused)
+    written.send_changelog(0, b"a", b"1")
+    assert written.send_changelog(0, b"b", b"2").message.partition == 0  # Faust asks for it
+    done = asyncio.create_task(caused.confirmed())
+    await some_turns()
+    assert changelog.sent == [(0, b"a", b"1"), (0, b"b", b"2")]
+    assert not done.done()
+    for one in changelog.waiting:
+        one.set_result(None)
+    await done
+    assert written._latest == {}
+
+
+async def test_a_write_that_kafka_lost_is_sent_again_but_not_over_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.runtime.tables.RETRY_SECONDS", 0)
+    changelog, caused = FakeChangelog(KafkaTimeoutError()), Caused()
+    written = TableOfOneTopic(changelog)
+    CAUSED.set(caused)
+    written.send_changelog(0, b"a", b"old")
+    written.send_changelog(0, b"a", b"new")
+    written.send_changelog(1, b"a", b"elsewhere")
+    await some_turns()
+    done = asyncio.create_task(caused.confirmed())
+    changelog.waiting[2].set_result(None)
+    await some_turns()
+    assert not done.done()
+    changelog.waiting[1].set_result(None)
+    await done
+    assert [value for _, _, value in changelog.sent] == [b"old", b"new", b"elsewhere"]
+    assert written._latest == {}
+
+
+async def test_a_write_that_kafka_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.runtime.tables.RETRY_SECONDS", 0)
+    changelog, caused = FakeChangelog(KafkaTimeoutError()), Caused()
+    CAUSED.set(caused)
+    TableOfOneTopic(changelog).send_changelog(0, b"a", b"1")
+    await some_turns()
+    changelog.waiting[-1].set_result(None)
+    await caused.confirmed()
+    assert changelog.sent == [(0, b"a", b"1")] * 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -18,9 +19,11 @@ from streams.core.errors import HandlerError, ModelError
 from streams.core.messages import AttemptStatus, Event, Finding, Origin, Score, StoredAnswer, Verdict
 from streams.core.pricing import Price, PriceList
 from streams.models.protocol import ModelReply
+from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_pipeline
-from streams.stages.ports import Desk, Said
+from streams.stages.lane import Lane
+from streams.stages.ports import Asker, Desk, Said
 from streams.stages.task import Task
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -83,7 +86,7 @@ model = "m"
 def build(directory: Path, text: str = PIPELINE) -> Pipeline:
     """A pipeline loaded from a file in a directory."""
     (directory / "pipeline.toml").write_text(text, "utf-8")
-    return load_pipeline(directory / "pipeline.toml")
+    return load_pipeline(directory / "pipeline.toml", ANY_PYTHON)
 
 
 def handlers(pipeline: Pipeline) -> dict[str, Handler]:
@@ -158,16 +161,25 @@ class FakeAsker:
     priced_as: str | None = "m"
     bills_cache: bool = True
     free: bool = False
+    lane: Lane | None = None
+    fallback: Asker | None = None
     asked: list[Task] = field(default_factory=list)
+    within: list[float] = field(default_factory=list)
+    """The time each call was given."""
+
+    def size(self, task: Task) -> int:
+        """As long as the text."""
+        return len(task.text)
 
     def slot(self) -> AbstractAsyncContextManager[None]:
         """No limit."""
         return nullcontext()
 
-    async def ask(self, task: Task, sample: int = 0) -> Said:  # noqa: ARG002
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:  # noqa: ARG002
         """The next turn of the script."""
         turn = self.script[min(len(self.asked), len(self.script) - 1)]
         self.asked.append(task)
+        self.within.append(within)
         if self.gate is not None:
             await self.gate.wait()
         if isinstance(turn, Exception):

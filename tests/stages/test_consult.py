@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -18,10 +19,10 @@ from streams.core.escalation import Bar
 from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Call
 from streams.stages import consult as stage
-from streams.stages.consult import LONGEST_BACKOFF
 from streams.stages.ports import Desk
 from streams.stages.question import Consultation, Question
 from streams.stages.task import Task
+from streams.stages.tries import LONGEST_BACKOFF
 from tests.stages.support import (
     START,
     Clock,
@@ -126,9 +127,9 @@ async def test_a_call_is_recorded_with_all_that_is_known_of_it(here: Office) -> 
 
 async def test_a_call_that_took_time_says_how_long(here: Office) -> None:
     class Slow(FakeAsker):
-        async def ask(self, task: Task, sample: int = 0) -> Any:
+        async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Any:
             here.clock.passes(3)
-            return await super().ask(task, sample)
+            return await super().ask(task, sample, within)
 
     slow = Slow(here.pipeline.workers["answer"], [said()])
     (call,) = (await consult(question(slow), here.desk)).calls
@@ -150,7 +151,7 @@ async def test_plain_code_costs_nothing(here: Office) -> None:
 
 async def test_only_the_last_call_carries_the_decision(here: Office) -> None:
     done = await consult(question(asker(here, [model_error(), said()])), here.desk)
-    first, last = done.decided("accepted", "enough", Bar(0.5, "artifact"))
+    first, last = done.decided(here.desk, "accepted", "enough", Bar(0.5, "artifact"))
     assert (first.decision, last.decision) == ("retried", "accepted")
     assert (last.decision_reason, last.threshold, last.calibration) == ("enough", 0.5, "artifact")
     assert first.calibration is None
@@ -390,8 +391,8 @@ async def test_when_a_call_fails_each_that_waited_tries_for_itself(here: Office)
 
 async def test_a_defect_in_the_asker_reaches_its_own_event_only(here: Office) -> None:
     class Defective(FakeAsker):
-        async def ask(self, task: Task, sample: int = 0) -> Any:
-            answer = await super().ask(task, sample)
+        async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Any:
+            answer = await super().ask(task, sample, within)
             if len(self.asked) == 1:
                 raise ZeroDivisionError
             return answer

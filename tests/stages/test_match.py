@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.core.errors import ConfigError
 from streams.core.messages import Call, Event, Finding, Message, Result, Sighting, Verdict
 from streams.models.image import HashIndex
 from streams.stages.match import match
@@ -75,3 +76,10 @@ def test_a_duplicate_is_not_remembered_so_that_a_chain_of_copies_cannot_drift(he
     matched(here, seen, "e1", 0)
     matched(here, seen, "e2", (1 << 10) - 1)
     assert seen.items() == [("e1", 0)]
+
+
+def test_a_sighting_of_a_listener_that_was_removed_is_the_operators_to_mend(here: Office, seen: HashIndex) -> None:
+    sighting = Sighting(event=image("e1"), listener="gone", image_hash="0" * 16, findings=())
+    with pytest.raises(ConfigError, match="no listener 'gone' any more"):
+        match(sighting, START, here.pipeline, here.desk, seen)
+    assert len(seen) == 0

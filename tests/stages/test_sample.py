@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -32,10 +33,10 @@ class SamplingAsker(FakeAsker):
 
     samples: list[int] = field(default_factory=list)
 
-    async def ask(self, task: Task, sample: int = 0) -> Said:
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:
         """The next turn of the script."""
         self.samples.append(sample)
-        return await super().ask(task, sample)
+        return await super().ask(task, sample, within)
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ async def test_every_call_is_recorded_the_deciding_one_last(here: Office) -> Non
     done = await said_by(here, *"abb")
     assert [(call.sample, call.decision) for call in done.calls] == [(0, "sampled"), (2, "sampled"), (1, "found")]
     assert done.calls[-1].call_id == done.attempt.call_id
-    decided = done.decided("accepted", "enough")
+    decided = done.decided(here.desk, "accepted", "enough")
     assert [call.decision for call in decided] == ["sampled", "sampled", "accepted"]
     assert decided[-1].sources == done.attempt.sources
     assert sum(call.cost_usd or 0 for call in decided) == 3 * PRICE
@@ -225,9 +226,9 @@ async def test_a_sample_that_runs_out_of_money_between_its_tries_leaves_its_trie
     asked = dataclasses.replace(question(one), origin=event("e9").origin)
     purse.spend(PRICE - Decimal("1e-12"), here.clock.now())
 
-    async def spends(task: Task, sample: int = 0) -> Said:
+    async def spends(task: Task, sample: int = 0, within: float = math.inf) -> Said:
         purse.spend(PRICE, here.clock.now())
-        return await SamplingAsker.ask(one, task, sample)
+        return await SamplingAsker.ask(one, task, sample, within)
 
     one.ask = spends  # type: ignore[method-assign]
     out = await consult_samples(asked, here.desk, 2, EXACT)

@@ -8,10 +8,16 @@ FROM
         if(refused, refusal_class, NULL) AS refusal_class
     FROM calls
     WHERE run = {run:String} AND tier = 'worker' AND decision = 'escalated'
+        AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
     UNION ALL
     SELECT 'routed' AS reason, '' AS handler, NULL AS refusal_class
-    FROM verdicts
-    WHERE run = {run:String} AND action = 'reason'
+    FROM
+    (
+        SELECT DISTINCT event_id
+        FROM verdicts
+        WHERE run = {run:String} AND action = 'reason'
+            AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
+    )
 )
 GROUP BY reason, handler, refusal_class
 ORDER BY events DESC, reason, handler

@@ -1,4 +1,5 @@
 -- Seconds of paid or computed calls (cache hits left out): waiting in Kafka and for the model, by tier.
+-- An answer that a replay reuses counts with the seconds it took when it was made.
 SELECT
     tier,
     count() AS calls,
@@ -8,6 +9,7 @@ SELECT
     quantileExact(0.95)(duration_seconds) AS call_p95,
     quantileExact(0.99)(duration_seconds) AS call_p99
 FROM calls
-WHERE run = {run:String} AND NOT cache_hit
+WHERE run = {run:String} AND (NOT cache_hit OR reused_from IS NOT NULL)
+    AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
 GROUP BY tier
 ORDER BY indexOf(['listener', 'worker', 'reasoner'], tier)

@@ -1,5 +1,5 @@
--- How good each worker's refusals were, by class, judged by what the reasoner made of the same events. `needless` are
--- refusals that the reasoner answered from the same event, an upper bound of what the worker refused without need;
+-- How good each worker's refusals were, by class, judged by what the reasoner made of the same events.
+-- `needless` are refusals that the reasoner answered from the same event, an upper bound of what the worker refused without need;
 -- `rightful` the reasoner refused as well. `missed` are answers of the worker to events that the reasoner refused.
 WITH thought AS
 (
@@ -9,6 +9,7 @@ WITH thought AS
         argMax(answer.refusal_class, answer.started_at) AS refusal_class
     FROM calls AS answer
     WHERE answer.run = {run:String} AND answer.tier = 'reasoner' AND answer.status IN ('answered', 'refused')
+        AND answer.event_time >= {since:DateTime64(6, 'UTC')} AND answer.event_time < {until:DateTime64(6, 'UTC')}
     GROUP BY answer.event_id
 )
 SELECT
@@ -22,5 +23,6 @@ FROM calls AS worked
 LEFT JOIN thought ON thought.event_id = worked.event_id
 WHERE worked.run = {run:String} AND worked.tier = 'worker' AND worked.decision IN ('accepted', 'escalated', 'failed')
     AND (worked.status = 'refused' OR thought.status = 'refused')
+    AND worked.event_time >= {since:DateTime64(6, 'UTC')} AND worked.event_time < {until:DateTime64(6, 'UTC')}
 GROUP BY handler, class
 ORDER BY handler, refused DESC, class

@@ -1,6 +1,8 @@
 -- Spending by day (UTC) and tier, to hold against the pipeline's budgets.
+-- Days, since and until are of the call, not of its event: that is the day whose budget it took.
 SELECT toDate(started_at) AS day, tier, sum(cost_usd) AS usd
 FROM calls
 WHERE run = {run:String}
+    AND started_at >= {since:DateTime64(6, 'UTC')} AND started_at < {until:DateTime64(6, 'UTC')}
 GROUP BY day, tier
 ORDER BY day, indexOf(['listener', 'worker', 'reasoner'], tier)

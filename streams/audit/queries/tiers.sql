@@ -1,4 +1,5 @@
--- What each handler did and cost. `usd` is null when no call of the handler has a known price.
+-- What each handler did and cost. Money is null when no call of the handler has a known price.
+-- `would_be_usd` is what live traffic would have cost: a replay gets the answers that it reuses for nothing.
 SELECT
     tier,
     handler,
@@ -12,8 +13,10 @@ SELECT
     sum(input_tokens) AS tokens_in,
     sum(output_tokens) AS tokens_out,
     sum(cost_usd) AS usd,
-    sum(saved_usd) AS saved_usd
+    sum(saved_usd) AS saved_usd,
+    sum(if(reused_from IS NULL, cost_usd, cost_usd + calls.saved_usd)) AS would_be_usd
 FROM calls
 WHERE run = {run:String}
+    AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
 GROUP BY tier, handler
 ORDER BY indexOf(['listener', 'worker', 'reasoner'], tier), handler

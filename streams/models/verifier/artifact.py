@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.models.classifier import Provenance
-from streams.models.saved import Saved
+from streams.models.saved import BROKEN, Saved, check_stored
 from streams.models.verifier.ensemble import Ensemble, Mixture
 from streams.models.verifier.features import Category, Example, Layout
 
@@ -140,11 +139,12 @@ class Verifier(Saved):
     def from_bytes(cls, data: bytes, name: str) -> Self:
         """Read an artifact's bytes; `name` says in errors where they come from. Raises ConfigError as `load` does."""
         try:
+            check_stored(data)
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 header = json.loads(arrays["header"].tobytes())
                 _check_version(name, header)
                 return cls._from_parts(header, arrays)
-        except (EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        except BROKEN as error:
             what = f"{name} is not a readable verifier ({type(error).__name__}: {error})."
             raise ConfigError(what, _REMEDY) from error
 

@@ -1,0 +1,188 @@
+"""What figures and traces add to one handled message, in microseconds, side by side.
+
+    python bench/telemetry.py [--messages 3000] [--rounds 7] [--json]
+
+A message goes through the runtime's binding without a broker: read as a record, one call and one verdict published. The
+binding is first run with counting and the trace's headers taken out, then with figures alone, with the headers as well,
+and with spans sent to a collector on this machine, which needs the extra `otel`. The rounds of all take turns, and the
+median of each is shown. The time is CPU time of the process, the exporter's own thread included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from streams.adapters.codec import Codec
+from streams.adapters.events import Received
+from streams.core.messages import Call, Event, Origin, Verdict
+from streams.core.trace import TraceContext
+from streams.runtime import bind, lag
+from streams.runtime.dead_letters import DeadLetters
+from streams.runtime.drain import Drain
+from streams.runtime.tracing import Handling, Tracing
+
+AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PRODUCER = TraceContext(TRACE, "00f067aa0ba902b7", True)
+ORIGIN = Origin(event_id="e1", run="live", event_time=AT, trace_id=TRACE, topic="events", partition=0, offset=7)
+CALL = Call(
+    origin=ORIGIN, call_id="0123456789abcdef0123456789abcdef", tier="listener", handler="intent", handler_version="v",
+    pipeline="p", operation="classify", provider="escalon", request_model="wordllama", prompt="x" * 200, response="{}",
+    input_tokens=120, output_tokens=12, cost_usd=Decimal("0.0001"), started_at=AT, queue_seconds=0.02,
+    duration_seconds=0.001, status="answered", decision="found",
+)  # fmt: skip
+VERDICT = Verdict(
+    event=Event(origin=ORIGIN, kind="text", text="x" * 200), findings=(), intents=("a",), confidence=None,
+    action="work", handler="answer", fingerprint="f", pipeline="p", decided_at=AT,
+)  # fmt: skip
+
+
+class _App:
+    """A Faust app that sends nowhere."""
+
+    def __init__(self) -> None:
+        self.run: Any = None
+
+    def topic(self, name: str, **_: Any) -> str:
+        return name
+
+    def agent(self, _: str, **__: Any) -> Callable[[Any], None]:
+        return lambda function: setattr(self, "run", function)
+
+    async def send(self, *_: Any, **__: Any) -> asyncio.Future[None]:
+        """Nowhere, confirmed at once."""
+        confirmation = asyncio.get_running_loop().create_future()
+        confirmation.set_result(None)
+        return confirmation
+
+    async def work(self, message: Any) -> None:
+        """Run the agent, and let the confirmations come to their end."""
+        await self.run(message)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+class _Message:
+    """One Faust message, its event and a stream of many of it."""
+
+    topic, partition, offset, key, value, timestamp = "events", 0, 7, b"k", b"x" * 200, AT.timestamp()
+
+    def __init__(self, count: int) -> None:
+        self.count, self.message = count, self
+        self.headers = {"traceparent": PRODUCER.header().encode()}
+
+    def incref(self) -> None:
+        """Held."""
+
+    def ack(self) -> None:
+        """Let go."""
+
+    async def events(self) -> AsyncIterator[_Message]:
+        for _ in range(self.count):
+            yield self
+
+
+async def _publish(_: Received, outbox: bind.Outbox) -> None:
+    await outbox.publish([CALL, VERDICT])
+
+
+def once(tracing: Tracing, messages: int) -> float:
+    """Microseconds of CPU a message."""
+    app: Any = _App()
+    letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "", event_id=lambda _: "e")
+    outbox = bind.Outbox(app=app, codec=Codec(), prefix="", tracing=tracing)
+    bind.bind(bind.Binding(topic="events", concurrency=1, handle=_publish), outbox, letters, Drain())
+    started = time.process_time()
+    asyncio.run(app.work(_Message(messages)))
+    return (time.process_time() - started) / messages * 1e6
+
+
+@contextmanager
+def without(*names: str) -> Iterator[None]:
+    """The binding with some of what it tells taken out."""
+    with ExitStack() as out:
+        if "figures" in names:
+            for name in ("observe", "handled"):
+                out.enter_context(patch.object(bind, name, lambda *_: None))
+            out.enter_context(patch.object(bind, "handling", lambda _: contextlib.nullcontext()))
+            out.enter_context(patch.object(lag, "received", lambda *_: None))
+        if "headers" in names:
+            out.enter_context(patch.object(Handling, "headers", lambda *_: []))
+        yield
+
+
+def measure(messages: int, rounds: int) -> dict[str, Any]:
+    """Medians over the rounds; the spans only where OpenTelemetry is installed."""
+    taken: dict[str, list[float]] = {}
+    spans, note = _spans()
+    with spans as traced:
+        for _ in range(rounds):
+            for name, out, tracing in (
+                ("bare", ("figures", "headers"), Tracing()),
+                ("figures", ("headers",), Tracing()),
+                ("figures, headers", (), Tracing()),
+                ("figures, headers, spans", (), traced),
+            ):
+                if tracing is not None:
+                    with without(*out):
+                        taken.setdefault(name, []).append(once(tracing, messages))
+    return {name: round(statistics.median(values), 1) for name, values in taken.items()} | {"note": note}
+
+
+def _spans() -> tuple[Any, str]:
+    try:
+        import opentelemetry.sdk  # noqa: F401
+    except ImportError:
+        return contextlib.nullcontext(None), "spans skipped: pip install 'escalon[otel]'"
+    return _collected(), ""
+
+
+@contextmanager
+def _collected() -> Iterator[Tracing]:
+    from streams.adapters.otlp import OtlpSpans
+    from streams.runtime.metrics import tell_of_spans
+    from tests.fakes.otlp_receiver import collector
+
+    with collector() as got:
+        got.keeps = False
+        with patch.dict(os.environ, {"OTEL_EXPORTER_OTLP_ENDPOINT": got.endpoint}):
+            spans = OtlpSpans({"service.name": "bench"}, tell_of_spans)
+        yield Tracing(group="g", spans=spans)
+        spans.close()
+
+
+def main() -> None:
+    """Measure and show."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    figures = measure(options.messages, options.rounds)
+    if options.json:
+        print(json.dumps(figures))
+        return
+    note = figures.pop("note")
+    for name, microseconds in figures.items():
+        print(f"{name:24} {microseconds:7.1f} µs a message, {microseconds - figures['bare']:+.1f}")
+    print(note, end="\n" if note else "")
+
+
+if __name__ == "__main__":
+    main()

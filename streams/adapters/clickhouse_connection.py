@@ -1,0 +1,100 @@
+"""The connection to ClickHouse, over HTTP."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from streams.core.address import has_login, is_http, without_login
+from streams.core.errors import ConfigError, ServiceError
+
+DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+READING = {"readonly": 2}
+# On a cluster an insert is acknowledged when its rows are on their shards, not when they wait on the first server.
+# A batch may hold events of any number of months, each of which is a partition.
+WRITING = {"distributed_foreground_insert": 1, "max_partitions_per_insert_block": 0}
+
+# What no waiting helps against: words of the server or of the client, what they mean, and the remedy.
+_REFUSALS: Final = (
+    (
+        "AUTHENTICATION_FAILED",
+        "refuses the user {username} with this password.",
+        "Check ESCALON_CLICKHOUSE_USER and ESCALON_CLICKHOUSE_PASSWORD (or ESCALON_CLICKHOUSE_PASSWORD_FILE).",
+    ),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "shows a certificate that is not signed by {ca}, or not made out to that address.",
+        "Set ESCALON_CLICKHOUSE_CA_FILE to the authority of its certificate, and use the name that it is for.",
+    ),
+    (
+        "SSLError(FileNotFoundError",
+        "was not asked, for {ca} is not there.",
+        "Check the path in ESCALON_CLICKHOUSE_CA_FILE.",
+    ),
+    (
+        "WRONG_VERSION_NUMBER",
+        "speaks no TLS at this port.",
+        "Give the port of its TLS interface, or write http:// in ESCALON_CLICKHOUSE.",
+    ),
+    *(
+        (words, "hangs up without an answer.", "If it speaks TLS at this port, write https:// in ESCALON_CLICKHOUSE.")
+        for words in ("RemoteDisconnected", "ConnectionResetError")
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickHouseConfig:
+    """Where ClickHouse is. `url` is http://host:port or https://host:port."""
+
+    url: str
+    username: str = "default"
+    password: str = field(default="", repr=False)
+    database: str = "escalon"
+    ca_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if has_login(self.url):
+            remedy = "Set ESCALON_CLICKHOUSE_USER and ESCALON_CLICKHOUSE_PASSWORD instead."
+            raise ConfigError("the address holds a login, which would end up in logs.", remedy, "ESCALON_CLICKHOUSE")
+        if not is_http(self.url):
+            raise ConfigError(
+                f"{without_login(self.url)!r} is no HTTP address.",
+                "Write it as http://host:8123.",
+                "ESCALON_CLICKHOUSE",
+            )
+        if not DATABASE.fullmatch(self.database):
+            remedy = "Use letters, digits and underscores."
+            raise ConfigError(f"{self.database!r} is no name.", remedy, "ESCALON_CLICKHOUSE_DATABASE")
+
+    def connect(self, *, database: str | None = None, readonly: bool = False) -> Any:
+        """A clickhouse-connect client; raises ServiceError when ClickHouse cannot be reached."""
+        parts = urlsplit(self.url)
+        try:
+            return clickhouse_connect.get_client(
+                host=parts.hostname,
+                port=parts.port or (8443 if parts.scheme == "https" else 8123),
+                interface=parts.scheme,
+                username=self.username,
+                password=self.password,
+                database=self.database if database is None else database,
+                ca_cert=self.ca_file,
+                autogenerate_session_id=False,
+                settings=READING if readonly else WRITING,
+            )
+        except (ClickHouseError, OSError) as error:
+            raise self._refused(str(error)) from error
+
+    def _refused(self, said: str) -> ServiceError:
+        """What the client was told, as an error of ours."""
+        for words, what, remedy in _REFUSALS:
+            if words in said:
+                filled = what.format(username=self.username, ca=self.ca_file or "an authority that this machine knows")
+                return ServiceError(f"ClickHouse at {self.url} {filled}", remedy)
+        remedy = "Check that it runs, ESCALON_CLICKHOUSE, user and password; `escalon migrate` makes the database."
+        return ServiceError(f"ClickHouse at {self.url} cannot be used ({said[:300]}).", remedy)

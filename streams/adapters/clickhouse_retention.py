@@ -1,0 +1,70 @@
+"""How long the audit keeps bodies and rows, as ClickHouse's TTL: what must be altered to get there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Each table's own time, by which its rows expire, and the columns that hold what people and models wrote.
+BODIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "calls_rows": (
+        "event_time",
+        ("system_prompt", "prompt", "response", "refusal_reason", "decision_reason", "error"),
+    ),
+    "outcomes_rows": ("event_time", ("answer", "reasons")),
+    "verdicts_rows": ("event_time", ("text", "data")),
+    "dead_letters_rows": ("event_time", ("key", "headers", "payload", "detail")),
+    "labels_rows": ("labelled_at", ()),
+    "judgements_rows": ("judged_at", ("comment",)),
+    "runs_rows": ("updated_at", ()),
+}
+# A label without its text would be a wrong truth, so its row goes as a whole. Intents are names, not bodies.
+ROWS_THAT_ARE_BODIES = {"labels_rows": "aspect != 'intent'"}
+
+_COLUMN = re.compile(r"^    `(\w+)` .*? TTL (.+?),?$", re.M)
+_ROWS = re.compile(r"^TTL (.+)$", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days after an event's own time, when its bodies are emptied and when its rows go; 0 keeps them for ever."""
+
+    body_days: int = 0
+    row_days: int = 0
+
+    def alter(self, created: Mapping[str, str]) -> list[str]:
+        """The statements that bring tables to this, from their present CREATE TABLE; none where nothing changes.
+
+        A table that `created` does not hold is taken to keep everything so far.
+        """
+        found = (self._alter_table(table, created.get(table, "")) for table in BODIES)
+        return [statement for statement in found if statement]
+
+    def _alter_table(self, table: str, created: str) -> str:
+        now_columns, now_rows = dict(_COLUMN.findall(created)), _ROWS.search(created)
+        columns, rows = self._columns(table), self._rows(table)
+        actions = [
+            f"MODIFY COLUMN {name} {f'TTL {columns[name]}' if name in columns else 'REMOVE TTL'}"
+            for name in sorted(columns.keys() | now_columns.keys())
+            if columns.get(name) != now_columns.get(name)
+        ]
+        if rows != (now_rows[1] if now_rows else ""):
+            actions.append(f"MODIFY TTL {rows}" if rows else "REMOVE TTL")
+        return f"ALTER TABLE {table} {', '.join(actions)}" if actions else ""
+
+    def _columns(self, table: str) -> dict[str, str]:
+        time, bodies = BODIES[table]
+        return {name: _after(time, self.body_days) for name in bodies} if self.body_days else {}
+
+    def _rows(self, table: str) -> str:
+        time, _ = BODIES[table]
+        whole = [_after(time, self.row_days)] if self.row_days else []
+        if self.body_days and table in ROWS_THAT_ARE_BODIES:
+            whole.append(f"{_after(time, self.body_days)} WHERE {ROWS_THAT_ARE_BODIES[table]}")
+        return ", ".join(whole)
+
+
+def _after(time: str, days: int) -> str:
+    """As ClickHouse itself writes it, so that it can be compared."""
+    return f"toDateTime({time}) + toIntervalDay({days})"

@@ -1,0 +1,107 @@
+"""A last line of defence: secrets are taken out of whatever is logged or told, whoever wrote it.
+
+Our own texts hold none. But a library may quote the header or the address that it was given.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+import traceback
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from streams.core.address import split_login
+
+HIDDEN: Final = "[hidden]"
+SHORTEST: Final = 6
+"""Characters of a value that is looked for; a shorter one would be found in words that are none."""
+_NAME: Final = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIALS?|CONNECTION_STRING|_KEY)$")
+_HEADERS: Final = re.compile(r"^OTEL_EXPORTER_OTLP_(\w+_)?HEADERS$")
+_ADDRESS: Final = re.compile(
+    r"(^ESCALON_(BLOBS|KAFKA|CLICKHOUSE|SCHEMA_REGISTRY)$|_URL$|_ENDPOINT$|_PROXY$)", re.IGNORECASE
+)
+
+
+class Hider:
+    """Takes values out of texts."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        spelt = {spelling for value in values for spelling in (value, quote(value, safe=""))}
+        found = sorted((one for one in spelt if len(one) >= SHORTEST), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, found))) if found else None
+
+    def __call__(self, text: str) -> str:
+        """The text without them."""
+        return self._pattern.sub(HIDDEN, text) if self._pattern is not None else text
+
+
+def secrets_of(environment: Mapping[str, str]) -> Iterator[str]:
+    """The secrets in an environment, and in the files it names: by the names of its variables."""
+    for variable, value in environment.items():
+        name = variable.removesuffix("_FILE")
+        content = value.strip() if name == variable else _content(value)
+        if _NAME.search(name):
+            yield from _of_password(content, environment, name)
+        elif _HEADERS.search(name):
+            yield from _of_headers(content)
+        elif _ADDRESS.search(name):
+            _, user, password = split_login(content)
+            yield from _of_login(user, password or "")
+
+
+def _of_password(password: str, environment: Mapping[str, str], name: str) -> Iterator[str]:
+    """A password, and the login that it is half of, if the other half has its usual name."""
+    stem = name.removesuffix("PASSWORD")
+    yield from _of_login(environment.get(f"{stem}USER") or environment.get(f"{stem}USERNAME"), password)
+
+
+def _of_login(user: str | None, password: str) -> Iterator[str]:
+    """A password, and how HTTP writes the login."""
+    yield password
+    if user and password:
+        yield b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text("utf-8").strip()
+    except (OSError, ValueError, RuntimeError):  # the last of a home that is not there
+        return ""
+
+
+def _of_headers(value: str) -> Iterator[str]:
+    """Of `name=value,name=value`, each value as it is and decoded, with and without the scheme before it."""
+    for pair in value.split(","):
+        told = pair.partition("=")[2].strip()
+        for spelt in (told, unquote(told)):
+            yield from (spelt, spelt.rpartition(" ")[2])
+
+
+class HidingFormatter(logging.Formatter):
+    """Formats as usual, tracebacks included, then hides."""
+
+    def __init__(self, style: str, hide: Callable[[str], str]) -> None:
+        super().__init__(style)
+        self._hide = hide
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line without secrets."""
+        return self._hide(super().format(record))
+
+
+def hide_everywhere(hide: Callable[[str], str]) -> None:
+    """Hide in what Python itself prints: log records without a handler, and exceptions that nobody caught."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(HidingFormatter("%(message)s", hide))
+
+    def told(kind: Any, error: Any, trace: Any) -> None:
+        sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
+
+    sys.excepthook = told
+    threading.excepthook = lambda args: told(args.exc_type, args.exc_value, args.exc_traceback)

@@ -1,0 +1,152 @@
+"""The language models of a pipeline file, each built at most once in a process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streams.app.settings import Settings
+from streams.core.errors import ConfigError, ModelError
+from streams.core.rate import RateLimit
+from streams.core.retry_budget import RetryBudget
+from streams.models.protocol import LanguageModel, Loadable, ModelRequest
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
+from streams.runtime.metrics import LaneFigures
+from streams.stages.lane import Lane
+
+MAX_CALLS = 256
+"""Calls of one remote model at once in one process; each handler's concurrency is the finer limit."""
+
+Spec = ClaudeModelSpec | LocalModelSpec | RecordedModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedModel:
+    """One model of the file, and what all handlers that ask it share."""
+
+    spec: Spec
+    model: LanguageModel
+    slots: asyncio.Semaphore
+    lane: Lane
+
+    @property
+    def provider(self) -> str:
+        """Its provider's name in the audit."""
+        return _PROVIDER_NAMES[self.spec.provider]
+
+
+class LanguageModels:
+    """Builds a model when a handler of this process first needs it."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+        self._pipeline = pipeline
+        self._settings = settings
+        self._shared: dict[str, SharedModel] = {}
+
+    def shared(self, key: str) -> SharedModel:
+        """The model of a key in the file. Raises ConfigError."""
+        if key not in self._shared:
+            spec = self._pipeline.spec.models[key]
+            slots = asyncio.Semaphore(getattr(spec, "parallel", MAX_CALLS))
+            self._shared[key] = SharedModel(spec=spec, model=self._build(spec), slots=slots, lane=_lane(key, spec))
+        return self._shared[key]
+
+    async def load(self) -> None:
+        """Load what must be in memory before messages flow."""
+        for one in self._shared.values():
+            if isinstance(one.model, Loadable):
+                await one.model.load()
+
+    async def close(self) -> None:
+        """Free every model."""
+        for one in self._shared.values():
+            await one.model.close()
+
+    def _build(self, spec: Spec) -> LanguageModel:
+        from streams.models.recorded import RecordedModel, RecordingModel
+
+        cassette = self._settings.cassette
+        if cassette is not None:
+            return RecordedModel(cassette)
+        model = _BUILDERS[spec.provider](spec, self._pipeline.path.parent, self._settings)
+        record = self._settings.record_cassette
+        return RecordingModel(model, record) if record is not None else model
+
+
+def _lane(key: str, spec: Spec) -> Lane:
+    """What all calls of a model have to pass in this process."""
+    rates = spec.requests_per_minute, spec.input_tokens_per_minute, spec.output_tokens_per_minute
+    return Lane(
+        model_key=key,
+        timer=time.perf_counter,
+        sleep=asyncio.sleep,
+        limit=RateLimit.of(*rates),
+        retries=RetryBudget(spec.retry_budget),
+        telling=LaneFigures(),
+    )
+
+
+def check_request(handler: Handler, spec: Spec, key: str) -> None:
+    """Make the request a handler would make, as far as its provider would take it; ConfigError under the key."""
+    from streams.models.claude import message_arguments
+    from streams.models.local_request import completion_body
+
+    contract = handler.prompting.contract if handler.prompting else None
+    request = ModelRequest(
+        model=spec.model,
+        system="",
+        prompt="-",
+        max_tokens=handler.spec.max_tokens,
+        schema=contract.wire_schema if contract else None,
+        parameters=handler.spec.parameters,
+    )
+    try:
+        if spec.provider == "claude":
+            message_arguments(request)
+        elif spec.provider == "local":
+            completion_body(request)
+    except (ModelError, ConfigError) as error:
+        raise ConfigError(f"its model would not take the request: {error.what}", error.remedy, key) from error
+
+
+def _claude(spec: Any, _: Path, settings: Settings) -> LanguageModel:
+    from streams.models.claude import ClaudeModel
+
+    if settings.anthropic_api_key is None:
+        remedy = "Set it, or choose models that need no key (provider local or recorded)."
+        raise ConfigError("no key is set for Claude.", remedy, "ANTHROPIC_API_KEY")
+    return ClaudeModel(settings.anthropic_api_key, spec.base_url or settings.anthropic_base_url)
+
+
+def _local(spec: Any, directory: Path, settings: Settings) -> LanguageModel:
+    from streams.models.local import LocalModel
+    from streams.models.weights import path_of
+
+    file = directory / spec.model
+    path = file if spec.model.endswith(".gguf") else path_of(spec.model, settings.weights_dir)
+    if not path.is_file():
+        raise ConfigError(
+            f"the weights {spec.model} are not there.", f"Run `escalon models pull {spec.model}`.", "models"
+        )
+    return LocalModel(path, threads=spec.threads, context=spec.context, parallel=spec.parallel)
+
+
+def _recorded(spec: Any, directory: Path, _: Settings) -> LanguageModel:
+    from streams.models.recorded import RecordedModel
+
+    return RecordedModel(directory / spec.cassette)
+
+
+_BUILDERS: dict[str, Callable[[Any, Path, Settings], LanguageModel]] = {
+    "claude": _claude,
+    "local": _local,
+    "recorded": _recorded,
+}
+# As OpenTelemetry's gen_ai.provider.name has them, where it does.
+_PROVIDER_NAMES = {"claude": "anthropic", "local": "llama.cpp", "recorded": "recorded"}

@@ -1,0 +1,22 @@
+"""What reads events, for whoever needs no Faust to do so."""
+
+from __future__ import annotations
+
+from streams.adapters.blobs import BlobStore
+from streams.adapters.codec import Codec
+from streams.adapters.events import EventReader
+from streams.adapters.kafka import Cluster
+from streams.app.settings import Settings
+from streams.runtime.dead_letters import DeadLetters, EventIds
+
+
+def reading(settings: Settings, cluster: Cluster, codec: Codec, blobs: BlobStore) -> tuple[EventReader, DeadLetters]:
+    """What reads events, and what becomes of those that cannot be read."""
+    reader = EventReader(codec, cluster.cluster_id, settings.run, settings.max_event_bytes)
+    dead_letters = DeadLetters(
+        run=settings.run,
+        cluster_id=cluster.cluster_id,
+        keep_whole=blobs.put,
+        event_id=EventIds(reader, codec, settings.topic_prefix),
+    )
+    return reader, dead_letters

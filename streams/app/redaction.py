@@ -1,0 +1,55 @@
+"""A pipeline's redaction, ready to use: its function loaded, and what goes wrong told once."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Any
+
+from streams.app.batches import as_it_is
+from streams.core.errors import ConfigError
+from streams.core.redacted import redacted_row
+from streams.core.redaction import Policy
+from streams.pipeline.load import Pipeline
+from streams.stages.askers import load_function
+
+log = logging.getLogger("escalon.redaction")
+
+
+def policy_of(pipeline: Pipeline) -> Policy | None:
+    """What the pipeline hides; None without [redaction]. Raises ConfigError when its function cannot be loaded."""
+    asked = pipeline.redaction
+    if asked is None:
+        return None
+    function = load_function(asked.function) if asked.function else None
+    if iscoroutinefunction(function):
+        raise ConfigError(
+            f"{asked.function} is asynchronous.", "Give a plain function from a text to a text.", "redaction.function"
+        )
+    return dataclasses.replace(asked.policy, function=function, tell=_once())
+
+
+def prepared_by(pipeline: Pipeline | None) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+    """What the pipeline's redaction does to a row of a table; nothing without any."""
+    policy = policy_of(pipeline) if pipeline is not None else None
+    return as_it_is if policy is None else partial(_prepared, policy)
+
+
+def _prepared(policy: Policy, table: str, row: dict[str, Any]) -> dict[str, Any]:
+    return redacted_row(table, row, policy)
+
+
+def _once() -> Callable[[Exception], None]:
+    """Tells the first error alone, and not its words, which may hold what was to be hidden."""
+    told = False
+
+    def tell(error: Exception) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            log.error("redaction failed (%s); what it fails on is withheld from the audit", type(error).__name__)
+
+    return tell

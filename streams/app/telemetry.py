@@ -1,0 +1,34 @@
+"""How a tier traces, as the settings say."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from streams.app.settings import Settings
+from streams.core.errors import ConfigError
+from streams.runtime.metrics import tell_of_spans
+from streams.runtime.tracing import OFF, Tracing
+
+
+def tracing_of(settings: Settings, tier: str) -> Tracing:
+    """Spans go to the collector that OpenTelemetry's standard variables name, or nowhere. Raises ConfigError."""
+    if not settings.traces:
+        return OFF
+    if settings.traces_percent > 100:
+        what = f"{settings.traces_percent} is no share of a hundred."
+        raise ConfigError(what, "Set it to a number from 0 to 100.", "ESCALON_TRACES_PERCENT")
+    from streams.adapters.otlp import OtlpSpans
+
+    resource = {
+        "service.namespace": "escalon",
+        "service.name": f"escalon-{tier}",
+        "service.version": version("escalon"),
+        "service.instance.id": f"{settings.topic_prefix}{tier}-{settings.instance}",
+    }
+    return Tracing(
+        group=f"escalon-{settings.topic_prefix}{tier}",
+        spans=OtlpSpans(resource, tell_of_spans),
+        percent=settings.traces_percent,
+        texts=settings.traces_texts,
+        now=settings.now,
+    )

@@ -1,0 +1,114 @@
+"""What the tiers keep of erased events in their tables, taken out through the changelogs behind them.
+
+A running process has a copy of its own and writes no changelog anew, so the entry is gone from it after its restart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Producer
+
+from streams.adapters.changelogs import entries
+from streams.adapters.codec import Codec
+from streams.adapters.kafka import ADMIN_TIMEOUT, KafkaConfig
+from streams.core.errors import ServiceError, UnreadableError
+from streams.core.fingerprint import digest
+from streams.core.messages import Outcome
+from streams.core.topics import ANSWERS, IMAGES, changelog
+
+SETTLED = ("settle", "settled")
+POSITION_BYTES = 12
+"""Of a settled entry: the place of the result that won; the outcome's bytes follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One task that was asked about an event."""
+
+    run: str
+    event_id: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a tier's table, in the partition of the changelog where it stands."""
+
+    tier: str
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+    """What it becomes; empty: it goes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """The tables of the pipeline with this topic prefix. A tier that never ran has none."""
+
+    kafka: KafkaConfig
+    prefix: str
+    codec: Codec
+
+    def find(self, asked: Iterable[Asked], event_ids: Set[str]) -> list[Entry]:
+        """The entries that hold something of these events. Reads the changelogs from their beginning."""
+        keys = {key.encode() for one in asked for key in _keys(one)}
+        ids = {event_id.encode() for event_id in event_ids}
+        wanted: dict[str, tuple[tuple[str, str], Any]] = {
+            **{
+                changelog(self.prefix, *place): (place, lambda key, _: b"" if key in keys else None)
+                for place in ANSWERS
+            },
+            changelog(self.prefix, *IMAGES): (IMAGES, lambda key, _: b"" if key in ids else None),
+            changelog(self.prefix, *SETTLED): (SETTLED, lambda key, value: self._settled(key, value, ids)),
+        }
+        found: dict[tuple[str, int, bytes], Entry] = {}
+        for record in entries(self.kafka, list(wanted)):
+            key = record.key or b""
+            place, becomes = wanted[record.topic]
+            found.pop((record.topic, record.partition, key), None)
+            value = becomes(key, record.value) if record.value else None
+            if value is not None and value != record.value:
+                entry = Entry(place[0], record.topic, record.partition, key, value)
+                found[record.topic, record.partition, key] = entry
+        return list(found.values())
+
+    def _settled(self, key: bytes, value: bytes, ids: Set[bytes]) -> bytes | None:
+        """The same entry without its answer: that the event has ended must stay known, or it would end twice."""
+        if key.partition(b"\0")[2] not in ids:
+            return None
+        try:
+            outcome = self.codec.decode(Outcome, value[POSITION_BYTES:])
+        except UnreadableError:
+            return b""
+        origin = dataclasses.replace(outcome.origin, data_subject=None)
+        return value[:POSITION_BYTES] + self.codec.encode(
+            dataclasses.replace(outcome, origin=origin, answer=None, reasons=())
+        )
+
+    def erase(self, found: Iterable[Entry]) -> None:
+        """Write what the entries become; returns when Kafka has confirmed it, and raises ServiceError when not."""
+        failures: list[str] = []
+        # An in-memory broker may number the messages of one batch alike, and recovery would then miss some.
+        producer = Producer(self.kafka.confluent(**{"acks": "all", "batch.num.messages": 1}))
+        for entry in found:
+            producer.produce(
+                entry.topic,
+                key=entry.key,
+                value=entry.value or None,
+                partition=entry.partition,
+                on_delivery=lambda error, _: failures.append(error.str()) if error is not None else None,
+            )
+            producer.poll(0)
+        if producer.flush(ADMIN_TIMEOUT) or failures:
+            what = f"Kafka did not confirm that tables forget ({failures[0] if failures else 'time ran out'})."
+            raise ServiceError(what, "Check the broker and run the same command again.")
+
+
+def _keys(one: Asked) -> tuple[str, str]:
+    """What the answer may be stored under: by its task, or for its event alone."""
+    return one.fingerprint, digest(one.fingerprint, one.run, one.event_id)

@@ -1,0 +1,98 @@
+"""What a message of ours is about: as much of it as `escalon verify` compares, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from fastavro import parse_schema
+
+from streams.adapters import schemas
+from streams.adapters.codec import Codec, read_record
+from streams.adapters.tail import received
+from streams.adapters.truth import read_truth
+from streams.core.messages import Call, DeadLetter, Judgement, Label, Outcome, Verdict
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ORIGIN: Final[Mapping[str, Any]] = dict.fromkeys(("event_id", "run", "topic", "partition", "offset"))
+_NEEDED: Final[Mapping[type, Mapping[str, Any]]] = {
+    Outcome: {"origin": _ORIGIN, "call_id": None},
+    Call: {"origin": _ORIGIN, "call_id": None},
+    Verdict: {"event": {"origin": _ORIGIN}},
+    DeadLetter: dict.fromkeys(("dead_letter_id", "run", "topic", "partition", "offset", "reason", "event_id")),
+}
+"""The fields of each message that are read; the others are skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a message is about. `key` are the parts of its id, as its table's key has them."""
+
+    key: tuple[str, ...]
+    run: str
+    event_id: str = ""
+    source: tuple[str, int, int] | None = None
+    """The event's topic, partition and offset."""
+    call_id: str | None = None
+    reason: str = ""
+
+
+class Identifier:
+    """Reads no more of a message than what it is about. Raises UnreadableError."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._readers = {kind: _only(schemas.current()[kind].parsed, keep) for kind, keep in _NEEDED.items()}
+
+    def __call__(self, kind: type, message: Any) -> Identity:
+        """What a message of a kind is about."""
+        if kind is Label:
+            label = read_truth(Label, received(message), self._codec)
+            said = (label.run, label.event_id, label.aspect, label.source, _micros(label.labelled_at))
+            return Identity(key=said, run=label.run, event_id=label.event_id)
+        if kind is Judgement:
+            one = read_truth(Judgement, received(message), self._codec)
+            key = (one.run, one.event_id, one.call_id, one.judge, one.question, _micros(one.judged_at))
+            return Identity(key=key, run=one.run, event_id=one.event_id)
+        writer, body = self._codec.writer_schema(message.value() or b"")
+        return _identity(kind, read_record(writer, body, self._readers[kind]))
+
+
+def _identity(kind: type, record: Mapping[str, Any]) -> Identity:
+    if kind is DeadLetter:
+        return Identity(
+            key=(record["dead_letter_id"],),
+            run=record["run"],
+            event_id=record["event_id"],
+            source=(record["topic"], record["partition"], record["offset"]),
+            reason=record["reason"],
+        )
+    origin = record["event"]["origin"] if kind is Verdict else record["origin"]
+    run, event_id = origin["run"], origin["event_id"]
+    return Identity(
+        key=(record["call_id"],) if kind is Call else (run, event_id),
+        run=run,
+        event_id=event_id,
+        source=(origin["topic"], origin["partition"], origin["offset"]),
+        call_id=record.get("call_id"),
+    )
+
+
+def _only(schema: Any, keep: Mapping[str, Any]) -> Any:
+    """A schema for reading some fields of a record, and no others."""
+    return parse_schema(_narrowed(schema, keep))
+
+
+def _narrowed(schema: Any, keep: Mapping[str, Any]) -> Any:
+    fields = []
+    for field_ in (one for one in schema["fields"] if one["name"] in keep):
+        inner = keep[field_["name"]]
+        fields.append({"name": field_["name"], "type": _narrowed(field_["type"], inner) if inner else field_["type"]})
+    return {"type": "record", "name": schema["name"], "fields": fields}
+
+
+def _micros(time: datetime) -> str:
+    """Microseconds since 1970, exact, as ClickHouse's toUnixTimestamp64Micro has them."""
+    return str((time - _EPOCH) // timedelta(microseconds=1))

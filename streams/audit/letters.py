@@ -1,0 +1,183 @@
+"""Dead letters as the audit has them, and what people did about each: the record of retries and drops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from streams.adapters.clickhouse import insert
+from streams.core.errors import ServiceError
+
+State = Literal["open", "retried", "dropped"]
+STATES: Final[tuple[State, ...]] = ("open", "retried", "dropped")
+ENDING: Final = frozenset({"events", "images", "verdicts", "escalations", "deferred", "postponed", "results"})
+"""A dead letter from one of these topics is the end of its event."""
+OF_THE_SINK: Final = "bad_row"
+"""The reason of a letter that says nothing of its event, only of its row."""
+ACTIONS: Final = "dead_letter_actions_rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One dead letter, and how it stands."""
+
+    dead_letter_id: str
+    event_time: datetime
+    event_id: str
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    error_class: str
+    detail: str
+    payload_size: int
+    state: State
+    acted_at: datetime | None
+    """When it was retried or dropped last."""
+    operator: str
+    why: str
+    retried_partition: int | None
+    retried_offset: int | None
+    outcome: str | None
+    """How its event has ended, as far as the audit knows."""
+    erased: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which dead letters of a run. None and an empty tuple leave the choice open."""
+
+    run: str
+    ids: tuple[str, ...] = ()
+    reason: str | None = None
+    topic: str | None = None
+    """Its full name."""
+    since: datetime | None = None
+    until: datetime | None = None
+    states: tuple[str, ...] = STATES
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What was done about one dead letter; a retried one has the place its bytes went to."""
+
+    run: str
+    acted_at: datetime
+    dead_letter_id: str
+    event_id: str
+    action: Literal["retried", "dropped"]
+    operator: str
+    why: str = ""
+    topic: str = ""
+    partition: int | None = None
+    offset: int | None = None
+
+
+_CONDITIONS: Final[Mapping[str, str]] = {
+    "ids": "toString(dead_letter_id) IN {ids:Array(String)}",
+    "reason": "reason = {reason:String}",
+    "topic": "topic = {topic:String}",
+    "since": "event_time >= {since:DateTime64(6, 'UTC')}",
+    "until": "event_time < {until:DateTime64(6, 'UTC')}",
+}
+_LETTERS: Final = "SELECT * FROM dead_letters WHERE run = {{run:String}}{conditions}"
+_SQL: Final = """
+SELECT
+    toString(letter.dead_letter_id) AS dead_letter_id, letter.event_time AS event_time, letter.event_id AS event_id,
+    letter.topic AS topic, letter.partition AS partition, letter.offset AS offset, letter.reason AS reason,
+    letter.error_class AS error_class, letter.detail AS detail, letter.payload_size AS payload_size,
+    if(act.action = '', 'open', act.action) AS state,
+    if(act.action = '', NULL, act.at) AS acted_at, act.operator AS operator, act.why AS why,
+    act.retried_partition AS retried_partition, act.retried_offset AS retried_offset,
+    nullIf(ended.state, '') AS outcome, gone.event_id != '' AS erased
+FROM ({letters}) AS letter
+GLOBAL LEFT JOIN
+(
+    SELECT
+        dead_letter_id, toString(argMax(action, acted_at)) AS action, max(acted_at) AS at,
+        argMax(operator, acted_at) AS operator, argMax(why, acted_at) AS why,
+        argMax(partition, acted_at) AS retried_partition, argMax(offset, acted_at) AS retried_offset
+    FROM dead_letter_actions WHERE run = {{run:String}} GROUP BY dead_letter_id
+) AS act ON act.dead_letter_id = letter.dead_letter_id
+GLOBAL LEFT JOIN
+(
+    SELECT event_id, toString(any(state)) AS state FROM outcomes
+    WHERE run = {{run:String}} AND event_id GLOBAL IN (SELECT event_id FROM ({letters})) GROUP BY event_id
+) AS ended ON ended.event_id = letter.event_id
+GLOBAL LEFT JOIN (SELECT DISTINCT event_id FROM erased_events) AS gone ON gone.event_id = letter.event_id
+WHERE state IN {{states:Array(String)}}
+ORDER BY event_time DESC, dead_letter_id
+LIMIT {{limit:UInt64}}
+"""
+_ACTED: Final = """
+SELECT toString(dead_letter_id), toString(argMax(action, acted_at)), toUnixTimestamp64Milli(max(acted_at))
+FROM dead_letter_actions WHERE run = {run:String} GROUP BY dead_letter_id
+"""
+
+
+class Letters:
+    """The dead letters in one ClickHouse. Raises ServiceError when it does not answer."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def chosen(self, choice: Choice) -> list[Standing]:
+        """Those of a choice, the newest events first."""
+        given = {name: getattr(choice, name) for name in _CONDITIONS if getattr(choice, name)}
+        letters = _LETTERS.format(conditions="".join(f" AND {_CONDITIONS[name]}" for name in given))
+        values = {name: _value(value) for name, value in given.items()}
+        values |= {"run": choice.run, "states": list(choice.states), "limit": choice.limit}
+        result = self._ask(_SQL.format(letters=letters), values)
+        return [Standing(**{name: _aware(value) for name, value in row.items()}) for row in result.named_results()]
+
+    def acted(self, run: str) -> dict[str, tuple[str, int]]:
+        """By dead letter what was done about it last, and when, in milliseconds since 1970."""
+        return {name: (action, at) for name, action, at in self._ask(_ACTED, {"run": run}).result_rows}
+
+    def row(self, run: str, dead_letter_id: str) -> dict[str, Any] | None:
+        """All columns of one dead letter, its bytes as bytes; None when there is none."""
+        sql = "SELECT * FROM dead_letters WHERE run = {run:String} AND toString(dead_letter_id) = {id:String}"
+        formats = dict.fromkeys(("payload", "key"), "bytes")
+        result = self._ask(sql, {"run": run, "id": dead_letter_id}, column_formats=formats)
+        return next(iter(result.named_results()), None)
+
+    def record(self, actions: Iterable[Action]) -> None:
+        """Write down what was done; returns when ClickHouse has acknowledged it."""
+        rows = [{name: getattr(one, name) for name in Action.__slots__} for one in actions]
+        try:
+            insert(self._client, ACTIONS, rows)
+        except (ClickHouseError, OSError) as error:
+            raise _away(error) from error
+
+    def _ask(self, sql: str, values: Mapping[str, Any], **more: Any) -> Any:
+        try:
+            return self._client.query(sql, parameters=values, **more)
+        except (ClickHouseError, OSError) as error:
+            raise _away(error) from error
+
+
+def marked(letters: Sequence[Standing], action: Action) -> list[Action]:
+    """The same action for each of several letters."""
+    return [replace(action, dead_letter_id=one.dead_letter_id, event_id=one.event_id) for one in letters]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _aware(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return value
+
+
+def _away(error: Exception) -> ServiceError:
+    remedy = "Check it, and run `escalon migrate` if a table is missing; then the same command again."
+    return ServiceError(f"ClickHouse did not do it ({str(error)[:300]}).", remedy)

@@ -1,0 +1,15 @@
+-- How often a handler answered from the store, and the money that saved. What a replay reused stands apart.
+SELECT
+    tier,
+    handler,
+    count() AS calls,
+    countIf(cache_hit AND reused_from IS NULL) AS hits,
+    hits / calls AS hit_rate,
+    sumIf(saved_usd, reused_from IS NULL) AS hits_saved_usd,
+    countIf(reused_from IS NOT NULL) AS reused,
+    sumIf(saved_usd, reused_from IS NOT NULL) AS reuse_saved_usd
+FROM calls
+WHERE run = {run:String}
+    AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
+GROUP BY tier, handler
+ORDER BY indexOf(['listener', 'worker', 'reasoner'], tier), handler

@@ -1,0 +1,18 @@
+-- Seconds of paid or computed calls (cache hits left out), waiting in Kafka and for the model, by tier and handler.
+-- An answer that a replay reuses counts with the seconds it took when it was made.
+SELECT
+    tier,
+    handler,
+    count() AS calls,
+    quantileExact(0.5)(queue_seconds) AS queue_p50,
+    quantileExact(0.95)(queue_seconds) AS queue_p95,
+    quantileExact(0.99)(queue_seconds) AS queue_p99,
+    quantileExact(0.5)(first_token_seconds) AS first_token_p50,
+    quantileExact(0.5)(duration_seconds) AS call_p50,
+    quantileExact(0.95)(duration_seconds) AS call_p95,
+    quantileExact(0.99)(duration_seconds) AS call_p99
+FROM calls
+WHERE run = {run:String} AND (NOT cache_hit OR reused_from IS NOT NULL)
+    AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
+GROUP BY tier, handler
+ORDER BY indexOf(['listener', 'worker', 'reasoner'], tier), handler

@@ -1,0 +1,167 @@
+"""Retry dead letters: the original bytes go back to the topic and the partition they came from, and that is recorded.
+
+The order is the guarantee: publish, have Kafka confirm, then record. What a crash leaves unrecorded may be published
+twice, under the same event id, and SETTLE ends an event once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from confluent_kafka import KafkaException, Producer
+
+from streams.adapters.events import ID_HEADER, TIME_HEADER
+from streams.adapters.kafka import KafkaConfig
+from streams.audit.letters import ENDING, OF_THE_SINK, Action, Letters, Standing
+from streams.audit.originals import GoneError, Originals
+from streams.core.errors import ServiceError
+from streams.core.messages import DeadLetter
+from streams.core.topics import BY_NAME
+
+RETRY_HEADER: Final = "escalon-retry-of"
+"""The dead letter whose original a record is."""
+OURS: Final = frozenset({ID_HEADER, TIME_HEADER, RETRY_HEADER})
+BATCH, BATCH_BYTES, FLUSH_SECONDS = 500, 32 << 20, 30.0
+LARGEST_BYTES: Final = 100_000_000
+"""What our producer lets through; what the topic takes is the broker's affair."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A dead letter that was left as it is, and why."""
+
+    dead_letter_id: str
+    event_id: str
+    why: str
+
+
+Told = Action | Refused
+
+
+def why_not(one: Standing, prefix: str, retryable: Collection[str]) -> str | None:
+    """Why a dead letter must not be retried; None when it may. `retryable` are the states it may be in."""
+    name = one.topic.removeprefix(prefix)
+    if name not in BY_NAME:
+        return f"{one.topic} is no topic of this pipeline"
+    if one.erased:
+        return "what its event said was erased"
+    if one.state not in retryable:
+        return f"it was {one.state} at {_said(one.acted_at)} by {one.operator}"
+    if one.outcome is not None and name in ENDING and one.reason != OF_THE_SINK:
+        return f"its event has ended as {one.outcome}"
+    return None
+
+
+def headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    """The original's headers, and those under which it lands as if it came the first time."""
+    kept = [(one.key, one.value) for one in letter.headers if one.key not in OURS]
+    came_at = (letter.event_time - _EPOCH) // timedelta(milliseconds=1)
+    own = {ID_HEADER: letter.event_id, TIME_HEADER: str(came_at), RETRY_HEADER: letter.dead_letter_id}
+    return [*kept, *((name, value.encode()) for name, value in own.items())]
+
+
+@dataclass(kw_only=True)
+class Retrier:
+    """Retries dead letters of one run. `partitions` has the number of each topic's partitions."""
+
+    kafka: KafkaConfig
+    partitions: Mapping[str, int]
+    originals: Originals
+    letters: Letters
+    run: str
+    operator: str
+    now: Callable[[], datetime]
+    make_producer: Callable[[dict[str, Any]], Any] = Producer
+    _confirmed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _failures: list[str] = field(default_factory=list)
+
+    def retry(self, ids: Iterable[str]) -> Iterator[Told]:
+        """What became of each, in the order they are found. Raises ServiceError when Kafka or ClickHouse fails; what
+        was told before is done."""
+        wanted = set(ids)
+        # Where its partition is gone the key decides, as for the tiers' own producers.
+        more = {"enable.idempotence": False, "acks": "all", "partitioner": "murmur2_random"}
+        producer = self.make_producer(self.kafka.confluent(**more, **{"message.max.bytes": LARGEST_BYTES}))
+        batch: list[tuple[DeadLetter, bytes]] = []
+        size = 0
+        for letter in self.originals.find(wanted):
+            wanted.discard(letter.dead_letter_id)
+            try:
+                value = self._original(letter)
+            except GoneError as error:
+                yield Refused(letter.dead_letter_id, letter.event_id, error.what)
+                continue
+            if len(batch) >= BATCH or size + len(value) > BATCH_BYTES:
+                yield from self._send(producer, batch)
+                batch, size = [], 0
+            batch.append((letter, value))
+            size += len(value)
+        yield from self._send(producer, batch)
+        yield from (Refused(name, "", "neither its topic nor the audit has it any more") for name in sorted(wanted))
+
+    def _original(self, letter: DeadLetter) -> bytes:
+        if letter.topic not in self.partitions:
+            raise GoneError(f"There is no topic {letter.topic}.")
+        return self.originals.whole(letter)
+
+    def _send(self, producer: Any, batch: Sequence[tuple[DeadLetter, bytes]]) -> Iterator[Action]:
+        """Publish a batch, and record what Kafka has confirmed of it."""
+        self._confirmed, self._failures = {}, []
+        for letter, value in batch:
+            self._publish(producer, letter, value)
+        producer.flush(FLUSH_SECONDS)
+        done = [self._action(letter, self._confirmed[letter.dead_letter_id]) for letter, _ in batch if self._is(letter)]
+        self.letters.record(done)
+        yield from done
+        if len(done) < len(batch):
+            why = self._failures[0] if self._failures else "time ran out"
+            what = f"Kafka did not confirm {len(batch) - len(done)} dead letters ({why})."
+            raise ServiceError(what, "They are still open: check the broker and run the same command again.")
+
+    def _is(self, letter: DeadLetter) -> bool:
+        return letter.dead_letter_id in self._confirmed
+
+    def _publish(self, producer: Any, letter: DeadLetter, value: bytes) -> None:
+        there = letter.partition < self.partitions[letter.topic]
+        try:
+            producer.produce(
+                letter.topic,
+                value,
+                key=letter.key,
+                headers=headers(letter),
+                on_delivery=self._delivered(letter.dead_letter_id),
+                **({"partition": letter.partition} if there else {}),
+            )
+        except (KafkaException, BufferError) as error:
+            self._failures.append(str(error))
+        producer.poll(0)
+
+    def _delivered(self, name: str) -> Callable[[Any, Any], None]:
+        def report(error: Any, message: Any) -> None:
+            if error is not None:
+                self._failures.append(error.str())
+            else:
+                self._confirmed[name] = (int(message.partition()), int(message.offset()))
+
+        return report
+
+    def _action(self, letter: DeadLetter, place: tuple[int, int]) -> Action:
+        return Action(
+            run=self.run,
+            acted_at=self.now(),
+            dead_letter_id=letter.dead_letter_id,
+            event_id=letter.event_id,
+            action="retried",
+            operator=self.operator,
+            topic=letter.topic,
+            partition=place[0],
+            offset=place[1],
+        )
+
+
+def _said(time: datetime | None) -> str:
+    return time.isoformat(timespec="seconds") if time is not None else "some time"

@@ -1,0 +1,74 @@
+"""What a query's text says before it is asked: its parameters, whether it only reads, whose limits it keeps."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from streams.core.errors import ConfigError
+
+_TOKEN = re.compile(
+    r"'(?:\\.|''|[^'\\])*'|(?P<tag>\$\w*\$).*?(?P=tag)|--[^\n]*|#[ !][^\n]*|/\*.*?\*/"
+    r"|`(?:\\.|``|[^`\\])*`|\"(?:\\.|\"\"|[^\"\\])*\"",
+    re.S,
+)
+_PARAMETER = re.compile(r"\{\s*([A-Za-z_]\w*)\s*:\s*([^{}]+?)\s*\}")
+_READS: Final = ("SELECT", "WITH", "SHOW", "DESCRIBE", "EXPLAIN", "EXISTS")
+_NESTED: Final = ("Array(", "Map(", "Tuple(")
+
+
+def bare(sql: str) -> str:
+    """The text without its literals, quoted names and comments."""
+    return _TOKEN.sub(" ", sql)
+
+
+def parameters_of(sql: str) -> dict[str, str]:
+    """The parameters `{name:Type}` of a query and their types."""
+    return dict(_PARAMETER.findall(bare(sql)))
+
+
+def bound(sql: str, given: Mapping[str, Any], standing: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a query's parameters: those given, else standing ones where the query asks for them.
+
+    Raises ConfigError for a value that no parameter takes and for a parameter without a value.
+    """
+    asked = parameters_of(sql)
+    if unknown := sorted(set(given) - set(asked)):
+        known = f"It has: {', '.join(sorted(asked))}." if asked else "Write {name:Type} where the value belongs."
+        raise ConfigError(f"the query has no parameter {unknown[0]!r}.", known, "param")
+    values = {name: value for name, value in standing.items() if name in asked} | dict(given)
+    if missing := sorted(set(asked) - set(values)):
+        raise ConfigError(f"the parameter {missing[0]!r} has no value.", f"Add --param {missing[0]}=VALUE.", "param")
+    return {name: _value(name, value, asked[name]) for name, value in values.items()}
+
+
+def _value(name: str, value: Any, kind: str) -> Any:
+    """A value as the driver binds it; lists and maps are written as JSON."""
+    if not isinstance(value, str) or not kind.startswith(_NESTED):
+        return value
+    try:
+        read = json.loads(value)
+    except ValueError as error:
+        raise ConfigError(
+            f"{name} is no JSON ({error}).", f'Write {kind} as JSON, as in ["a", "b"].', "param"
+        ) from error
+    return tuple(read) if kind.startswith("Tuple(") and isinstance(read, list) else read
+
+
+def check_reads(canonical: str, limits: Collection[str]) -> None:
+    """Raise ConfigError for a statement that does more than read, or that lifts one of the limits it is asked under.
+
+    `canonical` is the statement as ClickHouse itself writes it down, so that no spelling hides a name.
+    """
+    text = bare(canonical).lstrip(" (\n")
+    word = re.match(r"[A-Za-z]*", text)
+    if word is None or word[0].upper() not in _READS:
+        raise ConfigError("only questions are asked here.", f"Start with {', '.join(_READS)}.", "query")
+    if found := re.search(r"\bFORMAT (\w+)\s*$", text):
+        raise ConfigError(f"FORMAT {found[1]} stands in the query.", "Leave it out and use --format.", "query")
+    names = "|".join(sorted({*limits, "readonly", "profile"}))
+    if found := re.search(rf"\bSETTINGS\b.*?\b({names}) =", text, re.S):
+        remedy = "Leave it out; --max-seconds and --max-rows say how much a query may take."
+        raise ConfigError(f"the query sets {found[1]}, which limits it.", remedy, "query")

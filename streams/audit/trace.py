@@ -1,0 +1,147 @@
+"""Everything the audit holds about one event, and how its calls hang together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from streams.audit.query import Audit
+from streams.core.errors import ConfigError
+
+Row = Mapping[str, Any]
+# What is read of an event, and the order it comes in.
+_PARTS: Mapping[str, str] = {
+    "verdict": "SELECT * FROM verdicts WHERE run = {run:String} AND event_id = {event_id:String} ORDER BY decided_at",
+    "calls": "SELECT * REPLACE (toString(call_id) AS call_id) FROM calls"
+    " WHERE run = {run:String} AND event_id = {event_id:String}"
+    " ORDER BY indexOf(['listener', 'worker', 'reasoner'], tier), started_at, attempt, sample, call_id",
+    "outcome": "SELECT * FROM outcomes WHERE run = {run:String} AND event_id = {event_id:String} ORDER BY settled_at",
+    "dead_letters": "SELECT * EXCEPT payload REPLACE (toString(dead_letter_id) AS dead_letter_id) FROM dead_letters"
+    " WHERE run = {run:String} AND event_id = {event_id:String} ORDER BY event_time, dead_letter_id",
+    "labels": "SELECT * FROM labels WHERE run IN ({run:String}, 'live') AND event_id = {event_id:String}"
+    " ORDER BY labelled_at, source, label",
+    "judgements": "SELECT * FROM judgements WHERE run IN ({run:String}, 'live') AND event_id = {event_id:String}"
+    " ORDER BY judged_at, judge, question",
+}
+_RUNS = """
+    SELECT run FROM (
+        SELECT run FROM calls WHERE event_id = {event_id:String}
+        UNION ALL SELECT run FROM outcomes WHERE event_id = {event_id:String}
+        UNION ALL SELECT run FROM dead_letters WHERE event_id = {event_id:String}
+    ) GROUP BY run ORDER BY run != 'live', run
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A step on an event's way, and the steps it led to."""
+
+    kind: Literal["call", "verdict"]
+    row: Row
+    led_to: Sequence[Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One event in one run, as far as the audit has it."""
+
+    event_id: str
+    run: str
+    runs: Sequence[str]
+    """Every run that has something of the event."""
+    verdict: Row | None
+    calls: Sequence[Row]
+    """Listeners first, then workers, then reasoners; each tier by the time of its calls."""
+    outcome: Row | None
+    dead_letters: Sequence[Row]
+    labels: Sequence[Row]
+    judgements: Sequence[Row]
+
+    @property
+    def findings(self) -> Mapping[str, Row]:
+        """What each listener found, by its name."""
+        found = [json.loads(one) for one in (self.verdict or {}).get("findings", ())]
+        return {one["listener"]: one for one in found}
+
+    @property
+    def origin(self) -> Row | None:
+        """A row that tells where the event stood; None where only dead letters tell of it."""
+        return self.verdict or next(iter(self.calls), None) or self.outcome
+
+    def under(self, call_id: str | None) -> list[Row]:
+        """The calls that another call led to; of None those that nothing recorded led to."""
+        known = {call["call_id"] for call in self.calls}
+        parents = [call["parent_call_id"] if call["parent_call_id"] in known else None for call in self.calls]
+        return [call for call, parent in zip(self.calls, parents, strict=True) if parent == call_id]
+
+    def steps(self) -> list[Node]:
+        """The listeners' calls and what came of them; the verdict stands where the deciding listener led to it."""
+        first = self.under(None)
+        steps = [Node("call", call, self._led_to(call)) for call in first if call["tier"] == "listener"]
+        rest = [Node("call", call, self._led_to(call)) for call in first if call["tier"] != "listener"]
+        stands = any(below.kind == "verdict" for step in steps for below in step.led_to)
+        if self.verdict is None or stands:
+            return [*steps, *rest]
+        return [*steps, Node("verdict", self.verdict, rest)]
+
+    def _led_to(self, call: Row) -> list[Node]:
+        below = [Node("call", one, self._led_to(one)) for one in self.under(call["call_id"])]
+        if below and call["tier"] == "listener" and self.verdict is not None:
+            return [Node("verdict", self.verdict, below)]
+        return below
+
+    def open_for(self) -> str | None:
+        """What an event without an outcome waits for, in words; None where it has ended."""
+        if self.outcome is not None or self.dead_letters:
+            return None
+        last = self.calls[-1] if self.calls else None
+        if self.verdict is None and (last is None or last["tier"] == "listener"):
+            return "still open: no verdict is recorded yet"
+        if last is not None and last["decision"] == "escalated":
+            return "still open: escalated, and waits for a reasoner or for its budget"
+        if last is None or last["tier"] == "listener":
+            return f"still open: {self._routed()}"
+        if last["decision"] == "postponed":
+            return "still open: the reasoner's provider failed, and it is asked again later"
+        if last["decision"] == "retried":
+            return "still open: the last call failed and is tried again"
+        return "still open: its calls are done, the outcome is not recorded yet"
+
+    def _routed(self) -> str:
+        action = str((self.verdict or {}).get("action", ""))
+        if action in ("work", "reason"):
+            who = (self.verdict or {}).get("handler", "")
+            waits = f"routed to {who}, and waits for it or for its budget"
+            times = (self.verdict or {}).get("deferrals", 0)
+            return f"{waits}; deferred {times} times so far" if times else waits
+        return f"its verdict is {action}, the outcome is not recorded yet"
+
+
+def read_trace(audit: Audit, event_id: str, run: str) -> Trace:
+    """Read an event; raises ConfigError, with the runs that have it, where this run has nothing of it."""
+    asked = {"event_id": event_id, "run": run}
+    rows = {part: [_aware(row) for row in audit.query(sql, asked).records()] for part, sql in _PARTS.items()}
+    runs = [row[0] for row in audit.query(_RUNS, {"event_id": event_id}).rows]
+    if run not in runs and not rows["verdict"]:
+        elsewhere = f"It is in: {', '.join(runs)}. Add --run NAME." if runs else ""
+        remedy = elsewhere or "Look for it with escalon outcomes; the audit is some seconds behind the topics."
+        raise ConfigError(f"the run {run!r} has no event {event_id!r}.", remedy, "event")
+    return Trace(
+        event_id=event_id,
+        run=run,
+        runs=runs,
+        verdict=next(reversed(rows["verdict"]), None),
+        calls=rows["calls"],
+        outcome=next(iter(rows["outcome"]), None),
+        dead_letters=rows["dead_letters"],
+        labels=rows["labels"],
+        judgements=rows["judgements"],
+    )
+
+
+def _aware(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its times in UTC; the driver leaves the zone out."""
+    return {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in row.items()}

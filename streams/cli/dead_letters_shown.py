@@ -1,0 +1,151 @@
+"""Dead letters on a terminal and as JSON. What they hold came from outside, and nothing of it steers the terminal."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from streams.audit.letters import Action, Standing
+from streams.audit.retry import Refused, Told
+from streams.cli.console import out, print_json, table
+from streams.cli.printable import lines, one_line, unseen
+from streams.core.messages import DeadLetter
+
+SHOWN_REFUSALS, DETAIL_CHARACTERS = 10, 80
+HEX_ROW: Final = 16
+
+
+def show_list(found: Sequence[Standing], prefix: str, as_json: bool, *, more: bool) -> None:
+    """A table, or a JSON document a line."""
+    if as_json:
+        for one in found:
+            print_json(asdict(one))
+        return
+    columns = ["dead letter", "time", "topic", "reason", "detail", "state", "event ended as"]
+    rows = [
+        [
+            one.dead_letter_id, one.event_time, one.topic.removeprefix(prefix), one.reason,
+            one_line(one.detail, DETAIL_CHARACTERS), one.state, one.outcome,
+        ]
+        for one in found
+    ]  # fmt: skip
+    out.print(table(columns, rows) if rows else "There is none.")
+    if more:
+        out.print(f"There are more than {len(found)}: raise --limit, or ask for less.", style="yellow")
+
+
+def show_letter(one: Standing, letter: DeadLetter | None, value: bytes | None, as_json: bool) -> None:
+    """Everything about one; `value` None: the bytes are gone."""
+    if as_json:
+        print_json(_document(one, letter, value))
+        return
+    facts: list[tuple[str, Any]] = [
+        ("dead letter", one.dead_letter_id), ("event", one.event_id), ("event time", one.event_time),
+        ("topic", one.topic), ("partition", one.partition), ("offset", one.offset),
+        ("reason", one.reason), ("detail", one.detail), ("error class", one.error_class),
+        ("state", one.state), ("event ended as", one.outcome), ("size", one.payload_size),
+    ]  # fmt: skip
+    if one.acted_at is not None:
+        place = [] if one.state == "dropped" else [("retried as", f"{one.retried_partition}/{one.retried_offset}")]
+        facts += [("at", one.acted_at), ("by", one.operator), ("why", one.why or None), *place]
+    if letter is not None and not one.erased:
+        facts += [("key", letter.key), *((f"header {item.key}", item.value) for item in letter.headers)]
+    for name, fact in facts:
+        said = fact.decode("utf-8", "backslashreplace") if isinstance(fact, bytes) else str(fact)
+        shown = "–" if fact is None else one_line(said)
+        out.print(f"{one_line(name):<15} {shown}", markup=False, highlight=False, soft_wrap=True)
+    out.print()
+    shown = "The original bytes are gone: redacted, erased, or past their retention." if value is None else _body(value)
+    out.print(shown, markup=False, highlight=False, soft_wrap=True)
+
+
+def tell_planned(refused: Sequence[Refused], wanted: Sequence[Standing], as_json: bool) -> None:
+    """What a retry would do."""
+    if as_json:
+        for one in wanted:
+            print_json({"dead_letter_id": one.dead_letter_id, "event_id": one.event_id, "would": "retry"})
+        _print_refused(refused)
+        return
+    out.print(f"{len(wanted)} would be retried.")
+    _tell_refused(Counter(one.why for one in refused), refused)
+
+
+def tell_retried(refused: Sequence[Refused], told: Iterable[Told], as_json: bool) -> None:
+    """What a retry did, as it is done."""
+    first, kinds, retried = list(refused), Counter(one.why for one in refused), 0
+    if as_json:
+        _print_refused(refused)
+    for one in told:
+        if isinstance(one, Refused):
+            kinds[one.why] += 1
+            if len(first) < SHOWN_REFUSALS:
+                first.append(one)
+        retried += isinstance(one, Action)
+        if as_json:
+            print_json(_told(one))
+    if not as_json:
+        out.print(f"{retried} retried: published again and confirmed by Kafka.")
+        _tell_refused(kinds, first)
+
+
+def tell_dropped(refused: Sequence[Refused], done: Sequence[Action], as_json: bool) -> None:
+    """What was dropped."""
+    if as_json:
+        for one in done:
+            print_json(_told(one))
+        _print_refused(refused)
+        return
+    out.print(f"{len(done)} dropped.")
+    _tell_refused(Counter(one.why for one in refused), refused)
+
+
+def _told(one: Told) -> dict[str, Any]:
+    if isinstance(one, Refused):
+        return {"dead_letter_id": one.dead_letter_id, "event_id": one.event_id, "left": one.why}
+    return {"dead_letter_id": one.dead_letter_id, "event_id": one.event_id, "done": one.action} | (
+        {"topic": one.topic, "partition": one.partition, "offset": one.offset} if one.topic else {"why": one.why}
+    )
+
+
+def _print_refused(refused: Iterable[Refused]) -> None:
+    for one in refused:
+        print_json(_told(one))
+
+
+def _tell_refused(kinds: Counter[str], first: Sequence[Refused]) -> None:
+    if not kinds:
+        return
+    out.print(f"{kinds.total()} left as they are:", style="yellow")
+    for one in first[:SHOWN_REFUSALS]:
+        out.print(f"  {one.dead_letter_id}  {one_line(one.why)}", markup=False, highlight=False, soft_wrap=True)
+    if kinds.total() > SHOWN_REFUSALS:
+        out.print(f"  and {kinds.total() - SHOWN_REFUSALS} more; --json names them all.")
+
+
+def _document(one: Standing, letter: DeadLetter | None, value: bytes | None) -> dict[str, Any]:
+    original = {} if letter is None or one.erased else {"key": letter.key, "headers": _headers(letter)}
+    coded = None if value is None else base64.b64encode(value).decode()
+    return asdict(one) | original | {"original_base64": coded}
+
+
+def _headers(letter: DeadLetter) -> list[list[str]]:
+    return [[item.key, item.value.decode("utf-8", "backslashreplace")] for item in letter.headers]
+
+
+def _body(value: bytes) -> str:
+    """Text as text, all else in hexadecimal, sixteen bytes a line with their place."""
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        text = None
+    if text is not None and not any(unseen(char) for char in text if char not in "\n\r\t"):
+        return lines(text)
+    rows = (value[start : start + HEX_ROW] for start in range(0, len(value), HEX_ROW))
+    return "\n".join(f"{place * HEX_ROW:08x}  {row.hex(' '):<47}  {_seen(row)}" for place, row in enumerate(rows))
+
+
+def _seen(row: bytes) -> str:
+    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)

@@ -1,0 +1,28 @@
+"""Times as people write them on a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from streams.core.errors import ConfigError
+from streams.evaluation.cases import EVER
+from streams.pipeline.values import seconds
+
+
+def moment(text: str | None, now: Callable[[], datetime], key: str = "since") -> datetime:
+    """A time: ISO 8601 (UTC where it names no offset), or how long ago, as in 7d; EVER at the earliest.
+
+    Raises ConfigError, which names the option `key`.
+    """
+    if text is None:
+        return EVER
+    try:
+        return max(EVER, now() - timedelta(seconds=float(seconds(text))))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no time.", "Write 2026-11-01, 2026-11-01T09:00+01:00, or 7d.", key) from error
+    return max(EVER, read if read.tzinfo else read.replace(tzinfo=UTC))

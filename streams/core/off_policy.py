@@ -1,0 +1,178 @@
+"""What another policy would have come to, from events of which only some outcomes were seen.
+
+An outcome, such as "the reasoner's answer is right", was seen with a chance that is known: the propensity. All three
+estimators here are one formula (Robins, Rotnitzky and Zhao 1994, "Estimation of Regression Coefficients When Some
+Regressors Are Not Always Observed"): a prediction for every event, and the error of the predictions where it was
+seen, divided by the chance of seeing it. They differ in the prediction alone:
+
+- 0 (Horvitz and Thompson 1952, "A Generalization of Sampling Without Replacement From a Finite Universe");
+- one mean for all (Hájek 1971, in his comment on an essay by D. Basu);
+- a model's (Dudík, Langford and Li 2011, "Doubly Robust Policy Evaluation and Learning").
+
+With known propensities each is unbiased, or nearly so, however wrong the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+CERTAINTY = 0.95
+PRIOR = 50.0
+"""Seen outcomes that the model's own variance counts for beside the measured one, which is 0 where all were alike."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """One quantity of n events, seen of some. Arrays have shape (n,).
+
+    `values` count where `seen`; `propensity` is the chance of being seen, 0 where it never could be. No value lies
+    outside `low` to `high`; `binary` ones are 0 or 1.
+    """
+
+    values: Floats
+    seen: Mask
+    propensity: Floats
+    low: float = 0.0
+    high: float = 1.0
+    binary: bool = True
+
+    @property
+    def uncertain(self) -> Mask:
+        """Where it may be seen or not."""
+        return (self.propensity > 0) & (self.propensity < 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """What is predicted of an outcome: its mean and its variance about that, both (n,)."""
+
+    mean: Floats
+    variance: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """How much of an outcome a policy takes: `weight` (n,), 0 where it takes none. It must not depend on `seen`."""
+
+    weight: Floats
+    outcome: Outcome
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over events like these. `value` is None where the data leave it open; then low and high enclose it.
+
+    `low` and `high` are a 95 % interval; it holds the noise of the draw of events and of what was seen of them.
+    """
+
+    value: float | None
+    low: float
+    high: float
+    effective: float | None
+    """How many outcomes seen at one chance would say as much; None where every outcome was seen."""
+
+
+def estimate(known: Floats, terms: Sequence[Term]) -> Estimate:
+    """The mean of `known` (n,) plus the terms over events like these n >= 2.
+
+    The variance is the larger of the measured one of each event's contribution (its influence function) and a mean of
+    it and the model's: with few seen outcomes, all alike, the measured one would be 0. The quantile is Student's with
+    Satterthwaite's degrees of freedom (1946), so few outcomes make a wide interval.
+    """
+    pairs = [_contribution(term) for term in terms]
+    lowest = known + sum((low for low, _ in pairs), np.zeros(len(known)))
+    highest = known + sum((high for _, high in pairs), np.zeros(len(known)))
+    effective = _least([effective_size(term) for term in terms])
+    size = len(known) if effective is None else effective
+    measured = max(float(lowest.var(ddof=1)), float(highest.var(ddof=1)))
+    predicted, from_seeing = _predicted(known, terms)
+    variance = max(measured, (size * measured + PRIOR * predicted) / (size + PRIOR))
+    reach = _quantile(variance, from_seeing, len(known), size) * (variance / len(known)) ** 0.5
+    low, high = float(lowest.mean()), float(highest.mean())
+    value = low if np.array_equal(lowest, highest) else None
+    return Estimate(value, low - reach, high + reach, effective)
+
+
+def bounded(found: Estimate, low: float, high: float) -> Estimate:
+    """The estimate, kept within what is possible at all."""
+    value = None if found.value is None else min(max(found.value, low), high)
+    return replace(found, value=value, low=max(found.low, low), high=min(found.high, high))
+
+
+def effective_size(term: Term) -> float | None:
+    """Kish's effective number (1965) of the seen outcomes a term takes; None where it takes only certain ones."""
+    taken = (term.weight != 0) & term.outcome.uncertain
+    if not taken.any():
+        return None
+    seen = taken & term.outcome.seen
+    shares = np.abs(term.weight[seen]) / term.outcome.propensity[seen]
+    return float(shares.sum() ** 2 / np.square(shares).sum()) if seen.any() else 0.0
+
+
+def horvitz_thompson(term: Term) -> Term:
+    """The term without any prediction."""
+    return _with_constant(term, 0.0)
+
+
+def hajek(term: Term) -> Term:
+    """The term with one prediction for all: the weighted mean of the uncertain outcomes that it takes."""
+    shares, values = _shares(term)
+    return _with_constant(term, float(shares @ values / shares.sum()) if len(values) else 0.0)
+
+
+def _with_constant(term: Term, mean: float) -> Term:
+    shares, values = _shares(term)
+    spread = float(shares @ np.square(values - mean) / shares.sum()) if len(values) else 0.0
+    n = len(term.weight)
+    return replace(term, model=Model(np.full(n, mean), np.full(n, spread)))
+
+
+def _shares(term: Term) -> tuple[Floats, Floats]:
+    """The weights and values of the uncertain outcomes that were seen and that the term takes."""
+    seen = (term.weight != 0) & term.outcome.uncertain & term.outcome.seen
+    return np.abs(term.weight[seen]) / term.outcome.propensity[seen], term.outcome.values[seen]
+
+
+def _contribution(term: Term) -> tuple[Floats, Floats]:
+    """What each event adds, at least and at most; they differ where the outcome could never be seen."""
+    outcome, mean = term.outcome, term.model.mean
+    error = np.zeros(len(mean))
+    seen = outcome.seen & (outcome.propensity > 0)
+    error[seen] = (outcome.values[seen] - mean[seen]) / outcome.propensity[seen]
+    likely, open_ = term.weight * (mean + error), (outcome.propensity == 0) & (term.weight != 0)
+    ends = term.weight * outcome.low, term.weight * outcome.high
+    return np.where(open_, np.minimum(*ends), likely), np.where(open_, np.maximum(*ends), likely)
+
+
+def _predicted(known: Floats, terms: Sequence[Term]) -> tuple[float, float]:
+    """The variance of one event's contribution by the model, and the part of it from seeing only some outcomes."""
+    means, own, seeing = known.copy(), 0.0, 0.0
+    for term in terms:
+        possible = (term.outcome.propensity > 0) & (term.weight != 0)
+        means += np.where(possible, term.weight * term.model.mean, 0.0)
+        variance = np.square(term.weight[possible]) * term.model.variance[possible]
+        chance = term.outcome.propensity[possible]
+        own += float(variance.sum()) / len(known)
+        seeing += float((variance * (1 - chance) / chance).sum()) / len(known)
+    return float(means.var(ddof=1)) + own + seeing, seeing
+
+
+def _quantile(variance: float, seeing: float, events: int, size: float) -> float:
+    """Student's quantile; the part of the variance that comes from seeing some rests on `size` outcomes only."""
+    part = min(1.0, seeing / variance) if variance > 0 else 0.0
+    freedom = 1 / (part**2 / (size + 2) + (1 - part) ** 2 / (events - 1))
+    return float(stdtrit(freedom, 0.5 + CERTAINTY / 2))
+
+
+def _least(sizes: Sequence[float | None]) -> float | None:
+    known = [size for size in sizes if size is not None]
+    return min(known) if known else None

@@ -1,0 +1,119 @@
+"""One node of Apache Kafka, a broker and controller in one, alone or among others on 127.0.0.1."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from streams.core.errors import ServiceError
+from streams.embedded.kafka_install import java_program
+from streams.embedded.supervisor import Child, Supervisor
+
+FORMAT_SECONDS: Final = 60.0
+_HEAP: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+# After a kill the node waits for its own last session to end, so that is short.
+_PROPERTIES: Final = """\
+process.roles=broker,controller
+node.id={id}
+controller.quorum.voters={voters}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={logs}
+message.max.bytes={message_bytes}
+auto.create.topics.enable=false
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+group.initial.rebalance.delay.ms=0
+min.insync.replicas={insync}
+offsets.topic.replication.factor={replicas}
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={insync}
+transaction.state.log.num.partitions=8
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={insync}
+share.coordinator.state.topic.num.partitions=8
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+
+def new_cluster_id() -> str:
+    """An id for a new cluster, as Kafka writes them."""
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaNode:
+    """A node with the jars of `home`/libs and its data in `data_dir`.
+
+    `controllers` has the controller's port of every node of the cluster by id, this one's among them. What is
+    replicated has a copy on each, and is confirmed when all but one have it.
+    """
+
+    id: int
+    port: int
+    controllers: Mapping[int, int]
+    home: Path
+    resources: Path
+    data_dir: Path
+    message_bytes: int
+
+    @property
+    def name(self) -> str:
+        """What its process is called."""
+        return "kafka" if len(self.controllers) == 1 else f"kafka-{self.id}"
+
+    def start(self, supervisor: Supervisor, cluster_id: str) -> Child:
+        """Start its process, and before the first time make its storage, in the cluster of this id."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        properties = self.data_dir / "server.properties"
+        properties.write_text(self._properties(), encoding="ascii")
+        if not (self._logs / "meta.properties").exists():
+            self._format(properties, cluster_id)
+        return supervisor.spawn(self.name, [*self._java(), "kafka.Kafka", str(properties)])
+
+    @property
+    def _logs(self) -> Path:
+        return self.data_dir / "logs"
+
+    def _properties(self) -> str:
+        nodes = len(self.controllers)
+        return _PROPERTIES.format(
+            id=self.id,
+            port=self.port,
+            voters=",".join(f"{number}@127.0.0.1:{port}" for number, port in self.controllers.items()),
+            controller=self.controllers[self.id],
+            logs=_escape(self._logs),
+            message_bytes=self.message_bytes,
+            replicas=nodes,
+            insync=max(1, nodes - 1),
+        )
+
+    def _java(self) -> list[str]:
+        log4j = f"-Dlog4j2.configurationFile={self.resources / 'log4j2.xml'}"
+        return [java_program(), *_HEAP, log4j, "-cp", f"{self.home / 'libs'}/*"]
+
+    def _format(self, properties: Path, cluster_id: str) -> None:
+        # In one argument: an id may begin with a hyphen, and would be taken for an option.
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties)]
+        done = subprocess.run(  # noqa: S603 - no shell; every argument is ours
+            [*self._java(), *tool], capture_output=True, text=True, check=False, timeout=FORMAT_SECONDS
+        )
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr)[-2000:]
+            raise ServiceError(f"Apache Kafka could not format {self.data_dir}:\n{said}", "Is the disk full?")
+
+
+def _escape(path: Path) -> str:
+    """A path as Java's properties files have it: ASCII, with UTF-16 escapes."""
+    units = str(path).encode("utf-16-be")
+    codes = [int.from_bytes(units[place : place + 2], "big") for place in range(0, len(units), 2)]
+    return "".join(chr(code) if 32 <= code < 127 and code != 0x5C else f"\\u{code:04x}" for code in codes)

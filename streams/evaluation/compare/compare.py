@@ -1,0 +1,158 @@
+"""Two runs on the same events: what changed, what it would cost, and which is better as far as labels tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+
+import numpy as np
+
+from streams.audit.query import Audit
+from streams.core.flips import CHANGES, judge
+from streams.core.paired import CERTAINTY, mean_difference, wilson
+from streams.core.preference import Accuracy, Spending
+from streams.core.sentence import conclude, percent
+from streams.evaluation.compare.comparison import ENOUGH, Ask, Comparison, Floats, Side, Slice
+from streams.evaluation.compare.pairs import Calls, Overlap, Runs, read_calls, read_overlap, read_pairs
+from streams.evaluation.compare.tally import ENDINGS, SideTally, Tally, Truth
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+def compare(audit: Audit, runs: Runs, ask: Ask) -> Comparison:
+    """Compare two runs. Raises ConfigError where there is nothing to compare."""
+    overlap = read_overlap(audit, runs)
+    counted = Tally(ask.examples)
+    for pair in read_pairs(audit, runs, overlap.both):
+        counted.add(judge(pair, ask.rules))
+    return summed_up(counted, overlap, read_calls(audit, runs), states(audit, runs), runs, ask)
+
+
+def states(audit: Audit, runs: Runs) -> dict[str, str]:
+    """How far the replays among both runs have come."""
+    sql = "SELECT run, state FROM runs WHERE run IN ({a:String}, {b:String})"
+    return {row[0]: row[1] for row in audit.query(sql, {"a": runs.a, "b": runs.b}).rows}
+
+
+def summed_up(
+    counted: Tally, overlap: Overlap, calls: list[Calls], state: Mapping[str, str], runs: Runs, ask: Ask
+) -> Comparison:
+    """What was counted, with its statistics."""
+    answers, intents = _accuracy("answer", counted.answers), _accuracy("intent", counted.intents)
+    spending, times = _spending(counted), _known(counted.a.seconds, counted.b.seconds)
+    a = _side(runs.a, counted.a, calls, state)
+    b = _side(runs.b, counted.b, calls, state)
+    judged_by = intents if intents.labelled.n and not answers.labelled.n else answers
+    return Comparison(
+        verdict=conclude(judged_by, spending, ask.margin),
+        cautions=tuple(_cautions(overlap, (a, b), judged_by, _without_rule(counted, ask))),
+        margin=ask.margin,
+        rules=ask.rules_of,
+        overlap=overlap,
+        a=a,
+        b=b,
+        flipped=counted.flipped,
+        changes={name: counted.changes[name] for name in CHANGES},
+        agreement=_slice("", counted.agreeing, counted.events, CERTAINTY),
+        by_intent=_slices(counted.by_intent),
+        by_handler=_slices(counted.by_handler),
+        answers=answers,
+        intents=intents,
+        spending=spending,
+        timed=len(times[0]),
+        seconds=mean_difference(*times),
+        times=times,
+        calls=tuple(calls),
+        flips=tuple(counted.flips()),
+        to_label=tuple(counted.to_label()),
+    )
+
+
+def _accuracy(aspect: str, truth: Truth) -> Accuracy:
+    return Accuracy(aspect=aspect, events=truth.events, differing=truth.differing, alike=truth.alike, apart=truth.apart)
+
+
+def _spending(counted: Tally) -> Spending:
+    a, b = _known(counted.a.usd, counted.b.usd)
+    mean_a, mean_b = (float(one.mean()) if len(one) else 0.0 for one in (a, b))
+    return Spending(events=counted.events, known=len(a), mean_a=mean_a, mean_b=mean_b, difference=mean_difference(a, b))
+
+
+def _known(a: Iterable[float], b: Iterable[float]) -> tuple[Floats, Floats]:
+    """The values known in both."""
+    one, other = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    both = ~(np.isnan(one) | np.isnan(other))
+    return one[both], other[both]
+
+
+def _side(run: str, counted: SideTally, calls: list[Calls], state: Mapping[str, str]) -> Side:
+    usd, seconds = (np.asarray(values, dtype=np.float64) for values in (counted.usd, counted.seconds))
+    timed, own = seconds[~np.isnan(seconds)], [one for one in calls if one.run == run]
+    priced = [one.usd for one in own if one.usd is not None]
+    known = usd[~np.isnan(usd)]
+    return Side(
+        run=run,
+        state=state.get(run),
+        endings={name: counted.endings[name] for name in ENDINGS},
+        escalations=dict(counted.escalations.most_common()),
+        refusals=dict(counted.refusals.most_common()),
+        paid=sum(one.paid for one in own),
+        cached=sum(one.cached for one in own),
+        reused=sum(one.reused for one in own),
+        usd=sum(priced, Decimal(0)) if priced or not own else None,
+        unpriced_calls=sum(one.unpriced for one in own),
+        events_of_unknown_cost=len(usd) - len(known),
+        usd_mean=float(known.mean()) if len(known) else None,
+        seconds_mean=float(timed.mean()) if len(timed) else None,
+        seconds=dict(zip(QUANTILES, np.quantile(timed, QUANTILES).tolist(), strict=True)) if len(timed) else {},
+        events_of_unknown_time=len(seconds) - len(timed),
+    )
+
+
+def _slices(counted: Counter[tuple[str, bool]]) -> tuple[Slice, ...]:
+    """The largest first; of k intervals each is made so certain that all hold together (Bonferroni)."""
+    names = {name for name, _ in counted}
+    sizes = {name: counted[name, True] + counted[name, False] for name in names}
+    certainty = 1 - (1 - CERTAINTY) / max(1, sum(size >= ENOUGH for size in sizes.values()))
+    ordered = sorted(names, key=lambda name: (-sizes[name], name))
+    return tuple(_slice(name, counted[name, True], sizes[name], certainty) for name in ordered)
+
+
+def _slice(name: str, agreeing: int, events: int, certainty: float) -> Slice:
+    low, high = wilson(agreeing, events, certainty) if events >= ENOUGH else (None, None)
+    return Slice(name=name, events=events, agreeing=agreeing, low=low, high=high)
+
+
+def _without_rule(counted: Tally, ask: Ask) -> list[str]:
+    """The handlers whose answers no rule of the pipeline compares; none where there is no pipeline."""
+    if ask.rules_of is None:
+        return []
+    return sorted({name for tier, name in counted.handlers if (tier, name) not in ask.rules})
+
+
+def _cautions(overlap: Overlap, sides: tuple[Side, Side], accuracy: Accuracy, unruled: list[str]) -> Iterator[str]:
+    """What to keep in mind when reading the verdict."""
+    alone = overlap.only_a + overlap.only_b
+    if alone:
+        share = percent(alone / (alone + overlap.both))
+        some = ", ".join((*overlap.ids_only_a[:2], *overlap.ids_only_b[:2]))
+        yield (
+            f"{overlap.only_a:,} events have an outcome in A alone and {overlap.only_b:,} in B alone ({share} of all); "
+            f"they are left out: {some}{' …' if alone > 4 else ''}"
+        )
+    for name, side in zip("AB", sides, strict=True):
+        if side.state in ("running", "stopped"):
+            yield f"{name} ({side.run}) is {side.state}, so it has not all of its events yet."
+        if side.events_of_unknown_cost:
+            yield f"What {side.events_of_unknown_cost:,} events cost in {name} is not known, so they are in no mean."
+    if not accuracy.labelled.n:
+        yield "Nothing is labelled, so nothing here is accuracy: agreement, even with a reasoner's answer, is none."
+    elif accuracy.shares is None:
+        which = "equal" if accuracy.apart.n == 0 else "different"
+        yield (
+            f"Only events with {which} {accuracy.aspect}s are labelled, so the shares right are theirs, not those of "
+            "all events."
+        )
+    if unruled:
+        yield f"Answers of {', '.join(unruled[:10])} were compared as JSON: the pipeline file has no rule for them."

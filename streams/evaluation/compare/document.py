@@ -1,0 +1,51 @@
+"""A comparison for programs: one JSON document with every figure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from streams.core.flips import Judged
+from streams.core.paired import difference
+from streams.core.preference import Accuracy
+from streams.evaluation.compare.comparison import Comparison
+
+
+def document(made: Comparison) -> dict[str, Any]:
+    """The comparison as JSON values; money as exact decimals, unknown as null, differences as B less A."""
+    left_out = {"times", "flips", "answers", "intents", "verdict"}
+    plain = {name: getattr(made, name) for name in made.__slots__ if name not in left_out}
+    return (
+        asdict(made.verdict)
+        | {name: _plain(value) for name, value in plain.items()}
+        | {"answers": accuracy(made.answers), "intents": accuracy(made.intents)}
+        | {"flips": [flip(one) for one in made.flips]}
+    )
+
+
+def accuracy(made: Accuracy) -> dict[str, Any]:
+    """What labels say. `difference` is over all events, `difference_labelled` over the labelled ones (Tango 1998)."""
+    labelled = made.labelled
+    return {
+        "events": made.events,
+        "differing": made.differing,
+        "labelled": labelled.n,
+        "labelled_differing": made.apart.n,
+        "shares": None if made.shares is None else dict(zip("ab", made.shares, strict=True)),
+        "pairs": asdict(labelled),
+        "mcnemar_p": made.p_value,
+        "difference": asdict(made.difference),
+        "difference_labelled": asdict(difference(labelled)) if labelled.n else None,
+    }
+
+
+def flip(one: Judged) -> dict[str, Any]:
+    """One changed event."""
+    right = None if one.right is None else dict(zip("ab", one.right, strict=True))
+    return {"changes": list(one.changes), "right": right} | asdict(one.pair)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return asdict(value) if hasattr(value, "__dataclass_fields__") else value

@@ -1,0 +1,77 @@
+"""A comparison as one page that needs no network: every text is escaped, and nothing but its own script may run."""
+
+from __future__ import annotations
+
+import base64
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from streams.core.flips import End, Judged
+from streams.core.sentence import percent
+from streams.evaluation.compare.comparison import Comparison
+from streams.evaluation.compare.plots import plots
+from streams.evaluation.compare.rows import number, rows
+
+MAX_TEXT, MAX_ANSWER, MAX_SLICES = 600, 2000, 50
+_TOLD = {None: "", (True, True): "both", (True, False): "only A", (False, True): "only B", (False, False): "neither"}
+_CAPTIONS = {
+    "difference": "How much more often B is right, over all events",
+    "endings": "Who answered",
+    "money": "What it would cost live, by tier",
+    "seconds": "Time of models on the way to an outcome",
+}
+
+
+def page(made: Comparison) -> str:
+    """The page, about 100 kB and at most 6 kB for each changed event before escaping."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    script, drawn = _part("page.js"), plots(made)
+    return environment.from_string(_part("page.html")).render(
+        made=made,
+        style=_part("page.css"),
+        script=script,
+        script_hash=base64.b64encode(sha256(script.encode()).digest()).decode(),
+        figures=[(caption, drawn[name]) for name, caption in _CAPTIONS.items() if name in drawn],
+        rows=list(rows(made)),
+        accuracies=[one for one in (made.answers, made.intents) if one.labelled.n],
+        changes=[(name, count) for name, count in made.changes.items() if count],
+        flipped=percent(made.flipped / made.overlap.both),
+        slices=[("Intent in A", made.by_intent[:MAX_SLICES]), ("Sent to in A", made.by_handler[:MAX_SLICES])],
+        flips=[_flip(one) for one in made.flips],
+    )
+
+
+def _flip(one: Judged) -> dict[str, Any]:
+    pair = one.pair
+    return {
+        "id": _cut(pair.event_id, MAX_TEXT),
+        "text": _cut(pair.text, MAX_TEXT - 1),
+        "changes": one.changes,
+        "right": _TOLD[one.right],
+        "label": _cut(pair.label or "", MAX_ANSWER),
+        "ends": [_end("A", pair.a), _end("B", pair.b)],
+    }
+
+
+def _end(name: str, end: End) -> dict[str, str]:
+    return {
+        "run": name,
+        "how": f"{end.state} by {end.tier} {end.handler}".strip(),
+        "intent": end.intent,
+        "answer": _cut(end.answer or "", MAX_ANSWER),
+        "why": _cut("; ".join(end.reasons), MAX_TEXT),
+        "usd": number(end.usd, ".6f"),
+    }
+
+
+def _cut(text: str, length: int) -> str:
+    """A text without control characters, and not too long."""
+    shown = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text[: length + 1])
+    return shown if len(shown) <= length else shown[:length] + "…"
+
+
+def _part(name: str) -> str:
+    return files("streams.evaluation.compare").joinpath(name).read_text("utf-8")

@@ -1,0 +1,111 @@
+-- The events of one bucket that have an outcome in both runs: how each ended in either, what it took, and its labels.
+-- Buckets bound what is held at once. What a call would cost live is its cost and, where a replay took a stored
+-- answer, what that had cost; one unknown cost makes the event's unknown. A call that only explored is paid for, but
+-- does not lie on the way to the outcome.
+WITH
+    spent AS
+    (
+        SELECT
+            run,
+            event_id,
+            if(countIf(would_cost IS NULL) > 0, NULL, sum(would_cost)) AS usd,
+            if(countIf(on_the_way AND took IS NULL) > 0, NULL, sumIf(took, on_the_way)) AS seconds,
+            anyIf(why, decision = 'escalated') AS escalated_for,
+            arraySort(groupArrayIf(coalesce(class, 'other'), refusing)) AS refusals
+        FROM
+        (
+            SELECT
+                call.run AS run,
+                call.event_id AS event_id,
+                call.decision AS decision,
+                call.cost_usd + if(call.reused_from IS NULL, toDecimal128(0, 12), call.saved_usd) AS would_cost,
+                call.decision != 'explored' AS on_the_way,
+                call.duration_seconds AS took,
+                splitByChar(':', call.decision_reason)[1] AS why,
+                call.refusal_class AS class,
+                call.tier != 'listener' AND call.status = 'refused'
+                    AND call.decision IN ('accepted', 'escalated', 'failed') AS refusing
+            FROM calls AS call
+            WHERE call.run IN ({a:String}, {b:String})
+                AND call.event_time >= {since:DateTime64(6, 'UTC')} AND call.event_time < {until:DateTime64(6, 'UTC')}
+                AND cityHash64(call.event_id) % {buckets:UInt32} = {bucket:UInt32}
+        )
+        GROUP BY run, event_id
+    ),
+    seen AS
+    (
+        SELECT
+            verdict.run AS run,
+            verdict.event_id AS event_id,
+            transform(verdict.action, ['work', 'reason'], ['worker', 'reasoner'], '') AS tier,
+            verdict.handler AS handler,
+            substringUTF8(if(empty(verdict.text), coalesce(verdict.data, ''), verdict.text), 1, 600) AS text
+        FROM verdicts AS verdict
+        WHERE verdict.run IN ({a:String}, {b:String})
+            AND verdict.event_time >= {since:DateTime64(6, 'UTC')}
+            AND verdict.event_time < {until:DateTime64(6, 'UTC')}
+            AND cityHash64(verdict.event_id) % {buckets:UInt32} = {bucket:UInt32}
+    ),
+    told AS
+    (
+        SELECT
+            label.event_id AS event_id,
+            argMaxIf(
+                toNullable(label.label),
+                (label.labelled_at, label.source, label.run),
+                label.aspect = 'answer' AND label.label != ''
+            )
+                AS answer,
+            argMaxIf(toNullable(label.label), (label.labelled_at, label.source, label.run), label.aspect = 'intent')
+                AS intent
+        FROM labels AS label
+        WHERE label.run IN ({base:String}, {a:String}, {b:String})
+            AND cityHash64(label.event_id) % {buckets:UInt32} = {bucket:UInt32}
+        GROUP BY label.event_id
+    ),
+    ends AS
+    (
+        SELECT
+            outcome.run AS run,
+            outcome.event_id AS event_id,
+            seen.text AS text,
+            tuple(
+                outcome.state,
+                outcome.tier,
+                outcome.handler,
+                outcome.intent,
+                outcome.answer,
+                outcome.reasons,
+                coalesce(seen.tier, ''),
+                coalesce(seen.handler, ''),
+                -- An event that no listener looked at has no call, and costs nothing.
+                if(spent.run IS NULL AND outcome.call_id IS NULL, toDecimal128(0, 12), spent.usd),
+                if(spent.run IS NULL AND outcome.call_id IS NULL, 0, spent.seconds),
+                coalesce(spent.escalated_for, ''),
+                spent.refusals
+            ) AS how
+        FROM outcomes AS outcome
+        LEFT JOIN spent ON spent.run = outcome.run AND spent.event_id = outcome.event_id
+        LEFT JOIN seen ON seen.run = outcome.run AND seen.event_id = outcome.event_id
+        WHERE outcome.run IN ({a:String}, {b:String})
+            AND outcome.event_time >= {since:DateTime64(6, 'UTC')}
+            AND outcome.event_time < {until:DateTime64(6, 'UTC')}
+            AND cityHash64(outcome.event_id) % {buckets:UInt32} = {bucket:UInt32}
+    ),
+    paired AS
+    (
+        SELECT
+            ends.event_id AS event_id,
+            anyIf(ends.how, ends.run = {a:String}) AS a,
+            anyIf(ends.how, ends.run = {b:String}) AS b,
+            any(ends.text) AS text
+        FROM ends
+        GROUP BY ends.event_id
+        HAVING uniqExact(ends.run) = 2
+    )
+SELECT paired.event_id AS event_id, paired.a AS a, paired.b AS b, paired.text AS text,
+    told.answer AS label, told.intent AS intent_label
+FROM paired
+LEFT JOIN told ON told.event_id = paired.event_id
+ORDER BY event_id
+SETTINGS join_use_nulls = 1

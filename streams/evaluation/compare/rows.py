@@ -1,0 +1,78 @@
+"""The figures of two runs as rows of text, for a terminal and for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from streams.core.paired import Estimate
+from streams.core.preference import Accuracy
+from streams.evaluation.compare.comparison import Comparison, Side
+
+SHOWN_REASONS = 8
+Row = tuple[str, str, str, str]
+"""What, of A, of B, and B less A with its 95 % interval."""
+
+
+def rows(made: Comparison) -> Iterator[Row]:
+    """The figures of both runs: what, of A, of B, B less A with its 95 % interval."""
+    for accuracy in (made.answers, made.intents):
+        if accuracy.labelled.n:
+            yield _right(accuracy)
+    yield from _endings(made)
+    yield from _money_and_time(made)
+    yield from _counts(made.a, made.b)
+
+
+def _endings(made: Comparison) -> Iterator[Row]:
+    a, b, all_events = made.a, made.b, made.overlap.both
+    for ending, count in a.endings.items():
+        what = f"answered by {ending}s" if ending in ("worker", "reasoner") else ending
+        yield what, f"{100 * count / all_events:.1f} %", f"{100 * b.endings[ending] / all_events:.1f} %", ""
+
+
+def _money_and_time(made: Comparison) -> Iterator[Row]:
+    a, b = made.a, made.b
+    yield "USD an event", number(a.usd_mean, ".6f"), number(b.usd_mean, ".6f"), interval(made.spending.difference)
+    yield "USD in all", number(a.usd, ".6f"), number(b.usd, ".6f"), ""
+    yield "model seconds, mean", number(a.seconds_mean), number(b.seconds_mean), interval(made.seconds)
+    for quantile in sorted({*a.seconds, *b.seconds}):
+        what = f"seconds, {100 * quantile:.0f} % within"
+        yield what, number(a.seconds.get(quantile)), number(b.seconds.get(quantile)), ""
+
+
+def _counts(a: Side, b: Side) -> Iterator[Row]:
+    for what, of_a, of_b in (
+        ("calls paid for", a.paid, b.paid),
+        ("from the cache", a.cached, b.cached),
+        ("reused by the replay", a.reused, b.reused),
+    ):
+        yield what, f"{of_a:,}", f"{of_b:,}", ""
+    for what, some, others in (
+        ("escalated", a.escalations, b.escalations),
+        ("refused", a.refusals, b.refusals),
+    ):
+        names = sorted({*some, *others}, key=lambda name: (-some.get(name, 0) - others.get(name, 0), name))
+        yield from (
+            (f"{what}: {name}", f"{some.get(name, 0):,}", f"{others.get(name, 0):,}", "")
+            for name in names[:SHOWN_REASONS]
+        )
+
+
+def _right(accuracy: Accuracy) -> Row:
+    pairs, found = accuracy.labelled, accuracy.difference
+    a, b = accuracy.shares or (pairs.right_a / pairs.n, pairs.right_b / pairs.n)
+    low, value, high = (f"{round(100 * (end or 0), 1) + 0.0:+.1f}" for end in (found.low, found.value, found.high))
+    what = f"right {accuracy.aspect}s"
+    return what, f"{100 * a:.1f} %", f"{100 * b:.1f} %", f"{value} points ({low} to {high})"
+
+
+def interval(estimate: Estimate) -> str:
+    """A difference with its interval, to three digits."""
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:+.3g} (too few differ)"
+    return f"{estimate.value:+.3g} ({estimate.low:+.3g} to {estimate.high:+.3g})"
+
+
+def number(value: Any, form: str = ".3f") -> str:
+    return "unknown" if value is None else f"{value:{form}}"

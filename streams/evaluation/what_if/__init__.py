@@ -1,0 +1,1 @@
+"""What another threshold, calibration or route would have come to, from what was recorded."""

@@ -1,0 +1,170 @@
+"""A change to a pipeline that past events can be decided by again: thresholds, calibrations, routes, exploration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from streams.core.artifact import CalibrationArtifact
+from streams.core.calibration import Calibrator, Identity
+from streams.core.errors import ConfigError
+from streams.core.escalation import Accept, Bar, decide
+from streams.core.messages import Attempt
+from streams.core.routing import DUPLICATE, UNSURE, Route
+from streams.pipeline.handlers import TABLES
+from streams.pipeline.load import Pipeline
+from streams.pipeline.problems import known
+from streams.pipeline.spec import PipelineSpec, WorkerSpec
+
+SETTABLE = "workers.NAME.threshold, .calibration, .reasoner or .explore, or routes.INTENT"
+REPLAY = "Use `escalon replay`, which asks the models again."
+
+
+@dataclass(frozen=True, slots=True)
+class NewBar:
+    """What a worker's answer would have to reach, and how its raw confidence would be read."""
+
+    bar: Bar
+    calibrator: Calibrator
+
+    def accepts(self, attempt: Attempt) -> bool:
+        """Whether an attempt would be accepted, by the same rule as live."""
+        raw = attempt.raw_confidence
+        read = replace(attempt, confidence=None if raw is None else self.calibrator(raw))
+        return isinstance(decide(read, self.bar.threshold, self.bar.raw_threshold), Accept)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is set otherwise, by worker or by intent."""
+
+    settings: tuple[str, ...] = ()
+    bars: Mapping[str, NewBar] = field(default_factory=dict)
+    explore: Mapping[str, float] = field(default_factory=dict)
+    reasoners: Mapping[str, str] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The workers of which something is set."""
+        return tuple(sorted({*self.bars, *self.explore, *self.reasoners}))
+
+    def route_key(self, intent: str, pipeline: Pipeline) -> str:
+        """The line of the routing table that an intent falls under; one without a line is unsure."""
+        return intent if intent in self.routes or intent in pipeline.routes else UNSURE
+
+
+def parse_change(settings: Sequence[str], pipeline: Pipeline) -> Change:
+    """The change that `KEY=VALUE` settings make to a pipeline. Raises ConfigError with the key and the remedy."""
+    if not settings:
+        raise ConfigError("nothing is set.", f"Give --set KEY=VALUE with {SETTABLE}.", "set")
+    change, keys = Change(tuple(settings)), set[str]()
+    for setting in settings:
+        key, equals, value = (part.strip() for part in setting.partition("="))
+        if not equals or not value:
+            raise ConfigError(f"{setting!r} sets nothing.", "Write KEY=VALUE.", "set")
+        if key in keys:
+            raise ConfigError("it is set twice.", "Set it once.", key)
+        keys.add(key)
+        change = _with(change, key, value, pipeline)
+    return change
+
+
+def _with(change: Change, key: str, value: str, pipeline: Pipeline) -> Change:
+    table, _, rest = key.partition(".")
+    if table == "routes" and rest:
+        return replace(change, routes={**change.routes, rest: _route(key, rest, value, pipeline)})
+    name, _, option = rest.rpartition(".")
+    if table != "workers" or name not in pipeline.workers or option not in _WORKER_KEYS:
+        raise _not_settable(key, pipeline)
+    return _WORKER_KEYS[option](change, name, value, pipeline)
+
+
+def _threshold(change: Change, name: str, value: str, _: Pipeline) -> Change:
+    key = f"workers.{name}.threshold"
+    threshold = None if value == "none" else _probability(key, value)
+    return _new_bar(change, name, NewBar(Bar(threshold), Identity()))
+
+
+def _calibration(change: Change, name: str, value: str, pipeline: Pipeline) -> Change:
+    key = f"workers.{name}.calibration"
+    found = [path for path in (pipeline.path.parent / value, Path(value)) if path.is_file()]
+    if not found:
+        raise ConfigError(f"there is no file {value}.", f"Run `escalon calibrate --handler {name}`.", key)
+    try:
+        artifact = CalibrationArtifact.parse(found[0].read_text("utf-8"))
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{value} is no calibration: {error}", key=key) from error
+    trust = pipeline.workers[name].trust
+    if artifact.handler != name or trust is None or artifact.scoring != trust.scoring:
+        what = f"{value} was made for another worker, or another version of {name}."
+        raise ConfigError(what, f"Run `escalon calibrate --handler {name}` again.", key)
+    bar = Bar(artifact.threshold, artifact.id, artifact.raw_threshold)
+    return _new_bar(change, name, NewBar(bar, artifact.calibrator))
+
+
+def _new_bar(change: Change, name: str, bar: NewBar) -> Change:
+    if name in change.bars:
+        what = "the calibration brings the threshold."
+        raise ConfigError(what, "Set one of the two.", f"workers.{name}.threshold")
+    return replace(change, bars={**change.bars, name: bar})
+
+
+def _reasoner(change: Change, name: str, value: str, pipeline: Pipeline) -> Change:
+    if value not in pipeline.reasoners:
+        remedy = known(pipeline.reasoners, "[reasoners.NAME]")
+        raise ConfigError(f"no reasoner is named {value!r}.", remedy, f"workers.{name}.reasoner")
+    return replace(change, reasoners={**change.reasoners, name: value})
+
+
+def _explore(change: Change, name: str, value: str, _: Pipeline) -> Change:
+    return replace(change, explore={**change.explore, name: _probability(f"workers.{name}.explore", value)})
+
+
+_WORKER_KEYS: dict[str, Callable[[Change, str, str, Pipeline], Change]] = {
+    "threshold": _threshold,
+    "calibration": _calibration,
+    "reasoner": _reasoner,
+    "explore": _explore,
+}
+
+
+def _probability(key: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise ConfigError(f"{value!r} is no number from 0 to 1.", "Write for example 0.8.", key)
+    return number
+
+
+def _route(key: str, intent: str, value: str, pipeline: Pipeline) -> Route:
+    table, _, name = value.partition(".")
+    if intent == DUPLICATE:
+        raise ConfigError("duplicates need no route.", "Leave it out.", key)
+    if value == "ignore":
+        return Route("ignore")
+    if table == "workers" and name in pipeline.workers:
+        return Route("work", name)
+    if table == "reasoners" and name in pipeline.reasoners:
+        return Route("reason", name)
+    targets = [*(f"workers.{one}" for one in pipeline.workers), *(f"reasoners.{one}" for one in pipeline.reasoners)]
+    raise ConfigError(f"{value!r} leads nowhere.", known(["ignore", *targets], "a target"), key)
+
+
+def _not_settable(key: str, pipeline: Pipeline) -> ConfigError:
+    """Why a key cannot be set: it is none, or what is recorded cannot answer it."""
+    table, _, rest = key.partition(".")
+    named, option = rest.partition(".")[::2]
+    if table not in PipelineSpec.model_fields:
+        return ConfigError("the pipeline file has no such key.", f"Set {SETTABLE}.", key)
+    if table in TABLES.values() and named not in getattr(pipeline.spec, table):
+        names = known(getattr(pipeline.spec, table), f"[{table}.NAME]")
+        return ConfigError(f"nothing in [{table}] is named {named!r}.", names, key)
+    keys = {one.alias or name for name, one in WorkerSpec.model_fields.items()}
+    if table == "workers" and option.partition(".")[0] not in keys:
+        return ConfigError("a worker has no such key.", f"Set {SETTABLE}.", key)
+    return ConfigError("what is recorded cannot tell what this would change.", REPLAY, key)

@@ -1,0 +1,168 @@
+"""What became of past events, as far as deciding them again needs it, read from the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from streams.audit.query import Audit
+from streams.core.comparison import Agree, value_of
+from streams.core.errors import ConfigError
+from streams.core.messages import Action, Attempt, Decision
+from streams.core.routing import UNSURE
+from streams.evaluation.cases import MAX_CASES, LabelsFrom, Since
+from streams.evaluation.what_if.change import Change
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """One event, with what was decided and what is known of the answers."""
+
+    event_id: str
+    intent: str
+    action: Action
+    handler: str
+    """The worker or reasoner it was routed to; empty where it was ignored."""
+    pipeline: str
+    attempt: Attempt | None = None
+    """The worker's."""
+    decision: Decision | None = None
+    """About that attempt: accepted, escalated, or failed where there was no reasoner."""
+    propensity: float | None = None
+    """The chance that the reasoner was asked about an accepted answer."""
+    explored: bool = False
+    reasoner: str = ""
+    """The reasoner that was asked and came to an end; empty for none."""
+    worker_right: bool | None = None
+    """By the label, or by the reasoner's answer; None where that is not known."""
+    reasoner_right: bool | None = None
+    worker_usd: float | None = None
+    reasoner_usd: float | None = None
+
+    @property
+    def asked(self) -> float:
+        """The chance with which the reasoner was asked, by what was decided then."""
+        if self.action == "reason" or (self.action == "work" and self.decision == "escalated"):
+            return 1.0
+        return (self.propensity or 0.0) if self.decision == "accepted" else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The events a change concerns, and how many more there were."""
+
+    events: Sequence[Past]
+    other_versions: int = 0
+    """Answered by another version of the worker than the pipeline file describes."""
+    unfinished: int = 0
+    """Routed to a handler that has not come to an end."""
+
+
+def read_history(
+    audit: Audit, pipeline: Pipeline, agrees: Mapping[str, Agree], change: Change, part: Since, labels: LabelsFrom
+) -> History:
+    """The past events that a change concerns, oldest first. `agrees` compares each handler's answers."""
+    parameters = {
+        "run": part.run,
+        "base": part.base,
+        "since": part.since,
+        "workers": list(change.workers),
+        "intents": [intent for intent in change.routes if intent != UNSURE],
+        "unsure": UNSURE in change.routes,
+        "routed": [intent for intent in (*pipeline.routes, *change.routes) if intent != UNSURE],
+    }
+    sql = files("streams.evaluation.what_if").joinpath("past.sql").read_text("utf-8")
+    rows = audit.query(sql, parameters).records()
+    if len(rows) >= MAX_CASES:
+        raise ConfigError(f"there are more than {MAX_CASES} events.", "Take a later --since.", "since")
+    return _history(rows, pipeline, agrees, labels)
+
+
+def _history(
+    rows: Iterable[Mapping[str, Any]], pipeline: Pipeline, agrees: Mapping[str, Agree], labels: LabelsFrom
+) -> History:
+    events: list[Past] = []
+    other_versions = unfinished = 0
+    for row in rows:
+        handler = pipeline.workers.get(row["route_handler"]) if row["action"] == "work" else None
+        ended = {"work": row["handler"], "reason": row["reasoner"], "ignore": ""}[row["action"]]
+        if ended is None or (row["action"] == "work" and ended != row["route_handler"]):
+            unfinished += 1
+        elif row["action"] == "work" and (handler is None or row["handler_version"] != handler.version):
+            other_versions += 1
+        else:
+            events.append(_past(row, handler, pipeline, agrees, labels))
+    return History(events=events, other_versions=other_versions, unfinished=unfinished)
+
+
+def _past(
+    row: Mapping[str, Any],
+    handler: Handler | None,
+    pipeline: Pipeline,
+    agrees: Mapping[str, Agree],
+    labels: LabelsFrom,
+) -> Past:
+    reasoner = pipeline.reasoners.get(row["reasoner"] or "")
+    worker_right, reasoner_right = _right(row, handler, reasoner, agrees, labels)
+    return Past(
+        event_id=row["event_id"],
+        intent=row["intent"],
+        action=row["action"],
+        handler=row["route_handler"],
+        pipeline=row["pipeline"],
+        attempt=_attempt(row) if handler else None,
+        decision=row["decision"] if handler else None,
+        propensity=row["propensity"],
+        explored=bool(row["explored"]),
+        reasoner=row["reasoner"] or "",
+        worker_right=worker_right,
+        reasoner_right=reasoner_right,
+        worker_usd=row["worker_usd"],
+        reasoner_usd=row["reasoner_usd"],
+    )
+
+
+def _right(
+    row: Mapping[str, Any],
+    worker: Handler | None,
+    reasoner: Handler | None,
+    agrees: Mapping[str, Agree],
+    labels: LabelsFrom,
+) -> tuple[bool | None, bool | None]:
+    """Whether the worker and the reasoner were right; None where that is not known."""
+    said = _answer(worker, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
+    answered = row["reasoner_status"] == "answered"
+    thought = _answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if answered else None
+    by = worker or reasoner
+    rule = agrees[by.name] if by else None
+    if labels == "reasoner":
+        return _same(rule, said, thought), None if thought is None else True
+    told = row["label"] is not None and bool(row["reasoner"])
+    return _same(rule, said, row["label"]), bool(_same(rule, thought, row["label"])) if told else None
+
+
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    """As much of the attempt as the decision looks at."""
+    return Attempt(
+        tier="worker",
+        handler=row["handler"],
+        status=row["status"],
+        raw_confidence=row["raw_confidence"],
+        confidence=row["confidence"],
+        call_id=row["call_id"],
+    )
+
+
+def _answer(handler: Handler | None, response: str | None, finish_reason: str | None) -> str | None:
+    """The answer in a recorded response, read by the handler's contract."""
+    if handler is None or response is None or handler.prompting is None:
+        return response if handler else None
+    return handler.prompting.contract.read(response, finish_reason or "", None).answer
+
+
+def _same(agree: Agree | None, answer: str | None, other: str | None) -> bool | None:
+    return None if agree is None or answer is None or other is None else bool(agree(value_of(answer), value_of(other)))

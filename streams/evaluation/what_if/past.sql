@@ -1,0 +1,88 @@
+-- Each event that a change may concern: its route, the worker's last attempt, the reasoner's answer, the latest label.
+-- Costs are what the calls would cost live: those reused by a replay count at what they cost at the time, and one
+-- unknown cost makes the event's unknown.
+WITH
+    seen AS
+    (
+        SELECT event_id, event_time, intents, action, handler, pipeline
+        FROM verdicts
+        WHERE run = {run:String} AND event_time >= {since:DateTime64(6, 'UTC')}
+        ORDER BY event_time
+        LIMIT 1 BY event_id
+    ),
+    cost_usd + if(reused_from IS NULL, toDecimal128(0, 12), saved_usd) AS would_cost,
+    told AS
+    (
+        SELECT event_id, argMax(label, (labelled_at, source, run)) AS label
+        FROM labels
+        WHERE run IN ({base:String}, {run:String}) AND aspect = 'answer' AND labels.label != ''
+        GROUP BY event_id
+    ),
+    spent AS
+    (
+        SELECT
+            event_id,
+            if(countIf(would_cost IS NULL AND tier = 'worker') > 0, NULL, sumIf(would_cost, tier = 'worker'))
+                AS worker_usd,
+            if(countIf(would_cost IS NULL AND tier = 'reasoner') > 0, NULL, sumIf(would_cost, tier = 'reasoner'))
+                AS reasoner_usd
+        FROM calls
+        WHERE run = {run:String} AND tier IN ('worker', 'reasoner')
+        GROUP BY event_id
+    ),
+    worked AS
+    (
+        SELECT
+            event_id, handler, toString(call_id) AS call_id, handler_version, pipeline, status, response, finish_reason,
+            raw_confidence, confidence, decision, propensity, explored
+        FROM calls
+        WHERE run = {run:String} AND tier = 'worker' AND decision IN ('accepted', 'escalated', 'failed')
+        ORDER BY started_at DESC
+        LIMIT 1 BY event_id
+    ),
+    thought AS
+    (
+        SELECT event_id, handler, status, response, finish_reason
+        FROM calls
+        WHERE run = {run:String} AND tier = 'reasoner' AND decision IN ('accepted', 'explored', 'failed')
+        ORDER BY started_at DESC
+        LIMIT 1 BY event_id
+    )
+SELECT
+    seen.event_id AS event_id,
+    if(empty(seen.intents), '', seen.intents[1]) AS intent,
+    seen.action AS action,
+    seen.handler AS route_handler,
+    seen.pipeline AS pipeline,
+    worked.handler AS handler,
+    worked.call_id AS call_id,
+    worked.handler_version AS handler_version,
+    worked.status AS status,
+    if(thought.handler IS NULL AND told.label IS NULL, NULL, worked.response) AS response,
+    worked.finish_reason AS finish_reason,
+    worked.raw_confidence AS raw_confidence,
+    worked.confidence AS confidence,
+    worked.decision AS decision,
+    worked.propensity AS propensity,
+    worked.explored AS explored,
+    thought.handler AS reasoner,
+    thought.status AS reasoner_status,
+    thought.response AS reasoner_response,
+    thought.finish_reason AS reasoner_finish_reason,
+    told.label AS label,
+    toFloat64(spent.worker_usd) AS worker_usd,
+    toFloat64(spent.reasoner_usd) AS reasoner_usd
+FROM seen
+LEFT JOIN told ON told.event_id = seen.event_id
+LEFT JOIN spent ON spent.event_id = seen.event_id
+LEFT JOIN worked ON worked.event_id = seen.event_id
+LEFT JOIN thought ON thought.event_id = seen.event_id
+WHERE seen.action IN ('ignore', 'work', 'reason')
+    AND
+    (
+        (seen.action = 'work' AND seen.handler IN {workers:Array(String)})
+        OR seen.intents[1] IN {intents:Array(String)}
+        OR ({unsure:Bool} AND seen.intents[1] NOT IN {routed:Array(String)})
+    )
+ORDER BY seen.event_time, seen.event_id
+SETTINGS join_use_nulls = 1

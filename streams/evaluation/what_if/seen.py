@@ -1,0 +1,134 @@
+"""The outcomes of past events, and with which chance each was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.core.direct_model import FOLDS, cross_fitted, design
+from streams.core.fingerprint import draw
+from streams.core.off_policy import Floats, Mask, Model, Outcome
+from streams.evaluation.cases import LabelsFrom
+from streams.evaluation.what_if.past import Past
+
+SEEN_IN_A_BIN, MOST_BINS = 20, 5
+"""Scores are divided into bins of so many seen outcomes, to tell how the chance of being seen depends on the score."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """An outcome with its cross-fitted predictions."""
+
+    outcome: Outcome
+    model: Model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """All that is known of n events. A cost is None where no price was ever known."""
+
+    worker_right: Seen
+    reasoner_right: Seen
+    worker_usd: Seen | None
+    reasoner_usd: Seen | None
+
+
+def outcomes_of(events: Sequence[Past], labels: LabelsFrom) -> Outcomes:
+    """The outcomes of n events with their propensities and models.
+
+    The chance of a reasoner's answer is that on the row, times the share of those asked for that came; a label's is
+    estimated as the share labelled among events with that decision and about that score. Labels are taken to be missing
+    at random given these two (Rubin 1976, "Inference and Missing Data").
+    """
+    looked = _Looked.at(events)
+    certain = np.ones(len(events))
+    asked = np.array([past.asked for past in events], dtype=np.float64)
+    drawn = np.array([past.explored if past.decision == "accepted" else past.asked == 1 for past in events])
+    worked = np.array([past.attempt is not None for past in events])
+    answered = np.array([past.attempt is not None and past.attempt.status == "answered" for past in events])
+    chance, among = (asked, drawn & answered) if labels == "reasoner" else (certain, answered)
+    theirs = looked.right([past.reasoner_right for past in events], asked, drawn)
+    return Outcomes(
+        worker_right=looked.right([past.worker_right for past in events], chance, among),
+        reasoner_right=_agrees_with_itself(theirs) if labels == "reasoner" else theirs,
+        worker_usd=looked.usd([past.worker_usd for past in events], certain, worked),
+        reasoner_usd=looked.usd([past.reasoner_usd for past in events], asked, drawn),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Looked:
+    """What tells of n events how likely an outcome was seen, and what it is like."""
+
+    scores: Floats
+    groups: NDArray[np.object_]
+    columns: Floats
+    folds: NDArray[np.int64]
+
+    @classmethod
+    def at(cls, events: Sequence[Past]) -> _Looked:
+        scores = np.array([_score(past) for past in events], dtype=np.float64)
+        return cls(
+            scores=scores,
+            groups=np.array([past.decision or past.action for past in events], dtype=object),
+            columns=design(scores, [f"{past.handler} {past.intent}" for past in events]),
+            folds=np.array([int(FOLDS * draw("fold", past.event_id)) for past in events], dtype=np.int64),
+        )
+
+    def right(self, values: Sequence[bool | None], chance: Floats, among: Mask) -> Seen:
+        known, numbers = _known(values, among)
+        propensity = chance * shares_seen(known, among, self.scores, self.groups)
+        return self._fitted(Outcome(numbers, known & (propensity > 0), propensity))
+
+    def usd(self, values: Sequence[float | None], chance: Floats, among: Mask) -> Seen | None:
+        known, numbers = _known(values, among)
+        if not known.any():
+            return None
+        propensity = chance * shares_seen(known, among, self.scores, self.groups)
+        ends = float(numbers[known].min()), float(numbers[known].max())
+        return self._fitted(Outcome(numbers, known & (propensity > 0), propensity, *ends, binary=False))
+
+    def _fitted(self, outcome: Outcome) -> Seen:
+        return Seen(outcome, cross_fitted(self.columns, outcome, self.folds))
+
+
+def _known(values: Sequence[float | None], among: Mask) -> tuple[Mask, Floats]:
+    """Which values are known, and all as numbers."""
+    known = np.array([value is not None for value in values]) & among
+    return known, np.array([0.0 if value is None else float(value) for value in values], dtype=np.float64)
+
+
+def _score(past: Past) -> float:
+    raw = past.attempt.raw_confidence if past.attempt else None
+    return float("nan") if raw is None else raw
+
+
+def _agrees_with_itself(seen: Seen) -> Seen:
+    """Where the reasoner's word is the truth, its answers are right by definition, asked or not."""
+    n = len(seen.outcome.values)
+    outcome = Outcome(np.ones(n), np.ones(n, dtype=np.bool_), np.ones(n))
+    return Seen(outcome, Model(np.ones(n), np.zeros(n)))
+
+
+def shares_seen(known: Mask, among: Mask, scores: Floats, groups: NDArray[np.object_]) -> Floats:
+    """The share known (n,) among events of the same group and about the same score; 0 where none was.
+
+    A group has as many bins, up to MOST_BINS, as have SEEN_IN_A_BIN known ones each.
+    """
+    found = np.zeros(len(known))
+    filled = np.where(np.isnan(scores), -1.0, scores)
+    for group in sorted(set(groups.tolist())):
+        inside = groups == group
+        if not (known & inside).any():
+            continue
+        bins = max(1, min(MOST_BINS, int((known & inside).sum()) // SEEN_IN_A_BIN))
+        edges = np.unique(np.quantile(filled[known & inside], np.arange(1, bins) / bins))
+        place = np.searchsorted(edges, filled, side="right")
+        for bin_ in range(len(edges) + 1):
+            here = inside & (place == bin_)
+            total = int((among & here).sum())
+            found[here] = (known & here).sum() / total if total else 0.0
+    return found

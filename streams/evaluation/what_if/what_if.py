@@ -1,0 +1,209 @@
+"""What a change would have come to, from what was recorded alone: accuracy, cost, and who answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from streams.core.errors import ConfigError
+from streams.core.off_policy import (
+    Estimate,
+    Floats,
+    Model,
+    Outcome,
+    Term,
+    bounded,
+    estimate,
+    hajek,
+    horvitz_thompson,
+)
+from streams.evaluation.cases import LabelsFrom
+from streams.evaluation.what_if.change import Change
+from streams.evaluation.what_if.past import History, Past
+from streams.evaluation.what_if.policy import Plan, Policy, as_it_was, explored_then, policy_of, with_change
+from streams.evaluation.what_if.seen import Outcomes, Seen, outcomes_of
+from streams.pipeline.load import Pipeline
+
+FEWEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measure as it was, with the change, and the difference, each over all events concerned."""
+
+    name: str
+    was: Estimate
+    then: Estimate
+    difference: Estimate
+    check: tuple[Estimate, Estimate]
+    """The difference by Horvitz-Thompson and by Hájek, which use no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many events, and what is known of them."""
+
+    events: int
+    flips: tuple[tuple[str, str, int], ...]
+    """(who had the last word, who would have it, events), the most first."""
+    unknown_reasoner: int
+    """Events the reasoner would answer, and whose answer by it is not recorded."""
+    never_asked: int
+    """Events that a handler would answer which was never asked about them: they make bounds."""
+    open: int
+    """Events that change hands, and of which the answer had no chance to be recorded: they make bounds too."""
+    explored: int
+    labelled: int
+    other_versions: int
+    unfinished: int
+    unexplored: int
+    """Left out: accepted under a pipeline that did not explore."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """The figures, and what they rest on. `cost` is in US dollars an event; None where no price is known."""
+
+    settings: tuple[str, ...]
+    labels: LabelsFrom
+    accuracy: Figure | None
+    cost: Figure | None
+    reasoner_share: Figure
+    worker_share: Figure
+    counts: Counts
+
+
+def what_if(history: History, change: Change, pipeline: Pipeline, labels: LabelsFrom) -> WhatIf:
+    """Decide past events again under a change, and estimate what would have come of it.
+
+    Raises ConfigError where there are no events to decide.
+    """
+    events, unexplored = _comparable(history.events, change, pipeline, labels)
+    if len(events) < FEWEST:
+        what = f"{len(events)} events that the change concerns are recorded."
+        if history.other_versions:
+            what += f" {history.other_versions} more were answered by another version of the worker."
+        remedy = "Name the pipeline file as it was then with --pipeline, another --run, or an earlier --since."
+        raise ConfigError(what, remedy, "events")
+    was = [as_it_was(past, pipeline) for past in events]
+    shares = explored_then(events)
+    then = [with_change(past, change, pipeline, shares) for past in events]
+    policies = policy_of(was, was), policy_of(then, was)
+    outcomes = outcomes_of(events, labels)
+    counts = _counts(events, was, then, policies, outcomes, history, unexplored)
+    return WhatIf(
+        settings=change.settings,
+        labels=labels,
+        accuracy=_accuracy(outcomes, policies) if counts.labelled else None,
+        cost=_cost(outcomes, policies),
+        reasoner_share=_share("reasoner share", policies, lambda one: one.asks_reasoner),
+        worker_share=_share("answered by the worker", policies, lambda one: one.by_worker),
+        counts=counts,
+    )
+
+
+def _comparable(
+    events: Sequence[Past], change: Change, pipeline: Pipeline, labels: LabelsFrom
+) -> tuple[list[Past], int]:
+    """The events, without those of pipelines that did not explore, where others did and it is needed."""
+    shares = explored_then(events)
+    explorers = {handler for (handler, _), share in shares.items() if share}
+    needed = labels == "reasoner" or any(
+        past.decision == "accepted" and with_change(past, change, pipeline, shares).end == "reasoner" for past in events
+    )
+    if not needed:
+        return list(events), 0
+    blind = {key for key, share in shares.items() if not share and key[0] in explorers}
+    kept = [past for past in events if (past.handler, past.pipeline) not in blind]
+    return kept, len(events) - len(kept)
+
+
+Weights = list[tuple[Seen | None, Floats]]
+"""What a policy takes of each outcome (n,); None is an outcome of which nothing is known."""
+
+
+def _accuracy(outcomes: Outcomes, policies: tuple[Policy, Policy]) -> Figure:
+    def weights(policy: Policy) -> Weights:
+        own, theirs = policy.by_worker, policy.by_reasoner
+        unknown = own * policy.other_worker + theirs * policy.other_reasoner
+        return [
+            (outcomes.worker_right, own * ~policy.other_worker),
+            (outcomes.reasoner_right, theirs * ~policy.other_reasoner),
+            (None, unknown),
+        ]
+
+    return _figure("accuracy", [weights(policy) for policy in policies], 1.0)
+
+
+def _cost(outcomes: Outcomes, policies: tuple[Policy, Policy]) -> Figure | None:
+    """None where it rests on a handler of which no price is known, or that was never asked about these events."""
+    weights: list[Weights] = []
+    for policy in policies:
+        other = policy.asks_worker * policy.other_worker + policy.asks_reasoner * policy.other_reasoner
+        pairs = [(outcomes.worker_usd, policy.asks_worker), (outcomes.reasoner_usd, policy.asks_reasoner)]
+        if other.any() or any(seen is None and weight.any() for seen, weight in pairs):
+            return None
+        weights.append([(seen, weight) for seen, weight in pairs if seen is not None])
+    return _figure("cost", weights, float("inf"))
+
+
+def _share(name: str, policies: tuple[Policy, Policy], column: Callable[[Policy], Floats]) -> Figure:
+    was, then = (column(policy) for policy in policies)
+    difference = bounded(estimate(then - was, []), -1.0, 1.0)
+    was_, then_ = (bounded(estimate(values, []), 0.0, 1.0) for values in (was, then))
+    return Figure(name, was_, then_, difference, (difference, difference))
+
+
+def _figure(name: str, weights: list[Weights], most: float) -> Figure:
+    """The estimates of both policies and their difference, in which all cancels that does not change.
+
+    A measure lies between 0 and `most`.
+    """
+    was, then = ([_term(seen, weight) for seen, weight in one] for one in weights)
+    change = [replace(new, weight=new.weight - old.weight) for old, new in zip(was, then, strict=True)]
+    nothing = np.zeros(len(change[0].weight))
+    checks = [[method(term) for term in change] for method in (horvitz_thompson, hajek)]
+    old, new = (bounded(estimate(nothing, terms), 0.0, most) for terms in (was, then))
+    difference, by_ht, by_hajek = (bounded(estimate(nothing, terms), -most, most) for terms in (change, *checks))
+    return Figure(name, old, new, difference, (by_ht, by_hajek))
+
+
+def _term(seen: Seen | None, weight: Floats) -> Term:
+    if seen is not None:
+        return Term(weight, seen.outcome, seen.model)
+    n = len(weight)
+    nothing = Outcome(np.zeros(n), np.zeros(n, dtype=np.bool_), np.zeros(n))
+    return Term(weight, nothing, Model(np.full(n, 0.5), np.full(n, 0.25)))
+
+
+def _counts(
+    events: Sequence[Past],
+    was: Sequence[Plan],
+    then: Sequence[Plan],
+    policies: tuple[Policy, Policy],
+    outcomes: Outcomes,
+    history: History,
+    unexplored: int,
+) -> Counts:
+    policy = policies[1]
+    changed = np.array([old.end != new.end for old, new in zip(was, then, strict=True)])
+    reached = np.array([past.reasoner != "" for past in events])
+    flips = Counter((old.end, new.end) for old, new in zip(was, then, strict=True) if old.end != new.end)
+    own, theirs = outcomes.worker_right.outcome, outcomes.reasoner_right.outcome
+    never_asked = (policy.by_worker > 0) & policy.other_worker | (policy.by_reasoner > 0) & policy.other_reasoner
+    open_ = (policy.by_worker > 0) & (own.propensity == 0) | (policy.by_reasoner > 0) & (theirs.propensity == 0)
+    return Counts(
+        events=len(events),
+        flips=tuple((old, new, count) for (old, new), count in flips.most_common()),
+        unknown_reasoner=int(((policy.by_reasoner > 0) & (~reached | policy.other_reasoner)).sum()),
+        never_asked=int(never_asked.sum()),
+        open=int((open_ & changed & ~never_asked).sum()),
+        explored=sum(past.explored and past.reasoner != "" for past in events),
+        labelled=sum(past.worker_right is not None or past.reasoner_right is not None for past in events),
+        other_versions=history.other_versions,
+        unfinished=history.unfinished,
+        unexplored=unexplored,
+    )

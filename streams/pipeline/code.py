@@ -1,0 +1,75 @@
+"""Python that a pipeline file names, and whether its operator allows it.
+
+A pipeline file is data. Only where the operator says so may it name code, and only the modules that he names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from streams.core.errors import ConfigError
+from streams.pipeline import spec as s
+from streams.pipeline.files import module_of
+
+SETTING: Final = "ESCALON_ALLOW_PYTHON"
+EVERY: Final = "1"
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedPython:
+    """The modules whose functions a pipeline file may name, each with what lies beneath it; EVERY is all."""
+
+    modules: tuple[str, ...] = ()
+
+    def __contains__(self, module: str) -> bool:
+        return any(one == EVERY or module == one or module.startswith(f"{one}.") for one in self.modules)
+
+    def __str__(self) -> str:
+        return ",".join(self.modules)
+
+
+NO_PYTHON: Final = AllowedPython()
+ANY_PYTHON: Final = AllowedPython((EVERY,))
+_WORDS: Final = {"": NO_PYTHON, "0": NO_PYTHON, "no": NO_PYTHON, "false": NO_PYTHON} | dict.fromkeys(
+    (EVERY, "yes", "true"), ANY_PYTHON
+)
+
+
+def allowed_python(text: str) -> AllowedPython:
+    """What the setting says: modules by comma, 1 for any, 0 for none. Raises ConfigError for anything else."""
+    if (word := _WORDS.get(text.strip().lower())) is not None:
+        return word
+    modules = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not all(_MODULE.fullmatch(name) for name in modules):
+        raise ConfigError(f"{text!r:.200} names no modules.", "Write them by comma, as in desk,checks.", SETTING)
+    return AllowedPython(modules)
+
+
+def functions_in(spec: s.PipelineSpec) -> Iterator[tuple[str, str]]:
+    """Every `package.module:function` of a file, after the key that names it."""
+    for table in ("listeners", "workers", "reasoners"):
+        for name, one in getattr(spec, table).items():
+            key = f"{table}.{name}"
+            if path := getattr(one, "handler", None):
+                yield f"{key}.handler", path
+            yield from ((f"{key}.confidence", source) for source in getattr(one, "confidence", ()) if ":" in source)
+            correct = getattr(one, "correct", None)
+            if correct is not None and ":" in correct.by:
+                yield f"{key}.correct", correct.by
+    if spec.redaction is not None and spec.redaction.function:
+        yield "redaction.function", spec.redaction.function
+
+
+def check_allowed(spec: s.PipelineSpec, allowed: AllowedPython) -> None:
+    """Raises ConfigError for the first function that is not allowed, with the setting that would allow them all."""
+    refused = [(key, path) for key, path in functions_in(spec) if module_of(path) not in allowed]
+    if refused:
+        key, path = refused[0]
+        needed = dict.fromkeys([*allowed.modules, *(module_of(other) for _, other in refused)])
+        what = f"{path} is Python, and this pipeline file may not run any of {module_of(path)}."
+        remedy = f"Read what it does; then allow it with {SETTING}={','.join(needed)}, or take the key out."
+        raise ConfigError(what, remedy, key)

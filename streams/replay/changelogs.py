@@ -1,0 +1,45 @@
+"""What the live tiers keep in their tables, read from the changelog topics behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.adapters.changelogs import entries
+from streams.adapters.kafka import KafkaConfig
+from streams.core.topics import ANSWERS, IMAGES, changelog
+from streams.models.image import SEEN
+from streams.replay.store import Entry, ReplayStore
+
+BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Changelogs:
+    """The changelogs of the pipeline with this topic prefix. A tier that never ran has none."""
+
+    kafka: KafkaConfig
+    prefix: str
+
+    def take_over(self, store: ReplayStore) -> None:
+        """Bring the store's answers up to date."""
+        some: list[Entry] = []
+        positions = store.positions
+        topics = [changelog(self.prefix, *place) for place in ANSWERS]
+        for record in entries(self.kafka, topics, positions):
+            some.append((record.key or b"", record.value))
+            positions[record.topic, record.partition] = record.offset + 1
+            if len(some) >= BATCH:
+                store.take_over(some, positions)
+                some = []
+        store.take_over(some, positions)
+
+    def images(self) -> list[tuple[str, int]]:
+        """Event and hash of every image that was seen first, in their order."""
+        found: dict[bytes, tuple[int, int]] = {}
+        for record in entries(self.kafka, [changelog(self.prefix, *IMAGES)]):
+            key = record.key or b""
+            found.pop(key, None)
+            if record.value is not None:
+                found[key] = SEEN.unpack(record.value)
+        ordered = sorted((position, key, image_hash) for key, (position, image_hash) in found.items())
+        return [(key.decode(), image_hash) for _, key, image_hash in ordered]

@@ -1,0 +1,95 @@
+"""One event through the three tiers in a plain loop: the live stages, without Kafka between them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from streams.core.errors import ConfigError
+from streams.core.messages import Call, Escalation, Event, Message, Outcome, Result, Sighting, Tier, Verdict
+from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import RetryLaterSpec
+from streams.stages.listen import listen
+from streams.stages.match import match as match_image
+from streams.stages.ports import Desk, ImageHasher, SeenImages
+from streams.stages.reason import reason
+from streams.stages.settle import settle
+from streams.stages.work import work
+
+Row = Verdict | Call | Outcome
+
+
+Drive = Callable[[Event], Awaitable[list[Row]]]
+"""Takes an event through the tiers: all that the audit keeps of it, the one outcome last. Raises BrokenOffError."""
+
+
+class BrokenOffError(Exception):
+    """An event came to no end. `rows` are those of before; the cause says why."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        super().__init__("the event came to no end")
+        self.rows = rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiers:
+    """The stages of a pipeline, each with its desk; it is a Drive."""
+
+    pipeline: Pipeline
+    desks: Mapping[Tier, Desk]
+    hash_image: ImageHasher
+    seen: SeenImages
+    """The images that live traffic saw first; what is new here is added."""
+    now: Callable[[], datetime]
+
+    async def __call__(self, event: Event) -> list[Row]:
+        """All that it comes to. Raises BrokenOffError, with what a stage raised for its cause."""
+        rows: list[Row] = []
+        try:
+            outcome = await self._outcome(event, rows)
+        except Exception as error:
+            raise BrokenOffError(rows) from error
+        return [*rows, outcome]
+
+    async def _outcome(self, event: Event, rows: list[Row]) -> Outcome:
+        """The event's one outcome; its calls and its verdict are added to `rows`."""
+        outcome: Outcome | None = None
+        waiting = deque(await listen(event, self.now(), self.pipeline, self.desks["listener"], self.hash_image))
+        while waiting:
+            message = waiting.popleft()
+            if isinstance(message, (Call, Verdict)):
+                rows.append(message)
+            if isinstance(message, Result):
+                outcome = outcome or settle(message, self.now())
+            waiting.extend(await self._next(message))
+        if outcome is None:
+            raise ConfigError(f"the event {event.origin.event_id} came to no outcome.", key="pipeline")
+        return outcome
+
+    async def _next(self, message: Message) -> list[Message]:
+        """What a message causes in the tier that reads it."""
+        match message:
+            case Sighting():
+                return match_image(message, self.now(), self.pipeline, self.desks["listener"], self.seen)
+            case Verdict():
+                return await work(message, self.now(), self.pipeline, self.desks["worker"])
+            case Escalation():
+                return await reason(message, self.now(), self.pipeline, self.desks["reasoner"])
+            case _:
+                return []
+
+
+_LIVE_ONLY: dict[str, Any] = {"budgets": {}, "deadline": None, "retry_later": RetryLaterSpec(times=0)}
+
+
+def as_replayed(pipeline: Pipeline) -> Pipeline:
+    """The pipeline without what only live traffic has: it explores nothing, its daily budgets and its deadline do not
+    apply, and a reasoner that fails is not asked again later."""
+    workers = {
+        name: replace(handler, trust=replace(handler.trust, explore=0.0)) if handler.trust else handler
+        for name, handler in pipeline.workers.items()
+    }
+    return replace(pipeline, workers=workers, spec=pipeline.spec.model_copy(update=_LIVE_ONLY))

@@ -1,0 +1,187 @@
+"""Puts a replay together, and finds what an earlier attempt at the same one has left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from streams.adapters.blobs import BlobStore
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.kafka import KafkaConfig, describe_cluster
+from streams.adapters.registry import codec_for
+from streams.app.providers import Providers
+from streams.app.reading import reading
+from streams.app.redaction import prepared_by
+from streams.app.settings import Settings
+from streams.core.errors import ConfigError
+from streams.core.fingerprint import digest
+from streams.core.messages import Run
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
+from streams.replay.changelogs import Changelogs
+from streams.replay.rows import Rows
+from streams.replay.run import Rehearsal, Replay, rehearse
+from streams.replay.selection import Selection
+from streams.replay.source import Chosen, Source
+from streams.replay.spending import Spending, refuse
+from streams.replay.stages import Stages
+from streams.replay.store import ReplayStore
+from streams.stages.task import Task
+
+LEAST_IN_FLIGHT = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be replayed, and how."""
+
+    run: str
+    pipeline: Pipeline
+    selection: Selection
+    topic: str
+    """Its whole name, with the prefix."""
+    max_cost_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the live pipeline is. `settings.run` is the run whose events and answers are taken."""
+
+    settings: Settings
+    kafka: KafkaConfig
+    clickhouse: ClickHouseConfig
+
+    def source(self, order: Order) -> Source:
+        """The topic's events, under the name of the replay."""
+        codec, blobs = codec_for(self.settings.schema_registry), BlobStore(self.settings.blobs)
+        named = replace(self.settings, run=order.run)
+        reader, letters = reading(named, describe_cluster(self.kafka), codec, blobs)
+        return Source(self.kafka, order.topic, reader, letters)
+
+    def as_before(self, run: str, selection: Selection) -> Selection:
+        """The selection; where a replay of this name was asked for in the same words, with the times it had then."""
+        directory = self._directory(run)
+        if not directory.is_dir():
+            return selection
+        with self._store(directory) as store:
+            before = store.state or {}
+        if before.get("words") != selection.words:
+            return selection
+        since, until = (datetime.fromisoformat(before[end]) if before[end] else None for end in ("since", "until"))
+        return replace(selection, since=since, until=until)
+
+    def replay(self, order: Order, source: Source, chosen: Chosen, tell: Callable[[Run], None]) -> Run:
+        """Replay the events; raises what stopped it, once all that had ended is written."""
+        with self._store(self._directory(order.run)) as store, closing(self._rows(order)) as rows:
+            before = store.state
+            _check_same(order, before)
+            spending = Spending.so_far(store.spent, order.max_cost_usd, store.spend)
+            stages = self._stages(order, store, spending, lambda handler, _: spending.count(handler))
+            drive = stages.tiers()
+            made = Replay(
+                run=_run(order, self.settings, before),
+                source=source,
+                drive=drive,
+                store=store,
+                rows=rows,
+                spending=spending,
+                in_flight=_in_flight(order.pipeline),
+                tell=tell,
+                now=self.settings.now,
+                asked_for=asked_for(order.selection),
+            )
+            return asyncio.run(_with_models(stages.providers, made.go(chosen)))
+
+    def rehearse(self, order: Order, source: Source, chosen: Chosen) -> Rehearsal:
+        """Say what would have to be asked; asks and writes nothing."""
+        with TemporaryDirectory() as directory, self._store(Path(directory)) as store:
+            stages = self._stages(order, store, Spending(), refuse)
+            return asyncio.run(rehearse(source, chosen, stages.tiers()))
+
+    def _stages(
+        self, order: Order, store: ReplayStore, spending: Spending, before: Callable[[Handler, Task], None]
+    ) -> Stages:
+        """The stages, with all that the live tiers were answered so far."""
+        changelogs = Changelogs(self.kafka, self.settings.topic_prefix)
+        changelogs.take_over(store)
+        return Stages(
+            settings=self.settings,
+            pipeline=order.pipeline,
+            providers=Providers(order.pipeline, self.settings),
+            store=store,
+            spending=spending,
+            changelogs=changelogs,
+            before=before,
+        )
+
+    def _rows(self, order: Order) -> Rows:
+        return Rows(self.clickhouse, prepared_by(order.pipeline))
+
+    def _store(self, directory: Path) -> ReplayStore:
+        return ReplayStore(directory, codec_for(self.settings.schema_registry))
+
+    def _directory(self, run: str) -> Path:
+        """Where a replay is remembered. Another cluster's changelogs have other offsets, and its events other ids."""
+        cluster = digest(describe_cluster(self.kafka).cluster_id)[:12]
+        directory = self.settings.data_dir / "replays" / cluster / run
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        return directory
+
+
+async def _with_models(providers: Providers, work: Coroutine[Any, Any, Run]) -> Run:
+    """Do the work with the models loaded, and free them."""
+    try:
+        await providers.load()
+        return await work
+    finally:
+        await providers.close()
+
+
+def _check_same(order: Order, before: Mapping[str, Any] | None) -> None:
+    """Raises ConfigError where a run of this name replays something else."""
+    if before is None:
+        return
+    mine = {"pipeline": order.pipeline.hash, "selection": str(order.selection), "topic": order.topic}
+    for what, value in mine.items():
+        if before[what] != value:
+            remedy = "Give this one another name, or the same pipeline and events to go on with that one."
+            raise ConfigError(f"there is a run {order.run!r} with another {what} ({before[what]}).", remedy, "run")
+
+
+def asked_for(selection: Selection) -> dict[str, str | None]:
+    """What `as_before` needs to know of a selection."""
+    since, until = (end.isoformat() if end else None for end in (selection.since, selection.until))
+    return {"words": selection.words, "since": since, "until": until}
+
+
+def _run(order: Order, settings: Settings, before: Mapping[str, Any] | None) -> Run:
+    now = settings.now()
+    return Run(
+        run=order.run,
+        base=settings.run,
+        pipeline=order.pipeline.hash,
+        pipeline_name=order.pipeline.name,
+        topic=order.topic,
+        selection=str(order.selection),
+        state="running",
+        events=before["events"] if before else 0,
+        paid_calls=0,
+        reused_calls=before["reused_calls"] if before else 0,
+        cost_usd=Decimal(0),
+        max_cost_usd=order.max_cost_usd,
+        started_at=datetime.fromisoformat(before["started_at"]) if before else now,
+        updated_at=now,
+    )
+
+
+def _in_flight(pipeline: Pipeline) -> int:
+    """Enough events at once that no handler waits for another's slots."""
+    handlers = (*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values())
+    return max(LEAST_IN_FLIGHT, sum(int(handler.spec.concurrency) for handler in handlers))

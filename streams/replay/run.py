@@ -1,0 +1,194 @@
+"""The replay of chosen events through a candidate pipeline, as a run of its own in the audit.
+
+The order is the guarantee: an event goes through the tiers, ClickHouse acknowledges its rows, and then it is done. What
+stops in between is done again, from the answers this replay has already had. Nothing is written to Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from streams.adapters.events import Received
+from streams.core.errors import EscalonError, ServiceError
+from streams.core.messages import Call, DeadLetter, Event, Run, RunState
+from streams.replay.drive import BrokenOffError, Drive, Row
+from streams.replay.rows import Rows
+from streams.replay.source import Chosen, Source
+from streams.replay.spending import CostLimitError, Spending, WouldAskError
+from streams.replay.store import ReplayStore
+
+READ_AT_ONCE = 200
+FLUSH_SECONDS = 1.0
+MOST_ENDED = 5_000
+Ended = Sequence[Row | DeadLetter]
+STOPS = (CostLimitError, ServiceError)
+"""What ends a replay before its events do."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Replay:
+    """One run. `drive` takes an event through the tiers; `tell` hears of progress."""
+
+    run: Run
+    source: Source
+    drive: Drive
+    store: ReplayStore
+    rows: Rows
+    spending: Spending
+    in_flight: int
+    """Events on their way at once."""
+    tell: Callable[[Run], None]
+    now: Callable[[], datetime]
+    asked_for: Mapping[str, str | None]
+    """Remembered with how far it came."""
+    _under_way: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """By event, until its rows are acknowledged."""
+    _ended: dict[str, Ended] = field(default_factory=dict)
+    """What is to be written, by event."""
+    _stopped: EscalonError | None = None
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def go(self, chosen: Chosen) -> Run:
+        """Replay the chosen events that are not done yet. Raises CostLimitError or ServiceError once all that had
+        ended is written; when it is cancelled that is written too. The same again goes on from there."""
+        await self._write("running")
+        writing, whole = asyncio.create_task(self._write_now_and_then()), False
+        try:
+            await self._start_all(chosen)
+            await asyncio.gather(*self._under_way.values())
+            whole = self._stopped is None
+        finally:
+            writing.cancel()
+            for task in self._under_way.values():
+                task.cancel()
+            await asyncio.gather(writing, *self._under_way.values(), return_exceptions=True)
+            await self._write("done" if whole else "stopped")
+        if self._stopped is not None:
+            raise self._stopped
+        return self.run
+
+    async def _start_all(self, chosen: Chosen) -> None:
+        """Put the events on their way, not too many at once."""
+        events, places = self.source.events(chosen), asyncio.Semaphore(self.in_flight)
+        while self._stopped is None and (some := await asyncio.to_thread(self._read, events)):
+            for record, event in some:
+                event_id = event.origin.event_id
+                if event_id not in self._under_way and not self.store.is_done(event_id):
+                    await places.acquire()
+                    if len(self._ended) > MOST_ENDED:  # ClickHouse takes them more slowly than they end
+                        await self._write("running")
+                    self._under_way[event_id] = asyncio.create_task(self._one(record, event, places))
+
+    def _read(self, events: Iterator[tuple[Received, Event]]) -> list[tuple[Received, Event]]:
+        try:
+            return list(islice(events, READ_AT_ONCE))
+        except ServiceError as error:
+            self._stopped = error
+            return []
+
+    async def _one(self, record: Received, event: Event, places: asyncio.Semaphore) -> None:
+        """Take one event to its end; what stops the whole replay leaves it undone."""
+        try:
+            if self._stopped is None:
+                self._ended[event.origin.event_id] = await self.drive(event)
+        except BrokenOffError as broken:
+            error = broken.__cause__
+            if isinstance(error, STOPS):
+                self._stopped = self._stopped or error
+            elif isinstance(error, Exception):  # as live: what cannot be done ends in the dead letters
+                self._ended[event.origin.event_id] = [*broken.rows, self.source.dead_letters.letter(record, error)]
+        finally:
+            places.release()
+
+    async def _write_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await asyncio.shield(self._write("running"))
+
+    async def _write(self, state: RunState) -> None:
+        """Write what has ended, then call it done; note how far it came, on disk and in the table of runs."""
+        async with self._one_at_a_time:
+            ended = dict(self._ended)
+            messages: list[Any] = [message for rows in ended.values() for message in rows]
+            run = self._after(state, len(ended), messages)
+            try:
+                await asyncio.to_thread(self.rows.write, [*messages, run])
+            except ServiceError as error:
+                self._stopped = self._stopped or error
+                return
+            self.run = run
+            self.store.done(ended, saved(run) | dict(self.asked_for))
+            for event_id in ended:
+                del self._ended[event_id], self._under_way[event_id]
+        self.tell(run)
+
+    def _after(self, state: RunState, events: int, messages: Sequence[Any]) -> Run:
+        """The run, when some more events have ended."""
+        reused = sum(isinstance(message, Call) and message.reused_from is not None for message in messages)
+        return replace(
+            self.run,
+            state=state,
+            events=self.run.events + events,
+            reused_calls=self.run.reused_calls + reused,
+            paid_calls=sum(self.spending.asked.values()),
+            cost_usd=self.spending.usd,
+            updated_at=self.now(),
+        )
+
+
+def saved(run: Run) -> dict[str, Any]:
+    """How far a run came, as values of JSON."""
+    return {
+        "pipeline": run.pipeline,
+        "selection": run.selection,
+        "topic": run.topic,
+        "started_at": run.started_at.isoformat(),
+        "events": run.events,
+        "reused_calls": run.reused_calls,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a replay would have to ask."""
+
+    events: int
+    unchanged: int
+    """Events for which everything is known already."""
+    asked: Counter[str]
+    """Calls that would have to be made first, by `tier.handler`; what they would lead to is not known."""
+
+
+async def rehearse(source: Source, chosen: Chosen, drive: Drive) -> Rehearsal:
+    """Take the events as far as stored answers lead. Nothing is asked and nothing written. Raises ServiceError."""
+    asked: Counter[str] = Counter()
+    known: set[str] = set()
+    events = unchanged = 0
+    for _, event in source.events(chosen):
+        events += 1
+        try:
+            await drive(event)
+            unchanged += 1
+        except BrokenOffError as broken:
+            if isinstance(broken.__cause__, ServiceError):
+                raise broken.__cause__ from None
+            if isinstance(broken.__cause__, WouldAskError):
+                _count(broken.__cause__, event, asked, known)
+            else:
+                unchanged += 1  # it would end as a dead letter, without a call
+    return Rehearsal(events, unchanged, asked)
+
+
+def _count(needed: WouldAskError, event: Event, asked: Counter[str], known: set[str]) -> None:
+    """Count a call, once for all events that would share its answer."""
+    handler = needed.handler
+    task = needed.task if handler.spec.cache == "shared" else f"{needed.task} {event.origin.event_id}"
+    if task not in known:
+        known.add(task)
+        asked[f"{handler.tier}.{handler.name}"] += handler.trust.samples if handler.trust else 1

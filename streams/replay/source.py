@@ -1,0 +1,115 @@
+"""The chosen events of a topic, read twice: first to choose, then to replay.
+
+Kafka orders a partition by arrival, and producers give events times of their own, so only reading all of it finds
+exactly the events of an hour. A chosen event takes 16 bytes of memory while the others are read, then 8.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.adapters.events import EventReader, Received
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.tail import Offsets, Tail
+from streams.core.errors import ServiceError, UnreadableError
+from streams.core.messages import Event
+from streams.replay.selection import Selection
+from streams.runtime.dead_letters import DeadLetters
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Where the chosen events stand: by partition their offsets, sorted."""
+
+    offsets: dict[int, NDArray[np.int64]]
+    unreadable: int = 0
+    """Records that hold no readable event; these ended as dead letters and are not replayed."""
+    begins: dict[int, int] = field(default_factory=dict)
+    """The first offset the topic still holds, of partitions whose beginning is gone."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self.offsets.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Events of one topic. `topic` is its whole name."""
+
+    kafka: KafkaConfig
+    topic: str
+    reader: EventReader
+    dead_letters: DeadLetters
+
+    def choose(self, selection: Selection) -> Chosen:
+        """Find the events; of several with the earliest times, those of lower partitions and offsets come first."""
+        times: dict[int, array[float]] = defaultdict(lambda: array("d"))
+        offsets: dict[int, array[int]] = defaultdict(lambda: array("q"))
+        unreadable, begins = 0, dict[int, int]()
+        for record in self._records(self._first(selection)):
+            begins.setdefault(record.partition, record.offset)
+            if not selection.stands_at(record.partition, record.offset):
+                continue
+            try:
+                origin = self.reader(record).origin
+            except UnreadableError:
+                unreadable += 1
+                continue
+            if selection.takes(origin.event_id, origin.event_time):
+                times[record.partition].append(origin.event_time.timestamp())
+                offsets[record.partition].append(record.offset)
+        wanted = selection.offsets or {}
+        gone = {partition: first for partition, first in begins.items() if first > wanted.get(partition, (0, 0))[0]}
+        return Chosen(_earliest(times, offsets, selection.limit), unreadable, gone)
+
+    def _first(self, selection: Selection) -> Offsets | None:
+        """Where to begin to read; None for everywhere at the beginning."""
+        if selection.offsets is None:
+            return None
+        return {(self.topic, partition): first for partition, (first, _) in selection.offsets.items()}
+
+    def events(self, chosen: Chosen) -> Iterator[tuple[Received, Event]]:
+        """The chosen events and their records, each partition in its order."""
+        left = Counter({partition: len(offsets) for partition, offsets in chosen.offsets.items()})
+        start = {(self.topic, partition): int(offsets[0]) for partition, offsets in chosen.offsets.items()}
+        for record in self._records(start):
+            if record.partition in left and _holds(chosen.offsets[record.partition], record.offset):
+                yield record, self.reader(record)
+                left[record.partition] -= 1
+                left += Counter()  # forget the partitions that are done
+            if not left:
+                return
+        if left:
+            what = f"Kafka no longer gives {sum(left.values())} of the chosen events."
+            raise ServiceError(what, "Run it again: what is left of them will be chosen.")
+
+    def _records(self, start: Offsets | None = None) -> Iterator[Received]:
+        tail = Tail(self.kafka, [self.topic], start, only_started=start is not None)
+        try:
+            yield from tail.to_end()
+        finally:
+            tail.close()
+
+
+def _earliest(
+    times: Mapping[int, array[float]], offsets: Mapping[int, array[int]], limit: int | None
+) -> dict[int, NDArray[np.int64]]:
+    """The offsets by partition, sorted; with a limit those of the earliest events alone."""
+    found = {partition: np.array(offsets[partition], dtype=np.int64) for partition in sorted(offsets)}
+    if limit is not None:
+        order = np.argsort(np.concatenate([np.array(times[one]) for one in found] or [np.array([])]), kind="stable")
+        taken = np.zeros(len(order), dtype=np.bool_)
+        taken[order[:limit]] = True
+        parts = np.split(taken, np.cumsum([len(of) for of in found.values()])[:-1]) if found else []
+        found = {one: found[one][part] for one, part in zip(found, parts, strict=True)}
+    return {partition: np.sort(of) for partition, of in found.items() if len(of)}
+
+
+def _holds(offsets: NDArray[np.int64], offset: int) -> bool:
+    place = int(np.searchsorted(offsets, offset))
+    return place < len(offsets) and int(offsets[place]) == offset

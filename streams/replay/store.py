@@ -1,0 +1,168 @@
+"""What a replay remembers on disk: the answers of the run it takes, its own answers, and the events it is done with.
+
+One RocksDB directory a replay. It outlives the process, so a replay that was stopped goes on where it was, and what it
+has paid for is not paid for again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rocksdict import Options, Rdict, WriteBatch
+
+from streams.adapters.codec import Codec
+from streams.adapters.tail import Offsets
+from streams.core.errors import ConfigError, UnreadableError
+from streams.core.messages import Origin, StoredAnswer
+
+_PRIOR, _OF_ENTRY, _OWN, _DONE, _IMAGE = b"p", b"e", b"a", b"d", b"i"
+_POSITIONS, _STATE, _SPENT = b"o", b"s", b"m"
+_LAST = b"\xff"
+_EPOCH, _MICROSECOND = datetime.fromisoformat("1900-01-01T00:00:00+00:00"), timedelta(microseconds=1)
+Entry = tuple[bytes, bytes | None]
+
+
+class ReplayStore:
+    """Implements stages.ports.AnswerStore and PriorAnswers."""
+
+    def __init__(self, directory: Path, codec: Codec) -> None:
+        self._codec = codec
+        try:
+            self._entries = Rdict(str(directory), Options(raw_mode=True))
+        except Exception as error:  # rocksdict has no kind of its own
+            what = f"{directory} cannot be opened ({str(error)[:200]})."
+            raise ConfigError(what, "Does another process replay this run? Wait for it.", "run") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entries.close()
+
+    # ---- The answers of the run it takes ----
+
+    @property
+    def positions(self) -> Offsets:
+        """How far each changelog has been taken over."""
+        return {(topic, partition): offset for topic, partition, offset in self._json(_POSITIONS) or []}
+
+    def take_over(self, entries: Iterable[Entry], positions: Offsets) -> None:
+        """Keep entries of the changelogs, and how far they came; an entry without a value was deleted.
+
+        A key may come again with a later answer. The earlier one stays beside it, for the events it once served.
+        """
+        batch = WriteBatch(raw_mode=True)
+        for key, value in entries:
+            of_entry = _OF_ENTRY + key + b"\0"
+            if value is None:
+                for index in list(self._keys(of_entry)):
+                    batch.delete(index)
+                    batch.delete(index.removeprefix(of_entry))
+            elif (place := self._place(value)) is not None:
+                batch.put(place, value)
+                batch.put(of_entry + place, b"")
+        places = [[topic, partition, offset] for (topic, partition), offset in positions.items()]
+        batch.put(_POSITIONS, json.dumps(places).encode())
+        self._entries.write(batch)
+
+    def find(self, fingerprint: str, origin: Origin) -> StoredAnswer | None:
+        """What the run was answered: about this event, else about the one nearest before it, else after it."""
+        of_task = _PRIOR + fingerprint.encode() + b"\0"
+        own = of_task + _moment(origin.event_time)
+        exact = self._entries.get(own + origin.event_id.encode())
+        return self._decoded(exact if exact is not None else self._nearest(of_task, own + _LAST))
+
+    def _nearest(self, of_task: bytes, upto: bytes) -> bytes | None:
+        """The last answer of a task up to some key, else its first one."""
+        entries = self._entries.iter()
+        for seek, key in ((entries.seek_for_prev, upto), (entries.seek, of_task)):
+            seek(key)
+            if entries.valid() and bytes(entries.key()).startswith(of_task):
+                return bytes(entries.value())
+        return None
+
+    def _place(self, value: bytes) -> bytes | None:
+        """The key of an answer: its task, and the time and id of the event it was given to."""
+        stored = self._decoded(value)
+        if stored is None or not stored.calls:
+            return None
+        call = stored.calls[-1]
+        task = _PRIOR + call.fingerprint.encode() + b"\0"
+        return task + _moment(call.origin.event_time) + call.origin.event_id.encode()
+
+    # ---- Its own ----
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        """How far it came, as `done` was told; None at its beginning."""
+        found = self._json(_STATE)
+        return None if found is None else dict(found)
+
+    @property
+    def spent(self) -> dict[str, Any] | None:
+        """What it has spent, as `spend` was told; None at its beginning."""
+        found = self._json(_SPENT)
+        return None if found is None else dict(found)
+
+    def spend(self, spent: Mapping[str, Any]) -> None:
+        """Remember what it has spent, as values of JSON."""
+        self._entries[_SPENT] = json.dumps(spent).encode()
+
+    def get(self, fingerprint: str) -> StoredAnswer | None:
+        """What this replay was answered."""
+        return self._decoded(self._entries.get(_OWN + fingerprint.encode()))
+
+    def put(self, fingerprint: str, answer: StoredAnswer) -> None:
+        """Keep an answer of this replay."""
+        self._entries[_OWN + fingerprint.encode()] = self._codec.encode(answer)
+
+    def is_done(self, event_id: str) -> bool:
+        """Whether this replay is done with an event."""
+        return self._entries.get(_DONE + event_id.encode()) is not None
+
+    def done(self, event_ids: Iterable[str], state: Mapping[str, Any]) -> None:
+        """Remember events whose rows ClickHouse has acknowledged and, as values of JSON, how far it came so."""
+        batch = WriteBatch(raw_mode=True)
+        for event_id in event_ids:
+            batch.put(_DONE + event_id.encode(), b"")
+        batch.put(_STATE, json.dumps(state).encode())
+        self._entries.write(batch)
+
+    def keep_image(self, number: int, event_id: str, image_hash: int) -> None:
+        """Remember an image that only this replay has taken for new, the `number`th."""
+        self._entries[_IMAGE + number.to_bytes(8)] = json.dumps([event_id, image_hash]).encode()
+
+    def images(self) -> list[tuple[str, int]]:
+        """The images that only this replay has taken for new, in their order."""
+        return [tuple(json.loads(self._entries[key])) for key in self._keys(_IMAGE)]
+
+    # ---- Reading ----
+
+    def _keys(self, prefix: bytes) -> Iterator[bytes]:
+        entries = self._entries.iter()
+        entries.seek(prefix)
+        while entries.valid() and (key := bytes(entries.key())).startswith(prefix):
+            yield key
+            entries.next()
+
+    def _json(self, key: bytes) -> Any:
+        found = self._entries.get(key)
+        return None if found is None else json.loads(found)
+
+    def _decoded(self, data: bytes | None) -> StoredAnswer | None:
+        try:
+            return None if data is None else self._codec.decode(StoredAnswer, data)
+        except UnreadableError:
+            return None  # as the tiers do with one that cannot be read: ask anew
+
+
+def _moment(at: datetime) -> bytes:
+    """A time as 8 bytes that sort as it does."""
+    return ((at - _EPOCH) // _MICROSECOND).to_bytes(8)

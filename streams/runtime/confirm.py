@@ -1,0 +1,85 @@
+"""Hand bytes to Kafka and know when it has them.
+
+A message is done when Kafka has confirmed everything that it caused: what it published, and what it wrote into tables.
+Faust forgets both: a producer that gives up says so to nobody, and the changelog's writes wait in a buffer of which a
+flush sees only a tenth of a second. So neither the flush before a commit nor the commit itself can be relied upon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
+
+from streams.core.errors import UnreadableError
+from streams.runtime.metrics import PUBLISH_WAITS
+
+RETRY_SECONDS = 1.0
+log = logging.getLogger("escalon.runtime")
+
+Send = Callable[[], Awaitable[Any]]
+"""Hands bytes to the producer; what it returns can be awaited again, for the confirmation."""
+
+
+class Caused:
+    """What one message has caused and Kafka may not have confirmed yet."""
+
+    def __init__(self) -> None:
+        self._confirmations: list[asyncio.Task[None]] = []
+
+    def add(self, confirmation: Coroutine[Any, Any, None]) -> None:
+        """One thing more."""
+        self._confirmations.append(asyncio.create_task(confirmation))
+
+    async def confirmed(self) -> None:
+        """Wait for all. Raises UnreadableError when the broker will never take one of them."""
+        while self._confirmations:
+            await self._confirmations.pop(0)
+
+
+CAUSED: ContextVar[Caused | None] = ContextVar("caused", default=None)
+"""What the message that is being handled has caused."""
+
+
+async def hand_over(topic: str, send: Send, caused: Caused) -> None:
+    """Hand bytes to the producer, waiting while the broker is away; `caused` waits for the confirmation.
+
+    Raises UnreadableError when they are more than the producer may send.
+    """
+    sent = await until_taken(topic, send)
+
+    async def confirm() -> None:
+        waiting = sent
+        while True:
+            try:
+                await waiting
+                return
+            except (KafkaError, ProducerSendError) as error:
+                await _wait_or_raise(topic, error)
+                waiting = await until_taken(topic, send)
+
+    caused.add(confirm())
+
+
+async def until_taken(topic: str, send: Send) -> Any:
+    """The result of `send`, trying again while the broker is away. Raises UnreadableError for what is too large."""
+    while True:
+        try:
+            return await send()
+        except (KafkaError, ProducerSendError) as error:
+            await _wait_or_raise(topic, error)
+
+
+async def _wait_or_raise(topic: str, error: Exception) -> None:
+    reason = error.__cause__ if isinstance(error, ProducerSendError) else error
+    if isinstance(reason, MessageSizeTooLargeError):
+        what = f"A message for the topic {topic} is over the broker's limit ({reason})."
+        raise UnreadableError("too_large", what, "Publish large content by reference.") from error
+    log.warning("cannot publish to %s, trying again: %r", topic, error)
+    PUBLISH_WAITS.labels(topic).inc()
+    await asyncio.sleep(RETRY_SECONDS)

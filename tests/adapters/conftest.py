@@ -1,0 +1,49 @@
+"""A ClickHouse server whose configuration knows a cluster of itself, and one with a second shard that is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.embedded.stack import start_clickhouse
+from streams.embedded.supervisor import Supervisor
+
+# The port makes the address one of the engine's own, so that nothing needs to listen there.
+CONFIGURATION = """
+<clickhouse>
+  <tcp_port>9000</tcp_port>
+  <remote_servers>
+    <one><shard><replica><host>127.0.0.1</host><port>9000</port></replica></shard></one>
+    <two>
+      <shard><replica><host>127.0.0.1</host><port>9000</port></replica></shard>
+      <shard><replica><host>127.0.0.1</host><port>1</port></replica></shard>
+    </two>
+  </remote_servers>
+</clickhouse>
+"""
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server's address."""
+    directory = tmp_path_factory.mktemp("clickhouse")
+    (directory / "clickhouse").mkdir()
+    (directory / "clickhouse" / "config.xml").write_text(CONFIGURATION)
+    with Supervisor(directory / "logs") as supervisor:
+        yield start_clickhouse(supervisor, directory)
+
+
+@pytest.fixture(scope="session")
+def database_names() -> Callable[[], str]:
+    """A name that no other test has."""
+    numbers = count()
+    return lambda: f"test_{next(numbers)}"
+
+
+@pytest.fixture
+def config(server: str, database_names: Callable[[], str]) -> ClickHouseConfig:
+    """A database that is not there yet."""
+    return ClickHouseConfig(url=server, database=database_names())

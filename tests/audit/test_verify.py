@@ -1,0 +1,457 @@
+"""`escalon verify` on a real broker and a real ClickHouse engine, with each fault planted by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Producer
+
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.codec import Codec
+from streams.adapters.events import ID_HEADER, EventReader
+from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
+from streams.adapters.scan import Scan
+from streams.audit.evidence import Collector
+from streams.audit.letters import Action, Letters
+from streams.audit.verify import Question, Report, Verifier
+from streams.core.fingerprint import positional_event_id
+from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Label, Outcome, Postponed, Verdict
+from streams.core.topics import BY_MESSAGE
+from streams.embedded.broker import ApacheKafka, Tansu
+from streams.embedded.supervisor import Supervisor
+from streams.resources import resource
+from streams.runtime.dead_letters import EventIds
+from tests.evaluation.support import call, database, event, outcome, verdict, write
+
+pytestmark = pytest.mark.embedded
+
+CODEC = Codec()
+LATER = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
+    with database(tmp_path_factory.mktemp("audit")) as config:
+        yield config
+
+
+@pytest.fixture(scope="module")
+def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
+    with Supervisor(tmp_path_factory.mktemp("tansu") / "logs") as supervisor:
+        yield KafkaConfig(servers=Tansu().start(supervisor))
+
+
+@pytest.fixture(scope="module")
+def apache(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
+    data = tmp_path_factory.mktemp("kafka")
+    with Supervisor(data / "logs") as supervisor:
+        yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), data).start(supervisor))
+
+
+@dataclass
+class World:
+    """Topics of its own, and a run of its own in the audit. Everything is told twice: to Kafka and to ClickHouse."""
+
+    kafka: KafkaConfig
+    clickhouse: ClickHouseConfig
+    run: str = field(default_factory=lambda: uuid4().hex[:8])
+    cluster: str = ""
+
+    def __post_init__(self) -> None:
+        create_topics(self.kafka, self.prefix, 2, 1)
+        self.cluster = describe_cluster(self.kafka).cluster_id
+        self.producer = Producer(self.kafka.confluent())
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.run}."
+
+    def put(self, *messages: Any, partition: int = 0) -> None:
+        """Put messages on their topics only."""
+        for message in messages:
+            self.raw(BY_MESSAGE[type(message)].name, CODEC.encode(message), partition)
+
+    def raw(self, topic: str, value: bytes, partition: int = 0) -> None:
+        """Put bytes on a topic."""
+        self.producer.produce(self.prefix + topic, value, partition=partition)
+        assert self.producer.flush(20) == 0
+
+    def tell(self, *messages: Any) -> None:
+        """Put messages on their topics and into their tables."""
+        self.put(*messages)
+        write(self.clickhouse, *messages)
+
+    def publish(self, name: str, partition: int = 0) -> None:
+        """Publish an event."""
+        self.raw("events", json.dumps({"id": name, "text": "where is my order?"}).encode(), partition)
+
+    def made(self, name: str, offset: int = 0, partition: int = 0) -> tuple[Verdict, Call, Outcome]:
+        """What an event leads to, now."""
+        of, now = event(name, run=self.run), datetime.now(UTC)
+        topic = f"{self.prefix}events"
+        of = replace(of, origin=replace(of.origin, topic=topic, offset=offset, partition=partition))
+        made = call(of, started_at=now)
+        return (
+            replace(verdict(of), decided_at=now),
+            made,
+            replace(outcome(of), call_id=made.call_id, settled_at=now),
+        )
+
+    def live(self, *names: str) -> None:
+        """Events from their publication to their outcome, as they should be."""
+        for offset, name in enumerate(names):
+            self.publish(name)
+            self.tell(*self.made(name, offset))
+
+    def verify(self, **more: Any) -> Report:
+        """What verify finds, an hour from now."""
+        now = int((datetime.now(UTC) + LATER).timestamp() * 1000)
+        question = replace(Question(run=self.run, now=now, grace=0), **more)
+        ids = EventIds(EventReader(CODEC, self.cluster, self.run, 900_000), CODEC, self.prefix)
+        with Scan(self.kafka) as scan:
+            collector = Collector(
+                scan=scan,
+                codec=CODEC,
+                prefix=self.prefix,
+                run=self.run,
+                event_id=ids,
+                since=question.since,
+                tell=lambda *_: None,
+            )
+            client = self.clickhouse.connect(readonly=True)
+            return Verifier(scan=scan, collector=collector, client=client, question=question).run()
+
+
+@pytest.fixture
+def world(in_memory: KafkaConfig, clickhouse: ClickHouseConfig) -> World:
+    return World(in_memory, clickhouse)
+
+
+def kinds(report: Report) -> list[tuple[str, str, int]]:
+    """Every fault found, without its examples."""
+    return [(fault.kind, fault.topic, fault.count) for fault in report.faults]
+
+
+def test_a_stream_where_nothing_is_wrong_is_clean(world: World) -> None:
+    world.live("a", "b", "c")
+    world.tell(Label(event_id="a", run=world.run, label="1", labelled_at=datetime(2026, 11, 1, 0, 0, 0, 7, UTC)))
+    report = world.verify()
+    assert kinds(report) == []
+    assert report.ends == {"outcome": 3, "dead_letter": 0, "dropped": 0, "deferred": 0, "on_the_way": 0, "lost": 0}
+    assert report.counts["calls"] | {"rows_unproven": 0} == {"records": 3, "copies": 0, "rows": 3, "rows_unproven": 0}
+    assert report.counts["labels"]["rows"] == 1
+
+
+Plant = Callable[[World], None]
+
+
+def lose_an_outcome(world: World) -> None:
+    world.publish("lost", 1)
+    world.tell(*world.made("lost", 0, 1)[:2])
+
+
+def end_an_event_twice(world: World) -> None:
+    first = world.made("a")[2]
+    world.tell(replace(first, state="failed", settled_at=first.settled_at + timedelta(seconds=1)))
+
+
+def lose_a_row_of_calls(world: World) -> None:
+    world.put(call(event_of(world, "a"), "second"))
+
+
+def event_of(world: World, name: str) -> Any:
+    return world.made(name)[0].event
+
+
+def settle_what_never_was(world: World) -> None:
+    world.tell(replace(world.made("never", 99)[2], call_id=None))
+
+
+def call_for_what_never_was(world: World) -> None:
+    world.tell(world.made("never", 99)[1])
+
+
+def decide_on_what_never_was(world: World) -> None:
+    world.tell(world.made("never", 99)[0])
+
+
+def lose_a_row_of_labels(world: World) -> None:
+    world.put(Label(event_id="a", run=world.run, label="1", labelled_at=datetime(2026, 11, 1, tzinfo=UTC)))
+
+
+def lose_a_row_of_outcomes(world: World) -> None:
+    world.publish("unrecorded", 1)
+    verdict_, call_, outcome_ = world.made("unrecorded", 0, 1)
+    world.tell(verdict_, call_)
+    world.put(outcome_)
+
+
+def add_a_row_of_calls(world: World) -> None:
+    write(world.clickhouse, call(event_of(world, "a"), "third", started_at=datetime.now(UTC)))
+
+
+def name_a_call_without_a_row(world: World) -> None:
+    world.publish("uncalled", 1)
+    verdict_, _, outcome_ = world.made("uncalled", 0, 1)
+    world.tell(verdict_, outcome_)
+
+
+def write_what_nobody_can_read(world: World) -> None:
+    world.raw("outcomes", b"\xc3\x01 no outcome")
+
+
+FAULTS: list[tuple[Plant, tuple[str, str, int]]] = [
+    (lose_an_outcome, ("lost_event", "events", 1)),
+    (end_an_event_twice, ("doubled_outcome", "outcomes", 1)),
+    (lose_a_row_of_calls, ("missing_row", "calls", 1)),
+    (settle_what_never_was, ("orphan_outcome", "outcomes", 1)),
+    (call_for_what_never_was, ("orphan_call", "calls", 1)),
+    (decide_on_what_never_was, ("orphan_verdict", "verdicts", 1)),
+    (lose_a_row_of_labels, ("missing_row", "labels", 1)),
+    (lose_a_row_of_outcomes, ("missing_row", "outcomes", 1)),
+    (add_a_row_of_calls, ("stray_row", "calls", 1)),
+    (name_a_call_without_a_row, ("missing_call", "outcomes", 1)),
+    (write_what_nobody_can_read, ("unreadable", "outcomes", 1)),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "found"),
+    FAULTS,
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_each_fault_is_found_alone_and_by_its_name(world: World, plant: Plant, found: tuple[str, str, int]) -> None:
+    world.live("a", "b")
+    plant(world)
+    report = world.verify()
+    assert kinds(report) == [found]
+    (example,) = report.faults[0].examples
+    assert "event_id" in example or found[0] == "unreadable"
+
+
+def test_all_faults_at_once_are_found_on_apache_kafka_and_none_without(
+    apache: KafkaConfig, clickhouse: ClickHouseConfig
+) -> None:
+    world = World(apache, clickhouse)
+    world.live("a", "b")
+    assert kinds(world.verify()) == []
+    for plant, _ in FAULTS:
+        plant(world)
+    assert sorted(kinds(world.verify())) == sorted(found for _, found in FAULTS)
+
+
+def test_the_lost_event_is_named_with_its_place(world: World) -> None:
+    world.live("a")
+    lose_an_outcome(world)
+    (fault,) = world.verify().faults
+    assert fault.examples == ({"partition": 1, "offset": 0, "event_id": "lost"},)
+
+
+def test_what_is_younger_than_the_grace_is_no_fault_yet(world: World) -> None:
+    world.live("a")
+    lose_an_outcome(world)
+    lose_a_row_of_labels(world)
+    report = world.verify(grace=2 * 3_600_000)
+    assert kinds(report) == []
+    assert report.young == {"lost_event": 1, "missing_row": 1}
+    assert report.ends["on_the_way"] == 1
+
+
+def test_an_event_from_the_far_future_is_lost_like_any_other(world: World) -> None:
+    ahead = int((datetime.now(UTC) + timedelta(days=365)).timestamp() * 1000)
+    world.producer.produce(f"{world.prefix}events", b'{"id": "ahead", "text": "x"}', timestamp=ahead)
+    assert world.producer.flush(20) == 0
+    assert kinds(world.verify(grace=600_000)) == [("lost_event", "events", 1)]
+
+
+def test_an_event_published_twice_under_one_id_needs_one_outcome(world: World) -> None:
+    world.live("a")
+    world.publish("a", 1)
+    report = world.verify()
+    assert kinds(report) == []
+    assert (report.counts["events"]["records"], report.counts["events"]["distinct"]) == (2, 1)
+
+
+def test_an_outcome_delivered_again_alike_is_a_fault_only_when_asked(world: World) -> None:
+    world.publish("a")
+    told = world.made("a")
+    world.tell(*told)
+    world.tell(told[2])
+    report = world.verify()
+    assert kinds(report) == []
+    assert report.counts["outcomes"]["copies"] == 1
+    assert kinds(world.verify(strict=True)) == [("copied_outcome", "outcomes", 1)]
+
+
+def letter(world: World, topic: str, offset: int, event_id: str, partition: int = 0) -> DeadLetter:
+    return DeadLetter(
+        dead_letter_id=uuid4().hex, run=world.run, topic=f"{world.prefix}{topic}", partition=partition, offset=offset,
+        payload=b"", payload_size=0, payload_sha256="", reason="bad_event", detail="", error_class="",
+        event_id=event_id, event_time=datetime.now(UTC),
+    )  # fmt: skip
+
+
+def test_a_dead_letter_with_its_reason_is_an_end(world: World) -> None:
+    world.live("a")
+    world.raw("events", b"\xff\xff no text", 1)
+    own = positional_event_id(world.cluster, f"{world.prefix}events", 1, 0)
+    world.tell(letter(world, "events", 0, own, 1))
+    report = world.verify()
+    assert kinds(report) == []
+    assert report.ends["dead_letter"] == 1
+    assert report.reasons == {"bad_event": 1}
+
+
+def dead(world: World) -> DeadLetter:
+    """An event nobody can read, and its dead letter."""
+    world.raw("events", b"\xff\xff no text", 1)
+    own = positional_event_id(world.cluster, f"{world.prefix}events", 1, 0)
+    made = letter(world, "events", 0, own, 1)
+    world.tell(made)
+    return made
+
+
+def act(world: World, one: DeadLetter, action: Literal["retried", "dropped"]) -> None:
+    """Put on record what was done about a dead letter."""
+    done = Action(
+        run=world.run, acted_at=datetime.now(UTC), dead_letter_id=one.dead_letter_id, event_id=one.event_id,
+        action=action, operator="me",
+    )  # fmt: skip
+    with closing(world.clickhouse.connect()) as client:
+        Letters(client).record([done])
+
+
+def again(world: World, one: DeadLetter) -> None:
+    """Publish its event once more, as a retry does."""
+    world.producer.produce(
+        f"{world.prefix}events", b'{"text": "mended"}', partition=1, headers={ID_HEADER: one.event_id.encode()}
+    )
+    assert world.producer.flush(20) == 0
+
+
+def test_a_retried_event_that_came_through_is_clean(world: World) -> None:
+    world.live("a")
+    one = dead(world)
+    act(world, one, "retried")
+    again(world, one)
+    world.tell(*world.made(one.event_id, 1, 1))
+    report = world.verify()
+    assert (kinds(report), report.ends["outcome"], report.ends["dead_letter"]) == ([], 2, 0)
+    assert (report.reasons, report.counts["events"]["distinct"]) == ({}, 2)
+
+
+def test_a_retried_event_that_failed_again_is_one_open_dead_letter(world: World) -> None:
+    one = dead(world)
+    act(world, one, "retried")
+    again(world, one)
+    world.tell(letter(world, "events", 1, one.event_id, 1))
+    report = world.verify()
+    assert (kinds(report), report.ends["dead_letter"], report.reasons) == ([], 1, {"bad_event": 1})
+
+
+def test_a_retried_event_that_came_to_no_end_is_lost_once_the_grace_since_then_is_over(world: World) -> None:
+    one = dead(world)
+    act(world, one, "retried")
+    again(world, one)
+    assert kinds(world.verify()) == [("lost_event", "events", 1)]
+    hour = 3_600_000
+    young = world.verify(grace=2 * hour)
+    assert (kinds(young), young.ends["on_the_way"]) == ([], 1)
+
+
+def test_the_grace_of_a_retried_event_begins_with_the_retry(world: World) -> None:
+    old = int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1000)
+    world.producer.produce(f"{world.prefix}events", b"\xff", partition=1, timestamp=old)
+    assert world.producer.flush(20) == 0
+    one = letter(world, "events", 0, positional_event_id(world.cluster, f"{world.prefix}events", 1, 0), 1)
+    world.tell(one)
+    act(world, one, "retried")
+    report = world.verify(grace=2 * 3_600_000)
+    assert (kinds(report), report.ends["on_the_way"]) == ([], 1)
+
+
+def test_a_dropped_dead_letter_is_settled(world: World) -> None:
+    act(world, dead(world), "dropped")
+    report = world.verify()
+    assert (kinds(report), report.ends["dropped"], report.ends["dead_letter"]) == ([], 1, 0)
+    assert report.reasons == {}
+
+
+def test_a_row_that_no_table_takes_is_no_end_of_its_event(world: World) -> None:
+    lose_an_outcome(world)
+    world.tell(replace(letter(world, "verdicts", 0, "lost"), reason="bad_row"))
+    assert kinds(world.verify()) == [("lost_event", "events", 1)]
+
+
+def test_a_record_that_the_sink_dead_lettered_needs_no_row(world: World) -> None:
+    world.live("a")
+    world.raw("labels", b"no label")
+    world.put(call(event_of(world, "a"), "refused"))
+    world.tell(letter(world, "labels", 0, "x"), letter(world, "calls", 1, "a"))
+    assert kinds(world.verify()) == []
+
+
+def test_what_waits_for_a_budget_is_not_lost(world: World) -> None:
+    world.live("a")
+    world.publish("waits", 1)
+    seen, _, _ = world.made("waits", 0, 1)
+    world.tell(seen)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    world.put(Deferred(verdict=seen, not_before=tomorrow, reason="budget"))
+    report = world.verify()
+    assert kinds(report) == []
+    assert report.ends["deferred"] == 1
+
+
+def test_what_waits_for_a_provider_is_not_lost(world: World) -> None:
+    world.live("a")
+    world.publish("waits", 1)
+    seen, _, _ = world.made("waits", 0, 1)
+    world.tell(seen)
+    task = Escalation(
+        event=seen.event, intents=("order",), handler="think", reason="routed", fingerprint="f", pipeline="p",
+        decided_at=seen.decided_at, failures=("overloaded",),
+    )  # fmt: skip
+    now = datetime.now(UTC)
+    world.put(Postponed(escalation=task, not_before=now - timedelta(days=1), reason="overloaded"))
+    assert kinds(world.verify()) == [("lost_event", "events", 1)]
+    world.put(Postponed(escalation=task, not_before=now + timedelta(hours=2), reason="overloaded"))
+    report = world.verify()
+    assert (kinds(report), report.ends["deferred"]) == ([], 1)
+
+
+def test_a_replays_rows_need_no_records(world: World) -> None:
+    world.live("a")
+    replay = event_of(world, "a")
+    write(world.clickhouse, call(replace(replay, origin=replace(replay.origin, run=f"{world.run}-replay"))))
+    assert kinds(world.verify()) == []
+
+
+def test_rows_from_before_the_events_held_are_counted_as_unproven(world: World) -> None:
+    old = replace(event_of(world, "old"), origin=replace(event_of(world, "old").origin, offset=5))
+    write(world.clickhouse, call(old, started_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    world.live("a")
+    report = world.verify()
+    assert kinds(report) == []
+    assert report.counts["calls"]["rows_unproven"] == 1
+
+
+def test_since_a_time_only_what_came_later_is_proven(world: World) -> None:
+    lose_an_outcome(world)
+    lose_a_row_of_labels(world)
+    after = int(datetime.now(UTC).timestamp() * 1000) + 50
+    while int(datetime.now(UTC).timestamp() * 1000) <= after:
+        pass
+    world.live("a")
+    report = world.verify(since=after)
+    assert kinds(report) == []
+    assert report.counts["events"]["records"] == 1
+    assert "events" in report.trimmed

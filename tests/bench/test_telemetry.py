@@ -1,0 +1,39 @@
+"""The bench of telemetry runs, and measures what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
+
+from telemetry import CALL, measure, once, without
+
+from streams.runtime.metrics import REGISTRY
+from streams.runtime.tracing import Tracing
+
+
+def counted() -> float:
+    labels = {
+        "tier": CALL.tier, "handler": CALL.handler, "model": CALL.request_model,
+        "status": CALL.status, "decision": CALL.decision,
+    }  # fmt: skip
+    return REGISTRY.get_sample_value("escalon_calls_total", labels) or 0.0
+
+
+def test_what_is_taken_out_does_not_count_and_what_is_left_in_does() -> None:
+    before = counted()
+    with without("figures", "headers"):
+        once(Tracing(), 3)
+    assert counted() == before
+    once(Tracing(), 3)
+    assert counted() == before + 3
+
+
+def test_it_measures_each_of_the_four() -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    figures = measure(20, 1)
+    assert list(figures) == ["bare", "figures", "figures, headers", "figures, headers, spans", "note"]
+    assert figures["note"] == ""

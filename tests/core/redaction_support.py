@@ -1,0 +1,100 @@
+"""Things that must not be in the audit, drawn at random, and texts that hold them."""
+
+from __future__ import annotations
+
+import json
+import string
+
+from hypothesis import strategies as st
+
+from streams.core.checksums import IBAN_LENGTHS, luhn
+from streams.core.detectors import BUILT_IN
+from streams.core.redaction import Policy
+
+POLICY = Policy(id="all-1", detectors=tuple(BUILT_IN.values()))
+LETTERS, DIGITS = string.ascii_lowercase, string.digits
+WORD = st.text(LETTERS, min_size=1, max_size=8)
+
+
+def _checked(digits: str) -> str:
+    return next(digits + last for last in DIGITS if luhn(digits + last))
+
+
+def _iban(country: str, body: str) -> str:
+    body = body[: IBAN_LENGTHS[country] - 4]
+    value = int("".join(str(int(one, 36)) for one in body + country + "00"))
+    return f"{country}{98 - value % 97:02d}{body}"
+
+
+def _in_fours(text: str, separator: str) -> str:
+    return separator.join(text[at : at + 4] for at in range(0, len(text), 4))
+
+
+EMAILS = st.builds(
+    lambda local, host, end: f"{local}@{host}.{end}",
+    st.text(LETTERS + DIGITS + "ü._%+-", min_size=1, max_size=12).filter(lambda one: one[0] in LETTERS + DIGITS),
+    st.text(LETTERS + DIGITS, min_size=1, max_size=10),
+    st.sampled_from(("org", "com", "co.uk", "example", "museum")),
+)
+CARDS = st.builds(
+    lambda first, rest, separator: _in_fours(_checked(first + rest), separator),
+    st.sampled_from("23456"),
+    st.one_of([st.text(DIGITS, min_size=size, max_size=size) for size in (13, 14)]),
+    st.sampled_from(("", " ", "-")),
+)
+IBANS = st.builds(
+    lambda country, body, separator: _in_fours(_iban(country, body), separator),
+    st.sampled_from(sorted(IBAN_LENGTHS)),
+    st.text(string.ascii_uppercase + DIGITS, min_size=30, max_size=30),
+    st.sampled_from(("", " ")),
+)
+PHONES = st.builds(
+    lambda country, body, separator: f"+{country}{separator}{body[:3]}{separator}{body[3:]}",
+    st.sampled_from(("1", "49", "44", "420")),
+    st.text(DIGITS, min_size=7, max_size=10),
+    st.sampled_from(("", " ", "-", " / ")),
+)
+_TOKEN = st.text(string.ascii_letters + DIGITS, min_size=24, max_size=40).map(lambda one: one + "7")
+KEYS = st.one_of(
+    _TOKEN.map(lambda one: f"sk-ant-api03-{one}"),
+    st.text(string.ascii_uppercase + DIGITS, min_size=16, max_size=16).map(lambda one: f"AKIA{one}"),
+    _TOKEN.map(lambda one: f"ghp_{one}"),
+    _TOKEN.map(lambda one: f"eyJ{one}.{one}.{one}"),
+    _TOKEN.map(lambda one: f"-----BEGIN PRIVATE KEY-----\n{one}\n-----END PRIVATE KEY-----"),
+)
+NUMBERS = st.one_of(st.ip_addresses(v=4).map(str), st.ip_addresses(v=4).map(lambda one: f"{one}"))
+PLANTED = st.one_of(EMAILS, CARDS, IBANS, PHONES, KEYS, NUMBERS)
+BEFORE = st.sampled_from(("", "Write to ", "äöü: ", '"', "(", "see\n", "<", "1, "))
+AFTER = st.sampled_from(("", " please.", "\nthanks", '"', ")", ", or not", " ß", ">"))
+
+
+@st.composite
+def texts_with(draw: st.DrawFn, secret: str) -> str:
+    """A text around something that must not be told, as prose or as JSON of either spelling."""
+    prose = f"{draw(BEFORE)}{secret}{draw(AFTER)}"
+    match draw(st.integers(0, 3)):
+        case 0:
+            return prose
+        case 1:
+            return json.dumps({"n": 1.5, draw(WORD): prose}, ensure_ascii=draw(st.booleans()))
+        case 2:
+            return json.dumps([{"a": json.dumps({"b": prose})}])
+        case _:
+            return json.dumps({secret: prose}).replace("@", "\\u0040")
+
+
+def said_in(text: str) -> str:
+    """All that a text says, JSON in JSON undone."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text + "".join(map(said_in, _strings(value)))
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [one for pair in value.items() for item in pair for one in _strings(item)]
+    if isinstance(value, list):
+        return [one for item in value for one in _strings(item)]
+    return [value] if isinstance(value, str) else []

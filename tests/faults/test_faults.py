@@ -1,0 +1,53 @@
+"""Faults on Apache Kafka, seeded: nothing is lost, nothing ends twice, nothing that was stored is paid for again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streams.embedded.broker import ApacheKafka
+from streams.resources import resource
+from tests.faults.cluster import KafkaCluster
+from tests.faults.fleet import fleet
+from tests.faults.proof import Proof
+from tests.faults.run import Load, run
+from tests.faults.scenarios import SCENARIOS
+
+pytestmark = pytest.mark.embedded
+
+STOP_SECONDS = 25.0
+"""15 to drain and 10 to leave."""
+
+
+def proven(name: str, seed: int, load: Load, home: Path, data: Path) -> Proof:
+    scenario = SCENARIOS[name]
+    kind = KafkaCluster if scenario.brokers > 1 else ApacheKafka
+    with fleet(data, kind(home, resource("kafka"), data / "kafka"), scenario.brokers) as running:
+        return run(running, scenario, seed, load)
+
+
+def test_a_worker_killed_and_one_stopped_in_a_short_stream(kafka_home: Path, tmp_path: Path) -> None:
+    proof = proven("short", 1, Load(events=400, rate=20), kafka_home, tmp_path)
+    assert proof.faults == {}
+    assert (proof.events, len(proof.toll["kills"])) == (400, 1)
+    assert max(proof.toll["stops"]) < STOP_SECONDS
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["kill", "rebalance", "wiped", "broker", "leader", "clickhouse", "clock"])
+def test_a_longer_stream_with_a_fault_of_each_kind(name: str, kafka_home: Path, tmp_path: Path) -> None:
+    proof = proven(name, 1, Load(events=2000, rate=25), kafka_home, tmp_path)
+    assert proof.faults == {}
+    assert proof.toll["notes"]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["stop", "restarts"])
+def test_workers_stopped_under_load_end_in_time_and_cause_no_duplicate(
+    name: str, kafka_home: Path, tmp_path: Path
+) -> None:
+    proof = proven(name, 1, Load(events=2000, rate=25), kafka_home, tmp_path)
+    assert proof.faults == {}
+    assert max(proof.toll["stops"]) < STOP_SECONDS
+    assert (proof.paid_again, proof.copies) == (0, 0)

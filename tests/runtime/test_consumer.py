@@ -1,0 +1,206 @@
+"""What was fetched is delivered, and once, whatever happens around a rebalance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams.adapters.kafka import KafkaConfig
+from streams.runtime.app import Place, faust_app
+from streams.runtime.consumer import Consumer
+
+HERE, CHANGES = TP("verdicts", 0), TP("changelog", 0)
+
+
+@dataclass
+class Record:
+    """A record of Kafka's, as far as anybody looks at it here."""
+
+    tp: Any
+    offset: int
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return str(self.tp.topic)
+
+
+@dataclass
+class Broker:
+    """In the place of Faust's thread with the client: a log by partition, positions in it, and what is committed."""
+
+    log: dict[Any, list[int]]
+    committed: dict[Any, int] = field(default_factory=dict)
+    position: dict[Any, int] = field(default_factory=dict)
+    during_a_fetch: asyncio.Event | None = None
+
+    async def getmany(self, active: set[Any] | None, timeout: float) -> dict[Any, list[Record]]:  # noqa: ARG002
+        """All that lies behind the positions."""
+        found = {tp: [Record(tp, at) for at in log if at >= self.position.get(tp, 0)] for tp, log in self.log.items()}
+        self.position.update({tp: records[-1].offset + 1 for tp, records in found.items() if records})
+        if self.during_a_fetch is not None:
+            await self.during_a_fetch.wait()
+        return {tp: records for tp, records in found.items() if records}
+
+    async def seek_to_committed(self) -> Mapping[Any, int | None]:
+        """As aiokafka does: not where nothing is committed, nor where that is 0."""
+        self.position.update({tp: offset for tp, offset in self.committed.items() if offset > 0})
+        return {tp: self.committed.get(tp) for tp in self.log}
+
+    async def seek_to_beginning(self, *partitions: Any) -> None:
+        """To the first record."""
+        self.position.update(dict.fromkeys(partitions, 0))
+
+    async def seek_wait(self, partitions: Mapping[Any, int]) -> None:
+        """To an offset."""
+        self.position.update(partitions)
+
+    async def commit(self, offsets: Mapping[Any, int]) -> bool:
+        """Keep offsets."""
+        self.committed.update(offsets)
+        return True
+
+    def assignment(self) -> set[Any]:
+        """All partitions."""
+        return set(self.log)
+
+
+def consumer_on(broker: Broker, directory: Path) -> Any:
+    """The consumer of an app that never starts, in front of a broker; `verdicts` is acknowledged."""
+    app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), Place(directory=directory))
+    app.topics._acking_topics.add("verdicts")
+    consumer: Any = app.consumer
+    assert isinstance(consumer, Consumer)
+    consumer._thread.thread_loop.close()
+    consumer._thread = broker
+
+    async def nothing(*_: Any) -> None:
+        pass
+
+    consumer._deliver = consumer._on_partitions_revoked = consumer._on_partitions_assigned = nothing
+    return consumer
+
+
+async def fetch(consumer: Any) -> list[tuple[str, int]]:
+    """What the next fetch passes on, by topic and offset."""
+    found = await consumer._getmany({HERE}, 0.01)
+    return [(record.topic, record.offset) for records in found.values() for record in records]
+
+
+async def deliver(consumer: Any, *offsets: int, of: Any = HERE) -> None:
+    """Deliver some of what was fetched."""
+    for offset in offsets:
+        await consumer._delivered(Record(of, offset))
+
+
+async def test_what_was_fetched_and_dropped_is_fetched_again(tmp_path: Path) -> None:
+    consumer = consumer_on(Broker({HERE: [0, 1, 2]}), tmp_path)
+    assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1), ("verdicts", 2)]
+    await deliver(consumer, 0)
+    assert await fetch(consumer) == [("verdicts", 1), ("verdicts", 2)]
+    await deliver(consumer, 1, 2)
+    assert await fetch(consumer) == []
+
+
+async def test_going_back_to_what_is_committed_delivers_nothing_twice(tmp_path: Path) -> None:
+    consumer = consumer_on(Broker({HERE: [0, 1, 2, 3]}, committed={HERE: 1}, position={HERE: 1}), tmp_path)
+    await fetch(consumer)
+    await deliver(consumer, 1, 2, 3)
+    await consumer.perform_seek()
+    assert consumer._thread.position[HERE] == 1
+    consumer._thread.log[HERE].append(4)
+    assert await fetch(consumer) == [("verdicts", 4)]
+
+
+@pytest.mark.parametrize("committed", [{}, {HERE: 0}])
+async def test_where_nothing_is_committed_going_back_is_to_the_beginning(committed: Any, tmp_path: Path) -> None:
+    consumer = consumer_on(Broker({HERE: [0, 1]}, committed=committed, position={HERE: 2}), tmp_path)
+    await consumer.perform_seek()
+    assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1)]
+
+
+async def test_a_fetch_that_a_rebalance_overtakes_is_made_again_from_what_is_committed(tmp_path: Path) -> None:
+    broker = Broker({HERE: [7, 8, 9]}, committed={HERE: 8}, position={HERE: 9}, during_a_fetch=asyncio.Event())
+    consumer = consumer_on(broker, tmp_path)
+    fetching = asyncio.create_task(fetch(consumer))
+    await asyncio.sleep(0)
+    await consumer.on_partitions_revoked({HERE})
+    await consumer.on_partitions_assigned({HERE}, 1)
+    assert broker.during_a_fetch is not None
+    broker.during_a_fetch.set()
+    assert await fetching == []
+    assert await fetch(consumer) == [("verdicts", 8), ("verdicts", 9)]
+
+
+async def test_after_such_a_fetch_the_recovery_of_tables_goes_on_where_it_was(tmp_path: Path) -> None:
+    broker = Broker({CHANGES: [0, 1, 2]}, position={CHANGES: 1}, during_a_fetch=asyncio.Event())
+    consumer = consumer_on(broker, tmp_path)
+    fetching = asyncio.create_task(fetch(consumer))
+    await asyncio.sleep(0)
+    await consumer.on_partitions_assigned({CHANGES}, 1)
+    recovery = consumer.app.tables.recovery
+    recovery.in_recovery, recovery.active_offsets[CHANGES] = True, 1
+    assert broker.during_a_fetch is not None
+    broker.during_a_fetch.set()
+    assert await fetching == []
+    assert await fetch(consumer) == [("changelog", 1), ("changelog", 2)]
+    assert broker.position == {CHANGES: 3}
+
+
+async def test_what_was_done_before_partitions_are_taken_away_is_committed(tmp_path: Path) -> None:
+    broker = Broker({HERE: [0, 1]})
+    consumer = consumer_on(broker, tmp_path)
+    await fetch(consumer)
+    await deliver(consumer, 0, 1)
+    consumer._progress.done(HERE, 0)
+    consumer._progress.done(HERE, 1)
+
+    async def as_the_app_does(_: Any) -> None:
+        await consumer.commit()
+
+    consumer._on_partitions_revoked = as_the_app_does
+    await consumer.on_partitions_revoked({HERE})
+    assert broker.committed == {HERE: 2}
+
+
+async def test_nothing_opens_the_gates_between_the_taking_and_the_giving_of_partitions(tmp_path: Path) -> None:
+    consumer = consumer_on(Broker({HERE: [0]}, committed={HERE: 5}), tmp_path)
+    gate = consumer.app.flow_control
+    await consumer.on_partitions_revoked({HERE})
+    consumer.stop_flow()
+    gate.suspend()
+    consumer.resume_flow()  # as the recovery does that an earlier rebalance has begun
+    gate.resume()
+    await consumer.perform_seek()
+    assert (consumer.flow_active, gate.is_active(), consumer._thread.position) == (False, False, {})
+    await consumer.on_partitions_assigned({HERE}, 2)
+    consumer.resume_flow()
+    gate.resume()
+    assert (consumer.flow_active, gate.is_active()) == (True, True)
+
+
+async def test_a_partition_that_was_given_waits_until_it_is_let_in(tmp_path: Path) -> None:
+    consumer = consumer_on(Broker({HERE: [0]}), tmp_path)
+    await consumer.on_partitions_assigned({HERE}, 1)
+    assert consumer._get_active_partitions() == set()
+    consumer.resume_partitions({HERE})
+    assert consumer._get_active_partitions() == {HERE}
+
+
+async def test_nothing_is_fetched_while_it_is_unknown_from_where(tmp_path: Path) -> None:
+    consumer = consumer_on(Broker({HERE: [0, 1]}), tmp_path)
+
+    async def away(*_: Any) -> None:
+        raise TimeoutError
+
+    await fetch(consumer)
+    goes, consumer._thread.seek_wait = consumer._thread.seek_wait, away
+    assert await fetch(consumer) == []
+    consumer._thread.seek_wait = goes
+    assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1)]

@@ -1,0 +1,277 @@
+"""The tries of a handler: what is allowed, what it waits for, and what is written of a try without a call."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.core.breaker import Breaker, BreakerPolicy
+from streams.core.errors import HandlerError, ModelError
+from streams.core.fingerprint import call_id
+from streams.core.rate import RateLimit
+from streams.core.retry_budget import RetryBudget
+from streams.stages.consult import consult
+from streams.stages.lane import Lane
+from streams.stages.ports import Said
+from streams.stages.question import TRIES_A_ROUND, Consultation, OutOfBudget
+from streams.stages.task import Task
+from tests.stages.support import START, FakeAsker, Office, Turn, model_error, office, said
+from tests.stages.test_consult import asker, question
+from tests.stages.trusting import PRICE, with_money
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Office:
+    return office(tmp_path)
+
+
+def laned(here: Office, one: FakeAsker, limit: RateLimit | None = None, share: float = 0.9) -> Lane:
+    """Give an asker a lane whose breaker opens after three failures."""
+    one.lane = Lane(
+        model_key="m",
+        timer=here.clock.timer,
+        sleep=here.clock.sleep,
+        limit=limit or RateLimit(),
+        breaker=Breaker(BreakerPolicy(least=3, rest=2.0)),
+        retries=RetryBudget(share),
+    )
+    return one.lane
+
+
+async def asked(here: Office, one: FakeAsker, event_id: str = "e1", left: float | None = None) -> Consultation:
+    deadline = None if left is None else here.clock.at + timedelta(seconds=left)
+    done = await consult(dataclasses.replace(question(one, event_id), deadline=deadline), here.desk)
+    assert isinstance(done, Consultation)
+    return done
+
+
+def failing(here: Office, errors: int, **policy: Any) -> FakeAsker:
+    turns: list[Turn] = [model_error()] * errors
+    return asker(here, [*turns, said()], **policy)
+
+
+# ---- The rate limit ----
+
+
+async def test_waiting_for_the_rate_limit_is_queueing_and_not_calling(here: Office) -> None:
+    one = asker(here, cache="off")
+    laned(here, one, RateLimit.of(6, None, None))
+    first, second = await asked(here, one), await asked(here, one)
+    assert (first.calls[0].queue_seconds, first.calls[0].duration_seconds) == (0.0, 0.0)
+    assert second.calls[0].queue_seconds == pytest.approx(10)
+    assert second.calls[0].duration_seconds == 0.0
+    assert second.calls[0].started_at == START + timedelta(seconds=10)
+
+
+async def test_the_tokens_of_a_call_are_counted_and_the_next_one_waits(here: Office) -> None:
+    one = asker(here, cache="off")
+    laned(here, one, RateLimit.of(None, 6_000, 600))  # a call takes 1,000 and 100: as much as both buckets hold
+    for _ in range(3):
+        await asked(here, one)
+    assert here.clock.timer() == pytest.approx(10, abs=1)
+
+
+async def test_one_calls_rate_limit_holds_back_another_calls_first_try(here: Office) -> None:
+    one, other = asker(here, [model_error("rate_limited", after=20)], retries=0), asker(here)
+    other.lane = laned(here, one)
+    await asked(here, one)
+    done = await asked(here, other, "e2")
+    assert done.calls[0].queue_seconds == pytest.approx(20)
+
+
+@dataclass
+class Unrenderable(FakeAsker):
+    """Its prompt cannot be made of the task."""
+
+    def size(self, task: Task) -> int:  # noqa: ARG002
+        """Fails as the call does."""
+        raise HandlerError("prompt", "The prompt cannot be rendered.")
+
+
+async def test_a_prompt_that_cannot_be_measured_is_a_failed_try(here: Office) -> None:
+    plain = asker(here, [HandlerError("prompt", "The prompt cannot be rendered.")])
+    one = Unrenderable(plain.handler, plain.script)
+    laned(here, one, RateLimit.of(None, 6_000, None))
+    done = await asked(here, one)
+    assert (done.attempt.status, done.calls[0].error_type) == ("failed", "handler_error")
+
+
+# ---- The retry budget ----
+
+
+async def test_when_the_budget_is_spent_a_failed_try_is_not_repeated(here: Office) -> None:
+    one = failing(here, 100, retries=2, cache="off")
+    laned(here, one, share=0.0)
+    done = await asked(here, one)
+    assert (len(one.asked), done.attempt.status, done.calls[-1].decision) == (1, "failed", "failed")
+
+
+async def test_over_many_failures_retries_are_the_share_that_was_set(here: Office) -> None:
+    one = failing(here, 10_000, retries=2, cache="off")
+    laned(here, one, share=0.25).breaker.policy = BreakerPolicy(least=10_000)
+    for _ in range(400):
+        await asked(here, one)
+    retried = len(one.asked) - 400
+    assert retried <= 0.25 * len(one.asked) + 10 + here.clock.timer() / 6
+    assert retried >= 0.25 * len(one.asked) - 1
+
+
+# ---- The circuit breaker ----
+
+
+async def test_a_try_that_finds_the_breaker_open_is_a_row_that_cost_nothing(here: Office) -> None:
+    one = failing(here, 3, retries=0, cache="off")
+    laned(here, one)
+    for _ in range(3):
+        await asked(here, one)
+    done = await asked(here, one)
+    assert len(one.asked) == 3
+    (call,) = done.calls
+    assert (call.status, call.error_type, call.decision) == ("failed", "circuit_open", "failed")
+    assert (call.cost_usd, call.input_tokens, call.output_tokens) == (Decimal(0), 0, 0)
+    assert (call.prompt, call.response, call.duration_seconds, call.response_id) == ("", None, None, None)
+    assert call.response_model is None
+
+
+async def test_it_is_tried_again_after_the_rest_and_that_takes_nothing_of_the_budget(here: Office) -> None:
+    one = failing(here, 3, retries=2, cache="off")
+    lane = laned(here, one)
+    done = await asked(here, one)
+    assert [call.error_type for call in done.calls] == ["overloaded"] * 3
+    balance = lane.retries.balance
+    again = await asked(here, one)
+    assert [call.error_type for call in again.calls] == ["circuit_open", None]
+    assert lane.retries.balance >= balance
+    assert here.clock.slept[-1] == 2.0 + 0.5
+
+
+async def test_a_call_that_raises_what_is_no_models_error_leaves_the_trial_to_the_next(here: Office) -> None:
+    class Defective(FakeAsker):
+        async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:
+            if len(self.asked) == 3:
+                self.asked.append(task)
+                raise ZeroDivisionError
+            return await super().ask(task, sample, within)
+
+    one = Defective(failing(here, 0, retries=0, cache="off").handler, [*[model_error()] * 4, said()])
+    laned(here, one)
+    for _ in range(3):
+        await asked(here, one)
+    here.clock.passes(2)
+    with pytest.raises(ZeroDivisionError):
+        await asked(here, one)
+    assert (await asked(here, one)).attempt.status == "answered"
+
+
+# ---- The deadline ----
+
+
+async def test_a_call_is_given_no_more_time_than_is_left(here: Office) -> None:
+    one = asker(here)
+    await asked(here, one, left=7.5)
+    assert one.within == [7.5]
+
+
+async def test_without_a_deadline_a_call_has_its_own_time(here: Office) -> None:
+    one = asker(here)
+    await asked(here, one)
+    assert one.within == [math.inf]
+
+
+@pytest.mark.parametrize("with_lane", [True, False])
+async def test_after_the_deadline_no_call_is_made_and_the_row_says_so(here: Office, with_lane: bool) -> None:
+    one = asker(here)
+    if with_lane:
+        laned(here, one)
+    done = await asked(here, one, left=0)
+    assert one.asked == []
+    (call,) = done.calls
+    assert (call.status, call.error_type, call.cost_usd, call.input_tokens) == ("failed", "deadline", Decimal(0), 0)
+    assert (call.duration_seconds, done.attempt.error_type) == (None, "deadline")
+
+
+async def test_a_retry_that_could_not_begin_in_time_is_not_waited_for(here: Office) -> None:
+    one = failing(here, 1, retries=2)
+    done = await asked(here, one, left=0.4)
+    assert (len(one.asked), here.clock.slept, done.attempt.error_type) == (1, [], "overloaded")
+
+
+async def test_a_retry_that_can_begin_in_time_is_made(here: Office) -> None:
+    one = failing(here, 1, retries=2)
+    done = await asked(here, one, left=0.6)
+    assert (len(one.asked), done.attempt.status) == (2, "answered")
+    assert one.within == pytest.approx([0.6, 0.1])
+
+
+async def test_what_is_stored_is_served_after_the_deadline_too(here: Office) -> None:
+    one = asker(here)
+    first = await asked(here, one)
+    assert await asked(here, one, left=-5) == first
+    assert (await asked(here, one, "e2", left=-5)).calls[0].cache_hit
+
+
+async def test_a_task_that_is_late_spends_nothing_of_the_days_money(here: Office) -> None:
+    purse = with_money(here, PRICE)
+    await asked(here, asker(here), left=0)
+    assert sum(purse.spent.values()) == 0
+
+
+# ---- The numbers of tries ----
+
+
+async def test_the_tries_of_later_rounds_have_ids_of_their_own(here: Office) -> None:
+    ids = list[str]()
+    for number in range(3):
+        one = failing(here, 2, retries=2, cache="off")
+        done = await consult(dataclasses.replace(question(one), round=number), here.desk)
+        assert isinstance(done, Consultation)
+        assert [call.attempt for call in done.calls] == [number * TRIES_A_ROUND + n for n in (1, 2, 3)]
+        assert done.attempt.call_id == done.calls[-1].call_id
+        ids += [call.call_id for call in done.calls]
+    assert len(set(ids)) == 9
+    assert ids[3] == call_id("live", "e1", "worker", "answer", TRIES_A_ROUND + 1)
+
+
+async def test_a_hit_in_a_later_round_does_not_take_the_id_of_an_earlier_failure(here: Office) -> None:
+    one = asker(here, [model_error(), said()], retries=0)
+    failed = await asked(here, one)
+    await asked(here, one, "e2")
+    later = await consult(dataclasses.replace(question(one), round=1), here.desk)
+    assert isinstance(later, Consultation)
+    (hit,) = later.calls
+    assert hit.cache_hit
+    assert hit.call_id == later.attempt.call_id != failed.calls[0].call_id
+    assert hit.attempt == TRIES_A_ROUND + 1
+
+
+async def test_money_that_runs_out_between_two_tries_leaves_those_made(here: Office) -> None:
+    class Spending(FakeAsker):
+        async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:
+            purse.spend(PRICE, here.clock.now())
+            return await super().ask(task, sample, within)
+
+    purse = with_money(here, PRICE)
+    one = Spending(failing(here, 1).handler, [model_error(), said()])
+    laned(here, one)
+    out = await consult(question(one), here.desk)
+    assert isinstance(out, OutOfBudget)
+    assert [(call.attempt, call.decision) for call in out.calls] == [(1, "retried")]
+
+
+def test_a_round_has_more_numbers_than_a_handler_can_use(here: Office) -> None:
+    spec = here.pipeline.workers["answer"].spec
+    most = type(spec).model_fields["retries"].metadata
+    assert max(getattr(rule, "le", 0) for rule in most) + 1 + 1 <= TRIES_A_ROUND
+
+
+async def test_a_providers_wish_to_wait_is_honoured_for_a_minute_at_most(here: Office) -> None:
+    errors: list[ModelError] = [model_error("overloaded", after=3600)]
+    await asked(here, asker(here, [*errors, said()]))
+    assert here.clock.slept == [60.0]
