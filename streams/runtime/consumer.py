@@ -121,6 +121,19 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         offsets = {tp: self._progress.committable(tp) for tp in self._progress.partitions()}
         return {tp: at for tp, at in offsets.items() if at is not None and self._should_commit(tp, at)}
 
+    # ---- Watching ----
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's look for a partition that stands still: it logs one, and must not end the process.
+
+        It reads the client's state from another thread and takes it for complete. After a rebalance a partition has no
+        position for a moment, and in the middle of one there are no partitions.
+        """
+        try:
+            super().verify_event_path(now, tp)
+        except (AssertionError, AttributeError):
+            log.debug("%s has no position yet", tp)
+
     # ---- Rebalancing ----
 
     def resume_flow(self) -> None:

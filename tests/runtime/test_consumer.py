@@ -6,9 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.types import TP
 
 from streams.adapters.kafka import KafkaConfig
@@ -204,3 +208,17 @@ async def test_nothing_is_fetched_while_it_is_unknown_from_where(tmp_path: Path)
     assert await fetch(consumer) == []
     consumer._thread.seek_wait = goes
     assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1)]
+
+
+@pytest.mark.parametrize("assigned", [True, False])
+async def test_the_watch_over_partitions_ends_no_process(assigned: bool, tmp_path: Path) -> None:
+    app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), Place(directory=tmp_path))
+    consumer: Any = app.consumer
+    consumer._thread.thread_loop.close()
+    state, now = SubscriptionState(), monotonic()
+    if assigned:  # and fetched from before, but a rebalance has just taken the position
+        state.assign_from_user({TopicPartition(*HERE)})
+        state.subscription.assignment.state_value(TopicPartition(*HERE)).timestamp = now * 1000
+    consumer._thread._consumer = SimpleNamespace(_fetcher=SimpleNamespace(_subscriptions=state))
+    consumer._thread.time_started = now
+    consumer.verify_event_path(now, HERE)
