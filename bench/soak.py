@@ -1,10 +1,12 @@
 """Memory, file handles and lag of every process over time, at a steady rate on Apache Kafka.
 
-    python bench/soak.py [--minutes 30] [--rate 60] [--every 10] [--kafka-home DIR] [--samples soak.jsonl] [--json]
+    python bench/soak.py [--fill 20000] [--minutes 30] [--rate 30] [--every 10] [--kafka-home DIR] [--samples FILE]
 
-The traffic and the pipeline are the fault suite's, without faults, with two workers a tier. Every few seconds a line of
-the samples file says what each process holds. At the end, when all events have ended: by how much each process's memory
-(its resident set, mean over a tenth of the time) and its file handles changed over the last two thirds, and the lag.
+The traffic and the pipeline are the fault suite's, without faults, with two workers a tier. First so many events are
+published at once that caches and buffers are full; how long they take is the greatest rate. Then the steady rate
+begins, and every few seconds a line of the samples file says what each process holds. At the end, when all events have
+ended: by how much each process's memory (its resident set, mean over a tenth of the time) and its file handles changed
+over the last two thirds, and the lag.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from streams.app.batches import RECORDED
 from streams.app.publisher import Publisher
 from tests.faults.fleet import Fleet
 from tests.faults.proof import Watch, prove, uncommitted
-from tests.faults.traffic import traffic
+from tests.faults.traffic import Planned, traffic
 
 READ_BY: Mapping[str, Iterable[str]] = {
     "listen": ("events", "images"),
@@ -79,19 +81,18 @@ def changes(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def soak(on: Fleet, given: argparse.Namespace) -> dict[str, Any]:
-    """Publish, sample, wait for the end."""
+    """Fill, publish at a steady rate, sample, wait for the end."""
     on.begin()
-    events = list(traffic(1, int(given.minutes * 60 * given.rate)))
-    watch, began = Watch(on, {one.id: one for one in events}), time.monotonic()
-
-    def publish() -> None:
-        with Publisher(on.running.kafka, blobs=on.running.settings.blobs) as publisher:
-            for number, event in enumerate(events):
-                time.sleep(max(0.0, began + number / given.rate - time.monotonic()))
-                publisher.publish(event.text or "", id=event.id, image=event.image)
-
-    publishing, samples = threading.Thread(target=publish, daemon=True), []
+    events = list(traffic(1, given.fill + int(given.minutes * 60 * given.rate)))
+    watch, started = Watch(on, {one.id: one for one in events}), time.monotonic()
+    publish(on, events[: given.fill], 0)
+    first = {one.id for one in events[: given.fill]}
+    while first - watch.outcomes.keys() - watch.dead.keys():
+        watch.look()
+    began = time.monotonic()
+    publishing = threading.Thread(target=publish, args=(on, events[given.fill :], given.rate), daemon=True)
     publishing.start()
+    samples = []
     while publishing.is_alive():
         samples.append(sample(on, began))
         with given.samples.open("a", encoding="utf-8") as out:
@@ -101,10 +102,11 @@ def soak(on: Fleet, given: argparse.Namespace) -> dict[str, Any]:
             watch.look()
     while watch.missing():
         watch.look()
-    proof = prove(on, watch, time.monotonic() - began)
+    proof = prove(on, watch, time.monotonic() - started)
     time.sleep(5)  # the last commits
     watch.close()
     return {
+        "greatest_rate": round(given.fill / (began - started), 1) if given.fill else None,
         "minutes": given.minutes,
         "rate": given.rate,
         "events": proof.events,
@@ -116,11 +118,22 @@ def soak(on: Fleet, given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def publish(on: Fleet, events: Sequence[Planned], rate: float) -> None:
+    """Publish at so many events a second, or all at once for 0."""
+    began = time.monotonic()
+    with Publisher(on.running.kafka, blobs=on.running.settings.blobs) as publisher:
+        for number, event in enumerate(events):
+            if rate:
+                time.sleep(max(0.0, began + number / rate - time.monotonic()))
+            publisher.publish(event.text or "", id=event.id, image=event.image)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fill", type=int, default=20_000, help="events published at once before the time begins")
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--rate", type=float, default=60.0, help="events a second")
+    parser.add_argument("--rate", type=float, default=30.0, help="events a second")
     parser.add_argument("--every", type=float, default=10.0, help="seconds between samples")
     parser.add_argument("--kafka-home", type=Path, help="Apache Kafka's directory; else it is installed")
     parser.add_argument("--samples", type=Path, default=Path("soak.jsonl"))

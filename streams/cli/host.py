@@ -78,8 +78,7 @@ class Running:
         Providers(loaded, self.settings).check(handlers)
         policy_of(loaded)
         readers = (*FAUST_TIERS, RECORD)
-        for tier in readers:
-            self.supervisor.stop(self.processes[tier])
+        self.supervisor.stop(*(self.processes[tier] for tier in readers))
         children = {tier: self.start(tier) for tier in readers}
         for tier in FAUST_TIERS:
             self.wait_ready(children[tier], tier)
@@ -105,10 +104,13 @@ def running_pipeline(settings: Settings, pipeline: Pipeline) -> Iterator[Running
         located = replace(settings, kafka=kafka, clickhouse=clickhouse)
         running = Running(located, kafka, clickhouse, supervisor, pipeline.path, environment)
         shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
-        children = {tier: running.start(tier) for tier in TIERS}
-        for tier in FAUST_TIERS:
-            running.wait_ready(children[tier], tier)
-        yield running
+        try:
+            children = {tier: running.start(tier) for tier in TIERS}
+            for tier in FAUST_TIERS:
+                running.wait_ready(children[tier], tier)
+            yield running
+        finally:
+            supervisor.stop(*running.processes.values())
 
 
 def _servers(settings: Settings, open_: ExitStack) -> tuple[Supervisor, KafkaConfig, ClickHouseConfig, int]:

@@ -15,7 +15,7 @@ from streams.embedded.kafka_install import java_program
 from streams.embedded.supervisor import Child, Supervisor
 
 FORMAT_SECONDS: Final = 60.0
-_HEAP: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_HEAP: Final = ("-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 # After a kill the node waits for its own last session to end, so that is short.
 _PROPERTIES: Final = """\

@@ -123,6 +123,11 @@ class Table(faust.Table):  # type: ignore[misc]
         return True
 
 
+CACHE_BYTES, BUFFER_BYTES = 4 * MIB, 1 * MIB
+"""RocksDB's memory for each table and partition that a process has: blocks it has read, and three buffers of writes at
+most. Small ones: there are many of them, and what is not there the kernel's page cache has."""
+
+
 def table(app: faust.App, name: str, partitions: int, ttl_seconds: float) -> Any:
     """A table of bytes, as many partitions as its source topic has."""
     return app.Table(
@@ -132,8 +137,8 @@ def table(app: faust.App, name: str, partitions: int, ttl_seconds: float) -> Any
         value_type=bytes,
         options={
             "ttl": int(ttl_seconds),
-            "block_cache_size": 16 * MIB,
-            "write_buffer_size": 8 * MIB,
+            "block_cache_size": CACHE_BYTES,
+            "write_buffer_size": BUFFER_BYTES,
             "target_file_size_base": 16 * MIB,
         },
     )

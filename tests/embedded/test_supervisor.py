@@ -80,6 +80,30 @@ def test_children_are_stopped_in_reverse_order(tmp_path: Path) -> None:
     assert (tmp_path / "order").read_text() == "cba"
 
 
+def test_children_that_are_stopped_together_need_not_wait_for_each_other(tmp_path: Path) -> None:
+    code = (  # ends when both have been told
+        "import signal, sys, time\n"
+        "from pathlib import Path\n"
+        "def stop(*_):\n"
+        "    Path(sys.argv[1]).touch()\n"
+        "    while not Path(sys.argv[2]).exists(): time.sleep(0.01)\n"
+        "    sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "print('up', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    places = [str(tmp_path / "told-a"), str(tmp_path / "told-b")]
+    with Supervisor(tmp_path) as supervisor:
+        children = [
+            supervisor.spawn(name, [sys.executable, "-c", code, *order], grace=20)
+            for name, order in (("a", places), ("b", reversed(places)))
+        ]
+        for child in children:
+            supervisor.wait_ready(child, lambda log=child.log: "up" in log.read_text(), 20)  # type: ignore[misc]
+        supervisor.stop(*children)
+    assert [child.process.returncode for child in children] == [0, 0]
+
+
 def test_a_child_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         child = supervisor.spawn("deaf", [sys.executable, "-c", STUBBORN], grace=0.1)

@@ -6,7 +6,6 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -73,8 +72,7 @@ def running(file: str, broker_home: Path | None, data: Path, partitions: int) ->
 def turn_to_day(number: int, of: Running) -> None:
     """Start both reason processes and the resume process again, their clocks that many days ahead."""
     old = [of.processes[name] for name in ("resume", "reason", "reason-1")]
-    with ThreadPoolExecutor(len(old)) as threads:
-        list(threads.map(of.supervisor.stop, old))
+    of.supervisor.stop(*old)
     assert [child.process.returncode for child in old] == [0, 0, 0], "they stop in good order"
     later = {"ESCALON_CLOCK_OFFSET": str(number * DAY_SECONDS)}
     for instance in (None, "1"):
