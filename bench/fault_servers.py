@@ -19,10 +19,11 @@ def kafka_home(given: Path | None) -> Path:
 
 
 @contextmanager
-def passing_fleet(given: Path | None, name: str) -> Iterator[Fleet]:
-    """Two workers of every tier on one broker, in a directory that is gone afterwards."""
+def passing_fleet(given: Path | None, name: str, workers: int = 2) -> Iterator[Fleet]:
+    """So many workers of every tier on one broker, in a directory that is gone afterwards."""
     home = kafka_home(given)
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as directory:
         data = Path(directory)
-        with fleet(data, ApacheKafka(home.resolve(), resource("kafka"), data / "kafka")) as running:
+        broker = ApacheKafka(home.resolve(), resource("kafka"), data / "kafka")
+        with fleet(data, broker, workers=workers) as running:
             yield running

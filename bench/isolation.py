@@ -1,12 +1,12 @@
 """Whether a stalled reasoner changes what the listeners do.
 
-    python bench/isolation.py [--pairs 10] [--seconds 60] [--rate 200] [--kafka-home DIR] [--json]
+    python bench/isolation.py [--pairs 10] [--seconds 60] [--rate 200] [--workers 1] [--kafka-home DIR] [--json]
 
-Events come at a steady rate into a pipeline of two workers a tier on Apache Kafka; three of a hundred go straight to
-the reasoner. In every pair one window is as usual, and in the other the reasoner's model gives no answer before the
-window's end; which is first changes from pair to pair. Between windows all events must have ended. Measured from the
-raw topic of the verdicts: verdicts a second, from the first to the last, and the 99th percentile of the time from an
-event's publication to its verdict. The result is the median over the pairs of stalled by usual.
+Events come at a steady rate into a pipeline on Apache Kafka; three of a hundred go straight to the reasoner. In every
+pair one window is as usual, and in the other the reasoner's model gives no answer before the window's end; which is
+first changes from pair to pair. Between windows all events must have ended. Measured from the raw topic of the
+verdicts: verdicts a second, from the first to the last, and the 99th percentile of the time from an event's publication
+to its verdict. The result is the median over the pairs of stalled by usual.
 """
 
 from __future__ import annotations
@@ -65,16 +65,15 @@ class Window:
     """Seconds."""
 
 
-def publish(on: Fleet, name: str, count: int, rate: float) -> set[str]:
+def publish(publisher: Publisher, name: str, count: int, rate: float) -> set[str]:
     """Publish events at a steady rate; their ids."""
     began, ids = time.monotonic(), set()
-    with Publisher(on.running.kafka, blobs=on.running.settings.blobs) as publisher:
-        for number in range(count):
-            time.sleep(max(0.0, began + number / rate - time.monotonic()))
-            event_id = f"{name}-{number}"
-            text = f"please think about {event_id}" if number % 33 == 0 else f"ok, thanks for {event_id}"
-            publisher.publish(text, id=event_id, time=datetime.now(UTC))
-            ids.add(event_id)
+    for number in range(count):
+        time.sleep(max(0.0, began + number / rate - time.monotonic()))
+        event_id = f"{name}-{number}"
+        text = f"please think about {event_id}" if number % 33 == 0 else f"ok, thanks for {event_id}"
+        publisher.publish(text, id=event_id, time=datetime.now(UTC))
+        ids.add(event_id)
     return ids
 
 
@@ -97,11 +96,13 @@ def await_all(on: Fleet, kind: Any, topic: str, start: Offsets, ids: set[str]) -
     return found
 
 
-def window(on: Fleet, stall: Stall, name: str, seconds: float, given: argparse.Namespace) -> Window:
+def window(
+    on: Fleet, publisher: Publisher, stall: Stall, name: str, seconds: float, given: argparse.Namespace
+) -> Window:
     """One window; `seconds` is how long the reasoner is silent in it."""
     verdicts, outcomes = ends(on, ["verdicts"]), ends(on, ["outcomes"])
     stall.until = time.time() + seconds
-    ids = publish(on, name, int(given.seconds * given.rate), given.rate)
+    ids = publish(publisher, name, int(given.seconds * given.rate), given.rate)
     times = await_all(on, Verdict, "verdicts", verdicts, ids)
     await_all(on, Outcome, "outcomes", outcomes, ids)
     written = [written for _, written in times]
@@ -117,18 +118,21 @@ def measure(on: Fleet, given: argparse.Namespace) -> dict[str, Any]:
     """All pairs."""
     stall, pairs = Stall(), []
     on.provider.server.answer = stall.answer
-    window(on, stall, "warm", 0, argparse.Namespace(seconds=5, rate=given.rate))
-    for number in range(given.pairs):
-        found = {}
-        for kind in ("usual", "stalled") if number % 2 else ("stalled", "usual"):
-            silent = given.seconds if kind == "stalled" else 0
-            found[kind] = window(on, stall, f"{kind}-{number}", silent, given)
-        pairs.append((found["usual"], found["stalled"]))
-        print(json.dumps({name: vars(one) for name, one in found.items()}), file=sys.stderr, flush=True)
+    # One publisher for all windows: a new one needs a second before its first event is on the way.
+    with Publisher(on.running.kafka, blobs=on.running.settings.blobs) as publisher:
+        window(on, publisher, stall, "warm", 0, argparse.Namespace(seconds=5, rate=given.rate))
+        for number in range(given.pairs):
+            found = {}
+            for kind in ("usual", "stalled") if number % 2 else ("stalled", "usual"):
+                silent = given.seconds if kind == "stalled" else 0
+                found[kind] = window(on, publisher, stall, f"{kind}-{number}", silent, given)
+            pairs.append((found["usual"], found["stalled"]))
+            print(json.dumps({name: vars(one) for name, one in found.items()}), file=sys.stderr, flush=True)
     return {
         "pairs": len(pairs),
         "seconds": given.seconds,
         "rate": given.rate,
+        "workers": given.workers,
         "throughput_ratio": statistics.median(stalled.per_second / usual.per_second for usual, stalled in pairs),
         "p99_ratio": statistics.median(stalled.p99 / usual.p99 for usual, stalled in pairs),
         "p99_usual": statistics.median(usual.p99 for usual, _ in pairs),
@@ -143,10 +147,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=200.0, help="events a second")
+    parser.add_argument("--workers", type=int, default=1, help="processes of every tier")
     parser.add_argument("--kafka-home", type=Path, help="Apache Kafka's directory; else it is installed")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    with passing_fleet(given.kafka_home, "isolation") as running:
+    with passing_fleet(given.kafka_home, "isolation", given.workers) as running:
         found = measure(running, given)
     print(json.dumps(found, indent=None if given.json else 2))
 

@@ -144,8 +144,8 @@ class Fleet:
 
 
 @contextmanager
-def fleet(data: Path, broker: Broker, replication: int = 1, partitions: int = 8) -> Iterator[Fleet]:
-    """Two workers of every tier on servers of their own, all ready."""
+def fleet(data: Path, broker: Broker, replication: int = 1, partitions: int = 8, workers: int = 2) -> Iterator[Fleet]:
+    """So many workers of every tier on servers of their own, all ready."""
     with ExitStack() as opened:
         provider = opened.enter_context(Provider(answer))
         stack = opened.enter_context(EmbeddedStack(data, broker))
@@ -171,8 +171,9 @@ def fleet(data: Path, broker: Broker, replication: int = 1, partitions: int = 8)
             running.processes[f"{tier}-0"] = running.processes[tier]
         places = [(tier, "0") for tier in TIERS]
         made = Fleet(running=running, stack=stack, broker=broker, provider=provider, places=places)
-        for tier in TIERS:
-            made.start((tier, "1"))
-        for tier in TIERS:
-            made.wait_ready((tier, "1"))
+        more = [(tier, str(instance)) for instance in range(1, workers) for tier in TIERS]
+        for place in more:
+            made.start(place)
+        for place in more:
+            made.wait_ready(place)
         yield made
