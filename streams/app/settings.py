@@ -103,11 +103,11 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         pipeline=get.path("ESCALON_PIPELINE"),
         python=allowed_python(get.text("ESCALON_ALLOW_PYTHON") or ""),
         run=get.text("ESCALON_RUN") or "live",
-        partitions=get.number("ESCALON_PARTITIONS", 4),
-        replication=get.number("ESCALON_REPLICATION", 1),
+        partitions=get.number("ESCALON_PARTITIONS", 4, least=1),
+        replication=get.number("ESCALON_REPLICATION", 1, least=1),
         topic_prefix=get.text("ESCALON_TOPIC_PREFIX") or "",
         max_event_bytes=get.number("ESCALON_MAX_EVENT_BYTES", 900_000),
-        retention_seconds=86_400.0 * get.number("ESCALON_RETENTION_DAYS", 30),
+        retention_seconds=86_400.0 * get.number("ESCALON_RETENTION_DAYS", 30, least=1),
         audit_retention=Retention(get.number("ESCALON_AUDIT_BODY_DAYS", 0), get.number("ESCALON_AUDIT_DAYS", 0)),
         topic_retention_seconds=86_400.0 * get.number("ESCALON_TOPIC_RETENTION_DAYS", 0) or None,
         web_host=get.text("ESCALON_WEB_HOST") or "127.0.0.1",
@@ -187,14 +187,15 @@ class _Reader:
             raise ConfigError("the address holds a login, which would end up in logs.", "Take it out.", name)
         return value
 
-    def number(self, name: str, default: int) -> int:
+    def number(self, name: str, default: int, least: int = 0) -> int:
         value = self.text(name)
         try:
             number = default if value is None else int(value)
         except ValueError:
-            number = -1
-        if number < 0:
-            raise ConfigError(f"{value!r} is no number.", f"Set it to a whole number, for example {default}.", name)
+            number = least - 1
+        if number < least:
+            what = f"{value!r} is no whole number of at least {least}."
+            raise ConfigError(what, f"Set it to one, for example {default}.", name)
         return number
 
     def flag(self, name: str) -> bool:
