@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# So many files of tests at once; whole pipelines among them, so one for each core at most.
+TESTERS ?= 2
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
 	--python-version 3.11 --extra local --extra embedded --extra otel --custom-compile-command "make lock"
 
@@ -19,7 +21,7 @@ demo: setup  ## a support desk's stream through three tiers of local models
 	$(BIN)/escalon demo
 
 test: setup-dev  ## all tests; those that need something that is not here say so
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no others
 	$(BIN)/python -m pytest -m "kafka and not faults"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -48,19 +51,28 @@ def install(cache_dir: Path, on_line: Callable[[str], None], resources: Path) ->
     maven = _program("mvn", "Maven", "apt install maven")
     java_program()
     cache_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".kafka-", dir=cache_dir) as scratch:
-        draft = Path(scratch) / f"kafka-{version}"
-        _download(maven, resources / "pom.xml", draft / "libs", on_line)
-        if not (draft / "libs" / _BROKER_JAR.format(version=version)).is_file():
-            raise ServiceError(f"Maven succeeded but brought no broker of version {version}.", "Check the pom.")
-        home = cache_dir / draft.name
-        try:
-            draft.rename(home)
-        except OSError:
-            if installed(cache_dir, resources) is None:  # else another process was first, with the same jars
-                raise
+    with _alone_in(cache_dir):
+        if home := installed(cache_dir, resources):  # another process was first
+            return home
+        with tempfile.TemporaryDirectory(prefix=".kafka-", dir=cache_dir) as scratch:
+            draft = Path(scratch) / f"kafka-{version}"
+            _download(maven, resources / "pom.xml", draft / "libs", on_line)
+            if not (draft / "libs" / _BROKER_JAR.format(version=version)).is_file():
+                raise ServiceError(f"Maven succeeded but brought no broker of version {version}.", "Check the pom.")
+            home = draft.rename(cache_dir / draft.name)
     on_line(f"Apache Kafka {version} is installed: {home}")
     return home
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Wait for other processes that install: Maven's own cache is not made for two at once."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def java_program() -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_the_jars_are_put_into_the_cache_once(tmp_path: Path, resources: Path, b
     put(bin_dir, "mvn", "exit 1")
     assert install(cache, lines.append, resources) == home == installed(cache, resources)
     assert [path.name for path in cache.iterdir()] == ["kafka-9.9.9"]
+
+
+def test_of_several_at_once_one_fetches_and_the_others_wait(tmp_path: Path, resources: Path, bin_dir: Path) -> None:
+    put(bin_dir, "java", "exit 0")
+    put(bin_dir, "mvn", f'/bin/mkdir "{tmp_path}/once" || exit 1; /bin/sleep 0.3\n{FAKE_MAVEN}')
+    with ThreadPoolExecutor(3) as threads:
+        homes = list(threads.map(lambda _: install(tmp_path / "cache", lambda _: None, resources), range(3)))
+    assert homes == [installed(tmp_path / "cache", resources)] * 3
 
 
 @pytest.mark.usefixtures("bin_dir")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 import urllib.request
 from collections import Counter
@@ -26,6 +25,7 @@ from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from tests.fakes.otlp_receiver import Collector, GotSpan, collector
 from tests.journey.conftest import PIPELINE, FakeClaude, Journey
+from tests.ports import neighbouring_ports
 
 pytest.importorskip("opentelemetry.sdk")
 from opentelemetry import trace
@@ -82,22 +82,9 @@ class Watched:
         return of(self.collector.wait(lambda spans: len({one.span_id for one in of(spans)}) >= count))
 
 
-def free_ports(count: int) -> int:
-    """The first of some neighbouring ports that are free."""
-    for first in range(21_000, 29_000, count):
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("", port))
-            return first
-        except OSError:
-            continue
-    raise AssertionError("no free ports")
-
-
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    data, port = tmp_path_factory.mktemp("watched"), free_ports(len(TIERS))
+    data, port = tmp_path_factory.mktemp("watched"), neighbouring_ports(len(TIERS))
     with collector() as got, FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
         for name, value in {
             "ANTHROPIC_API_KEY": "planted",

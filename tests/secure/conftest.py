@@ -23,7 +23,7 @@ from streams.pipeline.load import load_pipeline
 from tests.fakes.messages_server import Failure, Raw
 from tests.fakes.schema_registry import SchemaRegistryServer
 from tests.journey.conftest import PIPELINE, FakeClaude, Journey, answer
-from tests.journey.test_telemetry import free_ports
+from tests.ports import neighbouring_ports
 from tests.secure.authority import Authority
 from tests.secure.echo import Echo, echo
 from tests.secure.kafka import SecureKafka
@@ -81,7 +81,7 @@ def secure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         claude.server.answer = talkative(found["anthropic-key"])
         collector, registry = opened.enter_context(echo()), opened.enter_context(SchemaRegistryServer())
         registry.login = f"{USER}:{found['registry-password']}"
-        port = free_ports(len(TIERS))
+        port = neighbouring_ports(len(TIERS))
         patched = opened.enter_context(pytest.MonkeyPatch.context())
         environment = {
             "ANTHROPIC_API_KEY": found["anthropic-key"],
