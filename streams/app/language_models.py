@@ -115,26 +115,49 @@ def check_request(handler: Handler, spec: Spec, key: str) -> None:
         raise ConfigError(f"its model would not take the request: {error.what}", error.remedy, key) from error
 
 
+def lacking(pipeline: Pipeline, settings: Settings) -> list[str]:
+    """What the file's models need and this machine has not, weights or a key, each with the remedy."""
+    found: dict[str, None] = {}
+    for spec in pipeline.spec.models.values() if settings.cassette is None else ():
+        try:
+            if spec.provider == "claude":
+                _key(settings)
+            elif spec.provider == "local":
+                _weights(spec, pipeline.path.parent, settings)
+        except ConfigError as error:
+            found[str(error)] = None
+    return list(found)
+
+
 def _claude(spec: Any, _: Path, settings: Settings) -> LanguageModel:
     from streams.models.claude import ClaudeModel
 
+    return ClaudeModel(_key(settings), spec.base_url or settings.anthropic_base_url)
+
+
+def _key(settings: Settings) -> str:
     if settings.anthropic_api_key is None:
         remedy = "Set it, or choose models that need no key (provider local or recorded)."
         raise ConfigError("no key is set for Claude.", remedy, "ANTHROPIC_API_KEY")
-    return ClaudeModel(settings.anthropic_api_key, spec.base_url or settings.anthropic_base_url)
+    return settings.anthropic_api_key
 
 
 def _local(spec: Any, directory: Path, settings: Settings) -> LanguageModel:
     from streams.models.local import LocalModel
+
+    path = _weights(spec, directory, settings)
+    return LocalModel(path, threads=spec.threads, context=spec.context, parallel=spec.parallel)
+
+
+def _weights(spec: Any, directory: Path, settings: Settings) -> Path:
     from streams.models.weights import path_of
 
-    file = directory / spec.model
-    path = file if spec.model.endswith(".gguf") else path_of(spec.model, settings.weights_dir)
+    if not spec.model.endswith(".gguf"):
+        return path_of(spec.model, settings.weights_dir)
+    path: Path = directory / spec.model
     if not path.is_file():
-        raise ConfigError(
-            f"the weights {spec.model} are not there.", f"Run `escalon models pull {spec.model}`.", "models"
-        )
-    return LocalModel(path, threads=spec.threads, context=spec.context, parallel=spec.parallel)
+        raise ConfigError(f"there is no file {path}.", "Put it there, or name another.", "models")
+    return path
 
 
 def _recorded(spec: Any, directory: Path, _: Settings) -> LanguageModel:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from streams.adapters.clickhouse_migrations import migrate as apply_migrations
 from streams.adapters.clickhouse_migrations import script
 from streams.adapters.kafka import create_topics, describe_cluster
+from streams.app.language_models import lacking
 from streams.app.providers import Providers
 from streams.app.redaction import policy_of
 from streams.app.settings import read_settings
@@ -59,17 +60,18 @@ def init(
 def check(file: Annotated[Path, typer.Argument(help="A pipeline file.")]) -> None:
     """Check a pipeline file and everything it names; exit code 2 with the key and the remedy when it is wrong.
 
-    It warns where a prompt puts an event's words outside a fence.
+    It warns where a prompt puts an event's words outside a fence, and of weights and keys that are not here.
     """
-    pipeline = pipeline_of(read_settings(), file)
+    settings = read_settings()
+    pipeline = pipeline_of(settings, file)
     handlers = [*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values()]
-    Providers(pipeline, read_settings()).check(handlers)
+    Providers(pipeline, settings).check(handlers)
     policy_of(pipeline)
     rows = [(one.tier, one.name, _what(one), one.version[:12]) for one in handlers]
     out.print(table(["tier", "handler", "what", "version"], rows))
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
     out.print(table(["intent", "action", "handler"], routes))
-    for warning in unfenced_words(handlers):
+    for warning in [*unfenced_words(handlers), *lacking(pipeline, settings)]:
         err.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     out.print(f"{file} is in order. Pipeline {pipeline.name}, hash {pipeline.hash[:12]}.")
 

@@ -10,16 +10,43 @@ from pathlib import Path
 import pytest
 
 
-def escalon(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def escalon(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run(
         [sys.executable, "-m", "streams", *arguments],
         cwd=cwd,
-        env=environment,
+        env=environment | settings,
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+LOCAL = """\
+name = "local"
+
+[models.known]
+provider = "local"
+model = "smollm2-135m-instruct"
+
+[models.own]
+provider = "local"
+model = "mine.gguf"
+
+[listeners.words]
+kind = "rules"
+applies_to = ["text"]
+rules = { question = ["\\\\?"] }
+
+[routes]
+question = "workers.answer"
+unsure = "ignore"
+
+[workers.answer]
+task = "answer"
+model = "known"
+inputs = ["text"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +100,19 @@ def test_without_a_broker_a_command_says_how_to_get_one(tmp_path: Path) -> None:
     assert "escalon up" in " ".join(done.stderr.split())  # which the width of the terminal may break
 
 
+def test_what_the_models_need_and_is_not_here_is_warned_of(desk: Path) -> None:
+    without_key = escalon("check", "pipeline.toml", cwd=desk)
+    assert without_key.returncode == 0
+    assert without_key.stderr.count("ANTHROPIC_API_KEY: no key is set") == 1
+    (desk / "local.toml").write_text(LOCAL, "utf-8")
+    without_weights = escalon("check", "local.toml", cwd=desk)
+    assert without_weights.returncode == 0, without_weights.stderr
+    assert "Run `escalon models pull smollm2-135m-instruct`." in without_weights.stderr
+    assert "mine.gguf" in without_weights.stderr
+    with_key = escalon("check", "pipeline.toml", cwd=desk, ANTHROPIC_API_KEY="planted")
+    assert "Warning" not in with_key.stderr
+
+
 def test_weights_are_listed_without_a_network(tmp_path: Path) -> None:
     done = escalon("models", "list", cwd=tmp_path)
     assert done.returncode == 0
@@ -81,7 +121,7 @@ def test_weights_are_listed_without_a_network(tmp_path: Path) -> None:
 
 def test_a_prompt_that_prints_an_event_s_words_as_they_are_is_warned_of(desk: Path) -> None:
     clean = escalon("check", "pipeline.toml", cwd=desk)
-    assert "Warning" not in clean.stderr
+    assert "outside a fence" not in clean.stderr
     prompt = desk / "prompts" / "extract.j2"
     kept = prompt.read_text("utf-8")
     prompt.write_text(kept.replace("{{ text | fenced }}", "{{ text }}"), "utf-8")
