@@ -36,7 +36,7 @@ lint: setup-dev  ## format, lint, types, layers
 	$(BIN)/lint-imports
 
 check: lint test  ## all that a change must pass
-	$(BIN)/python -m pytest -q tests/core --cov=streams.core --cov-fail-under=95
+	$(BIN)/python -m pytest -q -n $(TESTERS) tests/core --cov=streams.core --cov-fail-under=95
 
 audit:  ## known holes in the pinned dependencies; says so when its service cannot be asked
 	@test -d $(VENV)/audit || $(PYTHON) -m venv $(VENV)/audit

@@ -19,9 +19,11 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka
 from faust.types import TP
+from mode import Service
 
 from streams.runtime.progress import Progress
 
+WATCH_SECONDS = 5.0
 log = logging.getLogger("escalon.runtime")
 
 
@@ -133,6 +135,20 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             super().verify_event_path(now, tp)
         except (AssertionError, AttributeError):
             log.debug("%s has no position yet", tp)
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _watch_the_group(self) -> None:
+        """An error that ends the client's work in its group ends the process, which then begins anew.
+
+        The client tells it only to who fetches, and while partitions are given nobody does: the process would stay for
+        ever, with no partitions.
+        """
+        async for _ in self.itertimer(WATCH_SECONDS, name="group"):
+            if self._thread._consumer is not None:
+                await self.wait(self._thread.call_thread(self._check_the_group))
+
+    async def _check_the_group(self) -> None:
+        self._thread._consumer._coordinator.check_errors()
 
     # ---- Rebalancing ----
 
