@@ -11,6 +11,8 @@ import struct
 import types
 import typing
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
 from io import BytesIO
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +25,7 @@ M = TypeVar("M")
 
 SINGLE_OBJECT = b"\xc3\x01"
 CONFLUENT = b"\x00"
+_SCALARS = frozenset({str, bytes, bool, int, float, types.NoneType, datetime, Decimal})
 _BUILDERS: dict[Any, Callable[[Mapping[str, Any]], Any]] = {}
 
 
@@ -129,7 +132,10 @@ def to_record(message: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
+    kind = type(value)
+    if kind in _SCALARS:  # most are, and to ask whether it is a dataclass takes longer than all else
+        return value
+    if kind is tuple:
         return [_plain(item) for item in value]
     return to_record(value) if dataclasses.is_dataclass(value) else value
 

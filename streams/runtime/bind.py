@@ -49,6 +49,8 @@ class Outbox:
     """The message whose handling publishes."""
     caused: Caused = field(default_factory=Caused)
     """What has been published and Kafka has not confirmed yet."""
+    topics: dict[str, Any] = field(default_factory=dict)
+    """Faust's topics by name. Faust would make one anew for every message."""
 
     async def publish(self, messages: Sequence[Any]) -> None:
         """Hand messages to the producer, waiting while the broker is away. Raises only for one that is too large."""
@@ -64,10 +66,11 @@ class Outbox:
         """Hand bytes to the producer; the event that `about` is about gives the trace."""
         headers = self.handling.headers(about) if self.handling is not None else []
         name = f"{self.prefix}{topic}"
+        if name not in self.topics:
+            self.topics[name] = self.app.topic(name, key_serializer="raw", value_serializer="raw")
 
         async def send() -> Any:
-            raw = {"key_serializer": "raw", "value_serializer": "raw"}
-            return await self.app.send(name, key=key, value=value, headers=headers, **raw)
+            return await self.topics[name].send(key=key, value=value, headers=headers)
 
         await hand_over(name, send, self.caused)
 

@@ -23,6 +23,18 @@ from streams.runtime.drain import Drain
 AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
+@dataclass(frozen=True)
+class FakeTopic:
+    """A topic of the app's."""
+
+    app: FakeApp
+    name: str
+
+    async def send(self, *, key: bytes | None, value: bytes, **_: Any) -> asyncio.Future[None]:
+        """Send, or fail; what it returns says whether the broker has it."""
+        return self.app.sends(self.name, key, value)
+
+
 @dataclass
 class FakeApp:
     """Remembers what is sent and the agents that are made; fails as often as told."""
@@ -35,21 +47,21 @@ class FakeApp:
     sent: list[tuple[str, bytes | None, bytes]] = field(default_factory=list)
     agents: dict[str, Any] = field(default_factory=dict)
 
-    def topic(self, name: str, **_: Any) -> str:
-        """A topic is its name."""
-        return name
+    def topic(self, name: str, **_: Any) -> FakeTopic:
+        """A topic by its name."""
+        return FakeTopic(self, name)
 
-    def agent(self, topic: str, name: str, concurrency: int) -> Callable[[Any], None]:
+    def agent(self, topic: FakeTopic, name: str, concurrency: int) -> Callable[[Any], None]:
         """Keep the agent's function."""
         assert (name, concurrency) == ("escalon.events", 4)
-        return lambda function: self.agents.__setitem__(topic, function)
+        return lambda function: self.agents.__setitem__(topic.name, function)
 
     async def crash(self, error: Exception) -> None:
         """The process ends."""
         self.crashes.append(error)
 
-    async def send(self, topic: str, *, key: bytes | None, value: bytes, **_: Any) -> asyncio.Future[None]:
-        """Send, or fail; what it returns says whether the broker has it."""
+    def sends(self, topic: str, key: bytes | None, value: bytes) -> asyncio.Future[None]:
+        """Send to a topic."""
         if self.errors:
             raise self.errors.pop(0)
         self.sent.append((topic, key, value))
