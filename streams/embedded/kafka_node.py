@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
@@ -15,7 +17,11 @@ from streams.embedded.kafka_install import java_program
 from streams.embedded.supervisor import Child, Supervisor
 
 FORMAT_SECONDS: Final = 60.0
-_HEAP: Final = ("-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_JAVA_OPTIONS: Final = {
+    "KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m",
+    "KAFKA_JVM_PERFORMANCE_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+}
+"""By the names that Kafka's own scripts heed. The second is for a start that is quick, not for long work."""
 
 # After a kill the node waits for its own last session to end, so that is short.
 _PROPERTIES: Final = """\
@@ -98,8 +104,9 @@ class KafkaNode:
         )
 
     def _java(self) -> list[str]:
+        options = [one for name, usual in _JAVA_OPTIONS.items() for one in shlex.split(os.environ.get(name) or usual)]
         log4j = f"-Dlog4j2.configurationFile={self.resources / 'log4j2.xml'}"
-        return [java_program(), *_HEAP, log4j, "-cp", f"{self.home / 'libs'}/*"]
+        return [java_program(), *options, log4j, "-cp", f"{self.home / 'libs'}/*"]
 
     def _format(self, properties: Path, cluster_id: str) -> None:
         # In one argument: an id may begin with a hyphen, and would be taken for an option.

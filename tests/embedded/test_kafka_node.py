@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from streams.embedded.kafka_node import KafkaNode
 
 
-def properties(controllers: dict[int, int], directory: str = "/data") -> dict[str, str]:
-    node = KafkaNode(
+def node(controllers: dict[int, int], directory: str = "/data") -> KafkaNode:
+    return KafkaNode(
         id=2,
         port=9092,
         controllers=controllers,
@@ -17,7 +19,10 @@ def properties(controllers: dict[int, int], directory: str = "/data") -> dict[st
         data_dir=Path(directory),
         message_bytes=17,
     )
-    return dict(line.split("=", 1) for line in node._properties().splitlines())
+
+
+def properties(controllers: dict[int, int], directory: str = "/data") -> dict[str, str]:
+    return dict(line.split("=", 1) for line in node(controllers, directory)._properties().splitlines())
 
 
 def test_a_node_alone_keeps_one_copy() -> None:
@@ -41,3 +46,13 @@ def test_it_listens_to_this_machine_alone() -> None:
 
 def test_a_directory_with_letters_beyond_ascii_is_escaped() -> None:
     assert properties({2: 5}, "/düta")["log.dirs"] == "/d\\u00fcta/logs"
+
+
+def test_java_has_the_options_that_kafkas_own_scripts_would_heed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.embedded.kafka_node.java_program", lambda: "java")
+    monkeypatch.delenv("KAFKA_JVM_PERFORMANCE_OPTS", raising=False)
+    monkeypatch.setenv("KAFKA_HEAP_OPTS", "-Xms1g -Xmx2g")
+    assert node({2: 5})._java()[:5] == ["java", "-Xms1g", "-Xmx2g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    monkeypatch.setenv("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:+UseG1GC")
+    monkeypatch.delenv("KAFKA_HEAP_OPTS")
+    assert node({2: 5})._java()[:4] == ["java", "-Xms512m", "-Xmx512m", "-XX:+UseG1GC"]
