@@ -51,7 +51,7 @@ def install(cache_dir: Path, on_line: Callable[[str], None], resources: Path) ->
     maven = _program("mvn", "Maven", "apt install maven")
     java_program()
     cache_dir.mkdir(parents=True, exist_ok=True)
-    with _alone_in(cache_dir):
+    with _alone_in(cache_dir, on_line):
         if home := installed(cache_dir, resources):  # another process was first
             return home
         with tempfile.TemporaryDirectory(prefix=".kafka-", dir=cache_dir) as scratch:
@@ -65,11 +65,15 @@ def install(cache_dir: Path, on_line: Callable[[str], None], resources: Path) ->
 
 
 @contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Wait for other processes that install: Maven's own cache is not made for two at once."""
+def _alone_in(directory: Path, on_line: Callable[[str], None]) -> Iterator[None]:
+    """Wait for another process that installs into the same directory: Maven's own cache is not made for two at once."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_line("Another process is installing Apache Kafka; waiting for it.")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

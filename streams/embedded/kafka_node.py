@@ -17,7 +17,7 @@ from streams.embedded.kafka_install import java_program
 from streams.embedded.supervisor import Child, Supervisor
 
 FORMAT_SECONDS: Final = 60.0
-_JAVA_OPTIONS: Final = {
+JAVA_OPTIONS: Final = {
     "KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m",
     "KAFKA_JVM_PERFORMANCE_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
 }
@@ -104,7 +104,7 @@ class KafkaNode:
         )
 
     def _java(self) -> list[str]:
-        options = [one for name, usual in _JAVA_OPTIONS.items() for one in shlex.split(os.environ.get(name) or usual)]
+        options = [one for name, usual in JAVA_OPTIONS.items() for one in shlex.split(os.environ.get(name) or usual)]
         log4j = f"-Dlog4j2.configurationFile={self.resources / 'log4j2.xml'}"
         return [java_program(), *options, log4j, "-cp", f"{self.home / 'libs'}/*"]
 

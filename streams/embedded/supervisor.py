@@ -104,8 +104,6 @@ class Supervisor:
     def stop(self, *children: Child) -> None:
         """SIGTERM to all at once, then SIGKILL to each whose grace is over; nothing to one that has ended."""
         for child in children:
-            if child in self._children:
-                self._children.remove(child)
             child.process.terminate()
         began = time.monotonic()
         for child in children:
@@ -114,6 +112,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
+            if child in self._children:  # not earlier: who interrupts this finds the others still supervised
+                self._children.remove(child)
 
     def kill(self, child: Child) -> None:
         """SIGKILL, without a warning, and forget it: what a crash or the kernel does."""

@@ -21,6 +21,7 @@ from faust.transport.drivers import aiokafka
 from faust.types import TP
 from mode import Service
 
+from streams.runtime.group import ConsumerThread
 from streams.runtime.progress import Progress
 
 WATCH_SECONDS = 5.0
@@ -37,6 +38,9 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self._astray = False
         """A fetch has ended of which nobody knows where it began."""
         super().__init__(transport, callback=self._delivered, **options)
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     # ---- Reading ----
 
@@ -144,11 +148,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         ever, with no partitions.
         """
         async for _ in self.itertimer(WATCH_SECONDS, name="group"):
-            if self._thread._consumer is not None:
-                await self.wait(self._thread.call_thread(self._check_the_group))
-
-    async def _check_the_group(self) -> None:
-        self._thread._consumer._coordinator.check_errors()
+            if self._thread._method_queue is not None:  # the thread runs
+                await self.wait(self._thread.call_thread(self._thread.check_group))
 
     # ---- Rebalancing ----
 

@@ -63,9 +63,11 @@ def test_the_jars_are_put_into_the_cache_once(tmp_path: Path, resources: Path, b
 
 def test_of_several_at_once_one_fetches_and_the_others_wait(tmp_path: Path, resources: Path, bin_dir: Path) -> None:
     put(bin_dir, "java", "exit 0")
+    lines: list[str] = []
     put(bin_dir, "mvn", f'/bin/mkdir "{tmp_path}/once" || exit 1; /bin/sleep 0.3\n{FAKE_MAVEN}')
     with ThreadPoolExecutor(3) as threads:
-        homes = list(threads.map(lambda _: install(tmp_path / "cache", lambda _: None, resources), range(3)))
+        homes = list(threads.map(lambda _: install(tmp_path / "cache", lines.append, resources), range(3)))
+    assert lines.count("Another process is installing Apache Kafka; waiting for it.") == 2
     assert homes == [installed(tmp_path / "cache", resources)] * 3
 
 

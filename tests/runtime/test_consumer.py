@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -13,9 +12,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.adapters.kafka import KafkaConfig
@@ -46,7 +43,6 @@ class Broker:
     committed: dict[Any, int] = field(default_factory=dict)
     position: dict[Any, int] = field(default_factory=dict)
     during_a_fetch: asyncio.Event | None = None
-    _consumer: Any = None
 
     async def getmany(self, active: set[Any] | None, timeout: float) -> dict[Any, list[Record]]:  # noqa: ARG002
         """All that lies behind the positions."""
@@ -73,10 +69,6 @@ class Broker:
         """Keep offsets."""
         self.committed.update(offsets)
         return True
-
-    async def call_thread(self, method: Callable[[], Awaitable[None]]) -> None:
-        """There is no other thread."""
-        await method()
 
     def assignment(self) -> set[Any]:
         """All partitions."""
@@ -230,24 +222,3 @@ async def test_the_watch_over_partitions_ends_no_process(assigned: bool, tmp_pat
     consumer._thread._consumer = SimpleNamespace(_fetcher=SimpleNamespace(_subscriptions=state))
     consumer._thread.time_started = now
     consumer.verify_event_path(now, HERE)
-
-
-@pytest.mark.parametrize("ended", [True, False])
-async def test_an_error_in_the_group_ends_the_process_also_while_nothing_is_fetched(
-    ended: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streams.runtime.consumer.WATCH_SECONDS", 0.01)
-    consumer = consumer_on(Broker({HERE: []}), tmp_path)
-    work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    group = SimpleNamespace(_coordination_task=work, _error_consumed_fut=None, _pending_exception=None)
-    group.check_errors = partial(GroupCoordinator.check_errors, group)
-    watching = asyncio.create_task(consumer._watch_the_group.fun(consumer))
-    consumer._thread._consumer = SimpleNamespace(_coordinator=group)
-    error = KafkaError("the assignor failed")
-    if ended:
-        work.set_exception(error)
-    else:
-        group._pending_exception = error
-    with pytest.raises(KafkaError, match="the assignor failed"):
-        async with asyncio.timeout(10):
-            await watching

@@ -27,10 +27,10 @@ from streams.cli.host import Running, running_pipeline
 from streams.core.errors import NOT_CALLED
 from streams.core.messages import Call, Outcome, Verdict
 from streams.core.retry_budget import RESERVE
-from streams.embedded.broker import free_ports
 from streams.pipeline.load import load_pipeline
 from streams.stages.question import TRIES_A_ROUND
 from tests.fakes.messages_thread import MessagesThread
+from tests.ports import neighbouring_ports
 from tests.storm.weather import Weather, reply
 
 CODEC = Codec()
@@ -218,7 +218,7 @@ def _started(run: Run, url: str) -> Iterator[Running]:
         "ANTHROPIC_BASE_URL": url,
         "ESCALON_DATA": str(run.data),
         "ESCALON_CACHE": str(run.data / "cache"),
-        "ESCALON_WEB_PORT": str(free_ports(1)[0]),
+        "ESCALON_WEB_PORT": str(neighbouring_ports(len(TIERS))),
         "KAFKA_HOME": str(run.kafka_home or ""),
     }
     before = dict(os.environ)

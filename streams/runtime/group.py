@@ -1,0 +1,43 @@
+"""The client's work in its consumer group, where none of its errors goes unheard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka import errors
+from aiokafka.protocol.commit import OffsetFetchRequest
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+
+
+class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's thread with the client of aiokafka."""
+
+    async def on_start(self) -> None:
+        """Start the client, which is in no group yet."""
+        await super().on_start()
+        hear_errors_of_offsets(self._consumer._coordinator)
+
+    async def check_group(self) -> None:
+        """Raise the error that has ended the client's work in its group, if one has. Runs in this thread."""
+        self._consumer._coordinator.check_errors()
+
+
+def hear_errors_of_offsets(coordinator: Any) -> None:
+    """Have a coordinator's client raise the error that an answer about committed offsets carries as a whole.
+
+    The client looks for errors by partition only. A broker that does not coordinate the group any more, or not yet,
+    answers with an error and no partitions, and the client would read: nothing is committed, begin at the beginning.
+    """
+    send = coordinator._send_req
+
+    async def send_and_look(request: Any) -> Any:
+        response = await send(request)
+        if isinstance(request, OffsetFetchRequest):
+            error = errors.for_code(getattr(response, "error_code", 0))
+            if error is errors.NotCoordinatorForGroupError:
+                coordinator.coordinator_dead()
+            if error is not errors.NoError:
+                raise error
+        return response
+
+    coordinator._send_req = send_and_look
