@@ -53,23 +53,27 @@ VERDICT = Verdict(
 )  # fmt: skip
 
 
+class _Topic:
+    """A topic that leads nowhere."""
+
+    async def send(self, **_: Any) -> asyncio.Future[None]:
+        """Nowhere, confirmed at once."""
+        confirmation = asyncio.get_running_loop().create_future()
+        confirmation.set_result(None)
+        return confirmation
+
+
 class _App:
     """A Faust app that sends nowhere."""
 
     def __init__(self) -> None:
         self.run: Any = None
 
-    def topic(self, name: str, **_: Any) -> str:
-        return name
+    def topic(self, *_: Any, **__: Any) -> _Topic:
+        return _Topic()
 
-    def agent(self, _: str, **__: Any) -> Callable[[Any], None]:
+    def agent(self, *_: Any, **__: Any) -> Callable[[Any], None]:
         return lambda function: setattr(self, "run", function)
-
-    async def send(self, *_: Any, **__: Any) -> asyncio.Future[None]:
-        """Nowhere, confirmed at once."""
-        confirmation = asyncio.get_running_loop().create_future()
-        confirmation.set_result(None)
-        return confirmation
 
     async def work(self, message: Any) -> None:
         """Run the agent, and let the confirmations come to their end."""
