@@ -17,7 +17,6 @@ import chdb
 from streams.embedded.clickhouse_insert import insert_rows
 from streams.embedded.clickhouse_protocol import Insert, QueryError
 from streams.embedded.clickhouse_request import Request
-from streams.resources import resource
 
 DEFAULT_SESSION_SECONDS: Final = 60.0
 LONGEST_SESSION_SECONDS: Final = 3600.0
@@ -44,11 +43,11 @@ class Handles:
         clock: Callable[[], float] = time.monotonic,
         connect: Callable[[str], Any] = chdb.connect,
     ) -> None:
-        self._target, self._directory = f"{path}?config-file={resource('clickhouse') / 'embedded.xml'}", path
+        self._path, self._directory = str(path), path
         self._max_sessions = max_sessions
         self._clock = clock
         self._connect = connect
-        self._root = connect(self._target)
+        self._root = connect(self._path)
         self._sessions: dict[tuple[str, str], _Session] = {}
         self._lock = threading.Lock()
 
@@ -83,7 +82,7 @@ class Handles:
         self._root.close()
 
     def _open(self) -> Any:
-        handle = self._connect(self._target)
+        handle = self._connect(self._path)
         handle.query("SET async_insert = 0")
         return handle
 
