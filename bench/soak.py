@@ -87,7 +87,7 @@ def soak(on: Fleet, given: argparse.Namespace) -> dict[str, Any]:
     watch, started = Watch(on, {one.id: one for one in events}), time.monotonic()
     publish(on, events[: given.fill], 0)
     first = {one.id for one in events[: given.fill]}
-    while first - watch.outcomes.keys() - watch.dead.keys():
+    while watch.missing(first):
         watch.look()
     began = time.monotonic()
     publishing = threading.Thread(target=publish, args=(on, events[given.fill :], given.rate), daemon=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,6 +64,12 @@ class Running:
         )
         return self.processes[name]
 
+    def start_all(self, tiers: Iterable[str]) -> None:
+        """Start a process of each, and wait until those of Faust have partitions and tables; raises ServiceError."""
+        for tier, child in [(tier, self.start(tier)) for tier in tiers]:
+            if tier in FAUST_TIERS:
+                self.wait_ready(child, tier)
+
     def wait_ready(self, child: Child, tier: str, instance: str | None = None) -> None:
         """Wait until a Faust tier's process has partitions and tables; raises ServiceError when it does not."""
         self.supervisor.wait_ready(child, ready_file(self._of(instance), tier).exists, READY_SECONDS)
@@ -79,9 +85,7 @@ class Running:
         policy_of(loaded)
         readers = (*FAUST_TIERS, RECORD)
         self.supervisor.stop(*(self.processes[tier] for tier in readers))
-        children = {tier: self.start(tier) for tier in readers}
-        for tier in FAUST_TIERS:
-            self.wait_ready(children[tier], tier)
+        self.start_all(readers)
 
     def _of(self, instance: str | None) -> Settings:
         return self.settings if instance is None else replace(self.settings, instance=instance)
@@ -105,9 +109,7 @@ def running_pipeline(settings: Settings, pipeline: Pipeline) -> Iterator[Running
         running = Running(located, kafka, clickhouse, supervisor, pipeline.path, environment)
         shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
         try:
-            children = {tier: running.start(tier) for tier in TIERS}
-            for tier in FAUST_TIERS:
-                running.wait_ready(children[tier], tier)
+            running.start_all(TIERS)
             yield running
         finally:
             supervisor.stop(*running.processes.values())

@@ -55,9 +55,10 @@ class Watch:
                 letter = self._codec.decode(DeadLetter, value)
                 self.dead[letter.event_id] = letter.reason
 
-    def missing(self) -> list[str]:
-        """Which events have not ended."""
-        return sorted(self.planned.keys() - self.outcomes.keys() - self.dead.keys())
+    def missing(self, among: Iterable[str] | None = None) -> list[str]:
+        """Which events have not ended, of all that are planned or of some."""
+        asked = self.planned.keys() if among is None else set(among)
+        return sorted(asked - self.outcomes.keys() - self.dead.keys())
 
     def close(self) -> None:
         """Leave."""

@@ -89,8 +89,7 @@ class Private:
     def restart(self, *tiers: str) -> None:
         """Stop some tiers in good order and start them again."""
         self.running.supervisor.stop(*(self.running.processes[tier] for tier in tiers))
-        for tier, child in [(tier, self.running.start(tier)) for tier in tiers]:
-            self.running.wait_ready(child, tier)
+        self.running.start_all(tiers)
 
     def latest(self, topic: str) -> dict[bytes, bytes]:
         """The last values on a compacted topic, without those that were deleted."""
