@@ -17,6 +17,7 @@ import chdb
 from streams.embedded.clickhouse_insert import insert_rows
 from streams.embedded.clickhouse_protocol import Insert, QueryError
 from streams.embedded.clickhouse_request import Request
+from streams.resources import resource
 
 DEFAULT_SESSION_SECONDS: Final = 60.0
 LONGEST_SESSION_SECONDS: Final = 3600.0
@@ -43,11 +44,11 @@ class Handles:
         clock: Callable[[], float] = time.monotonic,
         connect: Callable[[str], Any] = chdb.connect,
     ) -> None:
-        self._path, self._directory = str(path), path
+        self._target, self._directory = _target(path), path
         self._max_sessions = max_sessions
         self._clock = clock
         self._connect = connect
-        self._root = connect(self._path)
+        self._root = connect(self._target)
         self._sessions: dict[tuple[str, str], _Session] = {}
         self._lock = threading.Lock()
 
@@ -82,7 +83,7 @@ class Handles:
         self._root.close()
 
     def _open(self) -> Any:
-        handle = self._connect(self._path)
+        handle = self._connect(self._target)
         handle.query("SET async_insert = 0")
         return handle
 
@@ -121,6 +122,14 @@ class Handles:
         if len(self._sessions) >= self._max_sessions:
             what = f"Too many sessions: {self._max_sessions} are busy."
             raise QueryError(202, what, "TOO_MANY_SIMULTANEOUS_QUERIES")
+
+
+def _target(path: Path) -> str:
+    """What to connect to. A config.xml that someone put into the directory is read by the engine itself; one that is
+    named would hide it."""
+    if (path / "config.xml").exists():
+        return str(path)
+    return f"{path}?config-file={resource('clickhouse') / 'embedded.xml'}"
 
 
 def _session_seconds(request: Request) -> float:

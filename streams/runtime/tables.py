@@ -123,7 +123,7 @@ class Table(faust.Table):  # type: ignore[misc]
         return True
 
 
-CACHE_BYTES, BUFFER_BYTES = 4 * MIB, 1 * MIB
+CACHE_BYTES, BUFFER_BYTES = 1 * MIB, 1 * MIB
 """RocksDB's memory for each table and partition that a process has: blocks it has read, and three buffers of writes at
 most. Small ones: there are many of them, and what is not there the kernel's page cache has."""
 

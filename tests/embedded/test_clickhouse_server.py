@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -273,6 +274,23 @@ def test_an_acknowledged_insert_survives_a_killed_server(tmp_path: Path) -> None
     with Supervisor(tmp_path / "logs") as supervisor:
         client = connect(start_clickhouse(supervisor, tmp_path))
         assert client.command("SELECT count() FROM kept") == 20
+
+
+def test_the_removal_of_many_parts_leaves_no_crowd_of_threads(tmp_path: Path) -> None:
+    with Supervisor(tmp_path / "logs") as supervisor:
+        client = connect(start_clickhouse(supervisor, tmp_path))
+        client.command("CREATE TABLE t (n Int64) ENGINE = MergeTree ORDER BY n SETTINGS old_parts_lifetime = 1")
+        client.command("SYSTEM STOP MERGES t")
+        for number in range(150):
+            client.command(f"INSERT INTO t VALUES ({number})")
+        client.command("SYSTEM START MERGES t")
+        client.command("OPTIMIZE TABLE t FINAL")
+        gone, deadline = "SELECT count() < 150 FROM system.parts WHERE table = 't'", time.monotonic() + 60
+        while not client.command(gone):
+            assert time.monotonic() < deadline, "the old parts are still there"
+            time.sleep(0.2)
+        assert client.command("SELECT count() FROM t") == 150
+        assert len(list(Path(f"/proc/{supervisor.pids()['clickhouse']}/task").iterdir())) < 100
 
 
 def test_a_directory_in_use_is_a_clear_error(tmp_path: Path) -> None:
