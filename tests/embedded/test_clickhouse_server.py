@@ -276,6 +276,11 @@ def test_an_acknowledged_insert_survives_a_killed_server(tmp_path: Path) -> None
         assert client.command("SELECT count() FROM kept") == 20
 
 
+def threads(supervisor: Supervisor) -> int:
+    """How many the engine has."""
+    return len(list(Path(f"/proc/{supervisor.pids()['clickhouse']}/task").iterdir()))
+
+
 def test_the_removal_of_many_parts_leaves_no_crowd_of_threads(tmp_path: Path) -> None:
     with Supervisor(tmp_path / "logs") as supervisor:
         client = connect(start_clickhouse(supervisor, tmp_path))
@@ -290,7 +295,23 @@ def test_the_removal_of_many_parts_leaves_no_crowd_of_threads(tmp_path: Path) ->
             assert time.monotonic() < deadline, "the old parts are still there"
             time.sleep(0.2)
         assert client.command("SELECT count() FROM t") == 150
-        assert len(list(Path(f"/proc/{supervisor.pids()['clickhouse']}/task").iterdir())) < 100
+        assert threads(supervisor) < 45
+
+
+def test_a_query_of_many_columns_leaves_no_crowd_of_threads(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(120)]
+    wide = "min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0"
+    with Supervisor(tmp_path / "logs") as supervisor:
+        client = connect(start_clickhouse(supervisor, tmp_path))
+        columns = ", ".join(f"{name} String" for name in names)
+        client.command(f"CREATE TABLE t ({columns}) ENGINE = MergeTree ORDER BY c0 SETTINGS {wide}")
+        for _ in range(5):
+            values = ", ".join("toString(rand())" for _ in names)
+            client.command(f"INSERT INTO t SELECT {values} FROM numbers(2000)")
+        sums = ", ".join(f"sum(notEmpty({name}))" for name in names)
+        counted = client.query(f"SELECT {sums} FROM t").result_rows
+        assert counted == [(10_000,) * len(names)]
+        assert threads(supervisor) < 45
 
 
 def test_a_directory_in_use_is_a_clear_error(tmp_path: Path) -> None:
