@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams.app.worker import FAUST_TIERS
+from tests.faults.clock import Clock
 from tests.faults.fleet import Fleet, Place
 
 Fault = Callable[[Fleet, random.Random], None]
@@ -83,12 +84,16 @@ def take_clickhouse_away(fleet: Fleet, _: random.Random) -> None:
 
 
 def turn_a_clock(fleet: Fleet, chance: random.Random) -> None:
-    """A worker comes back with a clock that is an hour wrong."""
+    """The time of day jumps under a running worker: by up to two days forth or back, and home again."""
     place = _any(fleet, chance, FAUST_TIERS)
     fleet.terminate(place)
-    offset = chance.choice(("3600", "86400"))
-    fleet.start(place, {"ESCALON_CLOCK_OFFSET": offset})
-    fleet.note(f"{place[0]}-{place[1]} is {offset} s ahead")
+    clock = Clock(fleet.running.settings.data_dir / f"clock-{place[0]}-{place[1]}")
+    fleet.start(place, clock.environment)
+    fleet.wait_ready(place)
+    for seconds in (chance.choice((-172_800, -3_600, 3_600, 172_800)), 0):
+        time.sleep(chance.uniform(3, 6))
+        clock.turn(seconds)
+        fleet.note(f"the clock of {place[0]}-{place[1]} is {seconds:+} s away")
 
 
 def _any(fleet: Fleet, chance: random.Random, tiers: tuple[str, ...] | None = None) -> Place:
@@ -118,4 +123,5 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "clickhouse": Scenario((take_clickhouse_away,), 15, 1),
     "clock": Scenario((turn_a_clock,), 25),
     "short": Scenario((kill_a_worker, stop_a_worker), 8, 2),
+    "short leader": Scenario((lose_a_leader,), 8, 1, brokers=3),
 }

@@ -8,6 +8,7 @@ import pytest
 
 from streams.embedded.broker import ApacheKafka
 from streams.resources import resource
+from tests.faults.clock import compiler
 from tests.faults.cluster import KafkaCluster
 from tests.faults.fleet import fleet
 from tests.faults.proof import Proof
@@ -16,6 +17,10 @@ from tests.faults.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.embedded
 
+CLOCK = pytest.param(
+    "clock",
+    marks=pytest.mark.skipif(compiler() is None, reason="skipped: no clock jumps, for want of a C compiler named cc"),
+)
 STOP_SECONDS = 25.0
 """15 to drain and 10 to leave."""
 
@@ -34,8 +39,14 @@ def test_a_worker_killed_and_one_stopped_in_a_short_stream(kafka_home: Path, tmp
     assert max(proof.toll["stops"]) < STOP_SECONDS
 
 
+def test_a_leader_of_three_brokers_lost_in_a_short_stream(kafka_home: Path, tmp_path: Path) -> None:
+    proof = proven("short leader", 1, Load(events=300, rate=20), kafka_home, tmp_path)
+    assert proof.faults == {}
+    assert any("SIGKILL kafka-" in note for note in proof.toll["notes"])
+
+
 @pytest.mark.faults
-@pytest.mark.parametrize("name", ["kill", "rebalance", "wiped", "broker", "leader", "clickhouse", "clock"])
+@pytest.mark.parametrize("name", ["kill", "rebalance", "wiped", "broker", "leader", "clickhouse", CLOCK])
 def test_a_longer_stream_with_a_fault_of_each_kind(name: str, kafka_home: Path, tmp_path: Path) -> None:
     proof = proven(name, 1, Load(events=2000, rate=25), kafka_home, tmp_path)
     assert proof.faults == {}
