@@ -83,8 +83,8 @@ class Contract:
             return _invalid("too_large", f"the reply has {len(text)} characters, {MAX_REPLY} are allowed")
         text = encodable(text)
         if stop_reason == "refusal":
-            reason = encodable(provider_refusal or "the provider's safety system stopped the answer")
-            return Reading(status="refused", refusal_class="unsafe", refusal_reason=reason)
+            said = (provider_refusal or "the provider's safety system stopped the answer")[:MAX_REASON]
+            return Reading(status="refused", refusal_class="unsafe", refusal_reason=encodable(said))
         if self.refusal == "token" and (match := self._token_pattern.match(text)):
             return refused(match["kind"], match["reason"])
         if stop_reason == "max_tokens":

@@ -53,7 +53,7 @@ _BY_TYPE: Mapping[str, str] = {
 _SHOULD_RETRY: Mapping[str, bool] = {"true": True, "false": False}
 _LONGEST_MESSAGE = 500
 
-FOREIGN_ERRORS = (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError, ValueError)
+FOREIGN_ERRORS = (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError, ValueError, RecursionError, OverflowError)
 """What the SDK, its HTTP library and the parsing of a reply raise."""
 
 
@@ -90,7 +90,7 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     except ValueError:
         try:
             when = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
@@ -111,7 +111,8 @@ def _from_status(error: anthropic.APIStatusError, secret: str, now: datetime) ->
 def _error_type(error: anthropic.APIStatusError) -> str:
     status = error.status_code
     if status < 300:
-        return _BY_TYPE.get(error.type or "", "server_error")
+        named: object = error.type  # whatever the JSON holds there
+        return _BY_TYPE.get(named, "server_error") if isinstance(named, str) else "server_error"
     if status < 400:
         return "bad_reply"
     return _BY_STATUS.get(status, "bad_request" if status < 500 else "server_error")
