@@ -14,8 +14,9 @@ import httpx2
 from anthropic.types import MessageDeltaUsage, RawMessageStreamEvent, Usage
 
 from streams.core.contract import MAX_REPLY, encodable
-from streams.core.errors import ConfigError, ModelError
-from streams.models.claude_errors import FOREIGN_ERRORS, failure, translate
+from streams.core.errors import ConfigError
+from streams.models.claude_bounds import UNCOMPRESSED, bound
+from streams.models.claude_errors import FOREIGN_ERRORS, failure, reply_too_large, translate
 from streams.models.claude_schema import strict_schema
 from streams.models.protocol import ModelReply, ModelRequest
 
@@ -57,6 +58,8 @@ class ClaudeModel:
             http_client=anthropic.DefaultAsyncHttpxClient(
                 limits=httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
                 follow_redirects=False,
+                headers=UNCOMPRESSED,
+                event_hooks={"response": [bound]},
             ),
         )
         self._clock = clock
@@ -135,8 +138,7 @@ class _Answer:
         self.text.append(text)
         self.size += len(text)
         if self.size > MAX_REPLY:
-            what, remedy = f"Claude's reply has more than {MAX_REPLY} characters.", "Lower max_tokens, or ask for less."
-            raise ModelError("too_large", what, remedy, retryable=False, request_id=self.request_id)
+            raise reply_too_large(f"{MAX_REPLY} characters", self.request_id)
 
     def _count(self, usage: Usage | MessageDeltaUsage) -> None:
         # Later counts are totals, so they replace earlier ones; one left out leaves the earlier one standing.

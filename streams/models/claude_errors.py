@@ -63,6 +63,12 @@ def failure(error_type: str, what: str, request_id: str | None = None) -> ModelE
     return ModelError(error_type, what, remedy, retryable=retryable, request_id=request_id)
 
 
+def reply_too_large(most: str, request_id: str | None) -> ModelError:
+    """A reply of more than `most`, of which the rest was not read."""
+    what, remedy = f"Claude's reply has more than {most}.", "Lower max_tokens, or ask for less."
+    return ModelError("too_large", what, remedy, retryable=False, request_id=request_id)
+
+
 def translate(error: Exception, request_id: str | None, secret: str, now: datetime) -> ModelError:
     """One of FOREIGN_ERRORS as ModelError; `secret` is kept out of it, `now` turns a date into a wait."""
     match error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from streams.core.confidence import logprob_confidence
-from streams.core.contract import Reading, encodable, refused
+from streams.core.contract import MAX_REPLY, Reading, encodable, refused, too_large
 from streams.core.errors import ConfigError, HandlerError, ModelError
 from streams.core.messages import Score
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
@@ -81,7 +81,7 @@ class PromptAsker:
             sources=tuple(self._sources(reading, reply)),
             system=system,
             prompt=prompt,
-            response=encodable(reply.text),
+            response=encodable(reply.text[:MAX_REPLY]),
             reply=reply,
         )
 
@@ -186,6 +186,8 @@ class FunctionAsker:
         except (TypeError, ValueError, RecursionError) as error:
             what = f"{self.model} returned {type(answer.value).__name__}, which is no JSON value ({error})."
             raise HandlerError(what, "Return an Answer, a Refusal, or a JSON value.") from error
+        if (oversized := too_large(text)) is not None:
+            return Said(reading=oversized, prompt=prompt, response=text[:MAX_REPLY])
         reading = Reading(status="answered", answer=text)
         sources = () if answer.confidence is None else (Score(label=OWN, probability=answer.confidence),)
         return Said(reading=reading, sources=sources, prompt=prompt, response=text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gzip
 import json
 import logging
 import socket
@@ -14,11 +15,14 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any
 
+import httpx2
 import jsonschema
 import pytest
 
+from streams.core.contract import MAX_REPLY
 from streams.core.errors import ConfigError, ModelError
 from streams.models.claude import ClaudeModel
+from streams.models.claude_bounds import MAX_ERROR_BODY, MAX_STREAM
 from streams.models.claude_schema import strict_schema
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
 from tests.fakes.messages_server import (
@@ -359,6 +363,57 @@ async def test_an_error_inside_the_stream_of_no_such_kind_is_a_server_error(
 ) -> None:
     server.script(Raw(b'event: error\ndata: {"type": "error", "error": {"type": [], "message": {}}}\n\n'))
     assert (await failure_of(model)).error_type == "server_error"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"event: ping\ndata: " + b"x" * MAX_STREAM, (b": nothing" * 1_000 + b"\n\n") * (MAX_STREAM // 9_000)],
+    ids=["in one line", "in many events"],
+)
+async def test_a_stream_of_more_bytes_than_any_reply_has_is_too_large(
+    model: LanguageModel, server: MessagesServer, body: bytes
+) -> None:
+    server.script(Raw(body))
+    error = await failure_of(model)
+    assert (error.error_type, error.retryable, error.request_id) == ("too_large", False, "req_000001")
+    assert (await model.ask(ask_for(), timeout=5)).text
+
+
+def test_the_largest_reply_may_come_a_token_an_event_with_as_much_thinking_before_it() -> None:
+    delta = {"type": "text_delta", "text": "word"}
+    event = sse({"type": "content_block_delta", "index": 0, "delta": delta})
+    assert 2 * len(event) * MAX_REPLY // len("word") <= MAX_STREAM
+
+
+async def test_of_an_errors_body_only_the_beginning_is_read(
+    model: LanguageModel, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    chunks = httpx2.Response.aiter_bytes
+
+    async def counted(response: httpx2.Response, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        async for chunk in chunks(response, chunk_size):
+            read.append(len(chunk))
+            yield chunk
+
+    monkeypatch.setattr(httpx2.Response, "aiter_bytes", counted)
+    server.script(Raw(b"no room " * 500_000, status=529, content_type="text/plain"))
+    error = await failure_of(model)
+    assert (error.error_type, error.retryable) == ("overloaded", True)
+    assert "no room" in error.what
+    assert 0 < sum(read) <= MAX_ERROR_BODY
+    assert (await model.ask(ask_for(), timeout=5)).text
+
+
+async def test_no_compressed_reply_is_asked_for_and_none_is_unpacked(
+    model: LanguageModel, server: MessagesServer
+) -> None:
+    packed, headers = gzip.compress(b"x" * 9_000_000), {"content-encoding": "gzip"}
+    server.script(Raw(packed, headers=headers), Raw(packed, status=529, headers=headers))
+    reply, overloaded = await failure_of(model), await failure_of(model)
+    assert server.requests[0].headers["accept-encoding"] == "identity"
+    assert (reply.error_type, "compressed" in reply.what) == ("bad_reply", True)
+    assert (overloaded.error_type, "xxx" in overloaded.what) == ("overloaded", False)
 
 
 async def test_events_of_an_unknown_kind_are_passed_over(model: LanguageModel, server: MessagesServer) -> None:
