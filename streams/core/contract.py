@@ -79,12 +79,12 @@ class Contract:
 
     def read(self, text: str, stop_reason: str, provider_refusal: str | None) -> Reading:
         """Read a reply: refused, answered, or invalid with the reason. Whatever the text is, nothing is raised."""
-        if len(text) > MAX_REPLY:
-            return _invalid("too_large", f"the reply has {len(text)} characters, {MAX_REPLY} are allowed")
+        if (oversized := too_large(text)) is not None:
+            return oversized
         text = encodable(text)
         if stop_reason == "refusal":
-            reason = encodable(provider_refusal or "the provider's safety system stopped the answer")
-            return Reading(status="refused", refusal_class="unsafe", refusal_reason=reason)
+            said = (provider_refusal or "the provider's safety system stopped the answer")[:MAX_REASON]
+            return Reading(status="refused", refusal_class="unsafe", refusal_reason=encodable(said))
         if self.refusal == "token" and (match := self._token_pattern.match(text)):
             return refused(match["kind"], match["reason"])
         if stop_reason == "max_tokens":
@@ -172,6 +172,13 @@ def refused(kind: object, reason: object) -> Reading:
     refusal_class: RefusalClass = next((known for known in REFUSAL_CLASSES if known == name), "other")
     text = encodable(str(reason or "").strip()[:MAX_REASON])
     return Reading(status="refused", refusal_class=refusal_class, refusal_reason=text or None)
+
+
+def too_large(text: str) -> Reading | None:
+    """The reading of a reply that is too large; None when it is not."""
+    if len(text) <= MAX_REPLY:
+        return None
+    return _invalid("too_large", f"the reply has {len(text)} characters, {MAX_REPLY} are allowed")
 
 
 def _invalid(error_type: str, error: str) -> Reading:

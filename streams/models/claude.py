@@ -13,9 +13,10 @@ import anthropic
 import httpx2
 from anthropic.types import MessageDeltaUsage, RawMessageStreamEvent, Usage
 
-from streams.core.contract import MAX_REPLY
-from streams.core.errors import ConfigError, ModelError
-from streams.models.claude_errors import FOREIGN_ERRORS, failure, translate
+from streams.core.contract import MAX_REPLY, encodable
+from streams.core.errors import ConfigError
+from streams.models.claude_bounds import UNCOMPRESSED, bound
+from streams.models.claude_errors import FOREIGN_ERRORS, failure, reply_too_large, translate
 from streams.models.claude_schema import strict_schema
 from streams.models.protocol import ModelReply, ModelRequest
 
@@ -25,6 +26,11 @@ DEFAULT_BASE_URL = "https://api.anthropic.com"
 # price of a call without its token counts showing it, and tools, which a text reply cannot carry.
 _TOP_LEVEL = frozenset({"thinking", "stop_sequences", "metadata"})
 _OUTPUT_CONFIG = frozenset({"effort"})
+
+MOST_TOKENS = 10**9
+"""Of one kind in one call; a higher count is nonsense."""
+LONGEST_NAME = 200
+"""Characters of a model's name or a stop reason."""
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -52,6 +58,8 @@ class ClaudeModel:
             http_client=anthropic.DefaultAsyncHttpxClient(
                 limits=httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
                 follow_redirects=False,
+                headers=UNCOMPRESSED,
+                event_hooks={"response": [bound]},
             ),
         )
         self._clock = clock
@@ -111,17 +119,17 @@ class _Answer:
 
     def _take(self, event: RawMessageStreamEvent) -> None:
         if event.type == "message_start":
-            self.model = event.message.model
+            self.model = _name(event.message.model)
             self._count(event.message.usage)
         elif event.type == "content_block_delta":
             if self.first_token_seconds is None:
                 self.first_token_seconds = self.clock() - self.started
             if event.delta.type == "text_delta":
-                self._add(event.delta.text)
+                self._add(_text(event.delta.text))
         elif event.type == "message_delta":
-            self.stop_reason = event.delta.stop_reason
+            self.stop_reason = None if event.delta.stop_reason is None else _name(event.delta.stop_reason)
             if details := event.delta.stop_details:
-                self.refusal = details.explanation or details.category
+                self.refusal = _text(details.explanation or details.category or "")
             self._count(event.usage)
         elif event.type == "message_stop":
             self.complete = True
@@ -130,14 +138,13 @@ class _Answer:
         self.text.append(text)
         self.size += len(text)
         if self.size > MAX_REPLY:
-            what, remedy = f"Claude's reply has more than {MAX_REPLY} characters.", "Lower max_tokens, or ask for less."
-            raise ModelError("too_large", what, remedy, retryable=False, request_id=self.request_id)
+            raise reply_too_large(f"{MAX_REPLY} characters", self.request_id)
 
     def _count(self, usage: Usage | MessageDeltaUsage) -> None:
         # Later counts are totals, so they replace earlier ones; one left out leaves the earlier one standing.
         for name in _COUNTS:
-            if isinstance(value := getattr(usage, name, None), int):
-                self.counts[name] = value
+            if (value := getattr(usage, name, None)) is not None:
+                self.counts[name] = _tokens(value)
 
     def reply(self) -> ModelReply:
         """The whole reply. Raises ModelError if the stream held none or broke off."""
@@ -158,6 +165,27 @@ class _Answer:
             request_id=self.request_id,
             refusal=(self.refusal or "no explanation given") if self.stop_reason == "refusal" else None,
         )
+
+
+# The SDK checks no types, so what it calls a text or a count may be anything that JSON can say.
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return encodable(value)
+
+
+def _name(value: object) -> str:
+    if len(name := _text(value)) > LONGEST_NAME:
+        raise TypeError("no name")
+    return name
+
+
+def _tokens(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_TOKENS:
+        raise TypeError("no count of tokens")
+    return value
 
 
 def message_arguments(request: ModelRequest) -> dict[str, Any]:

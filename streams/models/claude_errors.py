@@ -53,7 +53,7 @@ _BY_TYPE: Mapping[str, str] = {
 _SHOULD_RETRY: Mapping[str, bool] = {"true": True, "false": False}
 _LONGEST_MESSAGE = 500
 
-FOREIGN_ERRORS = (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError, ValueError)
+FOREIGN_ERRORS = (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError, ValueError, RecursionError, OverflowError)
 """What the SDK, its HTTP library and the parsing of a reply raise."""
 
 
@@ -61,6 +61,12 @@ def failure(error_type: str, what: str, request_id: str | None = None) -> ModelE
     """A ModelError of a known type, with the remedy and the retryability of its type."""
     retryable, remedy = _KINDS[error_type]
     return ModelError(error_type, what, remedy, retryable=retryable, request_id=request_id)
+
+
+def reply_too_large(most: str, request_id: str | None) -> ModelError:
+    """A reply of more than `most`, of which the rest was not read."""
+    what, remedy = f"Claude's reply has more than {most}.", "Lower max_tokens, or ask for less."
+    return ModelError("too_large", what, remedy, retryable=False, request_id=request_id)
 
 
 def translate(error: Exception, request_id: str | None, secret: str, now: datetime) -> ModelError:
@@ -90,7 +96,7 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     except ValueError:
         try:
             when = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
@@ -111,7 +117,8 @@ def _from_status(error: anthropic.APIStatusError, secret: str, now: datetime) ->
 def _error_type(error: anthropic.APIStatusError) -> str:
     status = error.status_code
     if status < 300:
-        return _BY_TYPE.get(error.type or "", "server_error")
+        named: object = error.type  # whatever the JSON holds there
+        return _BY_TYPE.get(named, "server_error") if isinstance(named, str) else "server_error"
     if status < 400:
         return "bad_reply"
     return _BY_STATUS.get(status, "bad_request" if status < 500 else "server_error")

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn, Self
 
-from streams.core.errors import EscalonError
+from streams.core.errors import EscalonError, ServiceError
 from streams.core.fingerprint import task_fingerprint
 from streams.pipeline.handlers import Handler
 from streams.stages.lane import Lane
@@ -76,7 +76,11 @@ class Spending:
         self._keep()
 
     def _keep(self) -> None:
-        self.keep({"usd": str(self.usd), "asked": dict(self.asked)})
+        try:
+            self.keep({"usd": str(self.usd), "asked": dict(self.asked)})
+        except Exception as error:  # the store has no kind of its own
+            what = f"What the replay spends cannot be kept: {error}."
+            raise ServiceError(what, "Free disk space and run the same command again; it goes on from here.") from error
 
 
 @dataclass(slots=True)

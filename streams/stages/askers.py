@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from streams.core.confidence import logprob_confidence
-from streams.core.contract import Reading, encodable, refused
+from streams.core.contract import MAX_REPLY, Reading, encodable, refused, too_large
 from streams.core.errors import ConfigError, HandlerError, ModelError
 from streams.core.messages import Score
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
@@ -21,6 +21,7 @@ from streams.pipeline.handlers import Handler, Prompting
 from streams.stages.lane import Lane
 from streams.stages.ports import OWN, Asker, Said, holding
 from streams.stages.task import Answer, Refusal, Task
+from streams.stages.threads import Threads
 
 CHARACTERS_A_TOKEN = 4
 """Of English text, about; the true count is known after the call."""
@@ -81,7 +82,7 @@ class PromptAsker:
             sources=tuple(self._sources(reading, reply)),
             system=system,
             prompt=prompt,
-            response=encodable(reply.text),
+            response=encodable(reply.text[:MAX_REPLY]),
             reply=reply,
         )
 
@@ -131,6 +132,7 @@ class FunctionAsker:
     lane: Lane | None = None
     fallback: Asker | None = None
     _slots: asyncio.Semaphore = field(init=False)
+    _threads: Threads = field(default_factory=Threads, init=False)
 
     def __post_init__(self) -> None:
         self.model = self.handler.function or ""
@@ -150,7 +152,7 @@ class FunctionAsker:
         sample: int = 0,  # noqa: ARG002 - a function has its own randomness
         within: float = math.inf,
     ) -> Said:
-        """One call of the function; a plain one runs in a thread."""
+        """One call of the function; a plain one runs in a thread, which goes on where it takes too long."""
         prompt = json.dumps(task.input(), ensure_ascii=False)
         try:
             return self._said(await self._call(task, within), prompt)
@@ -159,7 +161,7 @@ class FunctionAsker:
 
     async def _call(self, task: Task, within: float) -> Any:
         asynchronous = inspect.iscoroutinefunction(self.function)
-        call = self.function(task) if asynchronous else asyncio.to_thread(self.function, task)
+        call = self.function(task) if asynchronous else self._threads.call(self.model, self.function, task)
         try:
             return await asyncio.wait_for(call, min(self.handler.spec.timeout, within))
         except TimeoutError as error:
@@ -186,6 +188,8 @@ class FunctionAsker:
         except (TypeError, ValueError, RecursionError) as error:
             what = f"{self.model} returned {type(answer.value).__name__}, which is no JSON value ({error})."
             raise HandlerError(what, "Return an Answer, a Refusal, or a JSON value.") from error
+        if (oversized := too_large(text)) is not None:
+            return Said(reading=oversized, prompt=prompt, response=text[:MAX_REPLY])
         reading = Reading(status="answered", answer=text)
         sources = () if answer.confidence is None else (Score(label=OWN, probability=answer.confidence),)
         return Said(reading=reading, sources=sources, prompt=prompt, response=text)

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streams.core.comparison import value_of
@@ -18,6 +18,7 @@ from streams.models.verifier import Example
 from streams.pipeline.trust import Trust
 from streams.stages.ports import MAX_ERROR, OWN
 from streams.stages.task import Answer, Task
+from streams.stages.threads import Threads
 
 VERIFIER = "verifier"
 Verify = Callable[[Task, Attempt], float]
@@ -54,6 +55,7 @@ class Assess:
     """By dotted path."""
     timeout: float
     """Seconds for one function."""
+    _threads: Threads = field(default_factory=Threads, init=False)
 
     async def __call__(self, task: Task, attempt: Attempt) -> Attempt:
         """The attempt with its sources, its raw and its calibrated confidence."""
@@ -64,7 +66,7 @@ class Assess:
         error = None
         for path, function in self.functions.items():
             try:
-                said = await self._call(function, task, answer)
+                said = await self._call(path, function, task, answer)
                 if said is not None:
                     sources[path] = _probability(said)
             except Exception as failure:  # a source that breaks is a source that is unknown
@@ -73,9 +75,9 @@ class Assess:
         attempt = dataclasses.replace(attempt, sources=scores, error=error or attempt.error)
         return self._calibrated(self._verified(task, attempt))
 
-    async def _call(self, function: Function, task: Task, answer: Answer) -> Any:
+    async def _call(self, path: str, function: Function, task: Task, answer: Answer) -> Any:
         asynchronous = inspect.iscoroutinefunction(function)
-        call: Any = function(task, answer) if asynchronous else asyncio.to_thread(function, task, answer)
+        call: Any = function(task, answer) if asynchronous else self._threads.call(path, function, task, answer)
         return await asyncio.wait_for(call, self.timeout)
 
     def _verified(self, task: Task, attempt: Attempt) -> Attempt:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streams.core.errors import NOT_CALLED, HandlerError, ModelError
+from streams.core.errors import NOT_CALLED, EscalonError, HandlerError, ModelError
 from streams.core.messages import Attempt, Call
 from streams.stages.calls import attempt_of, record_of
 from streams.stages.lane import LONGEST_HOLD, past_deadline
-from streams.stages.ports import Desk, Said
+from streams.stages.ports import Asker, Desk, Said
 from streams.stages.question import Consultation, OutOfBudget, Question
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0
+log = logging.getLogger("escalon.tries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,11 @@ async def _ask(question: Question, desk: Desk, size: int) -> Said:
         said = await asker.ask(question.task, question.sample, left)
     except (ModelError, HandlerError) as failure:
         said = Said.failed(failure)
+    except EscalonError:  # the operator's to mend, or the end of a replay
+        raise
+    except Exception as defect:
+        log.exception("asking %s for %s broke", asker.model, asker.handler.name)
+        said = Said.failed(_broken(asker, defect))
     finally:
         if lane is not None and given is not None:
             if said is None:
@@ -115,6 +122,12 @@ async def _ask(question: Question, desk: Desk, size: int) -> Said:
                 reply = said.reply
                 lane.leave(given, said.error, (reply.input_tokens, reply.output_tokens) if reply else (None, None))
     return said
+
+
+def _broken(asker: Asker, defect: Exception) -> ModelError:
+    """A try that ended in an error nobody foresaw; its words may hold anything, so only the log repeats them."""
+    what = f"Asking {asker.model} broke ({type(defect).__name__})."
+    return ModelError("bad_reply", what, "The log of the tier has the traceback; report it.", retryable=True)
 
 
 def _left(question: Question, desk: Desk) -> Callable[[], float]:

@@ -119,11 +119,11 @@ def test_a_refusal_by_token_is_typed(kind: str, before: str, between: str) -> No
     assert (reading.status, reading.refusal_class, reading.refusal_reason) == ("refused", kind, "no order number")
 
 
-@given(st.sampled_from(["field", "token", "none"]), st.none() | st.text(min_size=1))
+@given(st.sampled_from(["field", "token", "none"]), st.none() | st.text(min_size=1) | st.just("no " * 99))
 def test_a_refusal_by_the_provider_counts_under_every_contract(how: RefusalContract, words: str | None) -> None:
     reading = Contract(refusal=how).read("", "refusal", words)
     assert (reading.status, reading.refusal_class) == ("refused", "unsafe")
-    assert reading.refusal_reason == (words or "the provider's safety system stopped the answer")
+    assert reading.refusal_reason == (words or "the provider's safety system stopped the answer")[:MAX_REASON]
 
 
 @pytest.mark.parametrize("text", ["REFUSED to pay, says the customer", "Do not REFUSE", "REFUSE_NOT: x"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gzip
 import json
 import logging
 import socket
@@ -14,11 +15,14 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any
 
+import httpx2
 import jsonschema
 import pytest
 
+from streams.core.contract import MAX_REPLY
 from streams.core.errors import ConfigError, ModelError
 from streams.models.claude import ClaudeModel
+from streams.models.claude_bounds import MAX_ERROR_BODY, MAX_STREAM
 from streams.models.claude_schema import strict_schema
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
 from tests.fakes.messages_server import (
@@ -32,6 +36,7 @@ from tests.fakes.messages_server import (
     StreamError,
     refusal,
 )
+from tests.fakes.messages_wire import sse
 
 KEY = "sk-ant-planted-0123456789"
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -65,6 +70,20 @@ async def model(server: MessagesServer) -> AsyncIterator[LanguageModel]:
     claude = ClaudeModel(KEY, server.url, clock=lambda: float(next(ticks)), now=lambda: NOW)
     yield claude
     await claude.close()
+
+
+def streamed(
+    model: Any = "m", text: Any = "hi", stop_reason: Any = "end_turn", stop_details: Any = None, output_tokens: Any = 1
+) -> bytes:
+    """A whole answer as it stands on the wire."""
+    end = {"stop_reason": stop_reason, "stop_details": stop_details}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"model": model, "usage": {"input_tokens": 3}}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
+        {"type": "message_delta", "delta": end, "usage": {"output_tokens": output_tokens}},
+        {"type": "message_stop"},
+    ]
+    return b"".join(sse(event) for event in events)
 
 
 async def failure_of(model: LanguageModel, request: ModelRequest | None = None, seconds: float = 5) -> ModelError:
@@ -221,6 +240,7 @@ async def test_an_error_status_is_asked_once_and_becomes_a_model_error(
         ("Mon, 23 Nov 2026 11:00:00 GMT", 0.0),
         ("soon", None),
         ("inf", None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", None),
     ],
 )
 async def test_retry_after_is_read_as_seconds(
@@ -294,6 +314,7 @@ async def test_an_error_inside_the_stream_is_told_by_its_own_type(
         Raw(b'event: message_start\ndata: {"type": "message_start"}\n\n'),
         Raw(b'event: message_start\ndata: {"type": "message_start", "message": 5}\n\n'),
         Raw(b"event: message_start\ndata: \xff\xfe\n\n"),
+        Raw(b"event: message_start\ndata: " + b"[" * 100_000 + b"\n\n"),
         Raw(b"not gzip", headers={"content-encoding": "gzip"}),
         Raw(b"", status=307, headers={"location": "http://127.0.0.1:9/"}),
     ],
@@ -302,6 +323,97 @@ async def test_a_nonsense_body_is_a_bad_reply(model: LanguageModel, server: Mess
     server.script(outcome)
     error = await failure_of(model)
     assert (error.error_type, error.retryable) == ("bad_reply", True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {}},
+        {"model": "m" * 201},
+        {"text": 7},
+        {"text": ["a"]},
+        {"stop_reason": []},
+        {"stop_details": 7},
+        {"stop_details": {"explanation": 7}},
+        {"output_tokens": 10**23},
+        {"output_tokens": -1},
+        {"output_tokens": "many"},
+        {"output_tokens": []},
+    ],
+)
+async def test_a_reply_whose_parts_are_of_no_such_kind_is_a_bad_reply(
+    model: LanguageModel, server: MessagesServer, changes: dict[str, Any]
+) -> None:
+    server.script(Raw(streamed(**changes)))
+    error = await failure_of(model)
+    assert (error.error_type, error.retryable) == ("bad_reply", True)
+
+
+async def test_half_a_surrogate_pair_is_a_question_mark_wherever_it_stands(
+    model: LanguageModel, server: MessagesServer
+) -> None:
+    half = "\ud800"
+    server.script(Raw(streamed(model=half, text=half, stop_reason=half, stop_details={"explanation": half})))
+    reply = await model.ask(ask_for(), timeout=5)
+    assert (reply.model, reply.text, reply.stop_reason) == ("?", "?", "?")
+
+
+async def test_an_error_inside_the_stream_of_no_such_kind_is_a_server_error(
+    model: LanguageModel, server: MessagesServer
+) -> None:
+    server.script(Raw(b'event: error\ndata: {"type": "error", "error": {"type": [], "message": {}}}\n\n'))
+    assert (await failure_of(model)).error_type == "server_error"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"event: ping\ndata: " + b"x" * MAX_STREAM, (b": nothing" * 1_000 + b"\n\n") * (MAX_STREAM // 9_000)],
+    ids=["in one line", "in many events"],
+)
+async def test_a_stream_of_more_bytes_than_any_reply_has_is_too_large(
+    model: LanguageModel, server: MessagesServer, body: bytes
+) -> None:
+    server.script(Raw(body))
+    error = await failure_of(model)
+    assert (error.error_type, error.retryable, error.request_id) == ("too_large", False, "req_000001")
+    assert (await model.ask(ask_for(), timeout=5)).text
+
+
+def test_the_largest_reply_may_come_a_token_an_event_with_as_much_thinking_before_it() -> None:
+    delta = {"type": "text_delta", "text": "word"}
+    event = sse({"type": "content_block_delta", "index": 0, "delta": delta})
+    assert 2 * len(event) * MAX_REPLY // len("word") <= MAX_STREAM
+
+
+async def test_of_an_errors_body_only_the_beginning_is_read(
+    model: LanguageModel, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    chunks = httpx2.Response.aiter_bytes
+
+    async def counted(response: httpx2.Response, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        async for chunk in chunks(response, chunk_size):
+            read.append(len(chunk))
+            yield chunk
+
+    monkeypatch.setattr(httpx2.Response, "aiter_bytes", counted)
+    server.script(Raw(b"no room " * 500_000, status=529, content_type="text/plain"))
+    error = await failure_of(model)
+    assert (error.error_type, error.retryable) == ("overloaded", True)
+    assert "no room" in error.what
+    assert 0 < sum(read) <= MAX_ERROR_BODY
+    assert (await model.ask(ask_for(), timeout=5)).text
+
+
+async def test_no_compressed_reply_is_asked_for_and_none_is_unpacked(
+    model: LanguageModel, server: MessagesServer
+) -> None:
+    packed, headers = gzip.compress(b"x" * 9_000_000), {"content-encoding": "gzip"}
+    server.script(Raw(packed, headers=headers), Raw(packed, status=529, headers=headers))
+    reply, overloaded = await failure_of(model), await failure_of(model)
+    assert server.requests[0].headers["accept-encoding"] == "identity"
+    assert (reply.error_type, "compressed" in reply.what) == ("bad_reply", True)
+    assert (overloaded.error_type, "xxx" in overloaded.what) == ("overloaded", False)
 
 
 async def test_events_of_an_unknown_kind_are_passed_over(model: LanguageModel, server: MessagesServer) -> None:

@@ -244,6 +244,14 @@ async def test_a_rehearsal_stops_where_a_service_is_away() -> None:
         await rehearse(cast(Source, Events("a")), ALL, away)
 
 
+def test_spending_that_cannot_be_kept_ends_the_replay_and_is_no_failed_call() -> None:
+    def full(_: object) -> None:
+        raise Exception("No space left on device")  # as the store raises it
+
+    with pytest.raises(ServiceError, match="No space left"):
+        Spending(keep=full).spend(Decimal(1), START)
+
+
 def test_a_source_that_ends_too_early_leaves_the_run_undone(here: Here) -> None:
     class Broken(Events):
         def events(self, chosen: Chosen) -> Iterator[tuple[Received, Event]]:

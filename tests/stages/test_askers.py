@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.contract import REFUSAL_CLASSES
+from streams.core.contract import MAX_REPLY, REFUSAL_CLASSES
 from streams.core.errors import ConfigError, ModelError
 from streams.core.messages import Score, Tier
 from streams.models.protocol import ModelReply, ModelRequest, Token
@@ -249,6 +249,15 @@ circle.append(circle)
 async def test_what_a_function_must_not_return_is_its_own_failure(value: Any) -> None:
     said = await function_asker(lambda _: value).ask(Task())
     assert (said.reading.status, said.reading.error_type) == ("failed", "handler_error")
+
+
+async def test_an_answer_that_is_too_large_is_invalid_and_its_beginning_is_kept(tmp_path: Path) -> None:
+    long = "x" * MAX_REPLY
+    by_model = await prompted(tmp_path, FakeModel(reply({"answer": {"reply": long}}))).ask(Task(text="x"))
+    by_function = await function_asker(lambda _: long).ask(Task())
+    for said in (by_model, by_function):
+        assert (said.reading.status, said.reading.error_type, said.reading.answer) == ("invalid", "too_large", None)
+        assert len(said.response or "") == MAX_REPLY
 
 
 @pytest.mark.parametrize("confidence", ["high", True, float("nan"), -0.1, 1.1])

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.core.errors import HandlerError, ModelError
+from streams.core.errors import ConfigError, HandlerError, ModelError
 from streams.core.escalation import Bar
 from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Call
@@ -389,21 +389,21 @@ async def test_when_a_call_fails_each_that_waited_tries_for_itself(here: Office)
     assert here.desk.flights == {}
 
 
-async def test_a_defect_in_the_asker_reaches_its_own_event_only(here: Office) -> None:
-    class Defective(FakeAsker):
+async def test_what_the_operator_has_to_mend_reaches_its_own_event_only(here: Office) -> None:
+    class Wrong(FakeAsker):
         async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Any:
             answer = await super().ask(task, sample, within)
             if len(self.asked) == 1:
-                raise ZeroDivisionError
+                raise ConfigError("It cannot be asked.")
             return answer
 
-    one = Defective(here.pipeline.workers["answer"], [said()])
+    one = Wrong(here.pipeline.workers["answer"], [said()])
     one.gate = asyncio.Event()
     first, second = (asyncio.create_task(consult(question(one, name), here.desk)) for name in ("e1", "e2"))
     await until_asked(one, 1)
     await settle_down()
     one.gate.set()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ConfigError):
         await first
     assert (await second).attempt.status == "answered"
     assert here.desk.flights == {}

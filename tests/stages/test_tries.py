@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from streams.core.breaker import Breaker, BreakerPolicy
-from streams.core.errors import HandlerError, ModelError
+from streams.core.errors import ConfigError, HandlerError, ModelError
 from streams.core.fingerprint import call_id
 from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
@@ -103,6 +103,45 @@ async def test_a_prompt_that_cannot_be_measured_is_a_failed_try(here: Office) ->
     assert (done.attempt.status, done.calls[0].error_type) == ("failed", "handler_error")
 
 
+# ---- Defects ----
+
+
+@dataclass
+class Defective(FakeAsker):
+    """Its second call ends in an error nobody foresaw."""
+
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:
+        """The next turn of the script."""
+        if len(self.asked) == 1:
+            self.asked.append(task)
+            raise ZeroDivisionError("sk-planted")
+        return await super().ask(task, sample, within)
+
+
+async def test_a_call_that_ends_in_an_unforeseen_error_is_a_failed_try_with_a_row_and_one_log_entry(
+    here: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = Defective(failing(here, 0, retries=2).handler, [model_error(), said()])
+    lane = laned(here, one)
+    done = await asked(here, one)
+    assert [call.error_type for call in done.calls] == ["overloaded", "bad_reply", None]
+    assert [call.decision for call in done.calls[:2]] == ["retried", "retried"]
+    assert done.attempt.status == "answered"
+    assert "ZeroDivisionError" in (done.calls[1].error or "")
+    assert "planted" not in (done.calls[1].error or "")
+    assert lane.breaker.state == "closed"
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+async def test_after_nothing_but_unforeseen_errors_the_fallback_is_asked(here: Office) -> None:
+    one = Defective(failing(here, 0, retries=0, cache="off").handler, [said()])
+    one.fallback = asker(here, [said("no")], cache="off")
+    await asked(here, one)
+    done = await asked(here, one)
+    assert [call.error_type for call in done.calls] == ["bad_reply", None]
+    assert done.attempt.answer == '"no"'
+
+
 # ---- The retry budget ----
 
 
@@ -152,12 +191,12 @@ async def test_it_is_tried_again_after_the_rest_and_that_takes_nothing_of_the_bu
     assert here.clock.slept[-1] == 2.0 + 0.5
 
 
-async def test_a_call_that_raises_what_is_no_models_error_leaves_the_trial_to_the_next(here: Office) -> None:
+async def test_a_call_that_the_operator_has_to_mend_leaves_the_trial_to_the_next(here: Office) -> None:
     class Defective(FakeAsker):
         async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:
             if len(self.asked) == 3:
                 self.asked.append(task)
-                raise ZeroDivisionError
+                raise ConfigError("It cannot be asked.")
             return await super().ask(task, sample, within)
 
     one = Defective(failing(here, 0, retries=0, cache="off").handler, [*[model_error()] * 4, said()])
@@ -165,7 +204,7 @@ async def test_a_call_that_raises_what_is_no_models_error_leaves_the_trial_to_th
     for _ in range(3):
         await asked(here, one)
     here.clock.passes(2)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ConfigError):
         await asked(here, one)
     assert (await asked(here, one)).attempt.status == "answered"
 
