@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +28,8 @@ from streams.resources import resource
 SHUTDOWN_SECONDS = 10.0
 """How long a worker may take to stop once it has drained."""
 READY_SECONDS = 120.0
+STEADY_SECONDS = 60.0
+"""A process that has run for so long may end and be begun anew; one that ends sooner after that would again."""
 RECORD = "record"
 """It has no table to wait for, and reads the pipeline's file for its redaction."""
 
@@ -44,6 +48,9 @@ class Running:
     """What the pipeline's processes are started with."""
     processes: dict[str, Child] = field(default_factory=dict)
     """The last one started of each name: its tier, and its instance if that is not the usual one."""
+    clock: Callable[[], float] = time.monotonic
+    _revived: dict[str, float] = field(default_factory=dict)
+    """When the process of a tier was begun anew."""
 
     def start(self, tier: str, instance: str | None = None, environment: Mapping[str, str] | None = None) -> Child:
         """Start one process of a tier, with `environment` added to the pipeline's.
@@ -73,6 +80,24 @@ class Running:
     def wait_ready(self, child: Child, tier: str, instance: str | None = None) -> None:
         """Wait until a Faust tier's process has partitions and tables; raises ServiceError when it does not."""
         self.supervisor.wait_ready(child, ready_file(self._of(instance), tier).exists, READY_SECONDS)
+
+    def revive(self) -> list[str]:
+        """Start the tiers anew whose processes have ended by themselves; a line about each.
+
+        Raises ServiceError where a server has ended, or a tier soon after it was begun anew.
+        """
+        said = []
+        for tier in TIERS:
+            child, now = self.processes[tier], self.clock()
+            code, steady = child.process.poll(), now - self._revived.get(tier, -math.inf) >= STEADY_SECONDS
+            if code is None or not steady:
+                continue
+            self.supervisor.stop(child)
+            self.start(tier)
+            self._revived[tier] = now
+            said.append(f"{tier} ended with exit code {code} and is begun anew; {child.log} says why.")
+        self.supervisor.check()
+        return said
 
     def reload(self) -> None:
         """Start the tiers again that read the pipeline's file, with the file as it is now.

@@ -73,7 +73,8 @@ def up(
 ) -> None:
     """Run a whole pipeline here until Ctrl-C: broker and ClickHouse (unless configured) and a process for each tier.
 
-    On SIGHUP the pipeline's file is read again and the tiers start anew; broker and ClickHouse stay.
+    On SIGHUP the pipeline's file is read again and the tiers start anew; broker and ClickHouse stay. A tier whose
+    process ends is started anew; one that ends again within a minute stops it all.
     """
     settings = replace(read_settings(), cassette=cassette, record_cassette=record)
     loaded = pipeline_of(settings, pipeline)
@@ -91,8 +92,7 @@ def up(
 def _wait(running: Running) -> None:
     asked = _on_hangup()
     while True:
-        _reload(running, asked)
-        running.supervisor.check()
+        _look_after(running, asked)
         time.sleep(0.5)
 
 
@@ -101,6 +101,12 @@ def _on_hangup() -> threading.Event:
     asked = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: asked.set())
     return asked
+
+
+def _look_after(running: Running, asked: threading.Event) -> None:
+    _reload(running, asked)
+    for line in running.revive():
+        err.print(line, style="red", markup=False, highlight=False)
 
 
 def _reload(running: Running, asked: threading.Event) -> None:
@@ -119,8 +125,7 @@ def _watch(running: Running) -> None:
     asked = _on_hangup()
 
     def going_on() -> bool:
-        _reload(running, asked)
-        running.supervisor.check()
+        _look_after(running, asked)
         return True
 
     prefix = running.settings.topic_prefix

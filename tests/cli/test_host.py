@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
 from streams.app.settings import read_settings
 from streams.app.worker import TIERS
-from streams.cli.host import Running
+from streams.cli.host import STEADY_SECONDS, Running
+from streams.core.errors import ServiceError
 from streams.embedded.supervisor import Child, Supervisor
 
 
@@ -65,3 +69,44 @@ def test_a_process_that_is_started_is_not_ready_by_what_an_earlier_one_announced
         assert not (tmp_path / "ready" / "reason-0").exists()
         (tmp_path / "ready" / "reason-0").touch()
         started.wait_ready(child, "reason")
+
+
+def test_a_tier_that_ends_is_begun_anew_and_one_that_ends_again_at_once_stops_all(tmp_path: Path) -> None:
+    now = [1000.0]
+
+    def end(tier: str) -> None:
+        started.processes[tier].process.kill()
+        started.processes[tier].process.wait()
+
+    with Sleepers(tmp_path / "logs") as supervisor:
+        started = replace(running(supervisor, tmp_path), clock=lambda: now[0])
+        for tier in TIERS:
+            started.start(tier)
+        before = supervisor.pids()
+        assert started.revive() == []
+        end("work")
+        (line,) = started.revive()
+        assert line.startswith("work ended with exit code -9 and is begun anew")
+        after = supervisor.pids()
+        assert {name for name in before if before[name] != after[name]} == {"work"}
+
+        now[0] += STEADY_SECONDS
+        end("work")
+        assert len(started.revive()) == 1
+
+        now[0] += STEADY_SECONDS - 1
+        end("work")
+        with pytest.raises(ServiceError, match=r"work .* was killed by signal 9"):
+            started.revive()
+
+
+def test_a_server_that_ends_stops_all(tmp_path: Path) -> None:
+    with Sleepers(tmp_path / "logs") as supervisor:
+        started = running(supervisor, tmp_path)
+        for tier in TIERS:
+            started.start(tier)
+        server = Supervisor.spawn(supervisor, "clickhouse", ["/bin/sleep", "60"])
+        server.process.kill()
+        server.process.wait()
+        with pytest.raises(ServiceError, match="clickhouse"):
+            started.revive()
