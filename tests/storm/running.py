@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -96,6 +97,8 @@ class Run:
     wait_seconds: float
     kafka_home: Path | None = None
     """Apache Kafka's directory; None for the in-memory broker."""
+    kill_every: float = math.inf
+    """Seconds after which WORK or REASON is killed, by turns, and started again."""
 
 
 @dataclass(kw_only=True)
@@ -112,6 +115,7 @@ class Report:
     """Of breakers and retries, by name and labels, as the processes' figures have them."""
     verified: str
     """Empty where verify found no fault."""
+    kills: int
     untimed: int
     """Verdicts whose event has not the deadline that follows from its record."""
 
@@ -152,7 +156,7 @@ class Report:
         for call in self.calls.values():
             if call.tier != "listener" and call.error_type not in NOT_CALLED:
                 made[call.request_model][call.origin.event_id, (call.attempt - 1) // TRIES_A_ROUND] += 1
-        reserve = RESERVE * (1 + self.seconds / 60)
+        reserve = RESERVE * (1 + self.kills + self.seconds / 60)  # a new process has one of its own
         return {model: (tries.total() - len(tries), SHARE * tries.total() + reserve) for model, tries in made.items()}
 
     def given_again(self) -> int:
@@ -184,7 +188,7 @@ def run_storm(run: Run, weather: Weather) -> Report:
     with MessagesThread(weather) as claude, _started(run, claude.url) as running:
         began = time.monotonic()
         _publish(running, run.events)
-        outcomes = _outcomes(running, run, began)
+        outcomes, kills = _outcomes(running, run, began)
         seconds = time.monotonic() - began
         time.sleep(3)  # the sink's batch and the last calls' records
         return Report(
@@ -195,6 +199,7 @@ def run_storm(run: Run, weather: Weather) -> Report:
             calls={call.call_id: call for call in _messages(running, "calls", Call)},
             changes=_changes(running),
             verified=_verified(running),
+            kills=kills,
             untimed=sum(one.event.deadline != _due(one) for one in _messages(running, "verdicts", Verdict)),
         )
 
@@ -233,19 +238,24 @@ def _started(run: Run, url: str) -> Iterator[Running]:
         os.environ.update(before)
 
 
-def _outcomes(running: Running, run: Run, began: float) -> dict[str, list[Outcome]]:
-    """By event, until all are there or the time is over."""
+def _outcomes(running: Running, run: Run, began: float) -> tuple[dict[str, list[Outcome]], int]:
+    """By event, until all are there or the time is over; and how often a worker was killed meanwhile."""
     found: dict[str, list[Outcome]] = defaultdict(list)
-    tail = Tail(running.kafka, ["outcomes"])
+    tail, kills = Tail(running.kafka, ["outcomes"]), 0
     try:
-        while len(found) < run.events and time.monotonic() - began < run.wait_seconds:
+        while len(found) < run.events and (elapsed := time.monotonic() - began) < run.wait_seconds:
             running.supervisor.check()
+            if elapsed > run.kill_every * (kills + 1):
+                tier = ("work", "reason")[kills % 2]
+                running.supervisor.kill(running.processes[tier])
+                running.start(tier)
+                kills += 1
             for record in tail.batch():
                 one = CODEC.decode(Outcome, record.value or b"")
                 found[one.origin.event_id].append(one)
     finally:
         tail.close()
-    return dict(found)
+    return dict(found), kills
 
 
 def _due(verdict: Verdict) -> datetime:

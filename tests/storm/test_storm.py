@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from tests.storm.running import Report, Run, run_storm
-from tests.storm.weather import FAILURES, Weather
+from tests.storm.weather import EVERY_FAILURE, FAILURES, Weather
 
 pytestmark = pytest.mark.embedded
 
@@ -62,3 +63,14 @@ def test_the_weather_of_a_seed_is_always_the_same() -> None:
     assert fates(1) == fates(1) != fates(2)
     assert "answered" not in fates(1)[50:60]
     assert fates(1).count("answered") == pytest.approx(294, abs=40)
+
+
+@pytest.mark.faults
+def test_every_kind_of_failure_while_workers_are_killed_on_apache_kafka(kafka_home: Path, tmp_path: Path) -> None:
+    weather = Weather(seed=3, share=0.3, latency=0.5, failures=EVERY_FAILURE)
+    run = Run(events=1000, concurrency=24, data=tmp_path, wait_seconds=900.0, kafka_home=kafka_home, kill_every=15.0)
+    found = run_storm(run, weather)
+    assert found.faults() == []
+    assert set(weather.fates) == {*EVERY_FAILURE, "answered"}
+    assert found.kills >= 2
+    assert {one.state for each in found.outcomes.values() for one in each} <= {"answered", "failed"}

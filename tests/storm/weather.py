@@ -1,4 +1,4 @@
-"""What the fake provider does with each call: answers it, or fails in one of seven ways, drawn from a seed."""
+"""What the fake provider does with each call: answers it, or fails in one of several ways, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fakes.messages_outcomes import Answer, DropConnection, DropStream, Failure, Outcome, Slow
+from streams.core.contract import MAX_REPLY
+from tests.fakes.messages_outcomes import Answer, DropConnection, DropStream, Failure, Outcome, Raw, Slow
 
 SILENCE = 3600.0
 CASE = re.compile(r"case (\d+)")
@@ -25,6 +26,16 @@ FAILURES: dict[str, Outcome] = {
     "dropped connection": DropConnection(),
     "dropped stream": DropStream(3),
 }
+EVERY_FAILURE: dict[str, Outcome] = {
+    **FAILURES,
+    "400": Failure(400),
+    "slow body": Answer("x" * 100, piece=1, pause=0.1),
+    "nonsense": Raw(b"data: {]\n\n"),
+    "deep nonsense": Raw(b"data: " + b"[" * 100_000 + b"\n\n"),
+    "no message": Answer("This is no JSON."),
+    "too large": Answer("x" * (MAX_REPLY + 1), piece=10_000),
+}
+"""Some of which no second try mends."""
 
 
 def reply(model: str, case: str) -> str:
@@ -44,6 +55,7 @@ class Weather:
     outages: tuple[tuple[float, float], ...] = ()
     """From and to, in seconds since the first call: every call fails."""
     clock: Callable[[], float] = time.monotonic
+    failures: Mapping[str, Outcome] = field(default_factory=lambda: FAILURES)
     fates: Counter[str] = field(default_factory=Counter)
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each model answered each case."""
@@ -61,11 +73,11 @@ class Weather:
             fate = self._fate(now - self._began)
             self.fates[fate] += 1
             latency = self.latency * self._draw.uniform(0.8, 1.2)
-        return FAILURES[fate] if fate != "answered" else Slow(latency, self._answer(body))
+        return self.failures[fate] if fate != "answered" else Slow(latency, self._answer(body))
 
     def _fate(self, elapsed: float) -> str:
         out = any(start <= elapsed < end for start, end in self.outages)
-        return self._draw.choice(list(FAILURES)) if out or self._draw.random() < self.share else "answered"
+        return self._draw.choice(list(self.failures)) if out or self._draw.random() < self.share else "answered"
 
     def _answer(self, body: Mapping[str, Any]) -> Answer:
         model = str(body["model"])
