@@ -23,7 +23,6 @@ from streams.adapters.events import Received, kafka_time
 from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.core.topics import BY_MESSAGE
-from streams.runtime import lag
 from streams.runtime.confirm import CAUSED, RETRY_SECONDS, Caused, hand_over
 from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.drain import Drain
@@ -178,7 +177,6 @@ def received(message: Any) -> Received:
 
 async def _told(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> DeadLetter | None:
     """Handle a message, counted and traced. One that is cut off is neither: it comes again."""
-    lag.received(record.topic, record.partition, record.offset)
     way = outbox.tracing.begin(record)
     with handling(record.topic):
         letter = await _handle(binding, record, replace(outbox, handling=way), dead_letters)
