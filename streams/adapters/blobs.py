@@ -12,13 +12,16 @@ from streams.core.errors import ServiceError, UnreadableError
 
 
 class BlobStore:
-    """Content-addressed: what is put twice is there once, and never changes."""
+    """Content-addressed: what is put twice is there once, and never changes.
+
+    Whatever a driver raises says that the store is away, for all paths are alike: drivers have errors of their own.
+    """
 
     def __init__(self, url: str) -> None:
         self._shown = without_login(url)
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
-        except (ValueError, ImportError, OSError) as error:
+        except Exception as error:
             what = f"The blob store {self._shown} cannot be opened ({hide_logins(str(error))})."
             raise ServiceError(what, "Check ESCALON_BLOBS.") from error
 
@@ -32,7 +35,7 @@ class BlobStore:
                 part = f"{path}.{secrets.token_hex(8)}.part"  # of this writer alone
                 self._files.pipe_file(part, data)
                 self._files.mv(part, path)
-        except OSError as error:
+        except Exception as error:
             raise ServiceError(
                 f"The blob store {self._shown} cannot be written ({hide_logins(str(error))}).", "Check ESCALON_BLOBS."
             ) from error
@@ -45,7 +48,7 @@ class BlobStore:
         except FileNotFoundError as error:
             what = f"The blob store has nothing under {sha}."
             raise UnreadableError("missing_image", what, "Publish images with `escalon publish`.") from error
-        except OSError as error:
+        except Exception as error:
             raise ServiceError(
                 f"The blob store {self._shown} cannot be read ({hide_logins(str(error))}).", "Check ESCALON_BLOBS."
             ) from error
@@ -57,7 +60,7 @@ class BlobStore:
                 self._files.rm_file(self._path(sha))
         except FileNotFoundError:
             return
-        except OSError as error:
+        except Exception as error:
             raise ServiceError(
                 f"The blob store {self._shown} cannot be written ({hide_logins(str(error))}).", "Check ESCALON_BLOBS."
             ) from error

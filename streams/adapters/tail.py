@@ -93,8 +93,20 @@ def received(message: Any) -> Received:
         key=message.key(),
         value=message.value(),
         timestamp=kafka_time(message.timestamp()[1]),
-        headers=[(key, value) for key, value in message.headers() or () if value is not None],
+        headers=[(key, value) for key, value in _headers(message) if value is not None],
     )
+
+
+def _headers(message: Any) -> list[tuple[str, bytes | None]]:
+    """A message's headers, without those whose name is no UTF-8: their names cannot be had.
+
+    The client raises once for such a name. Then it gives the headers with nothing in its place, neither a name nor
+    None, and who touches that ends the process. Printing a header does not touch it.
+    """
+    try:
+        return message.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        return [header for header in message.headers() or () if not repr(header).startswith("(<NULL>, ")]
 
 
 def _partitions(cluster: Cluster, topics: Sequence[str]) -> list[tuple[str, int]]:

@@ -26,6 +26,7 @@ from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Deferred, Postponed
 from streams.core.topics import BY_MESSAGE, BY_NAME
 from streams.runtime.dead_letters import DeadLetters
+from streams.runtime.lag import told_by_statistics
 from streams.runtime.metrics import RESUMED, WAITING
 from streams.runtime.observe import observe
 from streams.runtime.tracing import onward
@@ -61,6 +62,7 @@ class Resumer:
                     "auto.offset.reset": "earliest",
                     "enable.auto.commit": False,
                     "session.timeout.ms": 10_000,
+                    **told_by_statistics(),
                 }
             )
         )

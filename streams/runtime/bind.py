@@ -23,7 +23,6 @@ from streams.adapters.events import Received, kafka_time
 from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.core.topics import BY_MESSAGE
-from streams.runtime import lag
 from streams.runtime.confirm import CAUSED, RETRY_SECONDS, Caused, hand_over
 from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.drain import Drain
@@ -123,15 +122,17 @@ class Work:
             held.enter_context(self._drain.handling())
             await self._slots.acquire()
             held.callback(self._slots.release)
-            await _told(self._binding, record, outbox, self._dead_letters)
-            confirming = asyncio.create_task(self._confirm(event, record, outbox, held.pop_all()))
+            letter = await _told(self._binding, record, outbox, self._dead_letters)
+            confirming = asyncio.create_task(self._confirm(event, record, outbox, letter, held.pop_all()))
         self._confirming.add(confirming)
         confirming.add_done_callback(self._confirming.discard)
 
-    async def _confirm(self, event: Any, record: Received, outbox: Outbox, held: ExitStack) -> None:
+    async def _confirm(
+        self, event: Any, record: Received, outbox: Outbox, letter: DeadLetter | None, held: ExitStack
+    ) -> None:
         with held:
             try:
-                await self._until_confirmed(record, outbox)
+                await self._until_confirmed(record, outbox, letter)
             except (
                 Exception
             ) as error:  # not foreseen: undone it holds up all behind it, and a new process begins with it
@@ -140,13 +141,23 @@ class Work:
                 return
             event.ack()
 
-    async def _until_confirmed(self, record: Received, outbox: Outbox) -> None:
+    async def _until_confirmed(self, record: Received, outbox: Outbox, letter: DeadLetter | None) -> None:
+        """Wait until Kafka has it all. Where it takes less than the producer may send, there is a dead letter, and
+        where it takes none of the usual size, one as small as they come."""
+        smallest = False
         while True:
             try:
                 await outbox.caused.confirmed()
                 return
-            except UnreadableError as error:  # the broker's limit is lower than the producer's
-                await outbox.publish([await _letter(record, error, self._dead_letters)])
+            except UnreadableError as refusal:
+                if letter is None:
+                    letter = await _letter(record, refusal, self._dead_letters)
+                elif not smallest:
+                    letter, smallest = await _smallest(record, letter, self._dead_letters), True
+                else:  # somebody must raise the limit, and until then all behind it waits
+                    log.error("no dead letter can be published, trying again: %s", refusal)
+                    await asyncio.sleep(RETRY_SECONDS)
+            await outbox.publish([letter])
 
 
 def received(message: Any) -> Received:
@@ -164,18 +175,19 @@ def received(message: Any) -> Received:
     )
 
 
-async def _told(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> None:
+async def _told(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> DeadLetter | None:
     """Handle a message, counted and traced. One that is cut off is neither: it comes again."""
-    lag.received(record.topic, record.partition, record.offset)
     way = outbox.tracing.begin(record)
     with handling(record.topic):
-        error = await _handle(binding, record, replace(outbox, handling=way), dead_letters)
+        letter = await _handle(binding, record, replace(outbox, handling=way), dead_letters)
+    error = letter.reason if letter is not None else None
     handled(record.topic, error)
     way.end(error)
+    return letter
 
 
-async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> str | None:
-    """Handle a message; returns the reason when it became a dead letter."""
+async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> DeadLetter | None:
+    """Handle a message; returns its dead letter when it became one."""
     while True:
         try:
             await binding.handle(record, outbox)
@@ -189,14 +201,22 @@ async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_lette
                 log.exception("%s failed on %s/%s/%s", binding.topic, record.topic, record.partition, record.offset)
             letter = await _letter(record, error, dead_letters)
             await outbox.publish([letter])
-            return letter.reason
+            return letter
 
 
 async def _letter(record: Received, error: Exception, dead_letters: DeadLetters) -> DeadLetter:
-    """The dead letter, waiting while the blob store that keeps a large original is away."""
+    return await _kept(lambda: dead_letters.letter(record, error))
+
+
+async def _smallest(record: Received, letter: DeadLetter, dead_letters: DeadLetters) -> DeadLetter:
+    return await _kept(lambda: dead_letters.smallest(record, letter))
+
+
+async def _kept(make: Callable[[], DeadLetter]) -> DeadLetter:
+    """A dead letter, waiting while the blob store that keeps a large original is away."""
     while True:
         try:
-            return dead_letters.letter(record, error)
+            return make()
         except ServiceError as away:
             log.warning("cannot keep a dead letter's original, trying again: %s", away)
             await asyncio.sleep(RETRY_SECONDS)

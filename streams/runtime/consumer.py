@@ -34,6 +34,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     def __init__(self, transport: Any, callback: Callable[[Any], Awaitable[None]], **options: Any) -> None:
         self._progress = Progress[TP]()
         self._deliver = callback
+        self.began: dict[TP, int] = {}
+        """Where each partition was read from at last: from what was committed, or from the beginning."""
         self._rebalances = 0
         self._astray = False
         """A fetch has ended of which nobody knows where it began."""
@@ -108,7 +110,16 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         unread = [tp for tp, offset in committed.items() if not offset and self._is_acknowledged(tp.topic)]
         if unread:
             await self._thread.seek_to_beginning(*unread)
+        self.began = {tp: offset for tp, offset in committed.items() if offset} | await self._beginnings(unread)
         return committed
+
+    async def _beginnings(self, partitions: list[TP]) -> dict[TP, int]:
+        """Where partitions begin, as far as it can be known now: only figures are made of it."""
+        try:
+            return dict(await self._thread.earliest_offsets(*partitions)) if partitions else {}
+        except (KafkaError, TimeoutError) as error:
+            log.warning("it is not known where %s begin: %r", partitions, error)
+            return {}
 
     # ---- Committing ----
 
@@ -164,6 +175,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self.app.flow_control.held = True
         await super().on_partitions_revoked(revoked)
         self._progress = Progress()
+        self.began = {}
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Each partition waits until the tables are there."""

@@ -18,6 +18,8 @@ from streams.core.topics import BY_NAME
 KEPT_BYTES = 64 * 1024
 MAX_DETAIL = 2000
 MAX_KEY_BYTES, MAX_HEADERS_BYTES = 4096, 64 * 1024
+BYTES_A_HEADER = 6
+"""What a letter holds for a header beside its name and its value, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class DeadLetters:
     def letter(self, record: Received, error: Exception) -> DeadLetter:
         """The dead letter for a record that led to an error. The same record always gives the same id."""
         value = record.value or b""
+        headers = tuple(_within(record.headers, MAX_HEADERS_BYTES))
         return DeadLetter(
             dead_letter_id=digest("dead", self.run, self.cluster_id, record.topic, record.partition, record.offset),
             run=self.run,
@@ -40,26 +43,38 @@ class DeadLetters:
             partition=record.partition,
             offset=record.offset,
             key=record.key[:MAX_KEY_BYTES] if record.key is not None else None,
-            headers=tuple(_within(record.headers, MAX_HEADERS_BYTES)),
+            headers=headers,
             payload=value[:KEPT_BYTES],
             payload_size=len(value),
             payload_sha256=hashlib.sha256(value).hexdigest(),
             reference=self.keep_whole(value) if len(value) > KEPT_BYTES else None,
             reason=_reason(error),
-            detail=str(error)[:MAX_DETAIL],
+            detail=_detail(error, len(record.headers) - len(headers)),
             error_class=type(error).__name__,
             event_id=self.event_id(record),
             event_time=record.came_at,
         )
 
+    def smallest(self, record: Received, letter: DeadLetter) -> DeadLetter:
+        """A record's letter without headers, and with all of the original in the blob store."""
+        value = record.value or b""
+        reference = self.keep_whole(value) if value else None
+        return dataclasses.replace(letter, headers=(), payload=b"", reference=reference)
+
 
 def _within(headers: Sequence[tuple[str, bytes]], room: int) -> Iterator[Header]:
     """As many headers, in order, as fit into some bytes."""
     for key, value in headers:
-        room -= len(key.encode()) + len(value)
+        room -= len(key.encode()) + len(value) + BYTES_A_HEADER
         if room < 0:
             return
         yield Header(key=key, value=value)
+
+
+def _detail(error: Exception, left_out: int) -> str:
+    """The reason in words, as UTF-8 can hold them, and how many headers are not kept."""
+    text = str(error)[:MAX_DETAIL].encode("utf-8", "backslashreplace").decode()
+    return f"{text} {left_out} of its headers are left out." if left_out else text
 
 
 def _reason(error: Exception) -> str:

@@ -8,12 +8,15 @@ from aiokafka import errors
 from aiokafka.protocol.commit import OffsetFetchRequest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
+from streams.runtime.records import read_any_name
+
 
 class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's thread with the client of aiokafka."""
 
     async def on_start(self) -> None:
         """Start the client, which is in no group yet."""
+        read_any_name()
         await super().on_start()
         hear_errors_of_offsets(self._consumer._coordinator)
 

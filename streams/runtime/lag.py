@@ -47,18 +47,6 @@ class Lag(Collector):
 
 LAG = Lag()
 REGISTRY.register(LAG)
-_began: dict[tuple[str, int], int] = {}
-"""The first offset of each partition since it was assigned to this process."""
-
-
-def received(topic: str, partition: int, offset: int) -> None:
-    """Note where this process began in a partition: until its first commit nothing else says so."""
-    _began.setdefault((topic, partition), offset)
-
-
-async def forget(*_: object, **__: object) -> None:
-    """Partitions were taken away: Faust forgets its commits then, and where this process began says nothing more."""
-    _began.clear()
 
 
 def watch_faust(app: faust.App, topics: Collection[str]) -> None:
@@ -67,14 +55,12 @@ def watch_faust(app: faust.App, topics: Collection[str]) -> None:
     def look() -> Iterator[Behind]:
         if not app.started:  # before that it has no consumer to ask
             return
-        committed = app.monitor.tp_committed_offsets
+        done = app.consumer.began | app.monitor.tp_committed_offsets
         for place in app.consumer.assignment():
             end = app.consumer.highwater(place) if place.topic in topics else None
-            if end is not None:
-                done = committed.get(place, _began.get((place.topic, place.partition), end))
-                yield place.topic, place.partition, end - done
+            if end is not None and place in done:
+                yield place.topic, place.partition, end - done[place]
 
-    app.on_partitions_revoked.connect(forget, weak=False)
     LAG.watch(look)
 
 
@@ -88,9 +74,17 @@ def told_by_statistics() -> dict[str, Any]:
 
 def _read_statistics(text: str) -> None:
     behind = [
-        (topic, int(partition), int(figures["consumer_lag"]))
+        (topic, int(partition), waiting)
         for topic, found in json.loads(text)["topics"].items()
         for partition, figures in found["partitions"].items()
-        if int(figures["consumer_lag"]) >= 0  # it is -1 before anything was committed
+        if (waiting := _waiting(figures)) >= 0
     ]
     LAG.watch(lambda: behind)
+
+
+def _waiting(figures: dict[str, Any]) -> int:
+    """How many messages of a partition are not done; negative when it is not known, or not this process's."""
+    lag, low, high = (int(figures[name]) for name in ("consumer_lag", "lo_offset", "hi_offset"))
+    if lag >= 0 or figures["fetch_state"] != "active" or min(low, high) < 0:
+        return lag
+    return high - low  # nothing was committed

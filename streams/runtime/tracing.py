@@ -19,6 +19,7 @@ from streams.core.span import Place, Span, call_span, handling_span
 from streams.core.trace import TraceContext, chosen, read_traceparent, span_of_handling
 
 Headers = list[tuple[str, bytes]]
+MAX_HEADER_BYTES = 4096
 
 
 class Spans(Protocol):
@@ -86,8 +87,7 @@ class Handling:
         parent = self._parent(own.trace_id)
         context = own if parent is None or self.tracing.spans is not None else parent
         headers = [(TRACE_HEADER, context.header().encode())]
-        state = self.record.header(STATE_HEADER)
-        return [*headers, (STATE_HEADER, state.encode())] if parent is not None and state else headers
+        return headers + _brought(self.record, STATE_HEADER) if parent is not None else headers
 
     def caused(self, message: Any) -> None:
         """Record what has been published, if it is a call."""
@@ -146,8 +146,13 @@ def origin_of(message: Any) -> Origin | None:
 
 def brought(record: Received) -> Headers:
     """The trace headers that a record came with."""
-    found = ((name, record.header(name)) for name in (TRACE_HEADER, STATE_HEADER))
-    return [(name, value.encode()) for name, value in found if value is not None]
+    return _brought(record, TRACE_HEADER) + _brought(record, STATE_HEADER)
+
+
+def _brought(record: Received, name: str) -> Headers:
+    """A header to pass on; not one so large that nothing could be published with it."""
+    value = (record.header(name) or "").encode()
+    return [(name, value)] if 0 < len(value) <= MAX_HEADER_BYTES else []
 
 
 def onward(record: Received, message: Any) -> Headers:

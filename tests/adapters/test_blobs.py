@@ -43,3 +43,27 @@ def test_a_store_that_cannot_be_opened_written_or_read_is_told(tmp_path: Path) -
     (tmp_path / sha[:2] / sha).mkdir(parents=True)
     with pytest.raises(ServiceError, match="cannot be read"):
         BlobStore(str(tmp_path)).get(sha)
+
+
+@pytest.mark.parametrize("what", ["put", "get", "delete"])
+def test_whatever_a_driver_raises_the_store_is_away(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ClientError(Exception):
+        """As drivers of object storage have them."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ClientError("SlowDown")
+
+    store = BlobStore("memory://away")
+    for name in ("exists", "cat_file"):
+        monkeypatch.setattr(store._files, name, fail)
+    with pytest.raises(ServiceError, match=r"The blob store memory://away cannot be .* \(SlowDown\)"):
+        getattr(store, what)(b"x" if what == "put" else "0" * 64)
+
+
+def test_whatever_a_driver_raises_when_it_is_opened_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> None:
+        raise KeyError("no login")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", fail)
+    with pytest.raises(ServiceError, match="cannot be opened"):
+        BlobStore("memory://away")

@@ -27,7 +27,9 @@ from streams.core.messages import DeadLetter, Deferred, Escalation, Postponed, V
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
+from streams.runtime import lag
 from streams.runtime.dead_letters import DeadLetters, EventIds
+from streams.runtime.metrics import REGISTRY
 from tests.stages.support import event, verdict
 
 pytestmark = pytest.mark.embedded
@@ -261,3 +263,23 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_blocks_nothing(here: D
         ("empty_deferral", f"{here.prefix}deferred", 0, 1),
     }
     assert here.committed(0) == 3
+
+
+def test_what_waits_is_told_as_lag_from_the_first_message_on(here: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lag, "STATISTICS_MS", 100)
+    here.defer(0, *[deferred(f"{number}", TOMORROW) for number in range(3)])
+
+    topic = f"{here.prefix}deferred"
+
+    def waiting() -> dict[str, float]:
+        (family,) = [one for one in REGISTRY.collect() if one.name == lag.NAME]
+        return {one.labels["partition"]: one.value for one in family.samples if one.labels["topic"] == topic}
+
+    try:
+        with here.resumer(Clock()):
+            deadline = time.monotonic() + WAIT_SECONDS
+            while waiting().get("0") != 3 and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert waiting()["0"] == 3
+    finally:
+        lag.LAG.watch(tuple)

@@ -18,6 +18,8 @@ from streams.adapters.codec import SINGLE_OBJECT, Codec
 from streams.adapters.kafka import describe_cluster
 from streams.core.fingerprint import positional_event_id
 from streams.core.messages import RawEvent
+from tests.fakes.strange_headers import Headers
+from tests.fakes.strange_headers import publish as publish_strange
 from tests.journey.conftest import Journey
 
 pytestmark = pytest.mark.embedded
@@ -212,3 +214,19 @@ def test_the_key_shows_nowhere(journey: Journey) -> None:
     assert rows
     assert b"planted-key" not in logs
     assert "planted-key" not in repr(rows)
+
+
+def test_an_event_with_strange_headers_ends_like_any_other(journey: Journey) -> None:
+    """A header's name may be any bytes, and there may be any number of headers."""
+    strange: Headers = [("escalon-event-id", b"strange"), (b"\xff\xfe", b"1"), (b"caf\xe9", b"")]
+    first = publish_strange(journey.running.kafka, "events", (b"When are you open?", strange), (b"\xff", strange[1:]))
+    flood: Headers = [("escalon-event-id", b"flood"), *[("", b"")] * 300_000, ("tracestate", b"v" * 5_000)]
+    publish_strange(journey.running.kafka, "events", (b"\xff" * 60_000, flood))
+    publish_strange(journey.running.kafka, "events", (b"ok", [("escalon-event-id", b"behind")]))
+    found = journey.outcomes({"strange", "behind"})
+    assert [found[one][0].state for one in ("strange", "behind")] == ["answered", "ignored"]
+    cluster = describe_cluster(journey.running.kafka).cluster_id
+    unreadable = positional_event_id(cluster, "events", 0, first + 1)
+    letters = journey.dead_letters({"flood", unreadable})
+    assert [(one.key, one.value) for one in letters[unreadable][0].headers] == [("\\xff\\xfe", b"1"), ("caf\\xe9", b"")]
+    assert "of its headers are left out" in letters["flood"][0].detail

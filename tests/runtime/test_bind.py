@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from streams.adapters.events import Received
 from streams.core.errors import ConfigError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, RawEvent
 from streams.runtime.bind import UNCONFIRMED, Binding, Outbox, Work, bind, received
+from streams.runtime.confirm import RETRY_SECONDS
 from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.drain import Drain
 
@@ -200,6 +201,40 @@ async def test_what_the_broker_alone_finds_too_large_makes_a_dead_letter_of_its_
     await agent(app, publish_one)(FakeStream(message))
     assert [topic for topic, _, _ in app.sent] == ["pre.events", "pre.dead-letters"]
     assert message.refcount == 0
+
+
+async def test_a_dead_letter_over_the_brokers_limit_is_published_once_more_as_small_as_they_come() -> None:
+    async def handle(_: Received, __: Outbox) -> None:
+        raise UnreadableError("invalid_utf8", "It is no UTF-8.")
+
+    message = FakeMessage(headers=[("a", b"1")])
+    app = FakeApp(unconfirmed=[MessageSizeTooLargeError()])
+    await agent(app, handle)(FakeStream(message))
+    whole, smallest = (Codec().decode(DeadLetter, value) for _, _, value in app.sent)
+    assert (whole.payload, len(whole.headers), whole.reference) == (b"x", 1, None)
+    assert smallest == replace(whole, payload=b"", headers=(), reference="sha")
+    assert smallest.reason == "invalid_utf8"
+    assert message.refcount == 0
+
+
+async def test_where_no_dead_letter_can_be_published_the_message_waits_with_a_pause_between_the_tries(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses, pause = list[float](), asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await pause(0)
+
+    monkeypatch.setattr("streams.runtime.bind.asyncio.sleep", sleep)
+    app, message = FakeApp(unconfirmed=[MessageSizeTooLargeError() for _ in range(5)]), FakeMessage()
+    work = Work(Binding(topic="events", concurrency=4, handle=publish_one), outbox(app), NO_LETTERS, Drain())
+    await work.handle(FakeEvent(message))
+    await asyncio.gather(*work._confirming)
+    assert [topic for topic, _, _ in app.sent] == ["pre.events", *["pre.dead-letters"] * 5]
+    assert pauses == [RETRY_SECONDS] * 3
+    assert "no dead letter can be published, trying again: A message for the topic pre.dead-letters" in caplog.text
+    assert message.refcount == 1, "as Faust's stream still holds it"
 
 
 async def test_a_process_that_cannot_know_whether_a_message_is_done_ends() -> None:

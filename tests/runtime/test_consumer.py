@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
 from streams.adapters.kafka import KafkaConfig
@@ -42,6 +43,7 @@ class Broker:
     log: dict[Any, list[int]]
     committed: dict[Any, int] = field(default_factory=dict)
     position: dict[Any, int] = field(default_factory=dict)
+    away: bool = False
     during_a_fetch: asyncio.Event | None = None
 
     async def getmany(self, active: set[Any] | None, timeout: float) -> dict[Any, list[Record]]:  # noqa: ARG002
@@ -60,6 +62,12 @@ class Broker:
     async def seek_to_beginning(self, *partitions: Any) -> None:
         """To the first record."""
         self.position.update(dict.fromkeys(partitions, 0))
+
+    async def earliest_offsets(self, *partitions: Any) -> Mapping[Any, int]:
+        """Where the log begins."""
+        if self.away:
+            raise KafkaTimeoutError
+        return {tp: self.log[tp][0] for tp in partitions}
 
     async def seek_wait(self, partitions: Mapping[Any, int]) -> None:
         """To an offset."""
@@ -120,6 +128,22 @@ async def test_going_back_to_what_is_committed_delivers_nothing_twice(tmp_path: 
     assert consumer._thread.position[HERE] == 1
     consumer._thread.log[HERE].append(4)
     assert await fetch(consumer) == [("verdicts", 4)]
+
+
+async def test_where_reading_began_is_known_until_the_partitions_are_taken_away(tmp_path: Path) -> None:
+    other = TP("verdicts", 1)
+    consumer = consumer_on(Broker({HERE: [3, 4], other: [0, 1], CHANGES: [0]}, committed={other: 1}), tmp_path)
+    await consumer.perform_seek()
+    assert consumer.began == {HERE: 3, other: 1}
+    await consumer.on_partitions_revoked({HERE, other})
+    assert consumer.began == {}
+
+
+async def test_where_reading_began_need_not_be_known(tmp_path: Path) -> None:
+    consumer = consumer_on(Broker({HERE: [0, 1]}, position={HERE: 2}, away=True), tmp_path)
+    await consumer.perform_seek()
+    assert consumer.began == {}
+    assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1)]
 
 
 @pytest.mark.parametrize("committed", [{}, {HERE: 0}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -93,6 +94,33 @@ def test_the_largest_letter_still_fits_into_a_message() -> None:
     assert made.key is not None
     assert len(made.key) == MAX_KEY_BYTES
     assert len(Codec().encode(made)) < 250_000
+
+
+@pytest.mark.parametrize("header", [("", b""), ("k", b""), ("", b"v" * 200), ("ä" * 9000, b"")])
+def test_headers_are_bounded_in_number_too_and_the_letter_says_how_many_are_left_out(header: tuple[str, bytes]) -> None:
+    made = letter(record(b"\xff" * 60_000, headers=[header] * 490_000), UnreadableError("invalid_utf8", "It is none."))
+    assert 0 < len(made.headers) < 20_000
+    assert made.detail == f"It is none. {490_000 - len(made.headers)} of its headers are left out."
+    bare = letter(record(b"\xff" * 60_000), UnreadableError("invalid_utf8", "It is none."))
+    assert len(Codec().encode(made)) - len(Codec().encode(bare)) <= MAX_HEADERS_BYTES + 100
+
+
+def test_the_smallest_letter_has_no_headers_and_all_of_the_original_in_the_store() -> None:
+    kept: list[bytes] = []
+    letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda data: kept.append(data) or "sha", event_id=IDS)  # type: ignore[func-returns-value]
+    of = record(b"\xff", headers=[("a", b"1")])
+    made = letters.letter(of, UnreadableError("invalid_utf8", "x"))
+    smallest = letters.smallest(of, made)
+    assert kept == [b"\xff"]
+    assert smallest == replace(made, headers=(), payload=b"", reference="sha")
+    empty = record(None)
+    assert letters.smallest(empty, letters.letter(empty, UnreadableError("empty", "x"))).reference is None
+
+
+def test_a_reason_that_is_no_unicode_can_be_written() -> None:
+    made = letter(record(), KeyError("half a pair: \ud800"))
+    assert Codec().decode(DeadLetter, Codec().encode(made)) == made
+    assert letter(record(), HandlerError("\ud800")).detail == "\\ud800"
 
 
 def test_the_same_record_gives_the_same_letter_and_another_place_another_id() -> None:

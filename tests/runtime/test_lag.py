@@ -24,12 +24,13 @@ class Place(NamedTuple):
 
 @dataclass
 class FakeFaust:
-    """The little of an app that is asked: is it started, what is assigned, where it ends, what is committed."""
+    """The little of an app that is asked: is it started, what is assigned, where it ends, what is committed, and where
+    reading began."""
 
     ends: dict[Place, int | None]
     tp_committed_offsets: dict[Place, int] = field(default_factory=dict)
+    began: dict[Place, int] = field(default_factory=dict)
     started: bool = True
-    on_partitions_revoked: Any = field(default_factory=lambda: faust.App("lag").on_partitions_revoked)
 
     @property
     def monitor(self) -> FakeFaust:
@@ -72,27 +73,21 @@ def test_what_is_not_committed_is_behind() -> None:
     assert behind() == {("events", "0"): 2, ("events", "1"): 0}
 
 
-def test_before_the_first_commit_all_since_the_first_message_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lag, "_began", {})
-    for offset in (4, 5, 6):
-        lag.received("events", 0, offset)
-    watch(FakeFaust({Place("events", 0): 12, Place("events", 1): 7}))
-    assert behind() == {("events", "0"): 8, ("events", "1"): 0}
+def test_before_the_first_commit_all_since_reading_began_is_behind_whether_or_not_an_agent_has_taken_any() -> None:
+    watch(
+        FakeFaust({Place("events", 0): 12, Place("events", 1): 7}, began={Place("events", 0): 4, Place("events", 1): 0})
+    )
+    assert behind() == {("events", "0"): 8, ("events", "1"): 7}
 
 
-async def test_after_a_rebalance_what_was_known_of_the_partitions_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lag, "_began", {})
-    lag.received("events", 0, 4)
-    app = FakeFaust({Place("events", 0): 1_000_000})
-    watch(app)
-    await app.on_partitions_revoked.send(set())
-    assert behind() == {("events", "0"): 0}, "nothing waits, as far as anybody knows"
-    lag.received("events", 0, 999_990)
-    assert behind() == {("events", "0"): 10}
+def test_what_is_committed_since_counts_and_not_where_reading_began() -> None:
+    watch(FakeFaust({Place("events", 0): 12}, {Place("events", 0): 10}, began={Place("events", 0): 4}))
+    assert behind() == {("events", "0"): 2}
 
 
-def test_changelogs_and_partitions_whose_end_is_not_known_are_left_out() -> None:
-    watch(FakeFaust({Place("changelog", 0): 12, Place("events", 0): None}))
+def test_changelogs_and_partitions_of_which_too_little_is_known_are_left_out() -> None:
+    began = {Place("changelog", 0): 0, Place("events", 0): 0}
+    watch(FakeFaust({Place("changelog", 0): 12, Place("events", 0): None, Place("events", 1): 7}, began=began))
     assert behind() == {}
 
 
@@ -101,10 +96,22 @@ def test_an_app_that_has_not_started_is_not_asked() -> None:
     assert behind() == {}
 
 
+def figures(waiting: int, low: int, high: int, state: str = "active") -> dict[str, Any]:
+    """A partition's statistics, as far as they are looked at."""
+    return {"consumer_lag": waiting, "lo_offset": low, "hi_offset": high, "fetch_state": state}
+
+
 def test_a_plain_consumer_tells_by_its_statistics_what_it_has_not_committed() -> None:
-    partitions = {"0": {"consumer_lag": 7}, "1": {"consumer_lag": 0}, "-1": {"consumer_lag": -1}}
+    partitions = {
+        "0": figures(7, 0, 100),
+        "1": figures(0, 0, 100),
+        "2": figures(-1, 40, 100),  # nothing was committed
+        "3": figures(-1, -1001, -1001),  # nothing is known yet
+        "4": figures(-1, 40, 100, "stopped"),  # it was taken away
+        "-1": figures(-1, -1001, -1001, "none"),
+    }
     lag.told_by_statistics()["stats_cb"](json.dumps({"topics": {"calls": {"partitions": partitions}}}))
-    assert behind() == {("calls", "0"): 7, ("calls", "1"): 0}
+    assert behind() == {("calls", "0"): 7, ("calls", "1"): 0, ("calls", "2"): 60}
 
 
 def test_a_lag_that_cannot_be_looked_up_leaves_all_other_figures(caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ from streams.core.trace import TraceContext, read_traceparent, span_of_handling
 from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.drain import Drain
-from streams.runtime.tracing import Handling, Tracing, brought, onward, origin_of
+from streams.runtime.tracing import MAX_HEADER_BYTES, Handling, Tracing, brought, onward, origin_of
 from tests.core.test_span import CALL
 from tests.runtime.test_bind import FakeApp, FakeMessage, FakeStream
 from tests.stages.support import event, verdict
@@ -87,6 +87,17 @@ def test_a_span_of_another_trace_is_no_parent() -> None:
     assert context(headers) == TraceContext(OTHER, span_of_handling(OTHER, "events", 0, 7), True)
     assert len(headers) == 1
     assert spans.added[0].parent is None
+
+
+def test_a_header_so_large_that_nothing_could_be_published_with_it_is_not_handed_on() -> None:
+    large = "x" * (MAX_HEADER_BYTES + 1)
+    parent = ("traceparent", PRODUCER.header())
+    assert [name for name, _ in begun(None, parent, ("tracestate", large)).headers(call())] == ["traceparent"]
+    assert [name for name, _ in begun(None, parent, ("tracestate", large[1:])).headers(call())] == [
+        "traceparent",
+        "tracestate",
+    ]
+    assert brought(record(("traceparent", large), ("tracestate", large))) == []
 
 
 def test_the_state_of_other_tracers_is_handed_on() -> None:

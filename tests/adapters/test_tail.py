@@ -1,0 +1,37 @@
+"""Topics are read whatever lies on them, on a real broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.tail import Tail
+from streams.embedded.broker import Tansu
+from streams.embedded.supervisor import Supervisor
+from tests.fakes.strange_headers import Headers, publish
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[KafkaConfig]:
+    """A broker in memory."""
+    with Supervisor(tmp_path / "logs") as supervisor:
+        yield KafkaConfig(servers=Tansu().start(supervisor))
+
+
+def test_a_header_whose_name_is_no_utf_8_is_left_out_and_all_else_is_read(kafka: KafkaConfig) -> None:
+    create_topics(kafka, "", 1, 1)
+    strange: Headers = [("escalon-event-id", b"mail-7"), (b"\xff\xfe", b"1"), ("(<NULL>, ", b"2")]
+    publish(kafka, "events", (b"first", []), (b"strange", strange), (None, [(b"\xff", b"")]), (b"last", [("a", b"1")]))
+    tail = Tail(kafka, ["events"])
+    try:
+        found = list(tail.to_end())
+    finally:
+        tail.close()
+    assert [record.value for record in found] == [b"first", b"strange", None, b"last"]
+    assert found[1].headers == [("escalon-event-id", b"mail-7"), ("(<NULL>, ", b"2")]
+    assert [found[0].headers, found[2].headers, found[3].headers] == [[], [], [("a", b"1")]]
