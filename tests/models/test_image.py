@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -302,8 +303,10 @@ async def test_of_large_images_one_is_decoded_at_a_time(monkeypatch: pytest.Monk
         with lock:
             now[large] += 1
             seen[large] = max(seen[large], now[large])
-        if not large:
-            together.wait(10)
+        if large:
+            time.sleep(0.05)  # for another to be seen beside it
+        else:
+            together.wait(60)
         with lock:
             now[large] -= 1
         return 1
