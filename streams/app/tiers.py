@@ -26,7 +26,7 @@ from streams.core.budget import share
 from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Result, Sighting, Verdict
 from streams.core.sound import check_sound
-from streams.models.image import MAX_BYTES, perceptual_hash
+from streams.models.image import MAX_BYTES, FewAtOnce
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import BudgetSpec
@@ -102,9 +102,7 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
     pipeline, handlers = site.pipeline, site.pipeline.listeners
     desk = _desk(app, site, handlers, "events")
 
-    async def hash_image(image: str) -> int:
-        data = await asyncio.to_thread(site.blobs.get, image, MAX_BYTES + 1)
-        return await asyncio.to_thread(perceptual_hash, data)
+    hash_image = FewAtOnce(partial(site.blobs.get, most=MAX_BYTES + 1))
 
     async def on_event(record: Received, outbox: Outbox) -> None:
         event, deadline = reader(record), pipeline.spec.deadline

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from streams.adapters.blobs import BlobStore
 from streams.app.providers import Providers
@@ -14,7 +15,7 @@ from streams.app.redaction import policy_of
 from streams.app.settings import Settings
 from streams.core.errors import ConfigError
 from streams.core.messages import Tier
-from streams.models.image import perceptual_hash
+from streams.models.image import MAX_BYTES, FewAtOnce
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.replay.changelogs import Changelogs
@@ -51,12 +52,7 @@ class Stages:
         desks = {tier: self._desk(of) for tier, of in handlers.items()}
         if self.spending.limit is not None:
             _check_prices(desks, pipeline)
-        blobs = BlobStore(self.settings.blobs)
-
-        async def hash_image(image: str) -> int:
-            data = await asyncio.to_thread(blobs.get, image)
-            return await asyncio.to_thread(perceptual_hash, data)
-
+        hash_image = FewAtOnce(partial(BlobStore(self.settings.blobs).get, most=MAX_BYTES + 1))
         watcher = next((one for one in pipeline.listeners.values() if one.spec.kind == IMAGE_DUPLICATE), None)
         return Tiers(
             pipeline=pipeline,

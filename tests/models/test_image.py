@@ -1,18 +1,35 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
+import subprocess
+import sys
+import threading
+import time
 import zlib
+from pathlib import Path
 from typing import Any
 
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from streams.core.errors import UnreadableError
-from streams.models.image import HashIndex, ImageInfo, describe, perceptual_hash
+from streams.models.image import (
+    LARGE_BYTES,
+    MAX_MEMORY,
+    FewAtOnce,
+    HashIndex,
+    ImageInfo,
+    _opened,
+    describe,
+    is_large,
+    perceptual_hash,
+)
 
 NEAR = 10
 
@@ -123,6 +140,182 @@ def test_broken_bytes_give_a_hash_or_are_unreadable_and_nothing_else(which: int,
 
 PNG = encoded(picture(size=(40, 30)))
 JPEG = encoded(picture(size=(40, 30)), "JPEG")
+
+
+def tiff(*entries: tuple[int, int, int, bytes], big: bool = False) -> bytes:
+    """A TIFF of one directory: tag, type, how many values, and the values. The strip 273 or tile 324 is its last."""
+    place, fields = ("Q", "HHQ8s") if big else ("I", "HHI4s")
+    fixed = struct.calcsize("<" + place)
+    body = (16 if big else 8) + (8 if big else 2) + len(entries) * struct.calcsize("<" + fields) + fixed
+    directory, values = b"", b""
+    for tag, kind, count, value in sorted(entries):
+        kept = value if len(value) <= fixed else struct.pack("<" + place, body + len(values))
+        values += b"" if len(value) <= fixed else value
+        directory += struct.pack("<" + fields, tag, kind, count, kept)
+    head = b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, len(entries)) if big else b"II*\0\x08\0\0\0"
+    return head + (b"" if big else struct.pack("<H", len(entries))) + directory + bytes(fixed) + values
+
+
+def long(value: int) -> bytes:
+    return struct.pack("<I", value)
+
+
+def plain(width: int, height: int, compression: int = 1) -> list[tuple[int, int, int, bytes]]:
+    of = {256: width, 257: height, 258: 8, 259: compression, 262: 1, 277: 1}
+    return [(tag, 4, 1, long(value)) for tag, value in of.items()]
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_tiff_whose_tile_is_too_large_is_refused_before_it_is_decoded(big: bool) -> None:
+    tile = zlib.compress(bytes(64))
+    entries = [*plain(64, 64, 8), (322, 4, 1, long(8_000)), (323, 4, 1, long(8_000)), (324, 4, 1, long(8))]
+    data = tiff(*entries, (325, 4, 1, long(len(tile))), big=big)
+    for read in (perceptual_hash, describe):
+        with pytest.raises(UnreadableError, match="64000000") as error:
+            read(data)
+        assert error.value.reason == "image_too_large"
+
+
+def test_a_tile_is_counted_where_it_is_larger_than_its_image() -> None:
+    entries = [*plain(64, 64, 8), (322, 4, 1, long(3_000)), (323, 4, 1, long(3_000)), (324, 4, 1, long(8))]
+    assert is_large(tiff(*entries, (325, 4, 1, long(8))))
+
+
+@pytest.mark.parametrize("kind", [1, 3])
+def test_a_tiff_of_too_many_strips_is_refused(kind: int) -> None:
+    strips = bytes(300_000 * (1 if kind == 1 else 2))
+    with pytest.raises(UnreadableError, match="300000 values of tag 273") as error:
+        perceptual_hash(tiff(*plain(1, 2), (278, 4, 1, long(1)), (273, kind, 300_000, strips)))
+    assert error.value.reason == "image_too_large"
+
+
+def test_of_a_tiff_only_what_says_how_its_pixels_are_kept_is_read() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    exif.get_ifd(0x8769)[0x9286] = b"a comment"
+    data = encoded(picture(), "TIFF", exif=exif)
+    with _opened(data, len(data), 10**6) as image:
+        image.load()
+        assert 0x010E not in image.getexif()
+        assert not image.getexif().get_ifd(0x8769)
+    assert perceptual_hash(data) == perceptual_hash(encoded(picture()))
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
+@pytest.mark.parametrize("big", [False, True])
+def test_a_tiff_is_read_in_each_of_its_kinds(compression: str, big: bool) -> None:
+    data = encoded(picture(), "TIFF", compression=compression, big_tiff=big)
+    assert distance(encoded(picture()), data) <= NEAR
+
+
+def test_a_tiff_that_is_stored_sideways_is_near_the_upright_one() -> None:
+    turned = picture().transpose(Image.Transpose.ROTATE_90)
+    assert distance(encoded(picture()), encoded(turned, "TIFF", tiffinfo={0x0112: 6})) == 0
+
+
+def test_a_jpeg_whose_header_has_too_many_parts_is_refused() -> None:
+    for parts in (b"\xff\xe5\0\2" * 10_000, b"\xff\xe1\0\x08Exif\0\0" * 17):
+        with pytest.raises(UnreadableError) as error:
+            perceptual_hash(JPEG[:2] + parts + JPEG[2:])
+        assert error.value.reason == "image_too_large"
+
+
+def test_an_image_of_many_bytes_or_pixels_is_large() -> None:
+    assert is_large(bytes(LARGE_BYTES + 1))
+    assert is_large(png_that_declares(2_001, 2_000))
+    assert not is_large(png_that_declares(2_000, 2_000))
+    with pytest.raises(UnreadableError):
+        is_large(b"no image at all")
+
+
+def hash_of_the_whole_image(data: bytes) -> int:
+    """The hash as it is defined, without a thought of memory."""
+    with Image.open(io.BytesIO(data)) as opened:
+        image = ImageOps.exif_transpose(opened)
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return int(str(imagehash.phash(image)), 16)
+
+
+def with_orientation(turn: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    return encoded(picture(7, (130, 90)), "PNG", exif=exif)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(with_orientation(turn) for turn in range(1, 9)),
+        encoded(picture(8, (1300, 1100))),
+        encoded(Image.merge("RGBA", [*picture(8, (1300, 1100)).split(), picture(9, (1300, 1100)).convert("L")])),
+        encoded(Image.merge("LA", [picture(8).convert("L"), picture(9).convert("L")])),
+        encoded(picture(8, (1300, 1100)).convert("P"), transparency=3),
+        encoded(picture(8, (1300, 1100)).convert("P"), "GIF", transparency=3),
+        encoded(picture(8), transparency=picture(8).getpixel((0, 0))),
+        encoded(Image.merge("RGBA", [*picture(8).split(), picture(9).convert("L")]), "WEBP"),
+        encoded(picture(8).convert("1")),
+        encoded(picture(8).convert("I;16")),
+        encoded(picture(8).convert("CMYK"), "TIFF", compression="tiff_lzw"),
+    ],
+)
+def test_the_hash_is_that_of_the_whole_image_bit_by_bit(data: bytes) -> None:
+    assert perceptual_hash(data) == hash_of_the_whole_image(data)
+
+
+MEASURED = """
+import asyncio, resource, sys
+from pathlib import Path
+import imagehash, scipy.fftpack
+from PIL import Image
+from streams.models.image import FewAtOnce
+
+def most():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+async def hashed():
+    few = FewAtOnce(lambda name: Path(name).read_bytes())
+    return await asyncio.gather(*map(few, sys.argv[1:]))
+
+Image.init()
+before = most()
+asyncio.run(hashed())
+print(most() - before)
+"""
+
+
+def test_the_costliest_images_together_stay_within_the_memory_that_is_promised(tmp_path: Path) -> None:
+    for name, side in (("large", 7_000), ("small", 2_000)):
+        image = Image.new("RGBA", (side, side), (10, 200, 30, 128))
+        image.paste((200, 10, 10, 40), (side // 70, side // 70, side // 2, side // 2))
+        (tmp_path / name).write_bytes(encoded(image, "WEBP", lossless=True, method=0))
+    files = [str(tmp_path / name) for name in ("large", "small", "small", "large", "small", "small")]
+    done = subprocess.run([sys.executable, "-c", MEASURED, *files], check=True, capture_output=True, text=True)
+    assert 500_000_000 < int(done.stdout) < MAX_MEMORY
+
+
+async def test_of_large_images_one_is_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seen, lock = {True: 0, False: 0}, {True: 0, False: 0}, threading.Lock()
+    together = threading.Barrier(3)
+
+    def hashed(data: bytes) -> int:
+        large = data == b"large"
+        with lock:
+            now[large] += 1
+            seen[large] = max(seen[large], now[large])
+        if large:
+            time.sleep(0.05)  # for another to be seen beside it
+        else:
+            together.wait(60)
+        with lock:
+            now[large] -= 1
+        return 1
+
+    monkeypatch.setattr("streams.models.image.perceptual_hash", hashed)
+    monkeypatch.setattr("streams.models.image.is_large", lambda data: data == b"large")
+    few = FewAtOnce(str.encode)
+    assert await asyncio.gather(*map(few, ["large"] * 8), *map(few, ["small"] * 6)) == [1] * 14
+    assert seen == {True: 1, False: 3}
 
 
 @pytest.mark.parametrize("side", [8_000, 12_000, 60_000], ids=["our limit", "Pillow warns", "Pillow refuses"])
