@@ -26,7 +26,8 @@ MAX_NUMBER: Final = 1_000_000
 _WIDE = re.compile(r"[*]|[0-9]{5,}")
 # Between the bracket and the name also what is not seen: a model may read over it.
 _UNSEEN = r"[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*"
-_MARK = re.compile(rf"<(?={_UNSEEN}/?{_UNSEEN}{FENCE})", re.IGNORECASE)
+# One run of it at a time: two that could share a run would take a time quadratic in its length.
+_MARK = re.compile(rf"<(?={_UNSEEN}(?:/{_UNSEEN})?{FENCE})", re.IGNORECASE)
 
 
 def fenced(text: object) -> str:

@@ -36,6 +36,11 @@ def test_an_event_cannot_end_its_own_fence(text: str) -> None:
     assert whole.replace("\u200b", "") == f"<event>\n{text}\n</event>".replace("\u200b", "")
 
 
+def test_a_fence_takes_a_time_linear_in_what_is_not_seen_after_a_bracket() -> None:
+    text = "<" + " " * 900_000
+    assert fenced(text) == f"<event>\n{text}\n</event>"
+
+
 def test_the_fence_of_a_text_without_marks_leaves_it_as_it_is() -> None:
     assert fenced("1 < 2 and <b>events</b>") == "<event>\n1 < 2 and <b>events</b>\n</event>"
 
