@@ -15,8 +15,6 @@ import re2
 
 from streams.core.errors import ConfigError
 
-MAX_TEXT = 100_000
-"""Characters of a message that are looked at, unless the caller says otherwise."""
 MAX_PATTERNS = 1_000
 MAX_PATTERN_MEMORY = 8 << 20
 """Bytes that one compiled pattern may take, its automaton included."""
@@ -35,12 +33,9 @@ class RuleMatch:
 class RuleSet:
     """Labels with their regular expressions, compiled once; safe to share between threads."""
 
-    def __init__(
-        self, table: Mapping[str, Sequence[str]], *, ignore_case: bool = True, max_text: int = MAX_TEXT
-    ) -> None:
+    def __init__(self, table: Mapping[str, Sequence[str]], *, ignore_case: bool = True) -> None:
         """Compile `table` (label -> patterns). Raises ConfigError naming the pattern that is at fault."""
-        _check_table(table, max_text)
-        self._max_text = max_text
+        _check_table(table)
         self._rules: list[tuple[str, Any]] = [
             (label, _compile(label, position, pattern, ignore_case))
             for label, patterns in table.items()
@@ -55,9 +50,9 @@ class RuleSet:
     def match(self, text: str) -> list[RuleMatch]:
         """Each label that matches, once, with the first match of its first matching pattern.
 
-        In the order of the table. Only the first `max_text` characters of `text` are looked at.
+        In the order of the table. All of `text` is looked at: what is cut off, padding could hide.
         """
-        looked_at = text[: self._max_text].encode("utf-8", "replace").decode()
+        looked_at = text.encode("utf-8", "replace").decode()
         found: dict[str, RuleMatch] = {}
         for label, pattern in self._rules:
             if label not in found and (hit := pattern.search(looked_at)):
@@ -65,9 +60,7 @@ class RuleSet:
         return list(found.values())
 
 
-def _check_table(table: Mapping[str, Sequence[str]], max_text: int) -> None:
-    if max_text < 1:
-        raise ConfigError("max_text must be at least 1 character.", key="max_text")
+def _check_table(table: Mapping[str, Sequence[str]]) -> None:
     if not table:
         raise ConfigError("There are no rules.", "Give at least one label with a pattern.", key="rules")
     for label, patterns in table.items():

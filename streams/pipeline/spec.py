@@ -112,6 +112,7 @@ class RulesListener(ListenerPolicy):
 
     kind: Literal["rules"]
     rules: dict[str, tuple[str, ...]] = Field(min_length=1)
+    inputs: tuple[Literal["text", "data"], ...] = Field(("text",), min_length=1)
     cache: CachePolicy = "off"
 
 

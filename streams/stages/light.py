@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from streams.core.contract import Reading
 from streams.core.messages import Score
@@ -81,11 +83,29 @@ class RulesAsker(_LightAsker):
     model: str = "re"
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:  # noqa: ARG002 - at once
-        """The label and the words that matched; no label when nothing did."""
-        matches = self.rules.match(task.text)
+        """The label and the words that matched; no label when nothing did.
+
+        The text and the strings of the data are matched apart, so that `^` and `$` mean what they say in the text.
+        """
+        parts = [part for part in (task.text, "\n".join(_strings(task.data))) if part]
+        matches = [match for part in parts for match in self.rules.match(part)]
         if not matches:
-            return _found(task.text, {"label": None}, None)
-        return _found(task.text, {"label": matches[0].label, "confidence": 1.0, "matched": matches[0].text[:200]}, 1.0)
+            return _found("\n".join(parts), {"label": None}, None)
+        first = min(matches, key=lambda match: self.rules.labels.index(match.label))
+        return _found("\n".join(parts), {"label": first.label, "confidence": 1.0, "matched": first.text[:200]}, 1.0)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string of a JSON value, the keys as well, in its order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield key
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
 
 
 def _found(prompt: str, answer: dict[str, object], confidence: float | None) -> Said:

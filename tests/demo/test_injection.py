@@ -11,7 +11,11 @@ import pytest
 from streams.demo.starter import without_python
 from streams.models.rules import RuleSet
 from streams.pipeline.code import functions_in
+from streams.pipeline.handlers import Handler
 from streams.pipeline.load import parse_spec
+from streams.stages.light import RulesAsker
+from streams.stages.task import task_of
+from tests.stages.support import event
 
 PACK = Path(__file__).parents[2] / "streams" / "demo" / "pack"
 FILE = (PACK / "pipeline.toml").read_text("utf-8") + (PACK / "models-local.toml").read_text("utf-8")
@@ -64,6 +68,17 @@ ORDINARY = [
 @pytest.mark.parametrize("text", ATTEMPTS)
 def test_an_attempt_is_found(text: str) -> None:
     assert [match.label for match in RULES.match(text)] == ["injection"]
+
+
+@pytest.mark.parametrize("text", ATTEMPTS)
+async def test_neither_padding_nor_the_data_hides_an_attempt(text: str) -> None:
+    spec = SPEC.listeners["injection"]
+    asker = RulesAsker(handler=Handler(name="injection", tier="listener", spec=spec, version="v"), rules=RULES)
+    padding = "Where is my parcel?\n" * 40_000
+    data = [{"note": ["hi", {"more": text}]}, {text: 1}]
+    for one in (event(text=padding + text), *(event(data=json.dumps(inner)) for inner in data)):
+        said = await asker.ask(task_of(one, spec.inputs))  # type: ignore[union-attr]
+        assert json.loads(said.reading.answer or "")["label"] == "injection"
 
 
 @pytest.mark.parametrize("text", ORDINARY)

@@ -36,6 +36,11 @@ def test_an_event_cannot_end_its_own_fence(text: str) -> None:
     assert whole.replace("\u200b", "") == f"<event>\n{text}\n</event>".replace("\u200b", "")
 
 
+def test_a_fence_takes_a_time_linear_in_what_is_not_seen_after_a_bracket() -> None:
+    text = "<" + " " * 900_000
+    assert fenced(text) == f"<event>\n{text}\n</event>"
+
+
 def test_the_fence_of_a_text_without_marks_leaves_it_as_it_is() -> None:
     assert fenced("1 < 2 and <b>events</b>") == "<event>\n1 < 2 and <b>events</b>\n</event>"
 
@@ -56,7 +61,7 @@ def test_the_fence_of_a_text_without_marks_leaves_it_as_it_is() -> None:
     ],
 )
 def test_a_template_reaches_nothing_outside_its_variables(attack: str) -> None:
-    with pytest.raises(HandlerError, match=r"p\.j2 could not be rendered"):
+    with pytest.raises((ConfigError, HandlerError), match=r"p\.j2(, line 1: the| could not be rendered)"):
         rendered(attack, text="x", data={"b": 1})
 
 
@@ -112,7 +117,7 @@ def test_the_known_ways_out_of_a_sandbox_lead_nowhere(attack: str) -> None:
     data = {"a": 1}
     try:
         found = rendered(attack, text="x", data=data)
-    except HandlerError:
+    except (ConfigError, HandlerError):
         found = ""
     assert not re.search(r"<class|<function|<module|os\.|uid=|environment|<bound", found), found
     assert data == {"a": 1}
@@ -131,7 +136,7 @@ def test_an_event_that_says_so_is_only_quoted(attack: str) -> None:
         "{{ [1] * data.n }}",
         "{{ 2 ** data.n }}",
         "{{ data.n ** data.n }}",
-        "{{ data.n ** 9 }}",
+        "{{ 9 ** 9999 }}",
         "{{ text.ljust(data.n) }}",
         "{{ text.center(width=data.n) }}",
         "{{ text | center(data.n) }}",
@@ -147,7 +152,7 @@ def test_an_event_that_says_so_is_only_quoted(attack: str) -> None:
     ],
 )
 def test_a_template_does_not_make_much_out_of_little(greedy: str) -> None:
-    with pytest.raises(HandlerError):
+    with pytest.raises((ConfigError, HandlerError)):
         rendered(greedy, text="x", data={"n": 10**9, "wide": "{:>999999999}%999999999d"})
 
 

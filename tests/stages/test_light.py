@@ -89,6 +89,25 @@ async def test_when_no_rule_matches_nothing_is_found() -> None:
     assert (said.reading.status, confidence_of(said)) == ("answered", None)
 
 
+async def test_rules_look_at_every_string_of_the_data_as_well() -> None:
+    said = await rules_asker().ask(Task(data={"n": 1, "notes": [{"a": ["My order"]}, None]}))
+    assert json.loads(said.reading.answer or "") == {"label": "order", "confidence": 1.0, "matched": "order"}
+    assert said.prompt == "n\nnotes\na\nMy order"
+    said = await rules_asker().ask(Task(data={"order": 1}))
+    assert json.loads(said.reading.answer or "")["label"] == "order"
+
+
+async def test_the_first_label_of_the_table_is_found_wherever_it_matched() -> None:
+    said = await rules_asker().ask(Task(text="order", data={"a": "b"}))
+    assert json.loads(said.reading.answer or "")["label"] == "order"
+    said = await rules_asker().ask(Task(text="thanks", data={"a": "my order"}))
+    assert json.loads(said.reading.answer or "")["label"] == "nothing"
+
+
+def test_rules_see_the_text_alone_unless_the_file_says_otherwise() -> None:
+    assert rules_asker().handler.spec.inputs == ("text",)
+
+
 async def test_the_router_gives_its_route_how_good_it_is_and_the_scores_of_the_others() -> None:
     asker = router_asker(FakeRouter())
     async with asker.slot():
