@@ -59,7 +59,7 @@ class Batch:
             yield from islice(_leniently(self._data), read, None)
         except UnsupportedCodecError as error:
             what = f"What a producer has compressed cannot be read ({error})."
-            remedy = "Install cramjam beside escalon; for what comes, set compression.type=gzip on the topic."
+            remedy = "Install cramjam beside escalon."
             raise ServiceError(what, remedy) from error
 
 
