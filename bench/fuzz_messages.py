@@ -32,6 +32,7 @@ from streams.core.messages import (
     Label,
     Origin,
     Outcome,
+    Postponed,
     RawEvent,
     Result,
     Score,
@@ -43,8 +44,8 @@ from streams.core.topics import BY_MESSAGE
 NOW = datetime.now(UTC)
 CODEC = Codec()
 SHARES: Mapping[str, int] = {
-    "events": 12, "images": 2, "verdicts": 3, "escalations": 3, "deferred": 2, "results": 3, "outcomes": 2,
-    "calls": 3, "labels": 3, "judgements": 2, "dead-letters": 2,
+    "events": 12, "images": 2, "verdicts": 3, "escalations": 3, "deferred": 2, "postponed": 2, "results": 3,
+    "outcomes": 2, "calls": 3, "labels": 3, "judgements": 2, "dead-letters": 2,
 }  # fmt: skip
 """Of how many parts each topic gets so many."""
 TEXTS = (
@@ -142,8 +143,8 @@ class Fuzzer:
         self._keep = keep
         self._makers: Mapping[type, Callable[[], Any]] = {
             RawEvent: self._raw, Sighting: self._sighting, Verdict: self._verdict, Escalation: self._escalation,
-            Deferred: self._deferred, Result: self._result, Outcome: self._outcome, Call: self._call,
-            Label: self._label, Judgement: self._judgement, DeadLetter: self._letter,
+            Deferred: self._deferred, Postponed: self._postponed, Result: self._result, Outcome: self._outcome,
+            Call: self._call, Label: self._label, Judgement: self._judgement, DeadLetter: self._letter,
         }  # fmt: skip
 
     def message(self) -> Fuzzed:
@@ -265,8 +266,13 @@ class Fuzzer:
         )  # fmt: skip
 
     def _deferred(self) -> Deferred:
-        when = NOW + timedelta(seconds=self._draw.choice((-60, 0, 1)))
-        return Deferred(verdict=self._verdict(), not_before=when, reason="budget")
+        return Deferred(verdict=self._verdict(), not_before=self._soon(), reason="budget")
+
+    def _postponed(self) -> Postponed:
+        return Postponed(escalation=self._escalation(), not_before=self._soon(), reason="overloaded")
+
+    def _soon(self) -> datetime:
+        return NOW + timedelta(seconds=self._draw.choice((-60, 0, 1)))
 
     def _result(self) -> Result:
         return Result(
