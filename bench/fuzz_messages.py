@@ -130,9 +130,15 @@ class Fuzzed:
     topic: str
     value: bytes
     key: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str | bytes, bytes | None]]
+    """A name in bytes is no UTF-8: fuzz_wire.py publishes it, for clients do not."""
     timestamp: int | None
     """Milliseconds since 1970; None: now."""
+
+    @property
+    def odd_names(self) -> bool:
+        """Whether a header's name is no UTF-8."""
+        return any(isinstance(name, bytes) for name, _ in self.headers)
 
 
 class Fuzzer:
@@ -310,9 +316,14 @@ class Fuzzer:
 
     # ---- Around the message ----
 
-    def _headers(self) -> list[tuple[str, bytes]]:
-        names = ("escalon-event-id", "traceparent", "escalon-data-subject", "escalon-event-time", "x", "é" * 100)
+    def _headers(self) -> list[tuple[str | bytes, bytes | None]]:
+        draw = self._draw
+        names = (
+            "escalon-event-id", "traceparent", "escalon-data-subject", "escalon-event-time", "x", "é" * 100, "", "\0",
+            "n" * 30_000,
+        )  # fmt: skip
         values = (
+            None,
             b"",
             b"\xff\xfe",
             b"1" * 300,
@@ -321,8 +332,12 @@ class Fuzzer:
             b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01",
             b"y" * 70_000,
         )
-        count = self._draw.choice((0, 0, 0, 1, 3))
-        return [(self._draw.choice(names), self._draw.choice(values)) for _ in range(count)]
+        headers: list[tuple[str | bytes, bytes | None]] = [
+            (draw.choice(names), draw.choice(values)) for _ in range(draw.choice((0, 0, 0, 1, 3)))
+        ]
+        if draw.random() < 0.02:
+            headers += [(draw.choice(names[:8]), b"v")] * draw.choice((1000, 5000))
+        return headers
 
     def _timestamp(self) -> int | None:
         # Kafka itself refuses what lies far ahead, and forgets at once what is older than a topic's retention.
