@@ -57,6 +57,16 @@ TEXTS = (
 )  # fmt: skip
 LARGEST = 1_000_000
 """Bytes; Kafka itself takes little more."""
+ODD_NAMES = (
+    b"\xff\xfe",
+    b"\x80",
+    b"caf\xe9",
+    b"\xed\xa0\x80",
+    b"escalon-event-id\xff",
+    b"\xfftraceparent",
+    b"\xff" * 9000,
+)
+"""Of headers; none is UTF-8."""
 NUMBERS = (0, 1, -1, 2**31 - 1, 2**31, -(2**31) - 1, 2**63 - 1, -(2**63), 65_536)
 FLOATS = (0.0, -0.0, 1.0, 1.5, -1e308, 1e308, float("inf"), float("-inf"), float("nan"), 5e-324)
 TIMES = tuple(
@@ -337,6 +347,8 @@ class Fuzzer:
         ]
         if draw.random() < 0.02:
             headers += [(draw.choice(names[:8]), b"v")] * draw.choice((1000, 5000))
+        if draw.random() < 0.05:
+            headers.insert(draw.randrange(len(headers) + 1), (draw.choice(ODD_NAMES), draw.choice(values)))
         return headers
 
     def _timestamp(self) -> int | None:
