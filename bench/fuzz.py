@@ -209,8 +209,7 @@ class _Judge:
 
     def fault(self, place: Place, one: Fuzzed) -> str | None:
         """Why not; None when it was."""
-        headers = [(name, value) for name, value in one.headers if isinstance(name, str) and value is not None]
-        at = Received(*place, one.key, one.value, datetime.now(UTC), headers)
+        at = Received(*place, one.key, one.value, datetime.now(UTC), one.readable_headers)
         try:
             kind = BY_NAME[one.topic].message
             if one.topic == "events":

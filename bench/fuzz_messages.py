@@ -150,6 +150,11 @@ class Fuzzed:
         """Whether a header's name is no UTF-8."""
         return any(isinstance(name, bytes) for name, _ in self.headers)
 
+    @property
+    def readable_headers(self) -> list[tuple[str, bytes]]:
+        """Those that have a name and a value."""
+        return [(name, value) for name, value in self.headers if isinstance(name, str) and value is not None]
+
 
 class Fuzzer:
     """Draws messages. `keep` puts an image into the blob store and gives its SHA-256."""
