@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from confluent_kafka import Producer
 from fuzz_messages import Fuzzed, Fuzzer
+from fuzz_wire import publish_as_it_is
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
@@ -126,8 +127,8 @@ def _publish(running: Running, messages: int, fuzzer: Fuzzer) -> dict[Place, Fuz
         else:
             published[message.topic(), message.partition(), message.offset()] = one
 
-    for _ in range(messages):
-        one = fuzzer.message()
+    fuzzed = [fuzzer.message() for _ in range(messages)]
+    for one in (one for one in fuzzed if not one.odd_names):
         more = {} if one.timestamp is None else {"timestamp": one.timestamp}
         producer.produce(
             one.topic, one.value, key=one.key, headers=one.headers,
@@ -136,7 +137,9 @@ def _publish(running: Running, messages: int, fuzzer: Fuzzer) -> dict[Place, Fuz
         producer.poll(0)
     assert producer.flush(120) == 0
     assert not failures, failures[:3]
-    return published
+    odd, partitions = [one for one in fuzzed if one.odd_names], describe_cluster(running.kafka).partitions
+    places = publish_as_it_is(running.kafka, odd, partitions)
+    return published | dict(zip(places, odd, strict=True))
 
 
 def _publish_last(running: Running) -> list[Place]:
@@ -206,7 +209,7 @@ class _Judge:
 
     def fault(self, place: Place, one: Fuzzed) -> str | None:
         """Why not; None when it was."""
-        at = Received(*place, one.key, one.value, datetime.now(UTC), one.headers)
+        at = Received(*place, one.key, one.value, datetime.now(UTC), one.readable_headers)
         try:
             kind = BY_NAME[one.topic].message
             if one.topic == "events":

@@ -32,6 +32,7 @@ from streams.core.messages import (
     Label,
     Origin,
     Outcome,
+    Postponed,
     RawEvent,
     Result,
     Score,
@@ -43,8 +44,8 @@ from streams.core.topics import BY_MESSAGE
 NOW = datetime.now(UTC)
 CODEC = Codec()
 SHARES: Mapping[str, int] = {
-    "events": 12, "images": 2, "verdicts": 3, "escalations": 3, "deferred": 2, "results": 3, "outcomes": 2,
-    "calls": 3, "labels": 3, "judgements": 2, "dead-letters": 2,
+    "events": 12, "images": 2, "verdicts": 3, "escalations": 3, "deferred": 2, "postponed": 2, "results": 3,
+    "outcomes": 2, "calls": 3, "labels": 3, "judgements": 2, "dead-letters": 2,
 }  # fmt: skip
 """Of how many parts each topic gets so many."""
 TEXTS = (
@@ -56,6 +57,16 @@ TEXTS = (
 )  # fmt: skip
 LARGEST = 1_000_000
 """Bytes; Kafka itself takes little more."""
+ODD_NAMES = (
+    b"\xff\xfe",
+    b"\x80",
+    b"caf\xe9",
+    b"\xed\xa0\x80",
+    b"escalon-event-id\xff",
+    b"\xfftraceparent",
+    b"\xff" * 9000,
+)
+"""Of headers; none is UTF-8."""
 NUMBERS = (0, 1, -1, 2**31 - 1, 2**31, -(2**31) - 1, 2**63 - 1, -(2**63), 65_536)
 FLOATS = (0.0, -0.0, 1.0, 1.5, -1e308, 1e308, float("inf"), float("-inf"), float("nan"), 5e-324)
 TIMES = tuple(
@@ -129,9 +140,20 @@ class Fuzzed:
     topic: str
     value: bytes
     key: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str | bytes, bytes | None]]
+    """A name in bytes is no UTF-8: fuzz_wire.py publishes it, for clients do not."""
     timestamp: int | None
     """Milliseconds since 1970; None: now."""
+
+    @property
+    def odd_names(self) -> bool:
+        """Whether a header's name is no UTF-8."""
+        return any(isinstance(name, bytes) for name, _ in self.headers)
+
+    @property
+    def readable_headers(self) -> list[tuple[str, bytes]]:
+        """Those that have a name and a value."""
+        return [(name, value) for name, value in self.headers if isinstance(name, str) and value is not None]
 
 
 class Fuzzer:
@@ -142,8 +164,8 @@ class Fuzzer:
         self._keep = keep
         self._makers: Mapping[type, Callable[[], Any]] = {
             RawEvent: self._raw, Sighting: self._sighting, Verdict: self._verdict, Escalation: self._escalation,
-            Deferred: self._deferred, Result: self._result, Outcome: self._outcome, Call: self._call,
-            Label: self._label, Judgement: self._judgement, DeadLetter: self._letter,
+            Deferred: self._deferred, Postponed: self._postponed, Result: self._result, Outcome: self._outcome,
+            Call: self._call, Label: self._label, Judgement: self._judgement, DeadLetter: self._letter,
         }  # fmt: skip
 
     def message(self) -> Fuzzed:
@@ -265,8 +287,13 @@ class Fuzzer:
         )  # fmt: skip
 
     def _deferred(self) -> Deferred:
-        when = NOW + timedelta(seconds=self._draw.choice((-60, 0, 1)))
-        return Deferred(verdict=self._verdict(), not_before=when, reason="budget")
+        return Deferred(verdict=self._verdict(), not_before=self._soon(), reason="budget")
+
+    def _postponed(self) -> Postponed:
+        return Postponed(escalation=self._escalation(), not_before=self._soon(), reason="overloaded")
+
+    def _soon(self) -> datetime:
+        return NOW + timedelta(seconds=self._draw.choice((-60, 0, 1)))
 
     def _result(self) -> Result:
         return Result(
@@ -304,9 +331,14 @@ class Fuzzer:
 
     # ---- Around the message ----
 
-    def _headers(self) -> list[tuple[str, bytes]]:
-        names = ("escalon-event-id", "traceparent", "escalon-data-subject", "escalon-event-time", "x", "é" * 100)
+    def _headers(self) -> list[tuple[str | bytes, bytes | None]]:
+        draw = self._draw
+        names = (
+            "escalon-event-id", "traceparent", "escalon-data-subject", "escalon-event-time", "x", "é" * 100, "", "\0",
+            "n" * 30_000,
+        )  # fmt: skip
         values = (
+            None,
             b"",
             b"\xff\xfe",
             b"1" * 300,
@@ -315,8 +347,14 @@ class Fuzzer:
             b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01",
             b"y" * 70_000,
         )
-        count = self._draw.choice((0, 0, 0, 1, 3))
-        return [(self._draw.choice(names), self._draw.choice(values)) for _ in range(count)]
+        headers: list[tuple[str | bytes, bytes | None]] = [
+            (draw.choice(names), draw.choice(values)) for _ in range(draw.choice((0, 0, 0, 1, 3)))
+        ]
+        if draw.random() < 0.02:
+            headers += [(draw.choice(names[:8]), b"v")] * draw.choice((1000, 5000))
+        if draw.random() < 0.05:
+            headers.insert(draw.randrange(len(headers) + 1), (draw.choice(ODD_NAMES), draw.choice(values)))
+        return headers
 
     def _timestamp(self) -> int | None:
         # Kafka itself refuses what lies far ahead, and forgets at once what is older than a topic's retention.

@@ -1,6 +1,6 @@
 """Is the worker in this container well? Exit code 0 for yes; else 1, and why on standard error.
 
-healthcheck.py web PORT         the tier's web server, which shares its event loop with the agents, answers
+healthcheck.py web PORT         the tier's web server, whose pages are made in the event loop of the agents, answers
 healthcheck.py connected PORT   a TCP connection from this container to PORT is established
 
 It needs the standard library alone, so that a check costs no import of escalon.

@@ -34,7 +34,7 @@ from streams.runtime.app import Place, faust_app
 from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.drain import DrainingApp
 from streams.runtime.lag import watch_faust
-from streams.runtime.metrics import BUDGET, serve_metrics, tell_of_calibration
+from streams.runtime.metrics import BUDGET, tell_of_calibration
 from streams.runtime.observe import observe_outcome
 from streams.runtime.tables import TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.runtime.tracing import OFF, Tracing
@@ -82,12 +82,10 @@ def build(tier: WorkerTier, site: Site) -> DrainingApp:
         directory=site.directory(tier),
         prefix=settings.topic_prefix,
         replication=settings.replication,
-        web=settings.web,
         batch_bytes=settings.batch_bytes,
         drain_seconds=settings.drain_seconds,
     )
     app = faust_app(tier, site.kafka, place)
-    serve_metrics(app)
     prefix = settings.topic_prefix
     outbox = Outbox(app=app, codec=site.codec, prefix=prefix, tracing=site.tracing)
     reader, dead_letters = reading(settings, site.cluster, site.codec, site.blobs)

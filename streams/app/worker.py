@@ -54,6 +54,7 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
     app.at_end = site.providers.close
     app.on_rebalance_complete.connect(_announcer(ready_file(settings, tier)), weak=False)
     worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, redirect_stdouts=False, override_logging=False)
+    serve_plain(settings.web, worker.loop)
     try:
         worker.execute_from_commandline()
     finally:

@@ -9,11 +9,9 @@ import faust
 
 from streams.adapters.kafka import KafkaConfig
 from streams.runtime.drain import DRAIN_SECONDS, Drain, DrainingApp
-from streams.runtime.plain_web import WebAddress
 from streams.runtime.recovery import TableManager
 from streams.runtime.tables import Table
 
-LOCAL = "127.0.0.1"
 SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 2
 MAX_MESSAGE_BYTES = 1_000_000
 FETCH_BYTES = 1024 * 1024
@@ -22,7 +20,7 @@ BATCH_BYTES = 16_384
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where an app's process keeps things and what it serves."""
+    """Where an app's process keeps things, and how it sends and stops."""
 
     directory: Path
     """Holds its tables and belongs to this process alone."""
@@ -30,7 +28,6 @@ class Place:
     """Of topics and consumer groups."""
     replication: int = 1
     """Copies of the changelogs that Faust makes for new tables."""
-    web: WebAddress | None = None
     batch_bytes: int = BATCH_BYTES
     """What the producer may send at once to one partition; 1 sends each message by itself."""
     drain_seconds: float = DRAIN_SECONDS
@@ -63,12 +60,8 @@ def faust_app(tier: str, kafka: KafkaConfig, place: Place) -> DrainingApp:
         topic_allow_declare=True,
         stream_wait_empty=False,
         table_standby_replicas=0,
-        web_enabled=place.web is not None,
-        web_bind=place.web.host if place.web else LOCAL,
-        web_port=place.web.port if place.web else 6066,
-        # Health and figures only: tables hold customers' words, and the pages ask nobody who they are.
-        web_tables_enabled=False,
-        web_router_enabled=False,
+        # Its connections have no limits, and its pages of tables would show customers' words to anybody.
+        web_enabled=False,
     )
     app.drain, app.at_end = Drain(place.drain_seconds), _nothing
     return app

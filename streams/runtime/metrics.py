@@ -1,4 +1,4 @@
-"""Figures for Prometheus: what there is to count, as one table, and where it is served.
+"""Figures for Prometheus: what there is to count, as one table.
 
 Labels hold only what the pipeline file, the topics or the code name, never what an event says. Counters count what was
 done, so what is delivered twice counts twice; the audit is what counts each call once.
@@ -7,18 +7,15 @@ done, so what is delivered twice counts twice; the audit is what counts each cal
 from __future__ import annotations
 
 import logging
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
-import faust
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 
 from streams.core.breaker import State
@@ -156,12 +153,3 @@ def tell_of_retry(table: str) -> None:
     """ClickHouse did not take a batch of rows, which is tried again."""
     INSERT_RETRIES.labels(table).inc()
     AWAY.labels(table).set(1)
-
-
-def serve_metrics(app: faust.App) -> None:
-    """Add the page to a worker's web server."""
-
-    async def metrics(_: Any, __: Any) -> Any:
-        return app.web.bytes(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST.partition(";")[0])
-
-    app.page("/metrics")(metrics)

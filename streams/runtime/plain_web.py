@@ -1,10 +1,13 @@
-"""Health and figures of a process that has no Faust and so no web server of its own."""
+"""Health and figures of a process. Faust's own web server is off: it waits for whoever connects, without an end."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,6 +18,8 @@ from streams.core.errors import ConfigError
 from streams.runtime.metrics import REGISTRY
 
 MAX_CONNECTIONS = 32
+LOOP_SECONDS = 10.0
+"""How long an event loop may take to come round to a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +35,26 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, web: WebAddress) -> None:
+    def __init__(self, web: WebAddress, loop: asyncio.AbstractEventLoop | None) -> None:
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._loop = loop
         super().__init__((web.host, web.port), _Pages)
+
+    def make(self, page: Callable[[], bytes]) -> bytes:
+        """A page; raises TimeoutError when the event loop stands still."""
+        if self._loop is None:
+            return page()
+        made = Future[bytes]()
+
+        def make() -> None:
+            if made.set_running_or_notify_cancel():
+                made.set_result(page())
+
+        self._loop.call_soon_threadsafe(make)
+        try:
+            return made.result(LOOP_SECONDS)
+        finally:
+            made.cancel()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Take one connection, if there is a place."""
@@ -56,6 +78,7 @@ class _Pages(BaseHTTPRequestHandler):
     """`/` says that the process is there, `/metrics` has the figures; nothing else is served. One request a
     connection, which must come within `patience` seconds in all, however slowly it drips."""
 
+    server: _Server
     timeout = 10
     patience = 30
 
@@ -79,11 +102,19 @@ class _Pages(BaseHTTPRequestHandler):
         """Answer."""
         match self.path.partition("?")[0]:
             case "/":
-                self._answer(200, "application/json", b'{"status": "OK"}')
+                self._make("application/json", lambda: b'{"status": "OK"}')
             case "/metrics":
-                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
+                self._make(CONTENT_TYPE_LATEST, lambda: generate_latest(REGISTRY))
             case _:
                 self._answer(404, "text/plain", b"Not found")
+
+    def _make(self, content_type: str, page: Callable[[], bytes]) -> None:
+        try:
+            body = self.server.make(page)
+        except TimeoutError:
+            self._answer(503, "text/plain", b"The event loop stands still")
+        else:
+            self._answer(200, content_type, body)
 
     def _answer(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)
@@ -96,12 +127,15 @@ class _Pages(BaseHTTPRequestHandler):
         """Keep quiet: a line for each scrape would hide what matters."""
 
 
-def serve_plain(web: WebAddress | None) -> ThreadingHTTPServer | None:
-    """Serve both pages from threads of their own; no address, no server."""
+def serve_plain(web: WebAddress | None, loop: asyncio.AbstractEventLoop | None = None) -> ThreadingHTTPServer | None:
+    """Serve both pages from threads of their own; no address, no server.
+
+    With a loop the pages are made in it, so that one that stands still is seen, and that what they look at rests.
+    """
     if web is None:
         return None
     try:
-        server = _Server(web)
+        server = _Server(web, loop)
     except OSError as error:
         what = f"port {web.port} of {web.host} cannot be served ({error.strerror})."
         raise ConfigError(what, "Choose a free one.", "ESCALON_WEB_PORT") from error

@@ -1,8 +1,12 @@
-"""The pages of a process without Faust."""
+"""The pages of a process."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import socket
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,13 +18,26 @@ from streams.runtime.metrics import tell_of_rows
 from streams.runtime.plain_web import WebAddress, serve_plain
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    server = serve_plain(WebAddress("127.0.0.1", 0))
+@contextlib.contextmanager
+def served(loop: asyncio.AbstractEventLoop | None = None) -> Iterator[str]:
+    server = serve_plain(WebAddress("127.0.0.1", 0), loop)
     assert server is not None
     with server:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with served() as address:
+        yield address
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
 
 
 def get(url: str) -> tuple[str, str]:
@@ -43,6 +60,38 @@ def test_the_figures_are_in_the_text_format_of_prometheus(address: str) -> None:
 def test_there_are_no_other_pages(address: str) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404"):
         get(f"{address}/etc/passwd")
+
+
+@pytest.mark.parametrize("limit", ["timeout", "patience"])
+def test_who_sends_half_a_request_is_hung_up_on(limit: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"streams.runtime.plain_web._Pages.{limit}", 0.2)
+    place = "127.0.0.1", int(address.rpartition(":")[2])
+    with contextlib.ExitStack() as open_:
+        held = [open_.enter_context(socket.create_connection(place, timeout=8)) for _ in range(20)]
+        for one in held:
+            one.sendall(b"GET / HT")
+        assert [one.recv(1) for one in held] == [b""] * len(held)
+
+
+def test_pages_are_made_in_the_event_loop_they_are_about(loop: asyncio.AbstractEventLoop) -> None:
+    runner = threading.Thread(target=loop.run_forever)
+    runner.start()
+    try:
+        with served(loop) as address:
+            assert get(f"{address}/")[1] == '{"status": "OK"}'
+            assert "process_cpu_seconds_total" in get(f"{address}/metrics")[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        runner.join()
+
+
+@pytest.mark.parametrize("page", ["/", "/metrics"])
+def test_an_event_loop_that_stands_still_is_seen(
+    page: str, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.runtime.plain_web.LOOP_SECONDS", 0.1)
+    with served(loop) as address, pytest.raises(urllib.error.HTTPError, match="503"):
+        get(address + page)
 
 
 def test_without_a_port_nothing_is_served() -> None:
