@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
@@ -15,6 +16,8 @@ from streams.core.errors import ServiceError
 POLL_SECONDS = 0.2
 SILENT_SECONDS = 30.0
 BATCH = 500
+_CHECKED = methodcaller("headers")
+"""A call that Python makes often it makes without looking for an error that was raised; this one it always checks."""
 
 Offsets = dict[tuple[str, int], int]
 
@@ -104,7 +107,7 @@ def _headers(message: Any) -> list[tuple[str, bytes | None]]:
     None, and who touches that ends the process. Printing a header does not touch it.
     """
     try:
-        return message.headers() or []
+        return _CHECKED(message) or []
     except (SystemError, UnicodeDecodeError):
         return [header for header in message.headers() or () if not repr(header).startswith("(<NULL>, ")]
 
