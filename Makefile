@@ -26,7 +26,7 @@ test: setup-dev  ## all tests; those that need something that is not here say so
 test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no others
 	$(BIN)/python -m pytest -m "kafka and not faults"
 
-test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka; about 20 minutes
+test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka; about 25 minutes
 	$(BIN)/python -m pytest -m faults
 
 lint: setup-dev  ## format, lint, types, layers

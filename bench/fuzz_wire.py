@@ -10,22 +10,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from fuzz_messages import Fuzzed
 
 from streams.adapters.kafka import KafkaConfig
-
-BATCH_BYTES = 2_000_000
-
-
-class _Name(str):
-    """A header's name that is encoded as the bytes it was made from."""
-
-    __slots__ = ()
-
-    def encode(self, *_: str) -> bytes:
-        """The bytes."""
-        return super().encode("latin-1")
-
-
-def _name(name: str | bytes) -> str:
-    return name if isinstance(name, str) else _Name(name, "latin-1")
+from tests.fakes.strange_headers import BATCH_BYTES, wire_name
 
 
 def publish_as_it_is(
@@ -48,7 +33,7 @@ async def _publish(
             batch = producer.create_batch()
             # The client's usual builder is in C, and takes no name but a str.
             batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, BATCH_BYTES)
-            headers = [(_name(name), value) for name, value in record.headers]
+            headers = [(wire_name(name), value) for name, value in record.headers]
             assert batch.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=headers)
             partition = number % partitions[record.topic]
             sent.append(await producer.send_batch(batch, record.topic, partition=partition))

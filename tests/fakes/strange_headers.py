@@ -27,7 +27,8 @@ class _Name(str):
         return self._bytes
 
 
-def _name(name: str | bytes) -> str:
+def wire_name(name: str | bytes) -> str:
+    """A name for the client's builder in Python, which encodes it as the bytes it is given."""
     if isinstance(name, str):
         return name
     made = _Name("?" * len(name))
@@ -39,7 +40,7 @@ def batch(*records: tuple[bytes | None, Headers], compression: int = 0) -> bytes
     """The records of a partition as Kafka holds them, each a value and its headers."""
     builder = _DefaultRecordBatchBuilderPy(2, compression, 0, -1, -1, -1, BATCH_BYTES)
     for offset, (value, headers) in enumerate(records):
-        assert builder.append(offset, 1000, None, value, [(_name(name), of) for name, of in headers])
+        assert builder.append(offset, 1000, None, value, [(wire_name(name), of) for name, of in headers])
     return bytes(builder.build())
 
 
@@ -54,7 +55,7 @@ def publish(kafka: KafkaConfig, topic: str, *records: tuple[bytes | None, Header
         try:
             made = producer.create_batch()
             for value, headers in records:
-                pairs = [(_name(name), of) for name, of in headers]
+                pairs = [(wire_name(name), of) for name, of in headers]
                 assert made.append(key=None, value=value, timestamp=None, headers=pairs)
             sent = await producer.send_batch(made, topic, partition=0)
             return int((await sent).offset)

@@ -18,7 +18,7 @@ from streams.runtime.app import Place, faust_app
 from streams.runtime.records import Records
 from tests.fakes.strange_headers import Headers, batch
 
-GZIP, LZ4 = 1, 3
+GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 CHECKSUM, ATTRIBUTES = 17, 21
 """Where they stand in a batch."""
 HERE = TopicPartition("events", 0)
@@ -31,7 +31,7 @@ def unpacked(data: bytes, at: int = 0) -> list[Any]:
     return list(fetcher.PartitionRecords(HERE, Records(data), [], at, None, None, True, fetcher.READ_UNCOMMITTED))
 
 
-@pytest.mark.parametrize("compression", [0, GZIP])
+@pytest.mark.parametrize("compression", [0, GZIP, SNAPPY, LZ4, ZSTD])
 @pytest.mark.parametrize("in_python", [False, True])
 def test_a_header_may_have_any_name(compression: int, in_python: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if in_python:  # as where the client has no extensions
