@@ -24,7 +24,7 @@ from mode import Service
 from streams.runtime.group import ConsumerThread
 from streams.runtime.progress import Progress
 
-WATCH_SECONDS = 5.0
+WATCH_SECONDS, BOUNDS_SECONDS = 5.0, 10.0
 log = logging.getLogger("escalon.runtime")
 
 
@@ -35,7 +35,9 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self._progress = Progress[TP]()
         self._deliver = callback
         self.began: dict[TP, int] = {}
-        """Where each partition was read from at last: from what was committed, or from the beginning."""
+        """The committed offset from which each partition was read at last."""
+        self.bounds: dict[TP, tuple[int, int]] = {}
+        """The first offset of each partition and the one behind its last, as they were some seconds ago."""
         self._rebalances = 0
         self._astray = False
         """A fetch has ended of which nobody knows where it began."""
@@ -110,16 +112,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         unread = [tp for tp, offset in committed.items() if not offset and self._is_acknowledged(tp.topic)]
         if unread:
             await self._thread.seek_to_beginning(*unread)
-        self.began = {tp: offset for tp, offset in committed.items() if offset} | await self._beginnings(unread)
+        self.began = {tp: offset for tp, offset in committed.items() if offset}
         return committed
-
-    async def _beginnings(self, partitions: list[TP]) -> dict[TP, int]:
-        """Where partitions begin, as far as it can be known now: only figures are made of it."""
-        try:
-            return dict(await self._thread.earliest_offsets(*partitions)) if partitions else {}
-        except (KafkaError, TimeoutError) as error:
-            log.warning("it is not known where %s begin: %r", partitions, error)
-            return {}
 
     # ---- Committing ----
 
@@ -162,6 +156,24 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             if self._thread._method_queue is not None:  # the thread runs
                 await self.wait(self._thread.call_thread(self._thread.check_group))
 
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _watch_the_bounds(self) -> None:
+        async for _ in self.itertimer(WATCH_SECONDS, name="bounds"):
+            if self._thread._method_queue is not None:  # the thread runs
+                await self.look_at_the_bounds()
+
+    async def look_at_the_bounds(self) -> None:
+        """Ask where the partitions begin and end, for figures only: of one that is held back no fetch tells its end.
+
+        It goes past the thread's own queue of calls, which would wait with it for a broker that is away.
+        """
+        partitions = [tp for tp in self.assignment() if self._is_acknowledged(tp.topic)]
+        asked = asyncio.run_coroutine_threadsafe(self._thread.bounds(partitions), self._thread.thread_loop)
+        try:
+            self.bounds = await asyncio.wait_for(asyncio.wrap_future(asked), BOUNDS_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("it is not known where %s end: %r", partitions, error)
+
     # ---- Rebalancing ----
 
     def resume_flow(self) -> None:
@@ -175,7 +187,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self.app.flow_control.held = True
         await super().on_partitions_revoked(revoked)
         self._progress = Progress()
-        self.began = {}
+        self.began, self.bounds = {}, {}
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Each partition waits until the tables are there."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from aiokafka import errors
 from aiokafka.protocol.commit import OffsetFetchRequest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.types import TP
 
 from streams.runtime.records import read_any_name
 
@@ -23,6 +25,12 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     async def check_group(self) -> None:
         """Raise the error that has ended the client's work in its group, if one has. Runs in this thread."""
         self._consumer._coordinator.check_errors()
+
+    async def bounds(self, partitions: Collection[TP]) -> dict[TP, tuple[int, int]]:
+        """The first offset of each partition, and the one behind its last. Runs in this thread; raises KafkaError."""
+        first = await self._consumer.beginning_offsets(partitions)
+        behind_last = await self._consumer.end_offsets(partitions)
+        return {tp: (first[tp], behind_last[tp]) for tp in partitions}
 
 
 def hear_errors_of_offsets(coordinator: Any) -> None:

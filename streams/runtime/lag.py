@@ -55,11 +55,14 @@ def watch_faust(app: faust.App, topics: Collection[str]) -> None:
     def look() -> Iterator[Behind]:
         if not app.started:  # before that it has no consumer to ask
             return
-        done = app.consumer.began | app.monitor.tp_committed_offsets
-        for place in app.consumer.assignment():
-            end = app.consumer.highwater(place) if place.topic in topics else None
-            if end is not None and place in done:
-                yield place.topic, place.partition, end - done[place]
+        consumer = app.consumer
+        done = consumer.began | app.monitor.tp_committed_offsets
+        for place in consumer.assignment():
+            if place.topic not in topics or place not in consumer.bounds:
+                continue
+            first, behind_last = consumer.bounds[place]
+            end = max(behind_last, consumer.highwater(place) or 0)
+            yield place.topic, place.partition, end - done.get(place, first)
 
     LAG.watch(look)
 

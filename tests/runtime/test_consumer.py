@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -63,11 +63,16 @@ class Broker:
         """To the first record."""
         self.position.update(dict.fromkeys(partitions, 0))
 
-    async def earliest_offsets(self, *partitions: Any) -> Mapping[Any, int]:
-        """Where the log begins."""
+    async def bounds(self, partitions: Collection[Any]) -> dict[Any, tuple[int, int]]:
+        """Where the log begins, and where it ends."""
         if self.away:
             raise KafkaTimeoutError
-        return {tp: self.log[tp][0] for tp in partitions}
+        return {tp: (self.log[tp][0], self.log[tp][-1] + 1) for tp in partitions}
+
+    @property
+    def thread_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the thread."""
+        return asyncio.get_running_loop()
 
     async def seek_wait(self, partitions: Mapping[Any, int]) -> None:
         """To an offset."""
@@ -130,20 +135,18 @@ async def test_going_back_to_what_is_committed_delivers_nothing_twice(tmp_path: 
     assert await fetch(consumer) == [("verdicts", 4)]
 
 
-async def test_where_reading_began_is_known_until_the_partitions_are_taken_away(tmp_path: Path) -> None:
+async def test_where_partitions_begin_and_end_is_known_until_they_are_taken_away(tmp_path: Path) -> None:
     other = TP("verdicts", 1)
-    consumer = consumer_on(Broker({HERE: [3, 4], other: [0, 1], CHANGES: [0]}, committed={other: 1}), tmp_path)
+    broker = Broker({HERE: [3, 4], other: [0, 1], CHANGES: [0]}, committed={other: 1})
+    consumer = consumer_on(broker, tmp_path)
     await consumer.perform_seek()
-    assert consumer.began == {HERE: 3, other: 1}
+    await consumer.look_at_the_bounds()
+    assert (consumer.began, consumer.bounds) == ({other: 1}, {HERE: (3, 5), other: (0, 2)})
+    broker.away = True
+    await consumer.look_at_the_bounds()
+    assert consumer.bounds == {HERE: (3, 5), other: (0, 2)}
     await consumer.on_partitions_revoked({HERE, other})
-    assert consumer.began == {}
-
-
-async def test_where_reading_began_need_not_be_known(tmp_path: Path) -> None:
-    consumer = consumer_on(Broker({HERE: [0, 1]}, position={HERE: 2}, away=True), tmp_path)
-    await consumer.perform_seek()
-    assert consumer.began == {}
-    assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1)]
+    assert (consumer.began, consumer.bounds) == ({}, {})
 
 
 @pytest.mark.parametrize("committed", [{}, {HERE: 0}])

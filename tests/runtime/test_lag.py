@@ -24,12 +24,13 @@ class Place(NamedTuple):
 
 @dataclass
 class FakeFaust:
-    """The little of an app that is asked: is it started, what is assigned, where it ends, what is committed, and where
-    reading began."""
+    """The little of an app that is asked: is it started, what is assigned, where that begins and ends, where it ended
+    at the last fetch, what is committed, and where reading began."""
 
-    ends: dict[Place, int | None]
+    bounds: dict[Place, tuple[int, int]]
     tp_committed_offsets: dict[Place, int] = field(default_factory=dict)
     began: dict[Place, int] = field(default_factory=dict)
+    fetched: dict[Place, int] = field(default_factory=dict)
     started: bool = True
 
     @property
@@ -45,11 +46,11 @@ class FakeFaust:
 
     def assignment(self) -> set[Place]:
         """All partitions."""
-        return set(self.ends)
+        return {Place("events", 0), Place("events", 1), Place("changelog", 0)}
 
     def highwater(self, place: Place) -> int | None:
-        """The end of one."""
-        return self.ends[place]
+        """The end of one, as the last fetch told it."""
+        return self.fetched.get(place)
 
 
 @pytest.fixture(autouse=True)
@@ -68,31 +69,36 @@ def watch(app: FakeFaust) -> None:
     lag.watch_faust(cast(faust.App, cast(Any, app)), {"events"})
 
 
+A, B = Place("events", 0), Place("events", 1)
+
+
 def test_what_is_not_committed_is_behind() -> None:
-    watch(FakeFaust({Place("events", 0): 12, Place("events", 1): 5}, {Place("events", 0): 10, Place("events", 1): 5}))
+    watch(FakeFaust({A: (0, 12), B: (0, 5)}, {A: 10, B: 5}))
     assert behind() == {("events", "0"): 2, ("events", "1"): 0}
 
 
 def test_before_the_first_commit_all_since_reading_began_is_behind_whether_or_not_an_agent_has_taken_any() -> None:
-    watch(
-        FakeFaust({Place("events", 0): 12, Place("events", 1): 7}, began={Place("events", 0): 4, Place("events", 1): 0})
-    )
-    assert behind() == {("events", "0"): 8, ("events", "1"): 7}
+    watch(FakeFaust({A: (0, 12), B: (3, 7)}, began={A: 4}))
+    assert behind() == {("events", "0"): 8, ("events", "1"): 4}
 
 
 def test_what_is_committed_since_counts_and_not_where_reading_began() -> None:
-    watch(FakeFaust({Place("events", 0): 12}, {Place("events", 0): 10}, began={Place("events", 0): 4}))
+    watch(FakeFaust({A: (0, 12)}, {A: 10}, began={A: 4}))
     assert behind() == {("events", "0"): 2}
 
 
-def test_changelogs_and_partitions_of_which_too_little_is_known_are_left_out() -> None:
-    began = {Place("changelog", 0): 0, Place("events", 0): 0}
-    watch(FakeFaust({Place("changelog", 0): 12, Place("events", 0): None, Place("events", 1): 7}, began=began))
+def test_of_two_ends_the_later_one_counts() -> None:
+    watch(FakeFaust({A: (0, 12), B: (0, 5)}, fetched={A: 3, B: 6}))
+    assert behind() == {("events", "0"): 12, ("events", "1"): 6}
+
+
+def test_changelogs_and_partitions_of_which_nothing_is_known_are_left_out() -> None:
+    watch(FakeFaust({Place("changelog", 0): (0, 12)}, {A: 3}, fetched={A: 5}))
     assert behind() == {}
 
 
 def test_an_app_that_has_not_started_is_not_asked() -> None:
-    watch(FakeFaust({Place("events", 0): 12}, started=False))
+    watch(FakeFaust({A: (0, 12)}, started=False))
     assert behind() == {}
 
 
