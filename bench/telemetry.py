@@ -32,7 +32,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.events import Received
 from streams.core.messages import Call, Event, Origin, Verdict
 from streams.core.trace import TraceContext
-from streams.runtime import bind, lag
+from streams.runtime import bind
 from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.drain import Drain
 from streams.runtime.tracing import Handling, Tracing
@@ -125,7 +125,6 @@ def without(*names: str) -> Iterator[None]:
             for name in ("observe", "handled"):
                 out.enter_context(patch.object(bind, name, lambda *_: None))
             out.enter_context(patch.object(bind, "handling", lambda _: contextlib.nullcontext()))
-            out.enter_context(patch.object(lag, "received", lambda *_: None))
         if "headers" in names:
             out.enter_context(patch.object(Handling, "headers", lambda *_: []))
         yield
