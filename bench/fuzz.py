@@ -31,7 +31,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from confluent_kafka import Producer
 from fuzz_messages import Fuzzed, Fuzzer
-from fuzz_wire import publish_as_it_is
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
@@ -47,6 +46,7 @@ from streams.core.messages import DeadLetter, Outcome
 from streams.core.topics import BY_NAME, TOPICS
 from streams.pipeline.load import load_pipeline
 from streams.runtime.dead_letters import EventIds
+from tests.fakes.strange_headers import Wire, publish_batches
 from tests.journey.conftest import PIPELINE, FakeClaude
 
 LAST = b"\xff the last one"
@@ -138,7 +138,13 @@ def _publish(running: Running, messages: int, fuzzer: Fuzzer) -> dict[Place, Fuz
     assert producer.flush(120) == 0
     assert not failures, failures[:3]
     odd, partitions = [one for one in fuzzed if one.odd_names], describe_cluster(running.kafka).partitions
-    places = publish_as_it_is(running.kafka, odd, partitions)
+    places = publish_batches(
+        running.kafka,
+        [
+            (one.topic, number % partitions[one.topic], [Wire(one.value, one.headers, one.key, one.timestamp)])
+            for number, one in enumerate(odd)
+        ],
+    )
     return published | dict(zip(places, odd, strict=True))
 
 

@@ -141,7 +141,7 @@ class Fuzzed:
     value: bytes
     key: bytes | None
     headers: list[tuple[str | bytes, bytes | None]]
-    """A name in bytes is no UTF-8: fuzz_wire.py publishes it, for clients do not."""
+    """A name in bytes is no UTF-8, and no client here publishes it."""
     timestamp: int | None
     """Milliseconds since 1970; None: now."""
 

@@ -1,13 +1,16 @@
-"""A ClickHouse server whose configuration knows a cluster of itself, and one with a second shard that is away."""
+"""A Kafka broker in memory; a ClickHouse server that knows itself as a cluster, and one whose second shard is away."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.kafka import KafkaConfig
+from streams.embedded.broker import Tansu
 from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
 
@@ -24,6 +27,13 @@ CONFIGURATION = """
   </remote_servers>
 </clickhouse>
 """
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[KafkaConfig]:
+    """A broker in memory."""
+    with Supervisor(tmp_path / "logs") as supervisor:
+        yield KafkaConfig(servers=Tansu().start(supervisor))
 
 
 @pytest.fixture(scope="session")

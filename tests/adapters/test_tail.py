@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.adapters.tail import Tail
-from streams.embedded.broker import Tansu
-from streams.embedded.supervisor import Supervisor
 from tests.fakes.strange_headers import Headers, publish
 
 pytestmark = pytest.mark.embedded
-
-
-@pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[KafkaConfig]:
-    """A broker in memory."""
-    with Supervisor(tmp_path / "logs") as supervisor:
-        yield KafkaConfig(servers=Tansu().start(supervisor))
 
 
 def test_a_header_whose_name_is_no_utf_8_is_left_out_and_all_else_is_read(kafka: KafkaConfig) -> None:

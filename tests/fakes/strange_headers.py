@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.producer import message_accumulator
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from streams.adapters.kafka import KafkaConfig
 
 Headers = Sequence[tuple[str | bytes, bytes]]
+WireHeaders = Sequence[tuple[str | bytes, bytes | None]]
 BATCH_BYTES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A record. A header's name in bytes goes out as it is."""
+
+    value: bytes | None
+    headers: WireHeaders
+    key: bytes | None = None
+    timestamp: int | None = None
+    """Milliseconds since 1970; None: now."""
 
 
 class _Name(str):
@@ -27,41 +38,58 @@ class _Name(str):
         return self._bytes
 
 
-def wire_name(name: str | bytes) -> str:
-    """A name for the client's builder in Python, which encodes it as the bytes it is given."""
-    if isinstance(name, str):
-        return name
+def _names(headers: WireHeaders) -> list[tuple[str, bytes | None]]:
+    return [(name if isinstance(name, str) else _named(name), value) for name, value in headers]
+
+
+def _named(name: bytes) -> str:
     made = _Name("?" * len(name))
     made._bytes = name
     return made
 
 
+def _builder(compression: int = 0) -> _DefaultRecordBatchBuilderPy:
+    # The client's usual one is in C, and takes no name but a str.
+    return _DefaultRecordBatchBuilderPy(2, compression, 0, -1, -1, -1, BATCH_BYTES)
+
+
 def batch(*records: tuple[bytes | None, Headers], compression: int = 0) -> bytes:
     """The records of a partition as Kafka holds them, each a value and its headers."""
-    builder = _DefaultRecordBatchBuilderPy(2, compression, 0, -1, -1, -1, BATCH_BYTES)
+    builder = _builder(compression)
     for offset, (value, headers) in enumerate(records):
-        assert builder.append(offset, 1000, None, value, [(wire_name(name), of) for name, of in headers])
+        assert builder.append(offset, 1000, None, value, _names(headers))
     return bytes(builder.build())
 
 
 def publish(kafka: KafkaConfig, topic: str, *records: tuple[bytes | None, Headers]) -> int:
     """Publish records in one batch to partition 0; returns the offset of the first."""
+    ((_, _, first),) = publish_batches(kafka, [(topic, 0, [Wire(value, headers) for value, headers in records])])
+    return first
 
-    async def send() -> int:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=kafka.servers, max_batch_size=BATCH_BYTES, max_request_size=BATCH_BYTES
-        )
-        await producer.start()
-        try:
+
+def publish_batches(
+    kafka: KafkaConfig, batches: Sequence[tuple[str, int, Sequence[Wire]]]
+) -> list[tuple[str, int, int]]:
+    """Publish batches, each to its topic and partition; returns these with the offset of each one's first record."""
+    return asyncio.run(_publish(kafka, batches))
+
+
+async def _publish(
+    kafka: KafkaConfig, batches: Sequence[tuple[str, int, Sequence[Wire]]]
+) -> list[tuple[str, int, int]]:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka.servers, max_batch_size=BATCH_BYTES, max_request_size=BATCH_BYTES
+    )
+    await producer.start()
+    try:
+        sent = []
+        for topic, partition, records in batches:
             made = producer.create_batch()
-            for value, headers in records:
-                pairs = [(wire_name(name), of) for name, of in headers]
-                assert made.append(key=None, value=value, timestamp=None, headers=pairs)
-            sent = await producer.send_batch(made, topic, partition=0)
-            return int((await sent).offset)
-        finally:
-            await producer.stop()
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(message_accumulator, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
-        return asyncio.run(send())
+            made._builder = _builder()
+            for one in records:
+                headers = _names(one.headers)
+                assert made.append(timestamp=one.timestamp, key=one.key, value=one.value, headers=headers)
+            sent.append(await producer.send_batch(made, topic, partition=partition))
+        return [(one.topic, one.partition, one.offset) for one in await asyncio.gather(*sent)]
+    finally:
+        await producer.stop()

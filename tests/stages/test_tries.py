@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -108,13 +108,17 @@ async def test_a_prompt_that_cannot_be_measured_is_a_failed_try(here: Office) ->
 
 @dataclass
 class Defective(FakeAsker):
-    """Its second call ends in an error nobody foresaw."""
+    """One of its calls raises what is no failure of the model."""
+
+    sound: int = 1
+    """How many calls come before that one."""
+    error: Exception = field(default_factory=lambda: ZeroDivisionError("sk-planted"))
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:
         """The next turn of the script."""
-        if len(self.asked) == 1:
+        if len(self.asked) == self.sound:
             self.asked.append(task)
-            raise ZeroDivisionError("sk-planted")
+            raise self.error
         return await super().ask(task, sample, within)
 
 
@@ -192,14 +196,8 @@ async def test_it_is_tried_again_after_the_rest_and_that_takes_nothing_of_the_bu
 
 
 async def test_a_call_that_the_operator_has_to_mend_leaves_the_trial_to_the_next(here: Office) -> None:
-    class Defective(FakeAsker):
-        async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:
-            if len(self.asked) == 3:
-                self.asked.append(task)
-                raise ConfigError("It cannot be asked.")
-            return await super().ask(task, sample, within)
-
-    one = Defective(failing(here, 0, retries=0, cache="off").handler, [*[model_error()] * 4, said()])
+    handler, error = failing(here, 0, retries=0, cache="off").handler, ConfigError("It cannot be asked.")
+    one = Defective(handler, [*[model_error()] * 4, said()], sound=3, error=error)
     laned(here, one)
     for _ in range(3):
         await asked(here, one)
