@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+BENCHES := $(basename $(notdir $(wildcard bench/*.py)))
 # So many files of tests at once; whole pipelines among them, so one for each core at most.
 TESTERS ?= 2
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
@@ -29,11 +30,13 @@ test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no
 test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka; about 25 minutes
 	$(BIN)/python -m pytest -m faults
 
-lint: setup-dev  ## format, lint, types, layers
+lint: setup-dev  ## format, lint, types, layers, declared dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry streams infra
+	$(BIN)/deptry tests bench --exclude '^$$' --ignore DEP002,DEP004 $(addprefix --known-first-party ,streams tests $(BENCHES))
 
 check: lint test  ## all that a change must pass
 	$(BIN)/python -m pytest -q -n $(TESTERS) tests/core --cov=streams.core --cov-fail-under=95

@@ -44,7 +44,7 @@ def install(cache_dir: Path, on_line: Callable[[str], None], resources: Path) ->
     `on_line` gets the name of each jar as it arrives; those that Maven had already are not named. Raises
     `ServiceError` when Java or Maven is missing or the download fails.
     """
-    version = kafka_version(resources)
+    version, cache_dir = kafka_version(resources), cache_dir.absolute()  # Maven resolves a relative path by the pom's
     if home := installed(cache_dir, resources):
         on_line(f"Apache Kafka {version} is there already: {home}")
         return home

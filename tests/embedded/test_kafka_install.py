@@ -44,6 +44,16 @@ def test_the_version_stands_in_the_pom() -> None:
     assert kafka_version(resource("kafka")).startswith("4.")
 
 
+def test_a_relative_cache_is_resolved_before_maven_sees_it(
+    tmp_path: Path, resources: Path, bin_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_the_pom").mkdir()  # Maven resolves a relative path from there
+    put(bin_dir, "java", "exit 0")
+    put(bin_dir, "mvn", f"cd {tmp_path / 'of_the_pom'}\n{FAKE_MAVEN}")
+    monkeypatch.chdir(tmp_path)
+    assert install(Path("cache"), print, resources) == tmp_path / "cache" / "kafka-9.9.9"
+
+
 def test_a_missing_pom_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"pom\.xml cannot be read"):
         kafka_version(tmp_path)
