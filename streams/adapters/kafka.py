@@ -14,6 +14,10 @@ from streams.core.errors import ConfigError, ServiceError
 from streams.core.topics import TOPICS, TopicSpec
 
 ADMIN_TIMEOUT = 15.0
+ISOLATION: Final = "read_committed"
+"""Every client reads up to the last stable offset: no record of a transaction that is open or was aborted."""
+OFFSET_RESET: Final = "earliest"
+"""Where every client goes on when what it would read next is gone: at the first record that is held."""
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -62,6 +66,11 @@ class KafkaConfig:
             "sasl.password": self.password,
         }
         return {key: value for key, value in settings.items() if value is not None} | more
+
+    def consumer(self, group: str, **more: Any) -> dict[str, Any]:
+        """The configuration of a consumer of confluent-kafka, which commits only when asked to."""
+        reading = {"group.id": group, "isolation.level": ISOLATION, "auto.offset.reset": OFFSET_RESET}
+        return self.confluent(**{**reading, "enable.auto.commit": False, **more})
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """For the asyncio clients; None without TLS."""

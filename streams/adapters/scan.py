@@ -19,9 +19,9 @@ class Scan:
     """Reads topics of one cluster. A context manager."""
 
     def __init__(self, config: KafkaConfig) -> None:
-        settings = {"group.id": "escalon-scan", "enable.auto.commit": False, "enable.partition.eof": True}
+        settings = {"enable.partition.eof": True, "fetch.wait.max.ms": 50}
         self._partitions: Final = describe_cluster(config).partitions
-        self._consumer = Consumer(config.confluent(**settings | {"fetch.wait.max.ms": 50}))
+        self._consumer = Consumer(config.consumer("escalon-scan", **settings))
 
     def __enter__(self) -> Scan:
         return self

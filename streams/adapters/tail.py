@@ -28,10 +28,8 @@ class Tail:
     def __init__(
         self, config: KafkaConfig, topics: Sequence[str], start: Offsets | None = None, *, only_started: bool = False
     ) -> None:
-        settings = {"group.id": "escalon-tail", "enable.auto.commit": False, "fetch.wait.max.ms": 50}
-        # Where the topic no longer holds what is asked for, what it still holds is read.
-        more = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
-        self._consumer = Consumer(config.confluent(**settings, **more))
+        settings = {"enable.partition.eof": True, "fetch.wait.max.ms": 50}
+        self._consumer = Consumer(config.consumer("escalon-tail", **settings))
         found = _partitions(describe_cluster(config), topics)
         self._partitions = [place for place in found if not only_started or place in (start or {})]
         self._consumer.assign(

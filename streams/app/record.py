@@ -95,17 +95,15 @@ class Recorder:
             consumer.close()
 
     def _settings(self) -> dict[str, Any]:
-        return self.kafka.confluent(
+        return self.kafka.consumer(
+            f"escalon-{self.prefix}record",
             **{
-                "group.id": f"escalon-{self.prefix}record",
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
                 # What is read before a rebalance is dropped whole, which needs all partitions to be given anew.
                 "partition.assignment.strategy": "range,roundrobin",
                 "session.timeout.ms": 10_000,
                 "queued.max.messages.kbytes": 32_768,
                 **told_by_statistics(),
-            }
+            },
         )
 
     def _step(self, consumer: Any) -> None:

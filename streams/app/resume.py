@@ -56,14 +56,8 @@ class Resumer:
     def run(self) -> None:
         """Consume, publish, commit, until told to stop. Raises ServiceError when Kafka confirms nothing any more."""
         consumer = Consumer(
-            self.kafka.confluent(
-                **{
-                    "group.id": f"escalon-{self.prefix}resume",
-                    "auto.offset.reset": "earliest",
-                    "enable.auto.commit": False,
-                    "session.timeout.ms": 10_000,
-                    **told_by_statistics(),
-                }
+            self.kafka.consumer(
+                f"escalon-{self.prefix}resume", **{"session.timeout.ms": 10_000, **told_by_statistics()}
             )
         )
         # The tiers' own producers share out keys by murmur2, so that a task comes back to its store of answers.

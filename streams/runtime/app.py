@@ -7,7 +7,7 @@ from pathlib import Path
 
 import faust
 
-from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka import OFFSET_RESET, KafkaConfig
 from streams.runtime.drain import DRAIN_SECONDS, Drain, DrainingApp
 from streams.runtime.recovery import TableManager
 from streams.runtime.tables import Table
@@ -49,7 +49,7 @@ def faust_app(tier: str, kafka: KafkaConfig, place: Place) -> DrainingApp:
         Table=Table,
         TableManager=TableManager,
         datadir=str(place.directory),
-        consumer_auto_offset_reset="earliest",
+        consumer_auto_offset_reset=OFFSET_RESET,
         consumer_max_fetch_size=FETCH_BYTES,
         producer_max_request_size=MAX_MESSAGE_BYTES,
         producer_max_batch_size=place.batch_bytes,

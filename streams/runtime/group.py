@@ -10,6 +10,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
+from streams.adapters.kafka import ISOLATION
 from streams.runtime.records import read_any_name
 
 
@@ -21,6 +22,12 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         read_any_name()
         await super().on_start()
         hear_errors_of_offsets(self._consumer._coordinator)
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        # Faust lets only apps that write in transactions read what is committed.
+        client = super()._create_worker_consumer(transport)
+        client._isolation_level = ISOLATION
+        return client
 
     async def check_group(self) -> None:
         """Raise the error that has ended the client's work in its group, if one has. Runs in this thread."""

@@ -15,6 +15,7 @@ from streams.adapters.tail import received
 from streams.core.errors import ConfigError
 from tests.secure.authority import Authority
 
+ROOT = Path(__file__).parents[2]
 SASL: dict[str, Any] = {"sasl_mechanism": "SCRAM-SHA-512", "username": "me", "password": "s3cret"}
 
 
@@ -45,6 +46,24 @@ def test_every_setting_has_its_name_at_the_client() -> None:
         "sasl.password": "s3cret",
         "acks": "all",
     }
+
+
+def test_every_consumer_reads_committed_records_and_goes_on_at_what_is_held() -> None:
+    assert KafkaConfig(servers="a:1").consumer("mine", **{"fetch.wait.max.ms": 50}) == {
+        "bootstrap.servers": "a:1",
+        "security.protocol": "PLAINTEXT",
+        "group.id": "mine",
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "fetch.wait.max.ms": 50,
+    }
+
+
+def test_no_consumer_is_configured_elsewhere() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "streams").rglob("*.py")]
+    assert sum("isolation.level" in text or "auto.offset.reset" in text for text in sources) == 1
+    assert not any("Consumer(config.confluent" in text or "Consumer(self.kafka.confluent" in text for text in sources)
 
 
 def test_the_password_is_not_shown() -> None:

@@ -1,0 +1,74 @@
+"""Records in transactions that were committed, aborted, or are open, on Apache Kafka."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from streams.adapters.kafka import KafkaConfig
+
+WAIT_SECONDS = 30.0
+
+
+def send(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int = 0) -> None:
+    """Publish records without a transaction."""
+    producer = Producer(kafka.confluent())
+    for value in values:
+        producer.produce(topic, value, partition=partition)
+    assert producer.flush(WAIT_SECONDS) == 0
+
+
+@contextmanager
+def left_open(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int = 0) -> Iterator[None]:
+    """Publish records in a transaction that is open meanwhile, and aborted in the end."""
+    producer = _begun(kafka, topic, values, partition)
+    try:
+        yield
+    finally:
+        producer.abort_transaction(WAIT_SECONDS)
+
+
+def commit(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int = 0) -> int:
+    """Publish records in a transaction and commit it; returns the offset after its mark."""
+    return _ended(kafka, topic, values, partition, "commit_transaction")
+
+
+def abort(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int = 0) -> int:
+    """Publish records in a transaction and abort it; returns the offset after its mark."""
+    return _ended(kafka, topic, values, partition, "abort_transaction")
+
+
+def _ended(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int, how: str) -> int:
+    before = end(kafka, topic, partition)
+    producer = _begun(kafka, topic, values, partition)
+    getattr(producer, how)(WAIT_SECONDS)
+    # The coordinator answers before it has written the marks.
+    deadline, behind = time.monotonic() + WAIT_SECONDS, before + len(values) + 1
+    while end(kafka, topic, partition) < behind:
+        assert time.monotonic() < deadline, "the transaction's mark never came"
+    return behind
+
+
+def _begun(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int) -> Any:
+    producer = Producer(kafka.confluent(**{"transactional.id": uuid4().hex}))
+    producer.init_transactions(WAIT_SECONDS)
+    producer.begin_transaction()
+    for value in values:
+        producer.produce(topic, value, partition=partition)
+    assert producer.flush(WAIT_SECONDS) == 0
+    return producer
+
+
+def end(kafka: KafkaConfig, topic: str, partition: int = 0, isolation: str = "read_committed") -> int:
+    """The offset after the last record, as a client of an isolation level is given it."""
+    consumer = Consumer(kafka.consumer("end", **{"isolation.level": isolation}))
+    try:
+        _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), WAIT_SECONDS)
+    finally:
+        consumer.close()
+    return int(high)
