@@ -158,8 +158,8 @@ def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
         # not, the same result must make the same bytes.
         outcome = settle(result, record.timestamp)
         value = prior.outcome if prior else site.codec.encode(outcome)
-        settled.put(run, event_id, Settled(record.partition, record.offset, value))
         await outbox.send("outcomes", event_id.encode(), value, result)
+        settled.put(run, event_id, Settled(record.partition, record.offset, value))
         if prior is None:
             observe_outcome(outcome)
 

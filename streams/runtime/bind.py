@@ -150,6 +150,7 @@ class Work:
                 await outbox.caused.confirmed()
                 return
             except UnreadableError as refusal:
+                outbox.caused.withdraw()
                 if letter is None:
                     letter = await _letter(record, refusal, self._dead_letters)
                 elif not smallest:
@@ -199,6 +200,7 @@ async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_lette
         except Exception as error:
             if not isinstance(error, EscalonError):
                 log.exception("%s failed on %s/%s/%s", binding.topic, record.topic, record.partition, record.offset)
+            outbox.caused.withdraw()
             letter = await _letter(record, error, dead_letters)
             await outbox.publish([letter])
             return letter

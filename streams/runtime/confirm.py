@@ -31,6 +31,16 @@ class Caused:
 
     def __init__(self) -> None:
         self._confirmations: list[asyncio.Task[None]] = []
+        self._claims: list[Callable[[], None]] = []
+
+    def claim(self, withdraw: Callable[[], None]) -> None:
+        """Note a table entry that holds only if the message does not end as a dead letter; `withdraw` removes it."""
+        self._claims.append(withdraw)
+
+    def withdraw(self) -> None:
+        """Remove the entries that the message claimed, the last one first: it becomes a dead letter."""
+        while self._claims:
+            self._claims.pop()()
 
     def add(self, confirmation: Coroutine[Any, Any, None]) -> None:
         """One thing more."""
@@ -44,6 +54,13 @@ class Caused:
 
 CAUSED: ContextVar[Caused | None] = ContextVar("caused", default=None)
 """What the message that is being handled has caused."""
+
+
+def claim(withdraw: Callable[[], None]) -> None:
+    """Note that what the message being handled writes holds only if it does not end as a dead letter."""
+    caused = CAUSED.get()
+    if caused is not None:
+        caused.claim(withdraw)
 
 
 async def hand_over(topic: str, send: Send, caused: Caused) -> None:
@@ -60,7 +77,7 @@ async def hand_over(topic: str, send: Send, caused: Caused) -> None:
                 await waiting
                 return
             except (KafkaError, ProducerSendError) as error:
-                await _wait_or_raise(topic, error)
+                await wait_or_raise(topic, error)
                 waiting = await until_taken(topic, send)
 
     caused.add(confirm())
@@ -72,10 +89,11 @@ async def until_taken(topic: str, send: Send) -> Any:
         try:
             return await send()
         except (KafkaError, ProducerSendError) as error:
-            await _wait_or_raise(topic, error)
+            await wait_or_raise(topic, error)
 
 
-async def _wait_or_raise(topic: str, error: Exception) -> None:
+async def wait_or_raise(topic: str, error: Exception) -> None:
+    """Wait before the next try. Raises UnreadableError where the broker will never take the message."""
     reason = error.__cause__ if isinstance(error, ProducerSendError) else error
     if isinstance(reason, MessageSizeTooLargeError):
         what = f"A message for the topic {topic} is over the broker's limit ({reason})."

@@ -27,7 +27,7 @@ from streams.core.errors import ConfigError, UnreadableError
 from streams.core.exchangeability import Watch
 from streams.core.messages import StoredAnswer
 from streams.models.image import SEEN, HashIndex
-from streams.runtime.confirm import CAUSED, RETRY_SECONDS, until_taken
+from streams.runtime.confirm import CAUSED, claim, until_taken, wait_or_raise
 from streams.stages.settle import Settled
 
 log = logging.getLogger("escalon.runtime")
@@ -43,7 +43,8 @@ class Change:
     key: Any
     make: Callable[[], Any]
     """Faust's promise of it; each can be sent once."""
-    confirmed: asyncio.Event = field(default_factory=asyncio.Event)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once Kafka has confirmed the change, or refused it for good."""
 
 
 class Table(faust.Table):  # type: ignore[misc]
@@ -99,16 +100,25 @@ class Table(faust.Table):  # type: ignore[misc]
             self._on_changelog_sent(future)
 
     async def _until_confirmed(self, change: Change, future: Any) -> None:
+        """Wait until Kafka has a change.
+
+        One that is over the limit of its changelog stays in this process alone. That is no fault of the message, and a
+        dead letter would not bring it into the changelog.
+        """
         place = change.partition, change.key
-        while not await self._confirmed(change, future):
-            future = change.make()
-            if (later := self._latest.get(place)) is not change:  # sent again, this one would come after that
-                if later is not None:
-                    await later.confirmed.wait()
-                return
-        change.confirmed.set()
-        if self._latest.get(place) is change:
-            del self._latest[place]
+        try:
+            while not await self._confirmed(change, future):
+                future = change.make()
+                if (later := self._latest.get(place)) is not change:  # sent again, this one would come after that
+                    if later is not None:
+                        await later.settled.wait()
+                    return
+        except UnreadableError as refusal:
+            log.error("a change of %s is lost with this process; raise its max.message.bytes: %s", self.name, refusal)
+        finally:
+            change.settled.set()
+            if self._latest.get(place) is change:
+                del self._latest[place]
 
     async def _confirmed(self, change: Change, future: Any) -> bool:
         try:
@@ -117,8 +127,7 @@ class Table(faust.Table):  # type: ignore[misc]
                 sent = await until_taken(self.changelog_topic_name, publish)
             await sent
         except (KafkaError, ProducerSendError) as error:
-            log.warning("a change of %s did not reach Kafka: %r", self.name, error)
-            await asyncio.sleep(RETRY_SECONDS)
+            await wait_or_raise(self.changelog_topic_name, error)
             return False
         return True
 
@@ -180,9 +189,10 @@ class TableSettled:
         return Settled(partition, offset, bytes(data[_POSITION.size :]))
 
     def put(self, run: str, event_id: str, settled: Settled) -> None:
-        """Remember what settled an event."""
-        value = _POSITION.pack(settled.partition, settled.offset) + settled.outcome
-        self._table[f"{run}\0{event_id}".encode()] = value
+        """Remember what settled an event, unless the result becomes a dead letter: that one settles nothing."""
+        key = f"{run}\0{event_id}".encode()
+        claim(partial(self._table.pop, key, None))
+        self._table[key] = _POSITION.pack(settled.partition, settled.offset) + settled.outcome
 
 
 class TableImages:
@@ -203,11 +213,16 @@ class TableImages:
         return self._built().nearest(image_hash, max_distance, but_not)
 
     def add(self, event_id: str, image_hash: int) -> None:
-        """Remember an image, once."""
+        """Remember an image, once, unless its sighting becomes a dead letter: nothing can be a duplicate of that."""
+        claim(partial(self._withdraw, event_id))
         if self._table.get(event_id.encode()) is not None:
             return
         self._built().add(event_id, image_hash)
         self._table[event_id.encode()] = SEEN.pack(self.position, image_hash)
+
+    def _withdraw(self, event_id: str) -> None:
+        self._table.pop(event_id.encode(), None)
+        self._index = None
 
     async def _forget(self) -> None:
         self._index = None

@@ -17,7 +17,7 @@ from streams.adapters.events import Received
 from streams.core.errors import ConfigError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, RawEvent
 from streams.runtime.bind import UNCONFIRMED, Binding, Outbox, Work, bind, received
-from streams.runtime.confirm import RETRY_SECONDS
+from streams.runtime.confirm import RETRY_SECONDS, claim
 from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.drain import Drain
 
@@ -201,6 +201,37 @@ async def test_what_the_broker_alone_finds_too_large_makes_a_dead_letter_of_its_
     await agent(app, publish_one)(FakeStream(message))
     assert [topic for topic, _, _ in app.sent] == ["pre.events", "pre.dead-letters"]
     assert message.refcount == 0
+
+
+@pytest.mark.parametrize(
+    ("refused", "withdrawn"), [(MessageSizeTooLargeError(), ["second", "first"]), (KafkaTimeoutError(), [])]
+)
+async def test_a_message_that_the_broker_makes_a_dead_letter_claims_nothing_in_tables(
+    refused: Exception, withdrawn: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
+    undone = list[str]()
+
+    async def handle(record: Received, outbox: Outbox) -> None:
+        claim(lambda: undone.append("first"))
+        claim(lambda: undone.append("second"))
+        await publish_one(record, outbox)
+
+    message = FakeMessage()
+    await agent(FakeApp(unconfirmed=[refused]), handle)(FakeStream(message))
+    assert (undone, message.refcount) == (withdrawn, 0)
+
+
+async def test_a_message_that_its_stage_cannot_do_claims_nothing_in_tables() -> None:
+    undone = list[str]()
+
+    async def handle(_: Received, __: Outbox) -> None:
+        claim(lambda: undone.append("claimed"))
+        raise UnreadableError("too_large", "It is too large.")
+
+    app = FakeApp()
+    await agent(app, handle)(FakeStream(FakeMessage(), FakeMessage(offset=18)))
+    assert (undone, len(app.sent)) == (["claimed"] * 2, 2)
 
 
 async def test_a_dead_letter_over_the_brokers_limit_is_published_once_more_as_small_as_they_come() -> None:

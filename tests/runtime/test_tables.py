@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from faust.exceptions import PartitionsMismatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +39,15 @@ class FakeTable(dict[bytes, bytes]):
     def on_recover(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Called when the table has been recovered."""
         self.recovered.append(callback)
+
+
+@pytest.fixture
+def caused() -> Iterator[Caused]:
+    """What the message that is being handled has caused."""
+    caused = Caused()
+    token = CAUSED.set(caused)
+    yield caused
+    CAUSED.reset(token)
 
 
 class FakeApp:
@@ -100,6 +109,31 @@ def test_what_settled_an_event_comes_back_as_it_was(partition: int, offset: int,
     settled = TableSettled(FakeTable())
     settled.put("live", "e1", Settled(partition, offset, outcome))
     assert settled.get("live", "e1") == Settled(partition, offset, outcome)
+
+
+def test_a_result_that_becomes_a_dead_letter_has_settled_nothing(caused: Caused) -> None:
+    settled = TableSettled(FakeTable())
+    settled.put("live", "e1", Settled(0, 5, b"x"))
+    caused.withdraw()
+    assert settled.get("live", "e1") is None
+
+
+def test_nor_has_one_that_is_delivered_again_and_becomes_a_dead_letter_then(caused: Caused) -> None:
+    settled = TableSettled(FakeTable())
+    for _ in range(2):
+        settled.put("live", "e1", Settled(0, 5, b"x"))
+    caused.withdraw()
+    caused.withdraw()
+    assert settled.get("live", "e1") is None
+
+
+def test_nothing_is_a_duplicate_of_an_image_whose_sighting_became_a_dead_letter(caused: Caused) -> None:
+    images = TableImages(FakeTable(), 10)
+    add(images, 5, "e1", 1)
+    caused.withdraw()
+    assert images.nearest(1, 0, "e2") is None
+    add(images, 6, "e2", 1)
+    assert images.nearest(1, 0, "e3") == ("e2", 0)
 
 
 def test_each_run_settles_its_events_for_itself() -> None:
@@ -284,7 +318,7 @@ async def test_a_message_is_done_only_when_kafka_has_its_writes_and_they_do_not_
 
 
 async def test_a_write_that_kafka_lost_is_sent_again_but_not_over_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.runtime.tables.RETRY_SECONDS", 0)
+    monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
     changelog, caused = FakeChangelog(KafkaTimeoutError()), Caused()
     written = TableOfOneTopic(changelog)
     CAUSED.set(caused)
@@ -303,7 +337,7 @@ async def test_a_write_that_kafka_lost_is_sent_again_but_not_over_a_later_one(mo
 
 
 async def test_a_write_that_kafka_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.runtime.tables.RETRY_SECONDS", 0)
+    monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
     changelog, caused = FakeChangelog(KafkaTimeoutError()), Caused()
     CAUSED.set(caused)
     TableOfOneTopic(changelog).send_changelog(0, b"a", b"1")
@@ -311,3 +345,21 @@ async def test_a_write_that_kafka_lost_is_sent_again(monkeypatch: pytest.MonkeyP
     changelog.waiting[-1].set_result(None)
     await caused.confirmed()
     assert changelog.sent == [(0, b"a", b"1")] * 2
+
+
+@pytest.mark.parametrize("later", [b"", b"2"])
+async def test_a_write_that_is_over_its_changelogs_limit_holds_up_nothing_and_is_logged(
+    later: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    changelog, caused = FakeChangelog(MessageSizeTooLargeError()), Caused()
+    written = TableOfOneTopic(changelog)
+    CAUSED.set(caused)
+    written.send_changelog(0, b"a", b"1" * 5000)
+    if later:
+        written.send_changelog(0, b"a", later)
+    await some_turns()
+    for one in changelog.waiting[1:]:
+        one.set_result(None)
+    await caused.confirmed()
+    assert (len(changelog.sent), written._latest) == (1 + len(later), {})
+    assert "raise its max.message.bytes" in caplog.text

@@ -1,0 +1,113 @@
+"""What a person does about a dead letter brings its event to its end: on Apache Kafka, with the commands themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from typer.testing import CliRunner
+
+from streams.app.settings import read_settings
+from streams.cli.host import running_pipeline
+from streams.cli.main import app
+from streams.pipeline.code import ANY_PYTHON
+from streams.pipeline.load import load_pipeline
+from tests.journey.conftest import FakeClaude, Journey
+
+pytestmark = pytest.mark.embedded
+
+PIPELINE = Path(__file__).parent / "remedies"
+
+
+@pytest.fixture(scope="module")
+def journey(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+    """A pipeline of plain functions, in a folder of its own, on Apache Kafka with two partitions a topic."""
+    data = tmp_path_factory.mktemp("remedies")
+    shutil.copytree(PIPELINE, data / "pipeline")
+    with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("ESCALON_DATA", str(data))
+        patched.setenv("ESCALON_PARTITIONS", "2")
+        patched.setenv("KAFKA_HOME", str(kafka_home))
+        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
+            patched.delenv(name, raising=False)
+        pipeline = load_pipeline(data / "pipeline" / "pipeline.toml", ANY_PYTHON)
+        with running_pipeline(read_settings(os.environ), pipeline) as running:
+            patched.setenv("ESCALON_KAFKA", running.kafka.servers)
+            patched.setenv("ESCALON_CLICKHOUSE", running.clickhouse.url)
+            yield Journey(running, claude)
+
+
+def publish(journey: Journey, partition: int, *events: dict[str, Any], **headers: bytes) -> None:
+    producer = Producer(journey.running.kafka.confluent())
+    for one in events:
+        named = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        producer.produce("events", json.dumps(one).encode(), partition=partition, headers=list(named))
+    assert producer.flush(30) == 0
+
+
+def documents(*arguments: str) -> list[dict[str, Any]]:
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def letters(journey: Journey, until: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+    """The list of open dead letters, once the sink has what is waited for."""
+
+    def listed() -> list[dict[str, Any]]:
+        return documents("dead-letters", "list", "--state", "open")
+
+    journey.query("SELECT dead_letter_id FROM dead_letters", lambda _: until(listed()))
+    found = listed()
+    assert until(found), found
+    return found
+
+
+def verified(journey: Journey, *events: str) -> dict[str, Any]:
+    """What `verify` reports, once the sink has these events' outcomes."""
+    journey.query("SELECT event_id FROM outcomes", lambda rows: set(events) <= {one["event_id"] for one in rows})
+    (report,) = documents("verify", "--grace", "0s")
+    return dict(report)
+
+
+def take_at_most(journey: Journey, topic: str, size: int) -> None:
+    """Change what the broker takes of a topic."""
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient(journey.running.kafka.confluent())
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result(30)
+
+
+def test_an_outcome_the_broker_refused_comes_once_the_limit_is_raised_and_its_result_retried(journey: Journey) -> None:
+    take_at_most(journey, "outcomes", 2000)
+    publish(journey, 0, {"id": "long-1", "text": "at length?"}, {"id": "short-1", "text": "briefly?"})
+    (letter,) = letters(journey, lambda all_: len(all_) == 1)
+    assert (letter["event_id"], letter["topic"], letter["reason"]) == ("long-1", "results", "too_large")
+
+    # Before the limit is raised a retry makes the same letter again, and burns nothing.
+    assert [one["done"] for one in documents("dead-letters", "retry", letter["dead_letter_id"])] == ["retried"]
+    first = letter["dead_letter_id"]
+    (again,) = letters(journey, lambda all_: len(all_) == 1 and all_[0]["dead_letter_id"] != first)
+
+    take_at_most(journey, "outcomes", 1_000_000)
+    assert [one["done"] for one in documents("dead-letters", "retry", again["dead_letter_id"])] == ["retried"]
+    (outcome,) = journey.outcomes({"long-1", "short-1"})["long-1"]
+    assert len(json.loads(outcome.answer or "")["echo"]) == 3000
+    report = verified(journey, "long-1", "short-1")
+    assert (report["faults"], report["ends"]["outcome"], report["ends"]["dead_letter"]) == ([], 2, 0)
+
+
+def test_an_answer_that_its_changelog_refuses_ends_its_event_all_the_same(journey: Journey) -> None:
+    take_at_most(journey, "escalon-work-verdicts-answers-changelog", 2000)
+    publish(journey, 0, {"id": "long-2", "text": "at length, again?"}, {"id": "short-2", "text": "briefly, again?"})
+    journey.outcomes({"long-2", "short-2"})
+    report = verified(journey, "long-2", "short-2")
+    assert (report["faults"], report["ends"]["dead_letter"]) == ([], 0)
