@@ -28,6 +28,15 @@ MAX_ERROR = 500
 MAX_REPLY = 200_000
 """Characters. With the largest prompt beside it, a call still fits into a message."""
 DEFINITIONS = "$defs"
+GOOD_ENDS = frozenset({"end_turn", "stop_sequence"})
+"""The only stop reasons, in the words of the Messages API, after which a reply is whole."""
+_UNFINISHED: Mapping[str, str] = {
+    "model_context_window_exceeded": "the prompt leaves too little of the model's context, so shorten it",
+    "tool_use": "the model called a tool, so remove the tool at the gateway",
+    "pause_turn": "the provider paused a tool's work, so remove the tool at the gateway",
+    "content_filter": "the provider's filter stopped it",
+}
+_NOTHING_LEFT = "max_tokens ran out before the answer began, and thinking counts into them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +86,13 @@ class Contract:
         """Of the answer alone."""
         return jsonschema.Draft202012Validator(dict(self.schema or {}))
 
-    def read(self, text: str, stop_reason: str, provider_refusal: str | None) -> Reading:
-        """Read a reply: refused, answered, or invalid with the reason. Whatever the text is, nothing is raised."""
+    def read(
+        self, text: str, stop_reason: str, provider_refusal: str | None, thinking_tokens: int | None = None
+    ) -> Reading:
+        """Read a reply: refused, answered, or invalid with the reason. Whatever the text is, nothing is raised.
+
+        A stop reason that is not one of GOOD_ENDS, known or new, never makes an answer, even if the text parses.
+        """
         if (oversized := too_large(text)) is not None:
             return oversized
         text = encodable(text)
@@ -87,8 +101,8 @@ class Contract:
             return Reading(status="refused", refusal_class="unsafe", refusal_reason=encodable(said))
         if self.refusal == "token" and (match := self._token_pattern.match(text)):
             return refused(match["kind"], match["reason"])
-        if stop_reason == "max_tokens":
-            return _invalid("truncated", "the answer was cut at max_tokens; raise it or ask for less")
+        if stop_reason not in GOOD_ENDS:
+            return _invalid("truncated", _cut(stop_reason, text, thinking_tokens))
         return self._read_plain(text) if self.schema is None else self._read_json(text)
 
     @cached_property
@@ -179,6 +193,20 @@ def too_large(text: str) -> Reading | None:
     if len(text) <= MAX_REPLY:
         return None
     return _invalid("too_large", f"the reply has {len(text)} characters, {MAX_REPLY} are allowed")
+
+
+def _cut(stop_reason: str, text: str, thinking_tokens: int | None) -> str:
+    """Why a reply is not whole, and what to do about it."""
+    if stop_reason != "max_tokens":
+        what = _UNFINISHED.get(stop_reason, "this is not a known end of an answer; see what the provider means by it")
+        return f"the answer is not whole: it ended with stop reason {encodable(stop_reason[:MAX_REASON])!r}; {what}"
+    if not text.strip():
+        spent = f"all max_tokens went to thinking ({thinking_tokens} tokens)" if thinking_tokens else _NOTHING_LEFT
+        return f"{spent}; raise max_tokens or switch thinking off"
+    if thinking_tokens:
+        spent = f"the answer was cut at max_tokens, of which thinking took {thinking_tokens}"
+        return f"{spent}; raise max_tokens or switch thinking off"
+    return "the answer was cut at max_tokens; raise it or ask for less"
 
 
 def _invalid(error_type: str, error: str) -> Reading:

@@ -257,7 +257,7 @@ class Call:
     error_type: str | None = None
     error: str | None = None
     response_id: str | None = None
-    """The provider's request id."""
+    """The provider's id of the reply, for example `msg_…`; None where there is no reply."""
     fingerprint: str = ""
     reused_from: str | None = None
     """The run whose stored answer this is, in a replay. It cost nothing; `saved_usd` is what it cost then, and

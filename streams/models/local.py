@@ -32,7 +32,7 @@ class _Generation:
     usage: Mapping[str, Any] = field(default_factory=dict)
     first_token_seconds: float | None = None
     stop_reason: str | None = None
-    request_id: str | None = None
+    response_id: str | None = None
     failure: ModelError | None = None
 
     def __call__(self, chunk: Chunk) -> bool:
@@ -48,7 +48,7 @@ class _Generation:
     def _read(self, chunk: Chunk) -> None:
         if "choices" not in chunk:
             raise _refused(chunk.get("error", chunk))
-        self.request_id = chunk.get("id", self.request_id)
+        self.response_id = chunk.get("id") or self.response_id
         self.usage = chunk.get("usage") or self.usage
         for choice in chunk["choices"]:
             if text := choice["delta"].get("content"):
@@ -73,7 +73,7 @@ class _Generation:
             output_tokens=self.usage.get("completion_tokens"),
             cache_read_tokens=(self.usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
             first_token_seconds=self.first_token_seconds,
-            request_id=self.request_id,
+            response_id=self.response_id,
             tokens=tuple(self.tokens),
         )
 

@@ -37,8 +37,8 @@ class ModelReply:
     """What came back. Counts are tokens; None means the provider did not say, never zero."""
 
     text: str
-    model: str
-    """The model that answered, as the provider names it."""
+    model: str | None
+    """The model that answered, as the provider names it; None where it does not."""
     stop_reason: str
     """`end_turn`, `max_tokens`, `refusal`, `stop_sequence`, or the provider's own word."""
     input_tokens: int | None = None
@@ -48,9 +48,14 @@ class ModelReply:
     """Input tokens read from the provider's prompt cache (billed at the cached rate)."""
     cache_write_tokens: int | None = None
     """Input tokens written to the provider's prompt cache."""
+    thinking_tokens: int | None = None
+    """Output tokens that went to thinking before the answer."""
     first_token_seconds: float | None = None
     """Seconds from sending to the first token, where the provider streams."""
     request_id: str | None = None
+    """Of the HTTP request, where there is one."""
+    response_id: str | None = None
+    """The provider's id of the reply itself, for example `msg_…`."""
     refusal: str | None = None
     """The provider's own words when `stop_reason` is `refusal`."""
     tokens: tuple[Token, ...] = ()

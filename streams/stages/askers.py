@@ -76,7 +76,7 @@ class PromptAsker:
             reply = await self.language_model.ask(request, min(spec.timeout, within))
         except ModelError as error:
             return Said.failed(error, system, prompt)
-        reading = contract.read(reply.text, reply.stop_reason, reply.refusal)
+        reading = contract.read(reply.text, reply.stop_reason, reply.refusal, reply.thinking_tokens)
         return Said(
             reading=reading,
             sources=tuple(self._sources(reading, reply)),

@@ -6,6 +6,7 @@ import dataclasses
 from datetime import datetime
 from decimal import Decimal
 
+from streams.core.contract import MAX_ERROR, MAX_REASON, encodable
 from streams.core.errors import NOT_CALLED
 from streams.core.escalation import combined
 from streams.core.fingerprint import call_id
@@ -79,12 +80,20 @@ def record_of(question: Question, desk: Desk, said: Said, attempt: Attempt, star
         confidence=attempt.confidence,
         decision="failed" if attempt.status == "failed" else "found",
         error_type=attempt.error_type,
-        error=attempt.error,
-        response_id=said.error.request_id if said.error else reply.request_id if reply else None,
+        error=_error(attempt, said),
+        response_id=reply.response_id if reply else None,
         sample=question.sample,
         fingerprint=question.fingerprint,
     )
     return desk.recorded(call)
+
+
+def _error(attempt: Attempt, said: Said) -> str | None:
+    """What went wrong, with the id of the request that the provider's support asks for."""
+    if attempt.error is None or said.error is None or said.error.request_id is None:
+        return attempt.error
+    request = f" (request {encodable(said.error.request_id[:MAX_REASON])})"
+    return attempt.error[: MAX_ERROR - len(request)] + request
 
 
 def _cost(asker: Asker, said: Said, desk: Desk) -> Decimal | None:

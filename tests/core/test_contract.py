@@ -156,6 +156,41 @@ def test_a_reply_cut_at_the_limit_is_invalid_unless_it_had_refused_by_then() -> 
     assert contract.read("REFUSE(policy): we do not", "max_tokens", None).status == "refused"
 
 
+@pytest.mark.parametrize(
+    "stop_reason",
+    ["max_tokens", "model_context_window_exceeded", "tool_use", "pause_turn", "content_filter", "length", "stop", ""],
+)
+@pytest.mark.parametrize("schema", [None, {}])
+def test_only_a_good_end_makes_an_answer_even_if_what_was_cut_off_happens_to_parse(
+    schema: dict[str, Any] | None, stop_reason: str
+) -> None:
+    reading = Contract(schema=schema).read('{"answer": 1}', stop_reason, None)
+    assert (reading.status, reading.error_type) == ("invalid", "truncated")
+
+
+@given(contracts, any_text | replies.map(json.dumps), st.text(st.characters()))
+def test_no_other_stop_reason_known_or_new_makes_an_answer(contract: Contract, text: str, stop_reason: str) -> None:
+    reading = contract.read(text, stop_reason, None)
+    assert reading.status != "answered" or stop_reason in ("end_turn", "stop_sequence")
+    check_consistent(reading)
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking_tokens", "said"),
+    [
+        ("", 300, "all max_tokens went to thinking (300 tokens); raise max_tokens or switch thinking off"),
+        (" ", None, "max_tokens ran out before the answer began, and thinking counts into them; raise max_tokens"),
+        ("The shop", 280, "cut at max_tokens, of which thinking took 280; raise max_tokens or switch thinking off"),
+        ("The shop", 0, "cut at max_tokens; raise it"),
+        ("The shop", None, "cut at max_tokens; raise it"),
+    ],
+)
+def test_a_cut_says_what_thinking_took(text: str, thinking_tokens: int | None, said: str) -> None:
+    reading = Contract().read(text, "max_tokens", None, thinking_tokens)
+    assert reading.error_type == "truncated"
+    assert said in (reading.error or "")
+
+
 def test_a_plain_answer_is_trimmed_and_an_empty_one_is_invalid() -> None:
     assert Contract().read("  hello\n", "end_turn", None).answer == "hello"
     assert Contract().read(" \n", "end_turn", None).error_type == "empty"

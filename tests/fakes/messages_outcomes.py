@@ -24,6 +24,8 @@ class Answer:
     """Characters of text in one event of the stream."""
     pause: float = 0.0
     """Seconds before each event of the stream."""
+    hold: float = 0.0
+    """Seconds for which the connection stays open after the last event."""
 
 
 def refusal(explanation: str | None, category: str | None = None, text: str = "") -> Answer:

@@ -164,6 +164,8 @@ class MessagesServer:
             if isinstance(outcome, Answer) and outcome.pause:
                 await self._wait(outcome.pause)
             await response.write(sse(event))
+        if isinstance(outcome, Answer) and outcome.hold:
+            await self._wait(outcome.hold)
         if isinstance(outcome, StreamError):
             details = {"type": outcome.error_type, "message": "scripted failure"}
             await response.write(sse({"type": "error", "error": details, "request_id": request_id}))

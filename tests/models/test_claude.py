@@ -105,6 +105,7 @@ async def test_a_text_answer_comes_back_whole_with_its_counts(model: LanguageMod
         cache_write_tokens=0,
         first_token_seconds=1.0,
         request_id="req_000001",
+        response_id="msg_000001",
     )
 
 
@@ -277,6 +278,15 @@ async def test_a_dropped_connection_is_unreachable_and_the_next_call_works(
     assert (error.error_type, error.retryable) == ("unreachable", True)
     assert (await model.ask(ask_for(), timeout=5)).text
     assert server.count == 2
+
+
+@pytest.mark.parametrize("outcome", [DropStream(events=99), Answer("It left.", hold=60)], ids=["cut", "held open"])
+async def test_what_becomes_of_the_connection_after_the_last_event_does_not_matter(
+    model: LanguageModel, server: MessagesServer, outcome: DropStream | Answer
+) -> None:
+    server.script(outcome, Answer("It left today."))
+    assert (await model.ask(ask_for(), timeout=20)).stop_reason == "end_turn"
+    assert (await model.ask(ask_for(), timeout=20)).text == "It left today."
 
 
 async def test_nobody_listening_is_unreachable() -> None:

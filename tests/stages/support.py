@@ -114,7 +114,12 @@ def said(value: Any = "yes", confidence: float | None = None, status: AttemptSta
     """An asker's words, with the tokens of a reply."""
     answer = json.dumps(value) if status == "answered" else None
     reply = ModelReply(
-        text=answer or "", model="m-1", stop_reason="end_turn", input_tokens=1000, output_tokens=100, request_id="req-1"
+        text=answer or "",
+        model="m-1",
+        stop_reason="end_turn",
+        input_tokens=1000,
+        output_tokens=100,
+        response_id="msg-1",
     )
     reading = Reading(status=status, answer=answer, **more)
     sources = () if confidence is None else (Score(label="verbalized", probability=confidence),)

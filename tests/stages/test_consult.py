@@ -120,7 +120,7 @@ async def test_a_call_is_recorded_with_all_that_is_known_of_it(here: Office) -> 
         "status": "answered",
         "decision": "found",
         "attempt": 1,
-        "response_id": "req-1",
+        "response_id": "msg-1",
     }
     assert {name: getattr(call, name) for name in expected} == expected
 
@@ -427,7 +427,8 @@ async def test_each_try_is_recorded_under_an_id_of_its_own(here: Office) -> None
     ]
     assert [call.call_id for call in done.calls] == [call_id("live", "e1", "worker", "answer", n) for n in (1, 2, 3)]
     assert done.attempt.call_id == done.calls[-1].call_id
-    assert [call.response_id for call in done.calls] == ["req-e", "req-e", "req-1"]
+    assert [call.response_id for call in done.calls] == [None, None, "msg-1"]
+    assert [call.error for call in done.calls] == [*["It is busy. (request req-e)"] * 2, None]
 
 
 async def test_the_tries_of_a_redelivered_event_are_all_emitted_again(here: Office) -> None:

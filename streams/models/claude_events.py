@@ -1,0 +1,125 @@
+"""A response of the Messages API as its events, in the forms that gateways give it.
+
+The SDK's own reader drops events without an `event:` line and knows no body that is one JSON message.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from typing import Any
+
+from streams.core.contract import encodable
+
+DONE = "[DONE]"
+"""What some gateways send last; it is not JSON."""
+MOST_TOKENS = 10**9
+"""Of one kind in one call; a higher count is nonsense."""
+LONGEST_NAME = 200
+"""Characters of a model's name, an id or a stop reason."""
+_OWN = frozenset({"error", "message", "message_start", "message_delta", "message_stop"})
+_OWN_PREFIX = "content_block_"
+
+
+async def events_of(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Mapping[str, Any]]:
+    """Yield each JSON object of a body: server-sent events, or one JSON document in place of a stream.
+
+    An object without a `type` gets the name of its event. Events of a foreign name that are not JSON objects are
+    passed over. Raises ValueError for bytes that are not UTF-8 and for an event that is not a JSON object.
+    """
+    name, data, document = "", list[str](), list[str]()
+    async for line in _lines(chunks):
+        if document or (not data and line.lstrip().startswith(("{", "["))):
+            document.append(line)
+        elif line.startswith("event:"):
+            name = _value(line)
+        elif line.startswith("data:"):
+            data.append(_value(line))
+        elif not line:
+            for event in _parsed(name, "\n".join(data)):
+                yield event
+            name, data = "", []
+    for event in _parsed(name, "\n".join(document or data)):
+        yield event
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The lines of a UTF-8 text, whichever line ends it has and wherever it is cut into chunks."""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
+    parts: list[str] = []
+    async for chunk in chunks:
+        first, *others = decoder.decode(chunk).split("\n")
+        parts.append(first)
+        for other in others:
+            yield "".join(parts)
+            parts = [other]
+    rest = "".join(parts) + decoder.decode(b"", final=True)
+    for line in rest.splitlines():
+        yield line
+
+
+def _value(line: str) -> str:
+    return line.partition(":")[2].removeprefix(" ")
+
+
+def _parsed(name: str, data: str) -> Iterable[Mapping[str, Any]]:
+    """No event, or one."""
+    if name == "ping" or data.strip() in ("", DONE):
+        return ()
+    try:
+        event = json.loads(data)
+        if not isinstance(event, dict):
+            raise ValueError("an event is not a JSON object")
+    except ValueError:
+        if name == "error":
+            return ({"type": "error", "error": {"message": data}},)
+        if name and name not in _OWN and not name.startswith(_OWN_PREFIX):
+            return ()
+        raise
+    return (event,) if isinstance(event.get("type"), str) else ({**event, "type": _kind(name, event)},)
+
+
+def _kind(name: str, event: Mapping[str, Any]) -> str:
+    """The type of an event that does not say it; `message` as a name says only that it is some event."""
+    if "error" in event:
+        return "error"
+    if isinstance(event.get("content"), list):
+        return "message"
+    return "" if name == "message" else name
+
+
+# Nothing has checked the types, so what should be an object, a text or a count may be anything that JSON can say.
+
+
+def as_object(value: object) -> Mapping[str, Any]:
+    """The object, empty for null. TypeError for anything else."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError("no object")
+    return value
+
+
+def as_text(value: object) -> str:
+    """The text, empty for null, as it can be written in UTF-8. TypeError for anything else."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return encodable(value)
+
+
+def as_name(value: object) -> str | None:
+    """A short text; None for null or the empty one. TypeError for anything else."""
+    if len(name := as_text(value)) > LONGEST_NAME:
+        raise TypeError("no name")
+    return name or None
+
+
+def as_tokens(value: object) -> int:
+    """A count of tokens. TypeError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS or value % 1:
+        raise TypeError("no count of tokens")
+    return int(value)
