@@ -1,4 +1,4 @@
-"""Retry dead letters: the original bytes go back to the topic and the partition they came from, and that is recorded.
+"""Retry dead letters: a record goes to Kafka for each, and that is recorded.
 
 The order is the guarantee: publish, have Kafka confirm, then record. What a crash leaves unrecorded may be published
 twice, under the same event id, and SETTLE ends an event once.
@@ -8,26 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer
 
-from streams.adapters.events import ID_HEADER, TIME_HEADER
 from streams.adapters.kafka import KafkaConfig
+from streams.audit.event_records import Republish, Republished
 from streams.audit.letters import ENDING, OF_THE_SINK, Action, Letters, Standing
 from streams.audit.originals import GoneError, Originals
 from streams.core.errors import ServiceError
 from streams.core.messages import DeadLetter
 from streams.core.topics import BY_NAME
 
-RETRY_HEADER: Final = "escalon-retry-of"
-"""The dead letter whose original a record is."""
-OURS: Final = frozenset({ID_HEADER, TIME_HEADER, RETRY_HEADER})
 BATCH, BATCH_BYTES, FLUSH_SECONDS = 500, 32 << 20, 30.0
 LARGEST_BYTES: Final = 100_000_000
 """What our producer lets through; what the topic takes is the broker's affair."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +52,6 @@ def why_not(one: Standing, prefix: str, retryable: Collection[str]) -> str | Non
     return None
 
 
-def headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
-    """The original's headers, and those under which it lands as if it came the first time."""
-    kept = [(one.key, one.value) for one in letter.headers if one.key not in OURS]
-    came_at = (letter.event_time - _EPOCH) // timedelta(milliseconds=1)
-    own = {ID_HEADER: letter.event_id, TIME_HEADER: str(came_at), RETRY_HEADER: letter.dead_letter_id}
-    return [*kept, *((name, value.encode()) for name, value in own.items())]
-
-
 @dataclass(kw_only=True)
 class Retrier:
     """Retries dead letters of one run. `partitions` has the number of each topic's partitions."""
@@ -71,6 +59,7 @@ class Retrier:
     kafka: KafkaConfig
     partitions: Mapping[str, int]
     originals: Originals
+    republish: Republish
     letters: Letters
     run: str
     operator: str
@@ -86,35 +75,36 @@ class Retrier:
         # Where its partition is gone the key decides, as for the tiers' own producers.
         more = {"enable.idempotence": False, "acks": "all", "partitioner": "murmur2_random"}
         producer = self.make_producer(self.kafka.confluent(**more, **{"message.max.bytes": LARGEST_BYTES}))
-        batch: list[tuple[DeadLetter, bytes]] = []
+        batch: list[Republished] = []
         size = 0
         for letter in self.originals.find(wanted):
             wanted.discard(letter.dead_letter_id)
             try:
-                value = self._original(letter)
+                record = self._record(letter)
             except GoneError as error:
                 yield Refused(letter.dead_letter_id, letter.event_id, error.what)
                 continue
-            if len(batch) >= BATCH or size + len(value) > BATCH_BYTES:
+            if len(batch) >= BATCH or size + len(record.value) > BATCH_BYTES:
                 yield from self._send(producer, batch)
                 batch, size = [], 0
-            batch.append((letter, value))
-            size += len(value)
+            batch.append(record)
+            size += len(record.value)
         yield from self._send(producer, batch)
         yield from (Refused(name, "", "neither its topic nor the audit has it any more") for name in sorted(wanted))
 
-    def _original(self, letter: DeadLetter) -> bytes:
-        if letter.topic not in self.partitions:
-            raise GoneError(f"There is no topic {letter.topic}.")
-        return self.originals.whole(letter)
+    def _record(self, letter: DeadLetter) -> Republished:
+        record = self.republish(letter)
+        if record.topic not in self.partitions:
+            raise GoneError(f"There is no topic {record.topic}.")
+        return record
 
-    def _send(self, producer: Any, batch: Sequence[tuple[DeadLetter, bytes]]) -> Iterator[Action]:
+    def _send(self, producer: Any, batch: Sequence[Republished]) -> Iterator[Action]:
         """Publish a batch, and record what Kafka has confirmed of it."""
         self._confirmed, self._failures = {}, []
-        for letter, value in batch:
-            self._publish(producer, letter, value)
+        for record in batch:
+            self._publish(producer, record)
         producer.flush(FLUSH_SECONDS)
-        done = [self._action(letter, self._confirmed[letter.dead_letter_id]) for letter, _ in batch if self._is(letter)]
+        done = [self._action(record) for record in batch if record.letter.dead_letter_id in self._confirmed]
         self.letters.record(done)
         yield from done
         if len(done) < len(batch):
@@ -122,19 +112,16 @@ class Retrier:
             what = f"Kafka did not confirm {len(batch) - len(done)} dead letters ({why})."
             raise ServiceError(what, "They are still open: check the broker and run the same command again.")
 
-    def _is(self, letter: DeadLetter) -> bool:
-        return letter.dead_letter_id in self._confirmed
-
-    def _publish(self, producer: Any, letter: DeadLetter, value: bytes) -> None:
-        there = letter.partition < self.partitions[letter.topic]
+    def _publish(self, producer: Any, record: Republished) -> None:
+        there = record.partition < self.partitions[record.topic]
         try:
             producer.produce(
-                letter.topic,
-                value,
-                key=letter.key,
-                headers=headers(letter),
-                on_delivery=self._delivered(letter.dead_letter_id),
-                **({"partition": letter.partition} if there else {}),
+                record.topic,
+                record.value,
+                key=record.key,
+                headers=record.headers,
+                on_delivery=self._delivered(record.letter.dead_letter_id),
+                **({"partition": record.partition} if there else {}),
             )
         except (KafkaException, BufferError) as error:
             self._failures.append(str(error))
@@ -149,17 +136,18 @@ class Retrier:
 
         return report
 
-    def _action(self, letter: DeadLetter, place: tuple[int, int]) -> Action:
+    def _action(self, record: Republished) -> Action:
+        partition, offset = self._confirmed[record.letter.dead_letter_id]
         return Action(
             run=self.run,
             acted_at=self.now(),
-            dead_letter_id=letter.dead_letter_id,
-            event_id=letter.event_id,
+            dead_letter_id=record.letter.dead_letter_id,
+            event_id=record.letter.event_id,
             action="retried",
             operator=self.operator,
-            topic=letter.topic,
-            partition=place[0],
-            offset=place[1],
+            topic=record.topic,
+            partition=partition,
+            offset=offset,
         )
 
 

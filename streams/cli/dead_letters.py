@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
-from streams.adapters.blobs import BlobStore
-from streams.adapters.kafka import describe_cluster
-from streams.adapters.registry import codec_for
-from streams.adapters.scan import Scan
 from streams.app.settings import Settings
+from streams.audit.event_records import EVENTS, why_no_event
 from streams.audit.letters import STATES, Action, Choice, Letters, Standing, marked
-from streams.audit.originals import GoneError, Originals
-from streams.audit.retry import Refused, Retrier, why_not
-from streams.cli.context import audit_database, clickhouse_of, kafka_of, located
+from streams.audit.originals import GoneError
+from streams.audit.retry import Refused, why_not
+from streams.cli.context import audit_database, clickhouse_of, located
+from streams.cli.dead_letters_parts import originals_of, republish_of, retrier_of
 from streams.cli.dead_letters_shown import show_letter, show_list, tell_dropped, tell_planned, tell_retried
 from streams.cli.erasing import operator
 from streams.cli.events import JsonOption
@@ -78,7 +76,7 @@ def show(
     with audit_database() as database, closing(database.connect(readonly=True)) as client:
         letters = Letters(client)
         (one,) = _known(letters, settings, [letter])
-        with _originals(settings, letters) as originals:
+        with originals_of(settings, letters) as originals:
             found = next(originals.find({letter}), None)
             try:
                 value = None if found is None or one.erased else originals.whole(found)
@@ -95,12 +93,17 @@ def retry(
     until: UntilOption = None,
     every: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also those that were retried before.")] = False,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="events", help="Send the event through all tiers again instead.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be retried, and publish nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Publish the original bytes again, after a fix, where they came from, under the same event id and time.
 
-    An event that has ended meanwhile is left alone. docs/dead-letters.md says what holds when this is interrupted.
+    Where that would make the same dead letter again, as after a worker was renamed, --from events publishes the event
+    instead. An event that has ended meanwhile is left alone. docs/dead-letters.md says what holds when this is
+    interrupted.
     """
     settings = located()
     states = ("open", "retried") if again else ("open",)
@@ -108,16 +111,21 @@ def retry(
     if bool(ids) + every + any(chosen) != 1:
         remedy = "Give ids, or --reason, --topic, --since and --until, or --all."
         raise ConfigError("say which dead letters.", remedy, "retry")
+    if source not in (None, EVENTS):
+        raise ConfigError(f"retrying from {source!r} is not possible.", "Write --from events, or leave it out.", "from")
     with closing(clickhouse_of(settings).connect()) as client:
         letters = Letters(client)
         choice = _choice(settings, reason, topic, since, until, states, AT_ONCE)
         found = _known(letters, settings, ids) if ids else letters.chosen(choice)
-        refused, wanted = _sorted_out(found, settings.topic_prefix, states)
+        refused, wanted = _sorted_out(found, settings.topic_prefix, states, source)
         if dry_run:
             tell_planned(refused, wanted, as_json)
             return
-        with _originals(settings, letters, needs_kafka=True) as originals:
-            retrier = _retrier(settings, letters, originals)
+        with (
+            originals_of(settings, letters, needs_kafka=True) as originals,
+            republish_of(settings, originals, source) as of,
+        ):
+            retrier = retrier_of(settings, letters, originals, of)
             tell_retried([*refused], retrier.retry(one.dead_letter_id for one in wanted), as_json)
 
 
@@ -186,42 +194,14 @@ def _known(letters: Letters, settings: Settings, ids: Sequence[str]) -> list[Sta
     return found
 
 
-def _sorted_out(found: Sequence[Standing], prefix: str, states: Sequence[str]) -> tuple[list[Refused], list[Standing]]:
+def _sorted_out(
+    found: Sequence[Standing], prefix: str, states: Sequence[str], source: str | None
+) -> tuple[list[Refused], list[Standing]]:
     refused, wanted = [], []
     for one in found:
-        why = why_not(one, prefix, states)
+        why = why_not(one, prefix, states) or (why_no_event(one, prefix) if source else None)
         if why is None:
             wanted.append(one)
         else:
             refused.append(Refused(one.dead_letter_id, one.event_id, why))
     return refused, wanted
-
-
-@contextmanager
-def _originals(settings: Settings, letters: Letters, needs_kafka: bool = False) -> Iterator[Originals]:
-    """What finds originals. Without a broker, unless one is needed, only in the audit."""
-    values: dict[str, Any] = {
-        "letters": letters,
-        "codec": codec_for(settings.schema_registry),
-        "blobs": BlobStore(settings.blobs),
-        "prefix": settings.topic_prefix,
-        "run": settings.run,
-    }
-    if settings.kafka is None and not needs_kafka:
-        yield Originals(scan=None, **values)
-        return
-    with Scan(kafka_of(settings)) as scan:
-        yield Originals(scan=scan, **values)
-
-
-def _retrier(settings: Settings, letters: Letters, originals: Originals) -> Retrier:
-    kafka = kafka_of(settings)
-    return Retrier(
-        kafka=kafka,
-        partitions=describe_cluster(kafka).partitions,
-        originals=originals,
-        letters=letters,
-        run=settings.run,
-        operator=operator(),
-        now=settings.now,
-    )

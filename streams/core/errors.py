@@ -5,7 +5,7 @@ A refusal, a low confidence or an answer that breaks its schema is a value, neve
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 PROVIDER_FAULTS = frozenset(
     {"rate_limited", "overloaded", "server_error", "timeout", "unreachable", "bad_reply", "circuit_open"}
@@ -26,6 +26,13 @@ class EscalonError(Exception):
         super().__init__(f"{what} {remedy}".strip())
         self.what = what
         self.remedy = remedy
+
+
+HANDLER_GONE: Final = (
+    "Put it back and retry the dead letters, or send their events through today's pipeline:"
+    " escalon dead-letters retry --from events."
+)
+"""The remedy for a message whose route leads to a handler that the pipeline no longer has."""
 
 
 class ConfigError(EscalonError):

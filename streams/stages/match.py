@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from decimal import Decimal
 
-from streams.core.errors import ConfigError
+from streams.core.errors import HANDLER_GONE, ConfigError
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Finding, Message, Sighting
 from streams.pipeline.handlers import Handler
@@ -20,7 +20,7 @@ def match(sighting: Sighting, received_at: datetime, pipeline: Pipeline, desk: D
     handler = pipeline.listeners.get(sighting.listener)
     if handler is None:
         what = f"The pipeline has no listener {sighting.listener!r} any more."
-        raise ConfigError(what, "Put it back, and retry the dead letters.", "listeners")
+        raise ConfigError(what, HANDLER_GONE, "listeners")
     event_id, image_hash = sighting.event.origin.event_id, int(sighting.image_hash, 16)
     started = desk.timer()
     near = seen.nearest(image_hash, handler.spec.max_distance, but_not=event_id)

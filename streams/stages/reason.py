@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from streams.core.errors import ConfigError
+from streams.core.errors import HANDLER_GONE, ConfigError
 from streams.core.escalation import explain
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Escalation, Message, Result
@@ -26,7 +26,7 @@ async def reason(escalation: Escalation, received_at: datetime, pipeline: Pipeli
     handler = pipeline.reasoners.get(escalation.handler)
     if handler is None:
         what = f"The pipeline has no reasoner {escalation.handler!r} any more."
-        raise ConfigError(what, "Put it back, or retry the dead letters under a route that exists.")
+        raise ConfigError(what, HANDLER_GONE)
     attempt, task = escalation.attempt, reasoner_task(escalation, handler)
     question = Question(
         asker=desk.askers[handler.name],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from streams.core.comparison import Comparison
-from streams.core.errors import ConfigError
+from streams.core.errors import HANDLER_GONE, ConfigError
 from streams.core.escalation import Accept, Bar, Escalate, decide
 from streams.core.fingerprint import draw, task_fingerprint
 from streams.core.messages import Call, Message, Result, Verdict
@@ -41,7 +41,7 @@ async def work(verdict: Verdict, received_at: datetime, pipeline: Pipeline, desk
     handler = pipeline.workers.get(verdict.handler)
     if handler is None or handler.trust is None:
         what = f"The pipeline has no worker {verdict.handler!r} any more."
-        raise ConfigError(what, "Put it back, or retry the dead letters under a route that exists.")
+        raise ConfigError(what, HANDLER_GONE)
     job = _Job(
         verdict=verdict, handler=handler, reasoner=pipeline.reasoner_of(handler.name), pipeline=pipeline, desk=desk
     )

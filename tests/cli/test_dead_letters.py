@@ -24,6 +24,7 @@ EVIL = "\x1b[2J\x9b31m\u202e\x07evil"
         (("retry",), "say which dead letters"),
         (("retry", SOME, "--all"), "say which dead letters"),
         (("retry", SOME, "--reason", "defect"), "say which dead letters"),
+        (("retry", SOME, "--from", "verdicts"), "Write --from events, or leave it out"),
         (("list", "--state", "lost"), "Use one of open, retried, dropped"),
         (("list", "--since", "soon"), "no time"),
         (("drop", SOME, "--reason", " "), "a reason has 1 to 1000 characters"),

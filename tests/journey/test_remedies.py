@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.journey.conftest import FakeClaude, Journey
 
 pytestmark = pytest.mark.embedded
 
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 PIPELINE = Path(__file__).parent / "remedies"
 
 
@@ -33,6 +35,7 @@ def journey(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     shutil.copytree(PIPELINE, data / "pipeline")
     with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
         patched.setenv("ESCALON_DATA", str(data))
+        patched.syspath_prepend(str(data / "pipeline"))
         patched.setenv("ESCALON_PARTITIONS", "2")
         patched.setenv("KAFKA_HOME", str(kafka_home))
         for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
@@ -111,3 +114,35 @@ def test_an_answer_that_its_changelog_refuses_ends_its_event_all_the_same(journe
     journey.outcomes({"long-2", "short-2"})
     report = verified(journey, "long-2", "short-2")
     assert (report["faults"], report["ends"]["dead_letter"]) == ([], 0)
+
+
+def test_a_verdict_whose_worker_was_renamed_ends_by_its_event(journey: Journey) -> None:
+    running, ids = journey.running, {"waits-1", "waits-2"}
+    running.supervisor.stop(running.processes["work"])
+    publish(journey, 0, {"id": "waits-1", "text": "who?", "time": "2026-11-01T12:00:00Z"})
+    publish(journey, 1, {"id": "waits-2", "text": "where?", "trace_id": TRACE})
+    journey.query("SELECT event_id FROM verdicts", lambda rows: ids <= {one["event_id"] for one in rows})
+    changed = running.pipeline.read_text("utf-8").replace("workers.echo", "workers.repeat")
+    running.pipeline.write_text(changed, "utf-8")
+    running.reload()
+    first = letters(journey, lambda all_: {one["event_id"] for one in all_} == ids)
+    assert {(one["topic"], one["reason"]) for one in first} == {("verdicts", "operator_error")}
+    assert "retry --from events" in first[0]["detail"]
+
+    # Retried as they came they fail again. By their events they pass through today's pipeline.
+    assert len(documents("dead-letters", "retry", "--reason", "operator_error")) == 2
+    gone = {one["dead_letter_id"] for one in first}
+    again = letters(journey, lambda all_: len(all_) == 2 and not gone & {one["dead_letter_id"] for one in all_})
+    assert {one["event_id"] for one in again} == ids
+    done = documents("dead-letters", "retry", "--all", "--from", "events")
+    assert [(one["done"], one["topic"]) for one in done] == [("retried", "events")] * 2
+    outcomes = journey.outcomes(ids)
+    assert {one.handler for event_id in ids for one in outcomes[event_id]} == {"repeat"}
+    assert outcomes["waits-1"][0].origin.event_time == datetime(2026, 11, 1, 12, tzinfo=UTC)
+    assert outcomes["waits-2"][0].origin.trace_id == TRACE
+    report = verified(journey, *ids)
+    assert (report["faults"], report["ends"]["dead_letter"], report["ends"]["lost"]) == ([], 0, 0)
+
+    # What has ended is left alone.
+    (left,) = documents("dead-letters", "retry", next(iter(gone)), "--again", "--from", "events")
+    assert "has ended as answered" in left["left"]

@@ -1,0 +1,70 @@
+"""Put together what the commands about dead letters need of Kafka, ClickHouse and the blob store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from streams.adapters.blobs import BlobStore
+from streams.adapters.kafka import describe_cluster
+from streams.adapters.registry import codec_for
+from streams.adapters.scan import Scan
+from streams.app.reading import reading
+from streams.app.settings import Settings
+from streams.audit.event_records import FromEvents, Republish, as_it_came
+from streams.audit.letters import Letters
+from streams.audit.originals import Originals
+from streams.audit.retry import Retrier
+from streams.cli.context import kafka_of
+from streams.cli.erasing import operator
+
+
+@contextmanager
+def originals_of(settings: Settings, letters: Letters, needs_kafka: bool = False) -> Iterator[Originals]:
+    """Find originals; without a broker, unless one is needed, only in the audit."""
+    values: dict[str, Any] = {
+        "letters": letters,
+        "codec": codec_for(settings.schema_registry),
+        "blobs": BlobStore(settings.blobs),
+        "prefix": settings.topic_prefix,
+        "run": settings.run,
+    }
+    if settings.kafka is None and not needs_kafka:
+        yield Originals(scan=None, **values)
+        return
+    with Scan(kafka_of(settings)) as scan:
+        yield Originals(scan=scan, **values)
+
+
+@contextmanager
+def republish_of(settings: Settings, originals: Originals, source: str | None) -> Iterator[Republish]:
+    """Choose the record that a letter is retried by: its original, or its event."""
+    if source is None:
+        yield as_it_came(originals)
+        return
+    kafka = kafka_of(settings)
+    _, dead_letters = reading(settings, describe_cluster(kafka), originals.codec, originals.blobs)
+    with Scan(kafka) as scan:
+        yield FromEvents(
+            originals=originals,
+            scan=scan,
+            codec=originals.codec,
+            prefix=settings.topic_prefix,
+            event_id=dead_letters.event_id,
+        )
+
+
+def retrier_of(settings: Settings, letters: Letters, originals: Originals, republish: Republish) -> Retrier:
+    """Publish the records, and write down that it was done."""
+    kafka = kafka_of(settings)
+    return Retrier(
+        kafka=kafka,
+        partitions=describe_cluster(kafka).partitions,
+        originals=originals,
+        republish=republish,
+        letters=letters,
+        run=settings.run,
+        operator=operator(),
+        now=settings.now,
+    )
