@@ -23,6 +23,7 @@ from mode import Service
 
 from streams.runtime.group import ConsumerThread
 from streams.runtime.progress import Progress
+from streams.runtime.skipped import tell_skipped
 
 WATCH_SECONDS, BOUNDS_SECONDS = 5.0, 10.0
 log = logging.getLogger("escalon.runtime")
@@ -41,6 +42,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self._rebalances = 0
         self._astray = False
         """A fetch has ended of which nobody knows where it began."""
+        self._again: dict[TP, int] = {}
+        """Partitions whose offsets stand for other messages now, and where to begin with these."""
         super().__init__(transport, callback=self._delivered, **options)
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -52,23 +55,30 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         if not await self._went_back():
             await asyncio.sleep(timeout)
             return {}
-        before = self._rebalances
-        records = await super()._getmany(active_partitions, timeout)
+        before, active = self._rebalances, (active_partitions or set()) - self._again.keys()
+        for tp, position in self._thread.positions().items():
+            if tp in active and self._is_acknowledged(tp.topic):
+                self._progress.passed(tp, position)
+        records = await super()._getmany(active, timeout) if active else await asyncio.sleep(timeout, {})
         if self._rebalances != before:
             self._astray = self._astray or bool(records)
             return {}
+        self._note_moves()
         fresh = {tp: self._fresh(tp, found) for tp, found in records.items() if found}
         return {tp: found for tp, found in fresh.items() if found}
 
     def _fresh(self, tp: TP, records: list[Any]) -> list[Any]:
         if not self._is_acknowledged(tp.topic):
             return records
+        if tp in self._again:
+            return []
         wanted = self._progress.fetched(tp, [record.offset for record in records])
         return [record for record in records if record.offset in wanted]
 
     async def _went_back(self) -> bool:
         """Whether the next fetch continues what was delivered. All that was fetched has been delivered or dropped."""
-        dropped = self._progress.undelivered()
+        begun = {tp: at for tp, at in self._again.items() if not self._progress.in_hand(tp)}
+        dropped = {tp: at for tp, at in self._progress.undelivered().items() if tp not in self._again} | begun
         if not dropped and not self._astray:
             return True
         try:
@@ -80,10 +90,38 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             if dropped:
                 log.info("read again, each from the first message on that was not delivered: %s", dropped)
                 await self.seek_wait(dropped)
+                self._begin(begun)
         except (KafkaError, TimeoutError) as error:  # a rebalance has begun, or the broker is away
             log.warning("cannot go back to messages that were not delivered, trying again: %r", error)
             return False
         return True
+
+    def _note_moves(self) -> None:
+        """Count what was deleted before it was read; begin again where the log is another one."""
+        for tp, (asked, given) in self._thread.moves().items():
+            if not self._is_acknowledged(tp.topic):
+                continue
+            if given > asked:
+                tell_skipped(tp.topic, tp.partition, asked, given)
+            else:
+                log.error("%s/%s no longer holds offset %d: reading begins again at %d", *tp, asked, given)
+                self._again[tp] = given
+
+    def _begin(self, partitions: Iterable[TP]) -> None:
+        """What was in hand is done, so that an offset names one message again."""
+        for tp in partitions:
+            self._progress.forget(tp)
+            self._committed_offset.pop(tp, None)
+            del self._again[tp]
+
+    def reached(self, tp: TP) -> int | None:
+        """The offset of the first message that is not done; None while that is not known."""
+        done = self._progress.committable(tp)
+        return self.began.get(tp) if done is None else done
+
+    def held_back(self, tp: TP) -> int:
+        """How many offsets lie behind the first transaction of a partition that is open."""
+        return int(self._thread.held_back(tp))
 
     def _recovered(self) -> dict[TP, int]:
         """How far the recovery of the tables has come."""
@@ -118,8 +156,9 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     # ---- Committing ----
 
     def ack(self, message: Any) -> bool:
-        """A message is done."""
-        self._progress.done(message.tp, message.offset)
+        """A message is done. One from before a rebalance has come again since, or its offset is another message's."""
+        if message.generation_id == self.app.consumer_generation_id:
+            self._progress.done(message.tp, message.offset)
         return bool(super().ack(message))
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -129,7 +168,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         # Faust's own list of what was acknowledged is not looked at: when partitions are taken away it is empty by now.
         self._acked.clear()
         self._acked_index.clear()
-        offsets = {tp: self._progress.committable(tp) for tp in self._progress.partitions()}
+        offsets = {tp: self._progress.committable(tp) for tp in self._progress.partitions() if tp not in self._again}
         return {tp: at for tp, at in offsets.items() if at is not None and self._should_commit(tp, at)}
 
     # ---- Watching ----
@@ -186,13 +225,13 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self._rebalances += 1
         self.app.flow_control.held = True
         await super().on_partitions_revoked(revoked)
-        self._progress = Progress()
+        self._progress, self._again = Progress(), {}
         self.began, self.bounds = {}, {}
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Each partition waits until the tables are there."""
         self._rebalances += 1
-        self._progress = Progress()
+        self._progress, self._again = Progress(), {}
         self._committed_offset.clear()
         self._buffered_partitions.clear()  # else a queue that has room again lets its partition in
         self._paused_partitions.update(assigned)

@@ -11,6 +11,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from streams.adapters.kafka import ISOLATION
+from streams.runtime.positions import remember_moves
 from streams.runtime.records import read_any_name
 
 
@@ -20,6 +21,7 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Start the client, which is in no group yet."""
         read_any_name()
+        remember_moves()
         await super().on_start()
         hear_errors_of_offsets(self._consumer._coordinator)
 
@@ -33,11 +35,40 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         """Raise the error that has ended the client's work in its group, if one has. Runs in this thread."""
         self._consumer._coordinator.check_errors()
 
+    async def seek_to_beginning(self, *partitions: TP) -> None:
+        """Begin at the first record that is held, as this program asks and not because the broker has no other."""
+        await super().seek_to_beginning(*partitions)
+        for tp, state in self._states():
+            if tp in partitions:
+                state.take_move()
+
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, tuple[int, int]]:
-        """The first offset of each partition, and the one behind its last. Runs in this thread; raises KafkaError."""
+        """The first offset of each partition, and the one behind its last record that is committed, or before the first
+        transaction that is open. Runs in this thread; raises KafkaError."""
         first = await self._consumer.beginning_offsets(partitions)
         behind_last = await self._consumer.end_offsets(partitions)
         return {tp: (first[tp], behind_last[tp]) for tp in partitions}
+
+    def positions(self) -> dict[TP, int]:
+        """Where each partition is read on, as far as that is known."""
+        return {tp: state.position for tp, state in self._states() if state.has_valid_position}
+
+    def moves(self) -> dict[TP, tuple[int, int]]:
+        """The partitions that the broker has put elsewhere since the last call: from which offset, and to which."""
+        moves = ((tp, state.take_move()) for tp, state in self._states())
+        return {tp: move for tp, move in moves if move is not None}
+
+    def held_back(self, tp: TP) -> int:
+        """How many offsets lie behind the first open transaction of a partition, as of the last fetch."""
+        state = dict(self._states()).get(tp)
+        if state is None or state.highwater is None or state.lso is None or state.lso < 0:
+            return 0
+        return int(max(0, state.highwater - state.lso))
+
+    def _states(self) -> list[tuple[TP, Any]]:
+        subscription = self._ensure_consumer()._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        return [(tp, assignment.state_value(tp)) for tp in assignment.tps] if assignment is not None else []
 
 
 def hear_errors_of_offsets(coordinator: Any) -> None:

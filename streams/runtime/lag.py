@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import faust
@@ -14,10 +15,19 @@ from prometheus_client.registry import Collector
 from streams.runtime.metrics import REGISTRY
 
 log = logging.getLogger("escalon.runtime")
-Behind = tuple[str, int, int]
-"""Topic, partition, and how many messages are not done yet."""
 STATISTICS_MS = 5000
-NAME, HELP = "escalon_consumer_lag", "Messages in a partition that are not done yet."
+NAME, HELP = "escalon_consumer_lag", "Offsets in a partition that are committed by their producers and not done yet."
+HELD_NAME, HELD_HELP = "escalon_consumer_held_back", "Offsets that wait for the end of a producer's transaction."
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A partition, how many of its offsets are not done yet, and how many lie behind an open transaction."""
+
+    topic: str
+    partition: int
+    waiting: int
+    held_back: int
 
 
 class Lag(Collector):
@@ -31,18 +41,25 @@ class Lag(Collector):
         self._look = look
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Its name, without asking."""
-        yield GaugeMetricFamily(NAME, HELP, labels=["topic", "partition"])
+        """Their names, without asking."""
+        yield from _families()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The figures of this moment."""
-        family = GaugeMetricFamily(NAME, HELP, labels=["topic", "partition"])
+        waiting, held_back = _families()
         try:
-            for topic, partition, behind in self._look():
-                family.add_metric([topic, str(partition)], max(0, behind))
+            for one in self._look():
+                labels = [one.topic, str(one.partition)]
+                waiting.add_metric(labels, max(0, one.waiting))
+                held_back.add_metric(labels, one.held_back)
         except Exception:  # all other figures are on the same page
             log.exception("the lag could not be looked up")
-        yield family
+        yield from (waiting, held_back)
+
+
+def _families() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
+    labels = ["topic", "partition"]
+    return GaugeMetricFamily(NAME, HELP, labels=labels), GaugeMetricFamily(HELD_NAME, HELD_HELP, labels=labels)
 
 
 LAG = Lag()
@@ -56,13 +73,13 @@ def watch_faust(app: faust.App, topics: Collection[str]) -> None:
         if not app.started:  # before that it has no consumer to ask
             return
         consumer = app.consumer
-        done = consumer.began | app.monitor.tp_committed_offsets
         for place in consumer.assignment():
             if place.topic not in topics or place not in consumer.bounds:
                 continue
             first, behind_last = consumer.bounds[place]
-            end = max(behind_last, consumer.highwater(place) or 0)
-            yield place.topic, place.partition, end - done.get(place, first)
+            reached = consumer.reached(place)
+            waiting = behind_last - (first if reached is None else reached)
+            yield Behind(place.topic, place.partition, waiting, consumer.held_back(place))
 
     LAG.watch(look)
 
@@ -77,7 +94,7 @@ def told_by_statistics() -> dict[str, Any]:
 
 def _read_statistics(text: str) -> None:
     behind = [
-        (topic, int(partition), waiting)
+        Behind(topic, int(partition), waiting, _held_back(figures))
         for topic, found in json.loads(text)["topics"].items()
         for partition, figures in found["partitions"].items()
         if (waiting := _waiting(figures)) >= 0
@@ -86,8 +103,14 @@ def _read_statistics(text: str) -> None:
 
 
 def _waiting(figures: dict[str, Any]) -> int:
-    """How many messages of a partition are not done; negative when it is not known, or not this process's."""
-    lag, low, high = (int(figures[name]) for name in ("consumer_lag", "lo_offset", "hi_offset"))
-    if lag >= 0 or figures["fetch_state"] != "active" or min(low, high) < 0:
+    """How many offsets of a partition are not done; negative when it is not known, or not this process's."""
+    lag, low, stable = (int(figures[name]) for name in ("consumer_lag", "lo_offset", "ls_offset"))
+    if lag >= 0 or figures["fetch_state"] != "active" or min(low, stable) < 0:
         return lag
-    return high - low  # nothing was committed
+    return stable - low  # nothing was committed
+
+
+def _held_back(figures: dict[str, Any]) -> int:
+    """How many offsets lie behind an open transaction."""
+    stable, high = int(figures["ls_offset"]), int(figures["hi_offset"])
+    return max(0, high - stable) if stable >= 0 else 0

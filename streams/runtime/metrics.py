@@ -46,6 +46,7 @@ MESSAGES       = _of(Counter, "messages", "Messages handled, by how that ended."
 HANDLING       = _seconds("handling", "Time a message took to handle, with all its waiting.", SHORT, "topic")
 IN_FLIGHT      = _of(Gauge, "in_flight", "Messages being handled now.", "topic")
 WAITS          = _of(Counter, "waits", "Times a message had to wait for a service that is away.", "topic")
+SKIPPED        = _of(Counter, "skipped", "Offsets that were deleted before they were read.", "topic")
 PUBLISH_WAITS  = _of(Counter, "publish_waits", "Times publishing had to wait for Kafka.", "topic")
 DEAD_LETTERS   = _of(Counter, "dead_letters", "Messages put into the dead letters.", "topic", "reason")
 

@@ -42,6 +42,15 @@ class Progress(Generic[P]):
         known.waiting = {offset for offset in known.waiting if offset > offsets[-1]} | found
         return found
 
+    def passed(self, partition: P, position: int) -> None:
+        """Reading goes on at a position: behind all that was fetched, there is nothing to be fetched before it."""
+        known = self._partitions.setdefault(partition, _Partition(position, position))
+        known.next = max(known.next, position)
+
+    def forget(self, partition: P) -> None:
+        """Begin again with a partition, whose offsets stand for other messages now."""
+        self._partitions.pop(partition, None)
+
     def delivered(self, partition: P, offset: int) -> None:
         """A message goes to those who handle it."""
         if (known := self._partitions.get(partition)) is not None:
@@ -52,6 +61,10 @@ class Progress(Generic[P]):
         """A message is done. Of no effect where it was not delivered."""
         if (known := self._partitions.get(partition)) is not None:
             known.in_hand.discard(offset)
+
+    def in_hand(self, partition: P) -> int:
+        """How many messages were delivered and are not done."""
+        return len(known.in_hand) if (known := self._partitions.get(partition)) is not None else 0
 
     def undelivered(self) -> Mapping[P, int]:
         """The first message of each partition that was fetched and not delivered."""

@@ -43,6 +43,7 @@ class Broker:
     log: dict[Any, list[int]]
     committed: dict[Any, int] = field(default_factory=dict)
     position: dict[Any, int] = field(default_factory=dict)
+    moved: dict[Any, tuple[int, int]] = field(default_factory=dict)
     away: bool = False
     during_a_fetch: asyncio.Event | None = None
 
@@ -62,6 +63,19 @@ class Broker:
     async def seek_to_beginning(self, *partitions: Any) -> None:
         """To the first record."""
         self.position.update(dict.fromkeys(partitions, 0))
+
+    def positions(self) -> dict[Any, int]:
+        """Where each is read on."""
+        return dict(self.position)
+
+    def moves(self) -> dict[Any, tuple[int, int]]:
+        """Where a partition did not hold what was asked for, once."""
+        moved, self.moved = self.moved, {}
+        return moved
+
+    def held_back(self, _: Any) -> int:
+        """Nothing lies behind a transaction."""
+        return 0
 
     async def bounds(self, partitions: Collection[Any]) -> dict[Any, tuple[int, int]]:
         """Where the log begins, and where it ends."""
@@ -182,6 +196,81 @@ async def test_after_such_a_fetch_the_recovery_of_tables_goes_on_where_it_was(tm
     assert await fetching == []
     assert await fetch(consumer) == [("changelog", 1), ("changelog", 2)]
     assert broker.position == {CHANGES: 3}
+
+
+async def test_offsets_that_nobody_is_given_are_passed_over_once_all_before_them_is_done(tmp_path: Path) -> None:
+    broker = Broker({HERE: [0, 1]})
+    consumer = consumer_on(broker, tmp_path)
+    assert consumer.reached(HERE) is None
+    await fetch(consumer)
+    await deliver(consumer, 0, 1)
+    broker.position[HERE] = 7  # behind it were aborted records
+    assert await fetch(consumer) == []
+    assert consumer.reached(HERE) == 0
+    consumer._progress.done(HERE, 0)
+    assert consumer.reached(HERE) == 1
+    consumer._progress.done(HERE, 1)
+    await consumer.commit()
+    assert (consumer.reached(HERE), broker.committed) == (7, {HERE: 7})
+
+
+async def test_a_partition_whose_first_records_were_aborted_is_passed_over_too(tmp_path: Path) -> None:
+    broker = Broker({HERE: []}, committed={HERE: 3}, position={HERE: 3})
+    consumer = consumer_on(broker, tmp_path)
+    await consumer.perform_seek()
+    broker.position[HERE] = 6
+    assert await fetch(consumer) == []
+    await consumer.commit()
+    assert broker.committed == {HERE: 6}
+
+
+async def test_where_the_log_is_another_one_reading_begins_again_when_what_was_in_hand_is_done(tmp_path: Path) -> None:
+    broker = Broker({HERE: [0, 1, 2]}, committed={HERE: 1})
+    consumer = consumer_on(broker, tmp_path)
+    await consumer.perform_seek()
+    await fetch(consumer)
+    await deliver(consumer, 1, 2)
+    consumer._progress.done(HERE, 1)
+    await consumer.commit()
+    broker.log[HERE], broker.position[HERE], broker.moved = [0, 1], 0, {HERE: (3, 0)}
+    assert await fetch(consumer) == [], "an offset would name two messages"
+    assert await fetch(consumer) == []
+    consumer._progress.done(HERE, 2)
+    await consumer.commit()
+    assert broker.committed == {HERE: 2}, "nothing is committed that counts in the log that is gone"
+    assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1)]
+    await deliver(consumer, 0, 1)
+    for offset in (0, 1):
+        consumer._progress.done(HERE, offset)
+    broker.committed.clear()
+    await consumer.commit()
+    assert broker.committed == {HERE: 2}
+
+
+async def test_what_was_deleted_before_it_was_read_holds_nothing_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker({HERE: [7]}, committed={HERE: 3})
+    consumer = consumer_on(broker, tmp_path)
+    await consumer.perform_seek()
+    broker.moved = {HERE: (3, 7), CHANGES: (0, 5)}
+    assert await fetch(consumer) == [("verdicts", 7)]
+    assert caplog.messages == [
+        "verdicts/0: the offsets 3 to 6 were deleted before they were read. Their retention is shorter than the time "
+        "this process was behind; publish again what is missing."
+    ]
+
+
+@pytest.mark.parametrize(("generation", "left"), [(1, 1), (2, 0)])
+async def test_what_was_taken_before_a_rebalance_ends_nothing_after_it(
+    generation: int, left: int, tmp_path: Path
+) -> None:
+    consumer = consumer_on(Broker({HERE: [0]}), tmp_path)
+    await fetch(consumer)
+    await deliver(consumer, 0)
+    consumer.app.consumer_generation_id = 2
+    consumer.ack(SimpleNamespace(tp=HERE, offset=0, topic="verdicts", generation_id=generation, acked=True))
+    assert consumer._progress.in_hand(HERE) == left
 
 
 async def test_what_was_done_before_partitions_are_taken_away_is_committed(tmp_path: Path) -> None:

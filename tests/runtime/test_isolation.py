@@ -1,24 +1,36 @@
-"""A tier reads committed records alone, on Apache Kafka."""
+"""A tier on Apache Kafka whose topics hold more than plain records: transactions, deleted ranges, another topic."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from aiokafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from streams.adapters.codec import Codec
+from streams.adapters.events import EventReader, Received
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
+from streams.runtime import consumer as consumers
 from streams.runtime.app import Place, faust_app
+from streams.runtime.bind import Binding, Outbox, bind
+from streams.runtime.dead_letters import DeadLetters, EventIds
+from streams.runtime.drain import DrainingApp
+from streams.runtime.lag import LAG, watch_faust
+from streams.runtime.metrics import REGISTRY
 from tests.fakes.transactions import abort, commit, left_open, send
 
 pytestmark = pytest.mark.embedded
-HERE = TopicPartition("events", 0)
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -29,30 +41,163 @@ def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), directory / "data").start(supervisor))
 
 
-async def read_to(kafka: KafkaConfig, directory: Path, offset: int) -> list[bytes]:
-    """The values that a tier's client is given until its position is at an offset."""
-    thread: Any = faust_app("listen", kafka, Place(directory=directory)).consumer._thread
-    client = thread._create_consumer(loop=asyncio.get_running_loop())
-    thread.thread_loop.close()
-    await client.start()
-    client.assign([HERE])
-    found = []
-    try:
-        async with asyncio.timeout(30):
-            while await client.position(HERE) < offset:
-                for records in (await client.getmany(timeout_ms=100)).values():
-                    found += [record.value for record in records]
-    finally:
-        await client.stop()
-    return found
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Partitions are looked at often, and by nobody afterwards."""
+    monkeypatch.setattr(consumers, "WATCH_SECONDS", 0.2)
+    yield
+    LAG.watch(tuple)
 
 
-async def test_a_tier_is_not_given_what_was_aborted_or_is_not_committed(kafka: KafkaConfig, tmp_path: Path) -> None:
-    create_topics(kafka, "", 1, 1)
-    send(kafka, "events", [b"plain"])
-    abort(kafka, "events", [b"aborted"] * 3)
-    stable = commit(kafka, "events", [b"committed"])
-    with left_open(kafka, "events", [b"open"]):
-        send(kafka, "events", [b"after"])
-        assert await read_to(kafka, tmp_path, stable) == [b"plain", b"committed"]
-    assert await read_to(kafka, tmp_path, stable + 3) == [b"plain", b"committed", b"after"]
+@dataclass
+class Tier:
+    """A deployment's topic `events` of one partition, and a tier that takes what is on it."""
+
+    kafka: KafkaConfig
+    directory: Path
+    prefix: str = field(default_factory=lambda: f"{uuid4().hex[:8]}.")
+    taken: list[bytes] = field(default_factory=list)
+    goes: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared, what is taken stays in hand."""
+
+    def __post_init__(self) -> None:
+        self.goes.set()
+        create_topics(self.kafka, self.prefix, 1, 1)
+
+    @property
+    def topic(self) -> str:
+        """The topic's whole name."""
+        return f"{self.prefix}events"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[DrainingApp]:
+        """The tier, until it has stopped in good order."""
+        app = faust_app("listen", self.kafka, Place(directory=self.directory, prefix=self.prefix))
+        ids = EventIds(EventReader(Codec(), "cluster", "live", 100_000), Codec(), self.prefix)
+        letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
+
+        async def take(record: Received, _: Outbox) -> None:
+            self.taken.append(record.value or b"")
+            await self.goes.wait()
+
+        binding = Binding(topic="events", concurrency=4, handle=take)
+        bind(binding, Outbox(app=app, codec=Codec(), prefix=self.prefix), letters, app.drain)
+        watch_faust(app, {self.topic})
+        await app.start()
+        try:
+            yield app
+        finally:
+            await app.stop()
+
+    async def until(self, is_so: Callable[[], Any]) -> None:
+        """Wait until something is so."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not is_so():  # noqa: ASYNC110 - what it waits for happens at a broker
+                await asyncio.sleep(0.05)
+
+    def committed(self) -> int:
+        """Where the tier's group goes on."""
+        consumer = Consumer(self.kafka.consumer(f"escalon-{self.prefix}listen"))
+        try:
+            (place,) = consumer.committed([TopicPartition(self.topic, 0)], WAIT_SECONDS)
+        finally:
+            consumer.close()
+        return int(place.offset)
+
+    def figure(self, name: str) -> float | None:
+        """A figure about the topic, as Prometheus is given it."""
+        return next(
+            (
+                one.value
+                for family in REGISTRY.collect()
+                for one in family.samples
+                if one.name == name and one.labels["topic"] == self.topic
+            ),
+            None,
+        )
+
+
+@pytest.fixture
+def tier(kafka: KafkaConfig, tmp_path: Path) -> Tier:
+    return Tier(kafka, tmp_path)
+
+
+async def test_a_tier_takes_committed_records_alone_and_knows_what_is_left(tier: Tier) -> None:
+    send(tier.kafka, tier.topic, [b"plain"])
+    abort(tier.kafka, tier.topic, [b"aborted"] * 3)
+    commit(tier.kafka, tier.topic, [b"committed"])
+    with left_open(tier.kafka, tier.topic, [b"open"] * 2):
+        send(tier.kafka, tier.topic, [b"after"])
+        async with tier.running():
+            await tier.until(lambda: tier.figure("escalon_consumer_lag") == 0 and len(tier.taken) == 2)
+            await tier.until(lambda: tier.figure("escalon_consumer_held_back") == 3)
+        assert tier.taken == [b"plain", b"committed"]
+        assert tier.committed() == 7
+    async with tier.running():
+        await tier.until(lambda: tier.taken == [b"plain", b"committed", b"after"])
+        end = abort(tier.kafka, tier.topic, [b"aborted"] * 5)
+        await tier.until(lambda: tier.figure("escalon_consumer_held_back") == 0)
+        await tier.until(lambda: tier.figure("escalon_consumer_lag") == 0)
+    assert (tier.committed(), len(tier.taken)) == (end, 3)
+
+
+async def test_what_was_deleted_before_it_was_read_is_counted_and_said(
+    tier: Tier, caplog: pytest.LogCaptureFixture
+) -> None:
+    send(tier.kafka, tier.topic, [b"0", b"1"])
+    delete_before(tier, 1)
+    async with tier.running():
+        await tier.until(lambda: len(tier.taken) == 1)
+    assert (tier.committed(), tier.figure("escalon_skipped_total")) == (2, None), "nobody was to read the first one"
+    send(tier.kafka, tier.topic, [b"2", b"3", b"4", b"5"])
+    delete_before(tier, 5)
+    async with tier.running():
+        await tier.until(lambda: len(tier.taken) == 2)
+        await tier.until(lambda: tier.figure("escalon_consumer_lag") == 0)
+    assert (tier.taken, tier.figure("escalon_skipped_total")) == ([b"1", b"5"], 3)
+    assert "the offsets 2 to 4 were deleted before they were read" in caplog.text
+
+
+@pytest.mark.parametrize("in_hand", [False, True])
+async def test_a_topic_that_is_made_again_under_a_tier_is_read_from_its_beginning(tier: Tier, in_hand: bool) -> None:
+    send(tier.kafka, tier.topic, [b"old"] * 5)
+    if in_hand:
+        tier.goes.clear()
+    async with tier.running():
+        await tier.until(lambda: len(tier.taken) == (4 if in_hand else 5))
+        if not in_hand:
+            await tier.until(lambda: tier.figure("escalon_consumer_lag") == 0)
+        make_again(tier)
+        send(tier.kafka, tier.topic, [b"new"] * 3)
+        tier.goes.set()
+        await tier.until(lambda: tier.taken.count(b"new") == 3)
+        await tier.until(lambda: tier.figure("escalon_consumer_lag") == 0)
+    assert tier.taken[-3:] == [b"new"] * 3
+    assert len(tier.taken) in ({7, 8} if in_hand else {8}), "what was in hand ends, what was not is gone"
+    assert tier.committed() == 3
+
+
+async def test_a_topic_that_is_made_again_while_a_tier_is_down_is_read_from_its_beginning(tier: Tier) -> None:
+    send(tier.kafka, tier.topic, [b"old"] * 2)
+    async with tier.running():
+        await tier.until(lambda: len(tier.taken) == 2)
+    make_again(tier)
+    send(tier.kafka, tier.topic, [b"new"] * 4)
+    async with tier.running():
+        await tier.until(lambda: tier.taken == [b"old"] * 2 + [b"new"] * 4)
+    assert tier.committed() == 4
+
+
+def delete_before(tier: Tier, offset: int) -> None:
+    """Delete the topic's first records, as retention does."""
+    admin = AdminClient(tier.kafka.confluent())  # kept until the future is there
+    for done in admin.delete_records([TopicPartition(tier.topic, 0, offset)]).values():
+        done.result(WAIT_SECONDS)
+
+
+def make_again(tier: Tier) -> None:
+    """Delete the topic, and make another one of its name."""
+    admin = AdminClient(tier.kafka.confluent())  # kept until the future is there
+    for done in admin.delete_topics([tier.topic]).values():
+        done.result(WAIT_SECONDS)
+    create_topics(tier.kafka, tier.prefix, 1, 1)

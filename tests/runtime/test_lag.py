@@ -24,19 +24,13 @@ class Place(NamedTuple):
 
 @dataclass
 class FakeFaust:
-    """The little of an app that is asked: is it started, what is assigned, where that begins and ends, where it ended
-    at the last fetch, what is committed, and where reading began."""
+    """The little of an app that is asked: is it started, what is assigned, where that begins and ends, how far it is
+    done, and what lies behind an open transaction."""
 
     bounds: dict[Place, tuple[int, int]]
-    tp_committed_offsets: dict[Place, int] = field(default_factory=dict)
-    began: dict[Place, int] = field(default_factory=dict)
-    fetched: dict[Place, int] = field(default_factory=dict)
+    done: dict[Place, int] = field(default_factory=dict)
+    held: dict[Place, int] = field(default_factory=dict)
     started: bool = True
-
-    @property
-    def monitor(self) -> FakeFaust:
-        """Itself."""
-        return self
 
     @property
     def consumer(self) -> FakeFaust:
@@ -48,9 +42,13 @@ class FakeFaust:
         """All partitions."""
         return {Place("events", 0), Place("events", 1), Place("changelog", 0)}
 
-    def highwater(self, place: Place) -> int | None:
-        """The end of one, as the last fetch told it."""
-        return self.fetched.get(place)
+    def reached(self, place: Place) -> int | None:
+        """The first message of one that is not done."""
+        return self.done.get(place)
+
+    def held_back(self, place: Place) -> int:
+        """What lies behind an open transaction of one."""
+        return self.held.get(place, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +58,8 @@ def forgotten() -> Iterator[None]:
     lag.LAG.watch(tuple)
 
 
-def behind() -> dict[tuple[str, str], float]:
-    (family,) = [one for one in REGISTRY.collect() if one.name == lag.NAME]
+def behind(name: str = lag.NAME) -> dict[tuple[str, str], float]:
+    (family,) = [one for one in REGISTRY.collect() if one.name == name]
     return {(one.labels["topic"], one.labels["partition"]): one.value for one in family.samples}
 
 
@@ -72,28 +70,29 @@ def watch(app: FakeFaust) -> None:
 A, B = Place("events", 0), Place("events", 1)
 
 
-def test_what_is_not_committed_is_behind() -> None:
+def test_what_is_not_done_is_behind() -> None:
     watch(FakeFaust({A: (0, 12), B: (0, 5)}, {A: 10, B: 5}))
     assert behind() == {("events", "0"): 2, ("events", "1"): 0}
 
 
-def test_before_the_first_commit_all_since_reading_began_is_behind_whether_or_not_an_agent_has_taken_any() -> None:
-    watch(FakeFaust({A: (0, 12), B: (3, 7)}, began={A: 4}))
+def test_before_anything_is_known_to_be_done_all_that_is_held_is_behind() -> None:
+    watch(FakeFaust({A: (0, 12), B: (3, 7)}, {A: 4}))
     assert behind() == {("events", "0"): 8, ("events", "1"): 4}
 
 
-def test_what_is_committed_since_counts_and_not_where_reading_began() -> None:
-    watch(FakeFaust({A: (0, 12)}, {A: 10}, began={A: 4}))
-    assert behind() == {("events", "0"): 2}
+def test_an_end_of_some_seconds_ago_may_lie_before_what_is_done() -> None:
+    watch(FakeFaust({A: (0, 12)}, {A: 15}))
+    assert behind() == {("events", "0"): 0}
 
 
-def test_of_two_ends_the_later_one_counts() -> None:
-    watch(FakeFaust({A: (0, 12), B: (0, 5)}, fetched={A: 3, B: 6}))
-    assert behind() == {("events", "0"): 12, ("events", "1"): 6}
+def test_what_lies_behind_an_open_transaction_is_not_behind_and_has_a_figure_of_its_own() -> None:
+    watch(FakeFaust({A: (0, 12), B: (0, 5)}, {A: 12, B: 5}, {A: 7}))
+    assert behind() == {("events", "0"): 0, ("events", "1"): 0}
+    assert behind(lag.HELD_NAME) == {("events", "0"): 7, ("events", "1"): 0}
 
 
 def test_changelogs_and_partitions_of_which_nothing_is_known_are_left_out() -> None:
-    watch(FakeFaust({Place("changelog", 0): (0, 12)}, {A: 3}, fetched={A: 5}))
+    watch(FakeFaust({Place("changelog", 0): (0, 12)}, {A: 3}))
     assert behind() == {}
 
 
@@ -102,27 +101,28 @@ def test_an_app_that_has_not_started_is_not_asked() -> None:
     assert behind() == {}
 
 
-def figures(waiting: int, low: int, high: int, state: str = "active") -> dict[str, Any]:
+def figures(waiting: int, low: int, stable: int, high: int, state: str = "active") -> dict[str, Any]:
     """A partition's statistics, as far as they are looked at."""
-    return {"consumer_lag": waiting, "lo_offset": low, "hi_offset": high, "fetch_state": state}
+    return {"consumer_lag": waiting, "lo_offset": low, "ls_offset": stable, "hi_offset": high, "fetch_state": state}
 
 
 def test_a_plain_consumer_tells_by_its_statistics_what_it_has_not_committed() -> None:
     partitions = {
-        "0": figures(7, 0, 100),
-        "1": figures(0, 0, 100),
-        "2": figures(-1, 40, 100),  # nothing was committed
-        "3": figures(-1, -1001, -1001),  # nothing is known yet
-        "4": figures(-1, 40, 100, "stopped"),  # it was taken away
-        "-1": figures(-1, -1001, -1001, "none"),
+        "0": figures(7, 0, 100, 100),
+        "1": figures(0, 0, 100, 100),
+        "2": figures(-1, 40, 90, 100),  # nothing was committed, and a transaction is open
+        "3": figures(-1, -1001, -1001, -1001),  # nothing is known yet
+        "4": figures(-1, 40, 100, 100, "stopped"),  # it was taken away
+        "-1": figures(-1, -1001, -1001, -1001, "none"),
     }
     lag.told_by_statistics()["stats_cb"](json.dumps({"topics": {"calls": {"partitions": partitions}}}))
-    assert behind() == {("calls", "0"): 7, ("calls", "1"): 0, ("calls", "2"): 60}
+    assert behind() == {("calls", "0"): 7, ("calls", "1"): 0, ("calls", "2"): 50}
+    assert behind(lag.HELD_NAME) == {("calls", "0"): 0, ("calls", "1"): 0, ("calls", "2"): 10}
 
 
 def test_a_lag_that_cannot_be_looked_up_leaves_all_other_figures(caplog: pytest.LogCaptureFixture) -> None:
     def look() -> Iterator[lag.Behind]:
-        yield "events", 0, 3
+        yield lag.Behind("events", 0, 3, 0)
         raise OSError("no broker")
 
     lag.LAG.watch(look)

@@ -79,6 +79,27 @@ def test_what_was_never_delivered_cannot_be_done() -> None:
     assert progress.committable("p") == 5
 
 
+def test_what_reading_has_passed_without_a_message_holds_nothing_up() -> None:
+    progress = Progress[str]()
+    progress.passed("p", 3)
+    assert progress.committable("p") == 3
+    delivered(progress, 5)
+    progress.passed("p", 9)
+    assert (progress.committable("p"), progress.in_hand("p")) == (5, 1)
+    progress.done("p", 5)
+    assert progress.committable("p") == 9
+    progress.passed("p", 4)  # as after going back to what is committed
+    assert (progress.committable("p"), progress.fetched("p", [5, 9])) == (9, {9})
+
+
+def test_a_partition_that_is_begun_again_has_its_offsets_once_more() -> None:
+    progress = Progress[str]()
+    delivered(progress, 0, 1)
+    progress.forget("p")
+    assert (progress.committable("p"), progress.in_hand("p")) == (None, 0)
+    assert progress.fetched("p", [0, 1]) == {0, 1}
+
+
 @given(st.sets(st.integers(0, 40), min_size=1), st.data())
 def test_every_message_before_what_is_committed_is_done(offsets: set[int], data: st.DataObject) -> None:
     progress, done = Progress[str](), data.draw(st.sets(st.sampled_from(sorted(offsets))))
