@@ -17,7 +17,7 @@ ADMIN_TIMEOUT = 15.0
 ISOLATION: Final = "read_committed"
 """Every client reads up to the last stable offset: no record of a transaction that is open or was aborted."""
 OFFSET_RESET: Final = "earliest"
-"""Where every client goes on when what it would read next is gone: at the first record that is held."""
+"""Where a client goes on when what it would read next is gone: at the first record that is held."""
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -71,6 +71,10 @@ class KafkaConfig:
         """The configuration of a consumer of confluent-kafka, which commits only when asked to."""
         reading = {"group.id": group, "isolation.level": ISOLATION, "auto.offset.reset": OFFSET_RESET}
         return self.confluent(**{**reading, "enable.auto.commit": False, **more})
+
+    def accounting_consumer(self, group: str, **more: Any) -> dict[str, Any]:
+        """The same for a reader that must account for every offset: one that is gone is an error, and ends are told."""
+        return self.consumer(group, **{"auto.offset.reset": "error", "enable.partition.eof": True, **more})
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """For the asyncio clients; None without TLS."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from operator import methodcaller
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING
 
 from streams.adapters.events import Received, kafka_time
-from streams.adapters.kafka import ADMIN_TIMEOUT, Cluster, KafkaConfig, describe_cluster
-from streams.core.errors import ServiceError
+from streams.adapters.kafka import Cluster, KafkaConfig, describe_cluster
+from streams.adapters.log_reader import Bounds, LogReader, OnGap, refuse
+from streams.core.errors import ConfigError, ServiceError
 
 POLL_SECONDS = 0.2
-SILENT_SECONDS = 30.0
 BATCH = 500
 _CHECKED = methodcaller("headers")
 """A call that Python makes often it makes without looking for an error that was raised; this one it always checks."""
@@ -23,57 +22,54 @@ Offsets = dict[tuple[str, int], int]
 
 
 class Tail:
-    """Reads the partitions of some topics, from their beginning or from `start`; with `only_started` no others."""
+    """Reads the partitions of some topics, from their beginning or from `start`; with `only_started` no others.
+
+    `on_gap` hears of records that Kafka deleted before they were read; without it that raises ServiceError.
+    """
 
     def __init__(
-        self, config: KafkaConfig, topics: Sequence[str], start: Offsets | None = None, *, only_started: bool = False
+        self,
+        config: KafkaConfig,
+        topics: Sequence[str],
+        start: Offsets | None = None,
+        *,
+        only_started: bool = False,
+        on_gap: OnGap = refuse,
     ) -> None:
-        settings = {"enable.partition.eof": True, "fetch.wait.max.ms": 50}
-        self._consumer = Consumer(config.consumer("escalon-tail", **settings))
-        found = _partitions(describe_cluster(config), topics)
-        self._partitions = [place for place in found if not only_started or place in (start or {})]
-        self._consumer.assign(
-            [
-                TopicPartition(topic, partition, (start or {}).get((topic, partition), OFFSET_BEGINNING))
-                for topic, partition in self._partitions
-            ]
-        )
+        found, self._start = _partitions(describe_cluster(config), topics), start or {}
+        if only_started and (missing := sorted(self._start.keys() - set(found))):
+            what = "There is no partition {} of the topic {}.".format(*reversed(missing[0]))
+            raise ConfigError(what, "Name partitions that the topic has.", "offsets")
+        self._places = [place for place in found if not only_started or place in self._start]
+        self._reader, self._on_gap = LogReader(config, "escalon-tail"), on_gap
+        self._following = False
 
     def ends(self) -> Offsets:
         """The offset after the last message of every partition that holds any, at this moment."""
-        ends = {}
-        for topic, partition in self._partitions:
-            place = TopicPartition(topic, partition)
-            low, high = self._consumer.get_watermark_offsets(place, timeout=ADMIN_TIMEOUT, cached=False)
-            if low < high:
-                ends[topic, partition] = high
-        return ends
+        marks = {place: self._reader.watermarks(place) for place in self._places}
+        return {place: high for place, (low, high) in marks.items() if low < high}
 
     def batch(self, seconds: float = POLL_SECONDS) -> list[Received]:
         """The records that come within some seconds, as many as a batch holds."""
-        messages = self._consumer.consume(BATCH, seconds)
-        return [received(message) for message in messages if message.error() is None]
+        if not self._following:
+            self._reader.start({place: self._start.get(place, OFFSET_BEGINNING) for place in self._places})
+            self._following = True
+        return [received(message) for message in self._reader.poll(seconds, BATCH, self._on_gap)]
 
-    def to_end(self) -> Iterator[Received]:
-        """Every record there is, then stop.
+    def held(self) -> Bounds:
+        """The first offset that each partition holds, and the one after its last record, at this moment."""
+        return self._reader.held(self._places)
 
-        A partition ends where the client says that nothing more is there. Its offsets do not tell: the last of them may
-        be marks of transactions, which nobody is given, and the in-memory broker understates them. Raises ServiceError
-        when Kafka gives nothing for SILENT_SECONDS.
+    def to_end(self, held: Bounds | None = None) -> Iterator[Received]:
+        """Every record there is, then stop; of `held`, where that was asked for before.
+
+        What lies behind `start` and what no topic holds any more is left out: a start outside a log is its beginning.
         """
-        left, heard = set(self._partitions), time.monotonic()
-        while left:
-            messages = self._consumer.consume(BATCH, POLL_SECONDS)
-            if time.monotonic() - heard > SILENT_SECONDS:
-                raise ServiceError("Kafka gives no more records.", "Check that the broker runs, then try again.")
-            for message in messages:
-                error = message.error()
-                if error is None or error.code() == KafkaError._PARTITION_EOF:
-                    heard = time.monotonic()
-                if error is None:
-                    yield received(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    left.discard((message.topic(), message.partition()))
+        bounds = {
+            (topic, partition): (self._first((topic, partition), low, high), high)
+            for (topic, partition), (low, high) in (held or self.held()).items()
+        }
+        return map(received, self._reader.read(bounds, self._on_gap))
 
     def follow(self, stop: Callable[[], bool]) -> Iterator[Received]:
         """Every record there is and comes, until told to stop."""
@@ -82,7 +78,11 @@ class Tail:
 
     def close(self) -> None:
         """Leave."""
-        self._consumer.close()
+        self._reader.close()
+
+    def _first(self, place: tuple[str, int], low: int, high: int) -> int:
+        wanted = self._start.get(place, low)
+        return wanted if low <= wanted <= high else low
 
 
 def received(message: Any) -> Received:

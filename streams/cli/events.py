@@ -9,13 +9,14 @@ import typer
 from rich.progress import track
 
 from streams.adapters.clickhouse import row_of
+from streams.adapters.log_reader import refuse
 from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Delivery, Publisher
 from streams.app.settings import Settings
 from streams.cli.console import TIER_COLOURS, cell, err, out, print_json
 from streams.cli.context import kafka_of, located
-from streams.cli.flow import Flow, show, watched
+from streams.cli.flow import Flow, say_gap, show, watched
 from streams.cli.sources import Publishable, read_source
 from streams.core.errors import UnreadableError
 from streams.core.messages import Outcome
@@ -65,7 +66,7 @@ def publish_all(settings: Settings, events: Iterable[Publishable], topic: str | 
 def watch() -> None:
     """Show the flow through the tiers, live, until Ctrl-C."""
     settings = located()
-    tail = Tail(kafka_of(settings), watched(settings.topic_prefix))
+    tail = Tail(kafka_of(settings), watched(settings.topic_prefix), on_gap=say_gap)
     show(tail, Flow(codec_for(settings.schema_registry), settings.topic_prefix), lambda: True)
 
 
@@ -75,7 +76,9 @@ def outcomes(
 ) -> None:
     """Print the outcome of every event."""
     settings = located()
-    tail = Tail(kafka_of(settings), [f"{settings.topic_prefix}outcomes"])
+    # Who follows goes on behind what retention deleted; who wants all there is must not miss any.
+    on_gap = say_gap if follow else refuse
+    tail = Tail(kafka_of(settings), [f"{settings.topic_prefix}outcomes"], on_gap=on_gap)
     coding, seen = codec_for(settings.schema_registry), set[str]()
     for record in tail.follow(lambda: False) if follow else tail.to_end():
         try:

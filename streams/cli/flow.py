@@ -15,8 +15,9 @@ from rich.text import Text
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received
+from streams.adapters.log_reader import Gap
 from streams.adapters.tail import Tail
-from streams.cli.console import TIER_COLOURS, out, usd
+from streams.cli.console import TIER_COLOURS, err, out, usd
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Escalation, Outcome, Verdict
 from streams.core.topics import BY_NAME
@@ -162,6 +163,11 @@ class FlowView:
 def watched(prefix: str) -> list[str]:
     """The topics the view counts."""
     return [prefix + name for name in WATCHED]
+
+
+def say_gap(gap: Gap) -> None:
+    """Say what was deleted before it could be shown."""
+    err.print(f"Kafka deleted {gap} before they were read.", style="yellow", markup=False, highlight=False)
 
 
 def show(tail: Tail, flow: Flow, going_on: Callable[[], bool], expected: int | None = None) -> None:

@@ -20,7 +20,7 @@ from streams.app.worker import FAUST_TIERS, TIERS, run_recorder, run_resumer, ru
 from streams.cli.console import err, out
 from streams.cli.context import DEFAULT_PIPELINE, clickhouse_of, kafka_of, located, pipeline_of
 from streams.cli.demo import run_demo
-from streams.cli.flow import Flow, show, watched
+from streams.cli.flow import Flow, say_gap, show, watched
 from streams.cli.host import Running, running_pipeline
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError, ServiceError
@@ -129,7 +129,7 @@ def _watch(running: Running) -> None:
         return True
 
     prefix = running.settings.topic_prefix
-    tail = Tail(running.kafka, watched(prefix))
+    tail = Tail(running.kafka, watched(prefix), on_gap=say_gap)
     show(tail, Flow(codec_for(running.settings.schema_registry), prefix), going_on)
 
 

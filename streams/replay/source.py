@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,21 +51,22 @@ class Source:
         """Find the events; of several with the earliest times, those of lower partitions and offsets come first."""
         times: dict[int, array[float]] = defaultdict(lambda: array("d"))
         offsets: dict[int, array[int]] = defaultdict(lambda: array("q"))
-        unreadable, begins = 0, dict[int, int]()
-        for record in self._records(self._first(selection)):
-            begins.setdefault(record.partition, record.offset)
-            if not selection.stands_at(record.partition, record.offset):
-                continue
-            try:
-                origin = self.reader(record).origin
-            except UnreadableError:
-                unreadable += 1
-                continue
-            if selection.takes(origin.event_id, origin.event_time):
-                times[record.partition].append(origin.event_time.timestamp())
-                offsets[record.partition].append(record.offset)
+        unreadable = 0
+        with closing(self._tail(self._first(selection))) as tail:
+            held = tail.held()
+            for record in tail.to_end(held):
+                if not selection.stands_at(record.partition, record.offset):
+                    continue
+                try:
+                    origin = self.reader(record).origin
+                except UnreadableError:
+                    unreadable += 1
+                    continue
+                if selection.takes(origin.event_id, origin.event_time):
+                    times[record.partition].append(origin.event_time.timestamp())
+                    offsets[record.partition].append(record.offset)
         wanted = selection.offsets or {}
-        gone = {partition: first for partition, first in begins.items() if first > wanted.get(partition, (0, 0))[0]}
+        gone = {number: low for (_, number), (low, _) in held.items() if low > wanted.get(number, (0, 0))[0]}
         return Chosen(_earliest(times, offsets, selection.limit), unreadable, gone)
 
     def _first(self, selection: Selection) -> Offsets | None:
@@ -77,23 +79,20 @@ class Source:
         """The chosen events and their records, each partition in its order."""
         left = Counter({partition: len(offsets) for partition, offsets in chosen.offsets.items()})
         start = {(self.topic, partition): int(offsets[0]) for partition, offsets in chosen.offsets.items()}
-        for record in self._records(start):
-            if record.partition in left and _holds(chosen.offsets[record.partition], record.offset):
-                yield record, self.reader(record)
-                left[record.partition] -= 1
-                left += Counter()  # forget the partitions that are done
-            if not left:
-                return
+        with closing(self._tail(start)) as tail:
+            for record in tail.to_end():
+                if record.partition in left and _holds(chosen.offsets[record.partition], record.offset):
+                    yield record, self.reader(record)
+                    left[record.partition] -= 1
+                    left += Counter()  # forget the partitions that are done
+                if not left:
+                    return
         if left:
             what = f"Kafka no longer gives {sum(left.values())} of the chosen events."
             raise ServiceError(what, "Run it again: what is left of them will be chosen.")
 
-    def _records(self, start: Offsets | None = None) -> Iterator[Received]:
-        tail = Tail(self.kafka, [self.topic], start, only_started=start is not None)
-        try:
-            yield from tail.to_end()
-        finally:
-            tail.close()
+    def _tail(self, start: Offsets | None) -> Tail:
+        return Tail(self.kafka, [self.topic], start, only_started=start is not None)
 
 
 def _earliest(

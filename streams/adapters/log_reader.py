@@ -1,0 +1,186 @@
+"""Read partitions between fixed offsets, without a consumer group, and account for every offset in between.
+
+A log may have holes that nobody is given: marks of transactions, aborted records, what compaction has removed. So
+records are not counted. Instead each partition must be read up to its end from its first offset on, and a log that
+moves its start past the reader, or ends before the end that was fixed, leaves a gap that somebody must answer for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from streams.adapters.kafka import ADMIN_TIMEOUT, KafkaConfig
+from streams.core.errors import ServiceError
+
+BATCH, POLL_SECONDS, END_POLLS = 2000, 0.5, 20
+SILENT_SECONDS = 60.0
+Place = tuple[str, int]
+Bounds = Mapping[Place, tuple[int, int]]
+"""By topic and partition: the first offset to read, and the one after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets of a partition that were to be read and that its log no longer holds, `end` not among them."""
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"offsets {self.first} to {self.end - 1} of {self.topic}/{self.partition}"
+
+
+OnGap = Callable[[Gap], None]
+"""Hears of a gap, and may raise; else reading goes on behind it."""
+
+
+def refuse(gap: Gap) -> None:
+    """Raise ServiceError: for whoever needs every record."""
+    what = f"Kafka lost {gap} while they were being read (retention, a deletion of records, or a new topic)."
+    raise ServiceError(what, "Run it again: it begins with what the topic holds then.")
+
+
+class LogReader:
+    """Reads partitions of one cluster. Every method raises ServiceError when Kafka cannot be read or goes silent."""
+
+    def __init__(self, config: KafkaConfig, group: str) -> None:
+        self._consumer = Consumer(config.accounting_consumer(group, **{"fetch.wait.max.ms": 50}))
+        self._next: dict[Place, int] = {}
+        """By partition, the offset that comes next."""
+        self._stopped = False
+        """Whether the client has given up a partition, so that it must be started again."""
+
+    def held(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+        """The first offset that each partition holds now, and the one after its last record."""
+        marks = {place: self.watermarks(place) for place in places}
+        ends = self._ends({place: high for place, (low, high) in marks.items() if low < high})
+        return {place: (low, ends.get(place, high)) for place, (low, high) in marks.items()}
+
+    def watermarks(self, place: Place) -> tuple[int, int]:
+        """A partition's first offset and the one after its last, as the broker has them."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(*place), timeout=ADMIN_TIMEOUT, cached=False
+            )
+        except KafkaException as error:
+            what = f"Kafka does not tell what {place[0]}/{place[1]} holds ({error.args[0].str()})."
+            raise ServiceError(what, "Check that the topic is there and that this partition has a leader.") from error
+        return low, high
+
+    def start(self, offsets: Mapping[Place, int]) -> None:
+        """Read these partitions from these offsets on."""
+        self._next, self._stopped = dict(offsets), False
+        partitions = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        self._consumer.assign(partitions)
+        self._consumer.resume(partitions)  # the client keeps one paused that was paused in an earlier reading
+
+    def read(self, bounds: Bounds, on_gap: OnGap = refuse) -> Iterator[Any]:
+        """Every message between the bounds, as confluent-kafka gives it."""
+        left = {place: end for place, (first, end) in bounds.items() if first < end}
+        self.start({place: bounds[place][0] for place in left})
+        ahead, silent = sum(end - bounds[place][0] for place, end in left.items()), 0.0
+        try:
+            while left:
+                began = time.monotonic()
+                # Not more than there is, or it would wait for what does not come.
+                found = self._consumer.consume(max(1, min(BATCH, ahead)), POLL_SECONDS)
+                silent += time.monotonic() - began
+                ahead -= len(found)
+                for message in found:
+                    end = left.get(_place(message))
+                    if end is not None and self._advance(message, end, on_gap):
+                        silent = 0.0
+                        if message.error() is None and message.offset() < end:
+                            yield message
+                self._leave(left)
+                if silent > SILENT_SECONDS:
+                    raise _silence(left)
+        finally:
+            self._consumer.unassign()
+
+    def poll(self, seconds: float, most: int, on_gap: OnGap = refuse) -> list[Any]:
+        """The messages that come within some seconds, of the partitions that `start` was given."""
+        found = self._consumer.consume(most, seconds)
+        came = [message for message in found if self._advance(message, None, on_gap) and message.error() is None]
+        if self._stopped:
+            self.start(self._next)
+        return came
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close()
+
+    def _advance(self, message: Any, end: int | None, on_gap: OnGap) -> bool:
+        """Note how far a message leads; whether it leads on. `end` None: the partition is read without an end."""
+        place, error, offset = _place(message), message.error(), message.offset()
+        if error is None:
+            self._next[place] = offset + 1
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._next[place] = max(self._next[place], offset)
+            if end is not None and self._next[place] < end:
+                self._skip(place, end, end, on_gap)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._go_on(place, end, on_gap)
+            return False
+        else:
+            what = f"{place[0]}/{place[1]} cannot be read ({error.str()})."
+            raise ServiceError(what, "Check the broker, then try again.")
+        return True
+
+    def _go_on(self, place: Place, end: int | None, on_gap: OnGap) -> None:
+        """The broker does not hold what comes next: go on where the log begins, or not at all where it is shorter."""
+        self._stopped, after = True, self._next[place]
+        if after < 0:  # it was to begin wherever the log begins
+            return
+        low, high = self.watermarks(place)
+        if low > after:
+            self._skip(place, low, end, on_gap)
+        elif high < after:  # a new log, or one that was cut off
+            self._skip(place, low if end is None else end, end, on_gap)
+
+    def _leave(self, left: dict[Place, int]) -> None:
+        """Forget the partitions that are read to their ends, and start the others again where that is needed."""
+        done = [place for place, end in left.items() if self._next[place] >= end]
+        for place in done:
+            del left[place]
+        if self._stopped:
+            self.start({place: self._next[place] for place in left})
+        elif done:
+            self._consumer.pause([TopicPartition(*place) for place in done])
+
+    def _skip(self, place: Place, to: int, end: int | None, on_gap: OnGap) -> None:
+        first, self._next[place] = self._next[place], to
+        on_gap(Gap(*place, first, max(first, to) if end is None else min(to, end)))
+
+    def _ends(self, known: dict[Place, int]) -> dict[Place, int]:
+        """The offsets after the last records. The in-memory broker says too little when it is asked for them: of a
+        batch of several records it counts only some. Fetching from there on shows how far it really goes."""
+        if not known:
+            return known
+        left = set(known)
+        self.start(known)
+        for _ in range(END_POLLS):
+            for message in self._consumer.consume(len(left), POLL_SECONDS):
+                self._advance(message, None, refuse)
+                left -= {_place(message)} if message.error() is not None else set()
+            if not left:
+                break
+        self._consumer.unassign()
+        return dict(self._next)
+
+
+def _place(message: Any) -> Place:
+    return message.topic(), message.partition()
+
+
+def _silence(left: Mapping[Place, int]) -> ServiceError:
+    named = ", ".join(f"{topic}/{partition}" for topic, partition in sorted(left)[:5])
+    what = f"Kafka gives no more records of {named}, and their ends are not reached."
+    return ServiceError(what, "Check the broker and that these partitions have a leader, then try again.")
