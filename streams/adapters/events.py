@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec, read_as, read_record
 from streams.core.errors import UnreadableError
-from streams.core.fingerprint import data_subject, positional_event_id, trace_id
+from streams.core.fingerprint import data_subject, digest, trace_id
 from streams.core.messages import Event, EventKind, Origin, RawEvent
 
 ENVELOPE = ("id", "time", "text", "image", "trace_id", "data_subject", "data")
@@ -54,6 +54,15 @@ class Received:
                 return value.decode("utf-8", "ignore") or None
         return None
 
+    def identity(self, *scope: str) -> str:
+        """An id that this record has each time it is read, within a scope, and no other record has.
+
+        Its position alone is no such thing: a topic that is made again, or that lost its end, gives the same offsets to
+        other records. So the time that Kafka keeps with it and its bytes belong to it.
+        """
+        at = (self.timestamp - _EPOCH) // _MILLISECOND
+        return digest(*scope, self.topic, self.partition, self.offset, at, self.key, self.value)
+
     @property
     def came_at(self) -> datetime:
         """When the record came the first time: its timestamp, or of one that was published again that of the first."""
@@ -71,6 +80,11 @@ def kafka_time(milliseconds: float | None) -> datetime:
 def due(timestamp: datetime, seconds: float) -> datetime:
     """The deadline of a record's event, some seconds after the record's timestamp; never past YEARS."""
     return min(timestamp, _LATEST - timedelta(seconds=seconds)) + timedelta(seconds=seconds)
+
+
+def recorded_event_id(received: Received, cluster_id: str) -> str:
+    """The id of an event whose producer gave none."""
+    return received.identity("event", cluster_id)
 
 
 class EventReader:
@@ -101,11 +115,11 @@ class EventReader:
         return Event(origin=origin, kind=_kind(raw), text=raw.text, data=raw.data, image=raw.image)
 
     def event_id(self, received: Received, own: str | None = None) -> str:
-        """The producer's id, in the event or in a header; else one made of the position."""
+        """The producer's id, in the event or in a header; else the record's identity."""
         named = own or received.header(ID_HEADER)
         if named is not None and len(named) > MAX_ID:
             _unreadable("bad_id", f"The id has {len(named)} characters, {MAX_ID} are allowed.", "Shorten it.")
-        return named or positional_event_id(self._cluster_id, received.topic, received.partition, received.offset)
+        return named or recorded_event_id(received, self._cluster_id)
 
     def read(self, value: bytes | None) -> RawEvent:
         """The raw event in a record's bytes."""

@@ -13,13 +13,15 @@ from typing import Any, Literal, Self
 from confluent_kafka import KafkaError, Message, Producer
 
 from streams.adapters.blobs import BlobStore
+from streams.adapters.events import recorded_event_id
 from streams.adapters.kafka import KafkaConfig, describe_cluster
 from streams.adapters.otlp import current_headers
 from streams.adapters.registry import codec_for
+from streams.adapters.tail import received
 from streams.adapters.truth import checked, label_text
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError, ServiceError
-from streams.core.fingerprint import canonical, digest, positional_event_id
+from streams.core.fingerprint import canonical, digest
 from streams.core.messages import Label, RawEvent
 
 FLUSH_SECONDS = 30.0
@@ -163,8 +165,8 @@ class Publisher:
             if error is not None:
                 self._failures.append(error.str())
                 return
-            topic, partition, offset = str(message.topic()), int(message.partition()), int(message.offset())
-            known = event_id or positional_event_id(self._cluster_id, topic, partition, offset)
-            self._deliveries.append(Delivery(known, topic, partition, offset))
+            record = received(message)
+            known = event_id or recorded_event_id(record, self._cluster_id)
+            self._deliveries.append(Delivery(known, record.topic, record.partition, record.offset))
 
         return report

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import md5
 from typing import Any
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import Received
 from streams.adapters.scan import Marks, Scan
 from streams.adapters.tail import received
 from streams.audit.identity import Identifier, Identity
@@ -18,6 +17,7 @@ from streams.audit.letters import ENDING, OF_THE_SINK
 from streams.core.errors import UnreadableError
 from streams.core.messages import Deferred, Postponed
 from streams.core.topics import BY_MESSAGE, BY_NAME
+from streams.runtime.dead_letters import DeadLetters
 
 
 @dataclass(slots=True)
@@ -50,8 +50,8 @@ class Said:
     """By event, when it was retried last."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Of those that ended an event and are open."""
-    places: set[tuple[str, int, int]] = field(default_factory=set)
-    """Topic, partition and offset of every record that has one."""
+    places: dict[tuple[str, int, int], set[str]] = field(default_factory=dict)
+    """By topic, partition and offset of a record, the dead letters that have stood for one there."""
 
     def note(self, letter: str, event: bytes, reason: str) -> None:
         """One that ends its event, unless it was retried."""
@@ -107,7 +107,8 @@ class Collector:
     codec: Codec
     prefix: str
     run: str
-    event_id: Callable[[Received], str]
+    letters: DeadLetters
+    """Makes the ids of events that have none, and of dead letters."""
     since: int
     tell: Callable[[str, int], None]
 
@@ -115,7 +116,7 @@ class Collector:
         """Every record of the topic events, with the id it has or would have."""
         reading = _Reading("events", marks, self.since, Ledger(PLACE))
         for message in self._messages(reading):
-            name = digest(self.event_id(received(message)))
+            name = digest(self.letters.event_id(received(message)))
             reading.entries.add(name, message.partition(), message.offset(), message.timestamp()[1])
         return reading.found()
 
@@ -149,13 +150,27 @@ class Collector:
                 waiting[name] = max(waiting.get(name, 0), int(one.not_before.timestamp() * 1000))
         return waiting
 
+    def excused(self, topic: str, places: Collection[tuple[int, int]], letters: Said) -> set[tuple[int, int]]:
+        """Of some partitions and offsets those whose record has a dead letter, and not only one that was there once."""
+        wanted = {place: ids for place in places if (ids := letters.places.get((topic, *place)))}
+        marks: dict[int, tuple[int, int]] = {}
+        for partition, offset in wanted:
+            low, high = marks.get(partition, (offset, offset))
+            marks[partition] = min(low, offset), max(high, offset + 1)
+        records = (received(message) for message in self.scan.read(self.prefix + topic, marks))
+        return {
+            place
+            for record in records
+            if (ids := wanted.get(place := (record.partition, record.offset))) and self.letters.letter_id(record) in ids
+        }
+
     def names(self, topic: str, partition: int, offset: int) -> dict[str, str]:
         """What a record is about, in words: its event's id and its call's, as far as it can be read."""
         message = self.scan.record(self.prefix + topic, partition, offset)
         if message is None:
             return {}
         if topic == "events":
-            return {"event_id": self.event_id(received(message))}
+            return {"event_id": self.letters.event_id(received(message))}
         try:
             one = Identifier(self.codec)(BY_NAME[topic].message, message)
         except UnreadableError as error:
@@ -182,6 +197,6 @@ class Collector:
         if one.source is None or one.run != self.run:
             return
         topic = one.source[0].removeprefix(self.prefix)
-        letters.places.add((topic, *one.source[1:]))
+        letters.places.setdefault((topic, *one.source[1:]), set()).add(one.key[0])
         if topic in ENDING and one.reason != OF_THE_SINK:
             letters.note(one.key[0], digest(one.event_id), one.reason)

@@ -164,8 +164,8 @@ class Verifier:
         held = rows.read()
         self._count(found, len(held))
         missing = without(found.entries["id"], held["id"])
-        self._aged("missing_row", found, _not_excused(found.topic, found.entries, missing, letters))
-        bad = _not_excused(found.topic, found.unreadable, np.arange(len(found.unreadable)), letters)
+        self._aged("missing_row", found, self._not_excused(found.topic, found.entries, missing, letters))
+        bad = self._not_excused(found.topic, found.unreadable, np.arange(len(found.unreadable)), letters)
         self._add("unreadable", replace(found, entries=found.unreadable), self._split(found.unreadable, bad))
         if found.topic in PROVABLE:
             self._strays(found, held, _horizon(found, events), rows)
@@ -185,6 +185,12 @@ class Verifier:
         if len(left):
             examples = tuple(rows.named(held["id"][left[:EXAMPLES]]))
             self.report.faults.append(Fault("stray_row", found.topic, len(left), examples))
+
+    def _not_excused(self, topic: str, entries: Array, places: Array, letters: Said) -> Array:
+        """Without those that have a dead letter."""
+        where = {place: (int(entries["partition"][place]), int(entries["offset"][place])) for place in places}
+        excused = self.collector.excused(topic, where.values(), letters)
+        return np.array([place for place in places if where[place] not in excused], dtype=np.int64)
 
     # ---- Into the report ----
 
@@ -237,13 +243,3 @@ def _horizon(found: Found, events: Found) -> int | None:
         known = (found.earliest, events.earliest)
         return None if None in known else max(one for one in known if one is not None)
     return events.earliest
-
-
-def _not_excused(topic: str, entries: Array, places: Array, letters: Said) -> Array:
-    """Without those that have a dead letter."""
-    kept = [
-        place
-        for place in places
-        if (topic, int(entries["partition"][place]), int(entries["offset"][place])) not in letters.places
-    ]
-    return np.array(kept, dtype=np.int64)

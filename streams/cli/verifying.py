@@ -75,7 +75,7 @@ def _run(settings: Settings, question: Question, tell: Callable[[str, int], None
             codec=codec,
             prefix=settings.topic_prefix,
             run=settings.run,
-            event_id=letters.event_id,
+            letters=letters,
             since=question.since,
             tell=tell,
         )

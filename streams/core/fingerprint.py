@@ -44,11 +44,6 @@ def task_fingerprint(handler_version: str, task_input: Any) -> str:
     return digest(handler_version, canonical(task_input))
 
 
-def positional_event_id(cluster_id: str, topic: str, partition: int, offset: int) -> str:
-    """The id of an event whose producer gave none."""
-    return digest("event", cluster_id, topic, partition, offset)
-
-
 def call_id(run: str, event_id: str, tier: str, handler: str, attempt: int, sample: int = 0) -> str:
     """The id of one model call."""
     return digest("call", run, event_id, tier, handler, attempt, sample)

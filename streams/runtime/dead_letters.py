@@ -11,7 +11,6 @@ from typing import Any
 from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, Received
 from streams.core.errors import EscalonError, UnreadableError
-from streams.core.fingerprint import digest
 from streams.core.messages import DeadLetter, Header
 from streams.core.topics import BY_NAME
 
@@ -33,11 +32,11 @@ class DeadLetters:
     event_id: Callable[[Received], str]
 
     def letter(self, record: Received, error: Exception) -> DeadLetter:
-        """The dead letter for a record that led to an error. The same record always gives the same id."""
+        """The dead letter for a record that led to an error."""
         value = record.value or b""
         headers = tuple(_within(record.headers, MAX_HEADERS_BYTES))
         return DeadLetter(
-            dead_letter_id=digest("dead", self.run, self.cluster_id, record.topic, record.partition, record.offset),
+            dead_letter_id=self.letter_id(record),
             run=self.run,
             topic=record.topic,
             partition=record.partition,
@@ -54,6 +53,10 @@ class DeadLetters:
             event_id=self.event_id(record),
             event_time=record.came_at,
         )
+
+    def letter_id(self, record: Received) -> str:
+        """The id of a record's dead letter, always the same, whatever has led to it."""
+        return record.identity("dead", self.run, self.cluster_id)
 
     def smallest(self, record: Received, letter: DeadLetter) -> DeadLetter:
         """A record's letter without headers, and with all of the original in the blob store."""
@@ -85,7 +88,7 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class EventIds:
-    """The id of the event a record is about, as far as the record can be read; else one made of its position."""
+    """The id of the event a record is about, as far as the record can be read; else the record's own identity."""
 
     reader: EventReader
     codec: Codec
@@ -93,7 +96,6 @@ class EventIds:
 
     def __call__(self, record: Received) -> str:
         """The id; never raises for what is wrong with the record."""
-        bare = Received(record.topic, record.partition, record.offset, None, None, record.timestamp, record.headers)
         try:
             name = record.topic.removeprefix(self.prefix)
             if name == "events":
@@ -103,10 +105,10 @@ class EventIds:
             event = getattr(message, "event", None)
             return str((event or message).origin.event_id)
         except Exception:  # whatever made it a dead letter may hide its id as well
-            return self._by_place(bare)
+            return self._by_record(record)
 
-    def _by_place(self, record: Received) -> str:
-        """By the id in its header, else by its position."""
+    def _by_record(self, record: Received) -> str:
+        """By the id in its header, else by its identity."""
         try:
             return self.reader.event_id(record)
         except UnreadableError:

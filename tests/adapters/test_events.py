@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -26,9 +27,10 @@ from streams.adapters.events import (
     Received,
     due,
     kafka_time,
+    recorded_event_id,
 )
 from streams.core.errors import UnreadableError
-from streams.core.fingerprint import canonical, positional_event_id, trace_id
+from streams.core.fingerprint import canonical, trace_id
 from streams.core.messages import Event, RawEvent, Sighting
 from streams.stages.task import task_of
 from tests.adapters.test_codec import FakeRegistry
@@ -165,8 +167,35 @@ def test_the_time_is_iso_8601_or_seconds_or_milliseconds_else_kafkas(time: Any, 
 # ---- Ids ----
 
 
-def test_an_event_without_an_id_takes_its_place_for_one() -> None:
-    assert read(b"x").origin.event_id == positional_event_id("cluster", "events", 3, 17)
+RECORD = Received("events", 3, 17, b"key", b"x", AT)
+OTHERS = {
+    "topic": replace(RECORD, topic="event"),
+    "partition": replace(RECORD, partition=31, offset=7),
+    "offset": replace(RECORD, offset=18),
+    "time": replace(RECORD, timestamp=AT + timedelta(milliseconds=1)),
+    "key": replace(RECORD, key=None),
+    "empty key": replace(RECORD, key=b""),
+    "value": replace(RECORD, value=b"y"),
+    "no value": replace(RECORD, value=None),
+}
+
+
+def test_an_event_without_an_id_is_known_by_its_record_in_every_process_and_release() -> None:
+    assert recorded_event_id(RECORD, "cluster") == "2f3592791da908d34058f2d7a0cc9a9e"
+    assert (
+        EventReader(Codec(), "cluster", "live", 900_000)(RECORD).origin.event_id == "2f3592791da908d34058f2d7a0cc9a9e"
+    )
+    assert recorded_event_id(RECORD, "another cluster") != "2f3592791da908d34058f2d7a0cc9a9e"
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_record_is_another_event_though_it_stands_at_the_same_place(what: str) -> None:
+    assert recorded_event_id(OTHERS[what], "cluster") != recorded_event_id(RECORD, "cluster")
+
+
+def test_headers_are_not_of_the_identity() -> None:
+    """A client may not be given them all: names that are not UTF-8 cannot be had in each."""
+    assert recorded_event_id(replace(RECORD, headers=[("a", b"1")]), "cluster") == recorded_event_id(RECORD, "cluster")
 
 
 def test_an_id_in_a_header_serves_where_the_event_has_none() -> None:

@@ -16,19 +16,19 @@ from confluent_kafka import Producer
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
-from streams.adapters.events import ID_HEADER, EventReader
+from streams.adapters.events import ID_HEADER, EventReader, Received, recorded_event_id
 from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
 from streams.adapters.scan import Scan
+from streams.adapters.tail import received
 from streams.audit.evidence import Collector
 from streams.audit.letters import Action, Letters
 from streams.audit.verify import Question, Report, Verifier
-from streams.core.fingerprint import positional_event_id
 from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Label, Outcome, Postponed, Verdict
 from streams.core.topics import BY_MESSAGE
 from streams.embedded.broker import ApacheKafka, Tansu
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
-from streams.runtime.dead_letters import EventIds
+from streams.runtime.dead_letters import DeadLetters, EventIds
 from tests.evaluation.support import call, database, event, outcome, verdict, write
 
 pytestmark = pytest.mark.embedded
@@ -74,6 +74,17 @@ class World:
     def prefix(self) -> str:
         return f"{self.run}."
 
+    @property
+    def letters(self) -> DeadLetters:
+        """What makes dead letters, and the ids of events that have none."""
+        ids = EventIds(EventReader(CODEC, self.cluster, self.run, 900_000), CODEC, self.prefix)
+        return DeadLetters(run=self.run, cluster_id=self.cluster, keep_whole=lambda _: "sha", event_id=ids)
+
+    def record(self, topic: str, offset: int, partition: int = 0) -> Received:
+        """The record at a place."""
+        with Scan(self.kafka) as scan:
+            return received(scan.record(self.prefix + topic, partition, offset))
+
     def put(self, *messages: Any, partition: int = 0) -> None:
         """Put messages on their topics only."""
         for message in messages:
@@ -115,14 +126,13 @@ class World:
         """What verify finds, an hour from now."""
         now = int((datetime.now(UTC) + LATER).timestamp() * 1000)
         question = replace(Question(run=self.run, now=now, grace=0), **more)
-        ids = EventIds(EventReader(CODEC, self.cluster, self.run, 900_000), CODEC, self.prefix)
         with Scan(self.kafka) as scan:
             collector = Collector(
                 scan=scan,
                 codec=CODEC,
                 prefix=self.prefix,
                 run=self.run,
-                event_id=ids,
+                letters=self.letters,
                 since=question.since,
                 tell=lambda *_: None,
             )
@@ -292,8 +302,9 @@ def test_an_outcome_delivered_again_alike_is_a_fault_only_when_asked(world: Worl
 
 
 def letter(world: World, topic: str, offset: int, event_id: str, partition: int = 0) -> DeadLetter:
+    own = world.letters.letter_id(world.record(topic, offset, partition))
     return DeadLetter(
-        dead_letter_id=uuid4().hex, run=world.run, topic=f"{world.prefix}{topic}", partition=partition, offset=offset,
+        dead_letter_id=own, run=world.run, topic=f"{world.prefix}{topic}", partition=partition, offset=offset,
         payload=b"", payload_size=0, payload_sha256="", reason="bad_event", detail="", error_class="",
         event_id=event_id, event_time=datetime.now(UTC),
     )  # fmt: skip
@@ -302,7 +313,7 @@ def letter(world: World, topic: str, offset: int, event_id: str, partition: int 
 def test_a_dead_letter_with_its_reason_is_an_end(world: World) -> None:
     world.live("a")
     world.raw("events", b"\xff\xff no text", 1)
-    own = positional_event_id(world.cluster, f"{world.prefix}events", 1, 0)
+    own = recorded_event_id(world.record("events", 0, 1), world.cluster)
     world.tell(letter(world, "events", 0, own, 1))
     report = world.verify()
     assert kinds(report) == []
@@ -313,7 +324,7 @@ def test_a_dead_letter_with_its_reason_is_an_end(world: World) -> None:
 def dead(world: World) -> DeadLetter:
     """An event nobody can read, and its dead letter."""
     world.raw("events", b"\xff\xff no text", 1)
-    own = positional_event_id(world.cluster, f"{world.prefix}events", 1, 0)
+    own = recorded_event_id(world.record("events", 0, 1), world.cluster)
     made = letter(world, "events", 0, own, 1)
     world.tell(made)
     return made
@@ -371,7 +382,7 @@ def test_the_grace_of_a_retried_event_begins_with_the_retry(world: World) -> Non
     old = int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1000)
     world.producer.produce(f"{world.prefix}events", b"\xff", partition=1, timestamp=old)
     assert world.producer.flush(20) == 0
-    one = letter(world, "events", 0, positional_event_id(world.cluster, f"{world.prefix}events", 1, 0), 1)
+    one = letter(world, "events", 0, recorded_event_id(world.record("events", 0, 1), world.cluster), 1)
     world.tell(one)
     act(world, one, "retried")
     report = world.verify(grace=2 * 3_600_000)
@@ -397,6 +408,17 @@ def test_a_record_that_the_sink_dead_lettered_needs_no_row(world: World) -> None
     world.put(call(event_of(world, "a"), "refused"))
     world.tell(letter(world, "labels", 0, "x"), letter(world, "calls", 1, "a"))
     assert kinds(world.verify()) == []
+
+
+def test_a_dead_letter_excuses_its_own_record_and_no_other_that_came_to_its_place(world: World) -> None:
+    """As after the topic was made again: the place is the same, the record is not."""
+    world.live("a")
+    world.raw("labels", b"no label")
+    world.put(call(event_of(world, "a"), "refused"))
+    for topic, offset in (("labels", 0), ("calls", 1)):
+        before = replace(world.record(topic, offset), value=b"what was there once")
+        world.tell(replace(letter(world, topic, offset, "x"), dead_letter_id=world.letters.letter_id(before)))
+    assert kinds(world.verify()) == [("unreadable", "labels", 1), ("missing_row", "calls", 1)]
 
 
 def test_what_waits_for_a_budget_is_not_lost(world: World) -> None:

@@ -17,7 +17,6 @@ from streams.core.fingerprint import (
     canonical,
     digest,
     draw,
-    positional_event_id,
     task_fingerprint,
     trace_id,
 )
@@ -137,7 +136,6 @@ def test_half_a_surrogate_pair_can_be_fingerprinted() -> None:
 
 
 def test_ids_are_the_same_in_every_process_and_every_release() -> None:
-    assert positional_event_id("cluster", "events", 3, 17) == "c49839ce334a61f6baeca23ea86e8455"
     assert call_id("live", "e1", "worker", "answer", 1) == "049f4152f7e075473d21da2f93bd4a87"
     assert trace_id("live", "e1") == "329c6f84b058ba56635902fb8026711c"
     assert task_fingerprint("v", {"text": "é"}) == "9c73129fbfe21dc16d0b48761dc9caff"
@@ -154,11 +152,6 @@ def test_every_part_of_a_call_makes_its_id() -> None:
         call_id("live", "e", "worker", "h", 1, 1),
     ]
     assert len(set(calls)) == len(calls)
-    places = [
-        positional_event_id(*place)
-        for place in [("c", "t", 0, 1), ("d", "t", 0, 1), ("c", "t", 1, 0), ("c", "u", 0, 1)]
-    ]
-    assert len(set(places)) == len(places)
 
 
 # ---- Draws ----

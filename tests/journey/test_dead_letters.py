@@ -15,9 +15,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from streams.adapters.blobs import BlobStore
+from streams.adapters.events import recorded_event_id
 from streams.adapters.kafka import describe_cluster
+from streams.adapters.tail import received
 from streams.cli.main import app
-from streams.core.fingerprint import positional_event_id
 from tests.journey.conftest import Journey
 
 pytestmark = pytest.mark.embedded
@@ -60,10 +61,7 @@ def publish(journey: Journey, values: dict[str, bytes]) -> dict[str, str]:
         )  # fmt: skip
     assert producer.flush(30) == 0
     cluster = describe_cluster(journey.running.kafka).cluster_id
-    return {
-        name: positional_event_id(cluster, message.topic(), message.partition(), message.offset())
-        for name, message in places.items()
-    }
+    return {name: recorded_event_id(received(message), cluster) for name, message in places.items()}
 
 
 def letters(journey: Journey, until: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:

@@ -15,8 +15,9 @@ from PIL import Image
 
 from streams.adapters import schemas
 from streams.adapters.codec import SINGLE_OBJECT, Codec
+from streams.adapters.events import Received, recorded_event_id
 from streams.adapters.kafka import describe_cluster
-from streams.core.fingerprint import positional_event_id
+from streams.adapters.tail import Tail, received
 from streams.core.messages import RawEvent
 from tests.fakes.strange_headers import Headers
 from tests.fakes.strange_headers import publish as publish_strange
@@ -168,10 +169,7 @@ def test_a_broken_message_lands_in_the_dead_letters_while_its_neighbours_go_thro
             producer.produce("events", value, on_delivery=lambda _, message, name=name: ids.update({name: message}))
         neighbours.add(f"beside-{reason}")
     assert producer.flush(30) == 0
-    positions = {
-        name: positional_event_id(cluster.cluster_id, message.topic(), message.partition(), message.offset())
-        for name, message in ids.items()
-    }
+    positions = {name: recorded_event_id(received(message), cluster.cluster_id) for name, message in ids.items()}
     journey.outcomes({positions[name] for name in neighbours})
     expected = {positions[reason]: reason for reason in broken} | {"not-an-image": "not_an_image"}
     letters = journey.dead_letters(set(expected))
@@ -216,6 +214,15 @@ def test_the_key_shows_nowhere(journey: Journey) -> None:
     assert "planted-key" not in repr(rows)
 
 
+def read(journey: Journey, offset: int) -> Received:
+    """The record at an offset of the first partition of the events."""
+    tail = Tail(journey.running.kafka, ["events"], {("events", 0): offset}, only_started=True)
+    try:
+        return next(record for record in tail.to_end() if record.offset == offset)
+    finally:
+        tail.close()
+
+
 def test_an_event_with_strange_headers_ends_like_any_other(journey: Journey) -> None:
     """A header's name may be any bytes, and there may be any number of headers."""
     strange: Headers = [("escalon-event-id", b"strange"), (b"\xff\xfe", b"1"), (b"caf\xe9", b"")]
@@ -226,7 +233,7 @@ def test_an_event_with_strange_headers_ends_like_any_other(journey: Journey) -> 
     found = journey.outcomes({"strange", "behind"})
     assert [found[one][0].state for one in ("strange", "behind")] == ["answered", "ignored"]
     cluster = describe_cluster(journey.running.kafka).cluster_id
-    unreadable = positional_event_id(cluster, "events", 0, first + 1)
+    unreadable = recorded_event_id(read(journey, first + 1), cluster)
     letters = journey.dead_letters({"flood", unreadable})
     assert [(one.key, one.value) for one in letters[unreadable][0].headers] == [("\\xff\\xfe", b"1"), ("caf\\xe9", b"")]
     assert "of its headers are left out" in letters["flood"][0].detail
