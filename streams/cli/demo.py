@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.registry import codec_for
 from streams.adapters.tail import Offsets, Tail
 from streams.app.settings import Settings
+from streams.audit.ended import ended
 from streams.audit.query import Audit
 from streams.audit.report import make_report
 from streams.cli.auditing import print_report
@@ -28,6 +30,11 @@ from streams.pipeline.load import Pipeline, load_pipeline
 from streams.pipeline.spec import LocalModelSpec
 
 RECORDED_WITHIN = 30.0
+_RECORDED = """
+    SELECT uniqExact(event_id)
+    FROM (SELECT run, event_id FROM outcomes UNION ALL SELECT run, event_id FROM dead_letters)
+    WHERE run = {run:String} AND event_id IN {ids:Array(String)}
+"""
 OWN_CODE = AllowedPython(("desk",))
 """The support desk's functions were written just now, by this command."""
 
@@ -44,8 +51,8 @@ def run_demo(settings: Settings, models: str, timeout: float) -> None:
     pipeline = load_pipeline(file, settings.python)
     _weights(pipeline, settings)
     with running_pipeline(settings, pipeline) as running:
-        expected = _stream(running, directory, timeout)
-        _await_audit(running.clickhouse, expected)
+        expected = stream(running, directory / "events.jsonl", timeout)
+        _await_audit(running.clickhouse, settings.run, expected)
         out.print()
         _report(running.clickhouse, settings, pipeline)
     out.print(f"Done in {time.monotonic() - started:.0f} s. The audit stays in {settings.data_dir}:", style="dim")
@@ -62,25 +69,29 @@ def _weights(pipeline: Pipeline, settings: Settings) -> None:
             pull(model)
 
 
-def _stream(running: Running, directory: Path, timeout: float) -> set[str]:
-    """Publish the events and show the flow until each has ended; returns their ids."""
-    settings = running.settings
-    topics = watched(settings.topic_prefix)
-    tail = Tail(running.kafka, topics, start=_ends(running, topics))
-    expected = {one.event_id for one in publish_all(settings, list(read_source(str(directory / "events.jsonl"))))}
-    flow = Flow(codec_for(settings.schema_registry), settings.topic_prefix)
-    deadline = time.monotonic() + timeout
+def stream(running: Running, events: Path, timeout: float) -> set[str]:
+    """Publish the events and show the flow until each has ended; returns their ids.
 
-    def going_on() -> bool:
-        running.supervisor.check()
-        left = expected - flow.ended
-        if left and time.monotonic() > deadline:
-            what = f"{len(left)} of {len(expected)} events had not ended after {timeout:.0f} s."
-            raise ServiceError(what, f"See the logs in {settings.data_dir / 'logs'}, or give more --timeout.")
-        return bool(left)
+    Events that have ended in an earlier run are not waited for. Raises ServiceError after `timeout` seconds.
+    """
+    settings, deadline = running.settings, time.monotonic() + timeout
+    codec, topics = codec_for(settings.schema_registry), watched(settings.topic_prefix)
+    with closing(Tail(running.kafka, topics, start=_ends(running, topics))) as tail:
+        expected = {one.event_id for one in publish_all(settings, list(read_source(str(events))))}
+        flow = Flow(codec, settings.topic_prefix)
+        flow.ended |= ended(running.kafka, running.clickhouse, codec, settings.topic_prefix, settings.run, expected)
 
-    show(tail, flow, going_on, len(expected))
-    tail.close()
+        def going_on() -> bool:
+            running.supervisor.check()
+            left = expected - flow.ended
+            if left and time.monotonic() > deadline:
+                what = f"{len(left)} of {len(expected)} events had not ended after {timeout:.0f} s."
+                raise ServiceError(what, f"See the logs in {settings.data_dir / 'logs'}, or give more --timeout.")
+            return bool(left)
+
+        if flow.ended:
+            out.print(f"{len(flow.ended)} of {len(expected)} events have their outcome from an earlier run.")
+        show(tail, flow, going_on, len(expected))
     return expected
 
 
@@ -92,16 +103,14 @@ def _ends(running: Running, topics: list[str]) -> Offsets:
         probe.close()
 
 
-def _await_audit(clickhouse: ClickHouseConfig, expected: set[str]) -> None:
-    """Wait until the sink has written the outcomes, which trail the topics by a second or two."""
-    audit = Audit(clickhouse)
+def _await_audit(clickhouse: ClickHouseConfig, run: str, expected: set[str]) -> None:
+    """Wait until the sink has written how these events ended, which trails the topics by a second or two."""
     deadline = time.monotonic() + RECORDED_WITHIN
-    question = (
-        "SELECT uniqExact(event_id) FROM (SELECT event_id FROM outcomes UNION ALL SELECT event_id FROM dead_letters)"
-    )
-    while audit.query(question).rows[0][0] < len(expected) and time.monotonic() < deadline:
-        time.sleep(0.3)
-    audit.close()
+    with closing(Audit(clickhouse)) as audit:
+        while time.monotonic() < deadline:
+            if audit.query(_RECORDED, {"run": run, "ids": sorted(expected)}).rows[0][0] >= len(expected):
+                return
+            time.sleep(0.3)
 
 
 def _report(clickhouse: ClickHouseConfig, settings: Settings, pipeline: Pipeline) -> None:
