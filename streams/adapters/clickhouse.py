@@ -35,10 +35,15 @@ TABLES: dict[type, str] = {
 }
 
 
+# What a message needs on its way and no row keeps: the calls' own rows have each round.
+_LEFT_OUT: dict[type, frozenset[str]] = {Verdict: frozenset({"failures", "outages"})}
+
+
 def row_of(message: Any) -> dict[str, Any]:
     """A message as a row: the origin's fields stand beside its own, an event's content too."""
     row: dict[str, Any] = {}
-    for name in (item.name for item in dataclasses.fields(message)):
+    left_out = _LEFT_OUT.get(type(message), frozenset())
+    for name in (item.name for item in dataclasses.fields(message) if item.name not in left_out):
         value = getattr(message, name)
         match value:
             case Origin():

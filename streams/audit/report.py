@@ -19,6 +19,7 @@ PARTS = (
     "money",
     "spending",
     "economy",
+    "outages",
     "dead_letters",
 )
 

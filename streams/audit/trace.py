@@ -105,7 +105,7 @@ class Trace:
         if last is None or last["tier"] == "listener":
             return f"still open: {self._routed()}"
         if last["decision"] == "postponed":
-            return "still open: the reasoner's provider failed, and it is asked again later"
+            return "still open: the model could not be asked, or failed, and is asked again later"
         if last["decision"] == "retried":
             return "still open: the last call failed and is tried again"
         return "still open: its calls are done, the outcome is not recorded yet"

@@ -157,6 +157,10 @@ _SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
 
 def print_report(report: Report) -> None:
     """The report for people."""
+    for row in report.parts["outages"]:
+        seen = f"{row['calls']} calls for {row['events']} events, the latest at {row['latest']:%Y-%m-%d %H:%M} UTC"
+        what = f"{row['model']} was refused ({row['fault']}): {seen}. {row['said']}"
+        out.print(what, style="bold red", markup=False, highlight=False, soft_wrap=True)
     for part, title, columns in _SHOWN:
         rows = report.parts[part]
         if rows:

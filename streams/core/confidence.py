@@ -1,4 +1,4 @@
-"""Raw confidence from what a model gave: its tokens' log-probabilities."""
+"""Raw confidence from what a model gave: a stated number, or its tokens' log-probabilities."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ import math
 import re
 from collections.abc import Iterable
 
+ROUNDING = 1e-6
+"""How far over 0 a log-probability may lie: 32-bit arithmetic rounds that much."""
+
 # A JSON scalar, or a string followed by a colon, which is a key and no value.
 _SCALAR = re.compile(
     r'"(?:\\.|[^"\\])*"(?P<key>\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\btrue\b|\bfalse\b|\bnull\b', re.S
 )
+
+
+def probability(value: object) -> float | None:
+    """The value as a float, if it is a number from 0 to 1; None for all else.
+
+    A number outside that range is not moved into it: a 35 may be a percentage, a mark out of 100 or a slip, and
+    taken for 1 it would pass every threshold.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        return None
+    return float(value)
 
 
 def value_spans(text: str) -> list[tuple[int, int]]:
@@ -18,7 +32,7 @@ def value_spans(text: str) -> list[tuple[int, int]]:
 
 
 def logprob_confidence(tokens: Iterable[tuple[str, float]], *, json_values_only: bool) -> float | None:
-    """The geometric mean of the tokens' probabilities, 0 to 1; None without tokens or when one is no number.
+    """The geometric mean of the tokens' probabilities, 0 to 1; None without tokens or when one has no probability.
 
     `tokens` are (text, natural-log probability) in order. With `json_values_only` only tokens that overlap a
     JSON value count, because a grammar forces the rest and says nothing about the answer.
@@ -33,7 +47,10 @@ def logprob_confidence(tokens: Iterable[tuple[str, float]], *, json_values_only:
         if index < len(spans) and spans[index][0] < end and text:
             logprobs.append(logprob)
         start = end
-    if not logprobs:
+    if not logprobs or not all(map(_is_logprob, logprobs)):
         return None
-    mean = sum(logprobs) / len(logprobs)
-    return None if math.isnan(mean) else math.exp(min(0.0, mean))
+    return math.exp(min(0.0, sum(logprobs) / len(logprobs)))
+
+
+def _is_logprob(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value <= ROUNDING

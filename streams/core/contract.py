@@ -19,6 +19,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from streams.core.confidence import probability
 from streams.core.messages import AttemptStatus, RefusalClass
 
 RefusalContract = Literal["field", "token", "none"]
@@ -48,7 +49,7 @@ class Reading:
     refusal_class: RefusalClass | None = None
     refusal_reason: str | None = None
     verbalized: float | None = None
-    """The confidence the model stated, 0 to 1."""
+    """The confidence the model stated; None for anything but a number from 0 to 1."""
     error_type: str | None = None
     error: str | None = None
 
@@ -135,7 +136,9 @@ class Contract:
         if (fault := self._fault(value["answer"])) is not None:
             return _invalid("schema", fault)
         return Reading(
-            status="answered", answer=answer, verbalized=_stated(value.get("confidence")) if self.verbalized else None
+            status="answered",
+            answer=answer,
+            verbalized=probability(value.get("confidence")) if self.verbalized else None,
         )
 
     def _fault(self, answer: Any) -> str | None:
@@ -225,8 +228,3 @@ def _no_number(name: str) -> NoReturn:
 def _finite(digits: str) -> float:
     number = float(digits)
     return number if math.isfinite(number) else _no_number(digits[:20])
-
-
-def _stated(confidence: Any) -> float | None:
-    known = isinstance(confidence, (int, float)) and not isinstance(confidence, bool)
-    return float(min(1, max(0, confidence))) if known else None

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Final, Literal
 
-PROVIDER_FAULTS = frozenset(
-    {"rate_limited", "overloaded", "server_error", "timeout", "unreachable", "bad_reply", "circuit_open"}
-)
-"""Error types of a model that say nothing about the question: another model, or a later call, may answer it."""
+OPERATOR_FAULTS = frozenset({"unauthorized", "not_found"})
+"""Error types of a model that somebody must correct: the account, its key or credit, the model's name, the address."""
+OUTAGES = OPERATOR_FAULTS | {"rate_limited", "overloaded", "circuit_open"}
+"""Error types of a model that hold for every question, so that none may end because of them."""
+PROVIDER_FAULTS = OUTAGES | {"server_error", "timeout", "unreachable", "bad_reply"}
+"""Error types of a model that need not be about the question: another model, or a later call, may answer it."""
 NOT_CALLED = frozenset({"circuit_open", "deadline"})
 """Error types of tries for which no call was made."""
 
@@ -59,9 +61,10 @@ class UnreadableError(EscalonError):
 class ModelError(EscalonError):
     """A model call that gave no answer.
 
-    `error_type` is a stable short name for the audit: one of PROVIDER_FAULTS or NOT_CALLED, or bad_request,
-    unauthorized, not_found, too_large; `retryable` says whether the same call may succeed later; `retry_after` is the
-    provider's own wish in seconds, None when it gave none.
+    `error_type` is a stable short name for the audit: one of PROVIDER_FAULTS or NOT_CALLED; `too_large` or `rejected`
+    for a task the provider cannot take; `bad_request` where it does not say whether the task or the handler's own
+    settings are at fault. `retryable` says whether the same call may succeed within seconds; `retry_after` is the
+    provider's own wish in seconds, None when it gave none; `unbilled` says that the provider charges nothing for it.
     """
 
     fault = "provider"
@@ -75,9 +78,11 @@ class ModelError(EscalonError):
         retryable: bool,
         retry_after: float | None = None,
         request_id: str | None = None,
+        unbilled: bool = False,
     ) -> None:
         super().__init__(what, remedy)
         self.error_type = error_type
+        self.unbilled = unbilled
         self.retryable = retryable
         self.retry_after = retry_after
         self.request_id = request_id

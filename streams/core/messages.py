@@ -120,6 +120,10 @@ class Verdict:
     decided_at: datetime
     deferrals: int = 0
     """How often it has waited for a budget."""
+    failures: tuple[str, ...] = ()
+    """Why its worker failed in each earlier round, oldest first, where this event may have been at fault."""
+    outages: int = 0
+    """How often it has waited because its model could not be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +163,9 @@ class Escalation:
     deferrals: int = 0
     """How often it has waited for a budget."""
     failures: tuple[str, ...] = ()
-    """Why its reasoner failed in each earlier round, oldest first."""
+    """Why its reasoner failed in each earlier round, oldest first, where this event may have been at fault."""
+    outages: int = 0
+    """How often it has waited because its model could not be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,24 +318,29 @@ class Deferred:
     @property
     def task(self) -> Verdict | Escalation:
         """Whichever of the two waits."""
-        task = self.verdict or self.escalation
-        if task is None:
-            raise UnreadableError("empty_deferral", "A deferral holds neither a verdict nor an escalation.")
-        return task
+        return _either(self.verdict, self.escalation)
+
+
+def _either(verdict: Verdict | None, escalation: Escalation | None) -> Verdict | Escalation:
+    task = verdict or escalation
+    if task is None:
+        raise UnreadableError("empty_deferral", "A deferral holds neither a verdict nor an escalation.")
+    return task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponed:
-    """A reasoner's task whose model failed, and when it is asked again."""
+    """A task whose model failed, and when it is asked again: a worker's verdict, or a reasoner's escalation."""
 
-    escalation: Escalation
+    verdict: Verdict | None = None
+    escalation: Escalation | None = None
     not_before: datetime
     reason: str
 
     @property
-    def task(self) -> Escalation:
-        """What waits."""
-        return self.escalation
+    def task(self) -> Verdict | Escalation:
+        """Whichever of the two waits."""
+        return _either(self.verdict, self.escalation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

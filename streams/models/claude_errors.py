@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,9 +16,10 @@ from streams.core.errors import ModelError
 # error_type -> (retryable, remedy)
 _KINDS: Mapping[str, tuple[bool, str]] = {
     "bad_request": (False, "Correct the handler's model, parameters or schema; it will fail again as it is."),
-    "unauthorized": (False, "Give an API key that is valid, in credit and allowed to use this model."),
+    "unauthorized": (False, "Give an API key that is valid, in credit and allowed to use this model from here."),
     "not_found": (False, "Check the model's name and the base URL."),
     "too_large": (False, "Shorten the prompt; the provider takes no request of this size."),
+    "rejected": (False, "Change what the event holds; the provider does not take this content."),
     "rate_limited": (True, "Wait, lower the handler's concurrency, or have the account's limit raised."),
     "server_error": (True, "Try again later; the fault is the provider's."),
     "overloaded": (True, "Try again later; the provider has no capacity left."),
@@ -25,19 +27,26 @@ _KINDS: Mapping[str, tuple[bool, str]] = {
     "unreachable": (True, "Check the network and the base URL, then try again."),
     "bad_reply": (True, "Check that the base URL is that of a Messages API, then try again."),
 }
+# Not here: 400 and 422, for which the words count, and 413, which without the API's own type comes from a proxy.
 _BY_STATUS: Mapping[int, str] = {
-    400: "bad_request",
     401: "unauthorized",
     402: "unauthorized",
     403: "unauthorized",
     404: "not_found",
+    405: "not_found",
+    407: "unauthorized",
     408: "timeout",
     409: "server_error",
-    413: "too_large",
+    410: "not_found",
+    421: "not_found",
     429: "rate_limited",
+    451: "unauthorized",
     504: "timeout",
+    511: "unauthorized",
     529: "overloaded",
 }
+# Timeouts of a gateway: what it asked may have been answered, and is then charged for. No other error is billed.
+_MAYBE_BILLED = frozenset({408, 504, 524})
 # Errors inside a stream come after status 200, so only their own type tells them apart.
 _BY_TYPE: Mapping[str, str] = {
     "invalid_request_error": "bad_request",
@@ -50,17 +59,48 @@ _BY_TYPE: Mapping[str, str] = {
     "timeout_error": "timeout",
     "overloaded_error": "overloaded",
 }
+# An "invalid request" may be the event's own fault or the account's: only its words tell. The first that fits counts.
+# Taken from Anthropic's page of errors, from bug reports, and from the words that gateways put in their place.
+_BY_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (error_type, re.compile("|".join(words), re.I))
+    for error_type, words in (
+        ("unauthorized", (
+            r"credit balance|insufficient[ _](?:credit|fund|balance|quota)|payment|billing",
+            r"usage limit|spend(?:ing)? limit|budget has been exceeded|exceeded .{0,40}\bbudget|exceeded .{0,40}quota",
+            r"(?:organi[sz]ation|account|workspace|key) (?:has been|is|was) (?:disabled|suspended|blocked|deactivated)",
+            r"x-api-key|api[ _-]?key|access key|security token|request signature",
+            r"(?:invalid|expired|missing) (?:\w+ )?(?:token|credential)",
+            r"authenticat|unauthori[sz]ed|not authori[sz]ed|permission|access (?:is )?denied|not have access|forbidden",
+            r"(?:country|region|territory|location)\b.{0,60}\b(?:supported|allowed|available)",
+            r"not (?:supported|allowed|available) (?:in|from) (?:your|this) (?:country|region|territory|location)",
+        )),
+        ("not_found", (
+            r"^model\b|\b(?:invalid|unknown|unsupported|no such) model\b",
+            r"\bmodel\b.{0,80}\b(?:not (?:found|exist|supported|available)|deprecated|retired|invalid|identifier)",
+        )),
+        ("too_large", (
+            r"(?:prompt|input|request|message)s? (?:is|are) too (?:long|large)|too many (?:input |prompt )?tokens",
+            r"context (?:window|length|limit|size)|input length and",
+        )),
+        ("rejected", (
+            r"^messages\b|text content blocks|content (?:block|filter|polic|moderation)|blocked by",
+            r"(?:could not|cannot|unable to) process (?:the )?(?:image|document|pdf|file|input)",
+            r"image (?:exceeds|dimensions)|surrogate|invalid (?:unicode|utf-8)",
+        )),
+    )
+)  # fmt: skip
 _SHOULD_RETRY: Mapping[str, bool] = {"true": True, "false": False}
 _LONGEST_MESSAGE = 500
 
 FOREIGN_ERRORS = (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError, ValueError, RecursionError, OverflowError)
 """What the SDK, its HTTP library and the parsing of a reply raise."""
+_NEVER_ARRIVED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
-def failure(error_type: str, what: str, request_id: str | None = None) -> ModelError:
+def failure(error_type: str, what: str, request_id: str | None = None, *, unbilled: bool = False) -> ModelError:
     """A ModelError of a known type, with the remedy and the retryability of its type."""
     retryable, remedy = _KINDS[error_type]
-    return ModelError(error_type, what, remedy, retryable=retryable, request_id=request_id)
+    return ModelError(error_type, what, remedy, retryable=retryable, request_id=request_id, unbilled=unbilled)
 
 
 def reply_too_large(most: str, request_id: str | None) -> ModelError:
@@ -75,12 +115,15 @@ def translate(error: Exception, request_id: str | None, secret: str, now: dateti
         case anthropic.APIStatusError():
             return _from_status(error, secret, now)
         case TimeoutError() | anthropic.APITimeoutError() | httpx2.TimeoutException():
-            return failure("timeout", "Claude did not answer in time.", request_id)
+            arrived = not isinstance(error.__cause__ or error, _NEVER_ARRIVED)
+            return failure("timeout", "Claude did not answer in time.", request_id, unbilled=not arrived)
         case UnicodeEncodeError():
-            return failure("bad_request", "The prompt holds characters that are not Unicode text.", request_id)
+            what = "The prompt holds characters that are not Unicode text."
+            return failure("rejected", what, request_id, unbilled=True)
         case anthropic.APIConnectionError() | httpx2.TransportError():
-            cause = type(error.__cause__ or error).__name__
-            return failure("unreachable", f"The connection to Claude failed ({cause}).", request_id)
+            cause = error.__cause__ or error
+            what = f"The connection to Claude failed ({type(cause).__name__})."
+            return failure("unreachable", what, request_id, unbilled=isinstance(cause, _NEVER_ARRIVED))
         case _:
             what = f"Claude's reply cannot be read ({type(error).__name__})."
             return failure("bad_reply", what, request_id)
@@ -106,7 +149,8 @@ def _from_status(error: anthropic.APIStatusError, secret: str, now: datetime) ->
     # A gateway may echo the key it was sent, so it is taken out before the text is cut.
     said = str(error.api_message or error.body or error.message).replace(secret, "[key]")
     what = f"Claude answered {error.status_code}: {said[:_LONGEST_MESSAGE]}"
-    result = failure(_error_type(error), what, error.request_id)
+    unbilled = error.status_code >= 300 and error.status_code not in _MAYBE_BILLED
+    result = failure(_error_type(error, said), what, error.request_id, unbilled=unbilled)
     headers = error.response.headers
     result.retry_after = retry_after_seconds(headers, now)
     # The provider knows best: a spent budget is a 429 that no waiting cures.
@@ -114,11 +158,14 @@ def _from_status(error: anthropic.APIStatusError, secret: str, now: datetime) ->
     return result
 
 
-def _error_type(error: anthropic.APIStatusError) -> str:
-    status = error.status_code
-    if status < 300:
-        named: object = error.type  # whatever the JSON holds there
-        return _BY_TYPE.get(named, "server_error") if isinstance(named, str) else "server_error"
-    if status < 400:
+def _error_type(error: anthropic.APIStatusError, said: str) -> str:
+    """By the status where that is clear, else by the error's own type, and where both say little by its words."""
+    status, named = error.status_code, error.type  # the type is whatever the JSON holds there
+    if 300 <= status < 400:
         return "bad_reply"
-    return _BY_STATUS.get(status, "bad_request" if status < 500 else "server_error")
+    by_type = _BY_TYPE.get(named) if isinstance(named, str) else None
+    usual = "bad_request" if 400 <= status < 500 else "server_error"
+    kind = _BY_STATUS.get(status) or by_type or usual
+    if kind != "bad_request":
+        return kind
+    return next((fault for fault, words in _BY_WORDS if words.search(said, 0, _LONGEST_MESSAGE)), kind)

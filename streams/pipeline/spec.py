@@ -307,11 +307,11 @@ class BudgetSpec(Strict):
 
 
 class RetryLaterSpec(Strict):
-    """When a task goes on whose reasoner failed for its provider's fault."""
+    """When a task goes on whose model failed, and it need not be the task's own fault."""
 
     wait: Duration = 300.0
     times: Annotated[int, Field(ge=0, le=100)] = 3
-    """How often it is put off before it ends as failed."""
+    """How often it is put off before it ends as failed, while the model answers others. An outage has no end here."""
 
 
 # What a tier's budget may say; a listener that is not asked finds nothing.
@@ -337,6 +337,7 @@ class PipelineSpec(Strict):
     prices: str | None = None
     """A price file; without one the dated list that escalon ships."""
     budgets: dict[Literal["listener", "worker", "reasoner"], BudgetSpec] = Field(default_factory=dict)
-    retry_later: RetryLaterSpec = RetryLaterSpec()
+    retry_later: RetryLaterSpec | None = RetryLaterSpec()
+    """None in a replay: there nothing goes on later."""
     redaction: RedactionSpec | None = None
     """What the audit must not hold; without it everything is kept as it is."""

@@ -11,7 +11,6 @@ from typing import Any
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Escalation, Event, Message, Outcome, Result, Sighting, Tier, Verdict
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import RetryLaterSpec
 from streams.stages.listen import listen
 from streams.stages.match import match as match_image
 from streams.stages.ports import Desk, ImageHasher, SeenImages
@@ -82,7 +81,7 @@ class Tiers:
                 return []
 
 
-_LIVE_ONLY: dict[str, Any] = {"budgets": {}, "deadline": None, "retry_later": RetryLaterSpec(times=0)}
+_LIVE_ONLY: dict[str, Any] = {"budgets": {}, "deadline": None, "retry_later": None}
 
 
 def as_replayed(pipeline: Pipeline) -> Pipeline:

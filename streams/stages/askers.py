@@ -7,6 +7,8 @@ import importlib
 import inspect
 import json
 import math
+import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from typing import Any, cast
 
 from streams.core.confidence import logprob_confidence
 from streams.core.contract import MAX_REPLY, Reading, encodable, refused, too_large
-from streams.core.errors import ConfigError, HandlerError, ModelError
+from streams.core.errors import ConfigError, HandlerError, ModelError, ServiceError
 from streams.core.messages import Score
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.handlers import Handler, Prompting
@@ -166,8 +168,11 @@ class FunctionAsker:
             return await asyncio.wait_for(call, min(self.handler.spec.timeout, within))
         except TimeoutError as error:
             raise ModelError("timeout", f"{self.model} took too long.", retryable=True) from error
-        except (ModelError, HandlerError):
+        except (ModelError, HandlerError, ServiceError):
             raise
+        except (ConnectionError, socket.gaierror, ssl.SSLError) as error:
+            what = f"{self.model} raised {type(error).__name__}: {error}."
+            raise ModelError("unreachable", what, "Check what the function connects to.", retryable=True) from error
         except Exception as error:
             what = f"{self.model} raised {type(error).__name__}: {error}."
             raise HandlerError(what, "Mend the function; let it return a Refusal for what it cannot do.") from error

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.core.comparison import value_of
+from streams.core.confidence import probability
 from streams.core.contract import encodable
 from streams.core.escalation import combined
 from streams.core.messages import Attempt, Score
@@ -83,8 +84,11 @@ class Assess:
     def _verified(self, task: Task, attempt: Attempt) -> Attempt:
         if self.verify is None:
             return dataclasses.replace(attempt, raw_confidence=self._combined(attempt))
-        score = Score(label=VERIFIER, probability=self.verify(task, attempt))
-        return dataclasses.replace(attempt, sources=(*attempt.sources, score), raw_confidence=score.probability)
+        found = probability(self.verify(task, attempt))
+        if found is None:
+            return dataclasses.replace(attempt, raw_confidence=None)
+        score = Score(label=VERIFIER, probability=found)
+        return dataclasses.replace(attempt, sources=(*attempt.sources, score), raw_confidence=found)
 
     def _combined(self, attempt: Attempt) -> float | None:
         """The sources the file asks for, and what plain code said of its own answer; unknown where one is missing."""
@@ -95,11 +99,12 @@ class Assess:
 
     def _calibrated(self, attempt: Attempt) -> Attempt:
         raw, artifact = attempt.raw_confidence, self.trust.artifact
-        confidence = raw if raw is None or artifact is None else artifact.calibrator(raw)
+        confidence = raw if raw is None or artifact is None else probability(artifact.calibrator(raw))
         return dataclasses.replace(attempt, confidence=confidence)
 
 
 def _probability(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    known = probability(value)
+    if known is None:
         raise ValueError(f"it returned {value!r:.100}, which is no number from 0 to 1")
-    return float(value)
+    return known

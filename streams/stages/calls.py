@@ -15,6 +15,9 @@ from streams.core.pricing import cost
 from streams.stages.ports import Asker, Desk, Said
 from streams.stages.question import Consultation, Question
 
+MOST_ATTEMPTS = 65_535
+"""The highest number of a try that the audit holds; further ones have this number, and ids of their own."""
+
 
 def _queued(question: Question, until: datetime) -> float:
     """Seconds from the message's timestamp; clocks of two machines may disagree, so never under 0."""
@@ -139,7 +142,7 @@ def hit_of(stored: StoredAnswer, question: Question, desk: Desk) -> Consultation
         first_token_seconds=None,
         duration_seconds=0.0,
         response_id=None,
-        attempt=number,
+        attempt=min(MOST_ATTEMPTS, number),
         reused_from=None,
     )
     return Consultation(attempt, (call,))

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from streams.core.errors import PROVIDER_FAULTS
 from streams.core.messages import StoredAnswer
+from streams.stages.blame import RECENT
 from streams.stages.calls import hit_of, same_call
 from streams.stages.ports import Desk
 from streams.stages.question import Consultation, OutOfBudget, Question
@@ -84,13 +85,21 @@ async def _call(question: Question, desk: Desk) -> tuple[Question, Consultation 
     """Call the handler's own model; where its provider fails, the fallback. Returns the question that was answered."""
     done = await call_until_done(question, desk)
     second = question.second(len(done.calls))
-    if isinstance(done, OutOfBudget) or second is None or done.attempt.error_type not in PROVIDER_FAULTS:
+    if isinstance(done, OutOfBudget) or second is None or not _for_the_fallback(question, done):
         return question, done
     failed = (*done.calls[:-1], dataclasses.replace(done.calls[-1], decision="retried"))
     more = _known_by_fallback(second, desk) or await call_until_done(second, desk)
     if isinstance(more, OutOfBudget):
         return second, OutOfBudget((*failed, *more.calls))
     return second, Consultation(more.attempt, (*failed, *more.calls))
+
+
+def _for_the_fallback(question: Question, done: Consultation) -> bool:
+    """Whether the handler's own model failed without having said anything about the question."""
+    error_type, lane = done.attempt.error_type, question.asker.lane
+    if error_type == "bad_request" and lane is not None:
+        return not lane.answers(question.asker.handler.name, RECENT)
+    return error_type in PROVIDER_FAULTS
 
 
 def _known_by_fallback(second: Question, desk: Desk) -> Consultation | None:

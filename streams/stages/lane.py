@@ -49,10 +49,11 @@ class Untold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One call that may be made: about how many input tokens it takes, and its permit from the breaker."""
+    """One call that may be made: about how many input tokens it takes, its permit from the breaker, whose it is."""
 
     size: int
     permit: Permit
+    handler: str
 
 
 @dataclass(kw_only=True)
@@ -68,6 +69,8 @@ class Lane:
     telling: Telling = field(default_factory=Untold)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Whoever waits for the limit is let in first; those behind wait for the turn."""
+    _answered: dict[str, float] = field(default_factory=dict)
+    """When each handler was last answered."""
 
     async def admit(self, size: int, left: Callable[[], float]) -> ModelError | None:
         """Wait for the limit while there are seconds `left`; the error where no call may be made."""
@@ -87,12 +90,12 @@ class Lane:
             self.telling.held(self.model_key, now - began)
         return None
 
-    def enter(self, size: int) -> Pass:
+    def enter(self, size: int, handler: str = "") -> Pass:
         """The call begins, in the same breath in which it was admitted."""
         now = self.timer()
         self.limit.take(now, size)
         self.retries.deposit(now)
-        return Pass(size=size, permit=self.breaker.enter())
+        return Pass(size=size, permit=self.breaker.enter(), handler=handler)
 
     def leave(self, given: Pass, error: ModelError | None, tokens: tuple[int | None, int | None]) -> None:
         """The call has ended, with an error or not, and took these input and output tokens."""
@@ -102,6 +105,8 @@ class Lane:
             self.breaker.failed(given.permit, now)
         else:
             self.breaker.answered(given.permit)
+        if error is None:
+            self._answered[given.handler] = now
         if error is not None and error.error_type == "rate_limited" and error.retry_after:
             self.limit.hold(now, min(error.retry_after, LONGEST_HOLD))
         self.telling.breaker(self.model_key, self.breaker.state)
@@ -110,6 +115,11 @@ class Lane:
         """The call was cut off by this process itself, as a rehearsal does with every one."""
         self.limit.give_back(self.timer(), given.size)
         self.breaker.abandoned(given.permit)
+
+    def answers(self, handler: str, within: float) -> bool:
+        """Whether a call of the handler was answered in the last `within` seconds: its requests are in order."""
+        at = self._answered.get(handler)
+        return at is not None and self.timer() - at <= within
 
     def may_retry(self) -> bool:
         """Whether the budget has a retry left; it is then counted."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from streams.core.escalation import Bar
+from streams.core.errors import ServiceError
+from streams.core.escalation import Bar, explain
 from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
 from streams.core.routing import UNSURE, Choice, choose, deciding
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
+from streams.stages.blame import in_outage
 from streams.stages.consult import consult
 from streams.stages.deadline import overdue, too_late
 from streams.stages.escalate import escalate
@@ -33,6 +35,8 @@ class Look:
 
     finding: Finding
     calls: tuple[Call, ...]
+    outage: str = ""
+    """Why its model could not be asked, where that is so."""
 
 
 async def listen(
@@ -47,6 +51,7 @@ async def listen(
     looks = await together(_look(event, one, received_at, desk) for one in asked)
     calls = [call for look in looks for call in look.calls]
     findings = tuple(look.finding for look in looks)
+    _check_seen(event, looks, desk)
     if watcher is not None:
         sighting = Sighting(event=event, listener=watcher.name, image_hash=image_hash, findings=findings)
         return [*calls, sighting]
@@ -69,7 +74,16 @@ async def _look(event: Event, handler: Handler, received_at: datetime, desk: Des
     finding = _finding(done.attempt, handler.spec.threshold)
     said = f"found {finding.label}" if finding.label else done.attempt.error or "found nothing"
     decision: Decision = "failed" if done.attempt.status == "failed" else "found"
-    return Look(finding, done.decided(desk, decision, said, Bar(handler.spec.threshold)))
+    calls = done.decided(desk, decision, said, Bar(handler.spec.threshold))
+    return Look(finding, calls, f"{handler.name}: {explain(done.attempt)}" if in_outage(done) else "")
+
+
+def _check_seen(event: Event, looks: Sequence[Look], desk: Desk) -> None:
+    """Raise ServiceError for an event that nobody recognised while a listener could not ask its model, as long as there
+    is time: the event waits, for its route would be a guess."""
+    outages = [look.outage for look in looks if look.outage]
+    if outages and not any(look.finding.label for look in looks) and not overdue(event, desk.now()):
+        raise ServiceError(f"A listener cannot ask its model: {outages[0]}")
 
 
 def _nothing(event: Event, handler: Handler) -> Finding:

@@ -1,32 +1,62 @@
-"""A reasoner whose provider failed is asked again later, some times, until it has failed for good."""
+"""A task whose model failed is asked again later: some times where it may be at fault itself, else until it can be."""
 
 from __future__ import annotations
 
 import dataclasses
 from datetime import datetime, timedelta
 
-from streams.core.errors import PROVIDER_FAULTS
+from streams.core.errors import OPERATOR_FAULTS, ServiceError
 from streams.core.escalation import explain
-from streams.core.messages import Attempt, Escalation, Postponed
+from streams.core.messages import Escalation, Postponed, Verdict
 from streams.pipeline.spec import RetryLaterSpec
+from streams.stages.blame import blame
 from streams.stages.deadline import overdue
+from streams.stages.ports import Asker
+from streams.stages.question import Consultation
 
 MAX_REASON = 300
 """Characters kept of why each round failed."""
 
 
-def asked_again(escalation: Escalation, attempt: Attempt, policy: RetryLaterSpec, now: datetime) -> datetime:
-    """When the task goes on; `now`, that is never, where it has failed by its own fault or too often."""
-    passes = attempt.status == "failed" and attempt.error_type in PROVIDER_FAULTS
-    again = passes and len(escalation.failures) < policy.times
-    return now + timedelta(seconds=policy.wait if again else 0)
+@dataclasses.dataclass(frozen=True, slots=True)
+class TooLate:
+    """It would be asked again, but its deadline is over by then."""
 
 
-def postpone(escalation: Escalation, attempt: Attempt, policy: RetryLaterSpec, now: datetime) -> Postponed | None:
-    """The task, to go on later; None where it has failed for good: by its own fault, too often, or too late."""
-    until = asked_again(escalation, attempt, policy, now)
-    if until <= now or overdue(escalation.event, until):
+def postpone(
+    task: Verdict | Escalation, done: Consultation, asker: Asker, policy: RetryLaterSpec | None, now: datetime
+) -> Postponed | TooLate | None:
+    """The task, to go on later; None where it has ended: by its own fault, or having failed too often.
+
+    Without a policy nothing goes on later, as in a replay: what an operator must correct then raises ServiceError, for
+    an event must not end because of it.
+    """
+    why = explain(done.attempt)[:MAX_REASON]
+    if policy is None:
+        if done.attempt.error_type in OPERATOR_FAULTS:
+            raise ServiceError(f"{asker.handler.name} cannot ask its model: {why}", "Then run the same command again.")
         return None
-    why = explain(attempt)[:MAX_REASON]
-    waiting = dataclasses.replace(escalation, failures=(*escalation.failures, why))
-    return Postponed(escalation=waiting, not_before=until, reason=why)
+    match blame(done, asker, policy.wait):
+        case "outage":
+            waiting = dataclasses.replace(task, outages=task.outages + 1)
+        case "unclear" if len(task.failures) < policy.times:
+            waiting = dataclasses.replace(task, failures=(*task.failures, why))
+        case _:
+            return None
+    until = now + timedelta(seconds=policy.wait)
+    if overdue(task.event, until):
+        return TooLate()
+    return Postponed(
+        verdict=waiting if isinstance(waiting, Verdict) else None,
+        escalation=waiting if isinstance(waiting, Escalation) else None,
+        not_before=until,
+        reason=why,
+    )
+
+
+def earlier_rounds(task: Verdict | Escalation, tier: str) -> list[str]:
+    """Why a task was put off in each earlier round, in words."""
+    said = [f"{tier} failed: {failure}" for failure in task.failures]
+    if task.outages:
+        said.append(f"put off {task.outages} times by an outage")
+    return said

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from streams.core.errors import NOT_CALLED, EscalonError, HandlerError, ModelError
 from streams.core.messages import Attempt, Call
-from streams.stages.calls import attempt_of, record_of
+from streams.stages.calls import MOST_ATTEMPTS, attempt_of, record_of
 from streams.stages.lane import LONGEST_HOLD, past_deadline
 from streams.stages.ports import Asker, Desk, Said
 from streams.stages.question import Consultation, OutOfBudget, Question
@@ -77,7 +77,7 @@ async def _try(question: Question, desk: Desk, number: int) -> _Try | None:
     call = record_of(question, desk, said, attempt, started_at)
     if purse is not None and call.cost_usd is not None:
         purse.spend(call.cost_usd, started_at)
-    call = dataclasses.replace(call, attempt=question.number(number), duration_seconds=duration)
+    call = dataclasses.replace(call, attempt=min(MOST_ATTEMPTS, question.number(number)), duration_seconds=duration)
     return _Try(attempt, call, said.error)
 
 
@@ -103,7 +103,7 @@ async def _admitted(question: Question, desk: Desk, size: int) -> ModelError | N
 async def _ask(question: Question, desk: Desk, size: int) -> Said:
     """One call, past the model's lane if it has one."""
     asker, lane, left = question.asker, question.asker.lane, _left(question, desk)()
-    given = None if lane is None else lane.enter(size)
+    given = None if lane is None else lane.enter(size, asker.handler.name)
     said = None
     try:
         said = await asker.ask(question.task, question.sample, left)

@@ -121,6 +121,7 @@ KNOWN: dict[str, tuple[str, Rows]] = {
         "provider model error broken retried calls rate",
         [("recorded", "small", "overloaded", 1, 1, 4, 0.25)],
     ),
+    "outages": ("model fault calls events first latest said", []),
     "slowest": (
         "event_id seconds queue_seconds call_seconds calls furthest",
         [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -162,6 +162,27 @@ def test_errors_are_held_against_all_calls_of_the_model_that_was_asked(config: C
     )
     (row,) = audit.named("errors", "errors").records()
     assert (row["model"], row["error"], row["broken"], row["calls"], row["rate"]) == ("small", "timeout", 1, 4, 0.25)
+
+
+def test_outages_are_what_somebody_must_correct(config: ClickHouseConfig, audit: Audit) -> None:
+    e = [event(f"e{n}", run="out") for n in range(3)]
+
+    def at(hour: int) -> datetime:
+        return START + timedelta(hours=hour)
+
+    broken: dict[str, Any] = {"request_model": "small", "status": "failed", "decision": "postponed", "cost_usd": None}
+    write(
+        config,
+        *(
+            call(of, attempt=n + 1, error_type="unauthorized", error=f"no credit {n}", started_at=at(n), **broken)
+            for n, of in enumerate((e[0], e[0], e[1]))
+        ),
+        call(e[2], error_type="overloaded", error="busy", **broken),
+        call(e[2], request_model="small"),
+    )
+    (row,) = audit.named("outages", "out").records()
+    assert (row["model"], row["fault"], row["calls"], row["events"]) == ("small", "unauthorized", 3, 2)
+    assert (row["latest"] - row["first"], row["said"]) == (timedelta(hours=2), "no credit 2")
 
 
 def test_spending_goes_by_the_day_of_the_call_and_not_of_its_event(config: ClickHouseConfig, audit: Audit) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.confidence import logprob_confidence, value_spans
+from streams.core.confidence import logprob_confidence, probability, value_spans
 
 SURE, DOUBTFUL = 0.0, math.log(0.25)
 answers: st.SearchStrategy[Any] = st.recursive(
@@ -65,6 +65,26 @@ def test_a_logprob_that_is_no_number_makes_the_confidence_unknown_not_certain() 
 
 def test_an_impossible_token_leaves_no_confidence_at_all() -> None:
     assert logprob_confidence([("a", -math.inf), ("b", SURE)], json_values_only=False) == 0.0
+
+
+@pytest.mark.parametrize("logprob", [0.1, 5.0, math.inf, None, "-0.5", True])
+def test_a_logprob_that_no_probability_has_makes_the_confidence_unknown(logprob: Any) -> None:
+    assert logprob_confidence([("a", SURE), ("b", logprob)], json_values_only=False) is None
+    assert logprob_confidence([("{", logprob), ("1", DOUBTFUL)], json_values_only=True) == pytest.approx(0.25)
+
+
+def test_a_logprob_that_rounding_put_over_0_is_certainty() -> None:
+    assert logprob_confidence([("a", 1e-7)], json_values_only=False) == 1.0
+
+
+anything = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.complex_numbers()
+
+
+@given(anything)
+def test_a_probability_is_the_number_itself_or_unknown(value: Any) -> None:
+    found = probability(value)
+    inside = type(value) in (int, float) and 0 <= value <= 1
+    assert (found == value) if inside else (found is None)
 
 
 @given(st.lists(st.tuples(st.text(max_size=5), st.floats(max_value=1000, allow_nan=False))), st.booleans())

@@ -198,8 +198,12 @@ def test_a_plain_answer_is_trimmed_and_an_empty_one_is_invalid() -> None:
 
 @pytest.mark.parametrize(
     ("stated", "read"),
-    [("0.7", 0.7), ("7", 1.0), ("-1", 0.0), ("1" + "0" * 400, 1.0), ('"high"', None), ("true", None)],
-)
+    [
+        ("0.7", 0.7), ("0", 0.0), ("1", 1.0), ("-0.0", 0.0), ("1.0000001", None), ("2", None), ("35", None),
+        ("-1", None), ("-1e-9", None), ("1" + "0" * 400, None), ('"high"', None), ('"0.9"', None), ('"90%"', None),
+        ("true", None), ("false", None), ("null", None), ("[0.9]", None), ('{"value": 0.9}', None),
+    ],
+)  # fmt: skip
 def test_the_stated_confidence_is_a_number_from_0_to_1_or_unknown(stated: str, read: float | None) -> None:
     text = f'{{"answer": 1, "confidence": {stated}}}'
     assert Contract(schema={}, verbalized=True).read(text, "end_turn", None).verbalized == read

@@ -532,5 +532,6 @@ async def test_the_key_shows_in_no_repr_log_or_error(server: MessagesServer, cap
         assert KEY not in text
 
 
-async def test_a_prompt_that_is_no_unicode_text_is_a_bad_request(model: LanguageModel) -> None:
-    assert (await failure_of(model, ask_for("\ud800"))).error_type == "bad_request"
+async def test_a_prompt_that_is_no_unicode_text_is_rejected_before_it_is_sent(model: LanguageModel) -> None:
+    error = await failure_of(model, ask_for("\ud800"))
+    assert (error.error_type, error.unbilled) == ("rejected", True)

@@ -167,6 +167,13 @@ async def test_a_source_that_said_nothing_makes_the_confidence_unknown(missing: 
 # ---- The verifier ----
 
 
+@pytest.mark.parametrize("score", [math.nan, math.inf, -0.1, 1.5])
+async def test_a_verifiers_score_that_no_probability_has_makes_the_confidence_unknown(score: float) -> None:
+    made = await assessor(trust(), verify=lambda *_: score)(TASK, attempt(raw=0.9, verbalized=0.9))
+    assert (made.raw_confidence, made.confidence, by_source(made)) == (None, None, {"verbalized": 0.9})
+    assert isinstance(decide(made, 0.5, None), Escalate)
+
+
 async def test_the_verifiers_score_is_the_raw_confidence_and_it_sees_all_the_other_sources() -> None:
     seen: list[Any] = []
 

@@ -127,7 +127,7 @@ async def test_the_providers_faults_open_the_breaker_and_no_call_is_made(error_t
     assert told.states == ["closed", "closed", "open", "half-open", "closed"]
 
 
-@pytest.mark.parametrize("error", [None, model_error("bad_request", retryable=False), model_error("unauthorized")])
+@pytest.mark.parametrize("error", [None, model_error("bad_request", retryable=False), model_error("rejected")])
 async def test_refusals_and_bad_requests_show_that_the_provider_is_there(error: ModelError | None) -> None:
     one, told = lane(Clock())
     for _ in range(20):

@@ -66,7 +66,7 @@ async def test_the_reasoners_answer_is_the_result_with_the_reason_it_was_asked(h
     [
         (refusal("nobody knows"), "reasoner refused: missing_information: nobody knows"),
         (broken_schema(), "reasoner invalid: schema: $.number: 'x'"),
-        (model_error("unauthorized", retryable=False), "reasoner failed: unauthorized: It is busy."),
+        (model_error("rejected", retryable=False), "reasoner failed: rejected: It is busy."),
     ],
 )
 async def test_what_the_reasoner_cannot_do_has_failed_for_both_reasons(here: Office, turn: Turn, why: str) -> None:

@@ -84,7 +84,9 @@ async def test_what_falls_short_is_escalated_with_the_attempt_and_the_reason(
     assert len(messages) == 2
 
 
-@pytest.mark.parametrize("turn", [refusal(), said("yes", 0.1), broken_schema(), model_error(retryable=False)])
+@pytest.mark.parametrize(
+    "turn", [refusal(), said("yes", 0.1), broken_schema(), model_error("rejected", retryable=False)]
+)
 async def test_without_a_reasoner_the_event_has_failed_and_says_why(tmp_path: Path, turn: Turn) -> None:
     here = office(tmp_path, WITHOUT_REASONER)
     messages = await worked(here, turn)

@@ -1,0 +1,80 @@
+"""An API key expires, and is renewed much later: every event is answered, and the report says what was wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.adapters.codec import Codec
+from streams.adapters.tail import Tail
+from streams.app.settings import read_settings
+from streams.audit.query import Audit
+from streams.audit.report import make_report
+from streams.cli.host import running_pipeline
+from streams.core.messages import Escalation, Postponed
+from streams.pipeline.load import load_pipeline
+from tests.fakes.messages_outcomes import Answer, Failure
+from tests.journey.conftest import WAIT_SECONDS, FakeClaude, Journey
+
+pytestmark = pytest.mark.embedded
+
+PIPELINE = Path(__file__).parent / "outage.toml"
+EVENTS = {f"e{number}": f"case {number}" if number % 2 else f"when, {number}?" for number in range(3)}
+ROUNDS = 2
+"""More than the pipeline's `times`."""
+
+
+def sound(_: Any) -> Answer:
+    """An answer of the reasoner's shape."""
+    return Answer(json.dumps({"answer": {"thoughts": "considered", "reply": "settled"}}))
+
+
+def wait_for_rounds(journey: Journey) -> None:
+    """Return once every event has been put off often enough."""
+    tail, rounds = Tail(journey.running.kafka, ["postponed"]), dict.fromkeys(EVENTS, 0)
+    deadline = time.monotonic() + WAIT_SECONDS
+    try:
+        while min(rounds.values()) < ROUNDS:
+            assert time.monotonic() < deadline, rounds
+            journey.running.supervisor.check()
+            for record in tail.batch():
+                task = Codec().decode(Postponed, record.value or b"").task
+                assert isinstance(task, Escalation)
+                rounds[task.event.origin.event_id] = task.outages
+    finally:
+        tail.close()
+
+
+def test_no_event_ends_because_of_an_expired_key(tmp_path: Path) -> None:
+    with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
+        claude.server.answer = lambda _: Failure(401, "invalid x-api-key")
+        for name, value in {
+            "ANTHROPIC_API_KEY": "expired",
+            "ANTHROPIC_BASE_URL": claude.server.url,
+            "ESCALON_DATA": str(tmp_path),
+            "ESCALON_CACHE": str(tmp_path / "cache"),
+            "ESCALON_PARTITIONS": "1",
+            "KAFKA_HOME": "",
+        }.items():
+            patched.setenv(name, value)
+        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
+            patched.delenv(name, raising=False)
+        with running_pipeline(read_settings(), load_pipeline(PIPELINE)) as running:
+            journey = Journey(running, claude)
+            with journey.publisher() as publisher:
+                for event_id, text in EVENTS.items():
+                    publisher.publish(text, id=event_id)
+            wait_for_rounds(journey)
+            claude.server.answer = sound
+            outcomes = journey.outcomes(set(EVENTS))
+            journey.query("SELECT count() AS n FROM outcomes", lambda rows: rows[0]["n"] == len(EVENTS))
+            audit = Audit(running.clickhouse)
+            (outage, *_) = make_report(audit, "live").parts["outages"]
+            audit.close()
+    assert [[one.state for one in outcomes[name]] for name in EVENTS] == [["answered"]] * len(EVENTS)
+    assert outage["fault"] == "unauthorized"
+    assert "invalid x-api-key" in outage["said"]
