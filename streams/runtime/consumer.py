@@ -42,6 +42,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self._rebalances = 0
         self._astray = False
         """A fetch has ended of which nobody knows where it began."""
+        self.passed: dict[TP, int] = {}
+        """Where each partition was read on when all before it had been delivered."""
         self._again: dict[TP, int] = {}
         """Partitions whose offsets stand for other messages now, and where to begin with these."""
         super().__init__(transport, callback=self._delivered, **options)
@@ -56,7 +58,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             await asyncio.sleep(timeout)
             return {}
         before, active = self._rebalances, (active_partitions or set()) - self._again.keys()
-        for tp, position in self._thread.positions().items():
+        self.passed = self._thread.positions()
+        for tp, position in self.passed.items():
             if tp in active and self._is_acknowledged(tp.topic):
                 self._progress.passed(tp, position)
         records = await super()._getmany(active, timeout) if active else await asyncio.sleep(timeout, {})
@@ -225,13 +228,13 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self._rebalances += 1
         self.app.flow_control.held = True
         await super().on_partitions_revoked(revoked)
-        self._progress, self._again = Progress(), {}
+        self._progress, self._again, self.passed = Progress(), {}, {}
         self.began, self.bounds = {}, {}
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Each partition waits until the tables are there."""
         self._rebalances += 1
-        self._progress, self._again = Progress(), {}
+        self._progress, self._again, self.passed = Progress(), {}, {}
         self._committed_offset.clear()
         self._buffered_partitions.clear()  # else a queue that has room again lets its partition in
         self._paused_partitions.update(assigned)

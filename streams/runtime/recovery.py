@@ -9,14 +9,23 @@ from faust.tables import recovery
 
 
 class Recovery(recovery.Recovery):  # type: ignore[misc]
-    """Waits for the broker for as long as it takes.
+    """Waits for the broker for as long as it takes, but for no record that does not come.
 
     Faust gives up after a time limit, and takes that for the end of the process: the loop that recovers tables ends,
-    the worker keeps its partitions, and never reads again.
+    the worker keeps its partitions, and never reads again. And it waits for a record at the last offset of a changelog.
+    There is none if a transaction was the last to write: what ends it is a mark, and what was aborted is not read.
     """
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002 - Faust's signature
         await super()._wait(coro)
+
+    def need_recovery(self) -> bool:
+        """Whether a changelog has records that were not applied."""
+        unread = self.tables.changelog_queue.qsize() > 0
+        passed, ends = self.app.consumer.passed, self.active_highwaters
+        return any(
+            left > 0 and (unread or passed.get(tp, 0) <= ends[tp]) for tp, left in self.active_remaining().items()
+        )
 
 
 class TableManager(FaustTableManager):  # type: ignore[misc]

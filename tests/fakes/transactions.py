@@ -33,19 +33,21 @@ def left_open(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition
         producer.abort_transaction(WAIT_SECONDS)
 
 
-def commit(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int = 0) -> int:
+def commit(
+    kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int = 0, key: bytes | None = None
+) -> int:
     """Publish records in a transaction and commit it; returns the offset after its mark."""
-    return _ended(kafka, topic, values, partition, "commit_transaction")
+    return _ended(kafka, topic, values, partition, key, "commit_transaction")
 
 
-def abort(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int = 0) -> int:
+def abort(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int = 0, key: bytes | None = None) -> int:
     """Publish records in a transaction and abort it; returns the offset after its mark."""
-    return _ended(kafka, topic, values, partition, "abort_transaction")
+    return _ended(kafka, topic, values, partition, key, "abort_transaction")
 
 
-def _ended(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int, how: str) -> int:
+def _ended(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int, key: bytes | None, how: str) -> int:
     before = end(kafka, topic, partition)
-    producer = _begun(kafka, topic, values, partition)
+    producer = _begun(kafka, topic, values, partition, key)
     getattr(producer, how)(WAIT_SECONDS)
     # The coordinator answers before it has written the marks.
     deadline, behind = time.monotonic() + WAIT_SECONDS, before + len(values) + 1
@@ -54,12 +56,12 @@ def _ended(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: i
     return behind
 
 
-def _begun(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int) -> Any:
+def _begun(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int, key: bytes | None = None) -> Any:
     producer = Producer(kafka.confluent(**{"transactional.id": uuid4().hex}))
     producer.init_transactions(WAIT_SECONDS)
     producer.begin_transaction()
     for value in values:
-        producer.produce(topic, value, partition=partition)
+        producer.produce(topic, value, key=key, partition=partition)
     assert producer.flush(WAIT_SECONDS) == 0
     return producer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, Received
-from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.kafka import KafkaConfig, create_changelogs, create_topics
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
@@ -27,6 +27,7 @@ from streams.runtime.dead_letters import DeadLetters, EventIds
 from streams.runtime.drain import DrainingApp
 from streams.runtime.lag import LAG, watch_faust
 from streams.runtime.metrics import REGISTRY
+from streams.runtime.tables import table
 from tests.fakes.transactions import abort, commit, left_open, send
 
 pytestmark = pytest.mark.embedded
@@ -70,13 +71,15 @@ class Tier:
         return f"{self.prefix}events"
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[DrainingApp]:
-        """The tier, until it has stopped in good order."""
+    async def running(self, *, remembers: bool = False) -> AsyncIterator[DrainingApp]:
+        """The tier, until it has stopped in good order. It may remember in a table what it has taken."""
         app = faust_app("listen", self.kafka, Place(directory=self.directory, prefix=self.prefix))
         ids = EventIds(EventReader(Codec(), "cluster", "live", 100_000), Codec(), self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
+        answers = table(app, "answers", 1, 3600) if remembers else {}
 
         async def take(record: Received, _: Outbox) -> None:
+            answers[record.value] = b"1"
             self.taken.append(record.value or b"")
             await self.goes.wait()
 
@@ -186,6 +189,21 @@ async def test_a_topic_that_is_made_again_while_a_tier_is_down_is_read_from_its_
     async with tier.running():
         await tier.until(lambda: tier.taken == [b"old"] * 2 + [b"new"] * 4)
     assert tier.committed() == 4
+
+
+async def test_tables_are_recovered_though_a_changelog_ends_in_a_transaction(tier: Tier, tmp_path: Path) -> None:
+    changelog = f"escalon-{tier.prefix}listen-answers-changelog"
+    create_changelogs(tier.kafka, {changelog: 1}, 1)
+    send(tier.kafka, tier.topic, [b"first"])
+    async with tier.running(remembers=True):
+        await tier.until(lambda: tier.taken == [b"first"])
+    commit(tier.kafka, changelog, [b"value"], key=b"theirs")
+    abort(tier.kafka, changelog, [b"aborted"] * 2, key=b"first")
+    send(tier.kafka, tier.topic, [b"second"])
+    elsewhere = replace(tier, directory=tmp_path / "elsewhere", taken=[])
+    async with elsewhere.running(remembers=True) as app:
+        await elsewhere.until(lambda: elsewhere.taken == [b"second"])
+        assert dict(app.tables["answers"].items()) == {b"first": b"1", b"second": b"1", b"theirs": b"value"}
 
 
 def delete_before(tier: Tier, offset: int) -> None:
