@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from streams.app.settings import Settings
-from streams.core.errors import ConfigError, ModelError
+from streams.core.errors import ConfigError
 from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
-from streams.models.protocol import LanguageModel, Loadable, ModelRequest
-from streams.pipeline.handlers import Handler
+from streams.models.protocol import LanguageModel, Loadable
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
 from streams.runtime.metrics import LaneFigures
@@ -90,29 +89,6 @@ def _lane(key: str, spec: Spec) -> Lane:
         retries=RetryBudget(spec.retry_budget),
         telling=LaneFigures(),
     )
-
-
-def check_request(handler: Handler, spec: Spec, key: str) -> None:
-    """Make the request a handler would make, as far as its provider would take it; ConfigError under the key."""
-    from streams.models.claude import message_arguments
-    from streams.models.local_request import completion_body
-
-    contract = handler.prompting.contract if handler.prompting else None
-    request = ModelRequest(
-        model=spec.model,
-        system="",
-        prompt="-",
-        max_tokens=handler.spec.max_tokens,
-        schema=contract.wire_schema if contract else None,
-        parameters=handler.spec.parameters,
-    )
-    try:
-        if spec.provider == "claude":
-            message_arguments(request)
-        elif spec.provider == "local":
-            completion_body(request)
-    except (ModelError, ConfigError) as error:
-        raise ConfigError(f"its model would not take the request: {error.what}", error.remedy, key) from error
 
 
 def lacking(pipeline: Pipeline, settings: Settings) -> list[str]:

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from streams.app.language_models import LanguageModels, check_request
+from streams.app.language_models import LanguageModels
+from streams.app.provider_limits import check_request
 from streams.app.settings import Settings
 from streams.core.comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError
@@ -51,7 +52,7 @@ class Providers:
         return {name: assessor(handler) for name, handler in handlers.items() if handler.trust is not None}
 
     def check(self, handlers: Iterable[Handler]) -> None:
-        """Try what can be tried without a model: functions, artifacts, patterns, parameters. Raises ConfigError."""
+        """Try what can be tried without a model: functions, artifacts, parameters, schemas. Raises ConfigError."""
         for handler in handlers:
             if handler.trust is not None:
                 assessor(handler)

@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from streams.core.errors import ConfigError, ModelError
 from streams.models.local_engine import Chunk, Engine, EngineSettings, open_llama
-from streams.models.local_request import bad_request, completion_body
+from streams.models.local_grammar import bad_request
+from streams.models.local_probe import holds
+from streams.models.local_request import completion_body
 from streams.models.protocol import ModelReply, ModelRequest, Token
 
 STOP_REASONS: Final[Mapping[str, str]] = {"stop": "end_turn", "length": "max_tokens"}
@@ -181,6 +183,8 @@ class LocalModel:
     def _run(self, body: dict[str, Any], generation: _Generation) -> None:
         if self._engine is None:
             raise ModelError("unreachable", f"{self._settings.path.stem} is closed.", retryable=False)
+        if "grammar" in body and not holds(body["grammar"]):
+            raise bad_request("llama.cpp cannot hold the model to the answer's schema; `escalon check` says why")
         try:
             self._engine.handle_chat_completions(body, generation)
         except ValueError as error:  # the library's word for a request it cannot use

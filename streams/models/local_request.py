@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import validator_for
-
-from streams.core.errors import ModelError
+from streams.models.local_grammar import bad_request, grammar
 from streams.models.protocol import ModelRequest
 
 PARAMETERS: Final[Mapping[str, tuple[type, float, float]]] = {
@@ -26,8 +21,6 @@ PARAMETERS: Final[Mapping[str, tuple[type, float, float]]] = {
 }
 DEFAULTS: Final[Mapping[str, float]] = {"temperature": 0.0, "seed": 0}
 CONTROL_TOKEN: Final = re.compile(r"<\|(\w+)\|>")
-# Free white space between the parts of the answer lets small models write nothing else until the end.
-SPACING: Final = {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
 
 
 def completion_body(request: ModelRequest) -> dict[str, Any]:
@@ -50,19 +43,8 @@ def completion_body(request: ModelRequest) -> dict[str, Any]:
     if any("\ud800" <= character <= "\udfff" for character in request.system + request.prompt):
         raise bad_request("the prompt holds a surrogate, which is no character")
     if request.schema is not None:
-        body["grammar"] = _grammar(json.dumps(dict(request.schema)))
+        body["grammar"] = grammar(json.dumps(dict(request.schema)))
     return body
-
-
-@lru_cache(maxsize=64)
-def _grammar(schema: str) -> str:
-    """The grammar of answers that follow the schema, both as text. Raises ModelError for what is no schema."""
-    rules = json.loads(schema)
-    try:
-        validator_for(rules, default=Draft202012Validator).check_schema(rules)
-    except SchemaError as error:
-        raise bad_request(f"the answer's schema is none: {error.message}") from error
-    return "%llguidance {}\nstart: %json " + json.dumps({**rules, **SPACING})
 
 
 def _parameters(given: Mapping[str, Any]) -> dict[str, float]:
@@ -75,7 +57,3 @@ def _parameters(given: Mapping[str, Any]) -> dict[str, float]:
             wanted = f"{kind.__name__} from {least} to {greatest}"
             raise bad_request(f"{name} is {value!r}; it must be of type {wanted}")
     return dict(given)
-
-
-def bad_request(what: str) -> ModelError:
-    return ModelError("bad_request", f"{what[0].upper()}{what[1:]}.", retryable=False)

@@ -39,18 +39,76 @@ def wrong_with(headers: Mapping[str, str], body: Mapping[str, Any]) -> Failure |
     if missing := sorted({"model", "max_tokens", "messages"} - set(body)):
         return Failure(400, f"{missing[0]}: Field required")
     schema = ((body.get("output_config") or {}).get("format") or {}).get("schema", {})
-    if _has_open_object(schema):
-        return Failure(400, "output_config.format.schema: additionalProperties must be false")
+    if schema and (fault := wrong_with_schema(schema)):
+        return Failure(400, f"output_config.format.schema: {fault}")
     return None
 
 
-def _has_open_object(node: Any) -> bool:
-    if isinstance(node, list):
-        return any(_has_open_object(item) for item in node)
+# The subset of JSON Schema that the API's documentation gives for structured outputs.
+_IN_EVERY_PART = {"title", "description", "$defs"}
+_IN_PARTS: Mapping[str, set[str]] = {
+    "object": {"type", "properties", "required", "additionalProperties"},
+    "array": {"type", "items", "minItems"},
+    "string": {"type", "format"},
+    **{kind: {"type"} for kind in ("integer", "number", "boolean", "null")},
+    **{key: {key} for key in ("enum", "const", "anyOf", "allOf", "$ref")},
+}
+_FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
+_MOST_OPTIONAL, _MOST_UNIONS = 24, 16
+
+
+def wrong_with_schema(schema: Mapping[str, Any]) -> str | None:
+    """What the API would refuse a schema for, if anything."""
+    try:
+        optional, unions = _counted(schema, schema.get("$defs", {}), ())
+    except _Refused as refused:
+        return str(refused)
+    if optional > _MOST_OPTIONAL:
+        return f"too many optional parameters ({optional})"
+    return f"too many parameters with union types ({unions})" if unions > _MOST_UNIONS + 1 else None
+
+
+class _Refused(Exception):  # noqa: N818
+    pass
+
+
+def _counted(node: Any, definitions: Mapping[str, Any], path: tuple[str, ...]) -> tuple[int, int]:
+    """The optional properties and the unions of a part, with the root's. Raises _Refused."""
     if not isinstance(node, dict):
-        return False
-    is_open = node.get("type") == "object" and node.get("additionalProperties") is not False
-    return is_open or any(_has_open_object(value) for value in node.values())
+        raise _Refused(f"{node!r} is not a schema")
+    kind = node.get("type") or next((key for key in ("enum", "const", "anyOf", "allOf", "$ref") if key in node), "")
+    if not isinstance(kind, str) or kind not in _IN_PARTS:
+        raise _Refused(f"no known type in {node!r}")
+    if other := set(node) - _IN_PARTS[kind] - _IN_EVERY_PART:
+        raise _Refused(f"for {kind!r}, {sorted(other)} are not supported")
+    _check_values(node)
+    optional, unions, inner = 0, int("anyOf" in node), [*(node.get("anyOf") or node.get("allOf") or ())]
+    if kind == "object":
+        if node.get("additionalProperties") is not False:
+            raise _Refused("additionalProperties must be false")
+        named, required = node.get("properties", {}), set(node.get("required", ()))
+        if required - set(named):
+            raise _Refused("required names no property")
+        optional, inner = len(named) - len(required), list(named.values())
+    if kind == "array":
+        inner = [node.get("items")]
+    if kind == "$ref":
+        name = node["$ref"].removeprefix("#/$defs/")
+        if name in path or name not in definitions:
+            raise _Refused(f"{node['$ref']} leads back or nowhere")
+        _counted(definitions[name], definitions, (*path, name))
+    if not path and node.get("$defs"):
+        inner += node["$defs"].values()
+    counts = [_counted(one, definitions, path) for one in inner]
+    return optional + sum(one for one, _ in counts), unions + sum(one for _, one in counts)
+
+
+def _check_values(node: Mapping[str, Any]) -> None:
+    values = node.get("enum", [node["const"]] if "const" in node else [None])
+    if not values or any(isinstance(value, dict | list) for value in values):
+        raise _Refused("an enum must have values, which are no objects and no arrays")
+    if node.get("minItems", 0) not in (0, 1) or node.get("format", "date") not in _FORMATS:
+        raise _Refused("minItems and format are not supported so")
 
 
 def events(message: Mapping[str, Any], piece: int) -> list[dict[str, Any]]:

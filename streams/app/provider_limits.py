@@ -1,0 +1,73 @@
+"""What a provider would do with a handler's request, as far as it is known without asking."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from streams.core.errors import ConfigError, ModelError
+from streams.models.protocol import ModelRequest
+from streams.pipeline.handlers import TABLES, Handler
+from streams.pipeline.load import Pipeline
+
+_NAMES = {"claude": "Claude", "local": "llama.cpp"}
+
+
+def check_request(handler: Handler, spec: Any, key: str) -> None:
+    """Make the request a handler would make, as far as its provider would take it; ConfigError under the key.
+
+    A schema is turned into its provider's form. For llama.cpp it is compiled, where the library is installed.
+    """
+    from streams.models.claude import message_arguments
+    from streams.models.local_request import completion_body
+
+    try:
+        if spec.provider == "claude":
+            message_arguments(_request(handler, spec))
+        elif spec.provider == "local":
+            completion_body(_request(handler, spec))
+            _compile(handler)
+    except (ModelError, ConfigError) as error:
+        raise ConfigError(f"its model would not take the request: {error.what}", error.remedy, key) from error
+
+
+def _request(handler: Handler, spec: Any) -> ModelRequest:
+    contract = handler.prompting.contract if handler.prompting else None
+    return ModelRequest(
+        model=spec.model,
+        system="",
+        prompt="-",
+        max_tokens=handler.spec.max_tokens,
+        schema=contract.wire_schema if contract else None,
+        parameters=handler.spec.parameters,
+    )
+
+
+def _compile(handler: Handler) -> None:
+    from streams.models.local_grammar import check_grammar
+
+    if handler.prompting is None or importlib.util.find_spec("xllamacpp") is None:
+        return
+    contract = handler.prompting.contract
+    # An answer that is impossible would be lost in silence beside a refusal, so it is compiled alone as well.
+    for schema in (dataclasses.replace(contract, refusal="none").wire_schema, contract.wire_schema):
+        if schema is not None:
+            check_grammar(schema)
+
+
+def not_held_to(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str]:
+    """What of its schema each handler's model is asked for but not held to, one sentence a model."""
+    from streams.models import claude_schema, local_grammar
+
+    unenforced = {"claude": claude_schema.unenforced, "local": local_grammar.unenforced}
+    for handler in handlers:
+        for one in (handler, handler.fallback):
+            if one is None or one.prompting is None or one.prompting.contract.wire_schema is None:
+                continue
+            provider = pipeline.spec.models[one.spec.model].provider
+            if provider in unenforced and (found := unenforced[provider](one.prompting.contract.wire_schema)):
+                said = ", ".join(f"{key} ({', '.join(places)})" for key, places in found.items())
+                where = f"{TABLES[one.tier]}.{one.name}"
+                yield f"{where}: {_NAMES[provider]} is not held to {said}. An answer that breaks it is invalid."
