@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from streams.core.errors import ConfigError, ServiceError
 from streams.core.topics import TOPICS, TopicSpec
 
 ADMIN_TIMEOUT = 15.0
+CLIENT_LOG: Final = logging.getLogger("escalon.kafka")
+"""What the clients of librdkafka say. Commands do not show it: what matters of it comes back as an error."""
+CLIENT_LOG.addHandler(logging.NullHandler())
 ISOLATION: Final = "read_committed"
 """Every client reads up to the last stable offset: no record of a transaction that is open or was aborted."""
 OFFSET_RESET: Final = "earliest"
@@ -64,6 +68,7 @@ class KafkaConfig:
             "sasl.mechanism": self.sasl_mechanism,
             "sasl.username": self.username,
             "sasl.password": self.password,
+            "logger": CLIENT_LOG,
         }
         return {key: value for key, value in settings.items() if value is not None} | more
 

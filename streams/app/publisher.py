@@ -67,10 +67,11 @@ class Publisher:
         self._codec = codec_for(settings.schema_registry)
         self._blobs = BlobStore(blobs or settings.blobs)
         self._cluster_id = describe_cluster(config).cluster_id
-        limits = {"queue.buffering.max.messages": MAX_QUEUED, "linger.ms": 5, "acks": "all"}
-        self._producer = Producer(config.confluent(**{"enable.idempotence": idempotent} | limits))
         self._deliveries: list[Delivery] = []
         self._failures: list[str] = []
+        self._trouble = "time ran out"
+        limits = {"queue.buffering.max.messages": MAX_QUEUED, "linger.ms": 5, "acks": "all", "error_cb": self._on_error}
+        self._producer = Producer(config.confluent(**{"enable.idempotence": idempotent} | limits))
 
     def publish(
         self,
@@ -145,9 +146,8 @@ class Publisher:
         failures, self._failures = self._failures, []
         deliveries, self._deliveries = self._deliveries, []
         if left or failures:
-            what = (
-                f"{left + len(failures)} messages were not confirmed ({failures[0] if failures else 'time ran out'})."
-            )
+            why = failures[0] if failures else self._trouble
+            what = f"{left + len(failures)} messages were not confirmed ({why})."
             raise ServiceError(what, "Check the broker, then publish them again under the same ids.")
         return deliveries
 
@@ -159,6 +159,10 @@ class Publisher:
     ) -> None:
         if kind is None:
             self.flush()
+
+    def _on_error(self, error: KafkaError) -> None:
+        """What is wrong between client and broker; nothing was given up yet."""
+        self._trouble = error.str()
 
     def _on_delivery(self, event_id: str | None) -> Any:
         def report(error: KafkaError | None, message: Message) -> None:

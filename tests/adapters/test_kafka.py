@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from streams.adapters.kafka import KafkaConfig, refused
+from streams.adapters.kafka import CLIENT_LOG, KafkaConfig, refused
 from streams.adapters.tail import received
 from streams.core.errors import ConfigError
 from tests.secure.authority import Authority
@@ -21,7 +21,11 @@ SASL: dict[str, Any] = {"sasl_mechanism": "SCRAM-SHA-512", "username": "me", "pa
 
 def test_a_plain_broker_needs_only_its_address() -> None:
     config = KafkaConfig(servers="a:9092,b:9092")
-    assert config.confluent() == {"bootstrap.servers": "a:9092,b:9092", "security.protocol": "PLAINTEXT"}
+    assert config.confluent() == {
+        "bootstrap.servers": "a:9092,b:9092",
+        "security.protocol": "PLAINTEXT",
+        "logger": CLIENT_LOG,
+    }
     assert config.ssl_context() is None
 
 
@@ -45,6 +49,7 @@ def test_every_setting_has_its_name_at_the_client() -> None:
         "sasl.username": "me",
         "sasl.password": "s3cret",
         "acks": "all",
+        "logger": CLIENT_LOG,
     }
 
 
@@ -57,6 +62,7 @@ def test_every_consumer_reads_committed_records_and_goes_on_at_what_is_held() ->
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "fetch.wait.max.ms": 50,
+        "logger": CLIENT_LOG,
     }
 
 

@@ -1,0 +1,79 @@
+"""What is published is known by the same ids as what is read, and quietly, on Apache Kafka."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from streams.adapters.events import recorded_event_id
+from streams.adapters.kafka import CLIENT_LOG, KafkaConfig, create_topics, describe_cluster
+from streams.adapters.tail import Tail
+from streams.app.publisher import Publisher
+from streams.core.errors import ServiceError
+from streams.embedded.broker import ApacheKafka
+from streams.embedded.supervisor import Supervisor
+from streams.resources import resource
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    """What the broker runs under."""
+    with Supervisor(tmp_path) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture
+def kafka(kafka_home: Path, tmp_path: Path, supervisor: Supervisor) -> KafkaConfig:
+    """Apache Kafka that has never been published to."""
+    return KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), tmp_path / "data").start(supervisor))
+
+
+def test_a_publisher_knows_each_event_by_the_id_that_its_readers_will_make(
+    kafka: KafkaConfig, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, CLIENT_LOG.name)
+    cluster = describe_cluster(kafka).cluster_id
+    for by_the_broker in (False, True):
+        prefix = f"{uuid4().hex[:8]}."
+        create_topics(kafka, prefix, 1, 1)
+        if by_the_broker:
+            set_log_append_time(kafka, f"{prefix}events")
+        with Publisher(kafka, topic=f"{prefix}events") as publisher:
+            publisher.publish("first")
+            publisher.publish(data={"a": 1}, key="k")
+            deliveries = publisher.flush()
+        tail = Tail(kafka, [f"{prefix}events"])
+        try:
+            read = [recorded_event_id(record, cluster) for record in tail.to_end()]
+        finally:
+            tail.close()
+        assert [one.event_id for one in deliveries] == read
+    assert capfd.readouterr().err == "", "the client's own words are for a log"
+
+
+def test_what_a_broker_does_not_confirm_is_said_by_an_error_alone(
+    kafka: KafkaConfig, supervisor: Supervisor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    create_topics(kafka, "", 1, 1)
+    publisher = Publisher(kafka)
+    supervisor.kill(supervisor.child("kafka"))
+    publisher.publish("lost")
+    with pytest.raises(ServiceError, match=r"1 messages were not confirmed \(.*(brokers are down|onnect).*\)"):
+        publisher.flush(3.0)
+    assert capfd.readouterr().err == ""
+
+
+def set_log_append_time(kafka: KafkaConfig, topic: str) -> None:
+    """Have the broker write its own time into records."""
+    entry = ConfigEntry("message.timestamp.type", "LogAppendTime", incremental_operation=AlterConfigOpType.SET)
+    admin = AdminClient(kafka.confluent())  # kept until the future is there
+    wanted = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    for done in admin.incremental_alter_configs([wanted]).values():
+        done.result(30)
