@@ -14,6 +14,7 @@ from streams.adapters.tail import received
 from streams.adapters.truth import TRUTHS, read_truth
 from streams.core.errors import ServiceError
 from streams.core.messages import Call
+from streams.core.own_fault import raise_own_fault
 from streams.core.topics import BY_MESSAGE, BY_NAME
 
 BATCH_ROWS, BATCH_BYTES = 10_000, 32 << 20
@@ -102,7 +103,8 @@ class Sorter:
             table, row = RECORDED[topic], self._row(topic, record)
         except ServiceError:
             raise
-        except Exception as error:  # whatever it is, it is this record's alone
+        except Exception as error:
+            raise_own_fault(error)
             batch.unreadable.append((record, error))
             return
         batch.parts.setdefault((table, Decoded), Decoded(table)).pairs.append((record, row))

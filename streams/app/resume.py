@@ -24,15 +24,18 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.tail import received
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Deferred, Postponed
+from streams.core.own_fault import raise_own_fault
 from streams.core.topics import BY_MESSAGE, BY_NAME
 from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.lag import told_by_statistics
-from streams.runtime.metrics import RESUMED, WAITING
+from streams.runtime.metrics import RESUMED, WAITING, WAITS
 from streams.runtime.observe import observe
 from streams.runtime.tracing import onward
 
 POLL_SECONDS, FLUSH_SECONDS = 0.5, 30.0
 BATCH = 500
+RETRY_AFTER = timedelta(seconds=1)
+"""After how long a service that was not there is asked again."""
 WAITING_KINDS = (Deferred, Postponed)
 LONGEST_WAIT = timedelta(days=31)
 """Nothing of ours waits longer, and what would wait for ever would hold up all that stands behind it."""
@@ -93,11 +96,21 @@ class Resumer:
                 continue
             record = received(message)
             place = record.topic, record.partition
-            if place not in self._waiting and self._goes_on(record, consumer, producer):
+            if place not in self._waiting and self._goes_on_or_waits(record, consumer, producer):
                 done[place] = record.offset + 1
         if done:
             self._confirm(producer)
             _commit(consumer, done)
+
+    def _goes_on_or_waits(self, record: Received, consumer: Any, producer: Any) -> bool:
+        """As `_goes_on`; where the schema registry or the blob store is not there, it is tried again in a while."""
+        try:
+            return self._goes_on(record, consumer, producer)
+        except ServiceError as away:
+            log.warning("%s/%s waits: %s", record.topic, record.partition, away)
+            WAITS.labels(record.topic).inc()
+            self._hold(consumer, record, self.now() + RETRY_AFTER)
+            return False
 
     def _goes_on(self, record: Received, consumer: Any, producer: Any) -> bool:
         """Publish a task whose time has come; else pause its partition there."""
@@ -107,6 +120,7 @@ class Resumer:
             task = deferred.task
             _check_wait(deferred, self.now())
         except UnreadableError as error:
+            raise_own_fault(error)
             letter = self.dead_letters.letter(record, error)
             self._publish(producer, letter, record)
             observe(letter)
@@ -115,12 +129,16 @@ class Resumer:
             self._publish(producer, task, record)
             RESUMED.labels(self.prefix + BY_MESSAGE[type(task)].name).inc()
             return True
+        self._hold(consumer, record, deferred.not_before)
+        return False
+
+    def _hold(self, consumer: Any, record: Received, until: datetime) -> None:
+        """Pause a partition at a record."""
         place = TopicPartition(record.topic, record.partition, record.offset)
         consumer.pause([place])
         consumer.seek(place)
-        self._waiting[record.topic, record.partition] = deferred.not_before
+        self._waiting[record.topic, record.partition] = until
         self._tell_waiting(record.topic)
-        return False
 
     def _tell_waiting(self, topic: str) -> None:
         WAITING.labels(topic).set(sum(place[0] == topic for place in self._waiting))

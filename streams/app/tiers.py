@@ -23,6 +23,7 @@ from streams.app.reading import reading
 from streams.app.redaction import policy_of
 from streams.app.settings import Settings
 from streams.core.budget import share
+from streams.core.errors import ServiceError
 from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Result, Sighting, Verdict
 from streams.core.sound import check_sound
@@ -66,8 +67,11 @@ class Site:
     tracing: Tracing = OFF
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has."""
-        return self.cluster.partitions[self.settings.topic_prefix + topic]
+        """How many partitions a topic has. Raises ServiceError when it is not there."""
+        name = self.settings.topic_prefix + topic
+        if name not in self.cluster.partitions:
+            raise ServiceError(f"Kafka has no topic {name}.", "Run `escalon topics --create` first.")
+        return self.cluster.partitions[name]
 
     def directory(self, tier: str) -> Path:
         """Where this process keeps a tier's tables. Another cluster's tables would not fit its changelogs."""
@@ -108,7 +112,7 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
             event = replace(event, deadline=due(record.timestamp, deadline))
         await outbox.publish(await listen(event, record.timestamp, pipeline, desk, hash_image))
 
-    bindings = [Binding(topic="events", concurrency=_concurrency(handlers), handle=on_event)]
+    bindings = [_bound("events", _concurrency(handlers), on_event, site)]
     watcher = next((one for one in handlers.values() if one.spec.kind == IMAGE_DUPLICATE), None)
     if watcher is not None:
         bindings.append(_match(app, site, desk, watcher.spec.capacity))
@@ -116,7 +120,7 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
 
 
 def _match(app: faust.App, site: Site, desk: Desk, capacity: int) -> Binding:
-    seen = TableImages(table(app, "images-seen", 1, site.settings.retention_seconds), capacity)
+    seen = TableImages(_table(app, "images-seen", "images", site), capacity)
 
     async def on_sighting(record: Received, outbox: Outbox) -> None:
         sighting = site.codec.decode(Sighting, record.value or b"")
@@ -124,7 +128,7 @@ def _match(app: faust.App, site: Site, desk: Desk, capacity: int) -> Binding:
         seen.position = record.offset
         await outbox.publish(match(sighting, record.timestamp, site.pipeline, desk, seen))
 
-    return Binding(topic="images", concurrency=1, handle=on_sighting)
+    return _bound("images", 1, on_sighting, site)
 
 
 def _work(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
@@ -146,7 +150,7 @@ def _reason(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
 
 
 def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
-    settled = TableSettled(table(app, "settled", site.partitions("results"), site.settings.retention_seconds))
+    settled = TableSettled(_table(app, "settled", "results", site))
 
     async def on_result(record: Received, outbox: Outbox) -> None:
         result = site.codec.decode(Result, record.value or b"")
@@ -163,7 +167,7 @@ def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
         if prior is None:
             observe_outcome(outcome)
 
-    return [Binding(topic="results", concurrency=1, handle=on_result)]
+    return [_bound("results", 1, on_result, site)]
 
 
 def _binding(
@@ -178,12 +182,22 @@ def _binding(
         check_sound(message)
         await outbox.publish(await stage(message, record.timestamp))
 
-    return Binding(topic=topic, concurrency=_concurrency(handlers), handle=handle)
+    return _bound(topic, _concurrency(handlers), handle, site)
+
+
+def _bound(topic: str, concurrency: int, handle: Callable[[Received, Outbox], Awaitable[None]], site: Site) -> Binding:
+    return Binding(topic=topic, concurrency=concurrency, handle=handle, partitions=site.partitions(topic))
+
+
+def _table(app: faust.App, name: str, source: str, site: Site) -> Any:
+    """A table written by the messages of the topic `source`, as many partitions as that has."""
+    topic = f"{site.settings.topic_prefix}{source}"
+    return table(app, name, topic, site.partitions(source), site.settings.retention_seconds)
 
 
 def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: str) -> Desk:
     tier = next(iter(handlers.values())).tier if handlers else None
-    remember = partial(table, app, partitions=site.partitions(topic), ttl_seconds=site.settings.retention_seconds)
+    remember = partial(_table, app, source=topic, site=site)
     budget = site.pipeline.spec.budgets.get(tier) if tier else None
     if tier and budget:
         BUDGET.labels(tier).set(float(budget.usd_per_day))

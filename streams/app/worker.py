@@ -17,6 +17,7 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig, create_changelogs, describe_cluster
 from streams.adapters.registry import codec_for
+from streams.app.fitting import await_room, check_partitions
 from streams.app.providers import Providers
 from streams.app.reading import reading
 from streams.app.record import Recorder
@@ -35,7 +36,12 @@ log = logging.getLogger("escalon.worker")
 
 
 def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> None:
-    """Run a Faust tier; returns after SIGTERM or SIGINT, or raises SystemExit when Faust gives up."""
+    """Run a Faust tier; returns after SIGTERM or SIGINT.
+
+    Raises ProcessError where this process lacks what it needs, and SystemExit when Faust gives up.
+    """
+    web = serve_plain(settings.web)
+    await_room(settings.data_dir / "tables")
     site = Site(
         settings=settings,
         kafka=kafka,
@@ -47,6 +53,7 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
         tracing=tracing_of(settings, tier),
     )
     app = build(tier, site)
+    check_partitions(app, settings.topic_prefix, site.cluster.partitions)
     # A consumer that started before its changelogs hears of them minutes later, and until then recovers no table.
     changelogs = {table.changelog_topic.get_topic_name(): table.partitions for table in app.tables.values()}
     create_changelogs(kafka, changelogs, settings.replication)
@@ -54,9 +61,14 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
     app.at_end = site.providers.close
     app.on_rebalance_complete.connect(_announcer(ready_file(settings, tier)), weak=False)
     worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, redirect_stdouts=False, override_logging=False)
-    serve_plain(settings.web, worker.loop)
+    if web is not None:
+        web.loop = worker.loop
     try:
         worker.execute_from_commandline()
+    except SystemExit:
+        if app.ending is not None:
+            raise app.ending from None
+        raise
     finally:
         site.tracing.close()
 

@@ -21,6 +21,7 @@ from referencing.jsonschema import DRAFT202012
 
 from streams.core.confidence import probability
 from streams.core.messages import AttemptStatus, RefusalClass
+from streams.core.own_fault import raise_own_fault
 
 RefusalContract = Literal["field", "token", "none"]
 REFUSAL_CLASSES: tuple[RefusalClass, ...] = get_args(RefusalClass)
@@ -146,6 +147,7 @@ class Contract:
         try:
             error = jsonschema.exceptions.best_match(self.validator.iter_errors(answer))
         except Exception as failure:  # for one, numbers that fit no float, and references that lead nowhere
+            raise_own_fault(failure)
             return f"the answer cannot be checked ({type(failure).__name__}: {failure})"
         return None if error is None else f"{error.json_path}: {error.message}"
 

@@ -94,5 +94,13 @@ class HandlerError(EscalonError):
     fault = "handler"
 
 
+class ProcessError(EscalonError):
+    """This process lacks what it needs: room on its disk, file handles, memory, threads, a file of its own.
+
+    It says nothing about the message that was being handled. The message stays uncommitted, the process ends, and the
+    one that takes its place does the message again.
+    """
+
+
 class ServiceError(EscalonError):
     """Kafka, ClickHouse, the schema registry or the blob store did not do what was asked."""

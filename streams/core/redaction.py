@@ -12,6 +12,7 @@ import re2
 
 from streams.core.detectors import BUILT_IN, KEY_NAMES, Detector, Span
 from streams.core.errors import ConfigError, EscalonError
+from streams.core.own_fault import raise_own_fault
 
 FAILED = "[redaction failed]"
 MAX_PASSES = 16
@@ -75,6 +76,7 @@ class Policy:
         try:
             return self._text(text, MAX_NESTING) if text else text
         except Exception as error:
+            raise_own_fault(error)
             self.tell(error)
             return FAILED
 
@@ -118,6 +120,7 @@ class Policy:
                 raise TypeError(f"it returned {type(said).__name__} instead of a text")
             said.encode("utf-8")
         except Exception as error:
+            raise_own_fault(error)
             self.tell(error)
             return FAILED
         return said

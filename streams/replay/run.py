@@ -15,8 +15,9 @@ from itertools import islice
 from typing import Any
 
 from streams.adapters.events import Received
-from streams.core.errors import EscalonError, ServiceError
+from streams.core.errors import EscalonError, ProcessError, ServiceError
 from streams.core.messages import Call, DeadLetter, Event, Run, RunState
+from streams.core.own_fault import own_fault
 from streams.replay.drive import BrokenOffError, Drive, Row
 from streams.replay.rows import Rows
 from streams.replay.source import Chosen, Source
@@ -27,7 +28,7 @@ READ_AT_ONCE = 200
 FLUSH_SECONDS = 1.0
 MOST_ENDED = 5_000
 Ended = Sequence[Row | DeadLetter]
-STOPS = (CostLimitError, ServiceError)
+STOPS = (CostLimitError, ServiceError, ProcessError)
 """What ends a replay before its events do."""
 
 
@@ -98,7 +99,7 @@ class Replay:
             if self._stopped is None:
                 self._ended[event.origin.event_id] = await self.drive(event)
         except BrokenOffError as broken:
-            error = broken.__cause__
+            error = own_fault(broken) or broken.__cause__
             if isinstance(error, STOPS):
                 self._stopped = self._stopped or error
             elif isinstance(error, Exception):  # as live: what cannot be done ends in the dead letters

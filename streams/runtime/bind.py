@@ -4,7 +4,8 @@ Four rules keep every event. An exception never leaves the agent, for Faust woul
 is acknowledged only after Kafka has confirmed all it causes, and nothing is committed past one that is not. A
 message whose handling is cut off by a shutdown or a rebalance stays unacknowledged: Faust's stream acknowledges
 even then, so the binding holds a reference of its own until the work is done. While a service
-is away the message waits; only what is wrong with the message itself makes it a dead letter.
+is away the message waits; where this process lacks what it needs (room on its disk, file handles, memory) it ends and
+leaves the message to the next one; only what is wrong with the message itself makes it a dead letter.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import faust
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received, kafka_time
-from streams.core.errors import EscalonError, ServiceError, UnreadableError
+from streams.core.errors import EscalonError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
+from streams.core.own_fault import own_fault, raise_own_fault
 from streams.core.topics import BY_MESSAGE
 from streams.runtime.confirm import CAUSED, RETRY_SECONDS, Caused, hand_over
 from streams.runtime.dead_letters import DeadLetters
@@ -81,6 +83,8 @@ class Binding:
     topic: str
     concurrency: int
     handle: Callable[[Received, Outbox], Awaitable[None]]
+    partitions: int | None = None
+    """How many the topic has, and the tables of its tier with it; None for as many as there are."""
 
 
 def bind(binding: Binding, outbox: Outbox, dead_letters: DeadLetters, drain: Drain) -> None:
@@ -116,16 +120,47 @@ class Work:
     async def handle(self, event: Any) -> None:
         """Handle one message; its confirmation is waited for aside, while the agent takes the next."""
         event.message.incref()
+        if self._outbox.app.ending is not None:  # it stays uncommitted, for the next process
+            return
         record, outbox = received(event.message), replace(self._outbox, caused=Caused())
         CAUSED.set(outbox.caused)
         with ExitStack() as held:
             held.enter_context(self._drain.handling())
             await self._slots.acquire()
             held.callback(self._slots.release)
-            letter = await _told(self._binding, record, outbox, self._dead_letters)
-            confirming = asyncio.create_task(self._confirm(event, record, outbox, letter, held.pop_all()))
+            try:
+                self._check_partition(record)
+                letter = await _told(self._binding, record, outbox, self._dead_letters)
+            except Exception as error:  # nothing leaves the agent: Faust would count the message as done
+                self._end(record, error)
+                finishing = self._leave(record, outbox, held.pop_all())
+            else:
+                finishing = self._confirm(event, record, outbox, letter, held.pop_all())
+        confirming = asyncio.create_task(finishing)
         self._confirming.add(confirming)
         confirming.add_done_callback(self._confirming.discard)
+
+    def _check_partition(self, record: Received) -> None:
+        """Raise ProcessError for a partition that was added after this process made its tables."""
+        known = self._binding.partitions
+        if known is not None and record.partition >= known:
+            what = f"The topic {record.topic} has more than the {known} partitions it had when this process started."
+            raise ProcessError(what, "Start the tier again: it says then what to do.")
+
+    def _end(self, record: Received, error: Exception) -> None:
+        """End the process, which can neither do a message nor make a dead letter of it."""
+        if (own := own_fault(error)) is None:
+            log.error("%s/%s/%s can be neither done nor dead-lettered", *place_of(record), exc_info=error)
+            own = ProcessError(f"A message cannot be finished ({type(error).__name__}: {error}).", "Report it.")
+        self._outbox.app.end(own)
+
+    async def _leave(self, record: Received, outbox: Outbox, held: ExitStack) -> None:
+        """Leave a message to the next process, with what it has caused so far, such as an answer that was paid for."""
+        with held:
+            try:
+                await outbox.caused.confirmed()
+            except Exception:  # it is done again in any case
+                log.exception("not all that %s/%s/%s has caused is in Kafka", *place_of(record))
 
     async def _confirm(
         self, event: Any, record: Received, outbox: Outbox, letter: DeadLetter | None, held: ExitStack
@@ -133,11 +168,8 @@ class Work:
         with held:
             try:
                 await self._until_confirmed(record, outbox, letter)
-            except (
-                Exception
-            ) as error:  # not foreseen: undone it holds up all behind it, and a new process begins with it
-                log.exception("%s/%s/%s is not confirmed", record.topic, record.partition, record.offset)
-                await self._outbox.app.crash(error)
+            except Exception as error:  # undone it holds up all behind it, and a new process begins with it
+                self._end(record, error)
                 return
             event.ack()
 
@@ -159,6 +191,11 @@ class Work:
                     log.error("no dead letter can be published, trying again: %s", refusal)
                     await asyncio.sleep(RETRY_SECONDS)
             await outbox.publish([letter])
+
+
+def place_of(record: Received) -> tuple[str, int, int]:
+    """A record's topic, partition and offset."""
+    return record.topic, record.partition, record.offset
 
 
 def received(message: Any) -> Received:
@@ -198,8 +235,11 @@ async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_lette
             WAITS.labels(record.topic).inc()
             await asyncio.sleep(RETRY_SECONDS)
         except Exception as error:
+            raise_own_fault(error)
             if not isinstance(error, EscalonError):
-                log.exception("%s failed on %s/%s/%s", binding.topic, record.topic, record.partition, record.offset)
+                if (ending := outbox.app.ending) is not None:  # what breaks now may break of that
+                    raise ending from error
+                log.exception("%s failed on %s/%s/%s", binding.topic, *place_of(record))
             outbox.caused.withdraw()
             letter = await _letter(record, error, dead_letters)
             await outbox.publish([letter])

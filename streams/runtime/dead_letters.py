@@ -12,6 +12,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, Received
 from streams.core.errors import EscalonError, UnreadableError
 from streams.core.messages import DeadLetter, Header
+from streams.core.own_fault import raise_own_fault
 from streams.core.topics import BY_NAME
 
 KEPT_BYTES = 64 * 1024
@@ -104,7 +105,8 @@ class EventIds:
             message = getattr(message, "task", message)
             event = getattr(message, "event", None)
             return str((event or message).origin.event_id)
-        except Exception:  # whatever made it a dead letter may hide its id as well
+        except Exception as error:  # whatever made it a dead letter may hide its id as well
+            raise_own_fault(error)
             return self._by_record(record)
 
     def _by_record(self, record: Received) -> str:

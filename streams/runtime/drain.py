@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,20 +19,31 @@ from typing import Any
 import faust
 from mode.utils.queues import FlowControlEvent
 
+from streams.core.errors import ProcessError
 from streams.runtime.consumer import Consumer
+from streams.runtime.health import HEALTH
 from streams.runtime.producer import Producer
 
 DRAIN_SECONDS = 15.0
+LEAVE_SECONDS = 45.0
+"""How long a process that ends by itself may take for all after that."""
 COMMIT_SECONDS = 10.0
 """How long the last commit is waited for; when it fails, what it was for comes again."""
 log = logging.getLogger("escalon.runtime")
+
+
+def stop_this_process(seconds: float) -> None:
+    """Stop in good order, as on SIGTERM; what takes longer than some seconds ends at once. It takes no thread and no
+    file handle, of which there may be none left."""
+    signal.alarm(math.ceil(seconds))
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Drain:
     """Counts the messages in hand; `seconds` is how long their end is waited for."""
 
     def __init__(self, seconds: float = DRAIN_SECONDS) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._in_hand = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -49,12 +63,12 @@ class Drain:
     async def wait(self) -> int:
         """Wait for the end of what is in hand; returns how many messages are left when the time is over."""
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self.seconds):
                 await asyncio.sleep(0)  # an agent may have taken a message that it has not begun with
                 while self._in_hand:
                     await self._empty.wait()
         except TimeoutError:
-            log.warning("%d messages are handed back after %g s, and will come again", self._in_hand, self._seconds)
+            log.warning("%d messages are handed back after %g s, and will come again", self._in_hand, self.seconds)
         return self._in_hand
 
 
@@ -81,6 +95,18 @@ class DrainingApp(faust.App):  # type: ignore[misc]
     drain: Drain
     at_end: Callable[[], Awaitable[None]]
     """Called once nothing runs any more. Before that a client that is closed would make its calls fail."""
+    ending: ProcessError | None = None
+    """Why this process ends by itself; from then on no message is begun."""
+
+    def end(self, error: ProcessError) -> None:
+        """End this process, for it lacks what it needs. What is in hand may still reach Kafka, and is not committed."""
+        if self.ending is not None:
+            return
+        self.ending = error
+        HEALTH.is_troubled_by(str(error))
+        log.critical("%s This process ends; nothing is lost, and the next one goes on from here.", error)
+        if not self.should_stop:
+            stop_this_process(self.drain.seconds + LEAVE_SECONDS)
 
     async def _stop_consumer(self) -> None:
         self.flow_control.held = True

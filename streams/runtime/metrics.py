@@ -48,6 +48,8 @@ IN_FLIGHT      = _of(Gauge, "in_flight", "Messages being handled now.", "topic")
 WAITS          = _of(Counter, "waits", "Times a message had to wait for a service that is away.", "topic")
 SKIPPED        = _of(Counter, "skipped", "Offsets that were deleted before they were read.", "topic")
 PUBLISH_WAITS  = _of(Counter, "publish_waits", "Times publishing had to wait for Kafka.", "topic")
+TABLES_REBUILT = _of(Counter, "tables_rebuilt", "Tables found broken and rebuilt from their changelogs.", "table")
+UNHEALTHY      = _of(Gauge, "unhealthy", "1 while this process cannot work for want of disk, handles or the like.")
 DEAD_LETTERS   = _of(Counter, "dead_letters", "Messages put into the dead letters.", "topic", "reason")
 
 # What the tiers do

@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from streams.core.errors import ConfigError
+from streams.runtime.health import HEALTH
 from streams.runtime.metrics import REGISTRY
 
 MAX_CONNECTIONS = 32
@@ -30,19 +31,20 @@ class WebAddress:
     port: int
 
 
-class _Server(ThreadingHTTPServer):
+class PlainServer(ThreadingHTTPServer):
     """At most MAX_CONNECTIONS at once, each a thread; further ones are hung up on."""
 
     daemon_threads = True
 
     def __init__(self, web: WebAddress, loop: asyncio.AbstractEventLoop | None) -> None:
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        self._loop = loop
+        self.loop = loop
+        """Where the pages are made; None: in the thread that serves them."""
         super().__init__((web.host, web.port), _Pages)
 
     def make(self, page: Callable[[], bytes]) -> bytes:
         """A page; raises TimeoutError when the event loop stands still."""
-        if self._loop is None:
+        if self.loop is None:
             return page()
         made = Future[bytes]()
 
@@ -50,7 +52,7 @@ class _Server(ThreadingHTTPServer):
             if made.set_running_or_notify_cancel():
                 made.set_result(page())
 
-        self._loop.call_soon_threadsafe(make)
+        self.loop.call_soon_threadsafe(make)
         try:
             return made.result(LOOP_SECONDS)
         finally:
@@ -78,7 +80,7 @@ class _Pages(BaseHTTPRequestHandler):
     """`/` says that the process is there, `/metrics` has the figures; nothing else is served. One request a
     connection, which must come within `patience` seconds in all, however slowly it drips."""
 
-    server: _Server
+    server: PlainServer
     timeout = 10
     patience = 30
 
@@ -102,11 +104,17 @@ class _Pages(BaseHTTPRequestHandler):
         """Answer."""
         match self.path.partition("?")[0]:
             case "/":
-                self._make("application/json", lambda: b'{"status": "OK"}')
+                self._tell_health()
             case "/metrics":
                 self._make(CONTENT_TYPE_LATEST, lambda: generate_latest(REGISTRY))
             case _:
                 self._answer(404, "text/plain", b"Not found")
+
+    def _tell_health(self) -> None:
+        if HEALTH.trouble is None:
+            self._make("application/json", lambda: b'{"status": "OK"}')
+        else:  # the reason is in the log, which keeps secrets out
+            self._answer(503, "application/json", b'{"status": "unhealthy"}')
 
     def _make(self, content_type: str, page: Callable[[], bytes]) -> None:
         try:
@@ -127,7 +135,7 @@ class _Pages(BaseHTTPRequestHandler):
         """Keep quiet: a line for each scrape would hide what matters."""
 
 
-def serve_plain(web: WebAddress | None, loop: asyncio.AbstractEventLoop | None = None) -> ThreadingHTTPServer | None:
+def serve_plain(web: WebAddress | None, loop: asyncio.AbstractEventLoop | None = None) -> PlainServer | None:
     """Serve both pages from threads of their own; no address, no server.
 
     With a loop the pages are made in it, so that one that stands still is seen, and that what they look at rests.
@@ -135,7 +143,7 @@ def serve_plain(web: WebAddress | None, loop: asyncio.AbstractEventLoop | None =
     if web is None:
         return None
     try:
-        server = _Server(web, loop)
+        server = PlainServer(web, loop)
     except OSError as error:
         what = f"port {web.port} of {web.host} cannot be served ({error.strerror})."
         raise ConfigError(what, "Choose a free one.", "ESCALON_WEB_PORT") from error

@@ -19,15 +19,16 @@ from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
-from faust.exceptions import ProducerSendError
+from faust.exceptions import PartitionsMismatch, ProducerSendError
 
 from streams.adapters.codec import Codec
 from streams.core.budget import day_of
-from streams.core.errors import ConfigError, UnreadableError
+from streams.core.errors import ConfigError, ProcessError, UnreadableError
 from streams.core.exchangeability import Watch
 from streams.core.messages import StoredAnswer
 from streams.models.image import SEEN, HashIndex
 from streams.runtime.confirm import CAUSED, claim, until_taken, wait_or_raise
+from streams.runtime.table_store import TableStore
 from streams.stages.settle import Settled
 
 log = logging.getLogger("escalon.runtime")
@@ -60,9 +61,27 @@ class Table(faust.Table):  # type: ignore[misc]
         self._latest: dict[tuple[int, Any], Change] = {}
         """The last change of each key that Kafka has not confirmed yet."""
 
+    def _new_store(self) -> TableStore:
+        return TableStore(
+            self.app.conf.store,
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_serializer=self.value_serializer,
+            value_type=self.value_type,
+            loop=self.loop,
+            options=self.options,
+        )
+
     def _verify_source_topic_partitions(self, source_topic: str) -> None:
-        if self.app.consumer.topic_partitions(self.changelog_topic_name):
+        if not self.app.consumer.topic_partitions(self.changelog_topic_name):
+            return
+        try:
             super()._verify_source_topic_partitions(source_topic)
+        except PartitionsMismatch as error:
+            raise ProcessError(" ".join(str(error).split())) from error
 
     def send_changelog(
         self, partition: int | None, key: Any, value: Any, key_serializer: Any = None, value_serializer: Any = None
@@ -137,10 +156,11 @@ CACHE_BYTES, BUFFER_BYTES = 1 * MIB, 1 * MIB
 most. Small ones: there are many of them, and what is not there the kernel's page cache has."""
 
 
-def table(app: faust.App, name: str, partitions: int, ttl_seconds: float) -> Any:
-    """A table of bytes, as many partitions as its source topic has."""
+def table(app: faust.App, name: str, source: str, partitions: int, ttl_seconds: float) -> Any:
+    """A table of bytes, as many partitions as the topic `source` has."""
     return app.Table(
         name,
+        help=source,
         partitions=partitions,
         key_type=bytes,
         value_type=bytes,

@@ -15,6 +15,7 @@ from streams.core.confidence import probability
 from streams.core.contract import encodable
 from streams.core.escalation import combined
 from streams.core.messages import Attempt, Score
+from streams.core.own_fault import raise_own_fault
 from streams.models.verifier import Example
 from streams.pipeline.trust import Trust
 from streams.stages.ports import MAX_ERROR, OWN
@@ -71,6 +72,7 @@ class Assess:
                 if said is not None:
                     sources[path] = _probability(said)
             except Exception as failure:  # a source that breaks is a source that is unknown
+                raise_own_fault(failure)
                 error = encodable(f"{path} raised {type(failure).__name__}: {failure}"[:MAX_ERROR])
         scores = tuple(Score(label=name, probability=value) for name, value in sources.items())
         attempt = dataclasses.replace(attempt, sources=scores, error=error or attempt.error)

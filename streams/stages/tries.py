@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from streams.core.errors import NOT_CALLED, EscalonError, HandlerError, ModelError
 from streams.core.messages import Attempt, Call
+from streams.core.own_fault import raise_own_fault
 from streams.stages.calls import MOST_ATTEMPTS, attempt_of, record_of
 from streams.stages.lane import LONGEST_HOLD, past_deadline
 from streams.stages.ports import Asker, Desk, Said
@@ -112,6 +113,7 @@ async def _ask(question: Question, desk: Desk, size: int) -> Said:
     except EscalonError:  # the operator's to mend, or the end of a replay
         raise
     except Exception as defect:
+        raise_own_fault(defect)
         log.exception("asking %s for %s broke", asker.model, asker.handler.name)
         said = Said.failed(_broken(asker, defect))
     finally:

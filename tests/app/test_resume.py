@@ -22,6 +22,7 @@ from streams.adapters.events import EventReader, Received
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.adapters.tail import Tail
 from streams.app.resume import Resumer
+from streams.core.errors import ServiceError
 from streams.core.fingerprint import digest
 from streams.core.messages import DeadLetter, Deferred, Escalation, Postponed, Verdict
 from streams.embedded.broker import ApacheKafka
@@ -71,10 +72,10 @@ class Deployment:
         assert producer.flush(20) == 0
 
     @contextmanager
-    def resumer(self, clock: Clock) -> Iterator[None]:
+    def resumer(self, clock: Clock, keep_whole: Callable[[bytes], str] = lambda _: "sha") -> Iterator[None]:
         """A running Resumer; stops in good order at the end."""
         ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, self.prefix)
-        letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
+        letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=keep_whole, event_id=ids)
         stop = threading.Event()
         one = Resumer(kafka=self.kafka, codec=CODEC, prefix=self.prefix, dead_letters=letters, now=clock, stop=stop)
         with ThreadPoolExecutor(1) as threads:
@@ -283,3 +284,26 @@ def test_what_waits_is_told_as_lag_from_the_first_message_on(here: Deployment, m
             assert waiting()["0"] == 3
     finally:
         lag.LAG.watch(tuple)
+
+
+def test_what_cannot_be_kept_while_the_blob_store_is_not_there_waits_and_so_does_what_stands_behind_it(
+    kafka: KafkaConfig,
+) -> None:
+    away, asked, clock = [True], threading.Event(), Clock()
+
+    def keep_whole(_: bytes) -> str:
+        asked.set()
+        if away:
+            raise ServiceError("The blob store cannot be written.")
+        return "sha"
+
+    here = Deployment(kafka)
+    here.defer(0, b"x" * 100_000, deferred("behind"))
+    with here.resumer(clock, keep_whole):
+        assert asked.wait(WAIT_SECONDS)
+        away.clear()
+        clock.time += timedelta(seconds=2)
+        assert here.tasks("behind") == ["behind"]
+        letters = here.records("dead-letters", lambda found: len(found) > 0)
+    assert [CODEC.decode(DeadLetter, one.value or b"").reference for one in letters] == ["sha"]
+    assert here.committed(0) == 2

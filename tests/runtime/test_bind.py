@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from faust.exceptions import ProducerSendError
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import Received
-from streams.core.errors import ConfigError, ServiceError, UnreadableError
+from streams.core.errors import ConfigError, HandlerError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, RawEvent
 from streams.runtime.bind import UNCONFIRMED, Binding, Outbox, Work, bind, received
 from streams.runtime.confirm import RETRY_SECONDS, claim
@@ -44,7 +45,7 @@ class FakeApp:
     unconfirmed: list[Exception] = field(default_factory=list)
     silent: bool = False
     """Whether the broker confirms nothing."""
-    crashes: list[Exception] = field(default_factory=list)
+    ending: ProcessError | None = None
     sent: list[tuple[str, bytes | None, bytes]] = field(default_factory=list)
     agents: dict[str, Any] = field(default_factory=dict)
 
@@ -57,9 +58,9 @@ class FakeApp:
         assert (name, concurrency) == ("escalon.events", 4)
         return lambda function: self.agents.__setitem__(topic.name, function)
 
-    async def crash(self, error: Exception) -> None:
-        """The process ends."""
-        self.crashes.append(error)
+    def end(self, error: ProcessError) -> None:
+        """The process ends by itself."""
+        self.ending = self.ending or error
 
     def sends(self, topic: str, key: bytes | None, value: bytes) -> asyncio.Future[None]:
         """Send to a topic."""
@@ -271,7 +272,7 @@ async def test_where_no_dead_letter_can_be_published_the_message_waits_with_a_pa
 async def test_a_process_that_cannot_know_whether_a_message_is_done_ends() -> None:
     app, message = FakeApp(unconfirmed=[ZeroDivisionError("not foreseen")]), FakeMessage()
     await agent(app, publish_one)(FakeStream(message))
-    assert [str(error) for error in app.crashes] == ["not foreseen"]
+    assert "not foreseen" in str(app.ending)
     assert message.refcount == 1
 
 
@@ -330,6 +331,68 @@ async def test_what_cannot_be_done_becomes_a_dead_letter_and_its_neighbours_go_t
     assert (topic, key, letter.reason, letter.offset, letter.payload) == ("pre.dead-letters", b"e1", reason, 1, b"x")
     assert handled == [0, 2]
     assert [message.refcount for message in messages] == [0, 0, 0]
+
+
+def full() -> OSError:
+    return OSError(errno.ENOSPC, "No space left on device")
+
+
+def wrapped(error: Exception) -> HandlerError:
+    outer = HandlerError("It could not be done.")
+    outer.__cause__ = error
+    return outer
+
+
+@pytest.mark.parametrize(
+    "error",
+    [full(), wrapped(full()), MemoryError(), RuntimeError("can't start new thread"), ProcessError("a table is broken")],
+    ids=["disk", "wrapped", "memory", "threads", "said"],
+)
+async def test_what_this_process_lacks_ends_it_and_leaves_all_messages_to_the_next_one(error: Exception) -> None:
+    app, messages, begun = FakeApp(), [FakeMessage(offset=number) for number in range(3)], list[int]()
+
+    async def handle(record: Received, outbox: Outbox) -> None:
+        begun.append(record.offset)
+        await publish_one(record, outbox)
+        raise error
+
+    await agent(app, handle)(FakeStream(*messages))
+    assert begun == [0], "it does not go on asking"
+    assert [topic for topic, _, _ in app.sent] == ["pre.events"], "what it caused still reaches Kafka"
+    assert app.ending is not None
+    assert [message.refcount for message in messages] == [1, 1, 1], "none is acknowledged"
+
+
+async def test_what_breaks_while_the_process_ends_is_not_held_against_its_message() -> None:
+    app, message = FakeApp(), FakeMessage()
+
+    async def handle(_: Received, __: Outbox) -> None:
+        app.end(ProcessError("the disk is full"))
+        raise ZeroDivisionError("of that")
+
+    await agent(app, handle)(FakeStream(message))
+    assert (app.sent, message.refcount) == ([], 1)
+
+
+async def test_a_dead_letter_that_this_process_cannot_make_leaves_the_message_to_the_next_one() -> None:
+    def keep_whole(_: bytes) -> str:
+        raise MemoryError
+
+    async def handle(_: Received, __: Outbox) -> None:
+        raise UnreadableError("too_large", "It is too large.")
+
+    app, message = FakeApp(), FakeMessage(value=b"x" * 100_000)
+    await agent(app, handle, keep_whole)(FakeStream(message))
+    assert app.ending is not None
+    assert (app.sent, message.refcount) == ([], 1)
+
+
+async def test_a_partition_that_the_tiers_tables_do_not_have_is_not_begun() -> None:
+    app, message = FakeApp(), FakeMessage(partition=2)
+    bind(Binding(topic="events", concurrency=4, handle=publish_one, partitions=2), outbox(app), NO_LETTERS, Drain())
+    await app.agents["pre.events"](FakeStream(message))
+    assert "pre.events has more than the 2 partitions" in str(app.ending)
+    assert (app.sent, message.refcount) == ([], 1)
 
 
 async def test_a_message_waits_while_a_service_it_needs_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

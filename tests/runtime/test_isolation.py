@@ -76,7 +76,7 @@ class Tier:
         app = faust_app("listen", self.kafka, Place(directory=self.directory, prefix=self.prefix))
         ids = EventIds(EventReader(Codec(), "cluster", "live", 100_000), Codec(), self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
-        answers = table(app, "answers", 1, 3600) if remembers else {}
+        answers = table(app, "answers", self.topic, 1, 3600) if remembers else {}
 
         async def take(record: Received, _: Outbox) -> None:
             answers[record.value] = b"1"

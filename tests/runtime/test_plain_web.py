@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.core.errors import ConfigError
+from streams.runtime.health import Health
 from streams.runtime.metrics import tell_of_rows
 from streams.runtime.plain_web import WebAddress, serve_plain
 
@@ -48,6 +49,20 @@ def get(url: str) -> tuple[str, str]:
 def test_the_first_page_says_that_the_process_is_there(address: str) -> None:
     kind, body = get(f"{address}/")
     assert (kind, json.loads(body)) == ("application/json", {"status": "OK"})
+
+
+def test_a_process_that_cannot_work_is_not_well_and_its_figures_say_so(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.runtime.plain_web.HEALTH", health := Health())
+    health.is_troubled_by("the disk /data is full")
+    with pytest.raises(urllib.error.HTTPError, match="503") as caught:
+        get(f"{address}/")
+    assert json.loads(caught.value.read()) == {"status": "unhealthy"}
+    assert "escalon_unhealthy 1.0" in get(f"{address}/metrics")[1].splitlines()
+    health.is_well()
+    assert get(f"{address}/")[1] == '{"status": "OK"}'
+    assert "escalon_unhealthy 0.0" in get(f"{address}/metrics")[1].splitlines()
 
 
 def test_the_figures_are_in_the_text_format_of_prometheus(address: str) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
-from faust.exceptions import PartitionsMismatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
+from streams.core.errors import ProcessError
 from streams.core.exchangeability import observe, reference_of, watch
 from streams.core.messages import StoredAnswer
 from streams.runtime.confirm import CAUSED, Caused
@@ -59,7 +59,7 @@ class FakeApp:
 
 
 def test_a_table_has_its_topics_partitions_and_forgets_in_time() -> None:
-    made = table(FakeApp(), "answers", 6, 3600.5)
+    made = table(FakeApp(), "answers", "verdicts", 6, 3600.5)
     assert (made["name"], made["partitions"], made["options"]["ttl"]) == ("answers", 6, 3600)
     assert made["key_type"] is made["value_type"] is bytes
 
@@ -91,7 +91,7 @@ def test_a_changelog_the_consumer_has_not_heard_of_yet_is_written_to_all_the_sam
 
 def test_a_changelog_with_other_partitions_than_its_source_is_refused() -> None:
     Checked(FakeConsumer(results=4, changelog=4))._verify_source_topic_partitions("results")
-    with pytest.raises(PartitionsMismatch):
+    with pytest.raises(ProcessError, match="has 4 partitions, but the changelog"):
         Checked(FakeConsumer(results=4, changelog=3))._verify_source_topic_partitions("results")
 
 

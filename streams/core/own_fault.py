@@ -1,0 +1,83 @@
+"""Tell what is wrong with this process from what is wrong with a message.
+
+A full disk, a limit on file handles or a lack of memory meets whatever message is handled at that moment. Taken for the
+message's own fault it would end the event for good, and the next one, and all after it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
+from typing import Final
+
+from streams.core.errors import ProcessError
+
+REMEDIES: Final = {
+    errno.ENOSPC: "Free space on the disk of ESCALON_DATA (or wherever it was written).",
+    errno.EDQUOT: "Free space within the quota, or raise it.",
+    errno.EFBIG: "Raise the limit on the size of a file (ulimit -f).",
+    errno.EMFILE: "Raise the limit on file handles (ulimit -n).",
+    errno.ENFILE: "Raise the machine's limit on file handles (fs.file-max).",
+    errno.ENOMEM: "Give the process more memory.",
+    errno.EIO: "Check the disk.",
+    errno.EROFS: "Mount the disk for writing.",
+    errno.ENODEV: "Check the disk.",
+    errno.ENXIO: "Check the disk.",
+    errno.ESTALE: "Mount the disk again.",
+    errno.EACCES: "Give the process's user access to its files.",
+    errno.EPERM: "Give the process's user access to its files.",
+    errno.ELIBACC: "Reinstall escalon: a library cannot be read.",
+}
+"""By an OSError's number. Those that a message can cause (EINVAL, EOVERFLOW) and those of a network are left out."""
+_MEMORY: Final = "Give the process more memory."
+_THREADS: Final = "Raise the limit on threads and processes (ulimit -u, or the container's pids limit)."
+_INSTALL: Final = "Reinstall escalon: a part of it cannot be loaded."
+_THREAD_WORDS: Final = ("can't start new thread", "cannot schedule new futures")
+"""RuntimeErrors of Python: no thread may be started, or the process is shutting down."""
+_CHAIN: Final = 20
+"""Of causes, how many are looked at."""
+
+
+def own_fault(error: BaseException) -> ProcessError | None:
+    """The error as the process's own, where it or one of its causes is that; None where it may be the message's."""
+    for cause in _causes(error):
+        if isinstance(cause, ProcessError):
+            return cause
+        if (remedy := _remedy(cause)) is not None:
+            return ProcessError(f"This process cannot go on: {type(cause).__name__}: {cause}.", remedy)
+    return None
+
+
+def raise_own_fault(error: BaseException) -> None:
+    """Raise ProcessError where the error is the process's own; for the start of whatever catches everything."""
+    if (own := own_fault(error)) is not None:
+        raise own from (None if own is error else error)
+
+
+def _remedy(error: BaseException) -> str | None:
+    if isinstance(error, OSError):
+        return REMEDIES.get(error.errno or 0)
+    if isinstance(error, MemoryError):
+        return _MEMORY
+    if isinstance(error, BrokenExecutor):
+        return _THREADS
+    if isinstance(error, ImportError):
+        return _INSTALL
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _THREAD_WORDS):
+        return _THREADS
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what it was raised from, and what these were raised from, each once."""
+    waiting, seen = [error], set[int]()
+    while waiting and len(seen) < _CHAIN:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+        waiting += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
