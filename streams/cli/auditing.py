@@ -83,6 +83,8 @@ def _print_standings(standing: list[Standing]) -> None:
     if rows:
         out.print(table(columns, rows, "Calibrations (evidence against them as a betting factor)"))
     for one in standing:
+        if one.not_graded:
+            out.print(f"{one.worker}: {one.not_graded} labelled answers cannot be compared with their label.")
         if not one.scores_hold:
             what = "its scores no longer look like those it was calibrated on"
             out.print(f"{one.worker}: {what}. Label recent cases and run escalon calibrate again.", style="red")

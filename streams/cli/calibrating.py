@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -12,7 +13,7 @@ import typer
 from streams.app.providers import assessor, comparison
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
-from streams.cli.console import out, print_json, table
+from streams.cli.console import err, out, print_json, table
 from streams.cli.context import audit_database, pipeline_of
 from streams.cli.moments import moment
 from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
@@ -23,6 +24,7 @@ from streams.evaluation.cases import (
     LabelsFrom,
     Since,
     labelled,
+    left_out,
     of_this_version,
     read_cases,
     set_aside,
@@ -69,7 +71,10 @@ def calibrate_handler(
     if worker.trust is not None and worker.trust.verifier is not None:
         learnt = Verifier.load(worker.trust.verifier).aside
         cases = set_aside(cases, learnt.salt, learnt.share)[1] if learnt else cases
-    known = labelled(cases, labels_from(labels))
+    known, odd = labelled(cases, labels_from(labels)), left_out(cases, labels_from(labels))
+    tell_left_out(odd)
+    if odd and not known:
+        raise ConfigError(f"no answer of {handler} can be compared. {odd[0]}", "See docs/escalation.md.", "labels")
     today = datetime.now(UTC).date().isoformat()
     made = calibrate(
         worker, assessor(worker), known, Target(max_error, certainty), labels=labels_from(labels), date=today
@@ -116,6 +121,12 @@ def labels_from(text: str) -> LabelsFrom:
     raise ConfigError(f"{text!r} gives no labels.", "Use people or reasoner.", "labels")
 
 
+def tell_left_out(sentences: Sequence[str]) -> None:
+    """Say which answers could not be compared, apart from the figures."""
+    for sentence in sentences:
+        err.print(sentence, markup=False, highlight=False)
+
+
 def draw_plots(made: Calibrated, directory: Path) -> None:
     """The diagrams of a calibration, as SVG."""
     from streams.evaluation.plots import GuaranteeCurve, plot_guarantee, plot_reliability
@@ -141,16 +152,17 @@ def _tell(made: Calibrated, path: Path, pipeline: Pipeline, *, as_json: bool) ->
     if as_json:
         names = ("id", "n", "threshold", "coverage", "bound", "accepted", "errors", "log_loss", "brier", "ece")
         figures = {name: getattr(artifact, name) for name in names}
-        print_json({"artifact": str(path), "calibrator": artifact.calibrator.method, **figures})
+        print_json({"artifact": str(path), "calibrator": artifact.calibrator.method, "events": made.events, **figures})
         return
     rows = [(row.method, row.log_loss, row.brier, row.ece) for row in made.choice.table]
     out.print(table(["calibrator", "log loss", "Brier", "ECE"], rows, "On held-out folds"))
     low, high = made.measured.ece_interval
     out.print(f"Taken: {artifact.calibrator.method}. ECE {artifact.ece:.3f} (95 % interval {low:.3f} to {high:.3f}).\n")
     out.print(
-        f"Threshold {artifact.threshold:.3f} accepts {artifact.coverage:.0%} of the {artifact.n} labelled cases; "
-        f"{artifact.errors} of those {artifact.accepted} are wrong. With certainty {artifact.certainty:.0%}, at most "
-        f"{artifact.max_error:.0%} of what it accepts is wrong, while events stay like these ({artifact.method})."
+        f"Threshold {artifact.threshold:.3f} accepts {artifact.coverage:.0%} of the {artifact.n} labelled cases "
+        f"(different tasks, of {made.events} events); {artifact.errors} of those {artifact.accepted} "
+        f"are wrong. With certainty {artifact.certainty:.0%}, at most {artifact.max_error:.0%} of the tasks it accepts "
+        f"are answered wrongly, while tasks stay like these ({artifact.method})."
     )
     named = pipeline.spec.workers[artifact.handler]
     out.print(f"Wrote {path}, id {artifact.id}.", soft_wrap=True)

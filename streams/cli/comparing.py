@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streams.core.flips import Rules
     from streams.evaluation.compare.comparison import Ask, Comparison
     from streams.evaluation.compare.pairs import Runs
+    from streams.pipeline.load import Pipeline
 
 MAX_EXAMPLES = 5000
 
@@ -45,15 +46,14 @@ def compare_runs(
 ) -> None:
     """Hold two runs side by side on the same events: what changed, what it would cost, which is better."""
     # These bring SciPy, which every worker would else wait for at its start.
-    from streams.evaluation.compare.comparison import Ask
     from streams.evaluation.compare.pairs import FOREVER, Runs
 
     _check(margin, examples, html)
     settings = read_settings()
     end = FOREVER if until is None else moment(until, _now, "until")
     runs = Runs(a=run_a, b=run_b, base=settings.run, since=moment(since, _now), until=end)
-    rules, name = _rules(settings, pipeline)
-    made = _compared(runs, Ask(rules=rules, rules_of=name, margin=margin, examples=examples))
+    loaded = _loaded(settings, pipeline)
+    made = _compared(runs, _ask(loaded, margin, examples))
     _tell(made, html, as_json=as_json)
 
 
@@ -95,18 +95,28 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _rules(settings: Settings, path: Path | None) -> tuple[Rules, str | None]:
-    """When answers agree, by the pipeline that was named, or that lies here; none where there is none."""
+def _ask(loaded: Pipeline | None, margin: float, examples: int) -> Ask:
+    """How to compare: by the rules of a pipeline, as JSON without one."""
+    from streams.evaluation.cases import markers_of
+    from streams.evaluation.compare.comparison import Ask
+
+    if loaded is None:
+        return Ask(rules={}, margin=margin, examples=examples)
+    handlers = [*loaded.workers.values(), *loaded.reasoners.values()]
+    rules: Rules = {(one.tier, one.name): comparison(one.spec.correct) for one in handlers}
+    return Ask(rules=rules, rules_of=loaded.spec.name, margin=margin, examples=examples, markers=markers_of(loaded))
+
+
+def _loaded(settings: Settings, path: Path | None) -> Pipeline | None:
+    """The pipeline that was named, or that lies here; None where there is none."""
     try:
-        loaded = pipeline_of(settings, path)
+        return pipeline_of(settings, path)
     except ConfigError as error:
         if path is not None:
             raise
         if error.key != "pipeline":  # a file that is there and wrong
             err.print(f"Answers are compared as JSON: {error}", style="red", markup=False, highlight=False)
-        return {}, None
-    handlers = [*loaded.workers.values(), *loaded.reasoners.values()]
-    return {(one.tier, one.name): comparison(one.spec.correct) for one in handlers}, loaded.spec.name
+        return None
 
 
 def _write(path: Path, made: Comparison) -> None:

@@ -12,13 +12,13 @@ from rich.progress import Progress
 
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
-from streams.cli.calibrating import cases_of, labels_from, relative, worker_of
+from streams.cli.calibrating import cases_of, labels_from, relative, tell_left_out, worker_of
 from streams.cli.console import err, out, print_json, table
 from streams.cli.context import audit_database, pipeline_of
 from streams.cli.moments import moment
 from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.core.errors import ConfigError
-from streams.evaluation.cases import Since, labelled, read_ignored, set_aside
+from streams.evaluation.cases import Since, labelled, left_out, one_of_each_task, read_ignored, set_aside
 from streams.pipeline.load import load_uncalibrated
 from streams.stages.assess import example_of
 
@@ -95,11 +95,12 @@ def train_verifier(
     worker_of(loaded, handler)
     part = Since(run=run, since=moment(since, _now))
     cases, _ = set_aside(cases_of(loaded, [handler], part), handler, share)
-    known = labelled(cases, labels_from(labels))
+    known = one_of_each_task(labelled(cases, labels_from(labels)))
     examples = [example_of(case.task, case.attempt) for case, _ in known]
     thought = reasoner_outcomes([case for case, _ in known])
     made = fit(examples, [right for _, right in known], thought, seed=seed, date=_now().date().isoformat())
     made = replace(made, aside=Aside(handler, share))
+    tell_left_out(left_out(cases, labels_from(labels)))
     path = output or loaded.path.parent / "verifier.npz"
     made.save(path)
     metrics = dict(made.provenance.metrics)
@@ -148,7 +149,7 @@ def train_router(
         return
     rows = [(one.name, one.quality, one.usd, one.reasoner_share) for one in made.policies]
     columns = ["routing by", "answered well", "USD an event", "share at the reasoner"]
-    out.print(table(columns, rows, f"On {router.comparison['held_out']} held-out events"))
+    out.print(table(columns, rows, f"On {router.comparison['held_out']} held-out tasks"))
     if made.router.admitted:
         out.print(f"It does better than the table. Wrote {path}.", soft_wrap=True)
     else:

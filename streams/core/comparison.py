@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from streams.core.fingerprint import canonical
+from streams.core.numerals import readings
 
 By = Literal["exact", "fields", "numeric"]
 Agree = Callable[[Any, Any], bool]
 """Compares two values, as JSON gives them."""
-
-# A sign, digits (in groups of three, or not) and a fraction or either, an exponent.
-_NUMBER = re.compile(r"(?:(?<!\d)[-+−])?(?:(?:\d{1,3}(?:,\d{3}(?!\d))+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?")
-_MAX_TEXT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """How two values are compared. Equal to a rule's own tolerance is near enough.
 
-    `exact`: as canonical JSON. `numeric`: their numbers differ by `tolerance` at most, as a share of the label's
-    size; of a text the last number counts. `fields`: those alone, each exact or, where both are numbers, numeric.
+    `exact`: as canonical JSON, in which 12 and 12.0 are one number. `numeric`: their numbers differ by `tolerance` at
+    most, as a share of the label's size; of a text the last number counts, and where it may mean two numbers, as
+    `1,234` does, either will do. `fields`: those alone, each exact or, where both are numbers, numeric.
     """
 
     by: By = "exact"
@@ -46,15 +43,31 @@ def value_of(text: str) -> Any:
 
 
 def _exact(_: Comparison, answer: Any, label: Any) -> bool:
+    return same_json(answer, label)
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON: objects in any order, texts in canonical form, 12 equal to 12.0."""
     try:
-        return canonical(answer) == canonical(label)
+        return canonical(_whole(one)) == canonical(_whole(other))
     except (ValueError, RecursionError):  # NaN and the infinities are no JSON; what is too deep is not looked into
         return False
 
 
+def _whole(value: Any) -> Any:
+    """The value with each whole number written as an integer."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_whole(item) for item in value]
+    return value
+
+
 def _numeric(rule: Comparison, answer: Any, label: Any) -> bool:
-    said, true = number_in(answer), number_in(label)
-    return said is not None and true is not None and abs(said - true) <= rule.tolerance * abs(true)
+    said, true = numbers_in(answer), numbers_in(label)
+    return any(abs(one - other) <= rule.tolerance * abs(other) for one in said for other in true)
 
 
 def _fields(rule: Comparison, answer: Any, label: Any) -> bool:
@@ -67,24 +80,22 @@ def _fields(rule: Comparison, answer: Any, label: Any) -> bool:
 
 
 def _alike(rule: Comparison, answer: Any, label: Any) -> bool:
-    return _exact(rule, answer, label) or (_is_number(answer) and _is_number(label) and _numeric(rule, answer, label))
+    return same_json(answer, label) or (_is_number(answer) and _is_number(label) and _numeric(rule, answer, label))
 
 
 _RULES: dict[By, Callable[[Comparison, Any, Any], bool]] = {"exact": _exact, "numeric": _numeric, "fields": _fields}
 
 
-def number_in(value: Any) -> float | None:
-    """The number a value is, or the last number in a text; None where there is none or it is not finite."""
+def numbers_in(value: Any) -> tuple[float, ...]:
+    """The number a value is, or what the last number in a text may mean, the likeliest first; empty without any."""
     if _is_number(value):
-        number = float(value)
-    elif isinstance(value, str):
-        found = _NUMBER.findall(value[-_MAX_TEXT:])
-        if not found:
-            return None
-        number = float(found[-1].replace(",", "").replace("−", "-"))
-    else:
-        return None
-    return number if math.isfinite(number) else None
+        return (float(value),) if math.isfinite(value) else ()
+    return readings(value) if isinstance(value, str) else ()
+
+
+def number_in(value: Any) -> float | None:
+    """The likeliest of `numbers_in`; None without any."""
+    return next(iter(numbers_in(value)), None)
 
 
 def _is_number(value: Any) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
-from streams.core.comparison import Agree, value_of
-from streams.core.fingerprint import canonical
+from streams.core.agreement import USUAL_MARKERS, Grader, Markers
+from streams.core.comparison import Agree, Comparison, same_json, value_of
+from streams.core.fingerprint import digest
 from streams.core.paired import Paired
 
 Aspect = Literal["answer", "intent"]
@@ -52,6 +53,13 @@ class Pair:
     label: str | None = None
     """The right answer."""
     intent_label: str | None = None
+    task: str = ""
+    """The same for events that are one task; empty where that is not known."""
+
+    def content(self, *more: object) -> str:
+        """The same for events that are one task and went alike: what they say of the runs is said once."""
+        ends = (part for one in (self.a, self.b) for part in (one.state, one.tier, one.handler, one.answer))
+        return digest("pair", self.task or self.event_id, *ends, *map(str, more))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +70,12 @@ class Judged:
     changes: tuple[Change, ...]
     """Empty where it ended alike."""
     right: tuple[bool, bool] | None
-    """Whether A and B answered rightly; None without a label."""
+    """Whether A and B answered rightly; None without a label, or where that cannot be known."""
     right_intent: tuple[bool, bool] | None
+    not_graded: bool = False
+    """Whether there is a label that an answer cannot be compared with."""
+    hidden: bool = False
+    """Whether redaction hid a part of an answer, so that two different ones may look alike."""
 
     @property
     def at_stake(self) -> bool:
@@ -88,15 +100,18 @@ class Judged:
         return rank, -abs((self.pair.b.usd or Decimal(0)) - (self.pair.a.usd or Decimal(0))), self.pair.event_id
 
 
-def judge(pair: Pair, rules: Rules) -> Judged:
+def judge(pair: Pair, rules: Rules, markers: Markers = USUAL_MARKERS) -> Judged:
     """Compare both ends of an event, their answers by the rules of the handlers on its way in either run."""
     own = [rules[name] for name in sorted({*_way(pair.a), *_way(pair.b)}) if name in rules]
     differs = {name: getattr(pair.a, name) != getattr(pair.b, name) for name in CHANGES}
     differs["answer"] = not same(pair.a.answer, pair.b.answer, own)
+    right = None if pair.label is None else _both(*(says(one, pair.label, own, markers) for one in (pair.a, pair.b)))
     return Judged(
         pair=pair,
         changes=tuple(name for name in CHANGES if differs[name]),
-        right=None if pair.label is None else (says(pair.a, pair.label, own), says(pair.b, pair.label, own)),
+        right=right,
+        not_graded=pair.label is not None and right is None,
+        hidden=markers.hide(pair.a.answer, pair.b.answer),
         right_intent=None
         if pair.intent_label is None
         else (_means(pair.a.intent, pair.intent_label), _means(pair.b.intent, pair.intent_label)),
@@ -112,22 +127,24 @@ def same(one: str | None, other: str | None, rules: list[Agree]) -> bool:
     if one is None or other is None or one == other:
         return one == other
     x, y = value_of(one), value_of(other)
-    return _alike(x, y) or any(rule(x, y) or rule(y, x) for rule in rules)
+    return same_json(x, y) or any(rule(x, y) or rule(y, x) for rule in rules)
 
 
-def says(end: End, label: str, rules: list[Agree]) -> bool:
-    """Whether an answer says what its label says; what was not answered does not."""
+def says(end: End, label: str, rules: list[Agree], markers: Markers = USUAL_MARKERS) -> bool | None:
+    """Whether an answer says what its label says; what was not answered does not.
+
+    None where redaction hid a part that decides, or where by no rule an answer could be like that label.
+    """
     if end.answer is None:
         return False
-    said, true = value_of(end.answer), value_of(label)
-    return _alike(said, true) or any(rule(said, true) for rule in rules)
+    found = {Grader(agree=rule, markers=markers)(end.answer, label) for rule in (rules or [Comparison()])}
+    if "right" in found or same_json(value_of(end.answer), value_of(label)):
+        return None if "hidden" in found and "right" not in found else True
+    return False if "wrong" in found else None
 
 
-def _alike(x: object, y: object) -> bool:
-    try:
-        return canonical(x) == canonical(y)
-    except (ValueError, RecursionError):  # NaN and the infinities are no JSON
-        return False
+def _both(a: bool | None, b: bool | None) -> tuple[bool, bool] | None:
+    return None if a is None or b is None else (a, b)
 
 
 def _means(intent: str, label: str) -> bool:

@@ -81,8 +81,11 @@ class Estimate:
     """How many outcomes seen at one chance would say as much; None where every outcome was seen."""
 
 
-def estimate(known: Floats, terms: Sequence[Term]) -> Estimate:
+def estimate(known: Floats, terms: Sequence[Term], tasks: NDArray[np.int64] | None = None) -> Estimate:
     """The mean of `known` (n,) plus the terms over events like these n >= 2.
+
+    `tasks` (n,) numbers the events' tasks from 0. Events of one task fare alike, so the interval counts tasks: the
+    variance is that of their sums (Liang and Zeger 1986, "Longitudinal data analysis using generalized linear models").
 
     The variance is the larger of the measured one of each event's contribution (its influence function) and a mean of
     it and the model's: with few seen outcomes, all alike, the measured one would be 0. The quantile is Student's with
@@ -92,11 +95,13 @@ def estimate(known: Floats, terms: Sequence[Term]) -> Estimate:
     lowest = known + sum((low for low, _ in pairs), np.zeros(len(known)))
     highest = known + sum((high for _, high in pairs), np.zeros(len(known)))
     effective = _least([effective_size(term) for term in terms])
-    size = len(known) if effective is None else effective
-    measured = max(float(lowest.var(ddof=1)), float(highest.var(ddof=1)))
-    predicted, from_seeing = _predicted(known, terms)
+    place = np.arange(len(known)) if tasks is None else tasks
+    count, spread = int(place.max()) + 1, float(np.square(np.bincount(place)).sum()) / len(known)
+    size = (len(known) if effective is None else effective) / spread
+    measured = max(_variance(lowest, place), _variance(highest, place))
+    predicted, from_seeing = (spread * part for part in _predicted(known, terms))
     variance = max(measured, (size * measured + PRIOR * predicted) / (size + PRIOR))
-    reach = _quantile(variance, from_seeing, len(known), size) * (variance / len(known)) ** 0.5
+    reach = _quantile(variance, from_seeing, count, size) * (variance / len(known)) ** 0.5
     low, high = float(lowest.mean()), float(highest.mean())
     value = low if np.array_equal(lowest, highest) else None
     return Estimate(value, low - reach, high + reach, effective)
@@ -153,6 +158,12 @@ def _contribution(term: Term) -> tuple[Floats, Floats]:
     return np.where(open_, np.minimum(*ends), likely), np.where(open_, np.maximum(*ends), likely)
 
 
+def _variance(values: Floats, place: NDArray[np.int64]) -> float:
+    """The variance of one event's value; n times that of the mean, where events at one place rise and fall together."""
+    sums = np.bincount(place, values - values.mean())
+    return float(np.square(sums).sum()) / len(values) * len(sums) / max(1, len(sums) - 1)
+
+
 def _predicted(known: Floats, terms: Sequence[Term]) -> tuple[float, float]:
     """The variance of one event's contribution by the model, and the part of it from seeing only some outcomes."""
     means, own, seeing = known.copy(), 0.0, 0.0
@@ -169,7 +180,7 @@ def _predicted(known: Floats, terms: Sequence[Term]) -> tuple[float, float]:
 def _quantile(variance: float, seeing: float, events: int, size: float) -> float:
     """Student's quantile; the part of the variance that comes from seeing some rests on `size` outcomes only."""
     part = min(1.0, seeing / variance) if variance > 0 else 0.0
-    freedom = 1 / (part**2 / (size + 2) + (1 - part) ** 2 / (events - 1))
+    freedom = 1 / (part**2 / (size + 2) + (1 - part) ** 2 / max(1, events - 1))
     return float(stdtrit(freedom, 0.5 + CERTAINTY / 2))
 
 

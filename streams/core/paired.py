@@ -118,7 +118,7 @@ def _root(falling: Callable[[float], float], low: float, high: float) -> float:
     return high
 
 
-def wilson(hits: int, n: int, certainty: float = CERTAINTY) -> tuple[float, float]:
+def wilson(hits: float, n: int, certainty: float = CERTAINTY) -> tuple[float, float]:
     """The score interval of a share: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical
     Inference". (0, 1) without cases.
     """
@@ -172,16 +172,27 @@ def events_needed(margin: float) -> int:
     return math.ceil(square * (1 - margin) / margin)
 
 
-def mean_difference(a: NDArray[np.float64], b: NDArray[np.float64], certainty: float = CERTAINTY) -> Estimate:
+def mean_difference(
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    certainty: float = CERTAINTY,
+    groups: NDArray[np.uint64] | None = None,
+) -> Estimate:
     """The mean of b - a over pairs of shape (n,), 0 without any, with Student's interval (1908, "The probable error
-    of a mean"). Where nothing differs the interval is empty at 0; with fewer than MIN_PAIRS pairs, or than
-    MIN_DIFFERING that differ, there is none.
+    of a mean"). Pairs of one of the `groups` (n,) rise and fall together, so the interval counts groups: the variance
+    is that of their sums (Liang and Zeger 1986, "Longitudinal data analysis using generalized linear models"). Where
+    nothing differs the interval is empty at 0; with fewer than MIN_PAIRS groups, or than MIN_DIFFERING that differ,
+    there is none.
     """
     n, gaps = len(a), b - a
     if not n:
         return Estimate(0.0, None, None)
-    value, differing = float(gaps.mean()), int(np.count_nonzero(gaps))
-    if n < MIN_PAIRS or 0 < differing < MIN_DIFFERING:
+    value = float(gaps.mean())
+    place = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = int(place.max()) + 1
+    differing = int(np.count_nonzero(np.bincount(place, gaps != 0)))
+    if count < MIN_PAIRS or 0 < differing < MIN_DIFFERING:
         return Estimate(value, None, None)
-    half = float(stdtrit(n - 1, 0.5 + certainty / 2) * gaps.std(ddof=1) / math.sqrt(n))
+    spread = math.sqrt(float(np.square(np.bincount(place, gaps - value)).sum()) * count / (count - 1))
+    half = float(stdtrit(count - 1, 0.5 + certainty / 2)) * spread / n
     return Estimate(value, value - half, value + half)

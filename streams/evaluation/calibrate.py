@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -19,18 +19,18 @@ from streams.core.exchangeability import Reference, reference_of
 from streams.core.guarantee import Selection, Target, TooFew, select_threshold
 from streams.core.messages import Attempt
 from streams.evaluation.calibrators import Choice, choose_calibrator
-from streams.evaluation.cases import Case, LabelsFrom
+from streams.evaluation.cases import Known, LabelsFrom, first_of_each_task, one_of_each_task
 from streams.evaluation.reliability import Reliability, reliability
 from streams.pipeline.handlers import Handler
 from streams.stages.ports import Assessor
 from streams.stages.sample import SOURCE as SAMPLES
 
-Labelled = Sequence[tuple[Case, bool]]
+Labelled = Sequence[Known]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibrated:
-    """What a calibration found. `raw` and `correct` have shape (n,); `measured` is out of fold."""
+    """What a calibration found on n tasks. `raw` and `correct` have shape (n,); `measured` is out of fold."""
 
     artifact: CalibrationArtifact
     choice: Choice
@@ -38,12 +38,14 @@ class Calibrated:
     measured: Reliability
     raw: NDArray[np.float64]
     correct: NDArray[np.bool_]
+    events: int
+    """With a label, of whichever task."""
 
 
 def calibrate(
     handler: Handler, assess: Assessor, cases: Labelled, target: Target, *, labels: LabelsFrom, date: str
 ) -> Calibrated:
-    """Calibrate a worker on labelled cases, each scored anew as the worker is now.
+    """Calibrate a worker on labelled cases, each scored again as the worker is now, and each task counted once.
 
     The threshold is chosen on the raw scores, so that fitting a calibrator to the same cases takes nothing from its
     guarantee. Raises ConfigError in plain words when the cases are too few, or no threshold can be proven.
@@ -51,8 +53,8 @@ def calibrate(
     if not cases:
         what = f"no labelled case of {handler.name} as it is now was found."
         raise ConfigError(what, "Label events that it answered (docs/escalation.md).", "cases")
-    assessed = asyncio.run(_scored(assess, cases))
-    scored = [(one, right) for one, right in assessed if one.attempt.raw_confidence is not None]
+    assessed = asyncio.run(_scored(assess, _distinct(cases)))
+    scored = one_of_each_task([one for one in assessed if one[0].attempt.raw_confidence is not None])
     if not scored:
         what = f"none of the {len(cases)} labelled cases of {handler.name} has a confidence."
         raise ConfigError(
@@ -88,7 +90,7 @@ def calibrate(
         reference=_reference(assessed),
         labels_source=labels,
     )
-    return Calibrated(artifact, choice, selection, measured, raw, correct)
+    return Calibrated(artifact, choice, selection, measured, raw, correct, len(cases))
 
 
 def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> Choice:
@@ -96,9 +98,18 @@ def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> Choice:
     return Choice(Identity(), (), raw) if correct.all() else choose_calibrator(raw, correct)
 
 
-async def _scored(assess: Assessor, cases: Labelled) -> list[tuple[Case, bool]]:
+async def _scored(assess: Assessor, cases: Labelled) -> list[Known]:
     """The cases with their confidence as it would be made today."""
     return [(replace(case, attempt=await assess(case.task, _as_said(case.attempt))), right) for case, right in cases]
+
+
+def _distinct(cases: Labelled) -> list[Known]:
+    """One case for each answer to each task that was, or was not, right: all others would have the same score."""
+    found: dict[Hashable, Known] = {}
+    for case, right in cases:
+        said = case.attempt
+        found.setdefault((case.task_id, case.repeated, said.status, said.answer, said.sources, right), (case, right))
+    return list(found.values())
 
 
 def _as_said(attempt: Attempt) -> Attempt:
@@ -108,8 +119,10 @@ def _as_said(attempt: Attempt) -> Attempt:
 
 
 def _reference(scored: Labelled) -> Reference:
-    """The scores that live ones are held against, unknown ones too; stored answers are left out here as there."""
-    raw = [one.attempt.raw_confidence for one, _ in scored if not one.repeated]
+    """The scores that live ones are held against, unknown ones too; stored answers are left out here as there, and
+    each task counts once."""
+    fresh = first_of_each_task([one for one, _ in scored if not one.repeated])
+    raw = [one.attempt.raw_confidence for one in fresh]
     return reference_of([math.nan if score is None else score for score in raw])
 
 

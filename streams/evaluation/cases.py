@@ -1,4 +1,8 @@
-"""Prior cases: what workers answered, read again from the audit, and whether it was right."""
+"""Prior cases: what workers answered, read again from the audit, and whether it was right.
+
+A case is one attempt at one event. What is proven or learnt from cases counts tasks: however often the same input
+came, and whether the store or a model answered, it is one task, for its answers are right or wrong together.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Literal
 
 from streams.audit.query import Audit
-from streams.core.comparison import Agree, value_of
+from streams.core.agreement import Grade, Grader, Markers
+from streams.core.comparison import Agree
 from streams.core.errors import ConfigError
-from streams.core.fingerprint import draw
+from streams.core.fingerprint import canonical, digest, draw
 from streams.core.messages import Attempt, Score
 from streams.models.verifier import Example
 from streams.pipeline.handlers import Handler
@@ -25,6 +31,8 @@ LabelsFrom = Literal["people", "reasoner"]
 """Who says what is right: labels on the topic `labels`, or the reasoner's own answer to the same event."""
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CASES = 1_000_000
+MAX_REASONS = 10
+HIDDEN = "redaction hid a part of it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,31 @@ class Case:
     """Whether the reasoner's answer agrees with the label."""
     cost_usd: Decimal | None
     reasoner_cost_usd: Decimal | None
+    fingerprint: str = ""
+    """The task's, where the audit does not hold the task itself, because it was redacted or erased."""
+    not_graded: str = ""
+    """Why the answer could not be compared with its label."""
+    not_compared: str = ""
+    """Why it could not be compared with the reasoner's answer."""
+
+    @property
+    def task_id(self) -> str:
+        """The same for two cases whose worker saw the same."""
+        return self.fingerprint or content_id(self.task)
+
+
+Known = tuple[Case, bool]
+"""A case, and whether the answer was right."""
+
+
+def content_id(task: Task) -> str:
+    """The same for tasks that are alike but for the form of Unicode and outer white space."""
+    return _content_id(task.text, task.image, canonical(dict(task.data)) if task.data else "")
+
+
+@lru_cache(maxsize=65_536)
+def _content_id(text: str, image: str | None, data: str) -> str:
+    return digest("content", canonical(text), image, data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,38 +109,75 @@ def read_cases(
     answer = audit.query(sql, {"run": part.run, "since": part.since, "workers": list(workers)})
     if len(answer.rows) >= MAX_CASES:
         raise ConfigError(f"there are more than {MAX_CASES} cases.", "Take a later --since.", "since")
-    return [_case(row, pipeline, agrees[row["handler"]]) for row in answer.records()]
+    markers = markers_of(pipeline)
+    return [_case(row, pipeline, agrees[row["handler"]], markers) for row in answer.records()]
 
 
-def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree) -> Case:
+def markers_of(pipeline: Pipeline) -> Markers:
+    """What the pipeline's redaction leaves in texts."""
+    if pipeline.redaction is None:
+        return Markers.of()
+    names = [one.name for one in pipeline.redaction.policy.detectors]
+    return Markers.of(names, any_name=pipeline.redaction.function is not None)
+
+
+def grader(handler: Handler, agree: Agree, markers: Markers) -> Grader:
+    """Compares a handler's answers with labels."""
+    contract = handler.prompting.contract if handler.prompting else None
+    schema = contract.validator if contract and contract.schema is not None else None
+    return Grader(agree=agree, schema=schema, plain=contract is not None and schema is None, markers=markers)
+
+
+def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree, markers: Markers) -> Case:
     handler = pipeline.workers[row["handler"]]
+    grade = grader(handler, agree, markers)
     said = _answer(handler, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
     reasoner = pipeline.reasoners.get(row["reasoner"] or "")
     thought = _answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if reasoner else None
+    task, whole = _task(row, handler.spec.inputs), _task(row, ("text", "data", "image"))
+    correct, not_graded = right(grade, said, row["label"])
+    agrees, not_compared = right(grade, said, thought)
     return Case(
         event_id=row["event_id"],
         event_time=row["event_time"].replace(tzinfo=UTC),  # the driver leaves the zone out
         handler=handler.name,
         handler_version=row["handler_version"],
         intent=next(iter(row["intents"]), ""),
-        task=_task(row, handler.spec.inputs),
-        whole=_task(row, ("text", "data", "image")),
+        task=task,
+        whole=whole,
         attempt=_attempt(row, handler, said),
         calibration=row["calibration"],
         pipeline=row["pipeline"],
         repeated=row["cache_hit"],
         accepted=row["decision"] == "accepted",
         propensity=row["propensity"],
-        correct=_same(agree, said, row["label"]),
-        agrees=_same(agree, said, thought),
-        reasoner_correct=_same(agree, thought, row["label"]),
+        correct=correct,
+        agrees=agrees,
+        reasoner_correct=right(grader(reasoner, agree, markers), thought, row["label"])[0] if reasoner else None,
         cost_usd=row["cost_usd"],
         reasoner_cost_usd=row["reasoner_cost_usd"],
+        fingerprint="" if _is_whole(whole, markers) else row["fingerprint"],
+        not_graded=not_graded,
+        not_compared=not_compared,
     )
 
 
-def _same(agree: Agree, answer: str | None, other: str | None) -> bool | None:
-    return None if answer is None or other is None else bool(agree(value_of(answer), value_of(other)))
+_RIGHT: Mapping[Grade, bool] = {"right": True, "wrong": False}
+
+
+def right(grade: Grader, answer: str | None, truth: str | None) -> tuple[bool | None, str]:
+    """Whether an answer is right, and why that cannot be known; None and nothing where there is nothing to compare."""
+    if answer is None or truth is None:
+        return None, ""
+    found = grade(answer, truth)
+    if found == "misfit":
+        return None, grade.fault(answer, truth)
+    return _RIGHT.get(found), HIDDEN if found == "hidden" else ""
+
+
+def _is_whole(task: Task, markers: Markers) -> bool:
+    """Whether a task is as it was: not erased, and nothing of it hidden."""
+    return bool(task.text or task.data or task.image) and not markers.hide(task.text, task.data)
 
 
 def _answer(handler: Handler, response: str | None, finish_reason: str | None) -> str | None:
@@ -145,18 +215,20 @@ def _attempt(row: Mapping[str, Any], handler: Handler, answer: str | None) -> At
     )
 
 
-def labelled(cases: Sequence[Case], labels: LabelsFrom) -> list[tuple[Case, bool]]:
+def labelled(cases: Sequence[Case], labels: LabelsFrom) -> list[Known]:
     """The answered cases whose truth is known, with it.
 
     By the reasoner's word, accepted answers are known only where they were explored, a known share of them, and
-    escalated ones always. So that the cases are a fair sample of the events of all pipelines that explored, they are
-    thinned to the least share (rejection sampling, von Neumann 1951): each is kept with the chance share / its own
-    chance, by a draw that depends on its call alone. Raises ConfigError where no pipeline explored.
+    escalated ones always. So that the cases are a fair sample of the tasks of all pipelines that explored, of each task
+    the first case alone is looked at, and they are thinned to the least share (rejection sampling, von Neumann 1951):
+    each is kept with the chance share / its own chance, by a draw that depends on its call alone. Raises ConfigError
+    where no pipeline explored.
     """
     if labels == "people":
         return [(case, case.correct) for case in cases if case.correct is not None]
     explored = {case.pipeline: case.propensity for case in cases if case.propensity}
-    known = [(case, case.agrees) for case in cases if case.agrees is not None and case.pipeline in explored]
+    firsts = first_of_each_task([case for case in cases if case.pipeline in explored])
+    known = [(case, case.agrees) for case in firsts if case.agrees is not None]
     if not explored:
         what = "no accepted answer was ever sent to the reasoner as well, so nothing is known of those."
         raise ConfigError(what, "Set explore = 0.01 or more on the worker and wait, or give labels.", "labels")
@@ -167,6 +239,54 @@ def labelled(cases: Sequence[Case], labels: LabelsFrom) -> list[tuple[Case, bool
 def _chance(case: Case) -> float:
     """The chance that the reasoner was asked: always, where the worker's answer was not accepted."""
     return case.propensity if case.accepted and case.propensity else 1.0
+
+
+def first_of_each_task(cases: Sequence[Case]) -> list[Case]:
+    """The oldest case of each task, in the order given. Which one it is does not depend on how it was answered."""
+    oldest: dict[str, tuple[datetime, str]] = {}
+    for case in cases:
+        at = case.event_time, case.attempt.call_id
+        oldest[case.task_id] = min(at, oldest.get(case.task_id, at))
+    found: dict[str, Case] = {}
+    for case in cases:
+        if (case.event_time, case.attempt.call_id) == oldest[case.task_id]:
+            found.setdefault(case.task_id, case)
+    return list(found.values())
+
+
+def one_of_each_task(known: Sequence[Known]) -> list[Known]:
+    """Each task once, in the order given, by the case that says most against the worker.
+
+    That is a wrong answer, the surest of them, where there is one: a task whose labels contradict each other counts as
+    wrong, so that the share of wrong tasks is never understated.
+    """
+    found: dict[str, Known] = {}
+    for one in known:
+        known_before = found.get(one[0].task_id)
+        if known_before is None or _against(one) > _against(known_before):
+            found[one[0].task_id] = one
+    return list(found.values())
+
+
+def _against(one: Known) -> tuple[bool, float]:
+    case, was_right = one
+    score = case.attempt.raw_confidence
+    return not was_right, -1.0 if was_right or score is None else score
+
+
+def left_out(cases: Sequence[Case], labels: LabelsFrom) -> tuple[str, ...]:
+    """What could not be compared, by reason, in plain sentences with an example of each."""
+    reasons: dict[str, list[str]] = {}
+    for case in cases:
+        if reason := case.not_graded if labels == "people" else case.not_compared:
+            reasons.setdefault(reason, []).append(case.event_id)
+    other = "the label" if labels == "people" else "the reasoner's answer"
+    ordered = sorted(reasons.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+    return tuple(
+        f"{len(ids)} answers count as neither right nor wrong, for they cannot be compared with {other}: {reason} "
+        f"(for one, event {ids[0]})."
+        for reason, ids in ordered[:MAX_REASONS]
+    )
 
 
 def read_ignored(audit: Audit, part: Since) -> list[Example]:
@@ -186,12 +306,12 @@ def of_this_version(cases: Sequence[Case], handler: Handler) -> Iterator[Case]:
 
 
 def set_aside(cases: Sequence[Case], salt: str, share: float) -> tuple[list[Case], list[Case]]:
-    """The cases in two parts, the first of about `share`, by a draw that depends on the event alone.
+    """The cases in two parts, the first of about `share`, by a draw that depends on the task alone.
 
-    A verifier learns from the first part and a calibration is made on the second: cases that the verifier has learnt
-    by heart would flatter it.
+    A verifier learns from the first part and a calibration is made on the second: tasks that the verifier has learnt
+    by heart would flatter it, whichever event brings them.
     """
     parts: tuple[list[Case], list[Case]] = ([], [])
     for case in cases:
-        parts[draw("aside", salt, case.event_id) >= share].append(case)
+        parts[draw("aside", salt, content_id(case.task)) >= share].append(case)
     return parts

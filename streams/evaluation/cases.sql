@@ -4,7 +4,7 @@
 WITH
     seen AS
     (
-        SELECT event_id, text, data, image, intents
+        SELECT event_id, text, data, image, intents, fingerprint
         FROM verdicts
         WHERE run = {run:String}
         ORDER BY event_time
@@ -42,6 +42,7 @@ SELECT
     worked.sources AS sources,
     worked.raw_confidence AS raw_confidence,
     worked.cache_hit AS cache_hit,
+    seen.fingerprint AS fingerprint,
     worked.cost_usd AS cost_usd,
     worked.confidence AS confidence,
     worked.calibration AS calibration,

@@ -10,7 +10,7 @@ from streams.core import error_rate, exchangeability
 from streams.core.artifact import CalibrationArtifact
 from streams.core.betting import expired
 from streams.core.fingerprint import draw
-from streams.evaluation.cases import Case
+from streams.evaluation.cases import Case, first_of_each_task
 from streams.pipeline.load import Pipeline
 from streams.stages.gate import FALSE_ALARMS
 
@@ -23,14 +23,16 @@ class Standing:
     calibration: str
     max_error: float
     scores: int
-    """Live scores seen."""
+    """Live scores seen, one of each task."""
     scores_evidence: float
     scores_hold: bool
     labels: int
-    """Labelled answers among those it accepted."""
+    """Labelled tasks among those it accepted."""
     wrong: int
     labels_evidence: float
     labels_hold: bool
+    not_graded: int = 0
+    """Labelled answers that cannot be compared with their label."""
 
     @property
     def holds(self) -> bool:
@@ -49,17 +51,18 @@ def standings(pipeline: Pipeline, cases: Sequence[Case]) -> list[Standing]:
 
 
 def _standing(artifact: CalibrationArtifact, cases: Sequence[Case]) -> Standing:
-    """From the first event that the calibration decided on."""
+    """From the first event that the calibration decided on. Each task bets once: its answers are right or wrong
+    together, and a test that took each of them for news would be sure far too soon."""
     first = next((place for place, case in enumerate(cases) if case.calibration == artifact.id), len(cases))
     watched = exchangeability.watch(artifact.reference)
     judged, wrong = error_rate.error_watch(artifact.max_error), 0
-    for case in cases[first:]:
-        if case.attempt.status == "answered" and not case.repeated:
-            score = math.nan if case.attempt.raw_confidence is None else case.attempt.raw_confidence
-            u = draw("watch", case.attempt.call_id)
-            watched = exchangeability.observe(artifact.reference, watched, score, u)
-        if case.accepted and case.calibration == artifact.id and case.correct is not None:
-            judged, wrong = error_rate.observe(judged, not case.correct), wrong + (not case.correct)
+    later = cases[first:]
+    for case in first_of_each_task([one for one in later if one.attempt.status == "answered" and not one.repeated]):
+        score = math.nan if case.attempt.raw_confidence is None else case.attempt.raw_confidence
+        watched = exchangeability.observe(artifact.reference, watched, score, draw("watch", case.attempt.call_id))
+    decided = [one for one in later if one.accepted and one.calibration == artifact.id]
+    for case in first_of_each_task([one for one in decided if one.correct is not None]):
+        judged, wrong = error_rate.observe(judged, not case.correct), wrong + (not case.correct)
     return Standing(
         worker=artifact.handler,
         calibration=artifact.id,
@@ -71,4 +74,5 @@ def _standing(artifact: CalibrationArtifact, cases: Sequence[Case]) -> Standing:
         wrong=wrong,
         labels_evidence=math.exp(min(700.0, judged.capital.peak_log_wealth)),
         labels_hold=not expired(judged.capital, FALSE_ALARMS / 2),
+        not_graded=sum(bool(one.not_graded) for one in decided),
     )

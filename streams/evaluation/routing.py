@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
-from streams.evaluation.cases import Case, set_aside
+from streams.evaluation.cases import Case, first_of_each_task, set_aside
 from streams.models.router import Judge, Router, worth
 from streams.models.verifier import Example
 from streams.models.verifier.training import train_verifier
@@ -83,13 +83,16 @@ def reasoner_outcomes(cases: Sequence[Case]) -> list[bool] | None:
 def train_router(
     cases: Sequence[Case], nothing: Sequence[Example], reasoner: str, *, date: str, seed: int = 0
 ) -> Trained:
-    """Train on a part of the cases and compare on the rest. `nothing` are events that needed no handler.
+    """Train on a part of the tasks and compare on the rest. `nothing` are events that needed no handler.
+
+    Each task counts once, for each worker that met it: the store answers all others for nothing.
 
     Raises ConfigError when there are too few cases to train on or to compare on.
     """
-    learnt, unseen = set_aside(cases, "router", TRAINED_SHARE)
+    met = [one for handler in sorted({one.handler for one in cases}) for one in _tasks(cases, handler)]
+    learnt, unseen = set_aside(met, "router", TRAINED_SHARE)
     if len(unseen) < FEWEST_HELD_OUT:
-        what = f"{len(cases)} prior cases are too few: {len(unseen)} would be held out, {FEWEST_HELD_OUT} are needed."
+        what = f"{len(met)} prior cases are too few: {len(unseen)} would be held out, {FEWEST_HELD_OUT} are needed."
         raise ConfigError(what, "Let the pipeline run longer, or take an earlier --since.", "cases")
     _check_priced(cases)
     workers = sorted({one.handler for one in cases})
@@ -100,6 +103,11 @@ def train_router(
         judges[NONE] = _judge(examples, truth, None, date, seed)
     router = Router(judges, reasoner, 0.5, admitted=False, comparison={}, date=date)
     return _compared(router, unseen)
+
+
+def _tasks(cases: Sequence[Case], handler: str) -> list[Case]:
+    """The tasks of one worker, each as it went the first time."""
+    return first_of_each_task([one for one in cases if one.handler == handler])
 
 
 def _check_priced(cases: Sequence[Case]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
+from streams.core.fingerprint import canonical
 from streams.models.classifier import Classifier, Provenance, softmax
 from streams.models.embedding import Embedder, NgramHasher, Vectors, WordLlamaEmbedder
 
@@ -47,7 +48,8 @@ def train(
     """Fit a classifier; its `provenance.metrics` are measured out of fold.
 
     The same rows in any order, with the same seed and date, give the same artifact; a row that is there twice
-    counts once. Without a `hasher` only the embedding is used. Raises ConfigError when the rows do not suffice.
+    counts once, and a text, whatever its labels, is on one side of every fold. Without a `hasher` only the embedding
+    is used. Raises ConfigError when the rows do not suffice.
     """
     distinct = _checked(rows)
     source = embedder or WordLlamaEmbedder()
@@ -55,7 +57,8 @@ def train(
     truth = np.searchsorted(labels, [label for _, label in distinct])
     with _one_thread():
         features, used = _features([text for text, _ in distinct], source, hasher)
-        strength, logits, folds = _cross_validate(features, truth, seed, progress or (lambda _done, _all: None))
+        folds = _folds([canonical(text) for text, _ in distinct], truth, seed)
+        strength, logits = _cross_validate(features, truth, folds, progress or (lambda _done, _all: None))
         weights, bias = _fit(features, truth, strength)
     metrics = {"strength": strength, **_out_of_fold_metrics(logits, truth, folds)}
     metrics["rows_per_label"] = dict(sorted(Counter(label for _, label in distinct).items()))
@@ -79,13 +82,13 @@ def _one_thread() -> AbstractContextManager[Any]:
 
 
 def _checked(rows: Sequence[Row]) -> list[Row]:
-    """The distinct rows, sorted. Duplicates would stand on both sides of a fold and flatter the metrics."""
+    """The distinct rows, sorted. Texts are alike as tasks are: whatever the form of Unicode and outer white space."""
     if len(rows) > MAX_ROWS:
         raise ConfigError(f"{len(rows)} rows are more than {MAX_ROWS}.", "Train on a random part of them.")
     for number, (text, label) in enumerate(rows, start=1):
         if not text.strip() or not label.strip():
             raise ConfigError(f"Row {number} has an empty text or label.", "Remove it or fill it in.")
-    distinct = sorted(set(rows))
+    distinct = sorted({(canonical(text), label): (text, label) for text, label in sorted(rows)}.values())
     counts = Counter(label for _, label in distinct)
     if len(counts) < 2:
         raise ConfigError(f"The rows have {len(counts)} labels, at least two are needed.", "Add rows of another.")
@@ -129,25 +132,48 @@ def _fit(features: Any, truth: NDArray[np.int64], strength: float) -> tuple[Vect
     return weights.astype(np.float32), bias
 
 
-def _cross_validate(
-    features: Any, truth: NDArray[np.int64], seed: int, progress: Progress
-) -> tuple[float, Floats, NDArray[np.int64]]:
-    """The strength with the least calibrated log loss out of fold, its logits, and the fold of each row."""
+def _folds(texts: Sequence[str], truth: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """The fold of each row, with as many of each label in every fold as can be; rows of one text share a fold.
+
+    A text with several labels is dealt out under the one that has the fewest. Raises ConfigError where a label has too
+    few texts for every fold.
+    """
     from sklearn.model_selection import StratifiedKFold
 
-    splits = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(truth, truth))
-    folds = np.empty(len(truth), dtype=np.int64)
+    kinds: dict[str, set[int]] = {}
+    for text, label in zip(texts, truth.tolist(), strict=True):
+        kinds.setdefault(text, set()).add(label)
+    dealt = Counter(next(iter(some)) for some in kinds.values() if len(some) == 1)
+    for text, some in kinds.items():
+        if len(some) > 1:
+            kinds[text] = {min(some, key=lambda one: (dealt[one], one))}
+            dealt.update(kinds[text])
+    if min(dealt[label] for label in set(truth.tolist())) < FOLDS:
+        what = f"A label has fewer than {FOLDS} texts that are not another label's as well."
+        raise ConfigError(what, "Give each text one label.")
+    labels, fold = [next(iter(some)) for some in kinds.values()], np.empty(len(kinds), dtype=np.int64)
+    splits = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels)
+    for number, (_, outside) in enumerate(splits):
+        fold[outside] = number
+    place = {text: number for number, text in enumerate(kinds)}
+    return fold[[place[text] for text in texts]]
+
+
+def _cross_validate(
+    features: Any, truth: NDArray[np.int64], folds: NDArray[np.int64], progress: Progress
+) -> tuple[float, Floats]:
+    """The strength with the least calibrated log loss out of fold, and its logits."""
     tried: list[tuple[float, float, Floats]] = []
     for strength in STRENGTHS:
         logits = np.empty((len(truth), int(truth.max()) + 1))
-        for fold, (inside, outside) in enumerate(splits):
+        for fold in range(FOLDS):
+            inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             weights, bias = _fit(features[inside], truth[inside], strength)
             logits[outside] = features[outside] @ weights + bias
-            folds[outside] = fold
             progress(len(tried) * FOLDS + fold + 1, len(STRENGTHS) * FOLDS)
         tried.append((log_loss(softmax(logits / fit_temperature(logits, truth)), truth), strength, logits))
     _, strength, logits = min(tried, key=lambda candidate: candidate[0])
-    return strength, logits, folds
+    return strength, logits
 
 
 def _out_of_fold_metrics(logits: Floats, truth: NDArray[np.int64], folds: NDArray[np.int64]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.comparison import By, Comparison, number_in, value_of
+from streams.core.comparison import By, Comparison, number_in, numbers_in, value_of
 
 EXACT = Comparison()
 texts = st.text(max_size=12)
@@ -80,8 +80,20 @@ def test_a_value_is_exactly_itself(value: Any) -> None:
         (unicodedata.normalize("NFD", "Café"), unicodedata.normalize("NFC", "Café")),
         ({" a ": "x "}, {"a": "x"}),
         (None, None),
+        (12, 12.0),
+        ({"a": [1e3, -0.0]}, {"a": [1000, 0]}),
+        (2**53, float(2**53)),
     ],
-    ids=["the order of keys", "outer space", "Unicode form", "keys and values within", "null"],
+    ids=[
+        "the order of keys",
+        "outer space",
+        "Unicode form",
+        "keys and values within",
+        "null",
+        "whole",
+        "within",
+        "large",
+    ],
 )
 def test_exactly_alike_is_as_canonical_json(answer: Any, label: Any) -> None:
     assert EXACT(answer, label)
@@ -90,7 +102,16 @@ def test_exactly_alike_is_as_canonical_json(answer: Any, label: Any) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "label"),
-    [("Yes", "yes"), (1, True), ("1", 1), (1, 1.0), ([1, 2], [2, 1]), ({"a": None}, {}), ("a b", "a  b"), ("", None)],
+    [
+        ("Yes", "yes"),
+        (1, True),
+        ("1", 1),
+        (1, 1.0000001),
+        ([1, 2], [2, 1]),
+        ({"a": None}, {}),
+        ("a b", "a  b"),
+        ("", None),
+    ],
 )
 def test_what_only_looks_alike_is_not_exactly_so(answer: Any, label: Any) -> None:
     assert not EXACT(answer, label)
@@ -136,10 +157,10 @@ def test_only_zero_is_near_enough_to_zero() -> None:
         ("3.", 3),
         ("6.02e23", 6.02e23),
         ("1E-3", 1e-3),
-        ("items 1,2", 2),
-        ("1,2345", 2345),
+        ("items 1,2", 1.2),
+        ("1,2345", 1.2345),
         ("1,234,5678", 5678),
-        ("1234,567", 567),
+        ("1234,567", 1234.567),
         ("take route e5", 5),
         ("e12 or Ee7", 7),
         ("#### 72\n", 72),
@@ -162,10 +183,91 @@ def test_of_a_text_the_last_number_counts(text: Any, number: float | None) -> No
     assert number_in(text) == number
 
 
-@given(st.integers(-(10**15), 10**15), texts.filter(lambda text: not any(map(str.isdecimal, text))))
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("1.234,56 €", 1234.56),
+        ("€ 1.234,56", 1234.56),
+        ("1 234,56", 1234.56),
+        ("1\u00a0234,56", 1234.56),
+        ("1\u202f234\u2009567.5", 1234567.5),
+        ("1'234.56", 1234.56),
+        ("CHF 1’234’567.-", 1234567),
+        ("12,34,567.89", 1234567.89),
+        ("1_000", 1000),
+        ("12,5", 12.5),
+        ("0,125", 0.125),
+        ("１２，５", 12.5),
+        ("٣٫٥", 3.5),
+        ("(1,234.56)", -1234.56),
+        ("$(12.50)", -12.5),
+        ("-€5", -5),
+        ("−€ 5,50", -5.5),
+        ("EUR -5", -5),
+        ("1.234,56-", -1234.56),
+        ("from 5–10", 10),
+        ("12 %", 12),
+        ("12 %", 0.12),
+        ("5 ‰", 0.005),
+        ("1.5×10³", 1500),
+        ("1.5 x 10^-3", 0.0015),
+        ("½", 0.5),
+        ("1½ cups", 1.5),
+        ("3/4", 0.75),
+        ("1 1/2", 1.5),
+        ("on 29.11.2026", 2026),
+        ("29/11/2026", 2026),
+        ("1,234", 1234),
+        ("1,234", 1.234),
+        ("1.234", 1234),
+    ],
+)
+def test_numbers_are_read_as_people_of_any_country_write_them(written: str, number: float) -> None:
+    assert numeric()(written, number)
+    assert numeric()(number, written)
+    assert not numeric(1e-9)(written, number + 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "never"),
+    [
+        ("1.234,56 €", 56),
+        ("1 234,56", 234.56),
+        ("1.234.567", 0.567),
+        ("31.12.2026", 0.2026),
+        ("12,5", 5),
+        ("0,125", 125),
+    ],
+)
+def test_a_part_of_a_number_is_not_the_number(written: str, never: float) -> None:
+    assert not numeric()(written, never)
+
+
+GROUPS, DECIMALS = (",", ".", " ", "\u00a0", "\u202f", "'", "’", ""), (".", ",")
+
+
+@given(
+    st.integers(-(10**9), 10**9), st.integers(0, 99), st.sampled_from(GROUPS), st.sampled_from(DECIMALS),
+    st.sampled_from(["{}", "{} €", "$ {}", "Total: {}", "{} %", "about {}."]),
+)  # fmt: skip
+def test_any_way_of_grouping_digits_is_read(whole: int, cents: int, group: str, decimal: str, around: str) -> None:
+    if group == decimal:
+        return
+    written = around.format(f"{whole:,}".replace(",", group) + f"{decimal}{cents:02}")
+    true = float(f"{whole}.{cents:02}")
+    assert numeric(1e-12)(written, true)
+    assert not numeric(1e-12)(written, true + 0.01)
+
+
+@given(st.text(st.sampled_from("0123456789.,'’ -−()/%€$eE×10^½³\u00a0\u202f٣５"), max_size=60))
+def test_any_row_of_digits_and_signs_is_read_without_an_error(text: str) -> None:
+    assert all(map(math.isfinite, numbers_in(text)))
+
+
+@given(st.integers(-(10**15), 10**15), st.text(st.characters(categories=("L", "P", "Zs")), max_size=12))
 def test_a_number_is_read_with_separators_and_without(number: int, before: str) -> None:
     for written in (str(number), f"{number:,}"):
-        assert number_in(f"{before} {written}") == number
+        assert number_in(f"{before}: {written}") == number
 
 
 def test_where_there_is_no_number_nothing_agrees() -> None:

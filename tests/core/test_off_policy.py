@@ -187,3 +187,13 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(chance: float, misled:
         expected = 0.5 + 0.35 * (1 - np.cos(30)) / 30 if misled else 0.65
         held += found.low <= expected <= found.high
     assert 0.92 <= held / runs <= 0.99
+
+
+def test_events_of_one_task_count_once() -> None:
+    """Twenty copies of each event say no more than one: the interval is as wide."""
+    draw = np.random.default_rng(0)
+    known = draw.random(50)
+    once = estimate(known, [])
+    many = estimate(known.repeat(20), [], np.arange(50).repeat(20))
+    assert many.value == pytest.approx(once.value)
+    assert (many.low, many.high) == pytest.approx((once.low, once.high))

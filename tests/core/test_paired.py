@@ -218,3 +218,15 @@ def test_a_wilson_holds_the_share_and_stays_within_0_and_1(n: int, data: st.Data
 
 def test_without_cases_anything_may_be_true() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_pairs_of_one_group_count_once() -> None:
+    draw = np.random.default_rng(0)
+    a, b = draw.random(60), draw.random(60)
+    once = mean_difference(a, b)
+    groups = np.repeat(np.arange(60, dtype=np.uint64), 20)
+    many = mean_difference(a.repeat(20), b.repeat(20), groups=groups)
+    assert many.value == pytest.approx(once.value)
+    assert (many.low, many.high) == pytest.approx((once.low, once.high))
+    alone = mean_difference(a, b, groups=np.arange(60, dtype=np.uint64))
+    assert (alone.low, alone.high) == pytest.approx((once.low, once.high))

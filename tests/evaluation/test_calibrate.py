@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,7 +123,10 @@ def test_the_hash_of_the_cases_changes_with_any_case_and_not_with_their_order(wo
 
 def test_live_scores_are_held_against_those_that_came_from_no_store(worker: Handler) -> None:
     cases = honest_cases(300)
-    stored = [(replace(one, repeated=True), right) for one, right in honest_cases(300, seed=1)]
+    stored = [
+        (replace(one, repeated=True, task=Task(text=f"another {n}")), right)
+        for n, (one, right) in enumerate(honest_cases(300, seed=1))
+    ]
     artifact = calibrated(worker, [*cases, *stored]).artifact
     assert artifact.reference == reference_of([one.attempt.raw_confidence or 0.0 for one, _ in cases])
     assert artifact.n == 600
@@ -139,10 +144,71 @@ def test_a_function_is_told_the_confidence_that_the_reply_stated_as_it_is_at_wor
     assess = Assess(trust=trust, functions={"shop:doubts": doubts}, timeout=5)
     one = case(0, 0.8)
     recorded = replace(one, attempt=replace(one.attempt, raw_confidence=0.123))  # combined with a judge's, at the time
-    cases = [(replace(recorded, event_id=str(n)), True) for n in range(60)]
+    cases = [(replace(recorded, event_id=str(n), task=Task(text=str(n))), True) for n in range(60)]
     made = calibrate(worker, assess, cases, TARGET, labels="people", date="2026-11-24")
     assert set(heard) == {0.8}
     assert made.raw == pytest.approx(np.full(60, 0.85))
+
+
+# ---- A case is a task ----
+
+
+def bursts(tasks: int, each: int, wrong: float, seed: int) -> list[tuple[Case, bool]]:
+    """Tasks that come `each` times, the first time to the model and then to the store, with scores that say nothing."""
+    draw = np.random.default_rng(seed)
+    scores, rights = draw.uniform(0.5, 1.0, tasks).tolist(), (draw.random(tasks) >= wrong).tolist()
+    return [
+        (replace(case(n * each + k, scores[n]), task=Task(text=f"task {n}"), repeated=k > 0), rights[n])
+        for n in range(tasks)
+        for k in range(each)
+    ]
+
+
+@pytest.mark.parametrize("tasks", [20, 60])
+def test_a_target_that_is_missed_is_not_proven_by_tasks_that_come_in_bursts(worker: Handler, tasks: int) -> None:
+    """10 % are wrong at every threshold, so each proof of at most 5 % is a broken promise: of 500 draws 50 may be."""
+    cases, draw, broken = [one for one, _ in bursts(tasks, 20, 0.1, 0)], np.random.default_rng(1), 0
+    for _ in range(500):
+        rights = (draw.random(tasks) >= 0.1).repeat(20).tolist()
+        with contextlib.suppress(ConfigError):
+            calibrated(worker, list(zip(cases, rights, strict=True)), Target(0.05, 0.9))
+            broken += 1
+    assert broken <= 50
+
+
+def test_however_often_a_task_comes_it_is_one_case(worker: Handler) -> None:
+    repeated, once = calibrated(worker, bursts(100, 20, 0.05, 1)), calibrated(worker, bursts(100, 1, 0.05, 1))
+    assert (repeated.artifact.n, repeated.events) == (100, 2000)
+    same = ("n", "accepted", "errors", "threshold", "bound", "ece", "reference")
+    assert [getattr(repeated.artifact, name) for name in same] == [getattr(once.artifact, name) for name in same]
+
+
+@pytest.mark.parametrize(
+    ("texts", "tasks"),
+    [
+        (("Where?", " Where?\n", "Where?"), 1),
+        (("Café", unicodedata.normalize("NFD", "Café")), 1),
+        (("Where?", "where?"), 2),
+    ],
+    ids=["outer space", "Unicode form", "nearly alike is not alike"],
+)
+def test_tasks_are_alike_as_the_store_finds_them(worker: Handler, texts: tuple[str, ...], tasks: int) -> None:
+    cases = [(replace(case(n, 0.9), task=Task(text=text)), True) for n, text in enumerate(texts)]
+    others = honest_cases(200, seed=3)
+    assert calibrated(worker, [*cases, *others]).artifact.n == tasks + 200
+
+
+def test_a_task_whose_labels_contradict_each_other_counts_as_wrong(worker: Handler) -> None:
+    cases = [(replace(one, task=Task(text="the same")), n != 7) for n, (one, _) in enumerate(honest_cases(20))]
+    rest = [(one, True) for one, _ in honest_cases(300, seed=5)]
+    made = calibrated(worker, [*cases, *((replace(one, event_id=f"r{n}"), True) for n, (one, _) in enumerate(rest))])
+    assert made.artifact.n == 301
+    assert int((~made.correct).sum()) == 1
+
+
+def test_tasks_that_redaction_made_alike_are_told_apart_by_their_fingerprint(worker: Handler) -> None:
+    hidden = [(replace(case(n, 0.9), task=Task(text="[phone]"), fingerprint=f"f{n // 2}"), True) for n in range(60)]
+    assert calibrated(worker, hidden).artifact.n == 30
 
 
 async def test_a_pipeline_that_references_the_artifact_decides_as_it_says(made: Calibrated, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from streams.evaluation.cases import (
     Case,
     Since,
     labelled,
+    left_out,
     of_this_version,
     read_cases,
     read_ignored,
@@ -275,6 +277,151 @@ def test_ignored_events_are_read_without_duplicates_and_only_those_of_the_run(co
         assert read_ignored(audit, Since(run="ignored", since=START.replace(hour=3))) == [last]
     finally:
         audit.close()
+
+
+# ---- What cannot be compared ----
+
+REDACTED = PIPELINE.replace('name = "shop"', 'name = "shop"\n\n[redaction.patterns]\nticket = "T-[0-9]+"', 1)
+
+
+@pytest.fixture(scope="module")
+def redacting(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return shop(tmp_path_factory.mktemp("redacting"), REDACTED)
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"),
+    [
+        ({"number": "[phone]"}, {"number": "[phone]"}),  # of two different numbers both are left as this
+        ({"number": "[phone]"}, {"number": "5551234"}),
+        ({"number": "5551234"}, {"number": "[phone]"}),
+        ({"number": "[phone]"}, "[phone]"),
+        ({"number": "call [redaction failed] today"}, "now"),
+        ({"number": "[ticket]"}, "[ticket]"),
+    ],
+)
+def test_what_redaction_hid_is_neither_right_nor_wrong(
+    config: ClickHouseConfig, redacting: Pipeline, answer: Any, truth: Any
+) -> None:
+    run = f"hidden {answer} {truth}"
+    of = event("a", run=run)
+    write(config, verdict(of), call(of, response=reply(answer)), label(of, truth), thought(of, {"number": "[phone]"}))
+    (found,) = read(config, redacting, run)
+    assert (found.correct, found.agrees, found.reasoner_correct) == (None, None, None)
+    assert labelled([found], "people") == []
+    (told,) = left_out([found], "people")
+    assert "1 answers count as neither right nor wrong" in told
+    assert "redaction hid a part of it (for one, event a)" in told
+    assert len(left_out([found], "reasoner")) == 1
+
+
+def test_what_redaction_hid_elsewhere_does_not_matter(config: ClickHouseConfig, redacting: Pipeline) -> None:
+    of = event("a", run="elsewhere")
+    answer = {"number": "7", "note": "call [phone]"}
+    write(config, verdict(of), call(of, response=reply(answer)), label(of, {"number": "7", "note": "[phone]"}))
+    (found,) = read(config, redacting, "elsewhere")
+    assert found.correct is True
+
+
+def test_eighty_answers_that_redaction_made_equal_prove_nothing(config: ClickHouseConfig, redacting: Pipeline) -> None:
+    hidden = {"number": "[phone]"}
+    events = [event(f"e{number}", f"text {number}", run="proof") for number in range(80)]
+    write(
+        config,
+        *(one for of in events for one in (verdict(of), call(of, response=reply(hidden)), label(of, hidden))),
+    )
+    cases = read(config, redacting, "proof")
+    assert (len(cases), labelled(cases, "people")) == (80, [])
+
+
+@pytest.mark.parametrize(
+    ("worker", "answer", "truth", "said"),
+    [
+        ("answer", {"number": "7"}, {"nummer": "7"}, "it has no field 'number' (is it 'nummer'?)"),
+        ("name", "Ann", {"name": "Ann"}, "is not of type 'string'"),
+        ("name", "Ann", ["Ann"], "is not of type 'string'"),
+        ("add", 7, "none", "there is no number in it"),
+        ("add", {"sum": 7}, 7, "it is a number, the answer is an object"),
+    ],
+)
+def test_a_label_that_no_answer_could_equal_is_named_and_not_counted_as_wrong(
+    config: ClickHouseConfig, pipeline: Pipeline, worker: str, answer: Any, truth: Any, said: str
+) -> None:
+    run = f"misfit {worker} {truth}"
+    of = event("a", run=run)
+    response = json.dumps(answer) if worker == "add" else reply(answer)
+    write(config, verdict(of, worker), call(of, worker, response=response), label(of, truth))
+    (found,) = read(config, pipeline, run, worker)
+    assert found.correct is None
+    assert said in found.not_graded
+    assert said in left_out([found], "people")[0]
+
+
+@pytest.mark.parametrize(
+    ("worker", "answer", "truth", "right"),
+    [
+        ("answer", {"number": "7"}, "8", False),
+        ("answer", {"number": "7"}, "7", True),
+        ("answer", {"shop": 1}, {"number": "7"}, False),  # it is the answer that lacks the field
+        ("name", "7", 7, True),  # a text that looks like a number, as a label that was typed without quotes
+        ("name", "Ann", 8, False),
+        ("add", 7, "about 7.0", True),
+    ],
+)
+def test_a_label_that_an_answer_could_equal_counts(
+    config: ClickHouseConfig, pipeline: Pipeline, worker: str, answer: Any, truth: Any, right: bool
+) -> None:
+    run = f"fits {worker} {answer} {truth}"
+    of = event("a", run=run)
+    response = json.dumps(answer) if worker == "add" else reply(answer)
+    write(config, verdict(of, worker), call(of, worker, response=response), label(of, truth))
+    (found,) = read(config, pipeline, run, worker)
+    assert (found.correct, found.not_graded) == (right, "")
+
+
+def test_a_reasoner_of_another_shape_says_nothing_of_the_worker(config: ClickHouseConfig, pipeline: Pipeline) -> None:
+    of = event("a", run="shapes")
+    write(
+        config, verdict(of, "name"), call(of, "name", response=reply("Ann")), thought(of, {"number": "7"}),
+        label(of, "Ann"),
+    )  # fmt: skip
+    (found,) = read(config, pipeline, "shapes", "name")
+    assert (found.correct, found.agrees, found.reasoner_correct) == (True, None, None)
+    assert "is not of type 'string'" in left_out([found], "reasoner")[0]
+
+
+# ---- A case is a task ----
+
+
+def test_events_of_one_task_are_one_task_and_redacted_ones_go_by_their_fingerprint(
+    config: ClickHouseConfig, pipeline: Pipeline
+) -> None:
+    texts = {"a": "Where?", "b": " Where?\n", "c": "Who?", "d": "ring [phone]", "e": "ring [phone]", "f": ""}
+    for name, text in texts.items():
+        of = event(name, text, run="tasks")
+        write(config, replace(verdict(of), fingerprint=f"f-{name}"), call(of, response=reply({"number": "7"})))
+    ids = {one.event_id: one.task_id for one in read(config, pipeline, "tasks")}
+    assert ids["a"] == ids["b"] != ids["c"]
+    assert (ids["d"], ids["e"], ids["f"]) == ("f-d", "f-e", "f-f")
+
+
+def test_a_task_is_on_one_side_only_whichever_events_bring_it() -> None:
+    cases = [replace(case(n), task=Task(text=f"task {n % 40}")) for n in range(800)]
+    first, second = set_aside(cases, "salt", 0.5)
+    assert len(first) + len(second) == 800
+    assert not {one.task.text for one in first} & {one.task.text for one in second}
+    assert 5 <= len({one.task.text for one in first}) <= 35
+
+
+def test_by_the_reasoners_word_the_first_case_of_a_task_stands_for_it() -> None:
+    """Of a task that came often one event was surely explored: taking that one would favour frequent tasks."""
+    cases = [replace(one, task=Task(text=one.event_id[:3])) for one in explored(400)]
+    known = labelled(cases, "reasoner")
+    assert len({one.task_id for one, _ in known}) == len(known)
+    firsts: dict[str, Case] = {}
+    for one in cases:
+        firsts.setdefault(one.task_id, one)
+    assert all(one is firsts[one.task_id] for one, _ in known)
 
 
 # ---- Who says what is right ----

@@ -320,3 +320,42 @@ def test_the_command_takes_the_labels_of_the_configured_run(
     write(config, settled(a, {"number": "1"}), settled(b, {"number": "2"}), label(base, "2"))
     monkeypatch.setenv("ESCALON_RUN", "production")
     assert json.loads(escalon("compare", "seven", "eight", "--json").stdout)["answers"]["labelled"] == 1
+
+
+# ---- A case is a task ----
+
+
+def burst(run_a: str, run_b: str, tasks: int, each: int) -> Iterator[Any]:
+    """Tasks that come `each` times; of the first third B's answer is wrong, and A's never."""
+    for number in range(tasks * each):
+        task = number // each
+        a, b = (event(f"burst-{number}", f"task {task}", run=run, hour=number / 100) for run in (run_a, run_b))
+        said = "wrong" if 3 * task < tasks else "right"
+        yield from (verdict(a), verdict(b), settled(a, {"number": "right"}), settled(b, {"number": said}))
+        yield from (call(a), call(b, cost_usd=Decimal("0.002")), label(a, "right"))
+
+
+def test_a_task_that_comes_again_and_again_is_one_pair(config: ClickHouseConfig, rules: Any) -> None:
+    write(config, *burst("burst-a", "burst-b", 9, 20))
+    found = compared(config, rules, "burst-a", "burst-b")
+    assert (found.overlap.both, found.answers.events, found.answers.differing) == (180, 9, 3)
+    assert (found.answers.labelled.both, found.answers.labelled.only_a) == (6, 3)
+    assert found.answers.p_value == pytest.approx(0.25)  # of 60 events in place of 3 tasks it would be 2e-18
+    assert (found.spending.known, found.spending.difference.low) == (180, None)  # nine tasks are too few
+    assert found.agreement.low is None
+
+
+def test_the_interval_of_many_tasks_is_as_wide_as_if_each_had_come_once(config: ClickHouseConfig, rules: Any) -> None:
+    write(config, *burst("many-a", "many-b", 60, 20), *burst("once-a", "once-b", 60, 1))
+    many, once = (compared(config, rules, f"{name}-a", f"{name}-b") for name in ("many", "once"))
+    assert many.answers == once.answers
+    assert (many.agreement.low, many.agreement.high) == pytest.approx((once.agreement.low, once.agreement.high))
+
+
+def test_what_redaction_hid_is_neither_right_nor_wrong(config: ClickHouseConfig, rules: Any) -> None:
+    a, b = event("hidden", run="nine"), event("hidden", run="ten")
+    write(config, settled(a, {"number": "[phone]"}), settled(b, {"number": "[phone]"}), label(a, "[phone]"))
+    found = compared(config, rules, "nine", "ten")
+    assert found.answers.labelled.n == 0
+    assert any("1 labelled events count as neither right nor wrong" in one for one in found.cautions)
+    assert any("Redaction hid a part of the answers to 1 events" in one for one in found.cautions)

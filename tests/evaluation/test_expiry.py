@@ -15,6 +15,7 @@ from streams.evaluation.cases import Case
 from streams.evaluation.expiry import Standing, standings
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
+from streams.stages.task import Task
 from tests.evaluation.support import case, shop
 from tests.stages.trusting import calibration
 
@@ -134,3 +135,29 @@ def test_another_workers_cases_do_not_count_and_a_worker_without_calibration_has
 def test_a_standing_is_of_the_audit_alone(loaded: Pipeline, tmp_path: Path) -> None:
     cases = live(0, drawn(0, 60), correct=True)
     assert standing(loaded, cases) == standing(shop(tmp_path), cases)
+
+
+def test_a_task_bets_once_however_often_it_comes(loaded: Pipeline) -> None:
+    """A burst of one wrong task is one wrong answer: a calibration that holds is seldom flagged by it."""
+    flagged = 0
+    for run in range(40):
+        draw = np.random.default_rng(run)
+        cases = [
+            replace(one, task=Task(text=f"task {n // 20}"), repeated=n % 20 > 0)
+            for n, one in enumerate(live(run, np.repeat(drawn(run, 40), 20).tolist()))
+        ]
+        right = (draw.random(40) >= 0.1).repeat(20).tolist()
+        found = standing(loaded, [replace(one, correct=was) for one, was in zip(cases, right, strict=True)])
+        assert (found.labels, found.scores) == (40, 40)
+        flagged += not found.labels_hold
+    assert flagged <= 2
+
+
+def test_a_task_that_no_store_answers_again_counts_once(loaded: Pipeline) -> None:
+    cases = [replace(one, task=Task(text="always the same")) for one in live(0, [0.55] * 300)]
+    assert standing(loaded, cases).scores == 1
+
+
+def test_labelled_answers_that_cannot_be_compared_are_counted(loaded: Pipeline) -> None:
+    cases = [replace(one, not_graded="redaction hid a part of it") for one in live(0, drawn(0, 7))]
+    assert (standing(loaded, cases).not_graded, standing(loaded, cases).labels) == (7, 0)

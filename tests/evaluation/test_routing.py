@@ -134,6 +134,11 @@ def test_luck_on_the_cases_a_threshold_is_picked_by_admits_nobody() -> None:
     assert sum(admitted) <= 1
 
 
+def test_tasks_that_come_again_count_once() -> None:
+    with pytest.raises(ConfigError, match="60 prior cases are too few"):
+        trained([replace(one, event_id=f"{one.event_id}-{n}") for one in prior(60) for n in range(20)])
+
+
 def test_too_few_cases_to_hold_some_out_are_told() -> None:
     with pytest.raises(ConfigError, match=r"60 prior cases are too few.*--since") as caught:
         trained(prior(60))

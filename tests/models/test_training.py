@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from streams.models.embedding import NgramHasher, Vectors
 from streams.models.training import (
     MAX_ROWS,
     Row,
+    _folds,
     brier_score,
     expected_calibration_error,
     fit_temperature,
@@ -91,6 +93,29 @@ def test_the_artifact_is_the_same_for_the_same_rows_in_any_order() -> None:
     rows = labelled(8)
     shuffled = random.Random(3).sample(rows + rows[:5], len(rows) + 5)
     assert trained(rows).to_bytes() == trained(shuffled).to_bytes()
+
+
+def test_a_text_with_several_labels_is_on_one_side_of_every_fold() -> None:
+    """With other labels than its own on the other side, a text learnt by heart would pass for one that is new."""
+    texts = [text for text, _ in labelled(40, ("order",))]
+    kinds = [(text, label) for text in texts for label in ("order", "chat")]
+    alone = [(f"{text} alone", "chat") for text in texts]
+    rows = sorted({*kinds, *alone})
+    folds = _folds([text for text, _ in rows], np.array([len(label) % 5 for _, label in rows]), 0)
+    for text in texts:
+        assert len({folds[place] for place, (other, _) in enumerate(rows) if other == text}) == 1
+
+
+def test_a_text_counts_once_however_its_white_space_and_unicode_are_written() -> None:
+    rows = [*labelled(8), ("Café order", "order")]
+    again = [*rows, (f" {unicodedata.normalize('NFD', 'Café order')}\n", "order")]
+    assert trained(again).to_bytes() == trained(rows).to_bytes()
+
+
+def test_a_label_whose_texts_all_have_another_one_is_refused() -> None:
+    shared = [(text, label) for text, _ in labelled(5, ("order",)) for label in ("order", "chat")]
+    with pytest.raises(ConfigError, match="not another label's as well"):
+        trained([*shared, *labelled(20, ("refund",))])
 
 
 def test_training_holds_every_library_to_one_thread_so_that_the_artifact_does_not_follow_the_machine() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.audit.query import Audit
 from streams.core.flips import CHANGES, judge
@@ -25,7 +26,7 @@ def compare(audit: Audit, runs: Runs, ask: Ask) -> Comparison:
     overlap = read_overlap(audit, runs)
     counted = Tally(ask.examples)
     for pair in read_pairs(audit, runs, overlap.both):
-        counted.add(judge(pair, ask.rules))
+        counted.add(judge(pair, ask.rules, ask.markers))
     return summed_up(counted, overlap, read_calls(audit, runs), states(audit, runs), runs, ask)
 
 
@@ -40,13 +41,14 @@ def summed_up(
 ) -> Comparison:
     """What was counted, with its statistics."""
     answers, intents = _accuracy("answer", counted.answers), _accuracy("intent", counted.intents)
-    spending, times = _spending(counted), _known(counted.a.seconds, counted.b.seconds)
+    spending = _spending(counted)
+    *times, timed = _known(counted.a.seconds, counted.b.seconds, counted.tasks)
     a = _side(runs.a, counted.a, calls, state)
     b = _side(runs.b, counted.b, calls, state)
     judged_by = intents if intents.labelled.n and not answers.labelled.n else answers
     return Comparison(
         verdict=conclude(judged_by, spending, ask.margin),
-        cautions=tuple(_cautions(overlap, (a, b), judged_by, _without_rule(counted, ask))),
+        cautions=(*_cautions(overlap, (a, b), judged_by, _without_rule(counted, ask)), *_on_labels(counted)),
         margin=ask.margin,
         rules=ask.rules_of,
         overlap=overlap,
@@ -54,15 +56,15 @@ def summed_up(
         b=b,
         flipped=counted.flipped,
         changes={name: counted.changes[name] for name in CHANGES},
-        agreement=_slice("", counted.agreeing, counted.events, CERTAINTY),
-        by_intent=_slices(counted.by_intent),
-        by_handler=_slices(counted.by_handler),
+        agreement=_slice("", counted.agreeing, counted.events, len(set(counted.tasks)), CERTAINTY),
+        by_intent=_slices(counted.by_intent, counted.tasks_by_intent),
+        by_handler=_slices(counted.by_handler, counted.tasks_by_handler),
         answers=answers,
         intents=intents,
         spending=spending,
         timed=len(times[0]),
-        seconds=mean_difference(*times),
-        times=times,
+        seconds=mean_difference(times[0], times[1], groups=timed),
+        times=(times[0], times[1]),
         calls=tuple(calls),
         flips=tuple(counted.flips()),
         to_label=tuple(counted.to_label()),
@@ -74,16 +76,17 @@ def _accuracy(aspect: str, truth: Truth) -> Accuracy:
 
 
 def _spending(counted: Tally) -> Spending:
-    a, b = _known(counted.a.usd, counted.b.usd)
+    a, b, tasks = _known(counted.a.usd, counted.b.usd, counted.tasks)
     mean_a, mean_b = (float(one.mean()) if len(one) else 0.0 for one in (a, b))
-    return Spending(events=counted.events, known=len(a), mean_a=mean_a, mean_b=mean_b, difference=mean_difference(a, b))
+    return Spending(events=counted.events, known=len(a), mean_a=mean_a, mean_b=mean_b,
+                    difference=mean_difference(a, b, groups=tasks))  # fmt: skip
 
 
-def _known(a: Iterable[float], b: Iterable[float]) -> tuple[Floats, Floats]:
-    """The values known in both."""
+def _known(a: Iterable[float], b: Iterable[float], tasks: Iterable[int]) -> tuple[Floats, Floats, NDArray[np.uint64]]:
+    """The values known in both, and the task of each."""
     one, other = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     both = ~(np.isnan(one) | np.isnan(other))
-    return one[both], other[both]
+    return one[both], other[both], np.asarray(tasks, dtype=np.uint64)[both]
 
 
 def _side(run: str, counted: SideTally, calls: list[Calls], state: Mapping[str, str]) -> Side:
@@ -110,17 +113,18 @@ def _side(run: str, counted: SideTally, calls: list[Calls], state: Mapping[str, 
     )
 
 
-def _slices(counted: Counter[tuple[str, bool]]) -> tuple[Slice, ...]:
+def _slices(counted: Counter[tuple[str, bool]], tasks: Counter[str]) -> tuple[Slice, ...]:
     """The largest first; of k intervals each is made so certain that all hold together (Bonferroni)."""
     names = {name for name, _ in counted}
     sizes = {name: counted[name, True] + counted[name, False] for name in names}
-    certainty = 1 - (1 - CERTAINTY) / max(1, sum(size >= ENOUGH for size in sizes.values()))
+    certainty = 1 - (1 - CERTAINTY) / max(1, sum(tasks[name] >= ENOUGH for name in names))
     ordered = sorted(names, key=lambda name: (-sizes[name], name))
-    return tuple(_slice(name, counted[name, True], sizes[name], certainty) for name in ordered)
+    return tuple(_slice(name, counted[name, True], sizes[name], tasks[name], certainty) for name in ordered)
 
 
-def _slice(name: str, agreeing: int, events: int, certainty: float) -> Slice:
-    low, high = wilson(agreeing, events, certainty) if events >= ENOUGH else (None, None)
+def _slice(name: str, agreeing: int, events: int, tasks: int, certainty: float) -> Slice:
+    """The share of the events, with an interval as wide as the number of different tasks makes it."""
+    low, high = wilson(agreeing / events * tasks, tasks, certainty) if tasks >= ENOUGH else (None, None)
     return Slice(name=name, events=events, agreeing=agreeing, low=low, high=high)
 
 
@@ -129,6 +133,17 @@ def _without_rule(counted: Tally, ask: Ask) -> list[str]:
     if ask.rules_of is None:
         return []
     return sorted({name for tier, name in counted.handlers if (tier, name) not in ask.rules})
+
+
+def _on_labels(counted: Tally) -> Iterator[str]:
+    """What of answers and labels could not be compared."""
+    if counted.answers.not_graded:
+        yield (
+            f"{counted.answers.not_graded:,} labelled events count as neither right nor wrong: redaction hid a part of "
+            "the answer or of the label, or no answer could be like that label."
+        )
+    if counted.hidden:
+        yield f"Redaction hid a part of the answers to {counted.hidden:,} events; if only that differs they look alike."
 
 
 def _cautions(overlap: Overlap, sides: tuple[Side, Side], accuracy: Accuracy, unruled: list[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.core.agreement import USUAL_MARKERS, Markers
 from streams.core.flips import Judged, Rules
 from streams.core.paired import Estimate
 from streams.core.preference import Accuracy, Spending
@@ -15,7 +16,7 @@ from streams.core.sentence import Verdict
 from streams.evaluation.compare.pairs import Calls, Overlap
 
 ENOUGH = 20
-"""Events under which nothing is said of a slice's share."""
+"""Different tasks under which nothing is said of a slice's share."""
 Floats = NDArray[np.float64]
 
 
@@ -46,8 +47,8 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """How far the runs agree on a part of the events. The intervals of all slices hold together; under ENOUGH events
-    there is none.
+    """How far the runs agree on a part of the events. The intervals of all slices hold together; under ENOUGH different
+    tasks there is none.
     """
 
     name: str
@@ -96,3 +97,5 @@ class Ask:
     """The name of the pipeline the rules are from."""
     margin: float = 0.02
     examples: int = 200
+    markers: Markers = USUAL_MARKERS
+    """What the pipeline's redaction leaves in texts."""

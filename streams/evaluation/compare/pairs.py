@@ -97,8 +97,11 @@ def _sql(name: str) -> str:
 
 
 def _pair(row: Sequence[Any]) -> Pair:
-    event_id, a, b, text, label, intent_label = row
-    return Pair(event_id=event_id, text=text or "", a=_end(a), b=_end(b), label=label, intent_label=intent_label)
+    event_id, a, b, text, label, intent_label, task = row
+    return Pair(
+        event_id=event_id, text=text or "", a=_end(a), b=_end(b), label=label, intent_label=intent_label,
+        task=task or "",
+    )  # fmt: skip
 
 
 def _end(how: Sequence[Any]) -> End:

@@ -39,6 +39,8 @@ WITH
             verdict.event_id AS event_id,
             transform(verdict.action, ['work', 'reason'], ['worker', 'reasoner'], '') AS tier,
             verdict.handler AS handler,
+            if(empty(verdict.text) AND empty(coalesce(verdict.data, '')) AND verdict.image IS NULL, '',
+                hex(sipHash128(verdict.text, coalesce(verdict.data, ''), coalesce(verdict.image, '')))) AS task,
             substringUTF8(if(empty(verdict.text), coalesce(verdict.data, ''), verdict.text), 1, 600) AS text
         FROM verdicts AS verdict
         WHERE verdict.run IN ({a:String}, {b:String})
@@ -69,6 +71,7 @@ WITH
             outcome.run AS run,
             outcome.event_id AS event_id,
             seen.text AS text,
+            seen.task AS task,
             tuple(
                 outcome.state,
                 outcome.tier,
@@ -98,13 +101,14 @@ WITH
             ends.event_id AS event_id,
             anyIf(ends.how, ends.run = {a:String}) AS a,
             anyIf(ends.how, ends.run = {b:String}) AS b,
-            any(ends.text) AS text
+            any(ends.text) AS text,
+            anyIf(ends.task, ends.task != '') AS task
         FROM ends
         GROUP BY ends.event_id
         HAVING uniqExact(ends.run) = 2
     )
 SELECT paired.event_id AS event_id, paired.a AS a, paired.b AS b, paired.text AS text,
-    told.answer AS label, told.intent AS intent_label
+    told.answer AS label, told.intent AS intent_label, paired.task AS task
 FROM paired
 LEFT JOIN told ON told.event_id = paired.event_id
 ORDER BY event_id

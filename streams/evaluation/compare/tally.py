@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streams.core.fingerprint import draw
-from streams.core.flips import End, Judged, tally
+from streams.core.flips import End, Judged, Pair, tally
 from streams.core.paired import Paired
 
 ENDINGS: Final = ("worker", "reasoner", "ignored", "duplicate", "failed")
@@ -43,21 +43,32 @@ class SideTally:
 
 @dataclass(slots=True)
 class Truth:
-    """One aspect of the labels."""
+    """One aspect of the labels. Events that are one task and went alike count once: they are no further evidence."""
 
     events: int = 0
     differing: int = 0
     alike: Paired = field(default_factory=Paired)
     apart: Paired = field(default_factory=Paired)
+    not_graded: int = 0
+    _met: set[int] = field(default_factory=set)
 
-    def add(self, right: tuple[bool, bool] | None, disputed: bool) -> None:
+    def add(self, right: tuple[bool, bool] | None, disputed: bool, pair: Pair) -> None:
         """Count one event."""
-        self.events += 1
-        self.differing += disputed
-        if right is not None and disputed:
+        if self._is_new(pair.content(disputed)):
+            self.events += 1
+            self.differing += disputed
+        if right is None or not self._is_new(pair.content(disputed, *right)):
+            return
+        if disputed:
             self.apart += tally(right)
-        elif right is not None:
+        else:
             self.alike += tally(right)
+
+    def _is_new(self, content: str) -> bool:
+        key = int(content[:16], 16)
+        known = key in self._met
+        self._met.add(key)
+        return not known
 
 
 @dataclass(slots=True)
@@ -77,10 +88,17 @@ class Tally:
     """By A's intent, and whether the runs agree."""
     by_handler: Counter[tuple[str, bool]] = field(default_factory=Counter)
     """By where A sent the event."""
+    tasks: array[int] = field(default_factory=lambda: array("Q"))
+    """Per event a number that events have in common which are one task and went alike."""
+    tasks_by_intent: Counter[str] = field(default_factory=Counter)
+    tasks_by_handler: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+    """Events with an answer of which redaction hid a part."""
     handlers: set[tuple[str, str]] = field(default_factory=set)
     """Tier and handler of every answer."""
     _flips: list[Judged] = field(default_factory=list)
     _to_label: list[tuple[float, str]] = field(default_factory=list)
+    _met: set[int] = field(default_factory=set)
 
     def add(self, judged: Judged) -> None:
         """Count one event."""
@@ -92,13 +110,22 @@ class Tally:
         self.b.add(pair.b)
         self.changes.update(judged.changes)
         if judged.at_stake:
-            self.answers.add(judged.right, judged.disputed)
-        self.intents.add(judged.right_intent, judged.disputed_intent)
-        _count(self.by_intent, pair.a.intent, agrees)
-        _count(self.by_handler, pair.a.route[1] or pair.a.state, agrees)
+            self.answers.add(judged.right, judged.disputed, pair)
+        self.answers.not_graded += judged.not_graded
+        self.hidden += judged.hidden
+        self.intents.add(judged.right_intent, judged.disputed_intent, pair)
+        self._count_slices(pair, agrees)
         self.handlers |= {(end.tier, end.handler) for end in (pair.a, pair.b) if end.answer is not None}
         if judged.changes:
             self._keep(judged)
+
+    def _count_slices(self, pair: Pair, agrees: bool) -> None:
+        task = int(pair.content()[:16], 16)
+        self.tasks.append(task)
+        new = task not in self._met
+        self._met.add(task)
+        self.tasks_by_intent[_count(self.by_intent, pair.a.intent, agrees)] += new
+        self.tasks_by_handler[_count(self.by_handler, pair.a.route[1] or pair.a.state, agrees)] += new
 
     def _keep(self, judged: Judged) -> None:
         self.flipped += 1
@@ -119,6 +146,8 @@ class Tally:
         return [event_id for _, event_id in sorted(self._to_label)[:TO_LABEL]]
 
 
-def _count(slices: Counter[tuple[str, bool]], name: str, agrees: bool) -> None:
+def _count(slices: Counter[tuple[str, bool]], name: str, agrees: bool) -> str:
+    """Count one event; the name of the slice that it is in."""
     known = (name, True) in slices or (name, False) in slices or len(slices) < MAX_SLICES
     slices[name if known else OTHERS, agrees] += 1
+    return name if known else OTHERS

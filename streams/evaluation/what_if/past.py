@@ -8,11 +8,12 @@ from importlib.resources import files
 from typing import Any
 
 from streams.audit.query import Audit
-from streams.core.comparison import Agree, value_of
+from streams.core.agreement import Markers
+from streams.core.comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.messages import Action, Attempt, Decision
 from streams.core.routing import UNSURE
-from streams.evaluation.cases import MAX_CASES, LabelsFrom, Since
+from streams.evaluation.cases import MAX_CASES, LabelsFrom, Since, grader, markers_of, right
 from streams.evaluation.what_if.change import Change
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
@@ -42,6 +43,10 @@ class Past:
     reasoner_right: bool | None = None
     worker_usd: float | None = None
     reasoner_usd: float | None = None
+    task: str = ""
+    """The same for events that say the same; empty where that is not known."""
+    not_graded: bool = False
+    """Whether an answer cannot be compared with what is true of the event."""
 
     @property
     def asked(self) -> float:
@@ -77,13 +82,18 @@ def read_history(
     }
     sql = files("streams.evaluation.what_if").joinpath("past.sql").read_text("utf-8")
     rows = audit.query(sql, parameters).records()
+    markers = markers_of(pipeline)
     if len(rows) >= MAX_CASES:
         raise ConfigError(f"there are more than {MAX_CASES} events.", "Take a later --since.", "since")
-    return _history(rows, pipeline, agrees, labels)
+    return _history(rows, pipeline, agrees, labels, markers)
 
 
 def _history(
-    rows: Iterable[Mapping[str, Any]], pipeline: Pipeline, agrees: Mapping[str, Agree], labels: LabelsFrom
+    rows: Iterable[Mapping[str, Any]],
+    pipeline: Pipeline,
+    agrees: Mapping[str, Agree],
+    labels: LabelsFrom,
+    markers: Markers,
 ) -> History:
     events: list[Past] = []
     other_versions = unfinished = 0
@@ -95,7 +105,7 @@ def _history(
         elif row["action"] == "work" and (handler is None or row["handler_version"] != handler.version):
             other_versions += 1
         else:
-            events.append(_past(row, handler, pipeline, agrees, labels))
+            events.append(_past(row, handler, pipeline, _Truth(agrees, labels, markers)))
     return History(events=events, other_versions=other_versions, unfinished=unfinished)
 
 
@@ -103,11 +113,10 @@ def _past(
     row: Mapping[str, Any],
     handler: Handler | None,
     pipeline: Pipeline,
-    agrees: Mapping[str, Agree],
-    labels: LabelsFrom,
+    truth: _Truth,
 ) -> Past:
     reasoner = pipeline.reasoners.get(row["reasoner"] or "")
-    worker_right, reasoner_right = _right(row, handler, reasoner, agrees, labels)
+    worker_right, reasoner_right, not_graded = truth.of(row, handler, reasoner)
     return Past(
         event_id=row["event_id"],
         intent=row["intent"],
@@ -123,26 +132,43 @@ def _past(
         reasoner_right=reasoner_right,
         worker_usd=row["worker_usd"],
         reasoner_usd=row["reasoner_usd"],
+        task=row["task"],
+        not_graded=not_graded,
     )
 
 
-def _right(
-    row: Mapping[str, Any],
-    worker: Handler | None,
-    reasoner: Handler | None,
-    agrees: Mapping[str, Agree],
-    labels: LabelsFrom,
-) -> tuple[bool | None, bool | None]:
-    """Whether the worker and the reasoner were right; None where that is not known."""
-    said = _answer(worker, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
-    answered = row["reasoner_status"] == "answered"
-    thought = _answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if answered else None
-    by = worker or reasoner
-    rule = agrees[by.name] if by else None
-    if labels == "reasoner":
-        return _same(rule, said, thought), None if thought is None else True
-    told = row["label"] is not None and bool(row["reasoner"])
-    return _same(rule, said, row["label"]), bool(_same(rule, thought, row["label"])) if told else None
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """By what answers are right."""
+
+    agrees: Mapping[str, Agree]
+    labels: LabelsFrom
+    markers: Markers
+
+    def of(
+        self, row: Mapping[str, Any], worker: Handler | None, reasoner: Handler | None
+    ) -> tuple[bool | None, bool | None, bool]:
+        """Whether the worker and the reasoner were right, None where that is not known, and whether an answer of
+        either could not be compared."""
+        said = _answer(worker, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
+        answered = row["reasoner_status"] == "answered"
+        thought = _answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if answered else None
+        by = worker or reasoner
+        if by is None:
+            return None, None, False
+        rule = self.agrees[by.name]
+        if self.labels == "reasoner":
+            own, odd = self._right(worker, rule, said, thought)
+            return own, None if thought is None else True, bool(odd)
+        own, odd = self._right(worker, rule, said, row["label"])
+        theirs, strange = self._right(reasoner, rule, thought, row["label"])
+        failed = row["label"] is not None and bool(row["reasoner"]) and thought is None
+        return own, False if failed else theirs, bool(odd or strange)
+
+    def _right(
+        self, handler: Handler | None, rule: Agree, answer: str | None, truth: str | None
+    ) -> tuple[bool | None, str]:
+        return right(grader(handler, rule, self.markers), answer, truth) if handler else (None, "")
 
 
 def _attempt(row: Mapping[str, Any]) -> Attempt:
@@ -162,7 +188,3 @@ def _answer(handler: Handler | None, response: str | None, finish_reason: str | 
     if handler is None or response is None or handler.prompting is None:
         return response if handler else None
     return handler.prompting.contract.read(response, finish_reason or "", None).answer
-
-
-def _same(agree: Agree | None, answer: str | None, other: str | None) -> bool | None:
-    return None if agree is None or answer is None or other is None else bool(agree(value_of(answer), value_of(other)))

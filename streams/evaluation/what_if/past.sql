@@ -4,7 +4,10 @@
 WITH
     seen AS
     (
-        SELECT event_id, event_time, intents, action, handler, pipeline
+        SELECT
+            event_id, event_time, intents, action, handler, pipeline,
+            if(empty(text) AND empty(coalesce(data, '')) AND image IS NULL, '',
+                hex(sipHash128(text, coalesce(data, ''), coalesce(image, '')))) AS task
         FROM verdicts
         WHERE run = {run:String} AND event_time >= {since:DateTime64(6, 'UTC')}
         ORDER BY event_time
@@ -54,6 +57,7 @@ SELECT
     seen.action AS action,
     seen.handler AS route_handler,
     seen.pipeline AS pipeline,
+    seen.task AS task,
     worked.handler AS handler,
     worked.call_id AS call_id,
     worked.handler_version AS handler_version,

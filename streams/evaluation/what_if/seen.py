@@ -75,7 +75,7 @@ class _Looked:
             scores=scores,
             groups=np.array([past.decision or past.action for past in events], dtype=object),
             columns=design(scores, [f"{past.handler} {past.intent}" for past in events]),
-            folds=np.array([int(FOLDS * draw("fold", past.event_id)) for past in events], dtype=np.int64),
+            folds=np.array([int(FOLDS * draw("fold", past.task or past.event_id)) for past in events], dtype=np.int64),
         )
 
     def right(self, values: Sequence[bool | None], chance: Floats, among: Mask) -> Seen:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.core.off_policy import (
@@ -61,6 +62,10 @@ class Counts:
     unfinished: int
     unexplored: int
     """Left out: accepted under a pipeline that did not explore."""
+    tasks: int = 0
+    """How many different tasks the events are: intervals count these."""
+    not_graded: int = 0
+    """Events of which an answer cannot be compared with what is true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +98,19 @@ def what_if(history: History, change: Change, pipeline: Pipeline, labels: Labels
     then = [with_change(past, change, pipeline, shares) for past in events]
     policies = policy_of(was, was), policy_of(then, was)
     outcomes = outcomes_of(events, labels)
-    counts = _counts(events, was, then, policies, outcomes, history, unexplored)
+    tasks = _tasks(events)
+    counts = replace(
+        _counts(events, was, then, policies, outcomes, history, unexplored),
+        tasks=int(tasks.max()) + 1,
+        not_graded=sum(past.not_graded for past in events),
+    )
     return WhatIf(
         settings=change.settings,
         labels=labels,
-        accuracy=_accuracy(outcomes, policies) if counts.labelled else None,
-        cost=_cost(outcomes, policies),
-        reasoner_share=_share("reasoner share", policies, lambda one: one.asks_reasoner),
-        worker_share=_share("answered by the worker", policies, lambda one: one.by_worker),
+        accuracy=_accuracy(outcomes, policies, tasks) if counts.labelled else None,
+        cost=_cost(outcomes, policies, tasks),
+        reasoner_share=_share("reasoner share", policies, tasks, lambda one: one.asks_reasoner),
+        worker_share=_share("answered by the worker", policies, tasks, lambda one: one.by_worker),
         counts=counts,
     )
 
@@ -121,11 +131,19 @@ def _comparable(
     return kept, len(events) - len(kept)
 
 
+Tasks = NDArray[np.int64]
+"""The number of each event's task (n,), from 0."""
 Weights = list[tuple[Seen | None, Floats]]
 """What a policy takes of each outcome (n,); None is an outcome of which nothing is known."""
 
 
-def _accuracy(outcomes: Outcomes, policies: tuple[Policy, Policy]) -> Figure:
+def _tasks(events: Sequence[Past]) -> Tasks:
+    """The number of each event's task (n,); one whose task is not known is a task of its own."""
+    names = [past.task or f"event {past.event_id}" for past in events]
+    return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)
+
+
+def _accuracy(outcomes: Outcomes, policies: tuple[Policy, Policy], tasks: Tasks) -> Figure:
     def weights(policy: Policy) -> Weights:
         own, theirs = policy.by_worker, policy.by_reasoner
         unknown = own * policy.other_worker + theirs * policy.other_reasoner
@@ -135,10 +153,10 @@ def _accuracy(outcomes: Outcomes, policies: tuple[Policy, Policy]) -> Figure:
             (None, unknown),
         ]
 
-    return _figure("accuracy", [weights(policy) for policy in policies], 1.0)
+    return _figure("accuracy", [weights(policy) for policy in policies], 1.0, tasks)
 
 
-def _cost(outcomes: Outcomes, policies: tuple[Policy, Policy]) -> Figure | None:
+def _cost(outcomes: Outcomes, policies: tuple[Policy, Policy], tasks: Tasks) -> Figure | None:
     """None where it rests on a handler of which no price is known, or that was never asked about these events."""
     weights: list[Weights] = []
     for policy in policies:
@@ -147,17 +165,17 @@ def _cost(outcomes: Outcomes, policies: tuple[Policy, Policy]) -> Figure | None:
         if other.any() or any(seen is None and weight.any() for seen, weight in pairs):
             return None
         weights.append([(seen, weight) for seen, weight in pairs if seen is not None])
-    return _figure("cost", weights, float("inf"))
+    return _figure("cost", weights, float("inf"), tasks)
 
 
-def _share(name: str, policies: tuple[Policy, Policy], column: Callable[[Policy], Floats]) -> Figure:
+def _share(name: str, policies: tuple[Policy, Policy], tasks: Tasks, column: Callable[[Policy], Floats]) -> Figure:
     was, then = (column(policy) for policy in policies)
-    difference = bounded(estimate(then - was, []), -1.0, 1.0)
-    was_, then_ = (bounded(estimate(values, []), 0.0, 1.0) for values in (was, then))
+    difference = bounded(estimate(then - was, [], tasks), -1.0, 1.0)
+    was_, then_ = (bounded(estimate(values, [], tasks), 0.0, 1.0) for values in (was, then))
     return Figure(name, was_, then_, difference, (difference, difference))
 
 
-def _figure(name: str, weights: list[Weights], most: float) -> Figure:
+def _figure(name: str, weights: list[Weights], most: float, tasks: Tasks) -> Figure:
     """The estimates of both policies and their difference, in which all cancels that does not change.
 
     A measure lies between 0 and `most`.
@@ -166,8 +184,8 @@ def _figure(name: str, weights: list[Weights], most: float) -> Figure:
     change = [replace(new, weight=new.weight - old.weight) for old, new in zip(was, then, strict=True)]
     nothing = np.zeros(len(change[0].weight))
     checks = [[method(term) for term in change] for method in (horvitz_thompson, hajek)]
-    old, new = (bounded(estimate(nothing, terms), 0.0, most) for terms in (was, then))
-    difference, by_ht, by_hajek = (bounded(estimate(nothing, terms), -most, most) for terms in (change, *checks))
+    old, new = (bounded(estimate(nothing, terms, tasks), 0.0, most) for terms in (was, then))
+    difference, by_ht, by_hajek = (bounded(estimate(nothing, terms, tasks), -most, most) for terms in (change, *checks))
     return Figure(name, old, new, difference, (by_ht, by_hajek))
 
 

@@ -73,6 +73,13 @@ def warnings(found: WhatIf) -> Iterator[str]:
             f"{counts.labelled} events are labelled. They stand for the others with the same decision and about the "
             "same score, so events must not have been picked for labelling by how the answer turned out."
         )
+    if counts.tasks and counts.tasks < counts.events:
+        yield f"The {counts.events} events are {counts.tasks} different tasks; the intervals count tasks."
+    if counts.not_graded:
+        yield (
+            f"{counts.not_graded} answers count as neither right nor wrong: redaction hid a part of what is compared, "
+            "or no answer could be like that label."
+        )
     if counts.unexplored:
         yield f"{counts.unexplored} events are left out: the pipeline they went through did not explore."
     if counts.other_versions:

@@ -23,7 +23,7 @@ from streams.models.verifier.ensemble import Ensemble, Mixture
 from streams.models.verifier.features import Category, Example, Layout
 
 FORMAT = "escalon-verifier"
-VERSION = 1
+VERSION = 2
 _REMEDY = "Train the verifier again with `escalon train verifier`."
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """Which cases the verifier learnt from, by a draw on their events: the share `share` under the salt `salt`."""
+    """Which cases the verifier learnt from, by a draw on their tasks: the share `share` under the salt `salt`."""
 
     salt: str
     share: float

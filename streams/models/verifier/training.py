@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
+from streams.core.fingerprint import canonical
 from streams.models.classifier import Provenance
 from streams.models.training import brier_score, expected_calibration_error, log_loss
 from streams.models.verifier.artifact import Verifier
@@ -114,8 +115,8 @@ def _checked(
             f"The worker was right {right} times and wrong {len(examples) - right} times.",
             f"Give at least {MIN_ROWS_PER_OUTCOME} cases of either.",
         )
-    if len({example.text for example in examples}) < 2 * FOLDS:
-        raise ConfigError("The cases repeat the same few texts.", f"Give at least {2 * FOLDS} different texts.")
+    if len({_task(example) for example in examples}) < 2 * FOLDS:
+        raise ConfigError("The cases repeat the same few texts.", f"Give at least {2 * FOLDS} different tasks.")
     return outcomes
 
 
@@ -135,14 +136,19 @@ def _one_thread() -> Any:
 
 def _cases(examples: Sequence[Example], outcomes: Floats, trees: int, seed: int) -> _Cases:
     layout = Layout.of(examples)
-    folds = _folds([example.text for example in examples], seed)
+    folds = _folds(list(map(_task, examples)), seed)
     return _Cases(layout, layout.matrix(examples), layout.codes(examples), outcomes, folds, trees)
 
 
-def _folds(texts: Sequence[str], seed: int) -> Whole:
-    """The fold of each row. Rows of one text share a fold: on both sides of one they would flatter the metrics."""
+def _task(example: Example) -> str:
+    """What makes two tasks one: the text, or the data where there is none, as the store finds them."""
+    return canonical(example.text) if example.text.strip() else canonical(dict(example.data))
+
+
+def _folds(tasks: Sequence[str], seed: int) -> Whole:
+    """The fold of each row. Rows of one task share a fold: on both sides of one they would flatter the metrics."""
     distinct, places = np.unique(
-        np.array([sha256(t.encode("utf-8", "replace")).hexdigest() for t in texts]), return_inverse=True
+        np.array([sha256(t.encode("utf-8", "replace")).hexdigest() for t in tasks]), return_inverse=True
     )
     return np.random.default_rng(seed).permutation(len(distinct))[places] % FOLDS
 
