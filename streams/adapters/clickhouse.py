@@ -73,6 +73,7 @@ def _origin(origin: Origin) -> dict[str, Any]:
         "source_partition": origin.partition,
         "source_offset": origin.offset,
         "data_subject": origin.data_subject,
+        "content_digest": origin.content_digest,
     }
 
 

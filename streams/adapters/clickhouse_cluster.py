@@ -27,6 +27,7 @@ _ENGINE = re.compile(r"\bENGINE = ReplacingMergeTree(?:\((\w+)\))?")
 _KEY = re.compile(r"\bORDER BY \(?([\w, ]+)\)?")
 _COLUMNS = re.compile(r"\b(ADD|MODIFY|DROP|RENAME) COLUMN\b")
 _TTL = re.compile(r"\bTTL\b")
+_RESORT = re.compile(r",\s*MODIFY ORDER BY \([\w, ]+\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Cluster:
         if found := _ALTER.match(statement):
             local = self._on(statement, found, f"{found[1]}_local")
             of_columns = _COLUMNS.search(statement) and not _TTL.search(statement)
-            return [local, self._on(statement, found)] if of_columns else [local]
+            return [local, _RESORT.sub("", self._on(statement, found))] if of_columns else [local]
         raise EscalonError(f"No form for a cluster is known of: {statement[:80]}", "Add it to clickhouse_cluster.py.")
 
     def _on(self, statement: str, found: re.Match[str], name: str | None = None) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+from streams.adapters.cloud_events import binary_id, binary_time, structured_id
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec, read_as, read_record
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import data_subject, digest, trace_id
@@ -99,6 +100,7 @@ class EventReader:
     def __call__(self, received: Received) -> Event:
         """The event in a record; raises UnreadableError with the reason."""
         raw = self.read(received.value)
+        raw = replace(raw, time=raw.time or _time(binary_time(received.header)))
         _check_values(raw)
         event_id = self.event_id(received, raw.id)
         subject = raw.data_subject or received.header(SUBJECT_HEADER)
@@ -111,15 +113,20 @@ class EventReader:
             partition=received.partition,
             offset=received.offset,
             data_subject=data_subject(subject) if subject else None,
+            content_digest=_content(raw, subject),
         )
         return Event(origin=origin, kind=_kind(raw), text=raw.text, data=raw.data, image=raw.image)
 
     def event_id(self, received: Received, own: str | None = None) -> str:
         """The producer's id, in the event or in a header; else the record's identity."""
-        named = own or received.header(ID_HEADER)
+        named = binary_id(received.header) or own or received.header(ID_HEADER)
         if named is not None and len(named) > MAX_ID:
             _unreadable("bad_id", f"The id has {len(named)} characters, {MAX_ID} are allowed.", "Shorten it.")
         return named or recorded_event_id(received, self._cluster_id)
+
+    def is_named(self, received: Received, event: Event) -> bool:
+        """Whether the producer gave the event its id."""
+        return event.origin.event_id != self.event_id(replace(received, headers=()))
 
     def read(self, value: bytes | None) -> RawEvent:
         """The raw event in a record's bytes."""
@@ -166,7 +173,7 @@ def from_object(fields: Mapping[str, Any]) -> RawEvent:
     data = {key: value for key, value in fields.items() if key not in ENVELOPE}
     data |= _nested(fields.get("data"))
     return RawEvent(
-        id=_optional_text(fields, "id"),
+        id=structured_id(fields) or _optional_text(fields, "id"),
         time=_time(fields.get("time")),
         text=_optional_text(fields, "text") or "",
         data=_dumped(data) if data else None,
@@ -221,6 +228,12 @@ def _optional_text(fields: Mapping[str, Any], key: str) -> str | None:
     if value is not None and not isinstance(value, str):
         _unreadable("bad_event", f"{key} must be a string.", "See docs/messages.md.")
     return value or None
+
+
+def _content(raw: RawEvent, subject: str | None) -> str:
+    """A hash of what an event says: all of it but its id and its trace, which a redelivery may have anew."""
+    time = raw.time.isoformat() if raw.time is not None else None
+    return digest("content", time, raw.text, raw.data, raw.image, subject)
 
 
 def _trace(received: Received, raw: RawEvent) -> str | None:

@@ -13,10 +13,12 @@ from streams.runtime.dead_letters import DeadLetters, EventIds
 def reading(settings: Settings, cluster: Cluster, codec: Codec, blobs: BlobStore) -> tuple[EventReader, DeadLetters]:
     """What reads events, and what becomes of those that cannot be read."""
     reader = EventReader(codec, cluster.cluster_id, settings.run, settings.max_event_bytes)
+    ids = EventIds(reader, codec, settings.topic_prefix)
     dead_letters = DeadLetters(
         run=settings.run,
         cluster_id=cluster.cluster_id,
         keep_whole=blobs.put,
-        event_id=EventIds(reader, codec, settings.topic_prefix),
+        event_id=ids,
+        content_digest=ids.content_digest,
     )
     return reader, dead_letters

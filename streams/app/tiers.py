@@ -23,9 +23,9 @@ from streams.app.reading import reading
 from streams.app.redaction import policy_of
 from streams.app.settings import Settings
 from streams.core.budget import share
-from streams.core.errors import ServiceError
+from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest
-from streams.core.messages import Escalation, Message, Result, Sighting, Verdict
+from streams.core.messages import Escalation, Message, Outcome, Result, Sighting, Verdict
 from streams.core.sound import check_sound
 from streams.models.image import MAX_BYTES, FewAtOnce
 from streams.pipeline.handlers import Handler
@@ -34,6 +34,7 @@ from streams.pipeline.spec import BudgetSpec
 from streams.runtime.app import Place, faust_app
 from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.drain import DrainingApp
+from streams.runtime.known import KnownEvents
 from streams.runtime.lag import watch_faust
 from streams.runtime.metrics import BUDGET, tell_of_calibration
 from streams.runtime.observe import observe_outcome
@@ -44,7 +45,7 @@ from streams.stages.listen import IMAGE_DUPLICATE, listen
 from streams.stages.match import match
 from streams.stages.ports import Desk
 from streams.stages.reason import reason
-from streams.stages.settle import Settled, settle, settles
+from streams.stages.settle import Settled, check_same_event, settle, settles
 from streams.stages.work import work
 
 PLACES_A_CALL = 2
@@ -105,9 +106,12 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
     desk = _desk(app, site, handlers, "events")
 
     hash_image = FewAtOnce(partial(site.blobs.get, most=MAX_BYTES + 1))
+    known = KnownEvents(_table(app, "events-known", "events", site))
 
     async def on_event(record: Received, outbox: Outbox) -> None:
         event, deadline = reader(record), pipeline.spec.deadline
+        if reader.is_named(record, event):  # an id made of its record is not another event's
+            known.check(event.origin)
         if deadline is not None:
             event = replace(event, deadline=due(record.timestamp, deadline))
         await outbox.publish(await listen(event, record.timestamp, pipeline, desk, hash_image))
@@ -156,7 +160,8 @@ def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
         result = site.codec.decode(Result, record.value or b"")
         run, event_id = result.origin.run, result.origin.event_id
         prior = settled.get(run, event_id)
-        if not settles(prior, record.partition, record.offset):
+        if prior is not None and not settles(prior, record.partition, record.offset):
+            check_same_event(result, _ended(prior, site.codec))
             return
         # The result's own time, and no clock: after a crash in which the table's entry was lost and the outcome was
         # not, the same result must make the same bytes.
@@ -168,6 +173,14 @@ def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
             observe_outcome(outcome)
 
     return [_bound("results", 1, on_result, site)]
+
+
+def _ended(settled: Settled, codec: Codec) -> Outcome | None:
+    """The outcome that is settled; None where it cannot be read any more."""
+    try:
+        return codec.decode(Outcome, settled.outcome)
+    except UnreadableError:
+        return None
 
 
 def _binding(

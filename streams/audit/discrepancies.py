@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.audit.ledger import ELSEWHERE, OTHER_RUN, Array
+from streams.audit.ledger import ELSEWHERE, OTHER_RUN, Array, as_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,30 @@ def by_age(entries: Array, found: Array, now: int, grace: int) -> Split:
 
 
 def firsts(events: Array) -> Array:
-    """Each event once, where it stood first: one published twice under its own id is one event."""
-    order = np.lexsort((events["offset"], events["partition"], events["id"]))
-    ids = events["id"][order]
+    """Each event once, where it was first: one published twice is one event, two under one id are two.
+
+    Of which nobody can read what it says counts as the other one with its id.
+    """
+    order = np.lexsort((events["offset"], events["partition"], events["said"], events["id"]))
+    ids, said = events["id"][order], events["said"][order]
     first = np.ones(len(ids), dtype=bool)
-    first[1:] = ids[1:] != ids[:-1]
+    first[1:] = (ids[1:] != ids[:-1]) | ((said[1:] != said[:-1]) & (said[:-1] != b""))
     return events[np.sort(order[first])]
+
+
+def among(events: Array, others: Array) -> Array:
+    """Whether each event is among the others: by its id, and by what it says where that is known of both."""
+    known = others["said"] != b""
+    exact = np.isin(_whole(events["id"], events["said"]), _whole(others["id"][known], others["said"][known]))
+    loose = np.isin(events["id"], others["id"][~known]) | (
+        (events["said"] == b"") & np.isin(events["id"], others["id"])
+    )
+    among_them: Array = exact | loose
+    return among_them
+
+
+def _whole(ids: Array, said: Array) -> Array:
+    return as_events(ids, said).view("S24")
 
 
 def strays(rows: Array, entries: Array, horizon: int | None) -> Split:

@@ -9,10 +9,11 @@ from hashlib import md5
 from typing import Any
 
 from streams.adapters.codec import Codec
+from streams.adapters.events import Received
 from streams.adapters.scan import Marks, Scan
 from streams.adapters.tail import received
 from streams.audit.identity import Identifier, Identity
-from streams.audit.ledger import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, Ledger, digest
+from streams.audit.ledger import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, Ledger, digest, said
 from streams.audit.letters import ENDING, OF_THE_SINK
 from streams.core.errors import UnreadableError
 from streams.core.messages import Deferred, Postponed
@@ -43,21 +44,21 @@ class Said:
 
     acted: Mapping[str, tuple[str, int]]
     """By dead letter, whether it was `retried` or `dropped`, and when, in milliseconds."""
-    opened: list[bytes] = field(default_factory=list)
-    """Events that ended in one which nobody has done anything about."""
-    dropped: list[bytes] = field(default_factory=list)
+    opened: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Events that ended in one which nobody has done anything about: their ids, and hashes of what they say."""
+    dropped: list[tuple[bytes, bytes]] = field(default_factory=list)
     retried: dict[bytes, int] = field(default_factory=dict)
-    """By event, when it was retried last."""
+    """By event id, when it was retried last."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Of those that ended an event and are open."""
     places: dict[tuple[str, int, int], set[str]] = field(default_factory=dict)
     """By topic, partition and offset of a record, the dead letters that have stood for one there."""
 
-    def note(self, letter: str, event: bytes, reason: str) -> None:
+    def note(self, letter: str, event: tuple[bytes, bytes], reason: str) -> None:
         """One that ends its event, unless it was retried."""
         action, at = self.acted.get(letter, ("", 0))
         if action == "retried":
-            self.retried[event] = max(at, self.retried.get(event, 0))
+            self.retried[event[0]] = max(at, self.retried.get(event[0], 0))
         elif action == "dropped":
             self.dropped.append(event)
         else:
@@ -109,6 +110,8 @@ class Collector:
     run: str
     letters: DeadLetters
     """Makes the ids of events that have none, and of dead letters."""
+    event: Callable[[Received], tuple[str, str]]
+    """The id of an event, and the hash of what it says."""
     since: int
     tell: Callable[[str, int], None]
 
@@ -116,8 +119,9 @@ class Collector:
         """Every record of the topic events, with the id it has or would have."""
         reading = _Reading("events", marks, self.since, Ledger(PLACE))
         for message in self._messages(reading):
-            name = digest(self.letters.event_id(received(message)))
-            reading.entries.add(name, message.partition(), message.offset(), message.timestamp()[1])
+            name, content = self.event(received(message))
+            place = (message.partition(), message.offset(), message.timestamp()[1])
+            reading.entries.add(digest(name), *place, said(content))
         return reading.found()
 
     def messages(self, topic: str, kind: type, marks: Marks, letters: Said | None = None) -> Found:
@@ -128,10 +132,11 @@ class Collector:
             try:
                 one = identify(kind, message)
             except UnreadableError:
-                reading.unreadable.add(b"", *place)
+                reading.unreadable.add(b"", *place, b"")
                 continue
             runs.add(one.run)
-            reading.entries.add(digest(*one.key), *place, *self._linked(one, message.value()))
+            content = said(one.content_digest)
+            reading.entries.add(digest(*one.key), *place, content, *self._linked(one, message.value()))
             if letters is not None and one.source is not None:
                 self._note(one, letters)
         return reading.found(frozenset(runs))
@@ -170,7 +175,7 @@ class Collector:
         if message is None:
             return {}
         if topic == "events":
-            return {"event_id": self.letters.event_id(received(message))}
+            return {"event_id": self.event(received(message))[0]}
         try:
             one = Identifier(self.codec)(BY_NAME[topic].message, message)
         except UnreadableError as error:
@@ -199,4 +204,4 @@ class Collector:
         topic = one.source[0].removeprefix(self.prefix)
         letters.places.setdefault((topic, *one.source[1:]), set()).add(one.key[0])
         if topic in ENDING and one.reason != OF_THE_SINK:
-            letters.note(one.key[0], digest(one.event_id), one.reason)
+            letters.note(one.key[0], (digest(one.event_id), said(one.content_digest)), one.reason)

@@ -16,12 +16,14 @@ from streams.adapters.truth import read_truth
 from streams.core.messages import Call, DeadLetter, Judgement, Label, Outcome, Verdict
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ORIGIN: Final[Mapping[str, Any]] = dict.fromkeys(("event_id", "run", "topic", "partition", "offset"))
+_ORIGIN: Final[Mapping[str, Any]] = dict.fromkeys(("event_id", "run", "topic", "partition", "offset", "content_digest"))
 _NEEDED: Final[Mapping[type, Mapping[str, Any]]] = {
     Outcome: {"origin": _ORIGIN, "call_id": None},
     Call: {"origin": _ORIGIN, "call_id": None},
     Verdict: {"event": {"origin": _ORIGIN}},
-    DeadLetter: dict.fromkeys(("dead_letter_id", "run", "topic", "partition", "offset", "reason", "event_id")),
+    DeadLetter: dict.fromkeys(
+        ("dead_letter_id", "run", "topic", "partition", "offset", "reason", "event_id", "content_digest")
+    ),
 }
 """The fields of each message that are read; the others are skipped."""
 
@@ -37,6 +39,8 @@ class Identity:
     """The event's topic, partition and offset."""
     call_id: str | None = None
     reason: str = ""
+    content_digest: str = ""
+    """Of what its event says; empty where it is not known."""
 
 
 class Identifier:
@@ -68,6 +72,7 @@ def _identity(kind: type, record: Mapping[str, Any]) -> Identity:
             event_id=record["event_id"],
             source=(record["topic"], record["partition"], record["offset"]),
             reason=record["reason"],
+            content_digest=record["content_digest"],
         )
     origin = record["event"]["origin"] if kind is Verdict else record["origin"]
     run, event_id = origin["run"], origin["event_id"]
@@ -77,6 +82,7 @@ def _identity(kind: type, record: Mapping[str, Any]) -> Identity:
         event_id=event_id,
         source=(origin["topic"], origin["partition"], origin["offset"]),
         call_id=record.get("call_id"),
+        content_digest=origin["content_digest"],
     )
 
 

@@ -47,6 +47,8 @@ def why_not(one: Standing, prefix: str, retryable: Collection[str]) -> str | Non
         return "what its event said was erased"
     if one.state not in retryable:
         return f"it was {one.state} at {_said(one.acted_at)} by {one.operator}"
+    if one.outcome is not None and one.reason == "id_conflict":
+        return f"its id is another event's, which has ended as {one.outcome}: publish it under its own id, or drop it"
     if one.outcome is not None and name in ENDING and one.reason != OF_THE_SINK:
         return f"its event has ended as {one.outcome}"
     return None

@@ -15,9 +15,9 @@ import numpy as np
 
 from streams.adapters.scan import Marks, Scan
 from streams.app.batches import RECORDED
-from streams.audit.discrepancies import Split, by_age, doubled, firsts, orphans, repeated, strays, without
+from streams.audit.discrepancies import Split, among, by_age, doubled, firsts, orphans, repeated, strays, without
 from streams.audit.evidence import Collector, Found, Said
-from streams.audit.ledger import OTHER_RUN, Array, ids
+from streams.audit.ledger import OTHER_RUN, Array, as_events, events_of
 from streams.audit.letters import Letters
 from streams.audit.rows import PROVABLE, Rows
 from streams.core.topics import BY_NAME
@@ -126,14 +126,14 @@ class Verifier:
             self.report.faults.append(Fault("copied_outcome", "outcomes", copies, ()))
         named = np.flatnonzero(entries["call"] != b"")
         self._aged("missing_call", found, named[without(entries["call"][named], calls)])
-        ours: Array = entries["event"][entries["standing"] != OTHER_RUN]
-        return ours
+        ours = entries[entries["standing"] != OTHER_RUN]
+        return as_events(ours["event"], ours["said"])
 
     def _lost(self, events: Found, outcomes: Array, letters: Said, marks: Mapping[str, Marks]) -> None:
         each = firsts(events.entries)
-        by_outcome = np.isin(each["id"], outcomes)
-        by_letter = np.isin(each["id"], ids(letters.opened)) & ~by_outcome
-        dropped = np.isin(each["id"], ids(letters.dropped)) & ~by_outcome & ~by_letter
+        by_outcome = among(each, outcomes)
+        by_letter = among(each, events_of(letters.opened)) & ~by_outcome
+        dropped = among(each, events_of(letters.dropped)) & ~by_outcome & ~by_letter
         left = np.flatnonzero(~by_outcome & ~by_letter & ~dropped)
         _retried(each, left, letters.retried)
         waiting = self.collector.deferred(marks) if len(left) else {}

@@ -65,10 +65,11 @@ def _run(settings: Settings, question: Question, tell: Callable[[str, int], None
     from streams.app.reading import reading
     from streams.audit.evidence import Collector
     from streams.audit.verify import Verifier
+    from streams.runtime.dead_letters import EventIds
 
     kafka, codec = kafka_of(settings), codec_for(settings.schema_registry)
     client = clickhouse_of(settings).connect(readonly=True)
-    _, letters = reading(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
+    reader, letters = reading(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
     with Scan(kafka) as scan:
         collector = Collector(
             scan=scan,
@@ -76,6 +77,7 @@ def _run(settings: Settings, question: Question, tell: Callable[[str, int], None
             prefix=settings.topic_prefix,
             run=settings.run,
             letters=letters,
+            event=EventIds(reader, codec, settings.topic_prefix).event,
             since=question.since,
             tell=tell,
         )

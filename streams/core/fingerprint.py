@@ -44,9 +44,15 @@ def task_fingerprint(handler_version: str, task_input: Any) -> str:
     return digest(handler_version, canonical(task_input))
 
 
-def call_id(run: str, event_id: str, tier: str, handler: str, attempt: int, sample: int = 0) -> str:
-    """The id of one model call."""
-    return digest("call", run, event_id, tier, handler, attempt, sample)
+def call_id(
+    run: str, event_id: str, tier: str, handler: str, attempt: int, sample: int = 0, *, fingerprint: str = ""
+) -> str:
+    """The id of one model call.
+
+    `fingerprint` is the task's. The same event asked again with another prompt, or another event under the same id, is
+    another call, whose cost must not replace the first one's in the audit.
+    """
+    return digest("call", run, event_id, tier, handler, attempt, sample, *filter(None, [fingerprint]))
 
 
 def trace_id(run: str, event_id: str) -> str:

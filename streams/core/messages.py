@@ -54,6 +54,8 @@ class Origin:
     offset: int
     data_subject: str | None = None
     """A hash of whom it is about; None where the producer named nobody."""
+    content_digest: str = ""
+    """A hash of what it says: another event under the same id has another one. Empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +305,8 @@ class DeadLetter:
     error_class: str
     event_id: str
     event_time: datetime
+    content_digest: str = ""
+    """Its event's, as in Origin; empty where it cannot be known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, Received
 from streams.core.errors import EscalonError, UnreadableError
-from streams.core.messages import DeadLetter, Header
+from streams.core.messages import DeadLetter, Header, Origin
 from streams.core.own_fault import raise_own_fault
 from streams.core.topics import BY_NAME
 
@@ -31,6 +31,8 @@ class DeadLetters:
     cluster_id: str
     keep_whole: Callable[[bytes], str]
     event_id: Callable[[Received], str]
+    content_digest: Callable[[Received], str] = lambda _: ""
+    """Gives the hash of what that event says; empty where it cannot be known."""
 
     def letter(self, record: Received, error: Exception) -> DeadLetter:
         """The dead letter for a record that led to an error."""
@@ -53,6 +55,7 @@ class DeadLetters:
             error_class=type(error).__name__,
             event_id=self.event_id(record),
             event_time=record.came_at,
+            content_digest=self.content_digest(record),
         )
 
     def letter_id(self, record: Received) -> str:
@@ -98,16 +101,39 @@ class EventIds:
     def __call__(self, record: Received) -> str:
         """The id; never raises for what is wrong with the record."""
         try:
-            name = record.topic.removeprefix(self.prefix)
-            if name == "events":
+            if self._is_event(record):
                 return self.reader.event_id(record, self.reader.read(record.value).id)
-            message: Any = self.codec.decode(BY_NAME[name].message, record.value or b"")
-            message = getattr(message, "task", message)
-            event = getattr(message, "event", None)
-            return str((event or message).origin.event_id)
+            return self._origin(record).event_id
         except Exception as error:  # whatever made it a dead letter may hide its id as well
             raise_own_fault(error)
             return self._by_record(record)
+
+    def event(self, record: Received) -> tuple[str, str]:
+        """The id and the content's hash of an event; the hash is empty where it cannot be read. Never raises."""
+        try:
+            origin = self.reader(record).origin
+            return origin.event_id, origin.content_digest
+        except Exception as error:
+            raise_own_fault(error)
+            return self(record), ""
+
+    def content_digest(self, record: Received) -> str:
+        """The hash of what the event says; empty where it cannot be read. Never raises."""
+        try:
+            return (self.reader(record).origin if self._is_event(record) else self._origin(record)).content_digest
+        except Exception as error:
+            raise_own_fault(error)
+            return ""
+
+    def _is_event(self, record: Received) -> bool:
+        return record.topic.removeprefix(self.prefix) == "events"
+
+    def _origin(self, record: Received) -> Origin:
+        kind = BY_NAME[record.topic.removeprefix(self.prefix)].message
+        message: Any = self.codec.decode(kind, record.value or b"")
+        message = getattr(message, "task", message)
+        origin: Origin = getattr(message, "event", message).origin
+        return origin
 
     def _by_record(self, record: Received) -> str:
         """By the id in its header, else by its identity."""

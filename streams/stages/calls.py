@@ -41,7 +41,13 @@ def attempt_of(question: Question, said: Said, number: int) -> Attempt:
         error_type=reading.error_type,
         error=reading.error,
         call_id=call_id(
-            origin.run, origin.event_id, handler.tier, handler.name, question.number(number), question.sample
+            origin.run,
+            origin.event_id,
+            handler.tier,
+            handler.name,
+            question.number(number),
+            question.sample,
+            fingerprint=question.fingerprint,
         ),
     )
 
@@ -121,7 +127,8 @@ def hit_of(stored: StoredAnswer, question: Question, desk: Desk) -> Consultation
     """The stored answer as a call of this event's own, at cost 0, with the saving noted."""
     origin, first, now, handler = question.origin, stored.calls[-1], desk.now(), question.asker.handler.name
     number = question.number(1)
-    own_id = call_id(origin.run, origin.event_id, first.tier, handler, number, question.sample)
+    named = (origin.run, origin.event_id, first.tier, handler, number, question.sample)
+    own_id = call_id(*named, fingerprint=question.fingerprint)
     attempt = dataclasses.replace(stored.attempt, handler=handler, call_id=own_id)
     call = dataclasses.replace(
         first,

@@ -70,7 +70,7 @@ async def _look(event: Event, handler: Handler, received_at: datetime, desk: Des
     )
     done = await consult(question, desk)
     if isinstance(done, OutOfBudget):
-        return Look(_nothing(event, handler), done.calls)
+        return Look(_nothing(question), done.calls)
     finding = _finding(done.attempt, handler.spec.threshold)
     said = f"found {finding.label}" if finding.label else done.attempt.error or "found nothing"
     decision: Decision = "failed" if done.attempt.status == "failed" else "found"
@@ -86,14 +86,11 @@ def _check_seen(event: Event, looks: Sequence[Look], desk: Desk) -> None:
         raise ServiceError(f"A listener cannot ask its model: {outages[0]}")
 
 
-def _nothing(event: Event, handler: Handler) -> Finding:
+def _nothing(question: Question) -> Finding:
     """What a listener finds that may not be asked today. Its call's id is the one it would have had."""
-    origin = event.origin
-    return Finding(
-        listener=handler.name,
-        label=None,
-        call_id=call_id(origin.run, origin.event_id, handler.tier, handler.name, 1),
-    )
+    origin, handler = question.origin, question.asker.handler
+    named = (origin.run, origin.event_id, handler.tier, handler.name, 1)
+    return Finding(listener=handler.name, label=None, call_id=call_id(*named, fingerprint=question.fingerprint))
 
 
 def _finding(attempt: Attempt, threshold: float | None) -> Finding:

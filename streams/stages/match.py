@@ -48,7 +48,14 @@ def _call(
     origin, now = sighting.event.origin, desk.now()
     call = Call(
         origin=origin,
-        call_id=call_id(origin.run, origin.event_id, "listener", handler.name, 1),
+        call_id=call_id(
+            origin.run,
+            origin.event_id,
+            "listener",
+            handler.name,
+            1,
+            fingerprint=f"{handler.version} {sighting.image_hash}",
+        ),
         tier="listener",
         handler=handler.name,
         handler_version=handler.version,

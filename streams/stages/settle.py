@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from streams.core.messages import Outcome, Result
+from streams.core.errors import UnreadableError
+from streams.core.messages import Origin, Outcome, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,24 @@ def settles(prior: Settled | None, partition: int, offset: int) -> bool:
     again, for nobody can know whether they arrived; any other result of the event is dropped.
     """
     return prior is None or (prior.partition, prior.offset) == (partition, offset)
+
+
+def check_same_event(result: Result, settled: Outcome | None) -> None:
+    """Raise UnreadableError where a result is about another event than the one that has ended under its id.
+
+    What is not known of either is taken for the same.
+    """
+    if settled is None:
+        return
+    mine, ended = result.origin, settled.origin
+    if mine.content_digest and ended.content_digest not in ("", mine.content_digest):
+        raise id_conflict(mine, f"{ended.topic} {ended.partition}/{ended.offset}")
+
+
+def id_conflict(origin: Origin, other: str) -> UnreadableError:
+    """The error about an event under whose id there is another one; `other` says where that one was read."""
+    what = f"Another event ({other}) has the id {origin.event_id!r}, and says something else."
+    return UnreadableError("id_conflict", what, "Give each event an id of its own; of a row's key, add the version.")
 
 
 def settle(result: Result, now: datetime) -> Outcome:

@@ -64,6 +64,13 @@ def test_new_columns_reach_both_tables_the_one_with_the_rows_first_and_an_index_
         assert [one.split()[2].rpartition("_")[2] for one in ONE.spread(altered)] == ["local"]
 
 
+def test_only_the_local_tables_are_sorted_by_a_new_column() -> None:
+    resorted = "ALTER TABLE calls_rows ADD COLUMN IF NOT EXISTS a String, MODIFY ORDER BY (run, a)"
+    local, distributed = ONE.spread(resorted)
+    assert local.endswith("ADD COLUMN IF NOT EXISTS a String, MODIFY ORDER BY (run, a)")
+    assert distributed.endswith("ADD COLUMN IF NOT EXISTS a String")
+
+
 def test_a_version_of_a_row_stays_the_engines_argument() -> None:
     table, _ = ONE.spread(
         "CREATE TABLE IF NOT EXISTS a_rows (b Int8, c Int8) ENGINE = ReplacingMergeTree(c) ORDER BY (b)"

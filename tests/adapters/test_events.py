@@ -20,6 +20,7 @@ from streams.adapters.events import (
     ID_HEADER,
     MAX_DEPTH,
     MAX_ID,
+    SUBJECT_HEADER,
     TIME_HEADER,
     TRACE_HEADER,
     YEARS,
@@ -377,3 +378,64 @@ def test_a_record_published_again_says_when_it_came_first(said: bytes, came_at: 
     assert (again.came_at, reader()(again).origin.event_time) == (expected, expected)
     own = record(b'{"text": "x", "time": "2026-11-01T00:00:00Z"}', [(TIME_HEADER, said)])
     assert reader()(own).origin.event_time == datetime(2026, 11, 1, tzinfo=UTC)
+
+
+# ---- What tells two events with one id apart ----
+
+
+def content(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> str:
+    return read(value, headers).origin.content_digest
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        b'{"n": 7, "text": "hi", "id": "a"}',
+        b'{"id": "a", "text": "hi", "data": {"n": 7}}',
+        b'{"id": "a", "text": "hi", "data": "{\\"n\\": 7}"}',
+        b'{"id": "b", "text": "hi", "n": 7, "trace_id": "0af7651916cd43dd8448eb211c80319c"}',
+    ],
+)
+def test_the_same_content_is_the_same_event_however_it_is_written(again: bytes) -> None:
+    first = as_json(id="a", text="hi", n=7)
+    assert content(again) == content(first) != ""
+    headers = [("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), (TIME_HEADER, b"5")]
+    assert content(first, headers) == content(first)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"text": "ho"},
+        {"n": 8},
+        {"n": "7"},
+        {"image": "a" * 64},
+        {"time": "2026-11-01T12:00:00Z"},
+        {"data_subject": "somebody"},
+        {"more": None},
+    ],
+)
+def test_other_content_is_another_event(other: dict[str, Any]) -> None:
+    assert content(as_json(**{"id": "a", "text": "hi", "n": 7} | other)) != content(as_json(id="a", text="hi", n=7))
+
+
+def test_whose_event_it_is_counts_where_a_header_says_so_too() -> None:
+    value = as_json(id="a", text="hi")
+    assert content(value, [(SUBJECT_HEADER, b"x")]) != content(value, [(SUBJECT_HEADER, b"y")])
+
+
+def test_a_cloud_event_in_headers_has_their_id_and_time() -> None:
+    cloud = [("ce_specversion", b"1.0"), ("ce_id", b"7"), ("ce_source", b"/a"), ("ce_time", b"2026-11-01T12:00:00Z")]
+    origin = read(as_json(id="row", text="hi"), cloud).origin
+    assert (origin.event_id, origin.event_time) == ("/a 7", datetime(2026, 11, 1, 12, tzinfo=UTC))
+
+
+def test_only_a_producers_own_id_is_named() -> None:
+    made = reader()
+    for value, headers, named in [
+        (b"hi", (), False),
+        (as_json(id="a", text="hi"), (), True),
+        (b"hi", [(ID_HEADER, b"a")], True),
+    ]:
+        one = record(value, headers)
+        assert made.is_named(one, made(one)) is named

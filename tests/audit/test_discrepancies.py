@@ -9,8 +9,22 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.audit.discrepancies import by_age, doubled, firsts, orphans, repeated, strays, without
-from streams.audit.ledger import CHUNK, ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, ROW, Array, Ledger, digest, rows_of
+from streams.audit.discrepancies import among, by_age, doubled, firsts, orphans, repeated, strays, without
+from streams.audit.ledger import (
+    CHUNK,
+    ELSEWHERE,
+    LINKED,
+    OTHER_RUN,
+    OURS,
+    PLACE,
+    ROW,
+    Array,
+    Ledger,
+    digest,
+    events_of,
+    rows_of,
+    said,
+)
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 
@@ -20,7 +34,7 @@ def linked(entries: Iterable[tuple[str, str, int]], standing: int = OURS) -> Arr
     ledger = Ledger(LINKED)
     for event, content, offset in entries:
         name = digest(event)
-        ledger.add(name, 0, offset, 0, name, standing, 0, offset, b"", content.encode())
+        ledger.add(name, 0, offset, 0, b"", name, standing, 0, offset, b"", content.encode())
     return ledger.entries()
 
 
@@ -28,7 +42,7 @@ def places(entries: Iterable[tuple[str, int, int]]) -> Array:
     """Events with a partition and an offset; the offset is the time too."""
     ledger = Ledger(PLACE)
     for name, partition, offset in entries:
-        ledger.add(digest(name), partition, offset, offset)
+        ledger.add(digest(name), partition, offset, offset, b"")
     return ledger.entries()
 
 
@@ -113,7 +127,34 @@ def test_a_ledger_keeps_the_order_across_its_chunks() -> None:
     count = 2 * CHUNK + 7
     ledger = Ledger(PLACE)
     for offset in range(count):
-        ledger.add(b"x", 0, offset, 0)
+        ledger.add(b"x", 0, offset, 0, b"")
     offsets: Any = ledger.entries()["offset"]
     assert (offsets == np.arange(count)).all()
     assert repeated(ledger.entries()["id"]) == count - 1
+
+
+@given(st.lists(st.tuples(NAMES, st.sampled_from(["", "x", "y"])), max_size=8))
+def test_two_events_under_one_id_are_two_and_one_that_cannot_be_read_is_the_other(
+    published: list[tuple[str, str]],
+) -> None:
+    ledger = Ledger(PLACE)
+    for offset, (name, content) in enumerate(published):
+        ledger.add(digest(name), 0, offset, offset, said(content))
+    want = {
+        name: max(1, len({content for other, content in published if other == name} - {""})) for name, _ in published
+    }
+    assert len(firsts(ledger.entries())) == sum(want.values())
+
+
+@given(*[st.lists(st.tuples(NAMES, st.sampled_from(["", "x", "y"])), max_size=8)] * 2)
+def test_an_event_ends_by_what_is_about_it_or_may_be(
+    events: list[tuple[str, str]], ended: list[tuple[str, str]]
+) -> None:
+    def of(entries: list[tuple[str, str]]) -> Array:
+        return events_of([(digest(name), said(content)) for name, content in entries])
+
+    want = [
+        any(name == other and (content == about or "" in (content, about)) for other, about in ended)
+        for name, content in events
+    ]
+    assert among(of(events), of(ended)).tolist() == want

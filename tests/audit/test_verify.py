@@ -23,6 +23,7 @@ from streams.adapters.tail import received
 from streams.audit.evidence import Collector
 from streams.audit.letters import Action, Letters
 from streams.audit.verify import Question, Report, Verifier
+from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Label, Outcome, Postponed, Verdict
 from streams.core.topics import BY_MESSAGE
 from streams.embedded.broker import ApacheKafka, Tansu
@@ -77,8 +78,12 @@ class World:
     @property
     def letters(self) -> DeadLetters:
         """What makes dead letters, and the ids of events that have none."""
-        ids = EventIds(EventReader(CODEC, self.cluster, self.run, 900_000), CODEC, self.prefix)
-        return DeadLetters(run=self.run, cluster_id=self.cluster, keep_whole=lambda _: "sha", event_id=ids)
+        return DeadLetters(run=self.run, cluster_id=self.cluster, keep_whole=lambda _: "sha", event_id=self.ids)
+
+    @property
+    def ids(self) -> EventIds:
+        """What reads an event's id, and the hash of what it says."""
+        return EventIds(EventReader(CODEC, self.cluster, self.run, 900_000), CODEC, self.prefix)
 
     def record(self, topic: str, offset: int, partition: int = 0) -> Received:
         """The record at a place."""
@@ -133,6 +138,7 @@ class World:
                 prefix=self.prefix,
                 run=self.run,
                 letters=self.letters,
+                event=self.ids.event,
                 since=question.since,
                 tell=lambda *_: None,
             )
@@ -477,3 +483,22 @@ def test_since_a_time_only_what_came_later_is_proven(world: World) -> None:
     assert kinds(report) == []
     assert report.counts["events"]["records"] == 1
     assert "events" in report.trimmed
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_two_events_under_one_id_are_two_and_one_outcome_is_not_the_end_of_both(world: World, told: bool) -> None:
+    for text in ("where is my order?", "where is my order?", "cancel my order"):
+        world.raw("events", json.dumps({"id": "a", "text": text}).encode())
+    seen, asked, ended = world.made("a")
+    said = world.ids.content_digest(world.record("events", 0))
+    world.tell(seen, asked, replace(ended, origin=replace(ended.origin, content_digest=said)))
+    if told:
+        made = world.letters.letter(world.record("events", 2), UnreadableError("id_conflict", "It is another event."))
+        world.tell(replace(made, content_digest=world.ids.content_digest(world.record("events", 2))))
+    report = world.verify()
+    ends = {name: count for name, count in report.ends.items() if count}
+    if told:
+        assert (kinds(report), ends) == ([], {"outcome": 1, "dead_letter": 1})
+        assert report.reasons == {"id_conflict": 1}
+    else:
+        assert (kinds(report), ends) == ([("lost_event", "events", 1)], {"outcome": 1, "lost": 1})

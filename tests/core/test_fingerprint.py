@@ -150,6 +150,8 @@ def test_every_part_of_a_call_makes_its_id() -> None:
         call_id("live", "e", "worker", "i", 1),
         call_id("live", "e", "worker", "h", 2),
         call_id("live", "e", "worker", "h", 1, 1),
+        call_id("live", "e", "worker", "h", 1, fingerprint="f"),
+        call_id("live", "e", "worker", "h", 1, fingerprint="g"),
     ]
     assert len(set(calls)) == len(calls)
 

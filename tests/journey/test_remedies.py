@@ -50,8 +50,7 @@ def journey(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def publish(journey: Journey, partition: int, *events: dict[str, Any], **headers: bytes) -> None:
     producer = Producer(journey.running.kafka.confluent())
     for one in events:
-        named = [(name.replace("_", "-"), value) for name, value in headers.items()]
-        producer.produce("events", json.dumps(one).encode(), partition=partition, headers=list(named))
+        producer.produce("events", json.dumps(one).encode(), partition=partition, headers=dict(headers))
     assert producer.flush(30) == 0
 
 
@@ -114,6 +113,52 @@ def test_an_answer_that_its_changelog_refuses_ends_its_event_all_the_same(journe
     journey.outcomes({"long-2", "short-2"})
     report = verified(journey, "long-2", "short-2")
     assert (report["faults"], report["ends"]["dead_letter"]) == ([], 0)
+
+
+def test_another_event_under_a_known_id_is_a_dead_letter_before_it_is_worked(journey: Journey) -> None:
+    first, other = {"id": "row-7", "text": "open?"}, {"id": "row-7", "text": "closed?"}
+    publish(journey, 0, first)
+    journey.outcomes({"row-7"})
+    publish(journey, 0, other, first)  # the second of them is a redelivery
+    (letter,) = letters(journey, lambda all_: len(all_) == 1)
+    assert (letter["event_id"], letter["topic"], letter["reason"]) == ("row-7", "events", "id_conflict")
+    (left,) = documents("dead-letters", "retry", letter["dead_letter_id"])
+    assert "its id is another event's" in left["left"]
+    assert json.loads(journey.outcomes({"row-7"})["row-7"][0].answer or "") == {"echo": "open?"}
+    report = verified(journey, "row-7")
+    assert (report["faults"], report["ends"]["dead_letter"]) == ([], 1)
+    assert report["reasons"] == {"id_conflict": 1}
+    assert documents("dead-letters", "drop", letter["dead_letter_id"], "--reason", "known")[0]["done"] == "dropped"
+
+
+def test_another_event_on_another_partition_is_found_when_it_ends(journey: Journey) -> None:
+    publish(journey, 0, {"id": "row-8", "text": "open?", "time": "2026-11-01T12:00:00Z"})
+    journey.outcomes({"row-8"})
+    publish(journey, 1, {"id": "row-8", "text": "closed?", "time": "2026-11-01T12:00:00Z"})
+    (letter,) = letters(journey, lambda all_: len(all_) == 1)
+    assert (letter["event_id"], letter["topic"], letter["reason"]) == ("row-8", "results", "id_conflict")
+    report = verified(journey, "row-8")
+    assert (report["faults"], report["reasons"]) == ([], {"id_conflict": 1})
+    # Both verdicts and both calls are in the audit, and what they say keeps them apart.
+    of_both = journey.query(
+        "SELECT text, content_digest, call_id FROM verdicts AS v INNER JOIN calls AS c"
+        " ON c.event_id = v.event_id AND c.content_digest = v.content_digest AND c.tier = 'worker'"
+        " WHERE event_id = 'row-8' ORDER BY text",
+        lambda rows: len(rows) == 2,
+    )
+    assert [row["text"] for row in of_both] == ["closed?", "open?"]
+    assert len({row["call_id"] for row in of_both}) == 2
+    assert documents("dead-letters", "drop", letter["dead_letter_id"], "--reason", "known")[0]["done"] == "dropped"
+
+
+def test_cloud_events_of_two_sources_are_two_events(journey: Journey) -> None:
+    """Their ids are unique within a source alone."""
+    event = {"specversion": "1.0", "id": "1", "type": "note", "text": "who?"}
+    publish(journey, 0, event | {"source": "/a"}, event | {"source": "/b"}, event | {"source": "/a"})
+    publish(journey, 0, {"text": "binary?"}, ce_specversion=b"1.0", ce_id=b"1", ce_source=b"/c")
+    outcomes = journey.outcomes({"/a 1", "/b 1", "/c 1"})
+    assert [len(outcomes[f"/{source} 1"]) for source in "abc"] == [1, 1, 1]
+    assert verified(journey, "/a 1", "/b 1", "/c 1")["faults"] == []
 
 
 def test_a_verdict_whose_worker_was_renamed_ends_by_its_event(journey: Journey) -> None:

@@ -183,7 +183,8 @@ async def test_another_events_identical_task_is_a_hit_at_no_cost_with_the_saving
     assert (call.cache_hit, call.cost_usd, call.saved_usd) == (True, Decimal(0), PRICE)
     assert (call.input_tokens, call.output_tokens, call.duration_seconds, call.response_id) == (0, 0, 0.0, None)
     assert (call.origin.event_id, call.parent_call_id) == ("e2", "other-parent")
-    assert call.call_id == hit.attempt.call_id == call_id("live", "e2", "worker", "answer", 1)
+    own_id = call_id("live", "e2", "worker", "answer", 1, fingerprint=call.fingerprint)
+    assert call.call_id == hit.attempt.call_id == own_id
     assert call.started_at == here.clock.at
     assert call.response == first.calls[0].response
     assert dataclasses.replace(hit.attempt, call_id="") == dataclasses.replace(first.attempt, call_id="")
@@ -425,7 +426,10 @@ async def test_each_try_is_recorded_under_an_id_of_its_own(here: Office) -> None
         (2, "failed", "retried", "overloaded"),
         (3, "answered", "found", None),
     ]
-    assert [call.call_id for call in done.calls] == [call_id("live", "e1", "worker", "answer", n) for n in (1, 2, 3)]
+    task = question(one).fingerprint
+    assert [call.call_id for call in done.calls] == [
+        call_id("live", "e1", "worker", "answer", n, fingerprint=task) for n in (1, 2, 3)
+    ]
     assert done.attempt.call_id == done.calls[-1].call_id
     assert [call.response_id for call in done.calls] == [None, None, "msg-1"]
     assert [call.error for call in done.calls] == [*["It is busy. (request req-e)"] * 2, None]

@@ -83,7 +83,10 @@ async def test_after_its_retries_the_fallback_is_asked_once_under_the_next_numbe
     assert done.attempt.answer == '"spare\'s"'
     found = [(call.attempt, call.request_model, call.status, call.decision) for call in done.calls]
     assert found == [(1, "m", "failed", "retried"), (2, "m", "failed", "retried"), (3, "spare", "answered", "found")]
-    assert [call.call_id for call in done.calls] == [call_id("live", "e1", "worker", "answer", n) for n in (1, 2, 3)]
+    assert [call.call_id for call in done.calls] == [
+        call_id("live", "e1", "worker", "answer", n, fingerprint=call.fingerprint)
+        for n, call in enumerate(done.calls, 1)
+    ]
     assert [call.cost_usd for call in done.calls] == [None, None, PRICE]
 
 
@@ -142,7 +145,9 @@ async def test_where_it_fails_again_the_fallbacks_stored_answer_serves_under_the
     assert len(spare_of(one).asked) == 1
     assert [(call.attempt, call.cache_hit) for call in other.calls] == [(1, False), (2, False), (3, True)]
     assert (other.calls[-1].cost_usd, other.calls[-1].saved_usd) == (Decimal(0), PRICE)
-    assert other.attempt.call_id == other.calls[-1].call_id == call_id("live", "e2", "worker", "answer", 3)
+    served = other.calls[-1]
+    own_id = call_id("live", "e2", "worker", "answer", 3, fingerprint=served.fingerprint)
+    assert other.attempt.call_id == served.call_id == own_id
 
 
 async def test_the_versions_and_fingerprints_of_both_differ_and_the_own_one_is_as_without_a_fallback(

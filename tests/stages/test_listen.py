@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.errors import UnreadableError
-from streams.core.fingerprint import call_id, task_fingerprint
+from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Call, Escalation, Event, Message, Result, Score, Sighting, Verdict
 from streams.stages.listen import listen
 from tests.stages.support import START, Office, Turn, event, model_error, office, refusal, said, the
@@ -171,9 +171,7 @@ async def test_an_event_no_listener_could_be_asked_about_is_unsure(tmp_path: Pat
     (found,) = await heard(broke(tmp_path, "listener"), event(), intent=said("order", 0.9))
     assert isinstance(found, Verdict)
     assert found.intents == ("unsure",)
-    assert [finding.call_id for finding in found.findings] == [
-        call_id("live", "e1", "listener", name, 1) for name in ("rules", "intent")
-    ]
+    assert len({finding.call_id for finding in found.findings}) == 2
 
 
 async def test_the_tries_a_listener_made_before_its_money_was_spent_are_recorded(tmp_path: Path) -> None:

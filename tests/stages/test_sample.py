@@ -81,8 +81,9 @@ async def test_the_first_sample_is_the_plain_task_and_each_further_one_a_task_of
         digest(plain.task_fingerprint, 1),
         digest(plain.task_fingerprint, 2),
     ]
-    assert [call.call_id for call in calls] == [call_id("live", "e1", "worker", "answer", 1, n) for n in (0, 1, 2)]
-    assert calls[0].call_id == call_id("live", "e1", "worker", "answer", 1)
+    assert [call.call_id for call in calls] == [
+        call_id("live", "e1", "worker", "answer", 1, n, fingerprint=call.fingerprint) for n, call in enumerate(calls)
+    ]
     assert set(here.answers.kept) == {call.fingerprint for call in calls}
 
 
@@ -114,7 +115,7 @@ async def test_the_earliest_answer_of_the_largest_group_is_taken_and_the_groups_
 ) -> None:
     done = await said_by(here, *values)
     assert (done.attempt.answer, share(done)) == (answer, confidence)
-    assert done.attempt.call_id == call_id("live", "e1", "worker", "answer", 1, speaker)
+    assert done.attempt.call_id == next(call.call_id for call in done.calls if call.sample == speaker)
 
 
 async def test_answers_agree_by_the_handlers_own_comparison(here: Office) -> None:
@@ -157,7 +158,7 @@ async def test_where_fewer_than_half_have_an_answer_the_task_is_refused(
     assert done.attempt.status == status
     if status == "refused":
         first = next(n for n, turn in enumerate(turns) if turn.reading.status == "refused")
-        assert done.attempt.call_id == call_id("live", "e1", "worker", "answer", 1, first)
+        assert done.attempt.call_id == next(call.call_id for call in done.calls if call.sample == first)
         assert share(done) is None
 
 
@@ -199,7 +200,10 @@ async def test_another_events_identical_task_is_served_every_sample_from_the_sto
     assert len(one.asked) == 3
     assert all(call.cache_hit and call.cost_usd == 0 for call in hit.calls)
     assert (hit.attempt.answer, hit.attempt.sources) == (first.attempt.answer, first.attempt.sources)
-    assert {call.call_id for call in hit.calls} == {call_id("live", "e2", "worker", "answer", 1, n) for n in range(3)}
+    assert {call.call_id for call in hit.calls} == {
+        call_id("live", "e2", "worker", "answer", 1, call.sample, fingerprint=call.fingerprint) for call in hit.calls
+    }
+    assert {call.sample for call in hit.calls} == {0, 1, 2}
 
 
 async def test_more_samples_later_cost_only_what_is_new(here: Office) -> None:

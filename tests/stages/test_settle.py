@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
+from streams.core.errors import UnreadableError
 from streams.core.messages import Outcome, Result
-from streams.stages.settle import Settled, settle, settles
+from streams.stages.settle import Settled, check_same_event, settle, settles
 from tests.stages.support import START, event
 
 RESULT = Result(
@@ -67,3 +69,21 @@ def test_whatever_is_delivered_how_often_an_event_has_one_outcome(deliveries: li
     written = settled_by(deliveries)
     assert len(set(written)) == 1
     assert len(written) == deliveries.count(deliveries[0])
+
+
+def about(content: str) -> Result:
+    return dataclasses.replace(RESULT, origin=dataclasses.replace(RESULT.origin, content_digest=content))
+
+
+def test_the_result_of_another_event_under_the_same_id_is_not_dropped_without_a_word() -> None:
+    with pytest.raises(UnreadableError, match="says something else") as caught:
+        check_same_event(about("b"), settle(about("a"), START))
+    assert caught.value.reason == "id_conflict"
+
+
+@pytest.mark.parametrize(("mine", "settled"), [("a", "a"), ("", "a"), ("a", ""), ("", "")])
+def test_another_result_of_the_same_event_is_no_conflict_nor_is_one_of_which_that_is_not_known(
+    mine: str, settled: str
+) -> None:
+    check_same_event(about(mine), settle(about(settled), START))
+    check_same_event(about(mine), None)

@@ -273,7 +273,8 @@ async def test_the_tries_of_later_rounds_have_ids_of_their_own(here: Office) -> 
         assert done.attempt.call_id == done.calls[-1].call_id
         ids += [call.call_id for call in done.calls]
     assert len(set(ids)) == 9
-    assert ids[3] == call_id("live", "e1", "worker", "answer", TRIES_A_ROUND + 1)
+    task = question(failing(here, 0)).fingerprint
+    assert ids[3] == call_id("live", "e1", "worker", "answer", TRIES_A_ROUND + 1, fingerprint=task)
 
 
 async def test_a_hit_in_a_later_round_does_not_take_the_id_of_an_earlier_failure(here: Office) -> None:
