@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from streams.core.errors import ConfigError, ModelError
+from streams.core.thinking import check_thinking, too_few
 from streams.models.protocol import ModelRequest
 from streams.pipeline.handlers import TABLES, Handler
 from streams.pipeline.load import Pipeline
+from streams.pipeline.thinking import known_thinking
 
 _NAMES = {"claude": "Claude", "local": "llama.cpp"}
 
@@ -26,6 +28,7 @@ def check_request(handler: Handler, spec: Any, key: str) -> None:
     try:
         if spec.provider == "claude":
             message_arguments(_request(handler, spec))
+            check_thinking(known_thinking(spec.model), handler.spec.parameters, handler.spec.max_tokens)
         elif spec.provider == "local":
             completion_body(_request(handler, spec))
             _compile(handler)
@@ -57,17 +60,31 @@ def _compile(handler: Handler) -> None:
             check_grammar(schema)
 
 
+def little_room(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str]:
+    """Where thinking may leave nothing of max_tokens for an answer, with the remedy."""
+    for one in _asking(handlers):
+        spec = pipeline.spec.models[one.spec.model]
+        if spec.provider == "claude":
+            said = too_few(known_thinking(spec.model), one.spec.parameters, one.spec.max_tokens)
+            if said is not None:
+                yield f"{TABLES[one.tier]}.{one.name}: {said}"
+
+
+def _asking(handlers: Iterable[Handler]) -> Iterator[Handler]:
+    """Those that ask a language model, and their fallbacks."""
+    for handler in handlers:
+        yield from (one for one in (handler, handler.fallback) if one is not None and one.prompting is not None)
+
+
 def not_held_to(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str]:
     """What of its schema each handler's model is asked for but not held to, one sentence a model."""
     from streams.models import claude_schema, local_grammar
 
     unenforced = {"claude": claude_schema.unenforced, "local": local_grammar.unenforced}
-    for handler in handlers:
-        for one in (handler, handler.fallback):
-            if one is None or one.prompting is None or one.prompting.contract.wire_schema is None:
-                continue
-            provider = pipeline.spec.models[one.spec.model].provider
-            if provider in unenforced and (found := unenforced[provider](one.prompting.contract.wire_schema)):
-                said = ", ".join(f"{key} ({', '.join(places)})" for key, places in found.items())
-                where = f"{TABLES[one.tier]}.{one.name}"
-                yield f"{where}: {_NAMES[provider]} is not held to {said}. An answer that breaks it is invalid."
+    for one in _asking(handlers):
+        schema = one.prompting.contract.wire_schema if one.prompting else None
+        provider = pipeline.spec.models[one.spec.model].provider
+        if schema is not None and provider in unenforced and (found := unenforced[provider](schema)):
+            said = ", ".join(f"{key} ({', '.join(places)})" for key, places in found.items())
+            where = f"{TABLES[one.tier]}.{one.name}"
+            yield f"{where}: {_NAMES[provider]} is not held to {said}. An answer that breaks it is invalid."

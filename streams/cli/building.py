@@ -14,7 +14,7 @@ from streams.adapters.clickhouse_migrations import migrate as apply_migrations
 from streams.adapters.clickhouse_migrations import script
 from streams.adapters.kafka import create_topics, describe_cluster
 from streams.app.language_models import lacking
-from streams.app.provider_limits import not_held_to
+from streams.app.provider_limits import little_room, not_held_to
 from streams.app.providers import Providers
 from streams.app.redaction import policy_of
 from streams.app.settings import read_settings
@@ -61,8 +61,9 @@ def init(
 def check(file: Annotated[Path, typer.Argument(help="A pipeline file.")]) -> None:
     """Check a pipeline file and everything it names; exit code 2 with the key and the remedy when it is wrong.
 
-    It warns where a prompt puts an event's words outside a fence, and of weights and keys that are not here. It notes
-    what of a schema the provider asks of the model without holding it to it.
+    It warns where a prompt puts an event's words outside a fence, where a model's thinking may leave nothing of
+    max_tokens for the answer, and of weights and keys that are not here. It notes what of a schema a provider does not
+    enforce.
     """
     settings = read_settings()
     pipeline = pipeline_of(settings, file)
@@ -73,7 +74,11 @@ def check(file: Annotated[Path, typer.Argument(help="A pipeline file.")]) -> Non
     out.print(table(["tier", "handler", "what", "version"], rows))
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
     out.print(table(["intent", "action", "handler"], routes))
-    for warning in [*unfenced_words(handlers), *lacking(pipeline, settings)]:
+    for warning in [
+        *unfenced_words(handlers),
+        *little_room(handlers, pipeline),
+        *lacking(pipeline, settings),
+    ]:
         err.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     for note in not_held_to(handlers, pipeline):
         err.print(f"Note: {note}", style="dim", markup=False, highlight=False, soft_wrap=True)

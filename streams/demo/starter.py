@@ -14,8 +14,22 @@ MODELS = ("local", "claude")
 SAMPLE_EVENTS = 12
 HANDLER = 'handler = "desk:'
 _ALLOW = "# Runs once you take out the marks and start with ESCALON_ALLOW_PYTHON=desk, for it is Python."
-# Claude gives no token log-probabilities; there the model states its confidence.
-_CONFIDENCE = ('confidence = "logprob"', 'confidence = "verbalized"')
+_NO_THINKING = """\
+max_tokens = 600
+parameters = { thinking = { type = "disabled" } } # else Claude thinks first, and max_tokens must hold that as well
+"""
+_SOME_THINKING = """\
+max_tokens = 8000 # Claude Opus 5.5 always thinks first: that counts into max_tokens and is billed as output
+parameters = { effort = "low" } # it thinks less
+"""
+_FOR_CLAUDE = (
+    # Claude gives no token log-probabilities; there the model states its confidence.
+    ('confidence = "logprob"', 'confidence = "verbalized"'),
+    ("max_tokens = 160\n", _NO_THINKING),
+    ("max_tokens = 200\n", _NO_THINKING),
+    ("max_tokens = 220\n", _NO_THINKING),
+    ("max_tokens = 300\n", _SOME_THINKING),
+)
 
 
 def write_pack(directory: Path, models: str) -> Path:
@@ -27,8 +41,14 @@ def write_pack(directory: Path, models: str) -> Path:
         chosen = (pack / f"models-{models}.toml").read_text("utf-8")
     pipeline = directory / "pipeline.toml"
     text = pipeline.read_text("utf-8") + chosen
-    pipeline.write_text(text.replace(*_CONFIDENCE) if models == "claude" else text, "utf-8")
+    pipeline.write_text(_for_claude(text) if models == "claude" else text, "utf-8")
     return pipeline
+
+
+def _for_claude(text: str) -> str:
+    for local, claude in _FOR_CLAUDE:
+        text = text.replace(local, claude)
+    return text
 
 
 def without_python(text: str) -> str:

@@ -17,6 +17,7 @@ from streams.pipeline import spec as s
 from streams.pipeline.files import Files
 from streams.pipeline.problems import known
 from streams.pipeline.template import PromptTemplate
+from streams.pipeline.thinking import with_max_tokens
 from streams.pipeline.trust import Trust, trust_in
 
 
@@ -61,10 +62,10 @@ def resolve(tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: File
     key = f"{TABLES[tier]}.{name}"
     own = _resolved(key, tier, name, item, spec, source)
     trust = trust_in(name, item, own.version, source) if isinstance(item, s.WorkerSpec) else None
-    return replace(own, trust=trust, fallback=_fallback(key, own, spec, source))
+    return replace(own, trust=trust, fallback=_fallback(key, own, item, spec, source))
 
 
-def _fallback(key: str, own: Handler, spec: s.PipelineSpec, source: Files) -> Handler | None:
+def _fallback(key: str, own: Handler, item: Any, spec: s.PipelineSpec, source: Files) -> Handler | None:
     """The handler with its fallback for a model; it is asked once."""
     name = getattr(own.spec, "fallback", None)
     if name is None:
@@ -73,7 +74,7 @@ def _fallback(key: str, own: Handler, spec: s.PipelineSpec, source: Files) -> Ha
         raise ConfigError("it is the handler's own model.", "Name another one.", f"{key}.fallback")
     if name not in spec.models:
         raise ConfigError(f"no model is named {name!r}.", known(spec.models, "[models.NAME]"), f"{key}.fallback")
-    item = own.spec.model_copy(update={"model": name, "fallback": None, "retries": 0})
+    item = item.model_copy(update={"model": name, "fallback": None, "retries": 0})
     try:
         return _resolved(key, own.tier, own.name, item, spec, source)
     except ConfigError as error:
@@ -82,6 +83,7 @@ def _fallback(key: str, own: Handler, spec: s.PipelineSpec, source: Files) -> Ha
 
 def _resolved(key: str, tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: Files) -> Handler:
     prompting = _prompting(key, item, spec, source) if getattr(item, "model", None) else None
+    item = with_max_tokens(item, spec.models[prompting.model_key], source) if prompting else item
     artifact = getattr(item, "artifact", None)
     determines: list[str | bytes] = [tier, _version_options(item)]
     if prompting is not None:

@@ -13,6 +13,7 @@ from streams.core.comparison import By
 from streams.core.contract import RefusalContract
 from streams.core.messages import EventKind
 from streams.core.routing import CombineRule
+from streams.core.thinking import MOST_MAX_TOKENS
 from streams.pipeline.redaction import RedactionSpec
 from streams.pipeline.values import (
     CachePolicy,
@@ -146,7 +147,8 @@ class PromptPolicy(Strict):
     refusal: RefusalContract = "field"
     refusal_token: str = Field("REFUSE", min_length=3, max_length=40)
     confidence: Confidence = ()
-    max_tokens: int = Field(512, ge=1, le=128_000)
+    max_tokens: int = Field(512, ge=1, le=MOST_MAX_TOKENS)
+    """Without the key there is room for thinking on top, where the model thinks."""
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     inputs: tuple[Input, ...] = ("text", "data", "image")
     """What of an event the handler sees; two events alike in these are the same task."""
@@ -164,7 +166,7 @@ class LanguageModelListener(ListenerPolicy, PromptPolicy):
     kind: Literal["language-model"]
     labels: tuple[str, ...] = Field(min_length=2)
     refusal: RefusalContract = "none"
-    max_tokens: int = Field(64, ge=1, le=4096)
+    max_tokens: int = Field(64, ge=1, le=MOST_MAX_TOKENS)
     inputs: tuple[Input, ...] = ("text", "data")
 
     @model_validator(mode="after")
@@ -285,7 +287,7 @@ class ReasonerSpec(TaskHandler):
 
     timeout: Duration = 180.0
     concurrency: int = Field(2, ge=1, le=1024)
-    max_tokens: int = Field(2048, ge=1, le=128_000)
+    max_tokens: int = Field(2048, ge=1, le=MOST_MAX_TOKENS)
     cache: CachePolicy = "own"
 
     @model_validator(mode="after")

@@ -130,3 +130,15 @@ def test_a_prompt_that_prints_an_event_s_words_as_they_are_is_warned_of(desk: Pa
     assert done.returncode == 0
     assert "workers.extract: prompts/extract.j2" in " ".join(done.stderr.split())
     assert "{{ text | fenced }}" in done.stderr
+
+
+def test_what_thinking_may_take_and_what_the_provider_does_not_enforce_is_said(desk: Path) -> None:
+    good = escalon("check", "pipeline.toml", cwd=desk)
+    assert "thinks before it answers" not in good.stderr
+    assert "Note: workers.answer: Claude is not held to minLength (answer.answer)" in good.stderr
+    text = (desk / "pipeline.toml").read_text("utf-8")
+    (desk / "tight.toml").write_text(text.replace("max_tokens = 8000", "max_tokens = 300"), "utf-8")
+    tight = escalon("check", "tight.toml", cwd=desk)
+    assert tight.returncode == 0
+    assert "Warning: reasoners.resolve: claude-opus-5-5 thinks before it answers" in tight.stderr
+    assert "max_tokens = 300" in tight.stderr

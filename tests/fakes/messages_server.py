@@ -189,7 +189,7 @@ class MessagesServer:
             "usage": self._usage(body, answer),
         }
 
-    def _usage(self, body: Mapping[str, Any], answer: Answer) -> dict[str, int]:
+    def _usage(self, body: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
         read, written = self._cache(body)
         made_up = {
             "input_tokens": tokens(body["messages"]),
@@ -203,7 +203,8 @@ class MessagesServer:
             "cache_read_input_tokens": answer.cache_read_tokens,
             "output_tokens": answer.output_tokens,
         }
-        return made_up | {name: value for name, value in asked.items() if value is not None}
+        details = {"output_tokens_details": {"thinking_tokens": tokens(answer.thinking)}} if answer.thinking else {}
+        return made_up | {name: value for name, value in asked.items() if value is not None} | details
 
     def _cache(self, body: Mapping[str, Any]) -> tuple[int, int]:
         """Tokens read from and written to the prompt cache, which keeps the marked system prompts."""

@@ -126,7 +126,8 @@ def events(message: Mapping[str, Any], piece: int) -> list[dict[str, Any]]:
             made.append({"type": "content_block_delta", "index": index, "delta": delta})
         made.append({"type": "content_block_stop", "index": index})
     end = {name: message[name] for name in ("stop_reason", "stop_sequence", "stop_details")}
-    made.append({"type": "message_delta", "delta": end, "usage": {"output_tokens": usage["output_tokens"]}})
+    totals = {name: usage[name] for name in ("output_tokens", "output_tokens_details") if name in usage}
+    made.append({"type": "message_delta", "delta": end, "usage": totals})
     return [*made, {"type": "message_stop"}]
 
 

@@ -1,0 +1,32 @@
+"""What is known of models that think, applied to a handler of the pipeline file."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from streams.core.thinking import ThinkingModel, ThinkingModels, default_max_tokens
+from streams.pipeline.files import Files
+
+SHIPPED_THINKING = "thinking-2026-11.toml"
+
+
+def with_max_tokens(item: Any, model: Any, source: Files) -> Any:
+    """The handler with the max_tokens of the file, else its tier's with room for thinking where its model thinks."""
+    if model.provider != "claude" or "max_tokens" in item.model_fields_set:
+        return item
+    source.shipped(SHIPPED_THINKING)  # it decides, so it counts into the pipeline's hash
+    most = default_max_tokens(item.max_tokens, known_thinking(model.model), item.parameters)
+    return item.model_copy(update={"max_tokens": most}) if most != item.max_tokens else item
+
+
+def known_thinking(model: str) -> ThinkingModel | None:
+    """What escalon knows of a Claude model's thinking; None for a model that it does not know."""
+    return _shipped().find(model)
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> ThinkingModels:
+    return ThinkingModels.parse(tomllib.loads((files("streams.pipeline") / SHIPPED_THINKING).read_text("utf-8")))
