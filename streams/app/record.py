@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +30,7 @@ from streams.app.store import FIRST_RETRY, LONGEST_RETRY, Store
 from streams.core.errors import ServiceError
 from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.lag import told_by_statistics
+from streams.runtime.skipped import Follow, is_end
 
 BATCH_SECONDS, POLL_SECONDS = 1.0, 0.2
 POLL_MESSAGES = 32
@@ -62,6 +63,9 @@ class Recorder:
     _writing: tuple[Batch, Future[bool]] | None = None
     _inbox: deque[Any] = field(default_factory=deque)
     _paused: bool = False
+    _follow: Follow = field(default_factory=Follow)
+    _committed: dict[tuple[str, int], int] = field(default_factory=dict)
+    """What is committed since partitions were given."""
 
     def run(self) -> None:
         """Consume, insert, commit, until told to stop. Raises ServiceError when Kafka gives up for good."""
@@ -101,6 +105,7 @@ class Recorder:
                 # What is read before a rebalance is dropped whole, which needs all partitions to be given anew.
                 "partition.assignment.strategy": "range,roundrobin",
                 "session.timeout.ms": 10_000,
+                "enable.partition.eof": True,
                 "queued.max.messages.kbytes": 32_768,
                 **told_by_statistics(),
             },
@@ -115,6 +120,9 @@ class Recorder:
             self._await_writer(consumer)
             if self._writing is None and self._filling.rows:  # neither told to stop nor taken away meanwhile
                 self._write()
+        if self._filling.ends and not self._filling.rows and self._writing is None:
+            self._commit(consumer, self._filling)  # nobody is given what lies before these ends
+            self._filling.ends.clear()
 
     # ---- Reading ----
 
@@ -122,6 +130,10 @@ class Recorder:
         if not self._inbox:
             self._inbox.extend(self._read(consumer, min(POLL_MESSAGES, BATCH_ROWS - self._filling.rows), POLL_SECONDS))
         while self._inbox and not self._filling.full:
+            if is_end(self._inbox[0]):
+                message = self._inbox.popleft()
+                self._filling.ends[message.topic(), message.partition()] = message.offset()
+                continue
             if not self._filling.rows:
                 self._since = self.clock()
             if not self._add(consumer, self._inbox[0]):
@@ -152,7 +164,10 @@ class Recorder:
             # Some of it may have been read before the rebalance and some after, so none of it is sure to follow on.
             consumer.assign(consumer.committed(consumer.assignment(), timeout=STOP_SECONDS))
             return []
-        return [message for message in found if not _is_error(message)]
+        sound = [message for message in found if not _is_error(message)]
+        for message in sound:
+            self._follow.see(consumer, message)
+        return sound
 
     def _idle(self, consumer: Any, over: Callable[[], bool]) -> None:
         """Stay in the group without reading on."""
@@ -187,9 +202,16 @@ class Recorder:
             return True
         batch, done = self._writing
         self._writing = None
-        if done.result() and batch.generation == self._generation:
-            _commit(consumer, batch)
+        if not done.result():  # it was told to stop; what lies behind must not be committed either
+            self._drop()
+        elif batch.generation == self._generation:
+            self._commit(consumer, batch)
         return done.result()
+
+    def _commit(self, consumer: Any, batch: Batch) -> None:
+        ends = {place: end for place, end in batch.ends.items() if self._committed.get(place) != end}
+        if ends and _commit(consumer, ends):
+            self._committed |= ends
 
     def _finish(self, consumer: Any) -> None:
         """Store and commit what is here, if ClickHouse takes it at once, and in its order."""
@@ -225,6 +247,8 @@ class Recorder:
         self._generation += 1
         self._filling = Batch(self._generation)
         self._inbox.clear()
+        self._follow.forget()
+        self._committed.clear()
 
 
 def _settle(done: Future[bool], store: Store, batch: Batch) -> None:
@@ -244,7 +268,7 @@ def _done(future: Future[bool], seconds: float) -> bool:
 
 def _is_error(message: Any) -> bool:
     error = message.error()
-    if error is None:
+    if error is None or is_end(message):
         return False
     if error.fatal():
         raise ServiceError(f"Kafka says: {error.str()}.", "Start this process again: nothing is lost.")
@@ -252,10 +276,12 @@ def _is_error(message: Any) -> bool:
     return True
 
 
-def _commit(consumer: Any, batch: Batch) -> None:
+def _commit(consumer: Any, ends: Mapping[tuple[str, int], int]) -> bool:
     try:
-        offsets = [TopicPartition(*place, offset) for place, offset in batch.ends.items()]
+        offsets = [TopicPartition(*place, offset) for place, offset in ends.items()]
         consumer.commit(offsets=offsets, asynchronous=False)
+        return True
     except KafkaException as error:
         # The rows are in; at worst they are inserted once more, under the same keys.
         log.warning("offsets not committed: %s", error)
+        return False

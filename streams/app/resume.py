@@ -30,6 +30,7 @@ from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.lag import told_by_statistics
 from streams.runtime.metrics import RESUMED, WAITING, WAITS
 from streams.runtime.observe import observe
+from streams.runtime.skipped import Follow, is_end
 from streams.runtime.tracing import onward
 
 POLL_SECONDS, FLUSH_SECONDS = 0.5, 30.0
@@ -55,12 +56,14 @@ class Resumer:
     _waiting: dict[tuple[str, int], datetime] = field(default_factory=dict)
     """Until when each paused partition waits."""
     _failures: list[str] = field(default_factory=list)
+    _follow: Follow = field(default_factory=Follow)
 
     def run(self) -> None:
         """Consume, publish, commit, until told to stop. Raises ServiceError when Kafka confirms nothing any more."""
         consumer = Consumer(
             self.kafka.consumer(
-                f"escalon-{self.prefix}resume", **{"session.timeout.ms": 10_000, **told_by_statistics()}
+                f"escalon-{self.prefix}resume",
+                **{"session.timeout.ms": 10_000, "enable.partition.eof": True, **told_by_statistics()},
             )
         )
         # The tiers' own producers share out keys by murmur2, so that a task comes back to its store of answers.
@@ -75,6 +78,7 @@ class Resumer:
             consumer.close()
 
     def _let_go(self, consumer: Any, _: Any) -> None:
+        self._follow.forget()
         # The client would keep a partition paused that it is given again.
         self._resume(consumer, list(self._waiting))
 
@@ -91,13 +95,16 @@ class Resumer:
     def _step(self, consumer: Any, producer: Any) -> None:
         done: dict[tuple[str, int], int] = {}
         for message in consumer.consume(BATCH, POLL_SECONDS):
-            if message.error() is not None:
+            at_end = is_end(message)
+            if message.error() is not None and not at_end:
                 log.warning("Kafka says: %s", message.error())
                 continue
-            record = received(message)
-            place = record.topic, record.partition
-            if place not in self._waiting and self._goes_on_or_waits(record, consumer, producer):
-                done[place] = record.offset + 1
+            place = message.topic(), message.partition()
+            if place in self._waiting:
+                continue
+            following = self._follow.see(consumer, message)
+            if at_end or self._goes_on_or_waits(received(message), consumer, producer):
+                done[place] = following
         if done:
             self._confirm(producer)
             _commit(consumer, done)
@@ -137,6 +144,7 @@ class Resumer:
         place = TopicPartition(record.topic, record.partition, record.offset)
         consumer.pause([place])
         consumer.seek(place)
+        self._follow.back(record.topic, record.partition, record.offset)
         self._waiting[record.topic, record.partition] = until
         self._tell_waiting(record.topic)
 

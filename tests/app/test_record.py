@@ -100,6 +100,7 @@ class FakeConsumer:
         self.paused = False
         self.polls_while_paused = 0
         self.closed = False
+        self.lows: dict[tuple[str, int], int] = {}
 
     def subscribe(self, topics: list[str], **callbacks: Any) -> None:
         self.topics, self.callbacks = topics, callbacks
@@ -122,7 +123,12 @@ class FakeConsumer:
 
     def committed(self, places: list[Any], timeout: float) -> list[Any]:
         assert timeout > 0
-        return [f"committed {place}" for place in places]
+        return [place if isinstance(place, TopicPartition) else f"committed {place}" for place in places]
+
+    def get_watermark_offsets(self, place: Any, timeout: float, cached: bool) -> tuple[int, int]:
+        assert timeout > 0
+        assert not cached
+        return self.lows.get((place.topic, place.partition), 0), 1_000_000
 
     def assignment(self) -> list[Any]:
         return self.assigned

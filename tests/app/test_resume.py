@@ -30,7 +30,9 @@ from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
 from streams.runtime import lag
 from streams.runtime.dead_letters import DeadLetters, EventIds
-from streams.runtime.metrics import REGISTRY
+from streams.runtime.metrics import REGISTRY, SKIPPED, WAITING
+from tests.fakes.topic_history import forget
+from tests.fakes.transactions import abort
 from tests.stages.support import event, verdict
 
 pytestmark = pytest.mark.embedded
@@ -102,6 +104,13 @@ class Deployment:
         found = self.records("escalations", lambda records: set(expected) <= set(map(event_of, records)))
         assert set(expected) <= set(map(event_of, found))
         return [event_of(record) for record in found]
+
+    def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not is_so():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     def committed(self, partition: int) -> int:
         """Where the group goes on in a partition of the deferred."""
@@ -264,6 +273,27 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_blocks_nothing(here: D
         ("empty_deferral", f"{here.prefix}deferred", 0, 1),
     }
     assert here.committed(0) == 3
+
+
+def test_offsets_without_a_task_are_passed_over_and_deleted_ones_are_counted(
+    here: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = f"{here.prefix}deferred"
+    here.defer(0, deferred("first"))
+    end = abort(here.kafka, topic, [CODEC.encode(deferred("aborted"))] * 2)
+    with here.resumer(Clock()):
+        here.until(lambda: here.committed(0) == end)
+        assert here.tasks("first") == ["first"]
+    here.defer(0, deferred("deleted"), deferred("held", TOMORROW), deferred("deleted too"), deferred("last"))
+    forget(here.kafka, topic, end + 1)
+    with here.resumer(clock := Clock()):
+        here.until(lambda: WAITING.labels(topic)._value.get() == 1)
+        forget(here.kafka, topic, end + 3)
+        clock.time = TOMORROW
+        assert here.tasks("first", "last") == ["first", "last"]
+    assert f"the offsets {end} to {end} were deleted" in caplog.text
+    assert f"the offsets {end + 1} to {end + 2} were deleted" in caplog.text
+    assert SKIPPED.labels(topic)._value.get() == 3
 
 
 def test_what_waits_is_told_as_lag_from_the_first_message_on(here: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ def left_open(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition
         yield
     finally:
         producer.abort_transaction(WAIT_SECONDS)
+        _marked(kafka, topic, partition)
 
 
 def commit(
@@ -46,14 +47,17 @@ def abort(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: in
 
 
 def _ended(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int, key: bytes | None, how: str) -> int:
-    before = end(kafka, topic, partition)
     producer = _begun(kafka, topic, values, partition, key)
     getattr(producer, how)(WAIT_SECONDS)
-    # The coordinator answers before it has written the marks.
-    deadline, behind = time.monotonic() + WAIT_SECONDS, before + len(values) + 1
-    while end(kafka, topic, partition) < behind:
+    return _marked(kafka, topic, partition)
+
+
+def _marked(kafka: KafkaConfig, topic: str, partition: int) -> int:
+    """The partition's end, once no transaction is open: the coordinator answers before it has written the marks."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (stable := end(kafka, topic, partition)) < end(kafka, topic, partition, "read_uncommitted"):
         assert time.monotonic() < deadline, "the transaction's mark never came"
-    return behind
+    return stable
 
 
 def _begun(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int, key: bytes | None = None) -> Any:

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, Received
@@ -28,6 +27,7 @@ from streams.runtime.drain import DrainingApp
 from streams.runtime.lag import LAG, watch_faust
 from streams.runtime.metrics import REGISTRY
 from streams.runtime.tables import table
+from tests.fakes.topic_history import forget, remake
 from tests.fakes.transactions import abort, commit, left_open, send
 
 pytestmark = pytest.mark.embedded
@@ -148,12 +148,12 @@ async def test_what_was_deleted_before_it_was_read_is_counted_and_said(
     tier: Tier, caplog: pytest.LogCaptureFixture
 ) -> None:
     send(tier.kafka, tier.topic, [b"0", b"1"])
-    delete_before(tier, 1)
+    forget(tier.kafka, tier.topic, 1)
     async with tier.running():
         await tier.until(lambda: len(tier.taken) == 1)
     assert (tier.committed(), tier.figure("escalon_skipped_total")) == (2, None), "nobody was to read the first one"
     send(tier.kafka, tier.topic, [b"2", b"3", b"4", b"5"])
-    delete_before(tier, 5)
+    forget(tier.kafka, tier.topic, 5)
     async with tier.running():
         await tier.until(lambda: len(tier.taken) == 2)
         await tier.until(lambda: tier.figure("escalon_consumer_lag") == 0)
@@ -170,7 +170,7 @@ async def test_a_topic_that_is_made_again_under_a_tier_is_read_from_its_beginnin
         await tier.until(lambda: len(tier.taken) == (4 if in_hand else 5))
         if not in_hand:
             await tier.until(lambda: tier.figure("escalon_consumer_lag") == 0)
-        make_again(tier)
+        remake(tier.kafka, tier.topic)
         send(tier.kafka, tier.topic, [b"new"] * 3)
         tier.goes.set()
         await tier.until(lambda: tier.taken.count(b"new") == 3)
@@ -184,7 +184,7 @@ async def test_a_topic_that_is_made_again_while_a_tier_is_down_is_read_from_its_
     send(tier.kafka, tier.topic, [b"old"] * 2)
     async with tier.running():
         await tier.until(lambda: len(tier.taken) == 2)
-    make_again(tier)
+    remake(tier.kafka, tier.topic)
     send(tier.kafka, tier.topic, [b"new"] * 4)
     async with tier.running():
         await tier.until(lambda: tier.taken == [b"old"] * 2 + [b"new"] * 4)
@@ -204,18 +204,3 @@ async def test_tables_are_recovered_though_a_changelog_ends_in_a_transaction(tie
     async with elsewhere.running(remembers=True) as app:
         await elsewhere.until(lambda: elsewhere.taken == [b"second"])
         assert dict(app.tables["answers"].items()) == {b"first": b"1", b"second": b"1", b"theirs": b"value"}
-
-
-def delete_before(tier: Tier, offset: int) -> None:
-    """Delete the topic's first records, as retention does."""
-    admin = AdminClient(tier.kafka.confluent())  # kept until the future is there
-    for done in admin.delete_records([TopicPartition(tier.topic, 0, offset)]).values():
-        done.result(WAIT_SECONDS)
-
-
-def make_again(tier: Tier) -> None:
-    """Delete the topic, and make another one of its name."""
-    admin = AdminClient(tier.kafka.confluent())  # kept until the future is there
-    for done in admin.delete_topics([tier.topic]).values():
-        done.result(WAIT_SECONDS)
-    create_topics(tier.kafka, tier.prefix, 1, 1)
