@@ -36,7 +36,7 @@ from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.drain import DrainingApp
 from streams.runtime.known import KnownEvents
 from streams.runtime.lag import watch_faust
-from streams.runtime.metrics import BUDGET, tell_of_calibration
+from streams.runtime.metrics import BUDGET, BUDGET_SPENT, tell_of_calibration
 from streams.runtime.observe import observe_outcome
 from streams.runtime.tables import TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.runtime.tracing import OFF, Tracing
@@ -223,7 +223,7 @@ def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: st
         timer=time.perf_counter,
         sleep=asyncio.sleep,
         jitter=random.random,
-        purse=_purse(remember, topic, budget, site) if budget else None,
+        purse=_purse(remember, topic, budget, site, tier) if tier and budget else None,
         agrees=site.providers.agrees(handlers),
         assessors=site.providers.assessors(handlers),
         gate=_gate(remember, topic, handlers, site),
@@ -231,8 +231,9 @@ def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: st
     )
 
 
-def _purse(remember: Callable[[str], Any], topic: str, budget: BudgetSpec, site: Site) -> TablePurse:
-    return TablePurse(remember(f"{topic}-spent"), share(budget.usd_per_day, site.partitions(topic)))
+def _purse(remember: Callable[[str], Any], topic: str, budget: BudgetSpec, site: Site, tier: str) -> TablePurse:
+    part = share(budget.usd_per_day, site.partitions(topic))
+    return TablePurse(remember(f"{topic}-spent"), part, lambda usd: BUDGET_SPENT.labels(tier).inc(float(usd)))
 
 
 def _gate(

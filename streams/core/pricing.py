@@ -97,6 +97,45 @@ def cost(
     return millionths.scaleb(-6)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """The most tokens that one request can have used: `prompt` of all input, `cached` of what it asked to be cached."""
+
+    prompt: int
+    cached: int
+    output: int
+
+
+def most(
+    price: Price,
+    input_tokens: int | None,
+    output_tokens: int | None,
+    cache_read: int | None,
+    cache_write: int | None,
+    bounds: Bounds,
+) -> Decimal:
+    """The most US dollars that one call can have cost: what is not known of it counts at its worst.
+
+    Where a cache count is missing, nobody knows whether `input_tokens` holds the cached tokens, and at which rate each
+    token is billed; so the cached part counts beside it, and all of it at the highest rate.
+    """
+    output = bounds.output if output_tokens is None or output_tokens < 0 else output_tokens
+    whole = bounds.cached == 0 or None not in (cache_read, cache_write)
+    if whole and (known := cost(price, input_tokens, output, cache_read, cache_write)) is not None:
+        return known
+    counted = max(0, input_tokens or 0, (cache_read or 0) + (cache_write or 0))
+    total = max(counted, bounds.prompt)
+    if input_tokens is not None:
+        total = min(total, counted + bounds.cached)
+    long = price.long_prompt
+    prices = [price, long.price] if long is not None and total > long.over else [price]
+    return max(_dearest(one) * total + one.output * output for one in prices).scaleb(-6)
+
+
+def _dearest(price: Price) -> Decimal:
+    return max(price.input, price.cache_read, price.cache_write)
+
+
 def _is_version(rest: str) -> bool:
     number = rest.partition("-")[0]
     return number.isdecimal() and len(number) < _SHORTEST_DATE

@@ -155,6 +155,7 @@ class ClaudeAnswer:
             raise failure("bad_reply", "Claude's reply holds no message.", self.request_id)
         if self._stop_reason is None or not (self.complete or self._ended):
             raise failure("unreachable", "Claude's stream broke off before its end.", self.request_id)
+        refused = self._stop_reason == "refusal"
         uncached, read, written = (self._counts.get(name) for name in _INPUT_COUNTS)
         return ModelReply(
             text="".join(block.text for index in sorted(self._blocks) for block in self._blocks[index]),
@@ -166,10 +167,16 @@ class ClaudeAnswer:
             cache_write_tokens=written,
             thinking_tokens=self._counts.get(_THINKING),
             first_token_seconds=self._first_token_seconds,
+            # As Anthropic's release notes of June 2026 have it: a refusal before any output is counted and not billed.
+            unbilled=refused and not self._has_output(),
             request_id=self.request_id,
             response_id=self._id,
-            refusal=(self._refusal or "no explanation given") if self._stop_reason == "refusal" else None,
+            refusal=(self._refusal or "no explanation given") if refused else None,
         )
+
+    def _has_output(self) -> bool:
+        kinds = (block.kind for blocks in self._blocks.values() for block in blocks)
+        return self._first_token_seconds is not None or any(kind not in _TEXT for kind in kinds)
 
 
 @dataclass

@@ -52,6 +52,8 @@ class ModelReply:
     """Output tokens that went to thinking before the answer."""
     first_token_seconds: float | None = None
     """Seconds from sending to the first token, where the provider streams."""
+    unbilled: bool = False
+    """Whether the provider charges nothing for it, whatever it counts."""
     request_id: str | None = None
     """Of the HTTP request, where there is one."""
     response_id: str | None = None

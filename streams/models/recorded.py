@@ -151,6 +151,7 @@ class _RecordedError(BaseModel):
     retryable: bool
     retry_after: float | None
     request_id: str | None
+    unbilled: bool = False
 
     def as_error(self) -> ModelError:
         return ModelError(**self.model_dump())

@@ -75,6 +75,7 @@ POSTPONEMENTS  = _of(Counter, "postponements", "Tasks put off because their mode
 OUTCOMES       = _of(Counter, "outcomes", "Events that came to an end.", "state", "tier")
 OUTCOME_SECONDS = _seconds("outcome", "Time from the event's own time to its outcome.", LONG, "tier")
 BUDGET         = _of(Gauge, "budget_usd_per_day", "The money a tier may spend a day, in US dollars.", "tier")
+BUDGET_SPENT   = _of(Counter, "budget_spent_usd", "What a budget counts as spent, unknown costs at worst.", "tier")
 CALIBRATION_HOLDS = _of(
     Gauge, "calibration_holds",
     "1 while a worker's scores look like those it was calibrated on, 0 once they no longer do.",

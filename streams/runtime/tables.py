@@ -258,19 +258,21 @@ class TableImages:
 
 class TablePurse:
     """The money each partition has spent, by day. Faust keeps a table's entries with the partition of the message
-    that is being handled, so each partition has its own."""
+    that is being handled, so each partition has its own. `tell` hears of every amount."""
 
-    def __init__(self, of: Any, share_usd: Decimal) -> None:
+    def __init__(self, of: Any, share_usd: Decimal, tell: Callable[[Decimal], None] = lambda _: None) -> None:
         self._table = of
         self._share = share_usd
+        self._tell = tell
 
     def may_spend(self, now: datetime) -> bool:
         """Whether the partition has money left today."""
         return self._spent(now) < self._share
 
     def spend(self, usd: Decimal, now: datetime) -> None:
-        """Count what a call cost."""
+        """Count what a call cost, or the most it can have cost."""
         self._table[day_of(now).encode()] = str(self._spent(now) + usd).encode()
+        self._tell(usd)
 
     def _spent(self, now: datetime) -> Decimal:
         data = self._table.get(day_of(now).encode())

@@ -11,7 +11,7 @@ from streams.core.errors import NOT_CALLED
 from streams.core.escalation import combined
 from streams.core.fingerprint import call_id
 from streams.core.messages import Attempt, Call, StoredAnswer
-from streams.core.pricing import cost
+from streams.core.pricing import Price, cost
 from streams.stages.ports import Asker, Desk, Said
 from streams.stages.question import Consultation, Question
 
@@ -108,12 +108,40 @@ def _error(attempt: Attempt, said: Said) -> str | None:
 def _cost(asker: Asker, said: Said, desk: Desk) -> Decimal | None:
     if asker.free or said.reading.error_type in NOT_CALLED:
         return Decimal(0)
-    price = desk.prices.find(asker.priced_as) if asker.priced_as else None
-    reply = said.reply
+    price, reply = price_of(asker, desk), said.reply
     if price is None or reply is None:
         return None
-    read, written = (reply.cache_read_tokens, reply.cache_write_tokens) if asker.bills_cache else (0, 0)
-    return cost(price, reply.input_tokens, reply.output_tokens, read, written)
+    return Decimal(0) if reply.unbilled else cost(price, reply.input_tokens, reply.output_tokens, *cached(asker, said))
+
+
+def price_of(asker: Asker, desk: Desk) -> Price | None:
+    """The price of an asker's calls; None where it has none."""
+    return desk.prices.find(asker.priced_as) if asker.priced_as else None
+
+
+def cached(asker: Asker, said: Said) -> tuple[int | None, int | None]:
+    """The tokens read from and written to the prompt cache, as they are billed.
+
+    A provider caches only what it is asked to, the system prompt: without one, a count that is left out is 0. With one
+    it is unknown.
+    """
+    if not asker.bills_cache:
+        return 0, 0
+    reply, absent = said.reply, None if said.system else 0
+    counts = (reply.cache_read_tokens, reply.cache_write_tokens) if reply else (None, None)
+    return tuple(absent if count is None else count for count in counts)  # type: ignore[return-value]
+
+
+def limited(asker: Asker, said: Said) -> tuple[int | None, int | None]:
+    """The input and output tokens of a call that count against its provider's limits: not what it read from its cache.
+
+    So Anthropic's limits have it, for all models but long retired ones. Where it is not known what was read all counts.
+    """
+    reply = said.reply
+    if reply is None or reply.input_tokens is None:
+        return None, reply.output_tokens if reply else None
+    read, _ = cached(asker, said)
+    return max(0, reply.input_tokens - (read or 0)), reply.output_tokens
 
 
 def same_call(stored: StoredAnswer, question: Question) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,6 +15,8 @@ from streams.core.retry_budget import RetryBudget
 
 LONGEST_HOLD = 60.0
 """Seconds for which a provider's retry-after is honoured at most."""
+CACHE_SECONDS = 300.0
+"""For how long a provider keeps a prompt in its cache after it was last read."""
 STEP = 1.0
 """Seconds between two looks at a limit; tokens that a call did not use come back meanwhile."""
 
@@ -54,6 +57,8 @@ class Pass:
     size: int
     permit: Permit
     handler: str
+    measured: int
+    """Its size before anything was learnt of the handler's calls."""
 
 
 @dataclass(kw_only=True)
@@ -71,6 +76,16 @@ class Lane:
     """Whoever waits for the limit is let in first; those behind wait for the turn."""
     _answered: dict[str, float] = field(default_factory=dict)
     """When each handler was last answered."""
+    _counted: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Of each handler's latest answer: when, and which share of its measured size counted against the limit."""
+
+    def expected(self, handler: str, measured: int) -> int:
+        """About how many tokens a call of this measured size counts, by what the handler's latest call counted.
+
+        A prompt that the provider reads from its cache counts for next to nothing, for as long as the cache lasts.
+        """
+        at, share = self._counted.get(handler, (-math.inf, 1.0))
+        return math.ceil(measured * share) if self.timer() - at <= CACHE_SECONDS else measured
 
     async def admit(self, size: int, left: Callable[[], float]) -> ModelError | None:
         """Wait for the limit while there are seconds `left`; the error where no call may be made."""
@@ -90,17 +105,19 @@ class Lane:
             self.telling.held(self.model_key, now - began)
         return None
 
-    def enter(self, size: int, handler: str = "") -> Pass:
+    def enter(self, size: int, handler: str = "", measured: int = 0) -> Pass:
         """The call begins, in the same breath in which it was admitted."""
         now = self.timer()
         self.limit.take(now, size)
         self.retries.deposit(now)
-        return Pass(size=size, permit=self.breaker.enter(), handler=handler)
+        return Pass(size=size, permit=self.breaker.enter(), handler=handler, measured=measured)
 
     def leave(self, given: Pass, error: ModelError | None, tokens: tuple[int | None, int | None]) -> None:
-        """The call has ended, with an error or not, and took these input and output tokens."""
-        now = self.timer()
+        """The call has ended, with an error or not, and these input and output tokens count against the limit."""
+        now, counted = self.timer(), tokens[0]
         self.limit.settle(now, given.size, *tokens)
+        if given.measured and counted is not None:
+            self._counted[given.handler] = now, min(1.0, counted / given.measured)
         if error is not None and error.error_type in PROVIDER_FAULTS:
             self.breaker.failed(given.permit, now)
         else:

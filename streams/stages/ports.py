@@ -128,7 +128,7 @@ class Purse(Protocol):
         ...
 
     def spend(self, usd: Decimal, now: datetime) -> None:
-        """Count what a call cost."""
+        """Count what a call cost, or the most it can have cost where that is not known."""
         ...
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from streams.core.errors import NOT_CALLED, EscalonError, HandlerError, ModelError
 from streams.core.messages import Attempt, Call
 from streams.core.own_fault import raise_own_fault
-from streams.stages.calls import MOST_ATTEMPTS, attempt_of, record_of
+from streams.stages.calls import MOST_ATTEMPTS, attempt_of, limited, record_of
+from streams.stages.charge import charge
 from streams.stages.lane import LONGEST_HOLD, past_deadline
 from streams.stages.ports import Asker, Desk, Said
 from streams.stages.question import Consultation, OutOfBudget, Question
@@ -67,17 +68,17 @@ async def _try(question: Question, desk: Desk, number: int) -> _Try | None:
     """One try; None when there is no money for it."""
     purse = None if question.asker.free else desk.purse
     async with question.asker.slot():
-        size = _size(question)
-        refused = await _admitted(question, desk, size)
+        measured = _size(question)
+        refused = await _admitted(question, desk, measured)
         started_at, started = desk.now(), desk.timer()
         if refused is None and purse is not None and not purse.may_spend(started_at):
             return None
-        said = Said.failed(refused) if refused is not None else await _ask(question, desk, size)
+        said = Said.failed(refused) if refused is not None else await _ask(question, desk, measured)
     duration = None if refused is not None else desk.timer() - started
     attempt = attempt_of(question, said, number)
     call = record_of(question, desk, said, attempt, started_at)
-    if purse is not None and call.cost_usd is not None:
-        purse.spend(call.cost_usd, started_at)
+    if purse is not None and (usd := charge(call, question.asker, question.task, said, desk)):
+        purse.spend(usd, started_at)
     call = dataclasses.replace(call, attempt=min(MOST_ATTEMPTS, question.number(number)), duration_seconds=duration)
     return _Try(attempt, call, said.error)
 
@@ -93,18 +94,19 @@ def _size(question: Question) -> int:
         return 0
 
 
-async def _admitted(question: Question, desk: Desk, size: int) -> ModelError | None:
+async def _admitted(question: Question, desk: Desk, measured: int) -> ModelError | None:
     """Wait until the call may be made; the error where it may not. All of it is queueing, not calling."""
     lane, left = question.asker.lane, _left(question, desk)
     if lane is not None:
-        return await lane.admit(size, left)
+        return await lane.admit(lane.expected(question.asker.handler.name, measured), left)
     return past_deadline() if left() <= 0 else None
 
 
-async def _ask(question: Question, desk: Desk, size: int) -> Said:
+async def _ask(question: Question, desk: Desk, measured: int) -> Said:
     """One call, past the model's lane if it has one."""
     asker, lane, left = question.asker, question.asker.lane, _left(question, desk)()
-    given = None if lane is None else lane.enter(size, asker.handler.name)
+    name = asker.handler.name
+    given = None if lane is None else lane.enter(lane.expected(name, measured), name, measured)
     said = None
     try:
         said = await asker.ask(question.task, question.sample, left)
@@ -121,8 +123,7 @@ async def _ask(question: Question, desk: Desk, size: int) -> Said:
             if said is None:
                 lane.abandon(given)
             else:
-                reply = said.reply
-                lane.leave(given, said.error, (reply.input_tokens, reply.output_tokens) if reply else (None, None))
+                lane.leave(given, said.error, limited(asker, said))
     return said
 
 

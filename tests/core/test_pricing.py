@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.errors import ConfigError
-from streams.core.pricing import LongPrompt, Price, PriceList, cost
+from streams.core.pricing import Bounds, LongPrompt, Price, PriceList, cost, most
 
 SHIPPED = Path(__file__).parents[2] / "streams" / "pipeline" / "prices-2026-11.toml"
 SONNET = Price(Decimal("3"), Decimal("15"), Decimal("0.30"), Decimal("3.75"))
@@ -193,3 +193,69 @@ def test_a_price_finer_than_the_audit_can_keep_is_refused() -> None:
     rates = {"input": 0.0000001, "output": 1, "cache_read": 1, "cache_write": 1}
     with pytest.raises(ConfigError, match="at most 6 decimals"):
         PriceList.parse({"as_of": date(2026, 1, 1), "models": {"m": rates}})
+
+
+# ---- The most that a call can have cost ----
+
+Counts = tuple[int | None, int | None, int | None, int | None]
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> tuple[tuple[int, int, int, int], Counts, Bounds]:
+    """What a call truly used, what was left of that on its way through a gateway, and what its request allowed."""
+    fresh, read, written, out = (draw(st.integers(0, 400_000)) for _ in range(4))
+    total, said_total = fresh + read + written, draw(st.booleans())
+    kept = [draw(st.booleans()) for _ in range(4)]
+    # A gateway may leave the cached tokens out of its input count, or put them in, when it leaves their counts out.
+    cached = sum(count for count, keeps in ((read, kept[2]), (written, kept[3])) if keeps or said_total)
+    told = (fresh + cached, out, read, written)
+    in_, out_, read_, written_ = (count if keeps else None for count, keeps in zip(told, kept, strict=True))
+    more = draw(st.integers(0, 1000))
+    return (
+        (total, out, read, written),
+        (in_, out_, read_, written_),
+        Bounds(prompt=total + more, cached=read + written + more, output=out + more),
+    )
+
+
+@st.composite
+def price_of(draw: st.DrawFn) -> Price:
+    read = draw(st.decimals(min_value=0, max_value=1, places=3))
+    base, write = (draw(st.decimals(min_value=Decimal("1.001"), max_value=10, places=3)) for _ in range(2))
+    short = Price(base, draw(rates), read, write)
+    if draw(st.booleans()):
+        return short
+    factor = draw(st.integers(1, 3))
+    long = Price(base * factor, short.output * factor, read * factor, write * factor)
+    return replace(short, long_prompt=LongPrompt(draw(st.integers(0, 500_000)), long))
+
+
+@given(price_of(), usages())
+def test_whatever_a_gateway_leaves_out_the_most_is_never_less_than_the_true_cost(
+    price: Price, usage: tuple[tuple[int, int, int, int], Counts, Bounds]
+) -> None:
+    true, seen, bounds = usage
+    spent = cost(price, *true)
+    assert spent is not None
+    assert most(price, *seen, bounds) >= spent
+
+
+def test_what_is_known_counts_as_it_is() -> None:
+    wide = Bounds(prompt=10**6, cached=10**6, output=10**6)
+    assert most(SONNET, 1000, 50, 200, 100, wide) == cost(SONNET, 1000, 50, 200, 100)
+
+
+@pytest.mark.parametrize(
+    ("seen", "millionths"),
+    [
+        ((1000, 50, None, None), Decimal("3.75") * 1400 + 15 * 50),  # all of it, and what was to be cached, as written
+        ((1000, 50, 300, None), Decimal("3.75") * 1400 + 15 * 50),
+        ((9000, 50, None, None), Decimal("3.75") * 9000 + 15 * 50),  # more than the bound: then that is its total
+        ((None, 50, None, None), Decimal("3.75") * 2000 + 15 * 50),
+        ((1000, None, 0, 0), Decimal(3) * 1000 + 15 * 300),
+        ((None, None, None, None), Decimal("3.75") * 2000 + 15 * 300),
+        ((100, 50, 300, 300), Decimal("3.75") * 1000 + 15 * 50),  # counts that contradict each other
+    ],
+)
+def test_what_is_unknown_counts_at_its_worst(seen: Counts, millionths: Decimal) -> None:
+    assert most(SONNET, *seen, Bounds(prompt=2000, cached=400, output=300)) == millionths.scaleb(-6)

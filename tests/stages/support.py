@@ -143,8 +143,15 @@ def broken_schema() -> Said:
 
 
 def model_error(error_type: str = "overloaded", *, retryable: bool = True, after: float | None = None) -> ModelError:
-    """A model's error."""
-    return ModelError(error_type, "It is busy.", retryable=retryable, retry_after=after, request_id="req-e")
+    """A model's error; a time-out may be billed, the others are not."""
+    return ModelError(
+        error_type,
+        "It is busy.",
+        retryable=retryable,
+        retry_after=after,
+        request_id="req-e",
+        unbilled=error_type != "timeout",
+    )
 
 
 Turn = Said | ModelError | HandlerError

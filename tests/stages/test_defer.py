@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -121,14 +122,27 @@ async def test_what_costs_nothing_by_its_nature_is_never_refused_and_never_count
     assert dict(purse.spent) == {}
 
 
-async def test_a_call_of_unknown_cost_is_not_counted_as_nothing_is_known(here: Office) -> None:
+async def test_an_error_that_is_not_billed_is_not_counted(here: Office) -> None:
     purse = with_money(here, Decimal(1))
     await consult(question(asker(here, model_error(retryable=False))), here.desk)
     assert sum(purse.spent.values()) == 0
 
 
+async def test_a_call_of_unknown_cost_counts_at_the_most_it_can_have_cost(here: Office) -> None:
+    purse, one = with_money(here, Decimal(1)), asker(here, model_error("timeout", retryable=False))
+    await consult(question(one), here.desk)
+    tokens = 1_000 + 16 * (len("hello") + 1) + len(json.dumps(schema_of(one)))
+    dollars = Decimal(tokens + 5 * one.handler.spec.max_tokens).scaleb(-6)  # at 1 and 5 dollars a million
+    assert sum(purse.spent.values()) == dollars
+
+
+def schema_of(one: FakeAsker) -> Any:
+    assert one.handler.prompting is not None
+    return one.handler.prompting.contract.wire_schema
+
+
 async def test_no_retry_is_made_without_money_and_the_tries_made_are_recorded(here: Office) -> None:
-    purse, one = with_money(here, PRICE), asker(here, model_error("timeout"), model_error(), said(), retries=5)
+    purse, one = with_money(here, PRICE), asker(here, model_error("server_error"), model_error(), said(), retries=5)
     slept = here.clock.sleep
 
     async def sleep(seconds: float) -> None:
@@ -140,7 +154,7 @@ async def test_no_retry_is_made_without_money_and_the_tries_made_are_recorded(he
     done = await consult(question(one), here.desk)
     assert isinstance(done, OutOfBudget)
     assert [(call.attempt, call.decision, call.error_type) for call in done.calls] == [
-        (1, "retried", "timeout"),
+        (1, "retried", "server_error"),
         (2, "retried", "overloaded"),
     ]
     assert (len(one.asked), here.answers.kept, here.desk.flights) == (2, {}, {})
