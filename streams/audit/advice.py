@@ -1,7 +1,8 @@
 """Whether tiering pays: what it saved, net of listeners and wasted worker calls, and plain advice.
 
 The arithmetic: a worker's call costs w, a reasoner's r, and a share e of the worker's events goes on to the reasoner.
-An event then costs w + e r instead of r, so the worker pays while e < 1 - w / r, and saves r - w - e r an event.
+An event then costs w + e r instead of r, so the worker pays while e < 1 - w / r, and saves r - w - e r an event. Only
+events that a call was made for count: both sides have the same store, duplicates and events ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 SMALL_STREAM = 100
-"""Worker and reasoner calls a day under which nobody should run three tiers."""
+"""Events a day that ask a model under which three tiers are seldom worth their upkeep."""
 NEARLY_ALL = 0.8
 """The share of its events from which on a worker escalates nearly everything."""
 ENOUGH = 20
@@ -43,7 +44,7 @@ class Advice:
 
     workers: tuple[Worth, ...]
     calls_a_day: float
-    """Events a day that need a worker or a reasoner at all."""
+    """Events a day that a worker or a reasoner is really asked about."""
     listeners_usd: Decimal | None
     saved_usd: Decimal | None
     """All workers' savings less what the listeners cost."""
@@ -52,14 +53,35 @@ class Advice:
     break_even_a_day: float | None
     """Events a day from which on the savings pay the upkeep; None where nothing is saved."""
     lines: tuple[str, ...]
+    left_out: int = 0
+    """Events with a call of unknown cost; they are in no saving."""
+    saved_interval: tuple[float, float] | None = None
+    """At 95 %, of `saved_usd`; None where too few events reached the reasoner to say."""
+
+    @property
+    def surely(self) -> bool:
+        """Whether the interval, where there is one, says the same as the figure."""
+        return self.saved_interval is None or not self.saved_interval[0] <= 0 <= self.saved_interval[1]
 
 
-def advise(economy: Sequence[Mapping[str, Any]], listeners_usd: Decimal | None, upkeep_usd: Decimal) -> Advice:
-    """Advice from the rows of the query `economy`, what the listeners cost, and the upkeep of the tiers a day."""
+def advise(
+    economy: Sequence[Mapping[str, Any]],
+    listeners_usd: Decimal | None,
+    upkeep_usd: Decimal,
+    money: Mapping[str, Any] | None = None,
+) -> Advice:
+    """Advice from the rows of the query `economy`, what the listeners cost, and the upkeep of the tiers a day.
+
+    `money` is the row of the query of that name: what is saved in all is said there, so that both always agree.
+    """
     workers = tuple(_worth(row) for row in economy if row["handler"])
-    calls = float(sum(row["events_a_day"] for row in economy))
-    events = sum(row["events"] for row in economy)
-    saved = _sum([*(one.saved_usd for one in workers), -listeners_usd if listeners_usd is not None else None])
+    calls = float(sum(row.get("asked_a_day", row["events_a_day"]) for row in economy))
+    events = sum(row.get("asked", row["events"]) + row.get("left_out", 0) for row in economy)
+    straight = [_saved(row) for row in economy if not row["handler"]]
+    own = [*(one.saved_usd for one in workers), *straight]
+    saved = _sum([*own, -listeners_usd if listeners_usd is not None else None])
+    if money is not None and money["net_saved_usd"] is not None:
+        saved = money["net_saved_usd"]
     days = Decimal(events / calls) if calls else Decimal(1)
     per_event = saved / events if saved is not None and events else None
     enough = float(upkeep_usd / per_event) if per_event is not None and per_event > 0 else None
@@ -72,24 +94,45 @@ def advise(economy: Sequence[Mapping[str, Any]], listeners_usd: Decimal | None, 
         upkeep_usd=upkeep_usd,
         break_even_a_day=enough,
         lines=(),
+        left_out=sum(row.get("left_out", 0) for row in economy),
+        saved_interval=_interval(money),
     )
     return _with_lines(advice)
 
 
+def _interval(money: Mapping[str, Any] | None) -> tuple[float, float] | None:
+    if money is None or money["net_saved_low"] is None:
+        return None
+    return money["net_saved_low"], money["net_saved_high"]
+
+
 def _worth(row: Mapping[str, Any]) -> Worth:
-    events, paid, reasoner = row["events"], row["worker_usd"], row["reasoner_call_usd"]
-    escalated = row["escalated"] / events
-    known = paid is not None and reasoner is not None and reasoner > 0
+    events, paid, reasoner = row["events"], row.get("compared_usd", row["worker_usd"]), row["reasoner_call_usd"]
+    asked = row.get("asked", events)
+    known = paid is not None and reasoner is not None and reasoner > 0 and asked > 0
     return Worth(
         worker=row["handler"],
         events=events,
         events_a_day=float(row["events_a_day"]),
-        escalated=escalated,
-        worker_usd=paid,
+        escalated=row["escalated"] / events,
+        worker_usd=row["worker_usd"],
         wasted_usd=row["wasted_usd"],
-        saved_usd=reasoner * (events - row["escalated"]) - paid if known else None,
-        break_even=1 - float(paid / events / reasoner) if known else None,
+        saved_usd=_saved(row),
+        break_even=1 - float(paid / asked / reasoner) if known else None,
     )
+
+
+def _saved(row: Mapping[str, Any]) -> Decimal | None:
+    """The reasoner's price of the events that were asked about, less what they cost; 0 where there were none."""
+    asked: int = row.get("asked", row["events"])
+    paid: Decimal | None = row.get("compared_usd", row["worker_usd"])
+    call: Decimal | None = row["reasoner_call_usd"]
+    if asked == 0 and row.get("left_out", 0) == 0:
+        return Decimal(0)
+    if paid is None or not call:
+        return None
+    taken: Decimal = row.get("reasoner_usd", call * row["escalated"])
+    return call * asked - paid - taken
 
 
 def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
@@ -103,26 +146,35 @@ def _with_lines(advice: Advice) -> Advice:
 
 
 def _on_the_stream(advice: Advice) -> Iterator[str]:
-    calls = advice.calls_a_day
-    if calls < SMALL_STREAM:
+    calls, saved = advice.calls_a_day, advice.saved_a_day_usd
+    if advice.left_out:
+        yield f"{advice.left_out} events with a call of unknown cost are left out. Set priced_as on their models."
+    if calls < SMALL_STREAM and (saved is None or saved < advice.upkeep_usd or saved <= 0):
+        known = "" if saved is None else f"Tiering saves ${saved:.2f} a day, its upkeep is ${advice.upkeep_usd:.2f}. "
         yield (
-            f"This stream needs a model {calls:.0f} times a day. Three tiers do not pay for so few: send every event "
-            "to the reasoner, and keep the listeners only where they discard noise."
+            f"This stream needs a model {calls:.0f} times a day. {known}Three tiers are not worth it for so few: send "
+            "every event to the reasoner, and keep the listeners only where they discard noise."
         )
-    elif advice.saved_a_day_usd is None:
+    elif saved is None:
         yield "Whether tiering pays cannot be said: some calls have no known price. Set priced_as on their models."
     elif not advice.workers:
         yield "Every event that needs a model goes straight to the reasoner, so there is nothing to weigh."
+    elif not advice.surely and advice.saved_interval is not None:
+        low, high = advice.saved_interval
+        yield (
+            f"Whether tiering saves anything cannot be told yet: in all it is between ${low:.2f} and ${high:.2f}. More "
+            "events that reach the reasoner narrow that down; explore = 0.01 sends it some of the others."
+        )
     elif advice.break_even_a_day is None:
         yield "Tiering saves nothing here. See which worker below is to blame."
     elif calls < advice.break_even_a_day:
         yield (
-            f"Tiering saves ${advice.saved_a_day_usd:.2f} a day, less than its upkeep of ${advice.upkeep_usd:.2f}. It "
+            f"Tiering saves ${saved:.2f} a day, less than its upkeep of ${advice.upkeep_usd:.2f}. It "
             f"pays from about {advice.break_even_a_day:,.0f} events a day on; there are {calls:,.0f}."
         )
     else:
         yield (
-            f"Tiering pays: it saves ${advice.saved_a_day_usd:.2f} a day before its upkeep of "
+            f"Tiering pays: it saves ${saved:.2f} a day before its upkeep of "
             f"${advice.upkeep_usd:.2f}, which {advice.break_even_a_day:,.0f} events a day would cover; "
             f"there are {calls:,.0f}."
         )
@@ -131,7 +183,7 @@ def _on_the_stream(advice: Advice) -> Iterator[str]:
 def _on(one: Worth) -> Iterator[str]:
     if one.events < ENOUGH:
         yield f"{one.worker}: {one.events} events are too few to judge it."
-    elif one.break_even is not None and one.escalated > one.break_even:
+    elif one.break_even is not None and one.saved_usd is not None and one.saved_usd < 0:
         yield (
             f"{one.worker} costs more than it saves: it passes on {one.escalated:.0%} of its events and pays up to "
             f"{max(0.0, one.break_even):.0%}. Route its intents straight to the reasoner, or make it better or cheaper."

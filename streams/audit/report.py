@@ -42,11 +42,10 @@ class Report:
 
     def advice(self, upkeep_usd: Decimal) -> Advice:
         """Whether tiering pays, at an upkeep of some US dollars a day."""
-        listeners = [row["usd"] for row in self.parts["tiers"] if row["tier"] == "listener"]
+        listeners = [row["would_be_usd"] for row in self.parts["tiers"] if row["tier"] == "listener"]
         known = [usd for usd in listeners if usd is not None]
-        return advise(
-            self.parts["economy"], sum(known, Decimal(0)) if len(known) == len(listeners) else None, upkeep_usd
-        )
+        listened = sum(known, Decimal(0)) if len(known) == len(listeners) else None
+        return advise(self.parts["economy"], listened, upkeep_usd, self.money)
 
     def over_budget(self) -> Records:
         """The days and tiers whose spending passed the pipeline's budget."""

@@ -186,13 +186,27 @@ def _money(report: Report) -> Text:
     text = Text("Money\n", "bold")
     _line(text, "spent", usd(money["spent_usd"]))
     _line(text, "saved by the cache", usd(money["saved_by_cache_usd"]))
-    mean = f"{money['events']} × {usd(money['reasoner_call_usd'])}, a call's mean"
-    _line(text, "every event at the reasoner", usd(money["all_reasoner_usd"]), mean)
+    mean = f"{money['asking_events']} that asked a model × {usd(money['reasoner_call_usd'])}, the mean"
+    _line(text, "all at the reasoner", usd(money["all_reasoner_usd"]), mean)
+    _line(text, "the same with tiers", usd(money["tiered_usd"]), "listeners included, exploration not")
     if (times := money["times_cheaper"]) is not None:
-        _line(text, "tiering", f"{float(times):.1f} times cheaper", f"{1 / float(times):.0%} of that")
+        _line(text, "tiering", _factor(times), _interval(money))
     if money["calls_without_price"]:
-        _line(text, "calls without a known price", str(money["calls_without_price"]))
+        unknown = f"{money['calls_without_price']} of {money['calls_made']} calls"
+        _line(text, "of no known cost", unknown, f"{money['left_out']} events are left out of the comparison")
     return text
+
+
+def _factor(times: float) -> str:
+    """How many times cheaper, or dearer."""
+    return f"{times:.1f} times cheaper" if times >= 1 or not times else f"{1 / times:.1f} times dearer"
+
+
+def _interval(money: dict[str, Any]) -> str:
+    low, high = money["times_cheaper_low"], money["times_cheaper_high"]
+    if low is None:
+        return f"{money['reasoned_events']} events at the reasoner are too few for an interval"
+    return f"95 % interval {low:.1f} to {high:.1f}"
 
 
 def _line(text: Text, what: str, value: str, note: str = "") -> None:

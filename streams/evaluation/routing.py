@@ -202,14 +202,25 @@ def _held_out(cases: Sequence[Case], unseen: Sequence[Case]) -> _HeldOut:
     """`unseen` are all that may tell how often the reasoner is right, and what it costs."""
     known = [one.reasoner_correct for one in unseen if one.reasoner_correct is not None]
     usual = float(np.mean(known)) if known else 1.0
+    usual_usd = {name: _known_mean(unseen, name) for name in {one.handler for one in cases}}
     right = [usual if one.reasoner_correct is None else float(one.reasoner_correct) for one in cases]
     return _HeldOut(
         good=np.array([answered_well(one) for one in cases]),
         passed_on=np.array([not one.accepted for one in cases]),
         reasoner=np.array(right),
-        worker_usd=np.array([float(one.cost_usd or Decimal(0)) for one in cases]),
+        worker_usd=np.array([_cost_of(one, usual_usd) for one in cases]),
         reasoner_usd=_mean([one.reasoner_cost_usd for one in unseen]),
     )
+
+
+def _cost_of(case: Case, usual: Mapping[str, float]) -> float:
+    """What a worker's call cost; one of unknown cost, such as a call that failed, the worker's mean."""
+    return usual[case.handler] if case.cost_usd is None else float(case.cost_usd)
+
+
+def _known_mean(cases: Sequence[Case], handler: str) -> float:
+    known = [float(one.cost_usd) for one in cases if one.handler == handler and one.cost_usd is not None]
+    return float(np.mean(known)) if known else 0.0
 
 
 def _mean(amounts: Sequence[Decimal | None]) -> float:

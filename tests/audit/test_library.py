@@ -51,9 +51,10 @@ KNOWN: dict[str, tuple[str, Rows]] = {
         ],
     ),
     "money": (
-        "events spent_usd would_be_usd saved_by_cache_usd calls_without_price reasoner_call_usd all_reasoner_usd"
-        " net_saved_usd",
-        [(5, D("0.0425"), D("0.0425"), D("0.001"), 1, D("0.02"), D("0.1"), D("0.0575"))],
+        "events spent_usd would_be_usd saved_by_cache_usd calls_made calls_without_price reasoner_call_usd"
+        " asking_events left_out all_reasoner_usd tiered_usd net_saved_usd net_saved_low",
+        # e2 alone asked a model at a known cost: e1 and e5 are left out, e3 was ignored, and e4 came from the store.
+        [(5, D("0.0425"), D("0.0425"), D("0.001"), 11, 2, D("0.02"), 1, 2, D("0.02"), D("0.0213"), D("-0.0013"), None)],
     ),
     "spending": (
         "day tier usd",
@@ -63,10 +64,10 @@ KNOWN: dict[str, tuple[str, Rows]] = {
         ],
     ),
     "savings": (
-        "day events would_be_usd all_reasoner_usd net_saved_usd net_saved_share",
+        "day events asking_events left_out would_be_usd tiered_usd all_reasoner_usd net_saved_usd net_saved_share",
         [
-            (ONE, 3, D("0.0223"), D("0.06"), D("0.0377"), pytest.approx(0.0377 / 0.06)),
-            (TWO, 2, D("0.0202"), D("0.04"), D("0.0198"), pytest.approx(0.495)),
+            (ONE, 3, 1, 1, D("0.0223"), D("0.0212"), D("0.02"), D("-0.0012"), pytest.approx(-0.06)),
+            (TWO, 2, 0, 1, D("0.0202"), D("0.0001"), D(0), D("-0.0001"), None),
         ],
     ),
     "costs": (
@@ -83,7 +84,7 @@ KNOWN: dict[str, tuple[str, Rows]] = {
     "intent_costs": (
         "intent events reasoned would_be_usd worker_usd reasoner_usd usd_an_event unpriced",
         [
-            ("order", 4, 2, D("0.0424"), D("0.002"), D("0.04"), D("0.0106"), 2),
+            ("order", 4, 2, D("0.0424"), D("0.002"), D("0.04"), D("0.0206"), 2),
             ("nothing", 1, 0, D("0.0001"), None, None, D("0.0001"), 0),
         ],
     ),
@@ -210,7 +211,7 @@ def test_a_threshold_decides_the_share_the_cost_and_the_known_error(audit: Audit
     assert rows[0.5] == rows[0.55] == (4, 3, 0.75, 0.25, D("0.022"), 2, 0, 0.0)
     assert rows[0.6] == rows[0.9] == (4, 2, 0.5, 0.5, D("0.042"), 1, 0, 0.0)
     assert rows[0.95] == (4, 1, 0.25, 0.75, D("0.062"), 0, 0, None)
-    assert rows[0.99] == (4, 0, 0.0, 1.0, D("0.082"), 0, 0, None)
+    assert rows[0.99] == (4, 0, 0.0, 1.0, D("0.062"), 0, 0, None)  # what came from the store costs nothing there
 
 
 def test_a_replay_counts_what_it_reused_at_what_it_cost_then(audit: Audit) -> None:
@@ -218,6 +219,7 @@ def test_a_replay_counts_what_it_reused_at_what_it_cost_then(audit: Audit) -> No
     assert (money["spent_usd"], money["would_be_usd"]) == (D("0.0302"), D("0.0322"))
     assert (money["saved_by_cache_usd"], money["reasoner_call_usd"]) == (None, D("0.03"))
     assert money["net_saved_usd"] == 2 * D("0.03") - D("0.0322")
+    assert money["times_cheaper"] == pytest.approx(0.06 / 0.0322)
     (economy,) = audit.named("economy", AGAIN).records()
     assert (economy["worker_usd"], economy["wasted_usd"]) == (D("0.002"), D("0.001"))
     worker = {row["tier"]: row for row in audit.named("cache", AGAIN).records()}["worker"]

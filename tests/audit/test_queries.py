@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import t  # type: ignore[import-untyped]
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Audit, named_sql
 from streams.audit.report import PARTS, make_report
-from streams.core.errors import ConfigError
-from streams.core.messages import Call, Event
-from tests.evaluation.support import START, call, database, event, label, outcome, reply, thought, verdict, write
+from streams.core.errors import NOT_CALLED, ConfigError
+from streams.core.messages import Call, Event, Tier
+from tests.evaluation.support import (
+    START,
+    WORKER_USD,
+    call,
+    database,
+    event,
+    label,
+    outcome,
+    reply,
+    thought,
+    verdict,
+    write,
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +90,7 @@ def test_the_economy_counts_events_a_day_and_what_they_cost(config: ClickHouseCo
         config,
         *(outcome(of) for of in e),
         *(verdict(of) for of in e[:4]), verdict(e[4], "think", action="reason"),
-        call(e[0]), call(e[1], cost_usd=Decimal(0), cache_hit=True),
+        call(e[0]), call(e[1], cost_usd=Decimal(0), cache_hit=True, saved_usd=Decimal("0.001")),
         call(e[2], decision="escalated"), thought(e[2], "7"),
         call(e[3], "name"),
         thought(e[4], "7", cost_usd=Decimal("0.04")),
@@ -84,8 +99,9 @@ def test_the_economy_counts_events_a_day_and_what_they_cost(config: ClickHouseCo
     rows = economy(audit, "economy")
     assert list(rows) == ["", "answer", "name"]
     assert rows["answer"] == {
-        "handler": "answer", "events": 3, "events_a_day": 1.5, "escalated": 1, "worker_usd": Decimal("0.002"),
-        "wasted_usd": Decimal("0.001"), "reasoner_call_usd": Decimal("0.03"),
+        "handler": "answer", "events": 3, "events_a_day": 1.5, "asked": 2, "left_out": 0, "asked_a_day": 1.0,
+        "escalated": 1, "passed_on_asked": 1, "worker_usd": Decimal("0.002"), "wasted_usd": Decimal("0.001"),
+        "compared_usd": Decimal("0.002"), "reasoner_usd": Decimal("0.02"), "reasoner_call_usd": Decimal("0.03"),
     }  # fmt: skip
     assert (rows[""]["events"], rows[""]["events_a_day"], rows[""]["escalated"]) == (1, 0.5, 1)
 
@@ -151,6 +167,125 @@ def test_a_report_of_a_run_that_never_was_is_empty(audit: Audit) -> None:
     report = make_report(audit, "never")
     assert report.parts["economy"] == report.parts["refusal_quality"] == []
     assert report.advice(Decimal(10)).saved_usd == 0
+
+
+def stopped(of: Event, handler: str = "answer", tier: Tier = "worker", **more: Any) -> Call:
+    """A try for which no call was made, for the breaker was open."""
+    failed: dict[str, Any] = {"status": "failed", "error_type": "circuit_open", "cost_usd": Decimal(0)}
+    return call(of, handler, tier, **failed | more)
+
+
+def stored(of: Event, handler: str = "answer", tier: Tier = "worker", **more: Any) -> Call:
+    """An answer from the store."""
+    return call(of, handler, tier, cache_hit=True, cost_usd=Decimal(0), saved_usd=Decimal("0.01"), **more)
+
+
+def test_tries_that_the_breaker_stopped_and_answers_from_the_store_make_no_mean(
+    config: ClickHouseConfig, audit: Audit
+) -> None:
+    """Ten events cost the reasoner $0.02 each, and forty cost the worker $0.001. Then there is an outage."""
+    e = [event(f"e{n}", f"text {n}", run="outage") for n in range(130)]
+    write(
+        config, *(outcome(of) for of in e),
+        *(one for of in e[:10] for one in (call(of, decision="escalated"), thought(of, "7"))),
+        *(call(of) for of in e[10:40]),
+        *(one for of in e[40:60] for one in (stored(of, decision="escalated"), stored(of, "think", "reasoner"))),
+        *(stored(of) for of in e[60:90]),
+        *(stopped(of, decision="failed", attempt=n) for of in e[90:130] for n in range(5)),
+        *(stopped(of, "think", "reasoner", decision="failed", attempt=n) for of in e[90:130] for n in range(5)),
+    )  # fmt: skip
+    report = make_report(audit, "outage")
+    money, (row,) = report.money, report.parts["economy"]
+    assert (money["reasoner_call_usd"], row["reasoner_call_usd"]) == (Decimal("0.02"), Decimal("0.02"))
+    assert (money["asking_events"], money["left_out"], row["asked"]) == (40, 0, 40)
+    assert (money["all_reasoner_usd"], money["tiered_usd"]) == (Decimal("0.8"), Decimal("0.24"))
+    assert money["times_cheaper"] == pytest.approx(0.8 / 0.24)
+    assert (money["times_cheaper_low"], money["times_cheaper_high"]) == pytest.approx((0.8 / 0.24,) * 2)
+    (day,) = audit.named("savings", "outage").records()
+    assert (day["asking_events"], day["net_saved_usd"]) == (40, Decimal("0.56"))
+    assert report.advice(Decimal(0)).saved_usd == Decimal("0.56")
+
+
+def test_one_model_in_both_tiers_saves_nothing_whatever_the_store_answered(
+    config: ClickHouseConfig, audit: Audit
+) -> None:
+    e = [event(f"e{n}", f"text {n}", run="one model") for n in range(200)]
+    write(
+        config, *(outcome(of) for of in e), *(call(of, cost_usd=Decimal("0.01")) for of in e[:40]),
+        *(
+            one
+            for of in e[:8]
+            for one in (
+                call(of, decision="escalated", cost_usd=Decimal("0.01")), thought(of, "7", cost_usd=Decimal("0.01")),
+            )
+        ),
+        *(stored(of) for of in e[40:]),
+    )  # fmt: skip
+    report = make_report(audit, "one model")
+    assert report.money["times_cheaper"] == pytest.approx(0.40 / 0.48)
+    advice = report.advice(Decimal(0))
+    assert advice.saved_usd == report.money["net_saved_usd"] == Decimal("-0.08")
+    assert "pays: it" not in "".join(advice.lines)
+    assert any(line.startswith("answer costs more than it saves") for line in advice.lines)
+
+
+def test_events_of_unknown_cost_are_left_out_of_both_sides_and_named(config: ClickHouseConfig, audit: Audit) -> None:
+    e = [event(f"e{n}", f"text {n}", run="partly unknown") for n in range(30)]
+    write(
+        config, *(outcome(of) for of in e),
+        *(one for of in e[:10] for one in (call(of, decision="escalated"), thought(of, "7"))),
+        *(call(of, cost_usd=None if n % 2 else WORKER_USD) for n, of in enumerate(e[10:])),
+    )  # fmt: skip
+    report = make_report(audit, "partly unknown")
+    money = report.money
+    assert (money["calls_made"], money["calls_without_price"]) == (40, 10)
+    assert (money["asking_events"], money["left_out"]) == (20, 10)
+    assert (money["all_reasoner_usd"], money["tiered_usd"]) == (Decimal("0.4"), Decimal("0.22"))
+    assert "10 events with a call of unknown cost are left out" in report.advice(Decimal(0)).lines[0]
+
+
+def test_the_interval_is_students_of_what_the_reasoner_takes_for_an_event(
+    config: ClickHouseConfig, audit: Audit
+) -> None:
+    costs = [0.010, 0.013, 0.021, 0.026, 0.030, 0.034]
+    e = [event(f"e{n}", f"text {n}", run="interval") for n in range(30)]
+    write(
+        config, *(outcome(of) for of in e), *(call(of) for of in e[6:]),
+        *(
+            one
+            for of, usd in zip(e, costs, strict=False)
+            for one in (call(of, decision="escalated"), thought(of, "7", cost_usd=Decimal(str(usd))))
+        ),
+    )  # fmt: skip
+    money = make_report(audit, "interval").money
+    half = float(t.ppf(0.975, 5)) * float(np.std(costs, ddof=1)) / 6**0.5
+    saved, tiered = float(money["net_saved_usd"]), float(money["tiered_usd"])
+    assert (money["net_saved_low"], money["net_saved_high"]) == pytest.approx(
+        (saved - 30 * half, saved + 30 * half), rel=0.01
+    )
+    assert money["times_cheaper_high"] - money["times_cheaper_low"] == pytest.approx(60 * half / tiered, rel=0.01)
+
+
+def test_a_saving_that_may_be_a_loss_is_not_said_to_pay(config: ClickHouseConfig, audit: Audit) -> None:
+    costs = [0.001] * 8 + [0.06]
+    e = [event(f"e{n}", f"text {n}", run="doubt") for n in range(300)]
+    write(
+        config, *(outcome(of) for of in e), *(call(of, cost_usd=Decimal("0.003")) for of in e[9:]),
+        *(
+            one
+            for of, usd in zip(e, costs, strict=False)
+            for one in (call(of, decision="escalated"), thought(of, "7", cost_usd=Decimal(str(usd))))
+        ),
+    )  # fmt: skip
+    report = make_report(audit, "doubt")
+    assert report.money["net_saved_low"] < 0 < report.money["net_saved_usd"]
+    assert "cannot be told yet" in "".join(report.advice(Decimal(0)).lines)
+
+
+def test_the_queries_know_the_tries_for_which_no_call_was_made() -> None:
+    for name in ("money", "economy", "savings", "thresholds"):
+        (listed,) = re.findall(r"error_type, ''\) IN \(([^)]*)\)", named_sql(name))
+        assert {one.strip(" '") for one in listed.split(",")} == set(NOT_CALLED)
 
 
 def test_errors_are_held_against_all_calls_of_the_model_that_was_asked(config: ClickHouseConfig, audit: Audit) -> None:

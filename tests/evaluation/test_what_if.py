@@ -535,3 +535,26 @@ def test_from_rows_to_figures(config: ClickHouseConfig, pipeline: Pipeline) -> N
     assert found.counts.flips == (("worker", "reasoner", 30),)
     assert (found.counts.unknown_reasoner, found.counts.open, found.counts.explored) == (15, 0, 15)
     assert replace(found.counts, flips=()).labelled == 40
+
+
+def test_what_came_from_the_store_would_have_come_from_the_reasoners_store(pipeline: Pipeline) -> None:
+    """Sending every event on costs a reasoner's call for each task that was asked, and none for one that came again."""
+    asked = [escalated(0.5, n) for n in range(100)]
+    again = [past(0.9, n, worker_usd=0.0, stored=True, reasoner="", task="t") for n in range(100, 1100)]
+    change = parse_change(["workers.answer.threshold=0.95"], pipeline)
+    found = what_if(History(events=[*asked, *again]), change, pipeline, "people")
+    assert found.cost is not None
+    assert found.cost.then.value == pytest.approx(found.cost.was.value)
+    assert found.cost.was.value == pytest.approx(100 * 0.021 / 1100)
+
+
+def test_intervals_count_tasks(pipeline: Pipeline) -> None:
+    change = parse_change(["workers.answer.threshold=0.7"], pipeline)
+    scores = np.random.default_rng(0).uniform(0.5, 1.0, 60).tolist()
+    once = [past(score, n, task=f"t{n}") if score > 0.8 else escalated(score, n, task=f"t{n}")
+            for n, score in enumerate(scores)]  # fmt: skip
+    many = [replace(one, event_id=f"{one.event_id}-{k}") for one in once for k in range(20)]
+    few, lots = (what_if(History(events=some), change, pipeline, "people") for some in (once, many))
+    assert (few.counts.tasks, lots.counts.tasks, lots.counts.events) == (60, 60, 1200)
+    assert lots.worker_share.difference.low == pytest.approx(few.worker_share.difference.low, abs=1e-3)
+    assert any("1200 events are 60 different tasks" in one for one in warnings(lots))

@@ -1,17 +1,18 @@
 -- Whether a confidence means what it says: by worker and bin, the share of answers that was right.
 -- `accuracy` is by labels, `agreement` by the reasoner's answer where it was asked about the same event. Answers are
 -- compared as JSON, key for key; `escalon calibrate` compares by the worker's own rule.
--- An answer or a label that was erased or has expired counts as none.
+-- An answer or a label that was erased or has expired counts as none, and so does one of which redaction hid a part.
 -- bins = 10: how many bins between 0 and 1
 WITH
     value -> if(value LIKE '{%', toString(arraySort(JSONExtractKeysAndValuesRaw(value))), value) AS plain,
     truth -> plain(if(isValidJSON(truth), truth, toJSONString(truth))) AS named,
     reply -> if(JSONHas(reply, 'answer'), plain(JSONExtractRaw(reply, 'answer')), named(reply)) AS answered,
+    value -> match(value, '\\[(key|email|iban|card|phone|ip|redaction failed)\\]') AS hides,
     told AS
     (
         SELECT event_id, sipHash64(named(argMax(label, (run = {run:String}, labelled_at)))) AS truth
         FROM labels
-        WHERE run IN ({run:String}, 'live') AND aspect = 'answer' AND label != ''
+        WHERE run IN ({run:String}, 'live') AND aspect = 'answer' AND label != '' AND NOT hides(label)
         GROUP BY event_id
     ),
     asked AS
@@ -19,13 +20,14 @@ WITH
         SELECT
             event_id,
             groupArrayIf(
-                (calls.handler, assumeNotNull(confidence), sipHash64(answered(coalesce(response, '')))),
+                (calls.handler, assumeNotNull(confidence), if(hides(coalesce(response, '')), NULL,
+                    sipHash64(answered(coalesce(response, ''))))),
                 tier = 'worker' AND confidence IS NOT NULL AND decision IN ('accepted', 'escalated', 'failed')
             ) AS attempts,
             argMaxOrNullIf(
                 sipHash64(answered(coalesce(response, ''))),
                 started_at,
-                tier = 'reasoner' AND decision IN ('accepted', 'explored')
+                tier = 'reasoner' AND decision IN ('accepted', 'explored') AND NOT hides(coalesce(response, ''))
             ) AS thought
         FROM calls
         WHERE run = {run:String} AND tier IN ('worker', 'reasoner') AND status = 'answered' AND response IS NOT NULL
@@ -43,10 +45,10 @@ SELECT
     least(floor(worked.confidence * {bins:UInt8}), {bins:UInt8} - 1) / {bins:UInt8} AS bin,
     count() AS answers,
     avg(worked.confidence) AS mean_confidence,
-    countIf(told.truth IS NOT NULL) AS labelled,
+    countIf(told.truth IS NOT NULL AND worked.said IS NOT NULL) AS labelled,
     countIf(told.truth = worked.said) AS right,
     right / nullIf(labelled, 0) AS accuracy,
-    countIf(worked.thought IS NOT NULL) AS compared,
+    countIf(worked.thought IS NOT NULL AND worked.said IS NOT NULL) AS compared,
     countIf(worked.thought = worked.said) AS agreed,
     agreed / nullIf(compared, 0) AS agreement
 FROM worked

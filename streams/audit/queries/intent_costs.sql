@@ -1,5 +1,5 @@
 -- What the events of each intent cost, in all and by tier, dearest first. Events not yet routed are under ''.
--- `unpriced` counts the calls whose cost is not known: they are in no sum.
+-- `unpriced` counts the calls whose cost is not known: they are in no sum, and their events not in `usd_an_event`.
 WITH if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be
 SELECT
     intents[1] AS intent,
@@ -8,7 +8,7 @@ SELECT
     sum(usd) AS would_be_usd,
     sum(worker) AS worker_usd,
     sum(reasoner) AS reasoner_usd,
-    would_be_usd / nullIf(events, 0) AS usd_an_event,
+    sumIf(usd, unknown = 0) / nullIf(countIf(unknown = 0), 0) AS usd_an_event,
     sum(unknown) AS unpriced
 FROM
 (

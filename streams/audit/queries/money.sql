@@ -1,23 +1,78 @@
--- Where the money went, and an estimate of what every event at the reasoner would have cost.
--- The estimate is the mean cost of a reasoner call of this run, times the events. Null where a price is not known.
+-- Where the money went, and an estimate of what it would have cost to ask the reasoner about every event that asked a model.
+-- Both sides have the same store, duplicates and events ignored: an event that was answered from the store, or that no call
+-- was made for, asks the reasoner nothing either. What listeners cost is charged to tiering alone; what exploration costs is
+-- left out. An event at the reasoner counts at the mean of those that reached it. Events with a call of unknown cost are left
+-- out of both sides (`left_out`), and money is null where nothing is known. `low` and `high` are a 95 % interval by Student's
+-- distribution of that mean; there is none for fewer than five events at the reasoner.
 -- `would_be_usd` is what live traffic would have cost: a replay gets the answers that it reuses for nothing.
-WITH if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be
+WITH
+    if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
+    (NOT cache_hit OR reused_from IS NOT NULL)
+        AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
+    -- Student's 97.5 % quantile, by the expansion of Cornish and Fisher (1960); good to 1 % from four degrees of freedom on.
+    freedom -> 1.95996 + 2.37227 / freedom + 2.82250 / pow(freedom, 2) + 2.55585 / pow(freedom, 3) AS student,
+    each AS
+    (
+        SELECT
+            event_id,
+            min(event_time) AS at,
+            countIf(happened AND would_be IS NULL) > 0 AS unpriced,
+            countIf(happened AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
+            sumIf(would_be, decision != 'explored') AS usd,
+            sumIf(would_be, tier = 'reasoner' AND happened) AS reasoner_usd,
+            countIf(tier = 'reasoner' AND happened) > 0
+                AND countIf(tier = 'reasoner' AND happened AND would_be IS NULL) = 0 AS reasoned
+        FROM calls
+        WHERE run = {run:String}
+            AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
+        GROUP BY event_id
+    ),
+    compared AS
+    (
+        SELECT
+            countIf(asked AND NOT unpriced) AS asking_events,
+            countIf(asked AND unpriced) AS left_out,
+            sumIf(usd, NOT unpriced) AS tiered_usd,
+            countIf(reasoned) AS reasoned_events,
+            sumIf(reasoner_usd, reasoned) / nullIf(reasoned_events, 0) AS reasoner_call_usd,
+            if(reasoned_events < 5, NULL, student(reasoned_events - 1)
+                * stddevSampIf(toFloat64(reasoner_usd), reasoned) / sqrt(reasoned_events)) AS half,
+            asking_events * half AS reach
+        FROM each
+    ),
+    totals AS
+    (
+        SELECT
+            sum(cost_usd) AS spent_usd,
+            sum(would_be) AS would_be_usd,
+            sumIf(saved_usd, reused_from IS NULL) AS saved_by_cache_usd,
+            countIf(happened) AS calls_made,
+            countIf(happened AND would_be IS NULL) AS calls_without_price
+        FROM calls
+        WHERE run = {run:String}
+            AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
+    )
 SELECT
     (
         SELECT count() FROM outcomes
         WHERE run = {run:String}
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
     ) AS events,
-    sum(cost_usd) AS spent_usd,
-    sum(would_be) AS would_be_usd,
-    sumIf(saved_usd, reused_from IS NULL) AS saved_by_cache_usd,
-    countIf(would_be IS NULL AND status != 'failed') AS calls_without_price,
-    sumIf(would_be, tier = 'reasoner')
-        / nullIf(countIf(tier = 'reasoner' AND (NOT cache_hit OR reused_from IS NOT NULL) AND would_be IS NOT NULL), 0)
-        AS reasoner_call_usd,
-    reasoner_call_usd * events AS all_reasoner_usd,
-    all_reasoner_usd - would_be_usd AS net_saved_usd,
-    all_reasoner_usd / nullIf(would_be_usd, 0) AS times_cheaper
-FROM calls
-WHERE run = {run:String}
-    AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
+    spent_usd,
+    would_be_usd,
+    saved_by_cache_usd,
+    calls_made,
+    calls_without_price,
+    reasoner_call_usd,
+    reasoned_events,
+    asking_events,
+    left_out,
+    tiered_usd,
+    reasoner_call_usd * asking_events AS all_reasoner_usd,
+    all_reasoner_usd - tiered_usd AS net_saved_usd,
+    toFloat64(net_saved_usd) - reach AS net_saved_low,
+    toFloat64(net_saved_usd) + reach AS net_saved_high,
+    toFloat64(all_reasoner_usd) / nullIf(toFloat64(tiered_usd), 0) AS times_cheaper,
+    greatest(0, toFloat64(all_reasoner_usd) - reach) / nullIf(toFloat64(tiered_usd), 0) AS times_cheaper_low,
+    (toFloat64(all_reasoner_usd) + reach) / nullIf(toFloat64(tiered_usd), 0) AS times_cheaper_high
+FROM compared, totals

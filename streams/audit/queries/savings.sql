@@ -1,33 +1,64 @@
--- Day by day (UTC), what tiering saved against every event at the reasoner, all tiers' own cost taken off.
--- An event at the reasoner is counted at the mean cost of a reasoner call of the whole time asked about.
+-- Day by day (UTC), what tiering saved against asking the reasoner about every event that asked a model, as in `money`.
+-- Both sides have the same store, duplicates and events ignored, listeners are charged to tiering, exploration is left out, and
+-- so is (`left_out`) an event with a call of unknown cost. An event at the reasoner counts at the mean of those that reached it in
+-- the whole time asked about. `low` and `high` are a 95 % interval of the savings, by Student's distribution of that mean.
 WITH
     if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
+    (NOT cache_hit OR reused_from IS NOT NULL)
+        AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
+    -- Student's 97.5 % quantile, by the expansion of Cornish and Fisher (1960); good to 1 % from four degrees of freedom on.
+    freedom -> 1.95996 + 2.37227 / freedom + 2.82250 / pow(freedom, 2) + 2.55585 / pow(freedom, 3) AS student,
+    each AS
     (
-        SELECT sum(would_be) / nullIf(countIf((NOT cache_hit OR reused_from IS NOT NULL) AND would_be IS NOT NULL), 0)
+        SELECT
+            event_id,
+            min(event_time) AS at,
+            countIf(happened AND would_be IS NULL) > 0 AS unpriced,
+            countIf(happened AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
+            sumIf(would_be, decision != 'explored') AS usd,
+            sum(would_be) AS all_usd,
+            sumIf(would_be, tier = 'reasoner' AND happened) AS reasoner_usd,
+            countIf(tier = 'reasoner' AND happened) > 0
+                AND countIf(tier = 'reasoner' AND happened AND would_be IS NULL) = 0 AS reasoned
         FROM calls
-        WHERE run = {run:String} AND tier = 'reasoner'
+        WHERE run = {run:String}
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-    ) AS reasoner_call
+        GROUP BY event_id
+    ),
+    asked_all AS
+    (
+        SELECT
+            countIf(reasoned) AS reasoned_events,
+            sumIf(reasoner_usd, reasoned) / nullIf(reasoned_events, 0) AS reasoner_call,
+            if(reasoned_events < 5, NULL, student(reasoned_events - 1)
+                * stddevSampIf(toFloat64(reasoner_usd), reasoned) / sqrt(reasoned_events)) AS half
+        FROM each
+    )
 SELECT
     day,
     sum(ended) AS events,
-    sum(usd) AS would_be_usd,
-    reasoner_call * events AS all_reasoner_usd,
-    all_reasoner_usd - would_be_usd AS net_saved_usd,
+    sum(asking) AS asking_events,
+    sum(open) AS left_out,
+    sum(all_usd) AS would_be_usd,
+    sum(usd) AS tiered_usd,
+    any(asked_all.reasoner_call) * asking_events AS all_reasoner_usd,
+    all_reasoner_usd - tiered_usd AS net_saved_usd,
+    toFloat64(net_saved_usd) - any(asked_all.half) * asking_events AS net_saved_low,
+    toFloat64(net_saved_usd) + any(asked_all.half) * asking_events AS net_saved_high,
     toFloat64(net_saved_usd) / nullIf(toFloat64(all_reasoner_usd), 0) AS net_saved_share
 FROM
 (
-    SELECT toDate(event_time) AS day, 0 AS ended, sum(would_be) AS usd
-    FROM calls
-    WHERE run = {run:String}
-        AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
+    SELECT
+        toDate(at) AS day, 0 AS ended, countIf(asked AND NOT unpriced) AS asking, countIf(asked AND unpriced) AS open,
+        sumIf(each.usd, NOT unpriced) AS usd, sum(each.all_usd) AS all_usd
+    FROM each
     GROUP BY day
     UNION ALL
-    SELECT toDate(event_time) AS day, count() AS ended, NULL AS usd
+    SELECT toDate(event_time) AS day, count() AS ended, 0 AS asking, 0 AS open, NULL AS usd, NULL AS all_usd
     FROM outcomes
     WHERE run = {run:String}
         AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
     GROUP BY day
-)
+) AS days, asked_all
 GROUP BY day
 ORDER BY day

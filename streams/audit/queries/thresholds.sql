@@ -1,15 +1,19 @@
 -- What if a worker's threshold were another: the share it would accept, the cost, and the known error among those.
 -- Only what a threshold decides changes: refused, invalid and failed attempts go on as before. `error` is the share of
--- wrong answers among the accepted ones that have a label, compared as JSON. The cost of an escalation is the mean of a
--- reasoner call here. `escalon what-if` says how sure such figures are.
+-- wrong answers among the accepted ones that have a label, compared as JSON; where redaction hid a part of either it counts as
+-- none. The cost of an escalation is the mean of a reasoner call that was made; of an attempt from the store the reasoner's
+-- answer would come from its store, for nothing. `escalon what-if` says how sure such figures are.
 -- An answer or a label that was erased or has expired counts as none.
 WITH
     value -> if(value LIKE '{%', toString(arraySort(JSONExtractKeysAndValuesRaw(value))), value) AS plain,
     truth -> plain(if(isValidJSON(truth), truth, toJSONString(truth))) AS named,
     reply -> if(JSONHas(reply, 'answer'), plain(JSONExtractRaw(reply, 'answer')), named(reply)) AS answered,
+    value -> match(value, '\\[(key|email|iban|card|phone|ip|redaction failed)\\]') AS hides,
     if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
+    (NOT cache_hit OR reused_from IS NOT NULL)
+        AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
     (
-        SELECT sum(would_be) / nullIf(countIf((NOT cache_hit OR reused_from IS NOT NULL) AND would_be IS NOT NULL), 0)
+        SELECT sum(would_be) / nullIf(countIf(happened AND would_be IS NOT NULL), 0)
         FROM calls
         WHERE run = {run:String} AND tier = 'reasoner'
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
@@ -18,7 +22,7 @@ WITH
     (
         SELECT event_id, named(argMax(label, (run = {run:String}, labelled_at))) AS truth
         FROM labels
-        WHERE run IN ({run:String}, 'live') AND aspect = 'answer' AND label != ''
+        WHERE run IN ({run:String}, 'live') AND aspect = 'answer' AND label != '' AND NOT hides(label)
         GROUP BY event_id
     ),
     worked AS
@@ -28,8 +32,9 @@ WITH
             handler,
             if(status = 'answered', coalesce(confidence, -1), -1) AS sureness,
             threshold,
+            happened,
             if(
-                status = 'answered' AND response IS NOT NULL AND event_id IN (SELECT event_id FROM told),
+                status = 'answered' AND response IS NOT NULL AND NOT hides(coalesce(response, '')) AND event_id IN (SELECT event_id FROM told),
                 answered(coalesce(response, '')),
                 NULL
             ) AS said
@@ -52,7 +57,7 @@ SELECT
     sumIf(attempts, sureness >= bar) AS accepted,
     accepted / events AS accepted_share,
     1 - accepted_share AS escalated_share,
-    any(spent.usd) + reasoner_call * (events - accepted) AS usd,
+    any(spent.usd) + reasoner_call * sumIf(asked, sureness < bar) AS usd,
     sumIf(labelled, sureness >= bar) AS labelled,
     sumIf(wrong, sureness >= bar) AS wrong,
     wrong / nullIf(labelled, 0) AS error
@@ -62,6 +67,7 @@ FROM
         worked.handler AS handler,
         worked.sureness AS sureness,
         count() AS attempts,
+        countIf(worked.happened) AS asked,
         countIf(told.truth IS NOT NULL AND worked.said IS NOT NULL) AS labelled,
         countIf(told.truth != worked.said) AS wrong
     FROM worked

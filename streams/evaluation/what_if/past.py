@@ -43,6 +43,8 @@ class Past:
     reasoner_right: bool | None = None
     worker_usd: float | None = None
     reasoner_usd: float | None = None
+    stored: bool = False
+    """Whether the worker's answer came from the store, as the reasoner's would then have."""
     task: str = ""
     """The same for events that say the same; empty where that is not known."""
     not_graded: bool = False
@@ -132,6 +134,7 @@ def _past(
         reasoner_right=reasoner_right,
         worker_usd=row["worker_usd"],
         reasoner_usd=row["reasoner_usd"],
+        stored=bool(row["stored"]),
         task=row["task"],
         not_graded=not_graded,
     )

@@ -1,6 +1,6 @@
 -- Each event that a change may concern: its route, the worker's last attempt, the reasoner's answer, the latest label.
 -- Costs are what the calls would cost live: those reused by a replay count at what they cost at the time, and one
--- unknown cost makes the event's unknown.
+-- unknown cost, or one try for which no call was made, makes the event's unknown.
 WITH
     seen AS
     (
@@ -14,6 +14,8 @@ WITH
         LIMIT 1 BY event_id
     ),
     cost_usd + if(reused_from IS NULL, toDecimal128(0, 12), saved_usd) AS would_cost,
+    -- A try that the breaker or a deadline stopped cost nothing and says nothing of what a call costs.
+    NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS called,
     told AS
     (
         SELECT event_id, argMax(label, (labelled_at, source, run)) AS label
@@ -25,10 +27,10 @@ WITH
     (
         SELECT
             event_id,
-            if(countIf(would_cost IS NULL AND tier = 'worker') > 0, NULL, sumIf(would_cost, tier = 'worker'))
-                AS worker_usd,
-            if(countIf(would_cost IS NULL AND tier = 'reasoner') > 0, NULL, sumIf(would_cost, tier = 'reasoner'))
-                AS reasoner_usd
+            if(countIf((would_cost IS NULL OR NOT called) AND tier = 'worker') > 0, NULL,
+                sumIf(would_cost, tier = 'worker')) AS worker_usd,
+            if(countIf((would_cost IS NULL OR NOT called) AND tier = 'reasoner') > 0, NULL,
+                sumIf(would_cost, tier = 'reasoner')) AS reasoner_usd
         FROM calls
         WHERE run = {run:String} AND tier IN ('worker', 'reasoner')
         GROUP BY event_id
@@ -37,7 +39,7 @@ WITH
     (
         SELECT
             event_id, handler, toString(call_id) AS call_id, handler_version, pipeline, status, response, finish_reason,
-            raw_confidence, confidence, decision, propensity, explored
+            raw_confidence, confidence, decision, propensity, explored, cache_hit AND reused_from IS NULL AS stored
         FROM calls
         WHERE run = {run:String} AND tier = 'worker' AND decision IN ('accepted', 'escalated', 'failed')
         ORDER BY started_at DESC
@@ -69,6 +71,7 @@ SELECT
     worked.decision AS decision,
     worked.propensity AS propensity,
     worked.explored AS explored,
+    worked.stored AS stored,
     thought.handler AS reasoner,
     thought.status AS reasoner_status,
     thought.response AS reasoner_response,

@@ -51,11 +51,14 @@ def outcomes_of(events: Sequence[Past], labels: LabelsFrom) -> Outcomes:
     answered = np.array([past.attempt is not None and past.attempt.status == "answered" for past in events])
     chance, among = (asked, drawn & answered) if labels == "reasoner" else (certain, answered)
     theirs = looked.right([past.reasoner_right for past in events], asked, drawn)
+    # What the worker had from its store, the reasoner would have had from its own: both sides have the same one.
+    stored = np.array([past.stored and past.reasoner_usd is None for past in events])
+    theirs_usd = [0.0 if free else past.reasoner_usd for free, past in zip(stored, events, strict=True)]
     return Outcomes(
         worker_right=looked.right([past.worker_right for past in events], chance, among),
         reasoner_right=_agrees_with_itself(theirs) if labels == "reasoner" else theirs,
         worker_usd=looked.usd([past.worker_usd for past in events], certain, worked),
-        reasoner_usd=looked.usd([past.reasoner_usd for past in events], asked, drawn),
+        reasoner_usd=looked.usd(theirs_usd, np.where(stored, 1.0, asked), drawn | stored, stored),
     )
 
 
@@ -83,13 +86,20 @@ class _Looked:
         propensity = chance * shares_seen(known, among, self.scores, self.groups)
         return self._fitted(Outcome(numbers, known & (propensity > 0), propensity))
 
-    def usd(self, values: Sequence[float | None], chance: Floats, among: Mask) -> Seen | None:
+    def usd(
+        self, values: Sequence[float | None], chance: Floats, among: Mask, stored: Mask | None = None
+    ) -> Seen | None:
+        """Costs. Those that are `stored` are always known and say nothing of the others."""
         known, numbers = _known(values, among)
-        if not known.any():
+        free = np.zeros(len(known), dtype=np.bool_) if stored is None else stored
+        if not (known & ~free).any():
             return None
-        propensity = chance * shares_seen(known, among, self.scores, self.groups)
+        shares = shares_seen(known & ~free, among & ~free, self.scores, self.groups)
+        propensity = np.where(free, 1.0, chance * shares)
         ends = float(numbers[known].min()), float(numbers[known].max())
-        return self._fitted(Outcome(numbers, known & (propensity > 0), propensity, *ends, binary=False))
+        found = Outcome(numbers, known & (propensity > 0), propensity, *ends, binary=False)
+        columns = np.column_stack([self.columns, free.astype(np.float64)]) if free.any() else self.columns
+        return Seen(found, cross_fitted(columns, found, self.folds))
 
     def _fitted(self, outcome: Outcome) -> Seen:
         return Seen(outcome, cross_fitted(self.columns, outcome, self.folds))
