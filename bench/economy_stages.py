@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streams.core.exchangeability import Watch
 from streams.core.messages import Escalation, Event, Message, Origin, Result, StoredAnswer, Verdict
+from streams.models.image import ImageFeatures
 from streams.models.rules import RuleSet
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
@@ -107,7 +108,7 @@ class _Office:
         for asker in self.recorded.values():
             asker.place = place
         pipeline, found = self.decided.pipeline, []
-        messages: list[Message] = await listen(_event(place, row), NOW, pipeline, self.desk, _no_image)
+        messages: list[Message] = await listen(_event(place, row), NOW, pipeline, self.desk, _NoImages())
         while messages:
             match messages.pop():
                 case Result() as result:
@@ -191,5 +192,13 @@ def _event(place: int, row: Row) -> Event:
     return Event(origin=origin, kind="text", text=row.text, data=json.dumps(dict(row.data)) if row.data else None)
 
 
-async def _no_image(image: str) -> int:
-    raise AssertionError(f"no row has an image, least of all {image}")
+class _NoImages:
+    """No row has an image."""
+
+    async def features(self, image: str) -> ImageFeatures:
+        """Is not asked."""
+        raise AssertionError(image)
+
+    async def same(self, one: str, other: str) -> bool:
+        """Is not asked."""
+        raise AssertionError(one, other)

@@ -9,7 +9,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -269,7 +269,11 @@ class Fuzzer:
 
     def _sighting(self) -> Sighting:
         hash_ = f"{self._draw.randrange(2**64):016x}"
-        return Sighting(event=self._event(), listener="seen", image_hash=hash_, findings=(self._finding(),))
+        event = replace(self._event(), kind="image", image=self._draw.randbytes(32).hex())
+        thumbnail = self._draw.choice((None, self._draw.randbytes(32 * 32)))
+        return Sighting(
+            event=event, listener="seen", image_hash=hash_, findings=(self._finding(),), thumbnail=thumbnail
+        )
 
     def _verdict(self) -> Verdict:
         return Verdict(

@@ -27,7 +27,8 @@ from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Outcome, Result, Sighting, Verdict
 from streams.core.sound import check_sound
-from streams.models.image import MAX_BYTES, FewAtOnce
+from streams.models.image import MAX_BYTES
+from streams.models.image_pool import FewAtOnce
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import BudgetSpec
@@ -43,7 +44,7 @@ from streams.runtime.tracing import OFF, Tracing
 from streams.stages.gate import WatchedGate
 from streams.stages.listen import IMAGE_DUPLICATE, listen
 from streams.stages.match import match
-from streams.stages.ports import Desk
+from streams.stages.ports import Desk, Images
 from streams.stages.reason import reason
 from streams.stages.settle import Settled, check_same_event, settle, settles
 from streams.stages.work import work
@@ -104,8 +105,7 @@ def build(tier: WorkerTier, site: Site) -> DrainingApp:
 def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
     pipeline, handlers = site.pipeline, site.pipeline.listeners
     desk = _desk(app, site, handlers, "events")
-
-    hash_image = FewAtOnce(partial(site.blobs.get, most=MAX_BYTES + 1))
+    images = FewAtOnce(partial(site.blobs.get, most=MAX_BYTES + 1))
     known = KnownEvents(_table(app, "events-known", "events", site))
 
     async def on_event(record: Received, outbox: Outbox) -> None:
@@ -114,23 +114,23 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
             known.check(event.origin)
         if deadline is not None:
             event = replace(event, deadline=due(record.timestamp, deadline))
-        await outbox.publish(await listen(event, record.timestamp, pipeline, desk, hash_image))
+        await outbox.publish(await listen(event, record.timestamp, pipeline, desk, images))
 
     bindings = [_bound("events", _concurrency(handlers), on_event, site)]
     watcher = next((one for one in handlers.values() if one.spec.kind == IMAGE_DUPLICATE), None)
     if watcher is not None:
-        bindings.append(_match(app, site, desk, watcher.spec.capacity))
+        bindings.append(_match(app, site, desk, images, watcher.spec.capacity))
     return bindings
 
 
-def _match(app: faust.App, site: Site, desk: Desk, capacity: int) -> Binding:
+def _match(app: faust.App, site: Site, desk: Desk, images: Images, capacity: int) -> Binding:
     seen = TableImages(_table(app, "images-seen", "images", site), capacity)
 
     async def on_sighting(record: Received, outbox: Outbox) -> None:
         sighting = site.codec.decode(Sighting, record.value or b"")
         check_sound(sighting)
         seen.position = record.offset
-        await outbox.publish(match(sighting, record.timestamp, site.pipeline, desk, seen))
+        await outbox.publish(await match(sighting, record.timestamp, site.pipeline, desk, seen, images))
 
     return _bound("images", 1, on_sighting, site)
 

@@ -98,9 +98,11 @@ class Sighting:
     event: Event
     listener: str
     image_hash: str
-    """64-bit perceptual hash, 16 hexadecimal digits."""
+    """64-bit perceptual hash, 16 hexadecimal digits; empty where only the same bytes are the same image."""
     findings: tuple[Finding, ...]
     """What the other listeners saw."""
+    thumbnail: bytes | None = None
+    """32 x 32 grey levels, row by row; None without a hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ UNSURE = "unsure"
 NONE = "none"
 """What a router finds in an event that is none of those any handler answers."""
 DUPLICATE = "duplicate"
-"""The intent of an event that repeats an earlier one."""
+"""The intent of an event that repeats an earlier one. Without a route of its own it ends there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +40,25 @@ class Choice:
 def choose(findings: Sequence[Finding], rule: CombineRule, routes: Mapping[str, Route]) -> Choice:
     """One route for one event.
 
-    A duplicate always wins. Otherwise `rule` ranks the findings that have a label, and the table gives the
-    route of the first one. An intent that the table does not name is routed as `unsure`.
+    A duplicate comes first. Otherwise `rule` ranks the findings that have a label. The table gives the route of the
+    first one. An intent that the table does not name is routed as `unsure`.
     """
-    for finding in findings:
-        if finding.duplicate_of is not None:
-            return Choice((DUPLICATE,), finding.confidence, Route("duplicate"), finding.duplicate_of)
     ranked = COMBINE[rule]([finding for finding in findings if finding.label is not None])
+    ranked.sort(key=lambda finding: finding.label != DUPLICATE)
     if not ranked:
         return Choice((UNSURE,), None, routes[UNSURE])
     labels = tuple(dict.fromkeys(str(finding.label) for finding in ranked))
-    return Choice(labels, ranked[0].confidence, routes.get(labels[0], routes[UNSURE]))
+    route = routes.get(labels[0], Route("duplicate") if labels[0] == DUPLICATE else routes[UNSURE])
+    return Choice(labels, ranked[0].confidence, route, ranked[0].duplicate_of)
 
 
 def deciding(findings: Sequence[Finding], intent: str) -> Finding | None:
-    """The finding that made the route: the duplicate or the intent's; of an unsure verdict the first there is."""
-    for finding in findings:
-        if finding.duplicate_of is not None:
-            return finding
+    """The finding that made the route: the intent's; of an unsure verdict the first there is."""
     return next((finding for finding in findings if finding.label == intent), next(iter(findings), None))
 
 
 def _first(findings: list[Finding]) -> list[Finding]:
-    return findings
+    return list(findings)
 
 
 def _most_confident(findings: list[Finding]) -> list[Finding]:

@@ -9,11 +9,21 @@ from typing import Any, Final
 from streams.core.errors import UnreadableError
 from streams.core.messages import Escalation, Sighting, Verdict
 
-_HASH: Final = re.compile(r"[0-9a-f]{16}")
+_HASH: Final = re.compile(r"(?:[0-9a-f]{16})?")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_THUMBNAIL_BYTES: Final = 32 * 32
+
+
+def _image_hashed(sighting: Sighting) -> bool:
+    hashed = _HASH.fullmatch(sighting.image_hash) is not None
+    whole = sighting.thumbnail is None or len(sighting.thumbnail) == _THUMBNAIL_BYTES
+    return hashed and whole and _SHA256.fullmatch(sighting.event.image or "") is not None
+
+
 _CHECKS: Final[Mapping[type, tuple[str, Callable[[Any], bool]]]] = {
-    Sighting:   ("image_hash is no 64-bit hash",  lambda x: _HASH.fullmatch(x.image_hash) is not None),
-    Verdict:    ("intents is empty",              lambda x: bool(x.intents)),
-    Escalation: ("intents is empty",              lambda x: bool(x.intents)),
+    Sighting:   ("it holds no image, or no hash of one",  lambda x: _image_hashed(x)),
+    Verdict:    ("intents is empty",                      lambda x: bool(x.intents)),
+    Escalation: ("intents is empty",                      lambda x: bool(x.intents)),
 }  # fmt: skip
 
 

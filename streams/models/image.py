@@ -1,20 +1,20 @@
-"""Has this image been seen before? Perceptual hashes, and an index of those seen.
+"""Reads images, safely: their header, their perceptual hash, their pixels.
 
 The 64-bit pHash (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions") keeps
 the signs of an image's lowest frequencies. Resized and recompressed copies lie within some 10 bits of each
-other; most crops, and mirror images, do not.
+other; most crops, and mirror images, do not. So do different images that look alike from afar, such as two
+invoices on one form: the hash nominates, and `streams.models.same_image` decides.
 """
 
 from __future__ import annotations
 
-import asyncio
 import io
+import math
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -32,11 +32,13 @@ LARGE_PIXELS = 4_000_000
 """An image of more is large: a process decodes one of these at a time."""
 MAX_MEMORY = 1_200_000_000
 """What images may cost a process at most, all together, in bytes. `docs/dead-letters.md` has what was measured."""
-SEEN = struct.Struct(">qQ")
-"""An image as a table keeps it: where its sighting stood, and its hash."""
+MAX_LOOK = 10_000_000
+"""Pixels at which two images are compared at most."""
+THUMBNAIL_SIDE = 32
+PLAIN_LEVELS = 16
+"""An image whose thumbnail spans fewer of the 256 grey levels carries no information: its hash would be noise."""
 _DRAFT_SIZE = (256, 256)
 """A JPEG may be decoded at a fraction of its size, but not below this, or the hash would drift."""
-_AT_ONCE = 4
 _HEADER_READS = 20_000
 _EXIF_BYTES, _EXIF_PARTS = 1_000_000, 16
 """Of Exif, Pillow makes an object of each number. A JPEG keeps it in parts of 64 kB, and needs one."""
@@ -63,9 +65,19 @@ class ImageInfo:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class ImageFeatures:
+    """What an image is found again by."""
+
+    hash: int | None
+    """Its perceptual hash; None where only the same bytes are the same image: of a plain or an animated one."""
+    thumbnail: bytes = b""
+    """32 x 32 grey levels, row by row; empty without a hash."""
+
+
 def describe(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """Read an image's header without decoding it. Raises UnreadableError as `perceptual_hash` does."""
-    with _opened(data, max_bytes, max_pixels) as image:
+    with opened(data, max_bytes, max_pixels) as image:
         return ImageInfo(str(image.format), image.width, image.height, len(data))
 
 
@@ -75,45 +87,68 @@ def perceptual_hash(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int 
     Raises UnreadableError: `not_an_image` when the bytes cannot be decoded, `image_too_large` when they
     exceed `max_bytes`, or their header declares more than `max_pixels`, before any pixel is decoded.
     """
+    with opened(data, max_bytes, max_pixels) as image:
+        image.draft("L", _DRAFT_SIZE)
+        return _phash(_upright(image))
+
+
+def image_features(data: bytes) -> ImageFeatures:
+    """What an image is found again by. Raises UnreadableError as `perceptual_hash` does."""
+    from PIL import Image
+
+    with opened(data) as image:
+        if _has_more_frames(image, data):
+            image.load()
+            return ImageFeatures(None)
+        image.draft("L", _DRAFT_SIZE)
+        upright = _upright(image)
+    thumbnail = upright.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).tobytes()
+    if max(thumbnail) - min(thumbnail) < PLAIN_LEVELS:
+        return ImageFeatures(None)
+    return ImageFeatures(_phash(upright), thumbnail)
+
+
+def pixels(data: bytes) -> Image.Image:
+    """An image as it is shown, in RGB, on white where it is transparent; larger ones shrunk to MAX_LOOK pixels.
+
+    Raises UnreadableError as `perceptual_hash` does.
+    """
+    with opened(data) as image:
+        image.draft("RGB", _divided(image, _look_factor(image)))
+        return _upright(image, "RGB", _look_factor(image))
+
+
+def _look_factor(image: Image.Image) -> int:
+    return math.ceil(math.sqrt(image.width * image.height / MAX_LOOK))
+
+
+def _divided(image: Image.Image, factor: int) -> tuple[int, int]:
+    return image.width // factor, image.height // factor
+
+
+def _phash(upright: Image.Image) -> int:
     import imagehash
 
-    with _opened(data, max_bytes, max_pixels) as image:
-        image.draft("L", _DRAFT_SIZE)
-        bits = imagehash.phash(_upright(image)).hash
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+    return int.from_bytes(np.packbits(imagehash.phash(upright).hash).tobytes(), "big")
+
+
+def _has_more_frames(image: Image.Image, data: bytes) -> bool:
+    """Whether an image has frames or pages beside its first. A photo's embedded previews are neither."""
+    if image.format == "TIFF":
+        return _more_pages(data)
+    return bool(getattr(image, "is_animated", False)) and image.format not in ("JPEG", "MPO")
 
 
 def is_large(data: bytes) -> bool:
     """Whether an image takes so much memory that it is decoded alone. Raises as `describe` does."""
     if len(data) > LARGE_BYTES:
         return True
-    with _opened(data, MAX_BYTES, MAX_PIXELS) as image:
+    with opened(data) as image:
         return _room(image) > LARGE_PIXELS
 
 
-class FewAtOnce:
-    """Reads images and hashes them, few at a time and of large ones one, so that all cost at most MAX_MEMORY.
-
-    A thread goes on when the task that waits for it is cancelled, so it is the threads that are counted.
-    """
-
-    def __init__(self, read: Callable[[str], bytes]) -> None:
-        self._read = read
-        self._places = asyncio.Semaphore(_AT_ONCE)
-        self._small = ThreadPoolExecutor(_AT_ONCE - 1, "image")
-        self._large = ThreadPoolExecutor(1, "large-image")
-
-    async def __call__(self, image: str) -> int:
-        """The perceptual hash of an image that `read` finds. Raises as `read` and `perceptual_hash` do."""
-        async with self._places:
-            loop = asyncio.get_running_loop()
-            data = await asyncio.to_thread(self._read, image)
-            large = await loop.run_in_executor(self._small, is_large, data)
-            return await loop.run_in_executor(self._large if large else self._small, perceptual_hash, data)
-
-
 @contextmanager
-def _opened(data: bytes, max_bytes: int, max_pixels: int) -> Iterator[Image.Image]:
+def opened(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """The image, its header read and its size allowed; what the decoder raises becomes UnreadableError."""
     from PIL import Image
 
@@ -175,17 +210,8 @@ def _plain_tiff(data: bytes) -> bytes:
     """
     from PIL import Image
 
-    big = data[2] == 43
-    if not big and 42 not in data[2:4]:
-        raise ValueError("no TIFF")
-    order = "<" if data[:2] == b"II" else ">"
-    offset, number, entry = (
-        struct.Struct(order + one) for one in (("Q", "Q", "HHQ8s") if big else ("I", "H", "HHI4s"))
-    )
-    head = 8 if big else 4
-    (place,) = offset.unpack_from(data, head)
-    (entries,) = number.unpack_from(data, place)
-    place += number.size
+    offset, number, entry, head = _tiff_layout(data)
+    place, entries = _tiff_directory(data)
     kept: dict[int, bytes] = {}
     for start in range(place, min(place + entries * entry.size, len(data) - entry.size + 1), entry.size):
         tag, kind, values, _ = entry.unpack_from(data, start)
@@ -201,19 +227,49 @@ def _plain_tiff(data: bytes) -> bytes:
     )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The image in grey as it is shown, made band by band: a whole copy in colour would cost four times as much."""
+def _tiff_layout(data: bytes) -> tuple[struct.Struct, struct.Struct, struct.Struct, int]:
+    """How a TIFF writes an offset, a count and an entry of its directory, and where its first offset is."""
+    big = data[2] == 43
+    if not big and 42 not in data[2:4]:
+        raise ValueError("not a TIFF")
+    order = "<" if data[:2] == b"II" else ">"
+    offset, number, entry = (
+        struct.Struct(order + one) for one in (("Q", "Q", "HHQ8s") if big else ("I", "H", "HHI4s"))
+    )
+    return offset, number, entry, 8 if big else 4
+
+
+def _tiff_directory(data: bytes) -> tuple[int, int]:
+    """Where the entries of a TIFF's first directory begin, and how many they are."""
+    offset, number, _, head = _tiff_layout(data)
+    (place,) = offset.unpack_from(data, head)
+    (entries,) = number.unpack_from(data, place)
+    return place + number.size, entries
+
+
+def _more_pages(data: bytes) -> bool:
+    """Whether a TIFF's first directory names another one."""
+    offset, _, entry, _ = _tiff_layout(data)
+    place, entries = _tiff_directory(data)
+    end = place + entries * entry.size
+    return end + offset.size <= len(data) and offset.unpack_from(data, end) != (0,)
+
+
+def _upright(image: Image.Image, mode: Literal["L", "RGB"] = "L", factor: int = 1) -> Image.Image:
+    """The image as it is shown, each side divided by a factor, made band by band: a whole copy in colour would cost
+    four times as much memory as one in grey."""
     from PIL import Image
 
     image.load()
-    grey = Image.new("L", image.size)
-    rows = max(1, _BAND_PIXELS // image.width)
+    shown = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+    rows = factor * max(1, _BAND_PIXELS // image.width // factor)
     for top in range(0, image.height, rows):
         box = (0, top, image.width, min(top + rows, image.height))
-        grey.paste(_flattened(image.crop(box)).convert("L"), box)
+        band = _flattened(image.crop(box)).convert(mode)
+        shown.paste(band.reduce(factor) if factor > 1 else band, (0, top // factor))
     short = len(image.info.get("exif", b"")) <= _EXIF_BYTES
     turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1)) if short else None
-    return grey if turn is None else grey.transpose(Image.Transpose(turn))
+    return shown if turn is None else shown.transpose(Image.Transpose(turn))
 
 
 def _flattened(image: Image.Image) -> Image.Image:
@@ -226,74 +282,3 @@ def _flattened(image: Image.Image) -> Image.Image:
     canvas = Image.new("RGBA", layer.size, "white")
     canvas.alpha_composite(layer)
     return canvas
-
-
-class HashIndex:
-    """The newest `capacity` (event id, 64-bit hash) pairs, searched by Hamming distance.
-
-    A search is one pass of numpy over 8 bytes an image. An event that is added again keeps its first place
-    and takes the new hash. Not safe for threads.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        if capacity < 1:
-            raise ValueError("capacity must be at least 1")
-        self.capacity = capacity
-        self._hashes = np.zeros(min(capacity, 1024), dtype=np.uint64)
-        self._events: list[str] = []
-        self._position: dict[str, int] = {}
-        self._start = 0
-
-    @classmethod
-    def from_items(cls, items: Iterable[tuple[str, int]], capacity: int) -> Self:
-        """An index of (event id, hash) pairs, given oldest first."""
-        index = cls(capacity)
-        for event_id, image_hash in items:
-            index.add(event_id, image_hash)
-        return index
-
-    def __len__(self) -> int:
-        return len(self._position)
-
-    def items(self) -> list[tuple[str, int]]:
-        """The pairs held, oldest first."""
-        return [(event, int(self._hashes[self._position[event]])) for event in self._events[self._start :]]
-
-    def add(self, event_id: str, image_hash: int) -> None:
-        """Remember a hash; beyond `capacity` the oldest is forgotten. Constant time on average."""
-        known = self._position.get(event_id)
-        if known is not None:
-            self._hashes[known] = image_hash
-            return
-        if len(self) == self.capacity:
-            del self._position[self._events[self._start]]
-            self._start += 1
-        if len(self._events) == len(self._hashes):
-            self._make_room()
-        self._hashes[len(self._events)] = image_hash
-        self._position[event_id] = len(self._events)
-        self._events.append(event_id)
-
-    def nearest(self, image_hash: int, max_distance: int, but_not: str) -> tuple[str, int] | None:
-        """The (event id, distance in bits) nearest within `max_distance`, the earliest of equals, else None.
-
-        The event `but_not` is left out, because an event is no duplicate of itself.
-        """
-        held = self._hashes[self._start : len(self._events)]
-        if not len(held):
-            return None
-        distances = np.bitwise_count(held ^ np.uint64(image_hash))
-        own = self._position.get(but_not)
-        if own is not None:
-            distances[own - self._start] = 255
-        best = int(distances.argmin())
-        distance = int(distances[best])
-        return (self._events[self._start + best], distance) if distance <= min(max_distance, 64) else None
-
-    def _make_room(self) -> None:
-        """Drop what was forgotten and double the array, so that adding costs constant time on average."""
-        events = self._events[self._start :]
-        room = np.zeros(max(2 * len(events), 1024), dtype=np.uint64)
-        room[: len(events)] = self._hashes[self._start : len(self._events)]
-        self._hashes, self._events, self._start = room, events, 0
-        self._position = {event: place for place, event in enumerate(events)}

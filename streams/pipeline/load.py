@@ -108,7 +108,8 @@ def _without_calibrations(spec: s.PipelineSpec) -> s.PipelineSpec:
 
 
 def _routes(spec: s.PipelineSpec) -> dict[str, Route]:
-    routes = {intent: _route(intent, target, spec) for intent, target in spec.routes.items()}
+    routes = {DUPLICATE: Route("duplicate")}
+    routes |= {intent: _route(intent, target, spec) for intent, target in spec.routes.items()}
     if any(listener.kind == "router" for listener in spec.listeners.values()):
         routes = _targets(spec) | routes
         if NONE not in routes:
@@ -130,10 +131,8 @@ def _targets(spec: s.PipelineSpec) -> dict[str, Route]:
 
 def _route(intent: str, target: str, spec: s.PipelineSpec) -> Route:
     key = f"routes.{intent}"
-    if intent == DUPLICATE:
-        raise ConfigError("duplicates need no route.", "Remove the line.", key)
     if target == "ignore":
-        return Route("ignore")
+        return Route("duplicate" if intent == DUPLICATE else "ignore")
     table, _, name = target.partition(".")
     if table == "workers" and name in spec.workers:
         return Route("work", name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from streams.adapters.changelogs import entries
 from streams.adapters.kafka import KafkaConfig
 from streams.core.topics import ANSWERS, IMAGES, changelog
-from streams.models.image import SEEN
+from streams.models.image_index import SeenImage
 from streams.replay.store import Entry, ReplayStore
 
 BATCH = 2_000
@@ -33,13 +33,13 @@ class Changelogs:
                 some = []
         store.take_over(some, positions)
 
-    def images(self) -> list[tuple[str, int]]:
-        """Event and hash of every image that was seen first, in their order."""
-        found: dict[bytes, tuple[int, int]] = {}
+    def images(self) -> list[SeenImage]:
+        """Every image that was seen first, in their order."""
+        found: dict[bytes, bytes] = {}
         for record in entries(self.kafka, [changelog(self.prefix, *IMAGES)]):
             key = record.key or b""
             found.pop(key, None)
             if record.value is not None:
-                found[key] = SEEN.unpack(record.value)
-        ordered = sorted((position, key, image_hash) for key, (position, image_hash) in found.items())
-        return [(key.decode(), image_hash) for _, key, image_hash in ordered]
+                found[key] = record.value
+        seen = filter(None, (SeenImage.unpacked(key.decode(), value) for key, value in found.items()))
+        return [image for _, image in sorted(seen, key=lambda item: (item[0], item[1].event_id))]

@@ -13,7 +13,7 @@ from streams.core.messages import Call, Escalation, Event, Message, Outcome, Res
 from streams.pipeline.load import Pipeline
 from streams.stages.listen import listen
 from streams.stages.match import match as match_image
-from streams.stages.ports import Desk, ImageHasher, SeenImages
+from streams.stages.ports import Desk, Images, SeenImages
 from streams.stages.reason import reason
 from streams.stages.settle import settle
 from streams.stages.work import work
@@ -39,7 +39,7 @@ class Tiers:
 
     pipeline: Pipeline
     desks: Mapping[Tier, Desk]
-    hash_image: ImageHasher
+    images: Images
     seen: SeenImages
     """The images that live traffic saw first; what is new here is added."""
     now: Callable[[], datetime]
@@ -56,7 +56,7 @@ class Tiers:
     async def _outcome(self, event: Event, rows: list[Row]) -> Outcome:
         """The event's one outcome; its calls and its verdict are added to `rows`."""
         outcome: Outcome | None = None
-        waiting = deque(await listen(event, self.now(), self.pipeline, self.desks["listener"], self.hash_image))
+        waiting = deque(await listen(event, self.now(), self.pipeline, self.desks["listener"], self.images))
         while waiting:
             message = waiting.popleft()
             if isinstance(message, (Call, Verdict)):
@@ -72,7 +72,8 @@ class Tiers:
         """What a message causes in the tier that reads it."""
         match message:
             case Sighting():
-                return match_image(message, self.now(), self.pipeline, self.desks["listener"], self.seen)
+                desk = self.desks["listener"]
+                return await match_image(message, self.now(), self.pipeline, desk, self.seen, self.images)
             case Verdict():
                 return await work(message, self.now(), self.pipeline, self.desks["worker"])
             case Escalation():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.models.image import HashIndex
+from streams.models.image_index import HashIndex, Nominee, SeenImage, likeliest
 from streams.replay.store import ReplayStore
 
 
@@ -14,28 +14,28 @@ class EarlierImages:
     An image that was new live is compared only with those before it: the later ones had not come yet.
     """
 
-    def __init__(self, first: Sequence[tuple[str, int]], capacity: int, store: ReplayStore) -> None:
+    def __init__(self, first: Sequence[SeenImage], capacity: int, store: ReplayStore) -> None:
         self._images = [*first, *store.images()]
         self._added = len(self._images) - len(first)
-        self._order = {event_id: number for number, (event_id, _) in enumerate(self._images)}
+        self._order = {image.event_id: number for number, image in enumerate(self._images)}
         self._capacity = capacity
         self._store = store
         self._index = HashIndex.from_items(self._images, capacity)
 
-    def nearest(self, image_hash: int, max_distance: int, but_not: str) -> tuple[str, int] | None:
-        """The most similar image before the event's own."""
-        near = self._index.nearest(image_hash, max_distance, but_not)
-        order = self._order.get(but_not, len(self._images))
-        if near is None or self._order[near[0]] < order:
-            return near
-        return HashIndex.from_items(self._images[:order], self._capacity).nearest(image_hash, max_distance, but_not)
+    def likeliest(self, new: SeenImage, max_distance: int) -> list[Nominee]:
+        """The images before the event's own that it may be a copy of, the likeliest first."""
+        order = self._order.get(new.event_id, len(self._images))
+        near = self._index.near(new, max_distance)
+        if any(self._order[event_id] > order for event_id, _ in near):
+            near = HashIndex.from_items(self._images[:order], self._capacity).near(new, max_distance)
+        return likeliest(new, (Nominee(self._images[self._order[event]], distance) for event, distance in near))
 
-    def add(self, event_id: str, image_hash: int) -> None:
+    def add(self, new: SeenImage) -> None:
         """Remember an image that is new here."""
-        if event_id in self._order:
+        if new.event_id in self._order:
             return
-        self._order[event_id] = len(self._images)
-        self._images.append((event_id, image_hash))
-        self._index.add(event_id, image_hash)
-        self._store.keep_image(self._added, event_id, image_hash)
+        self._order[new.event_id] = len(self._images)
+        self._images.append(new)
+        self._index.add(new)
+        self._store.keep_image(self._added, new)
         self._added += 1

@@ -15,7 +15,8 @@ from streams.app.redaction import policy_of
 from streams.app.settings import Settings
 from streams.core.errors import ConfigError
 from streams.core.messages import Tier
-from streams.models.image import MAX_BYTES, FewAtOnce
+from streams.models.image import MAX_BYTES
+from streams.models.image_pool import FewAtOnce
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.replay.changelogs import Changelogs
@@ -52,12 +53,12 @@ class Stages:
         desks = {tier: self._desk(of) for tier, of in handlers.items()}
         if self.spending.limit is not None:
             _check_prices(desks, pipeline)
-        hash_image = FewAtOnce(partial(BlobStore(self.settings.blobs).get, most=MAX_BYTES + 1))
+        images = FewAtOnce(partial(BlobStore(self.settings.blobs).get, most=MAX_BYTES + 1))
         watcher = next((one for one in pipeline.listeners.values() if one.spec.kind == IMAGE_DUPLICATE), None)
         return Tiers(
             pipeline=pipeline,
             desks=desks,
-            hash_image=hash_image,
+            images=images,
             seen=self._seen(watcher),
             now=self.settings.now,
         )

@@ -19,8 +19,9 @@ from streams.adapters.codec import Codec
 from streams.adapters.tail import Offsets
 from streams.core.errors import ConfigError, UnreadableError
 from streams.core.messages import Origin, StoredAnswer
+from streams.models.image_index import SeenImage
 
-_PRIOR, _OF_ENTRY, _OWN, _DONE, _IMAGE = b"p", b"e", b"a", b"d", b"i"
+_PRIOR, _OF_ENTRY, _OWN, _DONE, _NEW_IMAGE = b"p", b"e", b"a", b"d", b"n"
 _POSITIONS, _STATE, _SPENT = b"o", b"s", b"m"
 _LAST = b"\xff"
 _EPOCH, _MICROSECOND = datetime.fromisoformat("1900-01-01T00:00:00+00:00"), timedelta(microseconds=1)
@@ -135,13 +136,15 @@ class ReplayStore:
         batch.put(_STATE, json.dumps(state).encode())
         self._entries.write(batch)
 
-    def keep_image(self, number: int, event_id: str, image_hash: int) -> None:
+    def keep_image(self, number: int, image: SeenImage) -> None:
         """Remember an image that only this replay has taken for new, the `number`th."""
-        self._entries[_IMAGE + number.to_bytes(8)] = json.dumps([event_id, image_hash]).encode()
+        self._entries[_NEW_IMAGE + image.event_id.encode()] = image.packed(number)
 
-    def images(self) -> list[tuple[str, int]]:
+    def images(self) -> list[SeenImage]:
         """The images that only this replay has taken for new, in their order."""
-        return [tuple(json.loads(self._entries[key])) for key in self._keys(_IMAGE)]
+        keys = self._keys(_NEW_IMAGE)
+        found = [SeenImage.unpacked(key[1:].decode(), self._entries[key]) for key in keys]
+        return [image for _, image in sorted(filter(None, found), key=lambda item: item[0])]
 
     # ---- Reading ----
 

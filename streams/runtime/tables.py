@@ -11,7 +11,7 @@ import logging
 import struct
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -26,7 +26,7 @@ from streams.core.budget import day_of
 from streams.core.errors import ConfigError, ProcessError, UnreadableError
 from streams.core.exchangeability import Watch
 from streams.core.messages import StoredAnswer
-from streams.models.image import SEEN, HashIndex
+from streams.models.image_index import HashIndex, Nominee, SeenImage, likeliest
 from streams.runtime.confirm import CAUSED, claim, until_taken, wait_or_raise
 from streams.runtime.table_store import TableStore
 from streams.stages.settle import Settled
@@ -216,9 +216,9 @@ class TableSettled:
 
 
 class TableImages:
-    """The image hashes seen so far: a table for keeping, an index in memory for finding.
+    """The images seen so far: a table for keeping, an index in memory for finding.
 
-    `position` is the sighting's offset, which orders the images when the index is built anew after recovery.
+    `position` is the sighting's offset, which orders the images when the index is built again after recovery.
     """
 
     def __init__(self, of: Any, capacity: int) -> None:
@@ -228,17 +228,24 @@ class TableImages:
         self.position = 0
         of.on_recover(self._forget)
 
-    def nearest(self, image_hash: int, max_distance: int, but_not: str) -> tuple[str, int] | None:
-        """The most similar earlier image of another event."""
-        return self._built().nearest(image_hash, max_distance, but_not)
+    def likeliest(self, new: SeenImage, max_distance: int) -> list[Nominee]:
+        """Earlier images of other events that a new one may be a copy of, the likeliest first."""
+        near = self._built().near(new, max_distance)
+        kept = ((self._kept(event_id), distance) for event_id, distance in near)
+        return likeliest(new, (Nominee(seen, distance) for seen, distance in kept if seen is not None))
 
-    def add(self, event_id: str, image_hash: int) -> None:
+    def add(self, new: SeenImage) -> None:
         """Remember an image, once, unless its sighting becomes a dead letter: nothing can be a duplicate of that."""
-        claim(partial(self._withdraw, event_id))
-        if self._table.get(event_id.encode()) is not None:
+        claim(partial(self._withdraw, new.event_id))
+        if self._kept(new.event_id) is not None:
             return
-        self._built().add(event_id, image_hash)
-        self._table[event_id.encode()] = SEEN.pack(self.position, image_hash)
+        self._built().add(new)
+        self._table[new.event_id.encode()] = new.packed(self.position)
+
+    def _kept(self, event_id: str) -> SeenImage | None:
+        value = self._table.get(event_id.encode())
+        found = None if value is None else SeenImage.unpacked(event_id, value)
+        return None if found is None else found[1]
 
     def _withdraw(self, event_id: str) -> None:
         self._table.pop(event_id.encode(), None)
@@ -249,10 +256,10 @@ class TableImages:
 
     def _built(self) -> HashIndex:
         if self._index is None:
-            items = [(*SEEN.unpack(value), key.decode()) for key, value in self._table.items()]
-            self._index = HashIndex.from_items(
-                [(event_id, image_hash) for _, image_hash, event_id in sorted(items)], self._capacity
-            )
+            found = (SeenImage.unpacked(key.decode(), value) for key, value in self._table.items())
+            light = [(place, replace(seen, thumbnail=b"")) for place, seen in filter(None, found)]
+            light.sort(key=lambda item: (item[0], item[1].event_id))
+            self._index = HashIndex.from_items((seen for _, seen in light), self._capacity)
         return self._index
 
 

@@ -14,13 +14,14 @@ from streams.core.escalation import Bar, explain
 from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
 from streams.core.routing import UNSURE, Choice, choose, deciding
+from streams.models.image import ImageFeatures
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.blame import in_outage
 from streams.stages.consult import consult
 from streams.stages.deadline import overdue, too_late
 from streams.stages.escalate import escalate
-from streams.stages.ports import Desk, ImageHasher
+from streams.stages.ports import Desk, Images
 from streams.stages.question import OutOfBudget, Question
 from streams.stages.task import task_of
 from streams.stages.together import together
@@ -39,23 +40,30 @@ class Look:
     """Why its model could not be asked, where that is so."""
 
 
-async def listen(
-    event: Event, received_at: datetime, pipeline: Pipeline, desk: Desk, hash_image: ImageHasher
-) -> list[Message]:
+async def listen(event: Event, received_at: datetime, pipeline: Pipeline, desk: Desk, images: Images) -> list[Message]:
     """What an event causes in tier 1: calls, and a verdict, or a sighting where the image's owner must look too."""
     listeners = [one for one in pipeline.listeners.values() if event.kind in one.spec.applies_to]
     watcher = next((one for one in listeners if one.spec.kind == IMAGE_DUPLICATE and event.image), None)
     asked = [one for one in listeners if one.spec.kind != IMAGE_DUPLICATE]
     # First, for an image that cannot be read ends here, and calls made before would go without a record.
-    image_hash = f"{await hash_image(event.image):016x}" if watcher is not None and event.image else ""
+    features = await images.features(event.image) if watcher is not None and event.image else None
     looks = await together(_look(event, one, received_at, desk) for one in asked)
     calls = [call for look in looks for call in look.calls]
     findings = tuple(look.finding for look in looks)
     _check_seen(event, looks, desk)
-    if watcher is not None:
-        sighting = Sighting(event=event, listener=watcher.name, image_hash=image_hash, findings=findings)
-        return [*calls, sighting]
+    if watcher is not None and features is not None:
+        return [*calls, _sighting(event, watcher, features, findings)]
     return [*calls, *conclude(event, findings, pipeline, desk)]
+
+
+def _sighting(event: Event, watcher: Handler, features: ImageFeatures, findings: tuple[Finding, ...]) -> Sighting:
+    return Sighting(
+        event=event,
+        listener=watcher.name,
+        image_hash="" if features.hash is None else f"{features.hash:016x}",
+        findings=findings,
+        thumbnail=features.thumbnail or None,
+    )
 
 
 async def _look(event: Event, handler: Handler, received_at: datetime, desk: Desk) -> Look:

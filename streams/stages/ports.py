@@ -20,6 +20,8 @@ from streams.core.own_fault import raise_own_fault
 from streams.core.pricing import PriceList
 from streams.core.redacted import redacted
 from streams.core.redaction import Policy
+from streams.models.image import ImageFeatures
+from streams.models.image_index import Nominee, SeenImage
 from streams.models.protocol import ModelReply
 from streams.pipeline.handlers import Handler
 from streams.stages.lane import Lane
@@ -186,21 +188,26 @@ class Desk:
         return call if self.redaction is None else redacted(call, self.redaction)
 
 
-class ImageHasher(Protocol):
-    """The perceptual hash of an image in the blob store, as a 64-bit number."""
+class Images(Protocol):
+    """The images in the blob store, by their SHA-256."""
 
-    async def __call__(self, image: str) -> int:
-        """Raises UnreadableError when it is no image, too large, or not there."""
+    async def features(self, image: str) -> ImageFeatures:
+        """What an image is found again by. Raises UnreadableError when it is not an image, too large, or not there."""
+        ...
+
+    async def same(self, one: str, other: str) -> bool:
+        """Whether two images show the same; False where one of them cannot be read."""
         ...
 
 
 class SeenImages(Protocol):
-    """The hashes of the images seen so far. One owner; safe against delivering the same event twice."""
+    """The images seen so far. One owner; safe against delivering the same event twice."""
 
-    def nearest(self, image_hash: int, max_distance: int, but_not: str) -> tuple[str, int] | None:
-        """The earlier event with the most similar image, and in how many bits it differs."""
+    def likeliest(self, new: SeenImage, max_distance: int) -> list[Nominee]:
+        """Earlier images that a new one may be a copy of, the likeliest first, MOST_LOOKS at most; none of its own
+        event, nor of events that say other words."""
         ...
 
-    def add(self, event_id: str, image_hash: int) -> None:
+    def add(self, new: SeenImage) -> None:
         """Remember an image; the oldest beyond the capacity are forgotten."""
         ...

@@ -64,8 +64,12 @@ def test_a_tie_of_votes_goes_to_the_surest() -> None:
 
 @given(findings, rules, st.integers(0, 6))
 def test_a_duplicate_always_wins(some: list[Finding], rule: CombineRule, place: int) -> None:
-    some.insert(place, found(None, 0.9, "seen", duplicate_of="earlier"))
-    assert choose(some, rule, ROUTES) == Choice((DUPLICATE,), 0.9, Route("duplicate"), "earlier")
+    some.insert(place, found(DUPLICATE, 0.9, "seen", duplicate_of="earlier"))
+    choice = choose(some, rule, ROUTES)
+    assert (choice.intents[0], choice.confidence, choice.duplicate_of) == (DUPLICATE, 0.9, "earlier")
+    assert set(choice.intents[1:]) == {finding.label for finding in some} - {DUPLICATE, None}
+    assert choice.route == Route("duplicate")
+    assert choose(some, rule, {**ROUTES, DUPLICATE: Route("work", "file")}).route == Route("work", "file")
 
 
 @given(rules, st.integers(0, 3))
@@ -93,7 +97,7 @@ def test_the_deciding_finding_is_the_one_with_the_intent() -> None:
 
 
 def test_the_deciding_finding_of_a_duplicate_is_the_match() -> None:
-    label, match = found("photo", listener="photo"), found(None, listener="seen", duplicate_of="earlier")
+    label, match = found("photo", listener="photo"), found(DUPLICATE, listener="seen", duplicate_of="earlier")
     assert deciding([label, match], DUPLICATE) is match
 
 

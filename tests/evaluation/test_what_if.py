@@ -123,7 +123,7 @@ def test_thresholds_routes_reasoners_and_exploration_of_several_workers_can_be_s
         ("explore=0.1", "explore", "no such key"),
         ("routes=x", "routes", "escalon replay"),
         ("routes.order=workers.nobody", "routes.order", "leads nowhere"),
-        ("routes.duplicate=ignore", "routes.duplicate", "duplicates need no route"),
+        ("routes.duplicate=ignore", "routes.duplicate", "escalon replay"),
         ("workers.answer.reasoner=nobody", "workers.answer.reasoner", "Use one of: think, muse"),
         ("workers.answer.calibration=none.json", "workers.answer.calibration", "there is no file"),
         ("workers.answer.calibration=order.json", "workers.answer.calibration", "is no calibration"),

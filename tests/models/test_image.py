@@ -21,15 +21,18 @@ from PIL import Image, ImageOps
 from streams.core.errors import UnreadableError
 from streams.models.image import (
     LARGE_BYTES,
+    MAX_LOOK,
     MAX_MEMORY,
-    FewAtOnce,
-    HashIndex,
+    ImageFeatures,
     ImageInfo,
-    _opened,
     describe,
+    image_features,
     is_large,
+    opened,
     perceptual_hash,
+    pixels,
 )
+from streams.models.image_pool import FewAtOnce
 
 NEAR = 10
 
@@ -194,7 +197,7 @@ def test_of_a_tiff_only_what_says_how_its_pixels_are_kept_is_read() -> None:
     exif[0x010E] = "a description"
     exif.get_ifd(0x8769)[0x9286] = b"a comment"
     data = encoded(picture(), "TIFF", exif=exif)
-    with _opened(data, len(data), 10**6) as image:
+    with opened(data, len(data), 10**6) as image:
         image.load()
         assert 0x010E not in image.getexif()
         assert not image.getexif().get_ifd(0x8769)
@@ -268,7 +271,7 @@ import asyncio, sys
 from pathlib import Path
 import imagehash, scipy.fftpack
 from PIL import Image
-from streams.models.image import FewAtOnce
+from streams.models.image_pool import FewAtOnce
 
 def most():  # of this program alone: what the kernel counts for a process includes its parent at the start
     line = next(one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:"))
@@ -276,7 +279,7 @@ def most():  # of this program alone: what the kernel counts for a process inclu
 
 async def hashed():
     few = FewAtOnce(lambda name: Path(name).read_bytes())
-    return await asyncio.gather(*map(few, sys.argv[1:]))
+    return await asyncio.gather(*map(few.features, sys.argv[1:]), few.same(*sys.argv[1:3]))
 
 Image.init()
 before = most()
@@ -299,7 +302,7 @@ async def test_of_large_images_one_is_decoded_at_a_time(monkeypatch: pytest.Monk
     now, seen, lock = {True: 0, False: 0}, {True: 0, False: 0}, threading.Lock()
     together = threading.Barrier(3)
 
-    def hashed(data: bytes) -> int:
+    def hashed(data: bytes) -> ImageFeatures:
         large = data == b"large"
         with lock:
             now[large] += 1
@@ -310,12 +313,13 @@ async def test_of_large_images_one_is_decoded_at_a_time(monkeypatch: pytest.Monk
             together.wait(60)
         with lock:
             now[large] -= 1
-        return 1
+        return ImageFeatures(1)
 
-    monkeypatch.setattr("streams.models.image.perceptual_hash", hashed)
-    monkeypatch.setattr("streams.models.image.is_large", lambda data: data == b"large")
+    monkeypatch.setattr("streams.models.image_pool.image_features", hashed)
+    monkeypatch.setattr("streams.models.image_pool.is_large", lambda data: data == b"large")
     few = FewAtOnce(str.encode)
-    assert await asyncio.gather(*map(few, ["large"] * 8), *map(few, ["small"] * 6)) == [1] * 14
+    asked = (few.features(name) for name in ["large"] * 8 + ["small"] * 6)
+    assert await asyncio.gather(*asked) == [ImageFeatures(1)] * 14
     assert seen == {True: 1, False: 3}
 
 
@@ -341,58 +345,44 @@ def test_an_image_is_described_without_decoding_its_pixels() -> None:
     assert describe(data) == ImageInfo("PNG", 300, 200, len(data))
 
 
-def test_the_nearest_hash_is_found_with_its_distance() -> None:
-    index = HashIndex.from_items([("a", 0b0000), ("b", 0b0111), ("c", 2**63)], capacity=10)
-    assert index.nearest(0b1111, 10, but_not="x") == ("b", 1)
-    assert index.nearest(2**63, 0, but_not="x") == ("c", 0)
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.new("RGB", (300, 200), "white"),
+        Image.new("RGB", (300, 200), (90, 90, 90)),
+        Image.new("RGBA", (300, 200), (0, 0, 0, 0)),
+        Image.merge("RGBA", [*Image.new("RGB", (64, 64), "white").split(), picture(size=(64, 64)).convert("L")]),
+        Image.effect_noise((300, 200), 8),
+        Image.new("L", (1, 1), 7),
+    ],
+    ids=["white", "grey", "transparent", "white on transparent", "grain", "one pixel"],
+)
+def test_an_image_without_information_has_no_hash(image: Image.Image) -> None:
+    assert image_features(encoded(image)) == ImageFeatures(None)
 
 
-def test_nothing_is_nearest_beyond_the_distance_or_in_an_empty_index() -> None:
-    assert HashIndex(3).nearest(0, 64, but_not="") is None
-    index = HashIndex.from_items([("a", 0b1111)], capacity=3)
-    assert index.nearest(0, 3, but_not="") is None
-    assert index.nearest(0, 4, but_not="") == ("a", 4)
+def test_an_image_of_several_frames_or_pages_has_no_hash_for_only_its_first_would_count() -> None:
+    first, second = picture(1), picture(2)
+    for file_format in ("GIF", "WEBP", "PNG", "TIFF"):
+        assert image_features(encoded(first, file_format)).hash is not None
+        many = encoded(first, file_format, save_all=True, append_images=[second])
+        assert image_features(many) == ImageFeatures(None), file_format
+    assert image_features(encoded(first, "TIFF", save_all=True, append_images=[second], big_tiff=True)).hash is None
 
 
-def test_an_event_is_no_duplicate_of_itself() -> None:
-    index = HashIndex.from_items([("a", 5), ("b", 4)], capacity=3)
-    assert index.nearest(5, 10, but_not="a") == ("b", 1)
-    assert HashIndex.from_items([("a", 5)], capacity=3).nearest(5, 300, but_not="a") is None
+def test_an_image_has_the_hash_and_a_thumbnail() -> None:
+    data = encoded(picture(), "JPEG")
+    features = image_features(data)
+    assert features.hash == perceptual_hash(data)
+    assert len(features.thumbnail) == 32 * 32
 
 
-def test_of_equally_near_hashes_the_earliest_wins() -> None:
-    index = HashIndex.from_items([("far", 0b11), ("first", 0b01), ("second", 0b10)], capacity=3)
-    assert index.nearest(0, 5, but_not="x") == ("first", 1)
-
-
-def test_an_event_added_again_keeps_its_place_and_takes_the_new_hash() -> None:
-    index = HashIndex.from_items([("a", 1), ("b", 2), ("a", 3)], capacity=2)
-    assert index.items() == [("a", 3), ("b", 2)]
-
-
-def test_an_index_without_room_is_a_programming_error() -> None:
-    with pytest.raises(ValueError, match="capacity"):
-        HashIndex(0)
-
-
-hashes = st.integers(0, 2**64 - 1)
-
-
-@settings(deadline=None)
-@given(st.lists(hashes, max_size=40), st.integers(1, 15), hashes, st.integers(0, 64))
-def test_the_index_agrees_with_a_plain_list(added: list[int], capacity: int, wanted: int, limit: int) -> None:
-    items = [(f"event-{place}", value) for place, value in enumerate(added)]
-    index = HashIndex.from_items(items, capacity)
-    kept = items[-capacity:]
-    assert index.items() == kept
-    assert len(index) == len(kept)
-    near = min(((value ^ wanted).bit_count() for _, value in kept), default=65)
-    expected = next(((event, near) for event, value in kept if (value ^ wanted).bit_count() == near), None)
-    assert index.nearest(wanted, limit, but_not="none") == (expected if near <= limit else None)
-
-
-def test_memory_stays_bounded_by_the_capacity() -> None:
-    index = HashIndex.from_items(((str(number), number) for number in range(20_000)), capacity=100)
-    assert index.items()[0] == ("19900", 19_900)
-    assert len(index._hashes) <= 2_048
-    assert len(index._events) <= 2_048
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_the_pixels_of_an_image_are_as_it_is_shown_and_never_too_many(file_format: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    small = pixels(encoded(picture(), file_format, exif=exif))
+    assert (small.mode, small.size) == ("RGB", (180, 240))
+    large = pixels(encoded(picture(size=(4001, 3001)), file_format, exif=exif))
+    assert large.width * large.height <= MAX_LOOK
+    assert large.width / large.height == pytest.approx(3001 / 4001, rel=1e-3)

@@ -23,6 +23,7 @@ def test_a_right_file_is_resolved(tmp_path: Path) -> None:
     assert (pipeline.name, pipeline.combine) == ("desk", "first")
     assert list(pipeline.listeners) == ["rules", "intent", "label"]
     assert pipeline.routes == {
+        "duplicate": Route("duplicate"),
         "nothing": Route("ignore"),
         "order": Route("work", "work"),
         "question": Route("reason", "think"),
@@ -97,7 +98,7 @@ def test_without_a_reasoner_nobody_takes_over(tmp_path: Path) -> None:
         ("[listeners.rules]\n", "[listeners.Rules]\n", "listeners.Rules", "pattern"),
         ('order = "workers.work"', 'order = "workers.wrok"', "routes.order", "Use one of: ignore, workers.work"),
         ('order = "workers.work"', 'order = "somewhere"', "routes.order", "leads nowhere"),
-        ('order = "workers.work"', 'duplicate = "workers.work"', "routes.duplicate", "Remove the line"),
+        ('order = "workers.work"', 'duplicate = "workers.wrok"', "routes.duplicate", "leads nowhere"),
         ('unsure = "workers.code"\n', "", "routes.unsure", 'unsure = "ignore"'),
         ('prompt = "prompt.j2"', 'prompt = "gone.j2"', "workers.work.prompt", "gone.j2 cannot be read"),
         ('prompt = "prompt.j2"', 'prompt = "p\\u0000"', "workers.work.prompt", "cannot be read"),
@@ -415,6 +416,7 @@ def test_to_a_router_each_handler_is_the_route_of_its_own_name(tmp_path: Path) -
         "workers.code": Route("work", "code"),
         "reasoners.think": Route("reason", "think"),
         "none": Route("ignore"),
+        "duplicate": Route("duplicate"),
         "nothing": Route("ignore"),
         "order": Route("work", "work"),
         "question": Route("reason", "think"),

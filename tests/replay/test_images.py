@@ -8,10 +8,24 @@ from pathlib import Path
 import pytest
 
 from streams.adapters.codec import Codec
+from streams.models.image_index import SeenImage
 from streams.replay.images import EarlierImages
 from streams.replay.store import ReplayStore
 
-LIVE = [("first", 0b0), ("second", 0b1111_1111_1111), ("third", 1 << 40)]
+
+def image(event_id: str, image_hash: int) -> SeenImage:
+    return SeenImage(
+        event_id=event_id, image=event_id.encode().hex().ljust(64, "0"), text=0, data=0, hash=image_hash,
+        thumbnail=bytes(32 * 32),
+    )  # fmt: skip
+
+
+LIVE = [image("first", 0b0), image("second", 0b1111_1111_1111), image("third", 1 << 40)]
+
+
+def near(seen: EarlierImages, image_hash: int, max_distance: int, event_id: str) -> list[tuple[str, int]]:
+    found = seen.likeliest(image(event_id, image_hash), max_distance)
+    return [(one.seen.event_id, one.distance) for one in found]
 
 
 @pytest.fixture
@@ -22,25 +36,26 @@ def store(tmp_path: Path) -> Iterator[ReplayStore]:
 
 def test_of_two_images_that_were_new_live_only_the_later_can_become_the_duplicate(store: ReplayStore) -> None:
     seen = EarlierImages(LIVE, 100, store)
-    assert seen.nearest(0b0, 14, but_not="first") is None
-    assert seen.nearest(0b1111_1111_1111, 14, but_not="second") == ("first", 12)
-    assert seen.nearest(0b1111_1111_1111, 10, but_not="second") is None
+    assert near(seen, 0b0, 14, "first") == []
+    assert near(seen, 0b1111_1111_1111, 14, "second") == [("first", 12)]
+    assert near(seen, 0b1111_1111_1111, 10, "second") == []
 
 
 def test_an_image_that_was_a_duplicate_live_finds_its_original(store: ReplayStore) -> None:
-    assert EarlierImages(LIVE, 100, store).nearest(0b1, 10, but_not="a copy") == ("first", 1)
+    assert near(EarlierImages(LIVE, 100, store), 0b1, 10, "a copy")[0] == ("first", 1)
 
 
 def test_what_only_the_replay_takes_for_new_is_known_after_it_was_stopped(store: ReplayStore) -> None:
     seen = EarlierImages(LIVE, 100, store)
-    for event_id, image_hash in (("new", 1 << 50), ("newer", 1 << 60), ("first", 0b0)):
-        seen.add(event_id, image_hash)
+    new = [image("new", 1 << 50), image("another", 1 << 60)]
+    for one in (*new, LIVE[0]):
+        seen.add(one)
     again = EarlierImages(LIVE, 100, store)
-    assert again.nearest(1 << 50, 0, but_not="copy") == ("new", 0)
-    assert again.nearest(1 << 50, 2, but_not="new") == ("first", 1)
-    assert again.nearest(1 << 60, 2, but_not="newer") == ("first", 1)
-    assert store.images() == [("new", 1 << 50), ("newer", 1 << 60)]
+    assert near(again, 1 << 50, 0, "copy") == [("new", 0)]
+    assert near(again, 1 << 50, 2, "new") == [("first", 1), ("third", 2)]
+    assert near(again, 1 << 60, 1, "another") == [("first", 1)]
+    assert store.images() == new
 
 
 def test_without_images_nothing_is_near(store: ReplayStore) -> None:
-    assert EarlierImages([], 1, store).nearest(0, 64, but_not="x") is None
+    assert near(EarlierImages([], 1, store), 0, 64, "x") == []

@@ -12,6 +12,7 @@ import pytest
 from streams.adapters.codec import Codec
 from streams.core.errors import ConfigError
 from streams.core.messages import Attempt, Call, Origin, StoredAnswer
+from streams.models.image_index import SeenImage
 from streams.replay.store import ReplayStore
 from tests.stages.support import START, event
 
@@ -65,6 +66,13 @@ def test_a_deleted_entry_and_one_that_cannot_be_read_are_not_found(store: Replay
     assert answer_of(store.find("other", origin("c", 2))) == "3"
 
 
+def image(number: int) -> SeenImage:
+    return SeenImage(
+        event_id=f"image-{number}", image=f"{number:064x}", text=0, data=number, hash=2**64 - 1 - number,
+        thumbnail=bytes(32 * 32),
+    )  # fmt: skip
+
+
 def test_all_of_it_is_there_again_after_the_process(tmp_path: Path) -> None:
     with ReplayStore(tmp_path / "run", CODEC) as store:
         assert (store.state, store.spent, store.positions, store.images()) == (None, None, {}, [])
@@ -73,12 +81,12 @@ def test_all_of_it_is_there_again_after_the_process(tmp_path: Path) -> None:
         store.done(["e1", "e2"], {"events": 2})
         store.spend({"usd": "0.5"})
         for number in range(300):
-            store.keep_image(number, f"image-{number}", 2**64 - 1 - number)
+            store.keep_image(number, image(number))
     with ReplayStore(tmp_path / "run", CODEC) as store:
         assert (store.state, store.spent, store.positions) == ({"events": 2}, {"usd": "0.5"}, {("changelog", 3): 17})
         assert (answer_of(store.find("task", origin("a"))), answer_of(store.get("b"))) == ("1", "2")
         assert [store.is_done(event_id) for event_id in ("e1", "e2", "e3")] == [True, True, False]
-        assert store.images() == [(f"image-{number}", 2**64 - 1 - number) for number in range(300)]
+        assert store.images() == [image(number) for number in range(300)]
 
 
 def test_two_processes_cannot_replay_one_run(tmp_path: Path) -> None:

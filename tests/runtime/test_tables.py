@@ -21,6 +21,7 @@ from streams.adapters.codec import Codec
 from streams.core.errors import ProcessError
 from streams.core.exchangeability import observe, reference_of, watch
 from streams.core.messages import StoredAnswer
+from streams.models.image_index import SeenImage
 from streams.runtime.confirm import CAUSED, Caused
 from streams.runtime.tables import Table, TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.stages.settle import Settled
@@ -131,9 +132,9 @@ def test_nothing_is_a_duplicate_of_an_image_whose_sighting_became_a_dead_letter(
     images = TableImages(FakeTable(), 10)
     add(images, 5, "e1", 1)
     caused.withdraw()
-    assert images.nearest(1, 0, "e2") is None
+    assert near(images, 1, 0, "e2") == []
     add(images, 6, "e2", 1)
-    assert images.nearest(1, 0, "e3") == ("e2", 0)
+    assert near(images, 1, 0, "e3") == [("e2", 0)]
 
 
 def test_each_run_settles_its_events_for_itself() -> None:
@@ -143,9 +144,21 @@ def test_each_run_settles_its_events_for_itself() -> None:
     assert settled.get("live", "e2") is None
 
 
+def seen(event_id: str, image_hash: int) -> SeenImage:
+    return SeenImage(
+        event_id=event_id, image=event_id.encode().hex().ljust(64, "0"), text=0, data=0, hash=image_hash,
+        thumbnail=bytes(32 * 32),
+    )  # fmt: skip
+
+
 def add(images: TableImages, position: int, event_id: str, image_hash: int) -> None:
     images.position = position
-    images.add(event_id, image_hash)
+    images.add(seen(event_id, image_hash))
+
+
+def near(images: TableImages, image_hash: int, max_distance: int, event_id: str) -> list[tuple[str, int]]:
+    found = images.likeliest(seen(event_id, image_hash), max_distance)
+    return [(one.seen.event_id, one.distance) for one in found]
 
 
 async def test_the_images_seen_are_found_again_after_a_recovery() -> None:
@@ -153,12 +166,12 @@ async def test_the_images_seen_are_found_again_after_a_recovery() -> None:
     images = TableImages(kept, 10)
     add(images, 5, "e1", 0xFFFF << 48)
     add(images, 6, "e2", 1)
-    assert images.nearest(3, 10, "e3") == ("e2", 1)
+    assert near(images, 3, 10, "e3") == [("e2", 1)]
     for again in (TableImages(kept, 10), images):
         for callback in kept.recovered:
             await callback()
-        assert again.nearest(0xFFFF << 48, 10, "e3") == ("e1", 0)
-        assert again.nearest(1, 10, "e2") is None
+        assert near(again, 0xFFFF << 48, 10, "e3") == [("e1", 0)]
+        assert near(again, 1, 10, "e2") == []
 
 
 def test_after_a_recovery_the_oldest_are_still_the_first_to_be_forgotten() -> None:
@@ -167,8 +180,8 @@ def test_after_a_recovery_the_oldest_are_still_the_first_to_be_forgotten() -> No
     for position, event_id in [(9, "newest"), (7, "oldest"), (8, "middle")]:
         add(images, position, event_id, 1 << position)
     again = TableImages(kept, 2)
-    assert again.nearest(1 << 7, 0, "x") is None
-    assert again.nearest(1 << 9, 0, "x") == ("newest", 0)
+    assert near(again, 1 << 7, 0, "x") == []
+    assert near(again, 1 << 9, 0, "x") == [("newest", 0)]
 
 
 def test_an_image_is_remembered_where_it_was_first_seen() -> None:
@@ -176,9 +189,19 @@ def test_an_image_is_remembered_where_it_was_first_seen() -> None:
     images = TableImages(kept, 10)
     add(images, 5, "e1", 1)
     add(images, 99, "e1", 2)
-    assert images.nearest(1, 0, "x") == ("e1", 0)
-    assert images.nearest(2, 0, "x") is None
-    assert TableImages(kept, 10).nearest(1, 0, "x") == ("e1", 0)
+    assert near(images, 1, 0, "x") == [("e1", 0)]
+    assert near(images, 2, 0, "x") == []
+    assert near(TableImages(kept, 10), 1, 0, "x") == [("e1", 0)]
+
+
+def test_an_image_that_the_table_has_forgotten_or_kept_in_an_older_form_is_not_compared() -> None:
+    kept = FakeTable()
+    images = TableImages(kept, 10)
+    add(images, 5, "e1", 1)
+    kept.clear()
+    assert near(images, 1, 0, "x") == []
+    kept[b"e2"] = bytes(16)
+    assert near(TableImages(kept, 10), 0, 64, "x") == []
 
 
 # ---- Money ----

@@ -25,7 +25,7 @@ from streams.stages.reason import reason
 from streams.stages.work import work
 from tests.fakes.messages_outcomes import AnswerFunction
 from tests.fakes.messages_thread import MessagesThread
-from tests.stages.support import Clock, FakeAnswers, build
+from tests.stages.support import Clock, FakeAnswers, FakeImages, build
 
 DESK = """
 name = "desk"
@@ -63,11 +63,6 @@ ALONE = DESK.split("[reasoners.resolve]", maxsplit=1)[0].replace('"reasoners.res
 """Without a reasoner."""
 
 
-async def no_image(image: str) -> int:
-    """No event of these tests has one."""
-    raise AssertionError(image)
-
-
 @dataclass
 class House:
     """What the tiers have published, and what waits."""
@@ -95,7 +90,7 @@ class House:
         now, pipeline, desks = self.clock.now(), self.pipeline, self.desks
         match message:
             case Event():
-                return list(await listen(message, now, pipeline, desks["listener"], no_image))
+                return list(await listen(message, now, pipeline, desks["listener"], FakeImages()))
             case Verdict():
                 return list(await work(message, now, pipeline, desks["worker"]))
             case Escalated():

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from streams.core.contract import Reading
-from streams.core.errors import HandlerError, ModelError
+from streams.core.errors import HandlerError, ModelError, UnreadableError
 from streams.core.messages import AttemptStatus, Event, Finding, Origin, Score, StoredAnswer, Verdict
 from streams.core.pricing import Price, PriceList
+from streams.models.image import ImageFeatures
+from streams.models.image_index import HashIndex, Nominee, SeenImage, likeliest
 from streams.models.protocol import ModelReply
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.handlers import Handler
@@ -197,6 +199,44 @@ class FakeAsker:
         if isinstance(turn, Exception):
             raise turn
         return turn
+
+
+@dataclass
+class FakeImages:
+    """Images by their SHA-256, with what they are found again by; the same are those that were said to be."""
+
+    known: dict[str, ImageFeatures] = field(default_factory=dict)
+    alike: set[frozenset[str]] = field(default_factory=set)
+    looks: list[tuple[str, str]] = field(default_factory=list)
+
+    async def features(self, image: str) -> ImageFeatures:
+        """Raises UnreadableError for an image that nobody knows."""
+        if image not in self.known:
+            raise UnreadableError("not_an_image", f"The bytes of {image} are no image.")
+        return self.known[image]
+
+    async def same(self, one: str, other: str) -> bool:
+        """Whether the two were said to be the same."""
+        self.looks.append((one, other))
+        return frozenset((one, other)) in self.alike
+
+
+class FakeSeen:
+    """The images seen so far, in a dictionary."""
+
+    def __init__(self, capacity: int = 100) -> None:
+        self.kept: dict[str, SeenImage] = {}
+        self.index = HashIndex(capacity)
+
+    def likeliest(self, new: SeenImage, max_distance: int) -> list[Nominee]:
+        """The earlier images that are near."""
+        near = self.index.near(new, max_distance)
+        return likeliest(new, (Nominee(self.kept[event_id], distance) for event_id, distance in near))
+
+    def add(self, new: SeenImage) -> None:
+        """Remember an image."""
+        self.kept[new.event_id] = new
+        self.index.add(new)
 
 
 class FakeAnswers:

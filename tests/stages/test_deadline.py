@@ -11,12 +11,25 @@ import pytest
 
 from streams.core.messages import Call, Deferred, Escalation, Event, Finding, Message, Result, Sighting, Verdict
 from streams.core.routing import UNSURE
+from streams.models.image import ImageFeatures
 from streams.replay.drive import as_replayed
 from streams.stages.deadline import overdue, too_late
 from streams.stages.listen import conclude, listen
 from streams.stages.reason import reason
 from streams.stages.work import work
-from tests.stages.support import START, Office, Turn, event, model_error, office, refusal, said, the, verdict
+from tests.stages.support import (
+    START,
+    FakeImages,
+    Office,
+    Turn,
+    event,
+    model_error,
+    office,
+    refusal,
+    said,
+    the,
+    verdict,
+)
 from tests.stages.trusting import PRICED, broke, with_money
 
 WHY = "deadline: it was to be done by 2026-11-01 12:01:00 UTC"
@@ -35,10 +48,6 @@ def timed(event_id: str = "e1", seconds: float = 60) -> Event:
 async def worked(here: Office, turn: Turn, of: Event | None = None) -> list[Message]:
     here.askers["extract"].script = [turn]
     return await work(verdict(of or timed()), START, here.pipeline, here.desk)
-
-
-async def no_image(image: str) -> int:
-    raise AssertionError(image)
 
 
 def test_an_event_is_overdue_from_its_deadline_on_and_never_without_one() -> None:
@@ -132,7 +141,7 @@ async def test_a_reasoner_does_not_wait_for_money_past_the_deadline(tmp_path: Pa
 
 
 async def heard(here: Office, of: Event) -> list[Message]:
-    return await listen(of, START, here.pipeline, here.desk, no_image)
+    return await listen(of, START, here.pipeline, here.desk, FakeImages())
 
 
 async def test_the_deadline_travels_with_the_event(here: Office) -> None:
@@ -157,11 +166,10 @@ def test_an_event_that_was_recognised_as_nothing_is_ignored_however_late(here: O
 
 
 async def test_an_image_on_its_way_to_its_owner_has_its_deadline_with_it(here: Office) -> None:
-    async def hashed(image: str) -> int:
-        return len(image)
-
     image = dataclasses.replace(timed(), kind="image", image="0" * 64)
-    messages = await listen(image, START, here.pipeline, here.desk, hashed)
+    messages = await listen(
+        image, START, here.pipeline, here.desk, FakeImages({"0" * 64: ImageFeatures(64, bytes(1024))})
+    )
     assert the(Sighting, messages).event.deadline == image.deadline
 
 

@@ -10,12 +10,13 @@ import pytest
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Call, Escalation, Event, Message, Result, Score, Sighting, Verdict
+from streams.models.image import ImageFeatures
 from streams.stages.listen import listen
-from tests.stages.support import START, Office, Turn, event, model_error, office, refusal, said, the
+from tests.stages.support import START, FakeImages, Office, Turn, event, model_error, office, refusal, said, the
 from tests.stages.test_consult import until_asked
 from tests.stages.trusting import PRICE, broke, with_money
 
-IMAGE = "a" * 64
+IMAGE, THUMBNAIL = "a" * 64, bytes(32 * 32)
 
 
 @pytest.fixture
@@ -23,15 +24,10 @@ def here(tmp_path: Path) -> Office:
     return office(tmp_path)
 
 
-async def hash_image(image: str) -> int:
-    assert image == IMAGE
-    return 0xFF
-
-
 async def heard(here: Office, of: Event, **scripts: Turn) -> list[Message]:
     for name, turn in scripts.items():
         here.askers[name].script = [turn]
-    return await listen(of, START, here.pipeline, here.desk, hash_image)
+    return await listen(of, START, here.pipeline, here.desk, FakeImages({IMAGE: ImageFeatures(0xFF, THUMBNAIL)}))
 
 
 async def test_an_intent_with_a_worker_becomes_a_verdict_alone(here: Office) -> None:
@@ -112,16 +108,14 @@ async def test_an_image_goes_to_the_owner_of_the_images_with_what_the_others_saw
     messages = await heard(here, event(text="", image=IMAGE), intent=said("photo", 0.9))
     sighting = the(Sighting, messages)
     assert (sighting.listener, sighting.image_hash) == ("seen", "00000000000000ff")
+    assert sighting.thumbnail == THUMBNAIL
     assert [finding.label for finding in sighting.findings] == ["photo"]
     assert not any(isinstance(message, Verdict) for message in messages)
 
 
 async def test_an_image_that_cannot_be_read_costs_no_call_that_would_go_without_a_record(here: Office) -> None:
-    async def unreadable(image: str) -> int:
-        raise UnreadableError("not_an_image", f"The bytes of {image} are no image.")
-
     with pytest.raises(UnreadableError):
-        await listen(event(text="", image=IMAGE), START, here.pipeline, here.desk, unreadable)
+        await listen(event(text="", image=IMAGE), START, here.pipeline, here.desk, FakeImages())
     assert here.askers["intent"].asked == []
 
 

@@ -17,6 +17,7 @@ from streams.stages.work import work
 from tests.stages.support import (
     PIPELINE,
     START,
+    FakeImages,
     Office,
     Turn,
     broken_schema,
@@ -35,10 +36,6 @@ from tests.stages.trusting import PRICE, PRICED, broke, with_money
 @pytest.fixture
 def here(tmp_path: Path) -> Office:
     return office(tmp_path)
-
-
-async def no_image(image: str) -> int:
-    raise AssertionError(image)
 
 
 async def escalated(here: Office, event_id: str = "e1") -> Escalation:
@@ -95,7 +92,7 @@ async def test_the_reasoners_call_follows_from_the_workers(here: Office) -> None
 
 async def test_an_event_routed_directly_has_no_attempt_before(here: Office) -> None:
     here.askers["intent"].script = [said("open-ended", 0.9)]
-    messages = await listen(event(), START, here.pipeline, here.desk, no_image)
+    messages = await listen(event(), START, here.pipeline, here.desk, FakeImages())
     assert the(Verdict, messages).action == "reason"
     result = await reason(the(Escalation, messages), START, here.pipeline, here.desk)
     (task,) = here.askers["resolve"].asked

@@ -11,13 +11,24 @@ import pytest
 
 from streams.core.messages import Call, Event, Message, Result, Sighting
 from streams.core.redacted import CALL_TEXTS
-from streams.models.image import HashIndex
 from streams.stages.listen import listen
 from streams.stages.match import match
 from streams.stages.reason import reason
 from streams.stages.work import work
 from tests.core.redaction_support import POLICY
-from tests.stages.support import START, Office, event, model_error, office, refusal, said, the, verdict
+from tests.stages.support import (
+    START,
+    FakeImages,
+    FakeSeen,
+    Office,
+    event,
+    model_error,
+    office,
+    refusal,
+    said,
+    the,
+    verdict,
+)
 
 EMAIL = "jo@x.org"
 
@@ -30,10 +41,6 @@ def leaking(**more: Any) -> Any:
 def here(tmp_path: Path) -> Office:
     plain = office(tmp_path, intent=leaking(), extract=leaking(), resolve=leaking())
     return dataclasses.replace(plain, desk=dataclasses.replace(plain.desk, redaction=POLICY))
-
-
-async def no_hash(image: str) -> int:  # noqa: ARG001
-    return 0
 
 
 def calls(messages: list[Message]) -> Iterator[Call]:
@@ -52,7 +59,7 @@ def question() -> Event:
 
 
 async def test_a_listener_s_record_is_redacted(here: Office) -> None:
-    assert leaks(await listen(question(), START, here.pipeline, here.desk, no_hash)) == []
+    assert leaks(await listen(question(), START, here.pipeline, here.desk, FakeImages())) == []
 
 
 async def test_a_worker_s_record_is_redacted_and_its_answer_is_true(here: Office) -> None:
@@ -92,9 +99,10 @@ async def test_a_record_stored_before_the_redaction_is_redacted_when_it_comes_ag
     assert len(here.askers["extract"].asked) == 1
 
 
-def test_the_record_of_a_comparison_of_images_is_stamped(here: Office) -> None:
+async def test_the_record_of_a_comparison_of_images_is_stamped(here: Office) -> None:
     sighting = Sighting(event=event(text="", image="a" * 64), listener="seen", image_hash="0" * 16, findings=())
-    assert leaks(match(sighting, START, here.pipeline, here.desk, HashIndex(10))) == []
+    messages = await match(sighting, START, here.pipeline, here.desk, FakeSeen(), FakeImages())
+    assert leaks(messages) == []
 
 
 async def test_fingerprints_are_those_of_the_true_input(here: Office) -> None:

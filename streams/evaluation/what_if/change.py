@@ -144,7 +144,7 @@ def _probability(key: str, value: str) -> float:
 def _route(key: str, intent: str, value: str, pipeline: Pipeline) -> Route:
     table, _, name = value.partition(".")
     if intent == DUPLICATE:
-        raise ConfigError("duplicates need no route.", "Leave it out.", key)
+        raise ConfigError("what is recorded cannot say what a duplicate would have been answered.", REPLAY, key)
     if value == "ignore":
         return Route("ignore")
     if table == "workers" and name in pipeline.workers:

@@ -1,0 +1,198 @@
+"""The images seen so far, and which of them a new one may be a copy of."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.core.fingerprint import canonical, digest
+from streams.core.messages import Event
+
+MOST_NOMINEES: Final = 256
+"""Images near a new one of which the thumbnails are compared."""
+MOST_LOOKS: Final = 4
+"""Images near a new one of which the pixels are compared."""
+_THUMBNAIL_LEVELS: Final = 48
+"""By how much two thumbnails may differ in one place, in grey levels, before a look at the pixels is a waste."""
+_ENTRY: Final = struct.Struct(">qQ32sQQ")
+_FAR: Final = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenImage:
+    """An event's image, and the digests of what the event says beside it."""
+
+    event_id: str
+    image: str
+    """The image's SHA-256, 64 hexadecimal digits."""
+    text: int
+    """64 bits of a digest of the event's text; 0 without one. `data` alike."""
+    data: int
+    hash: int | None
+    """As in ImageFeatures, and so is `thumbnail`."""
+    thumbnail: bytes = b""
+
+    @classmethod
+    def of(cls, event: Event, image_hash: int | None, thumbnail: bytes) -> Self:
+        """What is kept of an event with an image."""
+        return cls(
+            event_id=event.origin.event_id,
+            image=event.image or "",
+            text=_digested(event.text),
+            data=_digested(json.loads(event.data) if event.data else {}),
+            hash=image_hash if thumbnail else None,
+            thumbnail=thumbnail,
+        )
+
+    def packed(self, position: int) -> bytes:
+        """The image as a table keeps it; `position` is where its sighting stood."""
+        entry = _ENTRY.pack(position, self.hash or 0, bytes.fromhex(self.image), self.text, self.data)
+        return entry + self.thumbnail
+
+    @classmethod
+    def unpacked(cls, event_id: str, value: bytes) -> tuple[int, Self] | None:
+        """Where a sighting stood and its image; None for an entry that holds less than a comparison needs."""
+        if len(value) < _ENTRY.size:
+            return None
+        position, image_hash, image, text, data = _ENTRY.unpack_from(value)
+        thumbnail = bytes(value[_ENTRY.size :])
+        known = image_hash if thumbnail else None
+        return position, cls(
+            event_id=event_id, image=image.hex(), text=text, data=data, hash=known, thumbnail=thumbnail
+        )
+
+
+def _digested(value: Any) -> int:
+    """64 bits of a digest, by the same rules as tasks are compared; 0 where there is nothing."""
+    said = canonical(value)
+    return 0 if said in ('""', "{}") else int(digest("said", said)[:16], 16) or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Nominee:
+    """An earlier image that a new one may be a copy of."""
+
+    seen: SeenImage
+    distance: int
+    """Bits of 64 in which their hashes differ; 0 for the same bytes."""
+
+
+def likeliest(new: SeenImage, near: Iterable[Nominee]) -> list[Nominee]:
+    """Those of the nominees that deserve a look, the likeliest first: the same bytes, else the nearest thumbnails."""
+    ranked = sorted(((_apart(new, one.seen), one) for one in near), key=lambda item: item[0])
+    return [one for apart, one in ranked if apart <= _THUMBNAIL_LEVELS][:MOST_LOOKS]
+
+
+def _apart(new: SeenImage, other: SeenImage) -> int:
+    """The largest difference between two thumbnails; -1 for the same bytes."""
+    if new.image == other.image:
+        return -1
+    if len(new.thumbnail) != len(other.thumbnail):
+        return _FAR
+    one, two = (np.frombuffer(item.thumbnail, np.uint8).astype(np.int16) for item in (new, other))
+    return int(np.abs(one - two).max(initial=0))
+
+
+class HashIndex:
+    """The newest `capacity` images, searched by their bytes and by the Hamming distance of their hashes.
+
+    A search is some passes of numpy over 33 bytes an image. An event that is added again keeps its first place
+    and takes the new image. Not safe for threads.
+    """
+
+    _HASH, _IMAGE, _TEXT, _DATA = range(4)
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError("capacity must be at least 1")
+        self.capacity = capacity
+        self._rows: NDArray[np.uint64] = np.zeros((4, min(capacity, 1024)), dtype=np.uint64)
+        self._hashed: NDArray[np.bool_] = np.zeros(min(capacity, 1024), dtype=np.bool_)
+        self._events: list[str] = []
+        self._position: dict[str, int] = {}
+        self._start = 0
+
+    @classmethod
+    def from_items(cls, items: Iterable[SeenImage], capacity: int) -> Self:
+        """An index of images, given oldest first."""
+        index = cls(capacity)
+        for item in items:
+            index.add(item)
+        return index
+
+    def __len__(self) -> int:
+        return len(self._position)
+
+    def events(self) -> list[str]:
+        """The events whose images are held, oldest first."""
+        return self._events[self._start :]
+
+    def add(self, seen: SeenImage) -> None:
+        """Remember an image; beyond `capacity` the oldest is forgotten. Constant time on average."""
+        known = self._position.get(seen.event_id)
+        if known is not None:
+            self._put(known, seen)
+            return
+        if len(self) == self.capacity:
+            del self._position[self._events[self._start]]
+            self._start += 1
+        if len(self._events) == len(self._hashed):
+            self._make_room()
+        self._put(len(self._events), seen)
+        self._position[seen.event_id] = len(self._events)
+        self._events.append(seen.event_id)
+
+    def near(self, new: SeenImage, max_distance: int) -> list[tuple[str, int]]:
+        """(Event id, distance in bits) of the MOST_NOMINEES images nearest to a new one, the earliest of equals first.
+
+        Those of the same bytes come first, with distance 0. Left out is the image's own event, and every event that
+        says other words: an event is a repetition only where its text and its data are, each, the same or empty.
+        """
+        here = slice(self._start, len(self._events))
+        distances = self._distances(new, here)
+        for row, said in ((self._TEXT, new.text), (self._DATA, new.data)):
+            if said:
+                distances[self._rows[row, here] != said] = _FAR
+        own = self._position.get(new.event_id)
+        if own is not None:
+            distances[own - self._start] = _FAR
+        order = np.argsort(distances, kind="stable")[:MOST_NOMINEES]
+        most = min(max_distance, 64)
+        return [
+            (self._events[self._start + int(place)], max(0, int(distances[place])))
+            for place in order
+            if distances[place] <= most
+        ]
+
+    def _distances(self, new: SeenImage, here: slice) -> NDArray[np.int16]:
+        """The distance of each image held from a new one; -1 for the same bytes."""
+        hashes = self._rows[self._HASH, here]
+        distances = np.full(len(hashes), _FAR, dtype=np.int16)
+        if new.hash is not None:
+            hashed = self._hashed[here]
+            distances[hashed] = np.bitwise_count(hashes[hashed] ^ np.uint64(new.hash))
+        distances[self._rows[self._IMAGE, here] == _prefix(new)] = -1
+        return distances
+
+    def _put(self, place: int, seen: SeenImage) -> None:
+        self._rows[:, place] = np.array([seen.hash or 0, _prefix(seen), seen.text, seen.data], dtype=np.uint64)
+        self._hashed[place] = seen.hash is not None
+
+    def _make_room(self) -> None:
+        """Drop what was forgotten and double the arrays, so that adding costs constant time on average."""
+        events, room = self._events[self._start :], max(2 * (len(self._events) - self._start), 1024)
+        rows, hashed = np.zeros((4, room), dtype=np.uint64), np.zeros(room, dtype=np.bool_)
+        rows[:, : len(events)] = self._rows[:, self._start : len(self._events)]
+        hashed[: len(events)] = self._hashed[self._start : len(self._events)]
+        self._rows, self._hashed, self._events, self._start = rows, hashed, events, 0
+        self._position = {event: place for place, event in enumerate(events)}
+
+
+def _prefix(seen: SeenImage) -> int:
+    return int(seen.image[:16], 16)
