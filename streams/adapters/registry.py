@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -14,13 +18,26 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro import parse_schema
 
 from streams.adapters.codec import Codec
+from streams.adapters.doubt import Doubt
 from streams.adapters.schema_bounds import unbounded
 from streams.adapters.schemas import Schema
 from streams.core.address import has_login, hide_logins, is_http, without_login
-from streams.core.errors import ConfigError, ServiceError, UnreadableError
+from streams.core.errors import ConfigError, NotReadyError, ServiceError, UnreadableError
 
 MAX_SCHEMAS = 10_000
+MAX_ID = 2**31 - 1
+"""Registries number schemas from 1 to this."""
 TIMEOUT_SECONDS = 3.0
+REST_SECONDS = 5.0
+"""How long a registry that did not answer is left alone."""
+READY_SECONDS, PAUSE_SECONDS = 60, 2
+"""How long a tier waits at its start for a registry that is not ready, and how long between two tries."""
+CONFLICTS = frozenset({409, 500})
+"""What registries answer to a process that registers a schema while another one does: Apicurio 409, on Kafka 500."""
+CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+NOT_READY = frozenset({408, 425, 429})
+"""Statuses below 500 that may be others in a moment."""
+log = logging.getLogger("escalon.registry")
 LOGIN_REMEDY = (
     "It wants another login: check ESCALON_SCHEMA_REGISTRY_USER and ESCALON_SCHEMA_REGISTRY_PASSWORD "
     "(or ESCALON_SCHEMA_REGISTRY_PASSWORD_FILE)."
@@ -67,10 +84,38 @@ def codec_for(registry: RegistryConfig | str | None) -> Codec:
     return Codec(SchemaRegistry(registry) if registry else None)
 
 
-class SchemaRegistry:
-    """Registers our schemas under their record names and reads others' by id, each asked for once."""
+def patient_codec_for(registry: RegistryConfig | str | None, pause: Callable[[float], None] = time.sleep) -> Codec:
+    """The codec of a tier: all its schemas are registered, and an event whose schema may yet be found waits for it.
 
-    def __init__(self, registry: RegistryConfig | str) -> None:
+    Waits for READY_SECONDS while the registry is not ready. Raises ServiceError after that, and for what is refused.
+    """
+    codec = Codec(SchemaRegistry(registry, Doubt(time.monotonic), pause=pause) if registry else None)
+    for left in range(READY_SECONDS, -1, -PAUSE_SECONDS):
+        try:
+            codec.prepare()
+            break
+        except NotReadyError as error:
+            if left < PAUSE_SECONDS:
+                raise
+            log.warning("%s It is asked again, for %d s more.", error.what, left)
+            pause(PAUSE_SECONDS)
+    return codec
+
+
+class SchemaRegistry:
+    """Registers our schemas under their record names and reads others' by id, each asked for until it is there.
+
+    With a `doubt`, an id that the registry does not know raises NotReadyError while it may be known in a moment.
+    """
+
+    def __init__(
+        self,
+        registry: RegistryConfig | str,
+        doubt: Doubt | None = None,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         config = RegistryConfig(url=registry) if isinstance(registry, str) else registry
         # It is asked from an event loop, which must not stand still for longer than a broker's session.
         self._client = SchemaRegistryClient(
@@ -78,23 +123,50 @@ class SchemaRegistry:
         )
         self._login = config.spellings()
         self._parsed: dict[int, Any] = {}
+        self._doubt, self._pause, self._clock = doubt, pause, clock
+        self._own: tuple[int, str] | None = None
+        """The greatest id among our own schemas, and its subject."""
+        self._rest: tuple[float, NotReadyError] | None = None
+        """Until when the registry is left alone, and why."""
 
-    def _said(self, error: Exception) -> str:
-        """What went wrong, without the login that a registry may repeat; so the error is not chained either."""
-        said = hide_logins(str(error))
-        for spelling in self._login:
-            said = said.replace(spelling, "[login]")
-        return said
+    # ---- Writing ----
 
     def id_of(self, schema: Schema) -> int:
-        """The registry's id of one of our schemas."""
-        text = json.dumps(_plain(schema.parsed))
+        """The registry's id of one of our schemas, registered if need be.
+
+        Several processes may register it at the same moment: some registries answer all but one of them with an error.
+        """
+        subject, text = f"escalon.{schema.name}", json.dumps(_plain(schema.parsed))
+        ours = RegistrySchema(text, "AVRO")
+        for pause in (*CONFLICT_PAUSES, None):
+            try:
+                return self._keep(self._asked(partial(self._client.register_schema, subject, ours)), subject, schema)
+            except SchemaRegistryError as error:
+                refusal = error
+            if refusal.http_status_code not in CONFLICTS or pause is None:
+                break
+            if (found := self._looked_up(subject, ours)) is not None:
+                return self._keep(found, subject, schema)
+            self._pause(pause)
+        remedy = "Check ESCALON_SCHEMA_REGISTRY, and the subject's compatibility."
+        what = f"The schema {schema.name} could not be registered ({self._said(refusal)})."
+        raise self._kind(refusal)(what, _remedy(refusal, remedy)) from None
+
+    def _keep(self, answer: Any, subject: str, schema: Schema) -> int:
+        if not isinstance(answer, int):
+            raise NotReadyError(f"The schema registry gave no id for {schema.name}.", REMEDY)
+        self._own = max(self._own or (answer, subject), (answer, subject))
+        self._parsed[answer] = schema.parsed
+        return answer
+
+    def _looked_up(self, subject: str, ours: RegistrySchema) -> int | None:
         try:
-            return int(self._client.register_schema(f"escalon.{schema.name}", RegistrySchema(text, "AVRO")))
-        except (SchemaRegistryError, httpx2.HTTPError) as error:
-            remedy = "Check ESCALON_SCHEMA_REGISTRY, and the subject's compatibility."
-            what = f"The schema {schema.name} could not be registered ({self._said(error)})."
-            raise ServiceError(what, _remedy(error, remedy)) from None
+            found = self._asked(partial(self._client.lookup_schema, subject, ours))
+        except SchemaRegistryError:
+            return None
+        return found.schema_id if isinstance(found.schema_id, int) else None
+
+    # ---- Reading ----
 
     def schema_of(self, schema_id: int) -> Any:
         """The parsed schema of an id."""
@@ -105,30 +177,106 @@ class SchemaRegistry:
         return self._parsed[schema_id]
 
     def _fetch(self, schema_id: int) -> Any:
+        if schema_id > MAX_ID:
+            raise _unknown(schema_id)
         try:
-            found = self._client.get_schema(schema_id)
+            found = self._asked(partial(self._client.get_schema, schema_id))
         except SchemaRegistryError as error:
-            if error.http_status_code == 404:
-                what = f"The schema registry has no schema {schema_id}."
-                raise UnreadableError("unknown_schema", what, "Register the schema before publishing.") from error
-            raise ServiceError(
+            if error.http_status_code == 404 and _is_registrys_word(error):
+                self._check_doubt(schema_id)
+                raise _unknown(schema_id) from None
+            raise self._kind(error)(
                 f"The schema registry did not answer ({self._said(error)}).", _remedy(error, REMEDY)
             ) from None
-        except httpx2.HTTPError as error:
-            raise ServiceError(f"The schema registry cannot be reached ({self._said(error)}).", REMEDY) from None
-        if found.schema_type != "AVRO":
-            what = f"Schema {schema_id} is of type {found.schema_type}."
-            raise UnreadableError("not_avro", what, "Publish Avro, JSON without a schema, or text.")
+        if found.schema_str is None:
+            raise NotReadyError(f"The schema registry answered without the schema {schema_id}.", REMEDY)
+        if self._doubt is not None:
+            self._doubt.found(schema_id)
+        return _parsed(schema_id, found)
+
+    def _check_doubt(self, schema_id: int) -> None:
+        """Raise NotReadyError where an id that was not found may be there in a moment."""
+        if self._doubt is None:
+            return
+        if not self._doubt.holds(schema_id):
+            if self._knows_our_own():
+                return
+            self._doubt.renew()
+        what = f"The schema registry has no schema {schema_id}, which may be because it is still loading."
+        raise NotReadyError(what, "Register the schema; it is asked for again for a minute.")
+
+    def _knows_our_own(self) -> bool:
+        """Whether the registry has what this process has registered; one that is loading, or has lost it, has not."""
+        if self._own is None:
+            return True
         try:
-            parsed = parse_schema(json.loads(found.schema_str or "null"))
-            why = unbounded(parsed)
-        except Exception as error:  # fastavro raises whatever a broken schema leads it to
-            what = f"Schema {schema_id} cannot be used ({type(error).__name__}: {error})."
-            raise UnreadableError("bad_schema", what, "Register a schema without references.") from error
-        if why is not None:
-            what = f"Schema {schema_id} is not used, for a small message could become too much: {why}."
-            raise UnreadableError("bad_schema", what, "Register a flat schema.")
-        return parsed
+            return bool(self._asked(partial(self._client.get_versions, self._own[1])))
+        except SchemaRegistryError:
+            return False
+
+    # ---- Asking ----
+
+    def _asked(self, call: Callable[[], Any]) -> Any:
+        """What a call returns. Raises SchemaRegistryError for what the registry says, NotReadyError where it says
+        nothing. It is then left alone for a while: every call would hold up the event loop for its whole time limit."""
+        if self._rest is not None and self._clock() < self._rest[0]:
+            raise self._rest[1]
+        self._rest = None
+        try:
+            return call()
+        except SchemaRegistryError:
+            raise
+        except httpx2.HTTPError as error:
+            away = NotReadyError(f"The schema registry cannot be reached ({self._said(error)}).", REMEDY)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:  # an answer that is none of a registry
+            away = NotReadyError(f"The schema registry's answer cannot be read ({self._said(error)}).", REMEDY)
+        self._rest = self._clock() + REST_SECONDS, away
+        if self._doubt is not None:
+            self._doubt.renew()
+        raise away from None
+
+    def _said(self, error: Exception) -> str:
+        """What went wrong, without the login that a registry may repeat; so the error is not chained either."""
+        said = hide_logins(str(error))
+        for spelling in self._login:
+            said = said.replace(spelling, "[login]")
+        return said
+
+    def _kind(self, error: SchemaRegistryError) -> type[ServiceError]:
+        """Whether what the registry says may be otherwise in a moment."""
+        status = error.http_status_code
+        if status in NOT_READY or status >= 500 or not _is_registrys_word(error):
+            if self._doubt is not None:
+                self._doubt.renew()
+            return NotReadyError
+        return ServiceError
+
+
+def _is_registrys_word(error: SchemaRegistryError) -> bool:
+    """Whether an error has a code of a registry's, as the pages of what may stand before one have not."""
+    return isinstance(error.error_code, int) and error.error_code != SchemaRegistryError.UNKNOWN
+
+
+def _unknown(schema_id: int) -> UnreadableError:
+    what = f"The schema registry has no schema {schema_id}."
+    return UnreadableError("unknown_schema", what, "Register the schema before publishing.")
+
+
+def _parsed(schema_id: int, found: RegistrySchema) -> Any:
+    """A schema as fastavro has parsed it; raises UnreadableError for one that cannot be used."""
+    if found.schema_type != "AVRO":
+        what = f"Schema {schema_id} is of type {found.schema_type}."
+        raise UnreadableError("not_avro", what, "Publish Avro, JSON without a schema, or text.")
+    try:
+        parsed = parse_schema(json.loads(found.schema_str or "null"))
+        why = unbounded(parsed)
+    except Exception as error:  # fastavro raises whatever a broken schema leads it to
+        what = f"Schema {schema_id} cannot be used ({type(error).__name__}: {error})."
+        raise UnreadableError("bad_schema", what, "Register a schema without references.") from error
+    if why is not None:
+        what = f"Schema {schema_id} is not used, for a small message could become too much: {why}."
+        raise UnreadableError("bad_schema", what, "Register a flat schema.")
+    return parsed
 
 
 def _remedy(error: Exception, otherwise: str) -> str:

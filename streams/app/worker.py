@@ -16,7 +16,7 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig, create_changelogs, describe_cluster
-from streams.adapters.registry import codec_for
+from streams.adapters.registry import patient_codec_for
 from streams.app.fitting import await_room, check_partitions
 from streams.app.providers import Providers
 from streams.app.reading import reading
@@ -144,6 +144,4 @@ def _stop() -> threading.Event:
 
 def _prepared(settings: Settings) -> Codec:
     """A codec that has its schemas registered, so that no message waits for the registry."""
-    coding = codec_for(settings.schema_registry)
-    coding.prepare()
-    return coding
+    return patient_codec_for(settings.schema_registry)

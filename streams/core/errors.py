@@ -104,3 +104,7 @@ class ProcessError(EscalonError):
 
 class ServiceError(EscalonError):
     """Kafka, ClickHouse, the schema registry or the blob store did not do what was asked."""
+
+
+class NotReadyError(ServiceError):
+    """A service that may do what was asked in a moment: it starts, it loads, or it did not answer."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, Received
-from streams.core.errors import EscalonError, UnreadableError
+from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header, Origin
 from streams.core.own_fault import raise_own_fault
 from streams.core.topics import BY_NAME
@@ -104,6 +104,8 @@ class EventIds:
             if self._is_event(record):
                 return self.reader.event_id(record, self.reader.read(record.value).id)
             return self._origin(record).event_id
+        except ServiceError:  # the id may be there in a moment
+            raise
         except Exception as error:  # whatever made it a dead letter may hide its id as well
             raise_own_fault(error)
             return self._by_record(record)

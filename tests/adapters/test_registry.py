@@ -14,9 +14,10 @@ from fastavro import parse_schema, schemaless_writer
 
 from streams.adapters import schemas
 from streams.adapters.codec import CONFLUENT, Codec
+from streams.adapters.doubt import DOUBT_SECONDS, LAG_SECONDS, STEADY_SECONDS, Doubt
 from streams.adapters.events import EventReader, Received
-from streams.adapters.registry import RegistryConfig, SchemaRegistry
-from streams.core.errors import ConfigError, ServiceError, UnreadableError
+from streams.adapters.registry import MAX_ID, REST_SECONDS, RegistryConfig, SchemaRegistry, patient_codec_for
+from streams.core.errors import ConfigError, NotReadyError, ServiceError, UnreadableError
 from streams.core.messages import RawEvent
 from tests.fakes.schema_registry import SchemaRegistryServer
 
@@ -126,3 +127,186 @@ def test_a_login_is_sent_and_a_wrong_one_is_told_without_repeating_it() -> None:
 def test_half_a_login_is_refused() -> None:
     with pytest.raises(ConfigError, match="ESCALON_SCHEMA_REGISTRY_PASSWORD"):
         RegistryConfig(url="http://host", username="me")
+
+
+# ---- Bad moments ----
+
+
+class Clock:
+    """Shows the time it is set to."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def quick(server: SchemaRegistryServer, doubt: Doubt | None = None) -> SchemaRegistry:
+    """A registry's client that does not pause."""
+    return SchemaRegistry(server.url, doubt, pause=lambda _: None, clock=Clock())
+
+
+def raw_event() -> schemas.Schema:
+    return schemas.current()[RawEvent]
+
+
+@pytest.mark.parametrize("conflicts", [1, 2, 5])
+def test_a_schema_that_others_register_at_the_same_moment_has_their_id(
+    server: SchemaRegistryServer, conflicts: int
+) -> None:
+    server.conflicts = conflicts
+    assert quick(server).id_of(raw_event()) == 1
+    assert server.subjects == {"escalon.RawEvent": [1]}
+
+
+def test_a_schema_that_a_subject_cannot_take_is_refused_after_some_tries(server: SchemaRegistryServer) -> None:
+    server.conflicts = 100
+    with pytest.raises(ServiceError, match=r"could not be registered .*409.*compatibility") as caught:
+        quick(server).id_of(raw_event())
+    assert not isinstance(caught.value, NotReadyError)
+    assert len(server.requests) < 20
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_tier_waits_at_its_start_for_a_registry_that_is_not_ready(server: SchemaRegistryServer, status: int) -> None:
+    pauses = list[float]()
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        server.status = None
+
+    server.status = status
+    codec = patient_codec_for(server.url, pause)
+    assert len(pauses) == 1
+    assert codec.decode(RawEvent, codec.encode(RawEvent(text="x"))) == RawEvent(text="x")
+
+
+def test_a_tier_does_not_wait_for_ever_for_a_registry(server: SchemaRegistryServer) -> None:
+    pauses, server.status = list[float](), 503
+    with pytest.raises(ServiceError, match="could not be registered"):
+        patient_codec_for(server.url, pauses.append)
+    assert sum(pauses) == 60
+
+
+def test_a_tier_does_not_wait_where_it_is_refused(server: SchemaRegistryServer) -> None:
+    pauses, server.status = list[float](), 422
+    with pytest.raises(ServiceError, match="could not be registered"):
+        patient_codec_for(server.url, pauses.append)
+    assert pauses == []
+
+
+def test_our_own_schemas_are_read_without_asking(server: SchemaRegistryServer) -> None:
+    codec = Codec(quick(server))
+    data = codec.encode(RawEvent(text="x"))
+    server.status = 500
+    assert codec.decode(RawEvent, data) == RawEvent(text="x")
+
+
+def test_an_id_that_a_loading_registry_does_not_know_yet_is_waited_for(server: SchemaRegistryServer) -> None:
+    number = server.register("orders-value", json.dumps(ORDER))
+    registry, server.loading = quick(server, Doubt(Clock())), 3
+    for _ in range(3):
+        with pytest.raises(NotReadyError, match=f"no schema {number}"):
+            registry.schema_of(number)
+    assert registry.schema_of(number)["name"] == "shop.Order"
+
+
+def test_an_id_that_stays_unknown_is_the_producers_to_register(server: SchemaRegistryServer) -> None:
+    clock = Clock()
+    registry = quick(server, Doubt(clock))
+    registry.id_of(raw_event())
+    with pytest.raises(NotReadyError):
+        registry.schema_of(99)
+    clock.time += DOUBT_SECONDS
+    with pytest.raises(UnreadableError) as caught:
+        registry.schema_of(99)
+    assert caught.value.reason == "unknown_schema"
+
+
+def test_a_registry_that_does_not_know_what_this_process_registered_is_not_believed(
+    server: SchemaRegistryServer,
+) -> None:
+    clock = Clock()
+    registry = quick(server, Doubt(clock))
+    registry.id_of(raw_event())
+    kept, server.subjects = server.subjects, {}
+    for _ in range(3):
+        with pytest.raises(NotReadyError):
+            registry.schema_of(99)
+        clock.time += DOUBT_SECONDS
+    server.subjects = kept
+    with pytest.raises(UnreadableError):
+        registry.schema_of(99)
+
+
+@pytest.mark.parametrize("body", [b"<html>starting</html>", b"", b"[]", b"null", b'{"detail": "Not Found"}', b"{}"])
+@pytest.mark.parametrize("status", [200, 404])
+def test_the_page_of_a_gateway_is_no_word_of_a_registry(server: SchemaRegistryServer, body: bytes, status: int) -> None:
+    registry = quick(server)
+    server.body, server.status = body, status
+    with pytest.raises(NotReadyError):
+        registry.schema_of(1)
+    with pytest.raises(NotReadyError):
+        quick(server).id_of(raw_event())
+
+
+def test_an_id_that_no_registry_can_have_is_not_asked_for(server: SchemaRegistryServer) -> None:
+    with pytest.raises(UnreadableError, match=str(MAX_ID + 1)):
+        quick(server, Doubt(Clock())).schema_of(MAX_ID + 1)
+    assert server.requests == []
+
+
+def test_a_registry_that_does_not_answer_is_left_alone_for_a_while() -> None:
+    clock = Clock()
+    with SchemaRegistryServer() as server:
+        registry = SchemaRegistry(server.url, clock=clock)
+        port = int(server.url.rpartition(":")[2])
+    with pytest.raises(NotReadyError, match="cannot be reached"):
+        registry.schema_of(1)
+    with SchemaRegistryServer(port) as server:
+        number = server.register("orders-value", json.dumps(ORDER))
+        with pytest.raises(NotReadyError, match="cannot be reached"):
+            registry.schema_of(number)
+        assert server.requests == []
+        clock.time += REST_SECONDS
+        assert registry.schema_of(number)["name"] == "shop.Order"
+
+
+def test_a_doubt_ends_even_while_ids_are_made_up() -> None:
+    clock = Clock()
+    doubt = Doubt(clock)
+    for number in range(200):
+        doubt.holds(number)
+        clock.time += 1
+    doubt.holds(1000)
+    clock.time += LAG_SECONDS
+    assert not doubt.holds(1000)
+
+
+def test_each_id_is_doubted_for_a_moment_and_the_first_after_a_steady_time_for_long() -> None:
+    clock = Clock()
+    doubt = Doubt(clock)
+    assert doubt.holds(1)
+    clock.time += DOUBT_SECONDS
+    assert not doubt.holds(1)
+    assert doubt.holds(2)
+    clock.time += LAG_SECONDS
+    assert not doubt.holds(2)
+    clock.time += STEADY_SECONDS + 1
+    assert doubt.holds(1)
+
+
+def test_an_id_that_turns_up_late_shows_that_others_may_follow() -> None:
+    clock = Clock()
+    doubt = Doubt(clock)
+    assert doubt.holds(1)
+    clock.time += DOUBT_SECONDS
+    doubt.found(1)
+    clock.time += LAG_SECONDS
+    assert doubt.holds(2)
+    clock.time += LAG_SECONDS
+    assert doubt.holds(2)
+    doubt.found(3)
+    clock.time += DOUBT_SECONDS
+    assert not doubt.holds(2)

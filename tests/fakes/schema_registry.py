@@ -3,6 +3,8 @@
     with SchemaRegistryServer() as server:
         ...  # register and fetch schemas at server.url
         server.status = 500  # from now on every request fails
+        server.loading = 3  # as Karapace does while it loads, the next three requests find nothing
+        server.conflicts = 2  # as Apicurio does, two registrations are refused, for others have just made them
 
 It registers (POST /subjects/S/versions), looks up (POST /subjects/S), lists (GET /subjects) and serves schemas by id
 (GET /schemas/ids/N). Equal schemas have one id, in whatever subject. As a program
@@ -23,6 +25,7 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 NOT_FOUND = {"error_code": 40403, "message": "Schema not found"}
+NO_SUBJECT = {"error_code": 40401, "message": "Subject not found"}
 
 
 class SchemaRegistryServer:
@@ -33,6 +36,10 @@ class SchemaRegistryServer:
         self.subjects: dict[str, list[int]] = {}
         self.requests: list[str] = []
         self.status: int | None = None
+        self.loading = 0
+        self.conflicts = 0
+        self.body: bytes | None = None
+        """Answered to every request in place of JSON, with status 200 or `status`: the page of a gateway."""
         self.login: str | None = None
         """`user:password` that it asks for; it answers others with what they sent, as a careless one would."""
         self._lock = threading.Lock()
@@ -71,11 +78,17 @@ class SchemaRegistryServer:
         self.requests.append(f"{method} {path}")
         if self.status is not None:
             return self.status, {"error_code": self.status, "message": "told to fail"}
+        if self.loading and method == "GET":
+            self.loading -= 1
+            return 404, NOT_FOUND
         if match := re.fullmatch(r"/schemas/ids/(\d+)", path):
             found = self.schemas.get(int(match[1]))
             return (200, found) if found else (404, NOT_FOUND)
         if method == "GET" and path == "/subjects":
             return 200, sorted(self.subjects)
+        if method == "GET" and (match := re.fullmatch(r"/subjects/([^/]+)/versions", path)):
+            held = self.subjects.get(unquote(match[1]))
+            return (200, [*range(1, len(held) + 1)]) if held else (404, NO_SUBJECT)
         if method == "POST" and (match := re.fullmatch(r"/subjects/([^/]+)(?P<new>/versions)?", path)):
             return self._subject(unquote(match[1]), body, new=match["new"] is not None)
         return 404, {"error_code": 404, "message": f"nothing at {path}"}
@@ -89,6 +102,11 @@ class SchemaRegistryServer:
 
     def _subject(self, subject: str, body: Any, *, new: bool) -> tuple[int, Any]:
         schema, kind = body["schema"], body.get("schemaType", "AVRO")
+        if new and self.conflicts:
+            self.conflicts -= 1
+            if not self.conflicts:
+                self.register(subject, schema, kind)
+            return 409, {"error_code": 409, "message": f"An artifact with ID {subject!r} already exists."}
         if not new and not any(self.schemas[number]["schema"] == schema for number in self.subjects.get(subject, ())):
             return 404, NOT_FOUND
         number = self.register(subject, schema, kind)
@@ -107,7 +125,7 @@ def _handler(server: SchemaRegistryServer) -> type[BaseHTTPRequestHandler]:
         def _answer(self, body: Any) -> None:
             refused = server.refuses(self.headers.get("Authorization", ""))
             status, value = refused or server.respond(self.command, urlsplit(self.path).path, body)
-            data = json.dumps(value).encode()
+            data = json.dumps(value).encode() if server.body is None else server.body
             self.send_response(status)
             self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
             self.send_header("Content-Length", str(len(data)))

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.core.messages import DeadLetter, Outcome
@@ -26,7 +26,6 @@ PIPELINE: Final = Path(__file__).parent / "pipeline" / "pipeline.toml"
 WAIT_SECONDS: Final = 120.0
 PADDING: Final = "I ask because I come from far away. " * 100
 """Makes an entry of a table larger than a page of the disk."""
-Fake = Callable[[Mapping[str, Any]], Any]
 
 
 def answer(_: Mapping[str, Any]) -> Any:
@@ -115,7 +114,7 @@ class Tiers:
             future.result(30)
 
     def _read(self, topic: str, kind: Any, identity: Any, expected: set[str]) -> Any:
-        tail, codec = Tail(self.kafka, [topic]), Codec()
+        tail, codec = Tail(self.kafka, [topic]), codec_for(self.environment.get("ESCALON_SCHEMA_REGISTRY"))
         found: dict[str, list[Any]] = {}
         deadline = time.monotonic() + WAIT_SECONDS
         try:
@@ -140,21 +139,29 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def tiers(home: Path, data: Path, fake: Fake = answer, partitions: int = 2) -> Iterator[Tiers]:
-    """A broker with the topics, and a fake provider; no tier runs yet."""
+def tiers(home: Path, data: Path, **more: str) -> Iterator[Tiers]:
+    """A broker with the topics, each of two partitions, and a fake provider; no tier runs yet.
+
+    `more` is added to the environment of the tiers.
+    """
     with ExitStack() as opened:
-        provider = opened.enter_context(Provider(fake))
+        provider = opened.enter_context(Provider(answer))
         supervisor = opened.enter_context(Supervisor(data / "logs"))
         servers = ApacheKafka(home, resource("kafka"), data / "kafka").start(supervisor)
         kafka = KafkaConfig(servers=servers)
-        create_topics(kafka, "", partitions, 1)
-        environment = module_environment() | {
-            "ANTHROPIC_BASE_URL": provider.server.url,
-            "ANTHROPIC_API_KEY": "key",
-            "ESCALON_CACHE": str(data / "cache"),
-            "ESCALON_KAFKA": servers,
-            "ESCALON_PIPELINE": str(PIPELINE),
-            "ESCALON_BLOBS": f"file://{data / 'blobs'}",
-            "ESCALON_DRAIN_SECONDS": "15",
-        }
+        create_topics(kafka, "", 2, 1)
+        environment = (
+            module_environment()
+            | {"ESCALON_SCHEMA_REGISTRY": "", "ESCALON_ALLOW_PYTHON": "1"}
+            | {
+                "ANTHROPIC_BASE_URL": provider.server.url,
+                "ANTHROPIC_API_KEY": "key",
+                "ESCALON_CACHE": str(data / "cache"),
+                "ESCALON_KAFKA": servers,
+                "ESCALON_PIPELINE": str(PIPELINE),
+                "ESCALON_BLOBS": f"file://{data / 'blobs'}",
+                "ESCALON_DRAIN_SECONDS": "15",
+                **more,
+            }
+        )
         yield Tiers(kafka, supervisor, provider, data, environment)
