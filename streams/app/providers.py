@@ -34,12 +34,15 @@ class Providers:
         self._models = LanguageModels(pipeline, settings)
 
     def askers(self, handlers: Mapping[str, Handler]) -> dict[str, Asker]:
-        """An asker for each handler; the image watcher is a stage of its own and has none."""
-        return {
-            name: self._asker(handler)
-            for name, handler in handlers.items()
-            if getattr(handler.spec, "kind", None) != IMAGE_DUPLICATE
-        }
+        """An asker for each handler; the image watcher is a stage of its own and has none.
+
+        Raises ConfigError for what cannot be had, and for a request that the model's provider would not take.
+        """
+        asked = {n: one for n, one in handlers.items() if getattr(one.spec, "kind", None) != IMAGE_DUPLICATE}
+        for handler in asked.values():
+            if handler.prompting is not None:
+                self._check_requests(handler)
+        return {name: self._asker(handler) for name, handler in asked.items()}
 
     def agrees(self, handlers: Mapping[str, Handler]) -> dict[str, Agree]:
         """When two answers of each worker or reasoner are the same one. Raises ConfigError."""
@@ -61,15 +64,15 @@ class Providers:
             if handler.function is not None:
                 load_function(handler.function)
             elif handler.prompting is not None:
-                key = f"{handler.tier}s.{handler.name}"
-                self._check_request(handler, key)
-                if handler.fallback is not None:
-                    self._check_request(handler.fallback, f"{key}.fallback")
+                self._check_requests(handler)
             elif handler.spec.kind != IMAGE_DUPLICATE:
                 _light(handler)
 
-    def _check_request(self, handler: Handler, key: str) -> None:
-        check_request(handler, self._pipeline.spec.models[handler.spec.model], key)
+    def _check_requests(self, handler: Handler) -> None:
+        key, models = f"{handler.tier}s.{handler.name}", self._pipeline.spec.models
+        check_request(handler, models[handler.spec.model], key)
+        if handler.fallback is not None:
+            check_request(handler.fallback, models[handler.fallback.spec.model], f"{key}.fallback")
 
     async def load(self) -> None:
         """Load what must be in memory before messages flow; it holds up everything else in the process."""

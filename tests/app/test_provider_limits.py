@@ -68,6 +68,14 @@ def test_a_pattern_that_looks_ahead_is_refused_for_llama_cpp_alone(tmp_path: Pat
     check(tmp_path, pipeline_of(tmp_path, CLAUDE, schema))
 
 
+def test_a_tier_does_not_start_with_a_request_that_its_model_would_not_take(tmp_path: Path) -> None:
+    pipeline = pipeline_of(tmp_path, CLAUDE, {"type": "object"})
+    settings = read_settings({"ESCALON_DATA": str(tmp_path), "ANTHROPIC_API_KEY": "planted"})
+    with pytest.raises(ConfigError, match="at answer") as caught:
+        Providers(pipeline, settings).askers(pipeline.workers)
+    assert caught.value.key == "workers.work"
+
+
 def test_an_answer_that_is_impossible_is_refused_even_where_a_refusal_is_possible(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 5, "maximum": 4}}, "required": ["n"]}
