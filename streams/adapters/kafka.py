@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.topics import TOPICS, TopicSpec
@@ -131,6 +131,30 @@ def describe_cluster(config: KafkaConfig, timeout: float = ADMIN_TIMEOUT) -> Clu
                 raise _unreachable(config, error) from error
             wait = min(2 * wait, timeout)
     return Cluster(found.cluster_id or "", {name: len(topic.partitions) for name, topic in found.topics.items()})
+
+
+def topic_ids(config: KafkaConfig, topics: Sequence[str]) -> dict[str, str]:
+    """Kafka's own id of each topic. Raises ServiceError when one is not there, or Kafka does not answer."""
+    admin = AdminClient(config.confluent())
+    found = {}
+    for name, future in admin.describe_topics(TopicCollection(list(topics)), request_timeout=ADMIN_TIMEOUT).items():
+        try:
+            found[name] = str(future.result(timeout=ADMIN_TIMEOUT).topic_id)
+        except KafkaException as error:
+            what = f"The topic {name} cannot be looked up ({error.args[0].str()})."
+            raise ServiceError(what, "Check that it is there, then try again.") from error
+    return found
+
+
+def cleanup_policy(config: KafkaConfig, topic: str) -> str:
+    """How a topic's records are removed: `delete`, `compact` or both; empty where the broker does not tell."""
+    admin, named = AdminClient(config.confluent()), ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        found = admin.describe_configs([named], request_timeout=ADMIN_TIMEOUT)[named].result(timeout=ADMIN_TIMEOUT)
+    except KafkaException:  # to ask takes a right that reading does not
+        return ""
+    policy = found.get("cleanup.policy")
+    return str(policy.value) if policy is not None else ""
 
 
 # What librdkafka says when no waiting helps: its code, its words, what that means, and the remedy.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from streams.adapters.kafka import KafkaConfig, describe_cluster
+from streams.adapters.kafka import KafkaConfig, cleanup_policy, describe_cluster, topic_ids
 from streams.adapters.log_reader import LogReader, OnGap, refuse
 from streams.core.errors import ServiceError
 
@@ -17,7 +17,7 @@ class Scan:
     """Reads topics of one cluster. A context manager. Raises ServiceError when Kafka cannot be read."""
 
     def __init__(self, config: KafkaConfig) -> None:
-        self._partitions: Final = describe_cluster(config).partitions
+        self._config, self._partitions = config, describe_cluster(config).partitions
         self._reader = LogReader(config, "escalon-scan")
 
     def __enter__(self) -> Scan:
@@ -39,6 +39,14 @@ class Scan:
         `on_gap` hears of what was deleted meanwhile; without it that raises ServiceError.
         """
         return self._reader.read({(topic, number): found for number, found in marks.items()}, on_gap)
+
+    def compacted(self, topic: str) -> bool:
+        """Whether Kafka may remove a record of a topic for a later one of the same key. Unknown counts as no."""
+        return "compact" in cleanup_policy(self._config, topic)
+
+    def incarnations(self, topics: Iterable[str]) -> dict[str, str]:
+        """Kafka's own id of each topic: a topic that is deleted and made again gets another one."""
+        return topic_ids(self._config, list(topics))
 
     def record(self, topic: str, partition: int, offset: int) -> Any:
         """One message; None when it is gone."""

@@ -5,12 +5,11 @@ Pure. Every function takes arrays of `streams.audit.ledger` and gives indexes in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from streams.audit.ledger import ELSEWHERE, OTHER_RUN, Array, as_events
+from streams.audit.ledger import OTHER_RUN, Array, as_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,6 @@ def strays(rows: Array, entries: Array, horizon: int | None) -> Split:
         return Split(found[:0], unproven=len(found))
     late = rows["at"][found] >= horizon
     return Split(found[late], unproven=int(len(found) - late.sum()))
-
-
-def orphans(entries: Array, events: Array, starts: Mapping[int, int]) -> Split:
-    """Messages of this run about an event that never was. `starts` has the first offset held, by partition."""
-    ours = np.flatnonzero(entries["standing"] != OTHER_RUN)
-    found = ours[without(entries["event"][ours], events["id"])]
-    first = np.array([starts.get(int(number), 0) for number in entries["source_partition"][found]], dtype=np.int64)
-    gone = (entries["source_offset"][found] < first) & (entries["standing"][found] != ELSEWHERE)
-    return Split(found[~gone], unproven=int(gone.sum()))
 
 
 def doubled(outcomes: Array) -> tuple[Array, int]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from hashlib import md5
-from typing import Any
+from typing import Any, Final
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import Received
+from streams.adapters.events import EventReader, Received
+from streams.adapters.log_reader import Gap
 from streams.adapters.scan import Marks, Scan
 from streams.adapters.tail import received
 from streams.audit.identity import Identifier, Identity
@@ -19,6 +22,9 @@ from streams.core.errors import UnreadableError
 from streams.core.messages import Deferred, Postponed
 from streams.core.topics import BY_MESSAGE, BY_NAME
 from streams.runtime.dead_letters import DeadLetters
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(slots=True)
@@ -31,10 +37,12 @@ class Found:
     marks: Marks
     starts: Mapping[int, int]
     """By partition, the first offset that was read."""
-    trimmed: bool
-    """Whether something before that is gone, or was left out."""
-    earliest: int | None
-    """The least Kafka timestamp, in milliseconds; of a trimmed topic the greatest of the partitions' first ones."""
+    begun: Mapping[int, int] = field(default_factory=dict)
+    """By partition, the Kafka timestamp of the first record that was read and has a credible one, in milliseconds."""
+    trimmed: frozenset[int] = frozenset()
+    """Partitions of which something before their start is gone, or was left out."""
+    compacted: bool = False
+    """Whether Kafka may have removed a record for a later one of its key."""
     runs: frozenset[str] = frozenset()
 
 
@@ -53,6 +61,15 @@ class Said:
     """Of those that ended an event and are open."""
     places: dict[tuple[str, int, int], set[str]] = field(default_factory=dict)
     """By topic, partition and offset of a record, the dead letters that have stood for one there."""
+
+    def hear(self, letter: str, place: tuple[str, int, int], event: tuple[bytes, bytes], reason: str) -> None:
+        """One dead letter, about the record at a place; once, however often it is heard of."""
+        heard = self.places.setdefault(place, set())
+        if letter in heard:
+            return
+        heard.add(letter)
+        if place[0] in ENDING and reason != OF_THE_SINK:
+            self.note(letter, event, reason)
 
     def note(self, letter: str, event: tuple[bytes, bytes], reason: str) -> None:
         """One that ends its event, unless it was retried."""
@@ -75,34 +92,50 @@ class _Reading:
     since: int
     entries: Ledger
     unreadable: Ledger = field(default_factory=lambda: Ledger(PLACE))
-    starts: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """By partition, the first offset and its timestamp."""
-    earliest: int | None = None
-    skipped: bool = False
+    starts: dict[int, int] = field(default_factory=dict)
+    begun: dict[int, int] = field(default_factory=dict)
+    trimmed: set[int] = field(default_factory=set)
 
-    def takes(self, message: Any) -> bool:
-        """Whether the message lies in the time asked for. From the first that does, all of its partition do."""
+    def takes(self, message: Any, latest: int) -> bool:
+        """Whether the message lies in the time asked for. From the first that does, all of its partition do.
+
+        A time after `latest` is nobody's but a producer's whose clock is wrong.
+        """
         partition, at = message.partition(), message.timestamp()[1]
         if partition not in self.starts:
             if at < self.since:
-                self.skipped = True
+                self.trimmed.add(partition)
                 return False
-            self.starts[partition] = (message.offset(), at)
-        self.earliest = at if self.earliest is None else min(at, self.earliest)
+            self.starts[partition] = message.offset()
+        if 0 < at <= latest:
+            self.begun.setdefault(partition, at)
         return True
 
-    def found(self, runs: frozenset[str] = frozenset()) -> Found:
-        starts = {number: self.starts.get(number, (high, 0))[0] for number, (_, high) in self.marks.items()}
-        trimmed = self.skipped or any(low > 0 for low, _ in self.marks.values())
-        firsts = [at for _, at in self.starts.values()]
-        earliest = max(firsts, default=None) if trimmed else self.earliest
-        entries, unreadable = self.entries.entries(), self.unreadable.entries()
-        return Found(self.topic, entries, unreadable, self.marks, starts, trimmed, earliest, runs)
+    def lost(self, gap: Gap) -> None:
+        """Take what follows a gap for the beginning: of what was before only a part is known."""
+        self.starts.pop(gap.partition, None)
+        self.begun.pop(gap.partition, None)
+        self.trimmed.add(gap.partition)
+
+    def found(self, compacted: bool, runs: frozenset[str] = frozenset()) -> Found:
+        starts = {number: self.starts.get(number, high) for number, (_, high) in self.marks.items()}
+        trimmed = frozenset(self.trimmed | {number for number, (low, _) in self.marks.items() if low > 0})
+        return Found(
+            self.topic,
+            self.entries.entries(),
+            self.unreadable.entries(),
+            self.marks,
+            starts,
+            self.begun,
+            trimmed,
+            compacted,
+            runs,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collector:
-    """Reads topics into arrays. `since` is in milliseconds; `tell` hears of every record that was read."""
+    """Reads topics into arrays. Times are in milliseconds; `tell` hears of every record that was read."""
 
     scan: Scan
     codec: Codec
@@ -114,6 +147,10 @@ class Collector:
     """The id of an event, and the hash of what it says."""
     since: int
     tell: Callable[[str, int], None]
+    latest: int = 2**63 - 1
+    """The latest time that a record may bear credibly."""
+    gaps: list[Gap] = field(default_factory=list)
+    """What Kafka deleted before it was read."""
 
     def events(self, marks: Marks) -> Found:
         """Every record of the topic events, with the id it has or would have."""
@@ -122,7 +159,7 @@ class Collector:
             name, content = self.event(received(message))
             place = (message.partition(), message.offset(), message.timestamp()[1])
             reading.entries.add(digest(name), *place, said(content))
-        return reading.found()
+        return reading.found(self._compacted("events"))
 
     def messages(self, topic: str, kind: type, marks: Marks, letters: Said | None = None) -> Found:
         """Every record of a topic of ours; what dead letters say goes into `letters`."""
@@ -139,14 +176,14 @@ class Collector:
             reading.entries.add(digest(*one.key), *place, content, *self._linked(one, message.value()))
             if letters is not None and one.source is not None:
                 self._note(one, letters)
-        return reading.found(frozenset(runs))
+        return reading.found(self._compacted(topic), frozenset(runs))
 
     def deferred(self, marks: Mapping[str, Marks]) -> dict[bytes, int]:
         """Until when each event waits that was put off, in milliseconds; `marks` by topic."""
         waiting: dict[bytes, int] = {}
         for kind in (Deferred, Postponed):
             topic = BY_MESSAGE[kind].name
-            for message in self.scan.read(self.prefix + topic, marks[topic]):
+            for message in self.scan.read(self.prefix + topic, marks[topic], self.gaps.append):
                 try:
                     one: Any = self.codec.decode(kind, message.value() or b"")
                     name = digest(one.task.event.origin.event_id)
@@ -158,16 +195,28 @@ class Collector:
     def excused(self, topic: str, places: Collection[tuple[int, int]], letters: Said) -> set[tuple[int, int]]:
         """Of some partitions and offsets those whose record has a dead letter, and not only one that was there once."""
         wanted = {place: ids for place in places if (ids := letters.places.get((topic, *place)))}
-        marks: dict[int, tuple[int, int]] = {}
-        for partition, offset in wanted:
-            low, high = marks.get(partition, (offset, offset))
-            marks[partition] = min(low, offset), max(high, offset + 1)
-        records = (received(message) for message in self.scan.read(self.prefix + topic, marks))
         return {
             place
-            for record in records
-            if (ids := wanted.get(place := (record.partition, record.offset))) and self.letters.letter_id(record) in ids
+            for record in self._records(topic, wanted)
+            if self.letters.letter_id(record) in wanted[place := (record.partition, record.offset)]
         }
+
+    def times(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], int]:
+        """The own times of the events at some partitions and offsets, by which their rows expire, in milliseconds."""
+        reader = EventReader(self.codec, self.letters.cluster_id, self.run, sys.maxsize)
+        return {
+            (record.partition, record.offset): int(_own_time(reader, record).timestamp() * 1000)
+            for record in self._records("events", places)
+        }
+
+    def _records(self, topic: str, places: Collection[tuple[int, int]]) -> Iterator[Received]:
+        """The records at some partitions and offsets."""
+        marks: dict[int, tuple[int, int]] = {}
+        for partition, offset in places:
+            low, high = marks.get(partition, (offset, offset))
+            marks[partition] = min(low, offset), max(high, offset + 1)
+        records = (received(message) for message in self.scan.read(self.prefix + topic, marks, self.gaps.append))
+        return (record for record in records if (record.partition, record.offset) in places)
 
     def names(self, topic: str, partition: int, offset: int) -> dict[str, str]:
         """What a record is about, in words: its event's id and its call's, as far as it can be read."""
@@ -184,11 +233,19 @@ class Collector:
         return {"event_id": one.event_id} | call
 
     def _messages(self, reading: _Reading) -> Any:
-        for count, message in enumerate(self.scan.read(self.prefix + reading.topic, reading.marks), 1):
-            if reading.takes(message):
+        def on_gap(gap: Gap) -> None:
+            self.gaps.append(gap)
+            reading.lost(gap)
+
+        messages = self.scan.read(self.prefix + reading.topic, reading.marks, on_gap)
+        for count, message in enumerate(messages, 1):
+            if reading.takes(message, self.latest):
                 yield message
             if count % 1000 == 0:
                 self.tell(reading.topic, count)
+
+    def _compacted(self, topic: str) -> bool:
+        return self.scan.compacted(self.prefix + topic)
 
     def _linked(self, one: Identity, value: bytes | None) -> tuple[Any, ...]:
         topic, partition, offset = one.source or ("", -1, -1)
@@ -196,12 +253,17 @@ class Collector:
         standing = here if one.run == self.run else OTHER_RUN
         call = digest(one.call_id) if one.call_id else b""
         content = md5(value or b"", usedforsecurity=False).digest()[:8]
-        return digest(one.event_id), standing, partition, offset, call, content
+        born = (one.born - _EPOCH) // _MILLISECOND
+        return digest(one.event_id), standing, partition, offset, call, content, born
 
     def _note(self, one: Identity, letters: Said) -> None:
-        if one.source is None or one.run != self.run:
-            return
-        topic = one.source[0].removeprefix(self.prefix)
-        letters.places.setdefault((topic, *one.source[1:]), set()).add(one.key[0])
-        if topic in ENDING and one.reason != OF_THE_SINK:
-            letters.note(one.key[0], (digest(one.event_id), said(one.content_digest)), one.reason)
+        if one.source is not None and one.run == self.run:
+            topic, event = one.source[0].removeprefix(self.prefix), (digest(one.event_id), said(one.content_digest))
+            letters.hear(one.key[0], (topic, *one.source[1:]), event, one.reason)
+
+
+def _own_time(reader: EventReader, record: Received) -> datetime:
+    try:
+        return reader(record).origin.event_time
+    except UnreadableError:
+        return record.came_at

@@ -16,13 +16,15 @@ from streams.adapters.truth import read_truth
 from streams.core.messages import Call, DeadLetter, Judgement, Label, Outcome, Verdict
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ORIGIN: Final[Mapping[str, Any]] = dict.fromkeys(("event_id", "run", "topic", "partition", "offset", "content_digest"))
+_ORIGIN: Final[Mapping[str, Any]] = dict.fromkeys(
+    ("event_id", "run", "topic", "partition", "offset", "content_digest", "event_time")
+)
 _NEEDED: Final[Mapping[type, Mapping[str, Any]]] = {
     Outcome: {"origin": _ORIGIN, "call_id": None},
     Call: {"origin": _ORIGIN, "call_id": None},
     Verdict: {"event": {"origin": _ORIGIN}},
     DeadLetter: dict.fromkeys(
-        ("dead_letter_id", "run", "topic", "partition", "offset", "reason", "event_id", "content_digest")
+        ("dead_letter_id", "run", "topic", "partition", "offset", "reason", "event_id", "content_digest", "event_time")
     ),
 }
 """The fields of each message that are read; the others are skipped."""
@@ -41,6 +43,8 @@ class Identity:
     reason: str = ""
     content_digest: str = ""
     """Of what its event says; empty where it is not known."""
+    born: datetime = _EPOCH
+    """The time by which its row expires: its event's own, or when a truth was said."""
 
 
 class Identifier:
@@ -55,11 +59,11 @@ class Identifier:
         if kind is Label:
             label = read_truth(Label, received(message), self._codec)
             said = (label.run, label.event_id, label.aspect, label.source, _micros(label.labelled_at))
-            return Identity(key=said, run=label.run, event_id=label.event_id)
+            return Identity(key=said, run=label.run, event_id=label.event_id, born=label.labelled_at)
         if kind is Judgement:
             one = read_truth(Judgement, received(message), self._codec)
             key = (one.run, one.event_id, one.call_id, one.judge, one.question, _micros(one.judged_at))
-            return Identity(key=key, run=one.run, event_id=one.event_id)
+            return Identity(key=key, run=one.run, event_id=one.event_id, born=one.judged_at)
         writer, body = self._codec.writer_schema(message.value() or b"")
         return _identity(kind, read_record(writer, body, self._readers[kind]))
 
@@ -73,6 +77,7 @@ def _identity(kind: type, record: Mapping[str, Any]) -> Identity:
             source=(record["topic"], record["partition"], record["offset"]),
             reason=record["reason"],
             content_digest=record["content_digest"],
+            born=record["event_time"],
         )
     origin = record["event"]["origin"] if kind is Verdict else record["origin"]
     run, event_id = origin["run"], origin["event_id"]
@@ -83,6 +88,7 @@ def _identity(kind: type, record: Mapping[str, Any]) -> Identity:
         source=(origin["topic"], origin["partition"], origin["offset"]),
         call_id=record.get("call_id"),
         content_digest=origin["content_digest"],
+        born=origin["event_time"],
     )
 
 

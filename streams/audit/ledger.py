@@ -1,6 +1,6 @@
 """What is kept of every record and row while they are counted: fingerprints and places, in arrays.
 
-An event takes 44 bytes, a message about an event 97, a row 24, so that millions fit into memory.
+An event takes 44 bytes, a message about an event 105, a row 24, so that millions fit into memory.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ LINKED: Final = np.dtype(
         ("source_offset", "<i8"),
         ("call", "S16"),
         ("content", "S8"),
+        ("born", "<i8"),
     ]
 )
-"""A message about an event: besides, the event, where that stood, the call it names, and a hash of its bytes."""
+"""A message about an event: besides, the event, where that stood, the call it names, a hash of its bytes, and the time
+by which its row expires."""
 ROW: Final = np.dtype([("id", "S16"), ("at", "<i8")])
 """A row of ClickHouse: its id, and its own time in milliseconds."""
+RECORDED_END: Final = np.dtype([("id", "S16"), ("at", "<i8"), ("said", "S8")])
+"""A row of an outcome: its event's id, when it was settled, and a hash of what the event says, empty if unknown."""
 CHUNK: Final = 20_000
 # Standings of a message: of another run, of this run and a known events topic, of this run and another topic.
 OTHER_RUN, OURS, ELSEWHERE = 0, 1, 2
@@ -88,12 +92,12 @@ class Ledger:
             self._new.clear()
 
 
-def rows_of(pieces: Iterator[bytes]) -> Array:
-    """Rows from ClickHouse's RowBinary: 16 bytes of id, 8 bytes of time."""
-    ledger, rest = Ledger(ROW), b""
+def rows_of(pieces: Iterator[bytes], kind: np.dtype[Any] = ROW) -> Array:
+    """Rows of a kind from ClickHouse's RowBinary; a ROW is 16 bytes of id and 8 bytes of time."""
+    ledger, rest = Ledger(kind), b""
     for piece in pieces:
         data = rest + piece
-        whole = len(data) // ROW.itemsize * ROW.itemsize
-        ledger.extend(np.frombuffer(data[:whole], ROW))
+        whole = len(data) // kind.itemsize * kind.itemsize
+        ledger.extend(np.frombuffer(data[:whole], kind))
         rest = data[whole:]
     return ledger.entries()

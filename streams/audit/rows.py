@@ -12,12 +12,14 @@ from streams.audit.ledger import Array, rows_of
 from streams.core.errors import ServiceError
 
 _EVENT: Final = ("run", "event_id")
+# A letter has its event's own time, which is its producer's. One that is still to come says nothing.
+_CREDIBLE: Final = "if(event_time > now64(6), toDateTime64(0, 6, 'UTC'), event_time)"
 _KEYS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     # topic          parts of the id                                              its own time
     "calls":        (("toString(call_id)",),                                      "started_at"),
     "outcomes":     (_EVENT,                                                      "settled_at"),
     "verdicts":     (_EVENT,                                                      "decided_at"),
-    "dead-letters": (("toString(dead_letter_id)",),                               "event_time"),
+    "dead-letters": (("toString(dead_letter_id)",),                               _CREDIBLE),
     "labels":       ((*_EVENT, "aspect", "source"),                               "labelled_at"),
     "judgements":   ((*_EVENT, "call_id", "judge", "question"),                   "judged_at"),
 }  # fmt: skip

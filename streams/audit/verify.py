@@ -6,76 +6,40 @@ about events that are read too; and what came in the meantime is too young to be
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 
+from streams.adapters.log_reader import Gap
 from streams.adapters.scan import Marks, Scan
 from streams.app.batches import RECORDED
-from streams.audit.discrepancies import Split, among, by_age, doubled, firsts, orphans, repeated, strays, without
+from streams.audit.discrepancies import Split, among, by_age, doubled, firsts, repeated, strays, without
 from streams.audit.evidence import Collector, Found, Said
-from streams.audit.ledger import OTHER_RUN, Array, as_events, events_of
+from streams.audit.findings import FAULTS, Fault, Question, Report
+from streams.audit.ledger import OTHER_RUN, RECORDED_END, Array, as_events, events_of
 from streams.audit.letters import Letters
+from streams.audit.provable import arrivals, expired, links, orphans, padded, whole_since
+from streams.audit.recorded import Recorded
 from streams.audit.rows import PROVABLE, Rows
+from streams.core.errors import ServiceError
 from streams.core.topics import BY_NAME
 
+__all__ = ["FAULTS", "Fault", "Question", "Report", "Verifier"]
+
 EXAMPLES: Final = 10
-FAULTS: Final[Mapping[str, str]] = {
-    "lost_event": "events that came to no end",
-    "doubled_outcome": "outcomes that differ from the first of their event",
-    "orphan_outcome": "outcomes of an event that never was",
-    "orphan_call": "calls for an event that never was",
-    "orphan_verdict": "verdicts on an event that never was",
-    "unreadable": "records that cannot be read and have no dead letter",
-    "missing_row": "records without a row in ClickHouse",
-    "stray_row": "rows in ClickHouse without a record",
-    "missing_call": "outcomes whose call has no row in ClickHouse",
-    "copied_outcome": "outcomes delivered again, byte by byte the same",
-}
 _ORPHANS: Final = {"outcomes": "orphan_outcome", "calls": "orphan_call", "verdicts": "orphan_verdict"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What to verify. Times are milliseconds since 1970."""
-
-    run: str
-    now: int
-    grace: int
-    """How long what is not finished may be on its way, in milliseconds."""
-    since: int = 0
-    strict: bool = False
-    """Whether copies are faults too."""
-
-
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """All faults of one kind in one topic, with some of them by name."""
+class _Strangers:
+    """A topic's messages about events that are not held."""
 
-    kind: str
-    topic: str
-    count: int
-    examples: tuple[Mapping[str, Any], ...]
-
-
-@dataclass(slots=True, kw_only=True)
-class Report:
-    """What was counted and found."""
-
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By topic: records, copies, rows, and what could not be proven."""
-    ends: dict[str, int] = field(default_factory=dict)
-    """How the events ended, and which are on their way."""
-    reasons: dict[str, int] = field(default_factory=dict)
-    """Of the open dead letters that ended an event."""
-    young: Counter[str] = field(default_factory=Counter)
-    """What would be a fault if it were older, by kind."""
-    trimmed: list[str] = field(default_factory=list)
-    """Topics of which only a part could be read."""
-    faults: list[Fault] = field(default_factory=list)
+    found: Found
+    alive: int | None
+    """The time of the first message of the topic that is about one that is held."""
 
 
 @dataclass(kw_only=True)
@@ -88,14 +52,23 @@ class Verifier:
     """Of ClickHouse, for reading."""
     question: Question
     report: Report = field(default_factory=Report)
+    _strangers: list[_Strangers] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._recorded = Recorded(self.client, self.question.run)
+        self.collector = replace(self.collector, latest=self.question.now + self.question.grace)
 
     def run(self) -> Report:
         """The report. Raises ServiceError when Kafka or ClickHouse cannot be read."""
-        marks = {topic: self.scan.marks(self._full(topic)) for topic in (*RECORDED, "deferred", "postponed", "events")}
+        topics = (*RECORDED, "deferred", "postponed", "events")
+        before = self.scan.incarnations(map(self._full, topics))
+        marks = {topic: self.scan.marks(self._full(topic)) for topic in topics}
         letters = Said(Letters(self.client).acted(self.question.run))
         letter = self.collector.messages(
             "dead-letters", BY_NAME["dead-letters"].message, marks["dead-letters"], letters
         )
+        for name, (topic, *place), event, reason in self._recorded.letters():
+            letters.hear(name, (topic.removeprefix(self.collector.prefix), place[0], place[1]), event, reason)
         events = self.collector.events(marks["events"])
         self._count(events)
         calls = self._topic("calls", marks["calls"], events, letters)
@@ -103,88 +76,125 @@ class Verifier:
         self._lost(events, outcomes, letters, marks)
         for topic in ("verdicts", "labels", "judgements"):
             self._topic(topic, marks[topic], events, letters)
-        self._rows(letter, events, letters)
+        self._orphans(events)
+        self._rows(letter, letters)
+        self._unread()
+        _check_same(before, self.scan.incarnations(before))
         order = list(FAULTS)
         self.report.faults.sort(key=lambda fault: order.index(fault.kind))
         return self.report
 
     def _topic(self, topic: str, marks: Marks, events: Found, letters: Said) -> Array:
-        """Compare one topic with the events and with its table; the ids of the table's rows."""
+        """Compare one topic with the events and with its table; the ids of its records and of the table's rows."""
         found = self.collector.messages(topic, BY_NAME[topic].message, marks)
-        self._orphans(found, events)
-        return self._rows(found, events, letters)
+        self._link(found, events)
+        known: Array = np.concatenate([self._rows(found, letters), found.entries["id"]])
+        return known
 
-    def _outcomes(self, marks: Mapping[str, Marks], events: Found, letters: Said, calls: Array) -> Array:
+    def _outcomes(self, marks: Mapping[str, Marks], events: Found, letters: Said, calls: Array) -> Found:
         found = self.collector.messages("outcomes", BY_NAME["outcomes"].message, marks["outcomes"])
         entries = found.entries
-        self._orphans(found, events)
-        self._rows(found, events, letters)
+        self._link(found, events)
+        self._rows(found, letters)
         differing, copies = doubled(entries)
         self._fault("doubled_outcome", found, differing)
         self.report.counts["outcomes"]["copies"] = copies
         if self.question.strict and copies:
             self.report.faults.append(Fault("copied_outcome", "outcomes", copies, ()))
         named = np.flatnonzero(entries["call"] != b"")
-        self._aged("missing_call", found, named[without(entries["call"][named], calls)])
-        ours = entries[entries["standing"] != OTHER_RUN]
-        return as_events(ours["event"], ours["said"])
+        self._kept("missing_call", "calls", found, named[without(entries["call"][named], calls)])
+        return found
 
-    def _lost(self, events: Found, outcomes: Array, letters: Said, marks: Mapping[str, Marks]) -> None:
-        each = firsts(events.entries)
-        by_outcome = among(each, outcomes)
+    def _lost(self, events: Found, outcomes: Found, letters: Said, marks: Mapping[str, Marks]) -> None:
+        each, ours = firsts(events.entries), outcomes.entries[outcomes.entries["standing"] != OTHER_RUN]
+        by_outcome = among(each, as_events(ours["event"], ours["said"]))
+        rows = self._recorded.ended() if not by_outcome.all() else np.empty(0, RECORDED_END)
+        by_outcome |= among(each, rows)
         by_letter = among(each, events_of(letters.opened)) & ~by_outcome
         dropped = among(each, events_of(letters.dropped)) & ~by_outcome & ~by_letter
         left = np.flatnonzero(~by_outcome & ~by_letter & ~dropped)
         _retried(each, left, letters.retried)
         waiting = self.collector.deferred(marks) if len(left) else {}
         due = self.question.now - self.question.grace
-        rests = np.array(
-            [waiting.get(bytes(each["id"][place]).ljust(16, b"\0"), 0) > due for place in left], dtype=bool
-        )
+        rests = np.array([waiting.get(one, 0) > due for one in padded(each["id"][left])], dtype=bool)
         split = self._split(each, left[~rests]) if len(left) else Split(left)
-        self._add("lost_event", replace(events, entries=each), split)
+        proven = self._would_show(events, outcomes, rows, each[split.faults])
+        faults = split.faults[proven]
+        self._add("lost_event", replace(events, entries=each), Split(faults, split.young, int((~proven).sum())))
         self.report.ends = {
             "outcome": int(by_outcome.sum()),
             "dead_letter": int(by_letter.sum()),
             "dropped": int(dropped.sum()),
             "deferred": int(rests.sum()),
             "on_the_way": split.young,
-            "lost": len(split.faults),
+            "lost": len(faults),
         }
+        if not proven.all():
+            self.report.ends["unproven"] = int((~proven).sum())
         self.report.reasons = dict(letters.reasons)
         self.report.counts["events"]["distinct"] = len(each)
 
-    def _orphans(self, found: Found, events: Found) -> None:
-        if found.topic in _ORPHANS:
-            self._add(_ORPHANS[found.topic], found, orphans(found.entries, events.entries, events.starts))
+    def _would_show(self, events: Found, outcomes: Found, rows: Array, each: Array) -> Array:
+        """Of some events without an end, whether an outcome would still be on its topic, or its row in ClickHouse."""
+        came = arrivals(events.entries, each, self.collector.latest)
+        forgot = bool(outcomes.trimmed) or self.report.counts["outcomes"].get("rows_unproven", 0) > 0
+        since = whole_since(outcomes)
+        by_topic = np.full(len(each), not forgot)
+        if since is not None:
+            by_topic |= came >= since + self.question.grace
+        if by_topic.all() or not len(rows):
+            return by_topic
+        days, times = self._recorded.days(RECORDED["outcomes"]), np.zeros(len(each), dtype=np.int64)
+        if days is not None:
+            own = self.collector.times({(int(one["partition"]), int(one["offset"])) for one in each})
+            times = np.array([own.get((int(one["partition"]), int(one["offset"])), 0) for one in each], dtype=np.int64)
+        inside = (came >= rows["at"].min()) & (came <= rows["at"].max())
+        by_row: Array = inside & ~expired(times, days, self.question.now)
+        return by_topic | by_row
 
-    def _rows(self, found: Found, events: Found, letters: Said) -> Array:
+    def _link(self, found: Found, events: Found) -> None:
+        if found.topic in _ORPHANS:
+            linked = links(found.entries, events.entries)
+            entries = found.entries[linked.strangers]
+            self._strangers.append(_Strangers(replace(found, entries=entries), linked.alive))
+
+    def _orphans(self, events: Found) -> None:
+        """Judge the messages about events that are not held, once it is known when each was first spoken of."""
+        alive = min((one.alive for one in self._strangers if one.alive is not None), default=None)
+        born: dict[bytes, int] = {}
+        for one in self._strangers:
+            for event, at in zip(padded(one.found.entries["event"]), one.found.entries["at"].tolist(), strict=True):
+                born[event] = min(at, born.get(event, at))
+        for event, at in self._recorded.first_seen(list(born)).items():
+            born[event] = min(at, born[event])
+        for one in self._strangers:
+            split = orphans(one.found.entries, events, alive, born)
+            if split.unproven:
+                self.report.counts[one.found.topic]["orphans_unproven"] = split.unproven
+            self._add(_ORPHANS[one.found.topic], one.found, split)
+
+    def _rows(self, found: Found, letters: Said) -> Array:
         """Every record has its row, every row its record, and what cannot be read has its dead letter."""
         rows = Rows(self.client, found.topic, found.runs | {self.question.run})
         held = rows.read()
         self._count(found, len(held))
-        missing = without(found.entries["id"], held["id"])
-        self._aged("missing_row", found, self._not_excused(found.topic, found.entries, missing, letters))
+        missing = self._not_excused(found.topic, found.entries, without(found.entries["id"], held["id"]), letters)
+        self._kept("missing_row", found.topic, found, missing)
         bad = self._not_excused(found.topic, found.unreadable, np.arange(len(found.unreadable)), letters)
         self._add("unreadable", replace(found, entries=found.unreadable), self._split(found.unreadable, bad))
         if found.topic in PROVABLE:
-            self._strays(found, held, _horizon(found, events), rows)
+            self._strays(found, held, rows)
         kept: Array = held["id"].copy()
         return kept
 
-    def _strays(self, found: Found, held: Array, horizon: int | None, rows: Rows) -> None:
-        split = strays(held, found.entries, horizon)
-        self.report.counts[found.topic]["rows_unproven"] = split.unproven
-        if not len(split.faults):
-            return
-        # Some may have come after the topic's end was fixed.
-        now = self.scan.marks(self._full(found.topic))
-        later = {number: (high, now[number][1]) for number, (_, high) in found.marks.items()}
-        newer = self.collector.messages(found.topic, BY_NAME[found.topic].message, later)
-        left = split.faults[without(held["id"][split.faults], newer.entries["id"])]
-        if len(left):
-            examples = tuple(rows.named(held["id"][left[:EXAMPLES]]))
-            self.report.faults.append(Fault("stray_row", found.topic, len(left), examples))
+    def _kept(self, kind: str, topic: str, found: Found, places: Array) -> None:
+        """Records whose row, or whose call's row, is not there: a fault unless it may have been removed by its age."""
+        split = self._split(found.entries, places)
+        if len(split.faults):
+            days = self._recorded.days(RECORDED[topic])
+            old = expired(found.entries["born"][split.faults], days, self.question.now)
+            split = Split(split.faults[~old], split.young, int(old.sum()))
+        self._add(kind, found, split)
 
     def _not_excused(self, topic: str, entries: Array, places: Array, letters: Said) -> Array:
         """Without those that have a dead letter."""
@@ -192,22 +202,43 @@ class Verifier:
         excused = self.collector.excused(topic, where.values(), letters)
         return np.array([place for place in places if where[place] not in excused], dtype=np.int64)
 
+    def _strays(self, found: Found, held: Array, rows: Rows) -> None:
+        since = whole_since(found)
+        split = strays(held, found.entries, None if since is None else since + self.question.grace)
+        left = split.faults
+        if len(left):
+            # Some may have come after the topic's end was fixed.
+            now = self.scan.marks(self._full(found.topic))
+            later = {number: (high, max(high, now[number][1])) for number, (_, high) in found.marks.items()}
+            newer = self.collector.messages(found.topic, BY_NAME[found.topic].message, later)
+            left = left[without(held["id"][left], newer.entries["id"])]
+        self.report.counts[found.topic]["rows_unproven"] = split.unproven
+        self.report.unproven["stray_row"] += split.unproven
+        if len(left):
+            examples = tuple(rows.named(held["id"][left[:EXAMPLES]]))
+            self.report.faults.append(Fault("stray_row", found.topic, len(left), examples))
+
+    def _unread(self) -> None:
+        gaps = defaultdict[str, list[Gap]](list)
+        for gap in self.collector.gaps:
+            gaps[gap.topic.removeprefix(self.collector.prefix)].append(gap)
+        for topic, found in gaps.items():
+            examples = tuple(
+                {"partition": one.partition, "first": one.first, "end": one.end} for one in found[:EXAMPLES]
+            )
+            self.report.faults.append(Fault("unread", topic, sum(one.end - one.first for one in found), examples))
+
     # ---- Into the report ----
 
     def _split(self, entries: Array, places: Array) -> Split:
         return by_age(entries, places, self.question.now, self.question.grace)
 
-    def _aged(self, kind: str, found: Found, places: Array) -> None:
-        self._add(kind, found, self._split(found.entries, places))
-
     def _fault(self, kind: str, found: Found, places: Array) -> None:
         self._add(kind, found, Split(places))
 
     def _add(self, kind: str, found: Found, split: Split) -> None:
-        if split.young:
-            self.report.young[kind] += split.young
-        if split.unproven:
-            self.report.counts.setdefault(found.topic, {})["orphans_unproven"] = split.unproven
+        self.report.young += Counter({kind: split.young})
+        self.report.unproven += Counter({kind: split.unproven})
         if len(split.faults):
             examples = tuple(self._named(found, int(place)) for place in split.faults[:EXAMPLES])
             self.report.faults.append(Fault(kind, found.topic, len(split.faults), examples))
@@ -234,12 +265,9 @@ def _retried(each: Array, left: Array, retried: Mapping[bytes, int]) -> None:
         each["at"][place] = max(int(each["at"][place]), retried.get(bytes(each["id"][place]).ljust(16, b"\0"), 0))
 
 
-def _horizon(found: Found, events: Found) -> int | None:
-    """From when on a row's record must be on its topic, in milliseconds; None when nothing says so.
-
-    What is older than the events that are held may stem from a broker that has forgotten them.
-    """
-    if found.trimmed:
-        known = (found.earliest, events.earliest)
-        return None if None in known else max(one for one in known if one is not None)
-    return events.earliest
+def _check_same(before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Raise ServiceError where a topic is another one now: what was read may be of both."""
+    for topic, known in before.items():
+        if after[topic] != known:
+            what = f"The topic {topic} was deleted and made again while it was being read."
+            raise ServiceError(what, "Verify again.")

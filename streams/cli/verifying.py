@@ -16,7 +16,7 @@ from streams.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from streams.app.settings import Settings
-    from streams.audit.verify import Question, Report
+    from streams.audit.findings import Question, Report
 
 FAULTY = 1
 
@@ -85,7 +85,7 @@ def _run(settings: Settings, question: Question, tell: Callable[[str, int], None
 
 
 def _document(report: Report, question: Question) -> dict[str, Any]:
-    return {"clean": not report.faults, "run": question.run, "grace_seconds": question.grace / 1000} | asdict(report)
+    return {"clean": report.clean, "run": question.run, "grace_seconds": question.grace / 1000} | asdict(report)
 
 
 def _show(report: Report) -> None:
@@ -98,10 +98,11 @@ def _show(report: Report) -> None:
     for topic in report.trimmed:
         out.print(f"Of {topic} only a part is held or was asked for: what is older is not proven.", style="yellow")
     _show_faults(report)
+    _conclude(report)
 
 
 def _show_faults(report: Report) -> None:
-    from streams.audit.verify import FAULTS
+    from streams.audit.findings import FAULTS
 
     for kind, count in report.young.items():
         out.print(f"{count} × {FAULTS[kind]}: too young to be a fault.", highlight=False)
@@ -110,8 +111,22 @@ def _show_faults(report: Report) -> None:
         for example in fault.examples:
             said = "  ".join(f"{name} {value}" for name, value in example.items())
             out.print(f"  {said}", markup=False, highlight=False, soft_wrap=True)
-    if not report.faults:
-        out.print("Nothing is lost, doubled or without an origin.", style="green")
+
+
+def _conclude(report: Report) -> None:
+    """Say in one sentence what is proven, and never more."""
+    from streams.audit.findings import FAULTS, OF_WHAT_IS_HELD
+
+    for kind, count in report.unproven.items():
+        style = "yellow" if kind in OF_WHAT_IS_HELD else "dim"
+        out.print(f"{count} × perhaps {FAULTS[kind]}: unproven.", style=style, highlight=False)
+    if report.clean:
+        out.print("Nothing is lost, doubled or without an origin, as far as the topics go back.", style="green")
+    elif not report.faults:
+        out.print(
+            "No fault is found, but not everything that the topics hold is proven: what would tell is deleted.",
+            style="yellow",
+        )
 
 
 def _milliseconds(time: datetime) -> int:

@@ -9,10 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.audit.discrepancies import among, by_age, doubled, firsts, orphans, repeated, strays, without
+from streams.audit.discrepancies import among, by_age, doubled, firsts, repeated, strays, without
 from streams.audit.ledger import (
     CHUNK,
-    ELSEWHERE,
     LINKED,
     OTHER_RUN,
     OURS,
@@ -34,7 +33,7 @@ def linked(entries: Iterable[tuple[str, str, int]], standing: int = OURS) -> Arr
     ledger = Ledger(LINKED)
     for event, content, offset in entries:
         name = digest(event)
-        ledger.add(name, 0, offset, 0, b"", name, standing, 0, offset, b"", content.encode())
+        ledger.add(name, 0, offset, 0, b"", name, standing, 0, offset, b"", content.encode(), 0)
     return ledger.entries()
 
 
@@ -90,17 +89,6 @@ def test_what_bears_a_time_further_ahead_than_the_grace_is_not_young_for_ever() 
     ahead = places([("skewed", 0, 30), ("wrong", 0, 31), ("absurd", 0, 2**63 - 1)])
     split = by_age(ahead, np.array([0, 1, 2]), now=25, grace=5)
     assert (split.faults.tolist(), split.young) == ([1, 2], 1)
-
-
-def test_a_message_about_an_event_that_is_gone_cannot_be_proven() -> None:
-    entries = linked([("gone", "", 3), ("never", "", 8), ("here", "", 9)])
-    split = orphans(entries, places([("here", 0, 9)]), {0: 5})
-    assert (split.faults.tolist(), split.unproven) == ([1], 1)
-
-
-def test_a_message_about_an_event_of_another_topic_is_an_orphan_wherever_that_stood() -> None:
-    split = orphans(linked([("elsewhere", "", 3)], ELSEWHERE), places([]), {0: 5})
-    assert (split.faults.tolist(), split.unproven) == ([0], 0)
 
 
 def rows(said: Iterable[tuple[str, int]]) -> Array:

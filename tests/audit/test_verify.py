@@ -65,6 +65,7 @@ class World:
     clickhouse: ClickHouseConfig
     run: str = field(default_factory=lambda: uuid4().hex[:8])
     cluster: str = ""
+    scan: type[Scan] = Scan
 
     def __post_init__(self) -> None:
         create_topics(self.kafka, self.prefix, 2, 1)
@@ -87,7 +88,7 @@ class World:
 
     def record(self, topic: str, offset: int, partition: int = 0) -> Received:
         """The record at a place."""
-        with Scan(self.kafka) as scan:
+        with self.scan(self.kafka) as scan:
             return received(scan.record(self.prefix + topic, partition, offset))
 
     def put(self, *messages: Any, partition: int = 0) -> None:
@@ -131,7 +132,7 @@ class World:
         """What verify finds, an hour from now."""
         now = int((datetime.now(UTC) + LATER).timestamp() * 1000)
         question = replace(Question(run=self.run, now=now, grace=0), **more)
-        with Scan(self.kafka) as scan:
+        with self.scan(self.kafka) as scan:
             collector = Collector(
                 scan=scan,
                 codec=CODEC,

@@ -1,0 +1,152 @@
+"""What a log that lacks something cannot have shown is not a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streams.audit.evidence import Found
+from streams.audit.ledger import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, Ledger, digest
+from streams.audit.provable import DAY_MS, arrivals, expired, links, orphans, whole_since
+from streams.audit.recorded import days_kept
+
+Entry = tuple[str, int, int, int]
+
+
+def places(*entries: Entry) -> Array:
+    """Events: name, partition, offset, time."""
+    ledger = Ledger(PLACE)
+    for name, partition, offset, at in entries:
+        ledger.add(digest(name), partition, offset, at, b"")
+    return ledger.entries()
+
+
+def messages(*entries: Entry, standing: int = OURS) -> Array:
+    """Messages about events: name, source partition and offset, time."""
+    ledger = Ledger(LINKED)
+    for name, partition, offset, at in entries:
+        ledger.add(digest(name), 0, 0, at, b"", digest(name), standing, partition, offset, b"", b"", 0)
+    return ledger.entries()
+
+
+def found(
+    entries: Array,
+    marks: Mapping[int, tuple[int, int]],
+    begun: Mapping[int, int] | None = None,
+    trimmed: Iterable[int] = (),
+    **more: Any,
+) -> Found:
+    """A topic."""
+    starts = more.pop("starts", {number: low for number, (low, _) in marks.items()})
+    lost = frozenset({*trimmed, *(number for number, (low, _) in marks.items() if low)})
+    return Found("events", entries, places(), marks, starts, begun or {}, lost, **more)
+
+
+WHOLE = [
+    # marks, first times, since when it is whole
+    ({0: (0, 5)}, {0: 100}, 100),
+    ({0: (0, 5), 1: (0, 5)}, {0: 100, 1: 70}, 70),  # the topic is older than its first record
+    ({0: (0, 5), 1: (0, 0)}, {0: 100}, 100),
+    ({0: (3, 5), 1: (0, 5)}, {0: 100, 1: 70}, 100),
+    ({0: (3, 5), 1: (9, 12)}, {0: 100, 1: 300}, 300),
+    ({0: (0, 5), 1: (9, 9)}, {0: 100}, None),  # of one partition nothing is left
+    ({0: (0, 0), 1: (0, 0)}, {}, None),
+    ({0: (5, 5)}, {}, None),
+]
+
+
+@pytest.mark.parametrize(("marks", "begun", "since"), WHOLE)
+def test_a_topic_is_whole_from_then_on(
+    marks: Mapping[int, tuple[int, int]], begun: Mapping[int, int], since: int | None
+) -> None:
+    assert whole_since(found(messages(), marks, begun)) == since
+
+
+def test_a_compacted_topic_is_never_whole() -> None:
+    assert whole_since(found(messages(), {0: (0, 5)}, {0: 100}, compacted=True)) is None
+
+
+def test_an_event_came_no_earlier_than_those_before_it_whatever_time_it_bears() -> None:
+    events = places(
+        ("a", 0, 1, 50), ("b", 0, 2, 10), ("c", 0, 5, 9999), ("d", 0, 6, 0), ("e", 1, 0, 9999), ("f", 1, 1, 7)
+    )
+    assert arrivals(events, events[[5, 4, 3, 2, 1, 0]], 1000).tolist() == [7, 0, 50, 50, 50, 50]
+
+
+def test_rows_expire_by_their_age_alone() -> None:
+    times = np.array([0, 10 * DAY_MS, 20 * DAY_MS, 2**62], dtype=np.int64)
+    assert expired(times, 5, 20 * DAY_MS).tolist() == [True, True, False, False]
+    assert expired(times, None, 2**62).tolist() == [False] * 4
+
+
+TABLE = "CREATE TABLE a.b (`a` String TTL toDateTime(t) + toIntervalDay(3)) ENGINE = MergeTree ORDER BY a"
+CREATED = [
+    (TABLE, None),
+    (f"{TABLE} TTL toDateTime(t) + toIntervalDay(30) SETTINGS x = 1", 30),
+    (f"{TABLE} TTL t + toIntervalDay(30), t + toIntervalDay(7) WHERE b", 7),
+    (f"{TABLE} TTL t + toIntervalMonth(3)", 0),
+    ("CREATE TABLE a.b (`a` String) ENGINE = Distributed('c', 'a', 'b')", None),
+]
+
+
+@pytest.mark.parametrize(("created", "days"), CREATED)
+def test_a_table_says_after_how_many_days_its_rows_may_go(created: str, days: float | None) -> None:
+    assert days_kept(created) == days
+
+
+EVENTS = places(("a", 0, 5, 100), ("b", 0, 7, 200))
+
+
+def test_the_topic_was_there_when_a_message_was_about_what_is_on_it() -> None:
+    said = messages(("a", 0, 5, 150), ("b", 0, 7, 250), ("never", 0, 9, 160))
+    linked = links(said, EVENTS)
+    assert (linked.strangers.tolist(), linked.alive) == ([2], 150)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        messages(("a", 0, 6, 150)),  # the same id at another place
+        messages(("a", 1, 5, 150)),
+        messages(("a", 0, 5, 99)),  # before this event had come
+        messages(("a", 0, 5, 150), standing=ELSEWHERE),
+        messages(("a", 0, 5, 150), standing=OTHER_RUN),
+        messages(),
+    ],
+    ids=str,
+)
+def test_a_message_about_another_event_says_nothing_of_the_topic(said: Array) -> None:
+    assert links(said, EVENTS).alive is None
+
+
+def judged(said: Array, alive: int | None, born: Mapping[str, int] | None = None, **more: Any) -> tuple[list[int], int]:
+    """Which messages are orphans, and how many may be."""
+    events = found(EVENTS, more.pop("marks", {0: (5, 10)}), **more)
+    times = {bytes(one): int(at) for one, at in zip(said["event"], said["at"], strict=True)}
+    split = orphans(said, events, alive, times | {digest(name): at for name, at in (born or {}).items()})
+    return split.faults.tolist(), split.unproven
+
+
+NEVER = messages(("never", 0, 6, 300))
+ORPHANS = [
+    (judged(NEVER, 250), [0]),
+    (judged(messages(("gone", 0, 4, 300)), 250), []),  # deleted from the topic's beginning
+    (judged(messages(("other", 3, 0, 300)), 250), []),  # the topic has no such partition any more
+    (judged(messages(("behind", 0, 99, 300)), 250), [0]),
+    (judged(NEVER, None), []),  # nothing says that this topic was there then
+    (judged(NEVER, 301), []),
+    (judged(NEVER, 250, {"never": 200}), []),  # it was on its way before
+    (judged(NEVER, 250, compacted=True), []),  # a later record may have replaced it
+    (judged(messages(("never", 0, 5, 300)), 250, compacted=True), [0]),  # another event is in its place
+    (judged(messages(("never", 0, 2, 1), standing=ELSEWHERE), None), [0]),
+]
+
+
+@pytest.mark.parametrize(("found_", "faults"), ORPHANS)
+def test_an_orphan_is_proven_where_its_event_would_have_to_be_held(
+    found_: tuple[list[int], int], faults: list[int]
+) -> None:
+    assert found_ == (faults, 1 - len(faults))
