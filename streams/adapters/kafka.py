@@ -142,7 +142,8 @@ def topic_ids(config: KafkaConfig, topics: Sequence[str]) -> dict[str, str]:
             found[name] = str(future.result(timeout=ADMIN_TIMEOUT).topic_id)
         except KafkaException as error:
             what = f"The topic {name} cannot be looked up ({error.args[0].str()})."
-            raise ServiceError(what, "Check that it is there, then try again.") from error
+            remedy = "Create the topics with `escalon topics --create`, or check the broker."
+            raise ServiceError(what, remedy) from error
     return found
 
 

@@ -9,7 +9,7 @@ producers set, which may be anything: of them only the order of a partition is c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,21 +85,30 @@ def links(entries: Array, events: Array) -> Links:
     return Links(strangers, int(times.min()) if len(times) else None)
 
 
-def orphans(entries: Array, events: Found, alive: int | None, born: Mapping[bytes, int]) -> Split:
+def orphans(entries: Array, events: Found, alive: int | None, spoken: Array) -> Split:
     """Messages about events that never were, of those about events that are not held.
 
     An event is proven to never have been where its topic, as it was already at the time, should hold it: the topic
-    existed since `alive`, and `born` has the time at which an event was first spoken of. What is older may be about a
-    topic that was deleted since.
+    existed since `alive`, and `spoken` has the time at which each message's event was first spoken of. What is older
+    may be about a topic that was deleted since.
     """
     starts = np.array([events.starts.get(int(one), 2**62) for one in entries["source_partition"]], dtype=np.int64)
-    times = np.array([born.get(one, 0) for one in padded(entries["event"])], dtype=np.int64)
-    proven = (entries["source_offset"] >= starts) & (times >= (2**62 if alive is None else alive))
+    proven = (entries["source_offset"] >= starts) & (spoken >= (2**62 if alive is None else alive))
     if events.compacted:  # what is not there now may have been
         there = _places(events.entries["partition"], events.entries["offset"])
         proven &= np.isin(_places(entries["source_partition"], entries["source_offset"]), there)
     proven |= entries["standing"] == ELSEWHERE
     return Split(np.flatnonzero(proven), unproven=int((~proven).sum()))
+
+
+def first_spoken(said: Sequence[Array]) -> list[Array]:
+    """For each message of several topics, when any of them first spoke of its event."""
+    events = np.concatenate([np.empty(0, "S16"), *(one["event"] for one in said)])
+    at = np.concatenate([np.empty(0, np.int64), *(one["at"] for one in said)])
+    _, which = np.unique(events, return_inverse=True)
+    first = np.full(len(events), 2**62, dtype=np.int64)
+    np.minimum.at(first, which, at)
+    return np.split(first[which], np.cumsum([len(one) for one in said])[:-1])
 
 
 def padded(ids: Array) -> list[bytes]:

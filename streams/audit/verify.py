@@ -21,7 +21,7 @@ from streams.audit.evidence import Collector, Found, Said
 from streams.audit.findings import FAULTS, Fault, Question, Report
 from streams.audit.ledger import OTHER_RUN, RECORDED_END, Array, as_events, events_of
 from streams.audit.letters import Letters
-from streams.audit.provable import arrivals, expired, links, orphans, padded, whole_since
+from streams.audit.provable import arrivals, expired, first_spoken, links, orphans, padded, whole_since
 from streams.audit.recorded import Recorded
 from streams.audit.rows import PROVABLE, Rows
 from streams.core.errors import ServiceError
@@ -161,14 +161,14 @@ class Verifier:
     def _orphans(self, events: Found) -> None:
         """Judge the messages about events that are not held, once it is known when each was first spoken of."""
         alive = min((one.alive for one in self._strangers if one.alive is not None), default=None)
-        born: dict[bytes, int] = {}
-        for one in self._strangers:
-            for event, at in zip(padded(one.found.entries["event"]), one.found.entries["at"].tolist(), strict=True):
-                born[event] = min(at, born.get(event, at))
-        for event, at in self._recorded.first_seen(list(born)).items():
-            born[event] = min(at, born[event])
-        for one in self._strangers:
-            split = orphans(one.found.entries, events, alive, born)
+        for one, spoken in zip(
+            self._strangers, first_spoken([one.found.entries for one in self._strangers]), strict=True
+        ):
+            entries = one.found.entries
+            suspects = padded(entries["event"][orphans(entries, events, alive, spoken).faults])
+            seen = self._recorded.first_seen(sorted(set(suspects)))
+            earlier = np.array([seen.get(event, 2**62) for event in padded(entries["event"])], dtype=np.int64)
+            split = orphans(entries, events, alive, np.minimum(spoken, earlier) if seen else spoken)
             if split.unproven:
                 self.report.counts[one.found.topic]["orphans_unproven"] = split.unproven
             self._add(_ORPHANS[one.found.topic], one.found, split)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.adapters.events import EventReader, Received
-from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka import KafkaConfig, topic_ids
 from streams.adapters.tail import Offsets, Tail
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Event
@@ -33,6 +33,8 @@ class Chosen:
     """Records that hold no readable event; these ended as dead letters and are not replayed."""
     begins: dict[int, int] = field(default_factory=dict)
     """The first offset the topic still holds, of partitions whose beginning is gone."""
+    topic_id: str = ""
+    """Kafka's own id of the topic. One that is made again has other events at these offsets."""
 
     def __len__(self) -> int:
         return sum(map(len, self.offsets.values()))
@@ -51,7 +53,7 @@ class Source:
         """Find the events; of several with the earliest times, those of lower partitions and offsets come first."""
         times: dict[int, array[float]] = defaultdict(lambda: array("d"))
         offsets: dict[int, array[int]] = defaultdict(lambda: array("q"))
-        unreadable = 0
+        unreadable, topic_id = 0, self._topic_id()
         with closing(self._tail(self._first(selection))) as tail:
             held = tail.held()
             for record in tail.to_end(held):
@@ -67,7 +69,7 @@ class Source:
                     offsets[record.partition].append(record.offset)
         wanted = selection.offsets or {}
         gone = {number: low for (_, number), (low, _) in held.items() if low > wanted.get(number, (0, 0))[0]}
-        return Chosen(_earliest(times, offsets, selection.limit), unreadable, gone)
+        return Chosen(_earliest(times, offsets, selection.limit), unreadable, gone, topic_id)
 
     def _first(self, selection: Selection) -> Offsets | None:
         """Where to begin to read; None for everywhere at the beginning."""
@@ -80,7 +82,11 @@ class Source:
         left = Counter({partition: len(offsets) for partition, offsets in chosen.offsets.items()})
         start = {(self.topic, partition): int(offsets[0]) for partition, offsets in chosen.offsets.items()}
         with closing(self._tail(start)) as tail:
-            for record in tail.to_end():
+            held = tail.held()
+            if self._topic_id() != chosen.topic_id:
+                what = f"The topic {self.topic} was deleted and made again since its events were chosen."
+                raise ServiceError(what, "Run it again under another name: its events are others now.")
+            for record in tail.to_end(held):
                 if record.partition in left and _holds(chosen.offsets[record.partition], record.offset):
                     yield record, self.reader(record)
                     left[record.partition] -= 1
@@ -90,6 +96,9 @@ class Source:
         if left:
             what = f"Kafka no longer gives {sum(left.values())} of the chosen events."
             raise ServiceError(what, "Run it again: what is left of them will be chosen.")
+
+    def _topic_id(self) -> str:
+        return topic_ids(self.kafka, [self.topic])[self.topic]
 
     def _tail(self, start: Offsets | None) -> Tail:
         return Tail(self.kafka, [self.topic], start, only_started=start is not None)

@@ -166,6 +166,18 @@ def test_a_topic_that_begins_with_an_aborted_record_has_lost_nothing(apache: Kaf
     assert source(apache, topic).choose(Selection(since=datetime(2020, 1, 1, tzinfo=UTC))).begins == {}
 
 
+def test_a_replay_does_not_take_the_events_of_another_topic_for_the_chosen_ones(apache: KafkaConfig) -> None:
+    topic = make(apache)
+    send(apache, topic, [b'{"text": "old"}'] * 3)
+    events = source(apache, topic)
+    chosen = events.choose(Selection())
+    assert len(list(events.events(chosen))) == 3
+    remake(apache, topic)
+    send(apache, topic, [b'{"text": "new"}'] * 5)
+    with pytest.raises(ServiceError, match="made again"):
+        list(events.events(chosen))
+
+
 def test_a_replay_of_a_partition_that_is_not_there_is_refused(apache: KafkaConfig) -> None:
     topic = make(apache)
     with pytest.raises(ConfigError, match="no partition 7"):

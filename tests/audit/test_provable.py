@@ -10,7 +10,7 @@ import pytest
 
 from streams.audit.evidence import Found
 from streams.audit.ledger import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, Ledger, digest
-from streams.audit.provable import DAY_MS, arrivals, expired, links, orphans, whole_since
+from streams.audit.provable import DAY_MS, arrivals, expired, first_spoken, links, orphans, whole_since
 from streams.audit.recorded import days_kept
 
 Entry = tuple[str, int, int, int]
@@ -122,11 +122,10 @@ def test_a_message_about_another_event_says_nothing_of_the_topic(said: Array) ->
     assert links(said, EVENTS).alive is None
 
 
-def judged(said: Array, alive: int | None, born: Mapping[str, int] | None = None, **more: Any) -> tuple[list[int], int]:
+def judged(said: Array, alive: int | None, *more_said: Array, **more: Any) -> tuple[list[int], int]:
     """Which messages are orphans, and how many may be."""
     events = found(EVENTS, more.pop("marks", {0: (5, 10)}), **more)
-    times = {bytes(one): int(at) for one, at in zip(said["event"], said["at"], strict=True)}
-    split = orphans(said, events, alive, times | {digest(name): at for name, at in (born or {}).items()})
+    split = orphans(said, events, alive, first_spoken([said, *more_said])[0])
     return split.faults.tolist(), split.unproven
 
 
@@ -138,7 +137,7 @@ ORPHANS = [
     (judged(messages(("behind", 0, 99, 300)), 250), [0]),
     (judged(NEVER, None), []),  # nothing says that this topic was there then
     (judged(NEVER, 301), []),
-    (judged(NEVER, 250, {"never": 200}), []),  # it was on its way before
+    (judged(NEVER, 250, messages(("never", 0, 6, 200))), []),  # it was on its way before
     (judged(NEVER, 250, compacted=True), []),  # a later record may have replaced it
     (judged(messages(("never", 0, 5, 300)), 250, compacted=True), [0]),  # another event is in its place
     (judged(messages(("never", 0, 2, 1), standing=ELSEWHERE), None), [0]),

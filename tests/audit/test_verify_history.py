@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from typer.testing import CliRunner
 
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.clickhouse_retention import Retention
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.scan import Scan
+from streams.cli.main import app
 from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
@@ -76,6 +78,17 @@ def configure(world: World, topic: str, name: str, value: str) -> None:
     named.add_incremental_config(ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET))
     admin = AdminClient(world.kafka.confluent())
     admin.incremental_alter_configs([named])[named].result(WAIT_SECONDS)
+
+
+def publish_at(world: World, topic: str, value: bytes, at: datetime) -> None:
+    """Publish a record with a time of its own, once the broker allows that one."""
+    errors: list[Any] = [""]
+    while errors.pop() is not None:
+        world.producer.produce(
+            world.prefix + topic, value, partition=1, timestamp=int(at.timestamp() * 1000),
+            on_delivery=lambda error, _: errors.append(error),
+        )  # fmt: skip
+        assert world.producer.flush(WAIT_SECONDS) == 0
 
 
 @pytest.mark.parametrize("before", [1, 3])
@@ -177,11 +190,11 @@ def test_the_times_of_a_first_record_neither_hide_a_fault_nor_make_one(
 ) -> None:
     world = World(apache, clickhouse)
     configure(world, topic, "message.timestamp.after.max.ms", str(2**63 - 1))
+    configure(world, topic, "retention.ms", "-1")
     value = json.dumps({"id": "first", "text": "x"}).encode()
     if topic == "calls":
         value = b"\xc3\x01 no call"
-    world.producer.produce(world.prefix + topic, value, partition=1, timestamp=int(at.timestamp() * 1000))
-    assert world.producer.flush(20) == 0
+    publish_at(world, topic, value, at)
     if topic == "events":
         world.tell(*world.made("first", 0, 1))
     else:
@@ -224,6 +237,23 @@ def test_a_proof_that_read_less_than_it_set_out_to_fails(world: World) -> None:
     assert (kinds(report), report.clean) == ([("unread", "events", 2)], False)
     assert report.faults[0].examples == ({"partition": 0, "first": 0, "end": 2},)
     assert report.counts["events"]["records"] == 1
+
+
+def test_the_command_fails_and_says_what_it_has_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {
+        "ESCALON_KAFKA": world.kafka.servers,
+        "ESCALON_CLICKHOUSE": world.clickhouse.url,
+        "ESCALON_TOPIC_PREFIX": world.prefix,
+        "ESCALON_RUN": world.run,
+    }
+    escalon = CliRunner(env=environment)
+    clean = escalon.invoke(app, ["verify"])
+    assert (clean.exit_code, "Nothing is lost" in clean.output) == (0, True)
+    monkeypatch.setattr("streams.adapters.scan.Scan", Overtaken)
+    failed = escalon.invoke(app, ["verify"])
+    assert failed.exit_code == 1
+    assert "2 offsets that Kafka deleted before they were read" in failed.output
+    assert "Nothing is lost" not in failed.output
 
 
 class MadeAgain(Scan):
