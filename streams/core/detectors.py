@@ -15,7 +15,7 @@ from typing import Any
 
 from streams.core.checksums import IBAN_LENGTHS, luhn, mod97
 
-VERSION = 1
+VERSION = 2
 """Of the detectors below. A change that finds more or less makes another policy, so it counts this up."""
 Span = tuple[int, int]
 Found = Callable[[str, Any], Iterable[Span]]
@@ -61,8 +61,9 @@ def _in_word(text: str, at: int) -> bool:
 
 _DIGIT_GROUP = compiled(r"[0-9]+")
 _BEFORE_LOCAL_PART = r"[\pL\pN_][\pL\pN._%+'\-]*"
-_AT = r"(?:@|%40|&#64;|\\+u0040)"
-EMAIL = rf"(?i){_BEFORE_LOCAL_PART}{_AT}(?:[\pL\pN][\pL\pN\-]*\.)+(?:xn--[a-z0-9\-]+|\pL\pL+)"
+_AT = r"(?:@|%40|&#64;|&#x40;|&commat;|\\+u0040| ?[(\[{] ?at ?[)\]}] ?)"
+_DOT = r"(?:\.| ?[(\[{] ?(?:dot|punkt) ?[)\]}] ?)"
+EMAIL = rf"(?i){_BEFORE_LOCAL_PART}{_AT}(?:[\pL\pN][\pL\pN\-]*{_DOT})+(?:xn--[a-z0-9\-]+|\pL\pL+)"
 
 CARD = rf"[0-9](?:[ \x{{a0}}\x{{202f}}\-\x{{2010}}-\x{{2013}}]{{0,2}}[0-9]){{{CARD_DIGITS.start - 1},}}"
 
@@ -72,7 +73,7 @@ def _cards(text: str, match: Any) -> Iterator[Span]:
     groups = [(start, end) for start, end in _groups(match) if not _belongs_to_more(text, start, end)]
     for first, (start, _) in enumerate(groups):
         digits = ""
-        for begin, end in groups[first:]:
+        for begin, end in groups[first : first + CARD_DIGITS.stop]:
             if digits and (len(digits) < 4 or end - begin < 3):  # numbers of cards are printed in groups of 3 to 7
                 break
             digits += text[begin:end]
@@ -95,7 +96,7 @@ def _belongs_to_more(text: str, start: int, end: int) -> bool:
     return (before[1:] == "." and before[0].isdigit()) or (after[:1] == "." and after[1:].isdigit())
 
 
-IBAN = r"(?i)(?:" + "|".join(sorted(IBAN_LENGTHS)) + r")[0-9]{2}"
+IBAN = r"(?i)(?:" + "|".join(sorted(IBAN_LENGTHS)) + r") ?[0-9]{2}"
 _SEPARATORS = " -\u00a0\u202f"
 
 

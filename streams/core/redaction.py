@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import re2
@@ -13,6 +15,7 @@ import re2
 from streams.core.detectors import BUILT_IN, KEY_NAMES, Detector, Span
 from streams.core.errors import ConfigError, EscalonError
 from streams.core.own_fault import raise_own_fault
+from streams.core.typed import views
 
 FAILED = "[redaction failed]"
 MAX_PASSES = 16
@@ -106,10 +109,13 @@ class Policy:
 
     def _hits(self, text: str) -> list[int]:
         """The detectors that may find something, in their order."""
-        hits = self._any.Match(text)
-        if hits is None:
-            raise EscalonError("RE2 gave up on a text.", "Give fewer or smaller patterns in [redaction.patterns].")
-        return sorted(hits)[:-1]
+        found: set[int] = set()
+        for view in views(text):
+            hits = self._any.Match(view.text)
+            if hits is None:
+                raise EscalonError("RE2 gave up on a text.", "Give fewer or smaller patterns in [redaction.patterns].")
+            found.update(hits)
+        return sorted(found)[:-1]
 
     def _by_function(self, text: str) -> str:
         if self.function is None:
@@ -190,9 +196,24 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _spans(text: str, detector: Detector, pattern: Any) -> Iterator[Span]:
-    for match in pattern.finditer(text):
-        yield from detector.found(text, match)
+def _spans(text: str, detector: Detector, pattern: Any) -> list[Span]:
+    """What a detector finds in any view of a text. What it finds over the end of a line counts where it found nothing
+    on the lines themselves, for what begins on the next line seldom belongs to a number that is whole."""
+    found: list[Span] = []
+    for view in views(text):
+        own = [span for match in pattern.finditer(view.text) for span in detector.found(view.text, match)]
+        spans = [view.span(start, end) for start, end in own if start < end]
+        if view.joined:
+            spans = _apart(spans, found)
+        found += spans
+    return found
+
+
+def _apart(spans: list[Span], others: list[Span]) -> list[Span]:
+    """The spans that none of the others overlaps."""
+    ends = list(accumulate((end for _, end in sorted(others)), max, initial=0))
+    starts = sorted(start for start, _ in others)
+    return [one for one in spans if ends[bisect_left(starts, one[1])] <= one[0]]
 
 
 def _hidden(text: str, spans: Iterable[Span], name: str) -> str:

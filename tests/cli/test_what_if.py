@@ -21,7 +21,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfi
     version = shop(tmp_path_factory.mktemp("shop")).workers["answer"].version
     messages: list[Any] = []
     for number in range(EVENTS):
-        of = event(f"e{number:02}", hour=number)
+        of = event(f"e{number:02}", f"order {number}", hour=number)
         sure, asked = number % 3 != 0, number % 2 == 0
         score = 0.9 if sure else 0.5
         more: dict[str, Any] = {"propensity": 0.5, "explored": asked} if sure else {"decision": "escalated"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streams.core.detectors import BUILT_IN, Detector, whole
 from streams.core.errors import ConfigError
 from streams.core.redaction import FAILED, Policy
-from tests.core.redaction_support import EMAILS, PHONES, PLANTED, POLICY, said_in, texts_with
+from tests.core.redaction_support import CARDS, EMAILS, IBANS, PHONES, PLANTED, POLICY, said_in, texts_with
 
 
 @given(st.data(), PLANTED)
@@ -169,3 +169,114 @@ def test_what_a_function_fails_on_is_withheld(function: Any) -> None:
 def test_patterns_too_large_to_be_looked_for_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"redaction\.patterns"):
         Policy(id="x", detectors=(Detector("huge", r"(?:[\pL\pN]{1,100}x){9}y", whole),))
+
+
+# ---- Text as people type it ----
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("write jo＠example.org now", "write [email] now"),
+        ("jo@example．org", "[email]"),
+        ("jo﹫example.org", "[email]"),
+        ("jo\u200b@exam\u00adple.org, soon", "[email], soon"),
+        ("jo (at) example (dot) org", "[email]"),
+        ("jo[at]example.org", "[email]"),
+        ("jo&commat;example.org", "[email]"),
+        ("card ４１１１　１１１１　１１１１　１１１１ ok", "card [card] ok"),
+        ("٤١١١ ١١١١ ١١١١ ١١١١", "[card]"),
+        ("𝟒𝟏𝟏𝟏 1111 1111 1111", "[card]"),
+        ("4111\u20091111\u20071111\u202f1111", "[card]"),
+        ("4111‒1111–1111—1111", "[card]"),
+        ("4111\u200b1111\ufeff1111\u20601111", "[card]"),
+        ("my card is 4111 1111\n1111 1111.", "my card is [card]."),
+        ("4111 1111 1111\r\n> 1111", "[card]"),
+        ("4111-1111-\n1111-1111", "[card]"),
+        ("DE89 3704 0044\n0532 0130 00", "[iban]"),
+        ("DE 89 3704 0044 0532 0130 00", "[iban]"),
+        ("DE89\u00a03704\u202f0044\u20090532 0130 00", "[iban]"),
+        ("ＤＥ８９ ３７０４ ００４４ ０５３２ ０１３０ ００", "[iban]"),
+        ("+49 30\u2011123\u20114567", "[phone]"),
+        ("＋49 30 1234567", "[phone]"),
+        ("+٤٩ ٣٠ ١٢٣٤٥٦٧", "[phone]"),
+        ("+49 30\n1234567", "[phone]"),
+        ("192．168．0．1", "[ip]"),
+        ("sk-ant-\u200bapi03-abcdefgh1234567", "[key]"),
+        ("ｐａｓｓｗｏｒｄ：ｈｕｎｔｅｒ２", "ｐａｓｓｗｏｒｄ：[key]"),
+        ('{"a": "4111 1111\\n1111 1111", "b": "４１１１１１１１１１１１１１１１"}', '{"a": "[card]", "b": "[card]"}'),
+        ('cut off {"a": "4111 1111\\n1111 1111', 'cut off {"a": "[card]'),
+    ],
+)
+def test_what_is_typed_in_another_way_is_hidden_all_the_same(text: str, redacted: str) -> None:
+    assert POLICY.text(text) == redacted
+    assert POLICY.text(redacted) == redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x² = ½ – and 5 ‰ of ４ things",
+        "Tel. 12\n34 56",
+        "1234\n5678\n9012\n3456",
+        "2026-11-29\n2026-11-30",
+        "meet (at) noon",
+        "Straße 5\u00a0b, 10115\nBerlin",
+        "total: 1\u202f234,56 €\n7 items",
+        "a\u200db \u2066c\u2069",
+    ],
+)
+def test_other_text_of_such_characters_stays_as_it_is(text: str) -> None:
+    assert POLICY.text(text) == text
+
+
+def test_a_number_on_the_next_line_is_no_part_of_one_that_is_whole() -> None:
+    assert POLICY.text("Tel +49 30 1234567\n2 tickets") == "Tel [phone]\n2 tickets"
+    assert POLICY.text("4111 1111 1111 1111\n2026") == "[card]\n2026"
+
+
+def test_a_pattern_of_ones_own_finds_what_is_typed_in_another_way() -> None:
+    own = Policy(id="own-1", detectors=(Detector("ticket", "T-[0-9]{4}", whole),))
+    assert own.text("see Ｔ－１２３４ and T\u2011\u00ad1234") == "see [ticket] and [ticket]"
+
+
+WIDE = {ord(one): ord(one) + 0xFEE0 for one in "0123456789@+ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz."}
+OTHER_DIGITS = st.sampled_from("０٠۰०০௦")
+DASHES, SPACES = st.sampled_from("‐‑‒–—−－"), st.sampled_from("\u00a0\u2009\u202f\u3000\u2007")
+INVISIBLE = st.sampled_from("\u00ad\u200b\u200c\u200d\u2060\ufeff")
+
+
+@st.composite
+def retyped(draw: st.DrawFn, secret: str) -> str:
+    """The same in other digits, dashes and spaces, with invisible characters inside."""
+    if draw(st.booleans()):
+        zero = ord(draw(OTHER_DIGITS))
+        secret = secret.translate({ord("0") + digit: zero + digit for digit in range(10)})
+    if draw(st.booleans()):
+        secret = secret.translate(WIDE)
+    secret = secret.replace("-", draw(DASHES)).replace(" ", draw(SPACES))
+    for place in sorted(draw(st.lists(st.integers(1, len(secret) - 1), max_size=4)), reverse=True):
+        secret = secret[:place] + draw(INVISIBLE) + secret[place:]
+    return secret
+
+
+@given(st.data(), st.one_of(EMAILS, CARDS, IBANS, PHONES))
+def test_nothing_planted_survives_however_it_is_typed(data: st.DataObject, secret: str) -> None:
+    typed = data.draw(retyped(secret))
+    text = (
+        data.draw(st.sampled_from(("Dear team, ", "", "(", "\n")))
+        + typed
+        + data.draw(st.sampled_from(("", ".", " ok")))
+    )
+    redacted = POLICY.text(text)
+    assert typed not in redacted
+    assert POLICY.text(redacted) == redacted
+
+
+@given(st.data(), st.one_of(CARDS.filter(lambda one: " " in one), IBANS.filter(lambda one: " " in one)))
+def test_a_number_over_the_end_of_a_line_is_hidden(data: st.DataObject, secret: str) -> None:
+    place = data.draw(st.sampled_from([at for at, one in enumerate(secret) if one == " "]))
+    end = data.draw(st.sampled_from(("\n", "\r\n", "\n> ", " \n  ")))
+    typed = secret[:place] + end + secret[place + 1 :]
+    redacted = POLICY.text(f"it is {typed} ok")
+    assert redacted in ("it is [card] ok", "it is [iban] ok", "it is [phone] ok")
