@@ -69,7 +69,8 @@ class FromEvents:
     scan: Scan
     codec: Codec
     prefix: str
-    event_id: Callable[[Received], str]
+    event: Callable[[Received], tuple[str, str]]
+    """The id of an event, and the hash of what it says."""
 
     def __call__(self, letter: DeadLetter) -> Republished:
         """The record. Raises GoneError when the topic does not hold it any more."""
@@ -78,7 +79,7 @@ class FromEvents:
         origin = self._origin(letter)
         found = self.scan.record(origin.topic, origin.partition, origin.offset)
         record = received(found) if found is not None else None
-        if record is None or not record.value or self.event_id(record) != origin.event_id:
+        if record is None or not record.value or not self._is(record, origin):
             what = f"{origin.topic} does not hold its event any more ({origin.partition}/{origin.offset})."
             raise GoneError(what, _AGAIN)
         return Republished(
@@ -88,6 +89,13 @@ class FromEvents:
             key=record.key,
             headers=_named(list(record.headers), letter, record.came_at),
             value=record.value,
+        )
+
+    def _is(self, record: Received, origin: Origin) -> bool:
+        """Whether a record is the event; it may have been read before hashes of contents were kept."""
+        event_id, content = self.event(record)
+        return event_id == origin.event_id and (
+            not content or not origin.content_digest or content == origin.content_digest
         )
 
     def _origin(self, letter: DeadLetter) -> Origin:

@@ -18,6 +18,7 @@ from streams.audit.originals import Originals
 from streams.audit.retry import Retrier
 from streams.cli.context import kafka_of
 from streams.cli.erasing import operator
+from streams.runtime.dead_letters import EventIds
 
 
 @contextmanager
@@ -44,14 +45,14 @@ def republish_of(settings: Settings, originals: Originals, source: str | None) -
         yield as_it_came(originals)
         return
     kafka = kafka_of(settings)
-    _, dead_letters = reading(settings, describe_cluster(kafka), originals.codec, originals.blobs)
+    reader, _ = reading(settings, describe_cluster(kafka), originals.codec, originals.blobs)
     with Scan(kafka) as scan:
         yield FromEvents(
             originals=originals,
             scan=scan,
             codec=originals.codec,
             prefix=settings.topic_prefix,
-            event_id=dead_letters.event_id,
+            event=EventIds(reader, originals.codec, settings.topic_prefix).event,
         )
 
 

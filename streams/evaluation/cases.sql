@@ -1,14 +1,15 @@
+-- Two events may have one id: what is about them is joined by what they say as well (content_digest).
 -- What workers answered, with the event, the latest label and the reasoner's answer where there are any.
 -- Cases of one moment come in the order of their calls' ids, which is as good as drawn: event ids may rise with what
 -- the events say, and the tests of exchangeability take the order for that of the stream.
 WITH
     seen AS
     (
-        SELECT event_id, text, data, image, intents, fingerprint
+        SELECT event_id, content_digest, text, data, image, intents, fingerprint
         FROM verdicts
         WHERE run = {run:String}
         ORDER BY event_time
-        LIMIT 1 BY event_id
+        LIMIT 1 BY event_id, content_digest
     ),
     told AS
     (
@@ -21,13 +22,14 @@ WITH
     (
         SELECT
             event_id,
+            content_digest,
             argMax(handler, started_at) AS handler,
             argMax(response, started_at) AS response,
             argMax(finish_reason, started_at) AS finish_reason,
             argMax(cost_usd, started_at) AS cost_usd
         FROM calls
         WHERE run = {run:String} AND tier = 'reasoner' AND status = 'answered' AND decision IN ('accepted', 'explored')
-        GROUP BY event_id
+        GROUP BY event_id, content_digest
     )
 SELECT
     worked.event_id AS event_id,
@@ -60,9 +62,9 @@ SELECT
     thought.finish_reason AS reasoner_finish_reason,
     thought.cost_usd AS reasoner_cost_usd
 FROM calls AS worked
-INNER JOIN seen ON seen.event_id = worked.event_id
+INNER JOIN seen ON seen.event_id = worked.event_id AND seen.content_digest = worked.content_digest
 LEFT JOIN told ON told.event_id = worked.event_id
-LEFT JOIN thought ON thought.event_id = worked.event_id
+LEFT JOIN thought ON thought.event_id = worked.event_id AND thought.content_digest = worked.content_digest
 WHERE worked.run = {run:String}
     AND worked.tier = 'worker'
     AND worked.handler IN {workers:Array(String)}

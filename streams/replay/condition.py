@@ -22,7 +22,8 @@ _SQL = """
             seen.action AS action, seen.handler AS handler, seen.pipeline AS pipeline, ended.state AS state,
             ended.tier AS tier, ended.handler AS answered_by, ended.answer AS answer, ended.reasons AS reasons
         FROM verdicts AS seen
-        LEFT JOIN outcomes AS ended ON ended.run = seen.run AND ended.event_id = seen.event_id
+        LEFT JOIN outcomes AS ended
+            ON ended.run = seen.run AND ended.event_id = seen.event_id AND ended.content_digest = seen.content_digest
         WHERE seen.run = {run:String}
     )
     WHERE (

@@ -23,6 +23,7 @@ from streams.replay.rows import Rows
 from streams.replay.source import Chosen, Source
 from streams.replay.spending import CostLimitError, Spending, WouldAskError
 from streams.replay.store import ReplayStore
+from streams.stages.settle import id_conflict
 
 READ_AT_ONCE = 200
 FLUSH_SECONDS = 1.0
@@ -51,7 +52,9 @@ class Replay:
     _under_way: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """By event, until its rows are acknowledged."""
     _ended: dict[str, Ended] = field(default_factory=dict)
-    """What is to be written, by event."""
+    """What is to be written, by event; of an event whose id is another's, by its dead letter."""
+    _contents: dict[str, str] = field(default_factory=dict)
+    """What the events say that are not written yet, as hashes."""
     _stopped: EscalonError | None = None
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -79,12 +82,27 @@ class Replay:
         events, places = self.source.events(chosen), asyncio.Semaphore(self.in_flight)
         while self._stopped is None and (some := await asyncio.to_thread(self._read, events)):
             for record, event in some:
-                event_id = event.origin.event_id
-                if event_id not in self._under_way and not self.store.is_done(event_id):
+                event_id, content = event.origin.event_id, event.origin.content_digest
+                known = self._known(event_id)
+                if known is None:
                     await places.acquire()
                     if len(self._ended) > MOST_ENDED:  # ClickHouse takes them more slowly than they end
                         await self._write("running")
+                    self._contents[event_id] = content
                     self._under_way[event_id] = asyncio.create_task(self._one(record, event, places))
+                elif known and content and known != content:
+                    self._refuse(record, event)
+
+    def _known(self, event_id: str) -> str | None:
+        """What the event with an id says that is under way or done, as a hash; None where there is none."""
+        return self._contents[event_id] if event_id in self._contents else self.store.content_of(event_id)
+
+    def _refuse(self, record: Received, event: Event) -> None:
+        """As live: another event under an id that is known ends in the dead letters."""
+        letter = self.source.dead_letters.letter(record, id_conflict(event.origin, "earlier in this replay"))
+        if self._known(letter.dead_letter_id) is None:
+            self._contents[letter.dead_letter_id] = ""
+            self._ended[letter.dead_letter_id] = [letter]
 
     def _read(self, events: Iterator[tuple[Received, Event]]) -> list[tuple[Received, Event]]:
         try:
@@ -124,9 +142,11 @@ class Replay:
                 self._stopped = self._stopped or error
                 return
             self.run = run
-            self.store.done(ended, saved(run) | dict(self.asked_for))
-            for event_id in ended:
-                del self._ended[event_id], self._under_way[event_id]
+            contents = {one: self._contents[one] for one in ended}
+            self.store.done(contents, saved(run) | dict(self.asked_for))
+            for one in ended:
+                del self._ended[one], self._contents[one]
+                self._under_way.pop(one, None)
         self.tell(run)
 
     def _after(self, state: RunState, events: int, messages: Sequence[Any]) -> Run:

@@ -124,15 +124,19 @@ class ReplayStore:
         """Keep an answer of this replay."""
         self._entries[_OWN + fingerprint.encode()] = self._codec.encode(answer)
 
-    def is_done(self, event_id: str) -> bool:
-        """Whether this replay is done with an event."""
-        return self._entries.get(_DONE + event_id.encode()) is not None
+    def content_of(self, event_id: str) -> str | None:
+        """The hash of what an event says that this replay is done with; None where it is not done with any."""
+        found = self._entries.get(_DONE + event_id.encode())
+        return None if found is None else bytes(found).decode()
 
-    def done(self, event_ids: Iterable[str], state: Mapping[str, Any]) -> None:
-        """Remember events whose rows ClickHouse has acknowledged and, as values of JSON, how far it came so."""
+    def done(self, contents: Mapping[str, str], state: Mapping[str, Any]) -> None:
+        """Remember events whose rows ClickHouse has acknowledged and, as values of JSON, how far it came so.
+
+        `contents` has the hash of what each says, by its id.
+        """
         batch = WriteBatch(raw_mode=True)
-        for event_id in event_ids:
-            batch.put(_DONE + event_id.encode(), b"")
+        for event_id, content in contents.items():
+            batch.put(_DONE + event_id.encode(), content.encode())
         batch.put(_STATE, json.dumps(state).encode())
         self._entries.write(batch)
 

@@ -94,7 +94,7 @@ def from_events(tmp_path: Path, record: Received | None) -> FromEvents:
         scan=None, letters=Letters(None), codec=CODEC, blobs=BlobStore(str(tmp_path)), prefix="pre.", run="live"
     )
     scan: Any = FakeScan(record)
-    return FromEvents(originals=originals, scan=scan, codec=CODEC, prefix="pre.", event_id=IDS)
+    return FromEvents(originals=originals, scan=scan, codec=CODEC, prefix="pre.", event=IDS.event)
 
 
 @pytest.mark.parametrize("make", [sighting, of_verdict, escalation, deferred, postponed, result])
@@ -127,6 +127,15 @@ def test_an_event_that_its_topic_does_not_hold_any_more_is_not_replaced_by_anoth
     letter = dead(tmp_path, "pre.verdicts", CODEC.encode(of_verdict()))
     with pytest.raises(GoneError, match="does not hold its event any more"):
         from_events(tmp_path, there)(letter)
+
+
+def test_another_event_under_the_same_id_at_the_same_place_is_not_taken_for_it(tmp_path: Path) -> None:
+    named = replace(EVENT, value=b'{"id": "row-7", "text": "open?"}')
+    seen = verdict(EventReader(CODEC, "cluster", "live", 900_000)(named))
+    letter = dead(tmp_path, "pre.verdicts", CODEC.encode(seen))
+    assert from_events(tmp_path, named)(letter).value == named.value
+    with pytest.raises(GoneError, match="does not hold its event any more"):
+        from_events(tmp_path, replace(named, value=b'{"id": "row-7", "text": "closed?"}'))(letter)
 
 
 def test_a_letter_that_cannot_be_read_names_no_event(tmp_path: Path) -> None:

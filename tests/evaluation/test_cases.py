@@ -98,6 +98,20 @@ def test_an_event_published_again_at_another_time_is_one_case(config: ClickHouse
     assert len(read(config, pipeline, "twice")) == 1
 
 
+def test_two_events_with_one_id_are_never_taken_for_one(config: ClickHouseConfig, pipeline: Pipeline) -> None:
+    """Same id, same time: only what they say tells them apart."""
+    for number in ("7", "8"):
+        of = event("a", f"order {number}?", run="conflict")
+        of = replace(of, origin=replace(of.origin, content_digest=number))
+        asked = replace(call(of, response=reply({"number": number}), decision="escalated"), call_id=number * 32)
+        write(config, verdict(of), asked, replace(thought(of, {"number": number}), call_id=number * 31 + "t"))
+    found = read(config, pipeline, "conflict")
+    assert [(one.task.text, one.attempt.answer, one.agrees) for one in found] == [
+        ("order 7?", '{"number": "7"}', True),
+        ("order 8?", '{"number": "8"}', True),
+    ]
+
+
 def test_without_a_label_and_a_reasoner_nothing_is_known(config: ClickHouseConfig, pipeline: Pipeline) -> None:
     of = event("a", run="alone")
     write(config, verdict(of), call(of, response=reply({"number": "7"})))

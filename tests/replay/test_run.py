@@ -30,7 +30,7 @@ ALL = Chosen({})
 
 @dataclass
 class Events:
-    """A source of events, in this order."""
+    """A source of events, in this order: an id each, or an id and what the event says, as `a=open`."""
 
     ids: Sequence[str]
     dead_letters: DeadLetters = field(
@@ -41,8 +41,11 @@ class Events:
 
     def events(self, _: Chosen) -> Iterator[tuple[Received, Event]]:
         """Each at an offset of its own."""
-        for offset, event_id in enumerate(self.ids):
-            yield Received("events", 0, offset, None, b"x", START), event(event_id)
+        for offset, said in enumerate(self.ids):
+            event_id, content = (*said.split("="), "")[:2]
+            of = event(event_id)
+            of = replace(of, origin=replace(of.origin, content_digest=content))
+            yield Received("events", 0, offset, None, b"x", START), of
 
 
 @dataclass
@@ -217,6 +220,17 @@ def test_an_event_that_cannot_be_done_ends_in_the_dead_letters_of_the_run_with_w
     assert sorted((one.run, one.reason) for one in letters) == [("r", "defect"), ("r", "missing_image")]
     assert sum(isinstance(one, Verdict) for one in here.rows.messages) == 2
     assert (done.events, here.rows.ended()) == (3, ["c"])
+
+
+def test_another_event_under_a_known_id_ends_in_the_dead_letters_of_the_run_once(here: Here) -> None:
+    def go() -> Run:
+        return here.go(["a=open", "b=open", "a=closed", "a=open"])
+
+    assert (go().events, sorted(here.rows.ended())) == (3, ["a", "b"])
+    again = go()
+    (letter,) = [one for one in here.rows.messages if isinstance(one, DeadLetter)]
+    assert (letter.run, letter.reason, letter.event_id) == ("r", "id_conflict", "2")
+    assert (again.events, sorted(here.rows.ended())) == (3, ["a", "b"])
 
 
 async def test_a_rehearsal_counts_the_calls_that_would_come_first_and_goes_on(tmp_path: Path) -> None:

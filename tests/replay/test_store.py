@@ -78,14 +78,14 @@ def test_all_of_it_is_there_again_after_the_process(tmp_path: Path) -> None:
         assert (store.state, store.spent, store.positions, store.images()) == (None, None, {}, [])
         store.take_over([entry("a", "1", origin("a"))], {("changelog", 3): 17})
         store.put("b", stored("2", origin("b")))
-        store.done(["e1", "e2"], {"events": 2})
+        store.done({"e1": "a", "e2": ""}, {"events": 2})
         store.spend({"usd": "0.5"})
         for number in range(300):
             store.keep_image(number, image(number))
     with ReplayStore(tmp_path / "run", CODEC) as store:
         assert (store.state, store.spent, store.positions) == ({"events": 2}, {"usd": "0.5"}, {("changelog", 3): 17})
         assert (answer_of(store.find("task", origin("a"))), answer_of(store.get("b"))) == ("1", "2")
-        assert [store.is_done(event_id) for event_id in ("e1", "e2", "e3")] == [True, True, False]
+        assert [store.content_of(event_id) for event_id in ("e1", "e2", "e3")] == ["a", "", None]
         assert store.images() == [image(number) for number in range(300)]
 
 

@@ -32,7 +32,7 @@ WITH
         FROM calls
         WHERE run = {run:String} AND tier IN ('worker', 'reasoner') AND status = 'answered' AND response IS NOT NULL
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-        GROUP BY event_id
+        GROUP BY event_id, content_digest
     ),
     worked AS
     (

@@ -14,6 +14,7 @@ FROM
 (
     SELECT
         event_id,
+        content_digest,
         sum(would_be) AS usd,
         sumIf(would_be, tier = 'worker') AS worker,
         sumIf(would_be, tier = 'reasoner') AS reasoner,
@@ -22,14 +23,14 @@ FROM
     FROM calls
     WHERE run = {run:String}
         AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-    GROUP BY event_id
+    GROUP BY event_id, content_digest
 ) AS spent
 LEFT ANY JOIN
 (
-    SELECT event_id, intents
+    SELECT event_id, content_digest, intents
     FROM verdicts
     WHERE run = {run:String}
         AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-) AS seen ON seen.event_id = spent.event_id
+) AS seen ON seen.event_id = spent.event_id AND seen.content_digest = spent.content_digest
 GROUP BY intent
 ORDER BY would_be_usd DESC NULLS LAST, intent

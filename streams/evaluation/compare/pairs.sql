@@ -8,6 +8,7 @@ WITH
         SELECT
             run,
             event_id,
+            content_digest,
             if(countIf(would_cost IS NULL) > 0, NULL, sum(would_cost)) AS usd,
             if(countIf(on_the_way AND took IS NULL) > 0, NULL, sumIf(took, on_the_way)) AS seconds,
             anyIf(why, decision = 'escalated') AS escalated_for,
@@ -17,6 +18,7 @@ WITH
             SELECT
                 call.run AS run,
                 call.event_id AS event_id,
+                call.content_digest AS content_digest,
                 call.decision AS decision,
                 call.cost_usd + if(call.reused_from IS NULL, toDecimal128(0, 12), call.saved_usd) AS would_cost,
                 call.decision != 'explored' AS on_the_way,
@@ -30,13 +32,14 @@ WITH
                 AND call.event_time >= {since:DateTime64(6, 'UTC')} AND call.event_time < {until:DateTime64(6, 'UTC')}
                 AND cityHash64(call.event_id) % {buckets:UInt32} = {bucket:UInt32}
         )
-        GROUP BY run, event_id
+        GROUP BY run, event_id, content_digest
     ),
     seen AS
     (
         SELECT
             verdict.run AS run,
             verdict.event_id AS event_id,
+            verdict.content_digest AS content_digest,
             transform(verdict.action, ['work', 'reason'], ['worker', 'reasoner'], '') AS tier,
             verdict.handler AS handler,
             if(empty(verdict.text) AND empty(coalesce(verdict.data, '')) AND verdict.image IS NULL, '',
@@ -89,7 +92,9 @@ WITH
             ) AS how
         FROM outcomes AS outcome
         LEFT JOIN spent ON spent.run = outcome.run AND spent.event_id = outcome.event_id
+            AND spent.content_digest = outcome.content_digest
         LEFT JOIN seen ON seen.run = outcome.run AND seen.event_id = outcome.event_id
+            AND seen.content_digest = outcome.content_digest
         WHERE outcome.run IN ({a:String}, {b:String})
             AND outcome.event_time >= {since:DateTime64(6, 'UTC')}
             AND outcome.event_time < {until:DateTime64(6, 'UTC')}

@@ -5,7 +5,7 @@ WITH
     seen AS
     (
         SELECT
-            event_id, event_time, intents, action, handler, pipeline,
+            event_id, content_digest, event_time, intents, action, handler, pipeline,
             if(empty(text) AND empty(coalesce(data, '')) AND image IS NULL, '',
                 hex(sipHash128(text, coalesce(data, ''), coalesce(image, '')))) AS task
         FROM verdicts
@@ -27,31 +27,32 @@ WITH
     (
         SELECT
             event_id,
+            content_digest,
             if(countIf((would_cost IS NULL OR NOT called) AND tier = 'worker') > 0, NULL,
                 sumIf(would_cost, tier = 'worker')) AS worker_usd,
             if(countIf((would_cost IS NULL OR NOT called) AND tier = 'reasoner') > 0, NULL,
                 sumIf(would_cost, tier = 'reasoner')) AS reasoner_usd
         FROM calls
         WHERE run = {run:String} AND tier IN ('worker', 'reasoner')
-        GROUP BY event_id
+        GROUP BY event_id, content_digest
     ),
     worked AS
     (
         SELECT
-            event_id, handler, toString(call_id) AS call_id, handler_version, pipeline, status, response, finish_reason,
-            raw_confidence, confidence, decision, propensity, explored, cache_hit AND reused_from IS NULL AS stored
+            event_id, content_digest, handler, toString(call_id) AS call_id, handler_version, pipeline, status,
+            response, finish_reason, raw_confidence, confidence, decision, propensity, explored, cache_hit AND reused_from IS NULL AS stored
         FROM calls
         WHERE run = {run:String} AND tier = 'worker' AND decision IN ('accepted', 'escalated', 'failed')
         ORDER BY started_at DESC
-        LIMIT 1 BY event_id
+        LIMIT 1 BY event_id, content_digest
     ),
     thought AS
     (
-        SELECT event_id, handler, status, response, finish_reason
+        SELECT event_id, content_digest, handler, status, response, finish_reason
         FROM calls
         WHERE run = {run:String} AND tier = 'reasoner' AND decision IN ('accepted', 'explored', 'failed')
         ORDER BY started_at DESC
-        LIMIT 1 BY event_id
+        LIMIT 1 BY event_id, content_digest
     )
 SELECT
     seen.event_id AS event_id,
@@ -81,9 +82,9 @@ SELECT
     toFloat64(spent.reasoner_usd) AS reasoner_usd
 FROM seen
 LEFT JOIN told ON told.event_id = seen.event_id
-LEFT JOIN spent ON spent.event_id = seen.event_id
-LEFT JOIN worked ON worked.event_id = seen.event_id
-LEFT JOIN thought ON thought.event_id = seen.event_id
+LEFT JOIN spent ON spent.event_id = seen.event_id AND spent.content_digest = seen.content_digest
+LEFT JOIN worked ON worked.event_id = seen.event_id AND worked.content_digest = seen.content_digest
+LEFT JOIN thought ON thought.event_id = seen.event_id AND thought.content_digest = seen.content_digest
 WHERE seen.action IN ('ignore', 'work', 'reason')
     AND
     (
