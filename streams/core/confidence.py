@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 ROUNDING = 1e-6
 """How far over 0 a log-probability may lie: 32-bit arithmetic rounds that much."""
+TINY = 1e-12
+"""How far outside 0 to 1 a probability may lie: 64-bit arithmetic rounds that much."""
 
 # A JSON scalar, or a string followed by a colon, which is a key and no value.
 _SCALAR = re.compile(
@@ -21,9 +23,9 @@ def probability(value: object) -> float | None:
     A number outside that range is not moved into it: a 35 may be a percentage, a mark out of 100 or a slip, and
     taken for 1 it would pass every threshold.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -TINY <= value <= 1 + TINY:
         return None
-    return float(value)
+    return min(1.0, max(0.0, float(value)))
 
 
 def value_spans(text: str) -> list[tuple[int, int]]:

@@ -22,6 +22,7 @@ MOST_BLOCKS = 10_000
 _INPUT_COUNTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _OUTPUT = "output_tokens"
 _THINKING = "thinking_tokens"
+_LASTING = "ephemeral_1h_input_tokens"
 _ENDS = ("message", "message_delta", "message_stop")
 _TEXT = ("text", "")
 """Kinds of a block that hold the reply's text; a block that names no kind is one of them."""
@@ -47,6 +48,8 @@ class ClaudeAnswer:
     _first_token_seconds: float | None = None
     _counts: dict[str, int] = field(default_factory=dict)
     _output_at_end: bool = False
+    _lasting_cache: bool = False
+    """Whether tokens were written to the cache of an hour, which no price list here has a rate for."""
 
     def __post_init__(self) -> None:
         self._started = self.clock()
@@ -144,6 +147,8 @@ class ClaudeAnswer:
         """Counts are totals so far. What a stream says of its output before the end is a placeholder."""
         details = as_object(usage.get("output_tokens_details"))
         given = {name: usage.get(name) for name in (*_INPUT_COUNTS, _OUTPUT)} | {_THINKING: details.get(_THINKING)}
+        lasting = as_object(usage.get("cache_creation")).get(_LASTING)
+        self._lasting_cache |= lasting is not None and as_tokens(lasting) > 0
         for name, value in given.items():
             if value is not None:
                 self._counts[name] = max(as_tokens(value), self._counts.get(name, 0))
@@ -164,7 +169,7 @@ class ClaudeAnswer:
             input_tokens=None if uncached is None else uncached + (read or 0) + (written or 0),
             output_tokens=self._counts.get(_OUTPUT) if self._output_at_end else None,
             cache_read_tokens=read,
-            cache_write_tokens=written,
+            cache_write_tokens=None if self._lasting_cache else written,
             thinking_tokens=self._counts.get(_THINKING),
             first_token_seconds=self._first_token_seconds,
             # As Anthropic's release notes of June 2026 have it: a refusal before any output is counted and not billed.

@@ -201,7 +201,8 @@ def _refused(error: Mapping[str, Any]) -> ModelError:
     """The library's own error body as the error of this project."""
     if error.get("type") == "exceed_context_size_error":
         what = f"the prompt has {error.get('n_prompt_tokens')} tokens, the context holds {error.get('n_ctx')}"
-        return bad_request(what)
+        remedy = "Shorten the prompt, or raise the model's context."
+        return ModelError("too_large", f"{what}.", remedy, retryable=False, unbilled=True)
     if error.get("code") == 400:
         return bad_request(f"llama.cpp: {error.get('message')}")
     return ModelError("server_error", f"llama.cpp: {error.get('message', error)}", retryable=True)

@@ -80,7 +80,12 @@ def test_a_logprob_that_rounding_put_over_0_is_certainty() -> None:
 anything = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.complex_numbers()
 
 
-@given(anything)
+@pytest.mark.parametrize(("value", "known"), [(1 + 2**-52, 1.0), (-(2**-60), 0.0), (1.0001, None), (-0.0001, None)])
+def test_only_what_arithmetic_rounds_is_moved_into_the_range(value: float, known: float | None) -> None:
+    assert probability(value) == known
+
+
+@given(anything.filter(lambda value: type(value) is not float or not 0 < abs(value - 0.5) - 0.5 < 1e-11))
 def test_a_probability_is_the_number_itself_or_unknown(value: Any) -> None:
     found = probability(value)
     inside = type(value) in (int, float) and 0 <= value <= 1

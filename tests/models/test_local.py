@@ -130,7 +130,7 @@ async def test_a_crash_in_the_library_is_a_model_error_that_may_pass() -> None:
 @pytest.mark.parametrize(
     ("body", "error_type", "retryable"),
     [
-        ({"code": 400, "type": "exceed_context_size_error", "n_prompt_tokens": 70, "n_ctx": 64}, "bad_request", False),
+        ({"code": 400, "type": "exceed_context_size_error", "n_prompt_tokens": 70, "n_ctx": 64}, "too_large", False),
         ({"code": 400, "message": "no"}, "bad_request", False),
         ({"code": 500, "message": "no"}, "server_error", True),
     ],

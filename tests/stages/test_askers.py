@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.contract import MAX_REPLY, REFUSAL_CLASSES
-from streams.core.errors import ConfigError, ModelError
+from streams.core.errors import ConfigError, ModelError, ServiceError
 from streams.core.messages import Score, Tier
 from streams.models.protocol import ModelReply, ModelRequest, Token
 from streams.pipeline.handlers import Handler
@@ -224,6 +226,24 @@ async def test_a_function_may_say_that_what_it_asks_is_away() -> None:
     said = await function_asker(busy).ask(Task())
     assert said.error is not None
     assert (said.reading.error_type, said.error.retry_after) == ("overloaded", 3.0)
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError("no"), socket.gaierror("no"), ssl.SSLError("no")])
+async def test_what_a_function_cannot_connect_to_is_unreachable_and_not_its_own_failure(error: Exception) -> None:
+    def broken(_: Task) -> None:
+        raise error
+
+    said = await function_asker(broken).ask(Task())
+    assert said.error is not None
+    assert (said.error.error_type, said.error.retryable) == ("unreachable", True)
+
+
+async def test_a_function_may_say_that_a_service_is_away_so_that_its_message_waits() -> None:
+    def broken(_: Task) -> None:
+        raise ServiceError("The database is away.")
+
+    with pytest.raises(ServiceError, match="is away"):
+        await function_asker(broken).ask(Task())
 
 
 async def test_a_function_that_never_ends_is_cut_off_and_may_be_tried_again() -> None:

@@ -121,6 +121,26 @@ async def test_a_budget_holds_though_a_gateway_leaves_the_cache_counts_out(tmp_p
         assert 1 < len(gateway.used) < 100
 
 
+async def test_what_a_gateway_writes_to_the_dearer_cache_of_an_hour_has_no_known_price(tmp_path: Path) -> None:
+    gateway, purse = Gateway(), FakePurse(Decimal(100))
+
+    def dearer(body: Mapping[str, Any]) -> Outcome:
+        made = gateway(body)
+        assert isinstance(made, Raw)
+        hour = b'"cache_creation": {"ephemeral_1h_input_tokens": %d}, "cache_creation_input_tokens"'
+        written = gateway.used[-1]["cache_creation_input_tokens"]
+        return Raw(made.body.replace(b'"cache_creation_input_tokens"', hour % written))
+
+    async with house(tmp_path, dearer, purse=purse) as here:
+        await here.take(event("e1", "when do you open?"))
+        price = here.pipeline.prices.find(WORKER)
+        assert price is not None
+        true = exact(here.pipeline.prices, WORKER, gateway.used[0])
+        true += (2 * price.input - price.cache_write) * gateway.used[0]["cache_creation_input_tokens"] / 10**6
+        assert [call.cost_usd for call in worker_calls(here)] == [None]
+        assert sum(purse.spent.values()) >= true
+
+
 async def test_without_a_system_prompt_nothing_is_cached_so_a_count_left_out_is_0(tmp_path: Path) -> None:
     (tmp_path / "bare.j2").write_text(
         "{% block system %}{% endblock %}{% block user %}{{ text | fenced }}{% endblock %}"

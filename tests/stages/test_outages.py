@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from streams.core.messages import Verdict
-from tests.fakes.messages_outcomes import Answer, Failure, Outcome, Raw
+from tests.fakes.messages_outcomes import Answer, DropConnection, DropStream, Failure, Outcome, Raw
 from tests.stages.over_http import ALONE, DESK, house, with_options
 from tests.stages.support import event
 
@@ -49,6 +49,8 @@ OUTAGES: dict[str, Outcome] = {
     "wrong address": Raw(b"404 page not found", 404, "text/plain"),
     "proxy's limit of size": Raw(HTML.encode(), 413, "text/html"),
     "not from this country": Raw(HTML.encode(), 451, "text/html"),
+    "cut connection": DropConnection(),
+    "cut stream": DropStream(3),
     "unknown reason": broken(400, "output_config.format.schema: not allowed today"),
 }
 
