@@ -24,6 +24,8 @@ _OUTPUT = "output_tokens"
 _THINKING = "thinking_tokens"
 _LASTING = "ephemeral_1h_input_tokens"
 _ENDS = ("message", "message_delta", "message_stop")
+_BLOCKS = ("content_block_start", "content_block_delta", "content_block_stop")
+_KINDS = frozenset({"message_start", *_BLOCKS, *_ENDS})
 _TEXT = ("text", "")
 """Kinds of a block that hold the reply's text; a block that names no kind is one of them."""
 
@@ -55,19 +57,21 @@ class ClaudeAnswer:
         self._started = self.clock()
 
     def take(self, event: Mapping[str, Any]) -> None:
-        """Add one event; an unknown kind says only what stands in it. ValueError for a malformed one."""
+        """Add one event; an unknown kind says nothing. ValueError for a malformed one."""
         try:
             self._take(event)
         except (AttributeError, TypeError) as error:
             raise ValueError("malformed event") from error
 
     def _take(self, event: Mapping[str, Any]) -> None:
-        kind = event["type"]
+        if (kind := event["type"]) not in _KINDS:
+            return
         message, delta = as_object(event.get("message")), as_object(event.get("delta"))
         if kind == "message":
             message = event
         match kind:
             case "message_start" | "message":
+                self._began |= len(event) > 1
                 self._begin(message)
             case "content_block_start":
                 following = max(self._blocks, default=-1) + 1
@@ -78,6 +82,7 @@ class ClaudeAnswer:
                 self._close(self._index(event, self._latest))
         ends = kind in _ENDS
         for part in (event, message, delta):
+            self._model = as_name(part.get("model")) or self._model
             self._end(part, ends=ends)
             self._count(as_object(part.get("usage")), final=ends)
         self.complete |= kind in ("message", "message_stop")
@@ -86,9 +91,7 @@ class ClaudeAnswer:
         new = as_name(message.get("id"))
         if self._id and new and new != self._id and self._blocks:
             raise failure("bad_reply", "Claude's stream holds the parts of two messages.", self.request_id)
-        self._began |= bool(message)
         self._id = self._id or new
-        self._model = as_name(message.get("model")) or self._model
         if not self._blocks:
             for index, block in enumerate(message.get("content") or ()):
                 self._open(index, as_object(block))
@@ -103,7 +106,8 @@ class ClaudeAnswer:
         return index
 
     def _open(self, index: int, block: Mapping[str, Any]) -> None:
-        start = _Block(as_name(block.get("type")) or "", as_text(block.get("text")))
+        start = _Block(as_name(block.get("type")) or "")
+        start.start = as_text(block.get("text")) if start.kind in _TEXT else ""
         here = self._blocks.setdefault(index, [])
         if here and here[-1].untouched and here[-1].is_like(start):
             return  # the same start once more
@@ -114,7 +118,7 @@ class ClaudeAnswer:
         here = self._blocks.setdefault(index, [_Block("")])
         here[-1].untouched = False
         self._saw_token()
-        if delta.get("type") in ("text_delta", None):
+        if delta.get("type") in ("text_delta", "text", None):
             self._write(here[-1], as_text(delta.get("text")))
 
     def _close(self, index: int) -> None:

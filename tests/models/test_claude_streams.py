@@ -157,7 +157,16 @@ SHAPES: dict[str, Events] = {
     "empty deltas": [start(), *block(0, "text", ["", TEXT[:4], "", TEXT[4:], ""]), end({"output_tokens": 8}), STOP],
     "a null text": [start(), *block(0, "text", [None, TEXT], None), end({"output_tokens": 8}), STOP],  # type: ignore[list-item, arg-type]
     "an unknown block": [*PLAIN[:-2], *UNKNOWN_BLOCK, *PLAIN[-2:]],
-    "an unknown event": [PLAIN[0], {"type": "of_next_year", "delta": None, "text": "no"}, *PLAIN[1:]],
+    "an unknown event": [PLAIN[0], {"type": "of_next_year", "delta": "no", "usage": 7, "text": {}}, *PLAIN[1:]],
+    "an unknown block with a strange text": [
+        *PLAIN[:-2],
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "of_next_year", "text": {"a": 1}}},
+        *PLAIN[-2:],
+    ],
+    "facts beside the message": [
+        {"type": "message_start", "message": {"id": "msg_1"}, "model": "claude-haiku-5-5", "usage": USAGE}, *PLAIN[1:],
+    ],
+    "the model at the end": [start(model=None), *PLAIN[1:-1], {**STOP, "message": {"model": "claude-haiku-5-5"}}],
     "the message's start twice": [PLAIN[0], *PLAIN],
     "the message's start once more later": [*PLAIN[:4], PLAIN[0], *PLAIN[4:]],
     "stop reason in the first of two deltas": replaced(PLAIN[-2], PLAIN[-2], end(stop_reason=None)),
