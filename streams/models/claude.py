@@ -13,6 +13,7 @@ import anthropic
 import httpx2
 
 from streams.core.errors import ConfigError, ModelError
+from streams.core.own_fault import own_fault
 from streams.models.claude_answer import ClaudeAnswer
 from streams.models.claude_bounds import UNCOMPRESSED, bound
 from streams.models.claude_errors import FOREIGN_ERRORS, translate
@@ -62,7 +63,10 @@ class ClaudeModel:
         self._now = now
 
     async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
-        """Ask once, in `timeout` seconds over all. Raises ModelError, or ConfigError for a wrong request."""
+        """Ask once, in `timeout` seconds over all.
+
+        Raises ModelError, ConfigError for a wrong request, or ProcessError where this process cannot ask.
+        """
         arguments = message_arguments(request)
         answer = ClaudeAnswer(self._clock)
         try:
@@ -70,7 +74,7 @@ class ClaudeModel:
                 await self._stream(arguments, timeout, answer)
             return answer.reply()
         except FOREIGN_ERRORS as error:
-            problem = translate(error, answer.request_id, self._client.api_key or "", self._now())
+            problem = own_fault(error) or translate(error, answer.request_id, self._client.api_key or "", self._now())
         # Raised out here, so that the foreign error, which may quote the key, is not chained and not logged.
         raise problem
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from streams.core.errors import ConfigError, ModelError, ServiceError
+from streams.core.errors import ConfigError, ModelError, ProcessError
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
 
 LARGEST_CASSETTE_BYTES = 256 * 2**20
@@ -98,7 +98,8 @@ class RecordedModel:
 class RecordingModel:
     """Asks `inner` and appends every answer and every ModelError to the cassette.
 
-    Several processes may append to one file. Raises ServiceError when the file takes no more.
+    Several processes may append to one file. Raises ProcessError when the file takes no more: asked
+    again, the model would be paid again for what cannot be kept.
     """
 
     def __init__(self, inner: LanguageModel, cassette: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -134,9 +135,9 @@ class RecordingModel:
         try:
             written = os.write(self._file, data)
         except OSError as error:
-            raise ServiceError(f"{self._cassette} takes no more answers: {error}.", "Free disk space.") from error
+            raise ProcessError(f"{self._cassette} takes no more answers: {error}.", "Free disk space.") from error
         if written < len(data):
-            raise ServiceError(
+            raise ProcessError(
                 f"{self._cassette} took only a part of an answer.",
                 "Free disk space, then delete its last line.",
             )

@@ -99,7 +99,7 @@ class EventIds:
     prefix: str
 
     def __call__(self, record: Received) -> str:
-        """The id; never raises for what is wrong with the record."""
+        """The id; never raises for what is wrong with the record, but ServiceError where a registry is not there."""
         try:
             if self._is_event(record):
                 return self.reader.event_id(record, self.reader.read(record.value).id)
@@ -111,18 +111,24 @@ class EventIds:
             return self._by_record(record)
 
     def event(self, record: Received) -> tuple[str, str]:
-        """The id and the content's hash of an event; the hash is empty where it cannot be read. Never raises."""
+        """The id and the content's hash of an event; the hash is empty where it cannot be read.
+
+        Raises ServiceError alone."""
         try:
             origin = self.reader(record).origin
             return origin.event_id, origin.content_digest
+        except ServiceError:
+            raise
         except Exception as error:
             raise_own_fault(error)
             return self(record), ""
 
     def content_digest(self, record: Received) -> str:
-        """The hash of what the event says; empty where it cannot be read. Never raises."""
+        """The hash of what the event says; empty where it cannot be read. Raises ServiceError alone."""
         try:
             return (self.reader(record).origin if self._is_event(record) else self._origin(record)).content_digest
+        except ServiceError:
+            raise
         except Exception as error:
             raise_own_fault(error)
             return ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from faust.tables import TableManager as FaustTableManager
 from faust.tables import recovery
+
+log = logging.getLogger("escalon.runtime")
 
 
 class Recovery(recovery.Recovery):  # type: ignore[misc]
@@ -18,6 +21,16 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002 - Faust's signature
         await super()._wait(coro)
+
+    async def _build_offsets(self, consumer: Any, tps: Any, destination: Any, title: str) -> None:
+        """Read a changelog from its beginning where the table has come further than it goes: it was made anew, or its
+        broker has lost its end. Faust would end the process, and the next one. What the table holds stays."""
+        for tp in tps:
+            has, ends = destination[tp], self.active_highwaters.get(tp)
+            if has is not None and ends is not None and has > ends:
+                log.error("%s ends at %d, and its table has come to %d: it is read from its beginning", tp, ends, has)
+                destination[tp] = None
+        await super()._build_offsets(consumer, tps, destination, title)
 
     def need_recovery(self) -> bool:
         """Whether a changelog has records that were not applied."""

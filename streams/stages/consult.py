@@ -71,9 +71,9 @@ async def _call_in_flight(question: Question, desk: Desk) -> Consultation | OutO
         if isinstance(done, OutOfBudget):
             return done
         answer = StoredAnswer(attempt=done.attempt, calls=done.calls, stored_at=desk.now())
+        flight.set_result(answer)  # before it is stored: where that fails, nobody shall pay for it again
         if done.attempt.status != "failed":
             desk.answers.put(asked.key, answer)
-        flight.set_result(answer)
         return done
     finally:
         flight.cancel()  # of no effect once it has landed

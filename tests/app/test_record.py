@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from streams.adapters.kafka import KafkaConfig
 from streams.app import batches, record, store
 from streams.app.batches import Sorter
 from streams.app.record import Recorder
-from streams.core.errors import ServiceError
+from streams.core.errors import ProcessError, ServiceError
 from streams.core.messages import DeadLetter
 from streams.core.topics import BY_MESSAGE
 from streams.runtime.dead_letters import DeadLetters, EventIds
@@ -509,6 +510,16 @@ def test_a_row_that_cannot_be_prepared_is_a_dead_letter_and_not_a_row() -> None:
     one.run_until(lambda: bool(one.consumer.committed_))
     assert [letter.reason for letter in one.producer.letters] == ["defect"]
     assert one.clickhouse.events == []
+
+
+def test_a_row_that_this_process_cannot_make_ends_it_and_is_neither_a_dead_letter_nor_committed() -> None:
+    def prepare(_: str, __: dict[str, Any]) -> dict[str, Any]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    one = sink([outcomes(0, 1)], prepare=prepare)
+    with pytest.raises(ProcessError, match="No space left"):
+        one.recorder.run()
+    assert (one.producer.letters, one.clickhouse.events, one.consumer.committed_) == ([], [], [])
 
 
 class AwayCodec(Codec):

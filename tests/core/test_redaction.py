@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.detectors import BUILT_IN, Detector, whole
-from streams.core.errors import ConfigError
+from streams.core.errors import ConfigError, ProcessError
 from streams.core.redaction import FAILED, Policy
 from tests.core.redaction_support import CARDS, EMAILS, IBANS, PHONES, PLANTED, POLICY, said_in, texts_with
 
@@ -164,6 +164,14 @@ def test_what_a_function_fails_on_is_withheld(function: Any) -> None:
     assert policy.text("jo@x.org said hello") == FAILED
     assert json.loads(policy.text('{"a": "hello", "n": 1}')) == {FAILED: FAILED}
     assert len(told) >= 2
+
+
+def test_a_text_is_not_withheld_because_this_process_lacks_memory() -> None:
+    def function(_: str) -> str:
+        raise MemoryError
+
+    with pytest.raises(ProcessError):
+        dataclasses.replace(POLICY, function=function).text("hello")
 
 
 def test_patterns_too_large_to_be_looked_for_are_refused() -> None:

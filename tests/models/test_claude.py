@@ -7,6 +7,7 @@ import copy
 import gzip
 import json
 import logging
+import resource
 import socket
 import traceback
 from collections.abc import AsyncIterator, Mapping
@@ -20,7 +21,7 @@ import jsonschema
 import pytest
 
 from streams.core.contract import MAX_REPLY
-from streams.core.errors import ConfigError, ModelError
+from streams.core.errors import ConfigError, ModelError, ProcessError
 from streams.models.claude import ClaudeModel
 from streams.models.claude_bounds import MAX_ERROR_BODY, MAX_STREAM
 from streams.models.claude_schema import strict_schema
@@ -90,6 +91,21 @@ async def failure_of(model: LanguageModel, request: ModelRequest | None = None, 
     with pytest.raises(ModelError) as caught:
         await model.ask(request or ask_for(), seconds)
     return caught.value
+
+
+async def test_a_lack_of_file_handles_is_no_fault_of_the_provider(model: LanguageModel, server: MessagesServer) -> None:
+    await model.ask(ask_for(), 5)  # all is imported by now
+    other = ClaudeModel(KEY, server.url)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, before[1]))
+    try:
+        with pytest.raises(ProcessError, match="Too many open files") as caught:
+            await other.ask(ask_for(), 5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is None
+    await other.close()
 
 
 async def test_a_text_answer_comes_back_whole_with_its_counts(model: LanguageModel, server: MessagesServer) -> None:

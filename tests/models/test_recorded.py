@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from streams.core.errors import ConfigError, ModelError, ServiceError
+from streams.core.errors import ConfigError, ModelError, ProcessError
 from streams.models import recorded
 from streams.models.protocol import ModelReply, ModelRequest, Token
 from streams.models.recorded import RecordedModel, RecordingModel, cassette_line, request_key
@@ -210,9 +210,9 @@ def test_a_cassette_that_cannot_be_written_is_a_config_error(tmp_path: Path) -> 
         RecordingModel(FakeModel(), tmp_path)
 
 
-async def test_a_full_disk_is_a_service_error() -> None:
+async def test_a_full_disk_is_the_processs_own_fault_and_no_reason_to_pay_again() -> None:
     model = RecordingModel(FakeModel(REPLY), Path("/dev/full"))
-    with pytest.raises(ServiceError, match="takes no more"):
+    with pytest.raises(ProcessError, match="takes no more"):
         await model.ask(REQUEST, timeout=5)
     await model.close()
 

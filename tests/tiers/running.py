@@ -113,6 +113,12 @@ class Tiers:
         for future in admin.create_partitions([NewPartitions(topic, count)]).values():
             future.result(30)
 
+    def delete(self, topic: str) -> None:
+        """Delete a topic."""
+        admin = AdminClient(self.kafka.confluent())
+        for future in admin.delete_topics([topic]).values():
+            future.result(30)
+
     def _read(self, topic: str, kind: Any, identity: Any, expected: set[str]) -> Any:
         tail, codec = Tail(self.kafka, [topic]), codec_for(self.environment.get("ESCALON_SCHEMA_REGISTRY"))
         found: dict[str, list[Any]] = {}

@@ -44,3 +44,22 @@ def test_a_table_whose_current_file_is_empty_is_rebuilt_from_its_changelog(kafka
             assert f"{table}.broken" in running.log("work")
             assert Path(f"{table}.broken").is_dir()
         assert running.dead_letters() == []
+
+
+def test_a_table_that_has_come_further_than_its_changelog_keeps_what_it_holds_and_its_tier_starts(
+    kafka_home: Path, tmp_path: Path
+) -> None:
+    with tiers(kafka_home, tmp_path) as running:
+        running.start("listen", "work", "settle")
+        running.wait_ready("listen", "work", "settle")
+        running.outcomes(running.publish(*EVENTS))
+        running.stop("work")
+        tables = sorted(running.directory("work").glob("tables/*/work-0/v1/tables/verdicts-answers-*.db"))
+        before = entries(tables)
+        running.delete("escalon-work-verdicts-answers-changelog")
+        running.start("work")
+        running.wait_ready("work")
+        running.outcomes(running.publish("after"))
+        running.stop("work")
+        assert before < entries(tables)
+        assert "it is read from its beginning" in running.log("work")
