@@ -269,7 +269,7 @@ async def test_more_questions_than_slots_are_all_answered(small: LocalModel) -> 
 async def test_a_prompt_longer_than_the_context_is_refused_with_the_counts(small: LocalModel) -> None:
     with pytest.raises(ModelError, match=r"prompt has 10\d\d tokens, the context holds 512") as failure:
         await small.ask(question("word " * 1000), 60)
-    assert (failure.value.error_type, failure.value.retryable) == ("bad_request", False)
+    assert (failure.value.error_type, failure.value.retryable) == ("too_large", False)
 
 
 @pytest.mark.weights
