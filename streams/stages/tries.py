@@ -120,11 +120,16 @@ async def _ask(question: Question, desk: Desk, measured: int) -> Said:
         said = Said.failed(_broken(asker, defect))
     finally:
         if lane is not None and given is not None:
-            if said is None:
+            if said is None or _never_sent(said):
                 lane.abandon(given)
             else:
                 lane.leave(given, said.error, limited(asker, said))
     return said
+
+
+def _never_sent(said: Said) -> bool:
+    """Whether it failed before the model was asked, as where the prompt cannot be made of the task."""
+    return said.error is None and said.reading.status == "failed"
 
 
 def _broken(asker: Asker, defect: Exception) -> ModelError:

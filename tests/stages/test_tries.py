@@ -103,6 +103,15 @@ async def test_a_prompt_that_cannot_be_measured_is_a_failed_try(here: Office) ->
     assert (done.attempt.status, done.calls[0].error_type) == ("failed", "handler_error")
 
 
+async def test_a_call_that_was_never_sent_does_not_show_that_the_model_answers(here: Office) -> None:
+    one = asker(here, [HandlerError("prompt", "The prompt cannot be rendered.")])
+    lane = laned(here, one, RateLimit.of(6, None, None))
+    for number in range(3):
+        await asked(here, one, f"e{number}")
+    assert not lane.answers(one.handler.name, 60)
+    assert here.clock.timer() == 0, "it uses up no limit"
+
+
 # ---- Defects ----
 
 
