@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn, TypeVar, get_args, get_type_hints
 
 from streams.adapters.codec import Codec
@@ -18,6 +19,8 @@ T = TypeVar("T", Label, Judgement)
 
 TRUTHS: Final[Mapping[type, str]] = {Label: "labelled_at", Judgement: "judged_at"}
 """The messages read here, and the field of each that says when it was said."""
+SKEW: Final = timedelta(minutes=5)
+"""How far the clock of whoever publishes may be ahead of the one that stamps the record."""
 _ASPECTS: Final[tuple[str, ...]] = get_args(get_type_hints(Label)["aspect"])
 _TIME_REMEDY: Final = "Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z."
 
@@ -25,14 +28,15 @@ _TIME_REMEDY: Final = "Use ISO 8601 with an offset, for example 2026-01-31T12:00
 def read_truth(kind: type[T], record: Received, codec: Codec) -> T:
     """The label or judgement in a record; raises UnreadableError with the reason.
 
-    JSON that does not say when it was said takes the time at which the record came first.
+    JSON that does not say when it was said takes the time at which the record came first. Nothing can have been said
+    later than that: a label from the future would win over every other for as long as it lies there.
     """
     value = record.value or b""
     if not value:
         _unreadable("empty", "The record has no bytes.", "Publish JSON or Avro as docs/messages.md says.")
     if value.lstrip()[:1] == b"{":
         return from_json(kind, value, record.came_at)
-    return checked(codec.decode(kind, value))
+    return checked(codec.decode(kind, value), record.came_at)
 
 
 def from_json(kind: type[T], value: bytes, said_at: datetime) -> T:
@@ -54,7 +58,7 @@ def from_json(kind: type[T], value: bytes, said_at: datetime) -> T:
     _check_keys(kind, found, when)
     values: dict[str, Any] = {key: _text(key, value) for key, value in found.items() if key != when}
     values[when] = _time(found[when], when) if when in found else said_at
-    return checked(kind(**values))
+    return checked(kind(**values), said_at)
 
 
 def label_text(value: Any) -> str:
@@ -69,8 +73,9 @@ def label_text(value: Any) -> str:
         _unreadable("bad_fields", f"label cannot be written as JSON ({error}).", "Give text or a JSON value.")
 
 
-def checked(truth: T) -> T:
-    """The same, its time in UTC. Raises UnreadableError for values that an audit cannot hold."""
+def checked(truth: T, came_at: datetime | None = None) -> T:
+    """The same, its time in UTC. Raises UnreadableError for values that an audit cannot hold, and for what was said
+    later than it came."""
     for item in fields(truth):
         value = getattr(truth, item.name)
         if isinstance(value, str) and _is_broken(value):
@@ -81,7 +86,11 @@ def checked(truth: T) -> T:
     if isinstance(truth, Label) and truth.aspect not in _ASPECTS:
         _unreadable("bad_fields", f"aspect is {truth.aspect!r}.", f"Use one of {', '.join(_ASPECTS)}.")
     when = TRUTHS[type(truth)]
-    time: dict[str, Any] = {when: _checked_time(getattr(truth, when), when)}
+    said_at = _checked_time(getattr(truth, when), when)
+    if came_at is not None and said_at > came_at + SKEW:
+        what = f"{when} is {said_at:%Y-%m-%d %H:%M:%S}Z, later than it came ({came_at:%Y-%m-%d %H:%M:%S}Z)."
+        _unreadable("bad_time", what, f"Publish it again with the time at which it was said, or without {when}.")
+    time: dict[str, Any] = {when: said_at}
     return replace(truth, **time)
 
 
@@ -89,7 +98,9 @@ def _check_keys(kind: type, found: Mapping[str, Any], when: str) -> None:
     known = {item.name: item.default is MISSING and item.name != when for item in fields(kind)}
     said = f"A {kind.__name__.lower()} has the keys {', '.join(known)}."
     if unknown := found.keys() - known.keys():
-        _unreadable("bad_fields", f"There is no key {min(unknown)!r}.", said)
+        odd = min(unknown)
+        near = difflib.get_close_matches(odd, known, n=1)
+        _unreadable("bad_fields", f"There is no key {odd!r}{f'; is it {near[0]!r}?' if near else '.'}", said)
     if missing := [name for name, required in known.items() if required and name not in found]:
         _unreadable("bad_fields", f"The key {missing[0]!r} is missing.", said)
 

@@ -124,7 +124,7 @@ class Publisher:
 
     def publish_label(self, label: Label) -> None:
         """Queue a label as it stands on the topic."""
-        label = checked(label)
+        label = checked(label, self._now())
         self._queue(self._labels, label, label.event_id, label.event_id)
 
     def _queue(self, topic: str, message: RawEvent | Label, key: str, event_id: str | None) -> None:

@@ -21,6 +21,7 @@ PARTS = (
     "economy",
     "outages",
     "dead_letters",
+    "unknown_labels",
 )
 
 Records = list[dict[str, Any]]

@@ -171,6 +171,10 @@ def print_report(report: Report) -> None:
     for line in sorted({_model(row) for row in report.parts["tiers"] if row["priced_as"]}):
         out.print(line, style="dim", soft_wrap=True)
     out.print(_money(report))
+    for row in report.parts["unknown_labels"]:
+        source = f" from {row['source']}" if row["source"] else ""
+        what = f"{row['labels']} labels{source} are about {row['events']} events that the audit does not know"
+        out.print(f"{what} (for one, {row['example']}). Check their event_id and run.", style="red", markup=False)
     for row in report.over_budget():
         spent = f"{row['tier']}s spent {usd(row['usd'])} of {usd(row['budget_usd'])}"
         out.print(f"Over budget on {row['day']}: {spent}.", style="red")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -148,3 +149,36 @@ def test_any_bytes_are_a_label_or_refused(value: bytes) -> None:
         read_truth(Label, record(value), CODEC)
     except UnreadableError:
         return
+
+
+# ---- Labels from the future ----
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=6), timedelta(days=36_000)])
+def test_nothing_was_said_later_than_it_came(ahead: timedelta) -> None:
+    said = (AT + ahead).isoformat()
+    in_json = {"event_id": "mail-7", "label": "x", "labelled_at": said}
+    judged = {"event_id": "mail-7", "call_id": "c", "judge": "a", "question": "q", "verdict": "v", "judged_at": said}
+    records = [
+        (Label, json.dumps(in_json).encode()),
+        (Label, CODEC.encode(replace(LABEL, labelled_at=AT + ahead))),
+        (Judgement, json.dumps(judged).encode()),
+        (Judgement, CODEC.encode(replace(JUDGEMENT, judged_at=AT + ahead))),
+    ]
+    for kind, value in records:
+        with pytest.raises(UnreadableError, match="later than it came") as refused:
+            read_truth(kind, record(value), CODEC)
+        assert refused.value.reason == "bad_time"
+
+
+def test_a_clock_that_is_a_little_ahead_is_no_future() -> None:
+    ahead = AT + timedelta(minutes=5)
+    assert read_truth(Label, record(CODEC.encode(replace(LABEL, labelled_at=ahead))), CODEC).labelled_at == ahead
+
+
+@pytest.mark.parametrize(
+    ("key", "near"), [("event-id", "event_id"), ("lable", "label"), ("labeled_at", "labelled_at"), ("soruce", "source")]
+)
+def test_a_misspelt_key_is_named_with_the_right_one(key: str, near: str) -> None:
+    with pytest.raises(UnreadableError, match=f"There is no key '{key}'; is it '{near}'"):
+        read({"event_id": "mail-7", "label": "x", key: "y"})

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,10 @@ from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.cli.main import app
 from streams.core.errors import ConfigError, UnreadableError
+from streams.core.messages import Label
 from streams.embedded.broker import Tansu
 from streams.embedded.stack import EmbeddedStack
+from tests.evaluation.support import event, outcome, verdict, write
 
 pytestmark = pytest.mark.embedded
 
@@ -73,26 +76,48 @@ def test_labels_of_every_kind_reach_the_audit_and_wrong_ones_the_dead_letters(st
     said = CliRunner().invoke(app, ["label", "-", "--json"], input='{"event_id": "a", "label": {"n": 1}}\n')
     assert said.exit_code == 0, said.output
     delivery = json.loads(said.stdout)
-    assert (delivery["event_id"], delivery["topic"]) == ("a", "labels")
+    assert (delivery["event_id"], delivery["topic"], delivery["event_known"]) == ("a", "labels", False)
+    assert "1 of 1 labels are about events that the audit does not know (for one, a)" in " ".join(said.stderr.split())
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
     with Publisher(stack.addresses.kafka) as publisher:
         publisher.label("b", "refund", aspect="intent", source="desk")
         assert [one.event_id for one in publisher.flush()] == ["b"]
         with pytest.raises(UnreadableError, match="null"):
             publisher.label("b", None)
+        with pytest.raises(UnreadableError, match="later than it came"):
+            publisher.label("b", "refund", time=tomorrow)
     producer = Producer({"bootstrap.servers": stack.addresses.kafka})
-    for value in ('{"event_id": "c", "label": 3.5}', '{"event_id": "d"}'):
+    ahead = json.dumps({"event_id": "c", "label": 4, "labelled_at": tomorrow.isoformat()})
+    in_avro = Codec().encode(Label(event_id="c", label="5", labelled_at=tomorrow))
+    for value in ('{"event_id": "c", "label": 3.5}', '{"event_id": "d"}', ahead, in_avro):
         producer.produce("labels", value)
     assert producer.flush(20) == 0
     stop = threading.Event()
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(recorder(stack, stop).run)
         try:
-            labels, letters = recorded(stack, 4)
+            labels, letters = recorded(stack, 6)
         finally:
             stop.set()
             running.result(WAIT_SECONDS)
     assert labels == [("a", '{"n": 1}', ""), ("b", "refund", "desk"), ("c", "3.5", "")]
-    assert letters == [("labels", "bad_fields")]
+    assert sorted(letters) == [("labels", "bad_fields"), ("labels", "bad_time"), ("labels", "bad_time")]
+
+
+def test_labels_about_events_that_the_audit_knows_are_told_from_others(stack: EmbeddedStack) -> None:
+    of = event("known")
+    write(ClickHouseConfig(url=stack.addresses.clickhouse), verdict(of), outcome(event("ended")))
+    ids = ("known", "ended", "unknown", "known")
+    lines = "".join(json.dumps({"event_id": one, "label": "x"}) + "\n" for one in ids)
+    said = CliRunner().invoke(app, ["label", "-"], input=lines)
+    assert said.exit_code == 0
+    assert "1 of 4 labels are about events that the audit does not know (for one, unknown)" in " ".join(
+        said.stderr.split()
+    )
+    other_run = json.dumps({"event_id": "known", "label": "x", "run": "trial"})
+    assert "(for one, known)" in " ".join(CliRunner().invoke(app, ["label", "-"], input=other_run).stderr.split())
+    quiet = CliRunner().invoke(app, ["label", "-"], input=lines.splitlines()[0])
+    assert quiet.stderr == ""
 
 
 def test_one_wrong_line_keeps_all_others_from_being_published(stack: EmbeddedStack) -> None:
