@@ -85,7 +85,9 @@ def _run(settings: Settings, question: Question, tell: Callable[[str, int], None
 
 
 def _document(report: Report, question: Question) -> dict[str, Any]:
-    return {"clean": report.clean, "run": question.run, "grace_seconds": question.grace / 1000} | asdict(report)
+    own = {"clean": report.clean, "run": question.run, "grace_seconds": question.grace / 1000}
+    # asdict would make Counters of the pairs in these two.
+    return own | asdict(report) | {"young": dict(report.young), "unproven": dict(report.unproven)}
 
 
 def _show(report: Report) -> None:
