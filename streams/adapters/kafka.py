@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -200,6 +200,47 @@ def refused(config: KafkaConfig, error: KafkaError) -> ServiceError | None:
             )
             return ServiceError(f"Kafka at {config.servers} {filled}", remedy)
     return None
+
+
+class TopicIds:
+    """Asks for the ids that topics have had since they were made."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+        self._admin: AdminClient | None = None
+
+    def __call__(self, topics: Collection[str]) -> dict[str, str]:
+        """By topic its id; those that are gone, may not be described, or are on a broker without ids are left out.
+
+        Raises ServiceError when the broker does not answer.
+        """
+        if not topics:
+            return {}
+        if self._admin is None:
+            self._admin = AdminClient(self._config.confluent(log_level=0))
+        asked = self._admin.describe_topics(TopicCollection([*topics]), request_timeout=ADMIN_TIMEOUT)
+        found = {name: self._answer(future) for name, future in asked.items()}
+        return {name: topic_id for name, topic_id in found.items() if topic_id != _NO_ID}
+
+    def _answer(self, future: Any) -> str:
+        try:
+            return str(future.result(timeout=ADMIN_TIMEOUT).topic_id)
+        except KafkaException as error:
+            if error.args[0].code() in _NO_ANSWER:
+                raise _unreachable(self._config, error) from error
+            return _NO_ID
+        except TimeoutError as error:
+            raise ServiceError("Kafka does not say which topics it has.", "Check that it runs.") from error
+
+
+_NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
+"""The UUID of zeros, which Kafka says where there is none."""
+_NO_ANSWER: Final = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError.REQUEST_TIMED_OUT,
+)
 
 
 def create_topics(

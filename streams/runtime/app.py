@@ -7,12 +7,14 @@ from pathlib import Path
 
 import faust
 
-from streams.adapters.kafka import OFFSET_RESET, KafkaConfig
+from streams.adapters.kafka import OFFSET_RESET, KafkaConfig, TopicIds
 from streams.runtime.drain import DRAIN_SECONDS, Drain, DrainingApp
 from streams.runtime.recovery import TableManager
 from streams.runtime.tables import Table
 
 SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 2
+METADATA_MS = 10_000
+"""How long a topic that is made again, or is given partitions, may be unknown to a group that reads it."""
 MAX_MESSAGE_BYTES = 1_000_000
 FETCH_BYTES = 1024 * 1024
 BATCH_BYTES = 16_384
@@ -51,6 +53,7 @@ def faust_app(tier: str, kafka: KafkaConfig, place: Place) -> DrainingApp:
         datadir=str(place.directory),
         consumer_auto_offset_reset=OFFSET_RESET,
         consumer_max_fetch_size=FETCH_BYTES,
+        consumer_metadata_max_age_ms=METADATA_MS,
         producer_max_request_size=MAX_MESSAGE_BYTES,
         producer_max_batch_size=place.batch_bytes,
         producer_linger=0,
@@ -63,6 +66,7 @@ def faust_app(tier: str, kafka: KafkaConfig, place: Place) -> DrainingApp:
         # Its connections have no limits, and its pages of tables would show customers' words to anybody.
         web_enabled=False,
     )
+    app.topic_ids = TopicIds(kafka)
     app.drain, app.at_end = Drain(place.drain_seconds), _nothing
     return app
 

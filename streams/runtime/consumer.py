@@ -92,7 +92,9 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
                 self._astray = False
             if dropped:
                 log.info("read again, each from the first message on that was not delivered: %s", dropped)
+                ids = await self._thread.look_up({tp.topic for tp in begun})
                 await self.seek_wait(dropped)
+                self._thread.read_ids.update(ids)
                 self._begin(begun)
         except (KafkaError, TimeoutError) as error:  # a rebalance has begun, or the broker is away
             log.warning("cannot go back to messages that were not delivered, trying again: %r", error)
@@ -203,6 +205,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         async for _ in self.itertimer(WATCH_SECONDS, name="bounds"):
             if self._thread._method_queue is not None:  # the thread runs
                 await self.look_at_the_bounds()
+                await self.look_at_the_topics()
 
     async def look_at_the_bounds(self) -> None:
         """Ask where the partitions begin and end, for figures only: of one that is held back no fetch tells its end.
@@ -215,6 +218,21 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             self.bounds = await asyncio.wait_for(asyncio.wrap_future(asked), BOUNDS_SECONDS)
         except (KafkaError, TimeoutError) as error:
             log.debug("it is not known where %s end: %r", partitions, error)
+
+    async def look_at_the_topics(self) -> None:
+        """Begin again with topics that were made again and hold the offset already that was to be read next."""
+        read = dict(self._thread.read_ids)
+        try:
+            now = await self._thread.look_up(read.keys())
+        except KafkaError as error:
+            log.debug("whether topics were made again is not known: %r", error)
+            return
+        changed = {topic for topic, topic_id in now.items() if read[topic] != topic_id}
+        if changed and self._thread.read_ids == read:  # no partitions were taken away meanwhile
+            self._thread.read_ids.update(now)
+            found = {tp: self.bounds[tp][0] for tp in self.assignment() if tp.topic in changed and tp in self.bounds}
+            log.error("topics were made again, and are read from their beginning: %s", ", ".join(sorted(changed)))
+            self._again |= found
 
     # ---- Rebalancing ----
 
@@ -230,6 +248,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         await super().on_partitions_revoked(revoked)
         self._progress, self._again, self.passed = Progress(), {}, {}
         self.began, self.bounds = {}, {}
+        self._thread.read_ids.clear()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Each partition waits until the tables are there."""

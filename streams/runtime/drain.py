@@ -19,6 +19,7 @@ from typing import Any
 import faust
 from mode.utils.queues import FlowControlEvent
 
+from streams.adapters.kafka import TopicIds
 from streams.core.errors import ProcessError
 from streams.runtime.consumer import Consumer
 from streams.runtime.health import HEALTH
@@ -93,6 +94,7 @@ class DrainingApp(faust.App):  # type: ignore[misc]
     """A Faust app that drains. Faust would go on at once, or, if it were told to wait, wait for ever."""
 
     drain: Drain
+    topic_ids: TopicIds
     at_end: Callable[[], Awaitable[None]]
     """Called once nothing runs any more. Before that a client that is closed would make its calls fail."""
     ending: ProcessError | None = None

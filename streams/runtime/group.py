@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from aiokafka import errors
 from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from streams.adapters.kafka import ISOLATION
+from streams.core.errors import ServiceError
 from streams.runtime.positions import remember_moves
 from streams.runtime.records import read_any_name
+
+LookUp = Callable[[Collection[str]], Awaitable[dict[str, str]]]
 
 
 class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's thread with the client of aiokafka."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.read_ids: dict[str, str] = {}
+        """The ids of the topics that are read, since their partitions were given."""
+
+    async def look_up(self, topics: Collection[str]) -> dict[str, str]:
+        """The ids that topics have now. Raises an error of the client's that is tried again when nobody answers."""
+        try:
+            found: dict[str, str] = await asyncio.to_thread(self.app.topic_ids, topics)
+        except ServiceError as away:
+            raise errors.RequestTimedOutError from away
+        return found
 
     async def on_start(self) -> None:
         """Start the client, which is in no group yet."""
@@ -24,6 +42,7 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         remember_moves()
         await super().on_start()
         hear_errors_of_offsets(self._consumer._coordinator)
+        name_the_topics(self._consumer, self.read_ids, self.look_up)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         # Faust lets only apps that write in transactions read what is committed.
@@ -69,6 +88,25 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         subscription = self._ensure_consumer()._subscription.subscription
         assignment = subscription.assignment if subscription is not None else None
         return [(tp, assignment.state_value(tp)) for tp in assignment.tps] if assignment is not None else []
+
+
+def name_the_topics(client: Any, read_ids: dict[str, str], look_up: LookUp) -> None:
+    """Have a client commit each offset with the id of the topic it counts in, and pass over those of other topics.
+
+    Kafka forgets committed offsets with their topic, but a commit that is under way meanwhile is made again until it
+    succeeds, and counts in the topic of that name then: as many of its first records would never be read.
+    """
+    commit, fetch = client.commit, client._coordinator._do_fetch_commit_offsets
+
+    async def commit_with_ids(offsets: dict[Any, Any]) -> None:
+        await commit({tp: OffsetAndMetadata(one.offset, read_ids.get(tp.topic, "")) for tp, one in offsets.items()})
+
+    async def fetch_of_these_topics(partitions: Collection[Any]) -> dict[Any, Any]:
+        found: dict[Any, Any] = await fetch(partitions)
+        read_ids.update(await look_up({tp.topic for tp in partitions} - read_ids.keys()))
+        return {tp: one for tp, one in found.items() if one.metadata in ("", read_ids.get(tp.topic, one.metadata))}
+
+    client.commit, client._coordinator._do_fetch_commit_offsets = commit_with_ids, fetch_of_these_topics
 
 
 def hear_errors_of_offsets(coordinator: Any) -> None:

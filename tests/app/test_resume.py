@@ -331,6 +331,7 @@ def test_what_cannot_be_kept_while_the_blob_store_is_not_there_waits_and_so_does
     here.defer(0, b"x" * 100_000, deferred("behind"))
     with here.resumer(clock, keep_whole):
         assert asked.wait(WAIT_SECONDS)
+        here.until(lambda: WAITING.labels(f"{here.prefix}deferred")._value.get() == 1)
         away.clear()
         clock.time += timedelta(seconds=2)
         assert here.tasks("behind") == ["behind"]

@@ -20,6 +20,7 @@ def test_an_app_keeps_what_it_does_not_lose_events_by(tmp_path: Path) -> None:
     assert conf.processing_guarantee.value == "at_least_once"
     assert conf.topic_replication_factor == 3
     assert conf.consumer_auto_offset_reset == "earliest"
+    assert conf.consumer_metadata_max_age_ms <= 10_000
     assert conf.broker_heartbeat_interval < conf.broker_session_timeout
     assert (conf.topic_disable_leader, conf.table_standby_replicas, conf.web_enabled) == (True, 0, False)
     assert (tmp_path / "tables").is_dir()

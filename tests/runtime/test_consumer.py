@@ -46,6 +46,14 @@ class Broker:
     moved: dict[Any, tuple[int, int]] = field(default_factory=dict)
     away: bool = False
     during_a_fetch: asyncio.Event | None = None
+    read_ids: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+
+    async def look_up(self, topics: Collection[str]) -> dict[str, str]:
+        """The ids that topics have."""
+        if self.away:
+            raise KafkaTimeoutError
+        return {topic: self.ids[topic] for topic in topics if topic in self.ids}
 
     async def getmany(self, active: set[Any] | None, timeout: float) -> dict[Any, list[Record]]:  # noqa: ARG002
         """All that lies behind the positions."""
@@ -245,6 +253,31 @@ async def test_where_the_log_is_another_one_reading_begins_again_when_what_was_i
     broker.committed.clear()
     await consumer.commit()
     assert broker.committed == {HERE: 2}
+
+
+async def test_a_topic_that_was_made_again_and_is_as_long_as_the_old_one_is_read_from_its_beginning(
+    tmp_path: Path,
+) -> None:
+    broker = Broker({HERE: [0, 1]}, read_ids={"verdicts": "old"}, ids={"verdicts": "old"})
+    consumer = consumer_on(broker, tmp_path)
+    await fetch(consumer)
+    await deliver(consumer, 0, 1)
+    for offset in (0, 1):
+        consumer._progress.done(HERE, offset)
+    await consumer.look_at_the_bounds()
+    await consumer.look_at_the_topics()
+    assert await fetch(consumer) == []
+    broker.away, broker.ids = True, {"verdicts": "new"}
+    broker.log[HERE] = [0, 1, 2, 3]
+    await consumer.look_at_the_topics()
+    assert await fetch(consumer) == [("verdicts", 2), ("verdicts", 3)], "the broker does not answer"
+    broker.away = False
+    await consumer.look_at_the_topics()
+    await deliver(consumer, 2, 3)
+    for offset in (2, 3):
+        consumer._progress.done(HERE, offset)
+    assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1), ("verdicts", 2), ("verdicts", 3)]
+    assert broker.read_ids == {"verdicts": "new"}
 
 
 async def test_what_was_deleted_before_it_was_read_holds_nothing_up(
