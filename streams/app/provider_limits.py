@@ -1,4 +1,4 @@
-"""What a provider would do with a handler's request, as far as it is known without asking."""
+"""Checks of a handler's request against what its provider takes, made without asking it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _compile(handler: Handler) -> None:
 
 
 def little_room(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str]:
-    """Where thinking may leave nothing of max_tokens for an answer, with the remedy."""
+    """Warn of handlers whose thinking may leave nothing of max_tokens for an answer, with the remedy."""
     for one in _asking(handlers):
         spec = pipeline.spec.models[one.spec.model]
         if spec.provider == "claude":
@@ -77,7 +77,7 @@ def _asking(handlers: Iterable[Handler]) -> Iterator[Handler]:
 
 
 def not_held_to(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str]:
-    """What of its schema each handler's model is asked for but not held to, one sentence a model."""
+    """Name the keywords of each handler's schema that its provider does not enforce, in one sentence a model."""
     from streams.models import claude_schema, local_grammar
 
     unenforced = {"claude": claude_schema.unenforced, "local": local_grammar.unenforced}

@@ -201,7 +201,7 @@ def too_large(text: str) -> Reading | None:
 
 
 def _cut(stop_reason: str, text: str, thinking_tokens: int | None) -> str:
-    """Why a reply is not whole, and what to do about it."""
+    """Explain why a reply is not whole, with the remedy."""
     if stop_reason != "max_tokens":
         what = _UNFINISHED.get(stop_reason, "this is not a known end of an answer; see what the provider means by it")
         return f"the answer is not whole: it ended with stop reason {encodable(stop_reason[:MAX_REASON])!r}; {what}"

@@ -1,4 +1,4 @@
-"""Models that think before they answer: what thinking does to max_tokens, and which settings a model takes.
+"""Models that think before they answer: room for it in max_tokens, and the settings that a model takes.
 
 Thinking counts into max_tokens and is billed as output. Where it takes all of them, there is no answer.
 """
@@ -53,7 +53,7 @@ class ThinkingModels:
         return cls({name: ThinkingModel(name, row["thinks"], tuple(row["takes"])) for name, row in rows})
 
     def find(self, model: str) -> ThinkingModel | None:
-        """What is known of a model by any provider's name of it, dated or not."""
+        """The model by any provider's name of it, dated or not; None for an unknown one."""
         found = _NAME.search(model)
         return self.models.get(found[0].replace(".", "-")) if found else None
 

@@ -1,4 +1,4 @@
-"""What the events of one Claude reply amount to.
+"""The answer that the events of one Claude reply make.
 
 Fields are taken wherever they stand, for gateways move, repeat and empty them: a null or a missing field says nothing,
 a repeated one adds nothing, a total never falls, and a good end does not follow a bad one. The SDK's own accumulation

@@ -14,7 +14,7 @@ from typing import Any
 from streams.core.contract import encodable
 
 DONE = "[DONE]"
-"""What some gateways send last; it is not JSON."""
+"""Sent last by some gateways; it is not JSON."""
 MOST_TOKENS = 10**9
 """Of one kind in one call; a higher count is nonsense."""
 LONGEST_NAME = 200

@@ -1,4 +1,4 @@
-"""Whether llama.cpp can hold a model to a grammar, tried without any weights.
+"""A trial of grammars with llama.cpp, without any weights.
 
 llama.cpp compiles a grammar only with a request, and one that it cannot compile is dropped in silence: the model then
 writes what it likes. So a grammar is tried on a made-up model of 70 kB that always writes the same word. Where the
@@ -17,7 +17,7 @@ from typing import Any, Final
 from streams.models.local_engine import Chunk, Engine, EngineSettings, open_llama
 
 WORD: Final = "x"
-"""What the model writes where nothing stops it. No JSON value begins so."""
+"""Written by the model where nothing stops it. No JSON value begins so."""
 _CONTEXT: Final = 512
 _WIDTH: Final = 32
 _ALIGNMENT: Final = 32

@@ -1,4 +1,4 @@
-"""A JSON schema's parts, and which of its keywords a provider does not hold a model to."""
+"""A JSON schema's parts, and the keywords in them that a provider does not enforce."""
 
 from __future__ import annotations
 

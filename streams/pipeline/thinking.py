@@ -1,4 +1,4 @@
-"""What is known of models that think, applied to a handler of the pipeline file."""
+"""Facts of models that think, applied to a handler of the pipeline file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_max_tokens(item: Any, model: Any, source: Files) -> Any:
 
 
 def known_thinking(model: str) -> ThinkingModel | None:
-    """What escalon knows of a Claude model's thinking; None for a model that it does not know."""
+    """Facts of a Claude model's thinking; None for a model that is not in the shipped table."""
     return _shipped().find(model)
 
 

@@ -98,7 +98,7 @@ def record_of(question: Question, desk: Desk, said: Said, attempt: Attempt, star
 
 
 def _error(attempt: Attempt, said: Said) -> str | None:
-    """What went wrong, with the id of the request that the provider's support asks for."""
+    """The error, with the id of the request, which the provider's support asks for."""
     if attempt.error is None or said.error is None or said.error.request_id is None:
         return attempt.error
     request = f" (request {encodable(said.error.request_id[:MAX_REASON])})"

@@ -1,4 +1,4 @@
-"""What a pipeline asks of a provider, checked before anybody is asked."""
+"""Requests of a pipeline, checked before anybody is asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What thinking does to max_tokens, and which settings a model takes."""
+"""Thinking's part of max_tokens, and the settings that a model takes."""
 
 from __future__ import annotations
 
