@@ -161,3 +161,19 @@ def test_labels_come_from_people_or_from_the_reasoner() -> None:
     assert (labels_from("people"), labels_from("reasoner")) == ("people", "reasoner")
     with pytest.raises(ConfigError, match="Use people or reasoner"):
         labels_from("People")
+
+
+def test_labels_that_no_answer_could_equal_are_named_and_so_is_what_redaction_hid(
+    escalon: Escalon, tmp_path: Path, config: ClickHouseConfig
+) -> None:
+    version = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].version
+    odd = [one for one in messages_of(honest_cases(20), version, run="odd") if not isinstance(one, Label)]
+    labels = [label(event(f"e{n}", run="odd"), {"nummer": "7"} if n < 15 else "[phone]") for n in range(20)]
+    write(config, *odd, *labels)
+    done = escalon(*TARGET, "--run", "odd")
+    assert done.code == 2
+    assert "15 answers count as neither right nor wrong" in done.err
+    assert "it has no field 'number' (is it 'nummer'?) (for one, event e0)" in done.err
+    assert "5 answers count as neither right nor wrong" in done.err
+    assert "redaction hid a part of it" in done.err
+    assert "no answer of answer can be compared" in done.err

@@ -1,0 +1,82 @@
+"""`escalon report`: the headline about money, the advice under it, and labels that count for nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.adapters.clickhouse import ClickHouseConfig
+from tests.cli.support import Escalon, in_shop
+from tests.evaluation.support import call, database, event, label, outcome, shop, thought, verdict, write
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
+    with database(tmp_path_factory.mktemp("audit")) as config:
+        yield config
+
+
+@pytest.fixture
+def escalon(
+    tmp_path: Path, config: ClickHouseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Escalon]:
+    shop(tmp_path)
+    with in_shop(tmp_path, config, monkeypatch, capsys) as escalon:
+        yield escalon
+
+
+def after_an_outage(run: str) -> list[Any]:
+    """Of 200 events the reasoner took ten at $0.02, the worker 190 at $0.001; then the breaker stopped 100 more."""
+    events = [event(f"e{n}", f"text {n}", run=run, hour=n / 100) for n in range(300)]
+    rows: list[Any] = [message for of in events for message in (verdict(of), outcome(of))]
+    rows += [message for of in events[:10] for message in (call(of, decision="escalated"), thought(of, "7"))]
+    rows += [call(of) for of in events[10:200]]
+    stopped: dict[str, Any] = {"status": "failed", "error_type": "circuit_open", "cost_usd": Decimal(0)}
+    rows += [call(of, "think", "reasoner", decision="failed", **stopped) for of in events[200:]]
+    return rows
+
+
+def test_an_outage_does_not_change_what_tiering_is_said_to_save(escalon: Escalon, config: ClickHouseConfig) -> None:
+    write(config, *after_an_outage("outage"))
+    done = escalon("report", "--run", "outage", "--advice", "--upkeep", "1")
+    assert done.code == 0
+    # 200 events at $0.02 against 200 at $0.001 and ten at $0.02.
+    assert "200 that asked a model" in done.out
+    assert "10.0 times cheaper 95 % interval 10.0 to 10.0" in done.out
+    assert "Tiering pays: it saves $3.60 a day" in done.out
+    figures = json.loads(escalon("report", "--run", "outage", "--advice", "--json").stdout)
+    assert Decimal(figures["advice"]["saved_usd"]) == Decimal(figures["money"][0]["net_saved_usd"]) == Decimal("3.6")
+
+
+def test_what_tiering_costs_more_is_said_so_in_both_places(escalon: Escalon, config: ClickHouseConfig) -> None:
+    events = [event(f"e{n}", f"text {n}", run="dear") for n in range(150)]
+    same: dict[str, Any] = {"cost_usd": Decimal("0.02")}
+    write(
+        config, *(outcome(of) for of in events), *(call(of, **same) for of in events),
+        *(message for of in events[:60] for message in (call(of, decision="escalated", **same), thought(of, "7"))),
+    )  # fmt: skip
+    done = escalon("report", "--run", "dear", "--advice")
+    assert "1.4 times dearer" in done.out
+    assert "times cheaper" not in done.out
+    assert "Tiering saves nothing here" in done.out
+    assert "answer costs more than it saves" in done.out
+
+
+def test_calls_of_unknown_cost_are_named(escalon: Escalon, config: ClickHouseConfig) -> None:
+    events = [event(f"e{n}", f"text {n}", run="unknown cost") for n in range(10)]
+    write(config, *(outcome(of) for of in events), *(call(of, cost_usd=None) for of in events[:4]),
+          *(call(of) for of in events[4:]))  # fmt: skip
+    done = escalon("report", "--run", "unknown cost")
+    assert "of no known cost 4 of 10 calls 4 events are left out of the comparison" in done.out
+
+
+def test_labels_about_unknown_events_are_reported(escalon: Escalon, config: ClickHouseConfig) -> None:
+    known, other = event("known", run="labels"), event("misspelt", run="labels")
+    write(config, verdict(known), outcome(known), call(known), label(known, "7"), label(other, "7", source="desk"))
+    done = escalon("report", "--run", "labels")
+    assert "1 labels from desk are about 1 events that the audit does not know (for one, misspelt)" in done.out
