@@ -19,10 +19,12 @@ from typing import Any, Protocol, TypeVar
 from fastavro import schemaless_reader, schemaless_writer
 
 from streams.adapters import schemas
+from streams.adapters.avro_values import read_exactly
 from streams.core.errors import UnreadableError
 
 M = TypeVar("M")
 
+read_exactly()
 SINGLE_OBJECT = b"\xc3\x01"
 CONFLUENT = b"\x00"
 _SCALARS = frozenset({str, bytes, bool, int, float, types.NoneType, datetime, Decimal})

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from streams.adapters.cloud_events import binary_id, binary_time, structured_id
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec, read_as, read_record
+from streams.core import exact_json
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import data_subject, digest, trace_id
 from streams.core.messages import Event, EventKind, Origin, RawEvent
@@ -163,7 +164,7 @@ def read_text(value: bytes) -> RawEvent:
     if not text.lstrip().startswith("{"):
         return RawEvent(text=text)
     try:
-        return from_object(json.loads(text, parse_constant=_no_constant))
+        return from_object(exact_json.loads(text))
     except (ValueError, RecursionError) as error:
         _unreadable("invalid_json", f"The event starts like JSON and is none ({error}).", "Publish valid JSON.")
 
@@ -188,7 +189,7 @@ def _nested(data: Any) -> Mapping[str, Any]:
     value = data
     if isinstance(data, str):
         try:
-            value = json.loads(data, parse_constant=_no_constant)
+            value = exact_json.loads(data)
         except (ValueError, RecursionError):
             value = data
     if isinstance(value, Mapping):
@@ -198,7 +199,7 @@ def _nested(data: Any) -> Mapping[str, Any]:
 
 def _object(text: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = exact_json.loads(text)
     except (ValueError, RecursionError) as error:
         _unreadable("bad_data", f"data is no JSON ({error}).", "Write a JSON object as text.")
     if not isinstance(value, dict):
@@ -224,6 +225,8 @@ def _dumped(data: Mapping[str, Any]) -> str:
 def _optional_text(fields: Mapping[str, Any], key: str) -> str | None:
     value = fields.get(key)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and key in ("id", "data_subject"):
+        if not math.isfinite(value):
+            _unreadable("bad_event", f"{key} is beyond all numbers that can be read.", "Write it as a string.")
         return str(value)
     if value is not None and not isinstance(value, str):
         _unreadable("bad_event", f"{key} must be a string.", "See docs/messages.md.")
@@ -289,10 +292,6 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return value.hex() if isinstance(value, bytes) else str(value)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _unreadable(reason: str, what: str, remedy: str) -> NoReturn:

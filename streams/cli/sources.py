@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.adapters.events import from_object, read_text
+from streams.core import exact_json
 from streams.core.errors import ConfigError, UnreadableError
 from streams.core.messages import RawEvent
 
@@ -60,7 +60,7 @@ def _line(line: str, directory: Path) -> Publishable:
     if not line.lstrip().startswith("{"):
         return Publishable(read_text(line.encode("utf-8")))
     try:
-        fields = json.loads(line)
+        fields = exact_json.loads(line)
     except ValueError as error:
         raise UnreadableError("invalid_json", f"it starts like JSON and is none ({error}).", "Mend it.") from error
     image = fields.get("image")
