@@ -20,7 +20,7 @@ from streams.embedded.clickhouse_protocol import (
     guard,
     skeleton_of,
 )
-from streams.embedded.clickhouse_request import Request
+from streams.embedded.clickhouse_request import Request, refuse_native_revisions
 from streams.embedded.clickhouse_sessions import Handles
 
 HEAD_BYTES: Final = 1 << 18
@@ -98,6 +98,7 @@ class Engine:
 
     def _insert(self, request: Request, exchange: Exchange, insert: Insert, rows: bytes) -> None:
         _check_writable(request)
+        refuse_native_revisions(request, insert.format)
         started = time.perf_counter_ns()
         with self._handles.lend(request) as handle:
             done = insert_rows(handle, insert, chain([rows], iter(exchange.read, b"")), self._path)
@@ -106,10 +107,11 @@ class Engine:
 
     def _query(self, request: Request, exchange: Exchange, statement: Statement) -> None:
         wanted = statement.format or request.options.get("default_format") or "TabSeparated"
+        refuse_native_revisions(request, wanted)
         if not statement.reads:
             _check_writable(request)
         with self._handles.lend(request) as handle:
-            if statement.selects and wanted in STREAMED_FORMATS and request.options.get("wait_end_of_query") != "1":
+            if statement.selects and wanted in STREAMED_FORMATS and not request.is_on("wait_end_of_query"):
                 _stream(handle, request, exchange, statement, wanted)
             else:
                 _buffer(handle, request, exchange, statement, wanted)

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
+from streams.embedded.clickhouse_blocks import BlockEncoder
 from streams.embedded.clickhouse_compression import Decoder, Encoder, choose_encoder
 from streams.embedded.clickhouse_protocol import QueryError
 from streams.embedded.clickhouse_request import Request
@@ -77,9 +78,7 @@ class HttpExchange:
 
     def begin(self, format_name: str | None, summary: Mapping[str, str]) -> None:
         """Send status 200 and the headers. Blocks; not for the event loop."""
-        accepted = self._request.headers.get("Accept-Encoding", "")
-        wants = self._asked.options.get("enable_http_compression") == "1"
-        encoding, self._encoder = choose_encoder(accepted if wants else "")
+        encoding, self._encoder = self._chosen_encoder()
         headers = {
             **self._server_headers,
             "X-ClickHouse-Query-Id": self._asked.query_id,
@@ -113,6 +112,13 @@ class HttpExchange:
         length = len(message.encode())
         marker = "\r\n__exception__\r\n"
         self.write(f"{marker}{self._tag}\r\n{message}{length} {self._tag}{marker}".encode())
+
+    def _chosen_encoder(self) -> tuple[str | None, Encoder]:
+        """ClickHouse's own blocks where the client asks for them, else an encoding of HTTP that it accepts."""
+        if self._asked.is_on("compress"):
+            return None, BlockEncoder()
+        wants = self._asked.is_on("enable_http_compression")
+        return choose_encoder(self._request.headers.get("Accept-Encoding", "") if wants else "")
 
     async def _start(self, response: web.StreamResponse) -> None:
         await response.prepare(self._request)

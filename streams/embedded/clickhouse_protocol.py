@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from streams.core.errors import ServiceError
 
 STATUS_OF_CODE: Final = {
-    6: 400, 27: 400, 36: 400, 46: 404, 47: 404, 60: 404, 62: 400, 81: 404, 115: 400, 159: 408,
+    6: 400, 27: 400, 36: 400, 46: 404, 47: 404, 48: 501, 60: 404, 62: 400, 81: 404, 115: 400, 159: 408,
     164: 403, 202: 503, 241: 500, 344: 501, 367: 415, 373: 409, 497: 403, 516: 403,
 }  # fmt: skip
 """HTTP status of a ClickHouse error code, as the server answers; any other code is 500."""

@@ -20,6 +20,13 @@ from streams.embedded.clickhouse_protocol import TRANSPORT_PARAMETERS, QueryErro
 MAX_TYPES_CHARACTERS: Final = 10_000
 """Finding the commas between types takes the square of their length."""
 _NAME = re.compile(r"\A[A-Za-z_]\w*\Z")
+_OFF: Final = ("", "0", "false", "no")
+# What would change the bytes that a client sends or reads, or what it may see, and is not done here.
+_NOT_SERVED: Final[Mapping[str, str]] = {
+    "decompress": "Requests in ClickHouse's own compressed blocks are not read here. Send them plain, or with a"
+    " Content-Encoding of gzip, deflate, lz4 or zstd (JDBC: compress.client.request=false, decompress=false).",
+    "role": "The embedded server has no roles. Leave role out.",
+}
 _HEADER_PARAMETERS: Final = (("X-ClickHouse-Database", "database"), ("X-ClickHouse-Format", "default_format"))
 
 
@@ -58,10 +65,14 @@ class Request:
     safe_method: bool
     """The method was GET: nothing may change."""
 
+    def is_on(self, option: str) -> bool:
+        """Whether a flag of the URL is set."""
+        return self.options.get(option, "0").lower() not in _OFF
+
     @property
     def readonly(self) -> bool:
         """Whether this request must change nothing."""
-        return self.user.readonly or self.safe_method or self.options.get("readonly", "0") != "0"
+        return self.user.readonly or self.safe_method or self.is_on("readonly")
 
 
 def load_users(path: Path) -> tuple[User, ...]:
@@ -119,9 +130,27 @@ async def read_request(request: web.Request, users: Iterable[User], max_body_byt
     for name in settings:
         if not _NAME.match(name):
             raise QueryError(115, f"Unknown setting '{_encodable(name)}'.", "UNKNOWN_SETTING")
+    _refuse_not_served(options)
     query_id = re.sub(r"[^\w.:-]", "", options.get("query_id", ""))[:100] or str(uuid.uuid4())
     safe_method = request.method == "GET"
     return Request(user, options, settings, parameters, external, query_id, safe_method)
+
+
+def _refuse_not_served(options: Mapping[str, str]) -> None:
+    for name, why in _NOT_SERVED.items():
+        if options.get(name, "").lower() not in _OFF:
+            raise QueryError(48, why, "NOT_IMPLEMENTED")
+
+
+def refuse_native_revisions(request: Request, format_name: str | None) -> None:
+    """Refuse a Native format of a later revision: its blocks have fields that are neither written nor read here."""
+    if format_name == "Native" and request.is_on("client_protocol_version"):
+        what = (
+            "The embedded server writes and reads the Native format of revision 0 alone. Leave client_protocol_version"
+            " out, or ask for another format, for example RowBinaryWithNamesAndTypes. clickhouse-go always sends it"
+            " over HTTP: connect it to a ClickHouse server instead."
+        )
+        raise QueryError(48, what, "NOT_IMPLEMENTED")
 
 
 async def _read_form(request: web.Request, options: dict[str, str], max_bytes: int) -> dict[str, bytes]:

@@ -25,6 +25,7 @@ from streams.core.errors import ServiceError
 from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
 from tests.embedded.conftest import connect
+from tests.embedded.test_clickhouse_blocks import opened
 
 pytestmark = pytest.mark.embedded
 
@@ -319,3 +320,47 @@ def test_a_directory_in_use_is_a_clear_error(tmp_path: Path) -> None:
         start_clickhouse(first, tmp_path)
         with pytest.raises(ServiceError, match="Is another process using it"):
             start_clickhouse(second, tmp_path)
+
+
+@pytest.mark.parametrize("more", ["", "&wait_end_of_query=1", "&enable_http_compression=1"])
+def test_a_result_in_clickhouse_s_own_blocks_holds_what_the_plain_one_does(clickhouse: str, more: str) -> None:
+    path = f"/?query={quote('SELECT number, toString(number) FROM numbers(30000) FORMAT RowBinary')}"
+    status, plain = request(clickhouse, "GET", path)
+    assert status == 200
+    for on in ("compress=1", "compress=true"):
+        status, blocks = request(clickhouse, "GET", f"{path}&{on}{more}", Accept_Encoding="gzip")
+        assert (status, b"".join(opened(blocks))) == (200, plain)
+    assert request(clickhouse, "GET", f"{path}&compress=0") == (200, plain)
+
+
+def test_an_error_is_plain_whatever_compression_was_asked_for(clickhouse: str) -> None:
+    status, said = request(clickhouse, "GET", f"/?compress=1&query={quote('SELECT nothing')}")
+    assert (status, b"nothing" in said) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("client_protocol_version=54460&default_format=Native", b"clickhouse-go"),
+        ("client_protocol_version=54405&default_format=Native", b"client_protocol_version"),
+        ("decompress=1", b"compress.client.request=false"),
+        ("role=admin", b"has no roles"),
+    ],
+)
+def test_what_would_change_the_bytes_and_is_not_done_is_refused_with_what_to_set(
+    clickhouse: str, more: str, words: bytes
+) -> None:
+    status, said = request(clickhouse, "GET", f"/?query={quote('SELECT 1')}&{more}")
+    assert (status, words in said) == (501, True), said
+
+
+def test_a_revision_of_the_native_format_matters_to_no_other_format(clickhouse: str) -> None:
+    path = f"/?query={quote('SELECT 1 FORMAT TabSeparated')}&client_protocol_version=54460"
+    assert request(clickhouse, "GET", path) == (200, b"1\n")
+
+
+def test_rows_of_a_later_native_revision_are_refused(client: Any, clickhouse: str) -> None:
+    path = f"/?query={quote('INSERT INTO calls (id) FORMAT Native')}&client_protocol_version=54460"
+    status, said = request(clickhouse, "POST", path, b"\1\0")
+    assert (status, b"revision 0" in said) == (501, True), said
+    assert client.command("SELECT count() FROM calls") == 0
