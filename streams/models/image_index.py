@@ -86,17 +86,18 @@ class Nominee:
 def likeliest(new: SeenImage, near: Iterable[Nominee]) -> list[Nominee]:
     """Those of the nominees that deserve a look, the likeliest first: the same bytes, else the nearest thumbnails."""
     ranked = sorted(((_apart(new, one.seen), one) for one in near), key=lambda item: item[0])
-    return [one for apart, one in ranked if apart <= _THUMBNAIL_LEVELS][:MOST_LOOKS]
+    return [one for (most, _), one in ranked if most <= _THUMBNAIL_LEVELS][:MOST_LOOKS]
 
 
-def _apart(new: SeenImage, other: SeenImage) -> int:
-    """The largest difference between two thumbnails; -1 for the same bytes."""
+def _apart(new: SeenImage, other: SeenImage) -> tuple[int, int]:
+    """The largest difference between two thumbnails and the sum of all; -1 for the same bytes."""
     if new.image == other.image:
-        return -1
+        return -1, 0
     if len(new.thumbnail) != len(other.thumbnail):
-        return _FAR
+        return _FAR, 0
     one, two = (np.frombuffer(item.thumbnail, np.uint8).astype(np.int16) for item in (new, other))
-    return int(np.abs(one - two).max(initial=0))
+    apart = np.abs(one - two)
+    return int(apart.max(initial=0)), int(apart.sum())
 
 
 class HashIndex:
