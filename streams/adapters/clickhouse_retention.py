@@ -22,6 +22,8 @@ BODIES: dict[str, tuple[str, tuple[str, ...]]] = {
 # A label without its text would be a wrong truth, so its row goes as a whole. Intents are names, not bodies.
 ROWS_THAT_ARE_BODIES = {"labels_rows": "aspect != 'intent'"}
 
+_MOST_DAYS = 50_000
+"""Beyond all that a row may be kept for, and within what DateTime64 can hold."""
 _COLUMN = re.compile(r"^    `(\w+)` .*? TTL (.+?),?$", re.M)
 _ROWS = re.compile(r"^TTL (.+)$", re.M)
 
@@ -66,5 +68,9 @@ class Retention:
 
 
 def _after(time: str, days: int) -> str:
-    """As ClickHouse itself writes it, so that it can be compared."""
-    return f"toDateTime({time}) + toIntervalDay({days})"
+    """As ClickHouse itself writes it, so that it can be compared.
+
+    A TTL is a time of 32 bits, so what lies beyond becomes its ends: rows from before 1970 go, none goes too early.
+    """
+    end = f"least({time} + toIntervalDay({min(days, _MOST_DAYS)}), toDateTime64('2106-01-01 00:00:00', 0, 'UTC'))"
+    return f"toDateTime(greatest({end}, toDateTime64('1970-01-02 00:00:00', 0, 'UTC')))"

@@ -17,6 +17,7 @@ from streams.core import exact_json
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import data_subject, digest, trace_id
 from streams.core.messages import Event, EventKind, Origin, RawEvent
+from streams.core.timespan import EARLIEST, LATEST, YEARS
 
 ENVELOPE = ("id", "time", "text", "image", "trace_id", "data_subject", "data")
 ID_HEADER, TRACE_HEADER, SUBJECT_HEADER = "escalon-event-id", "traceparent", "escalon-data-subject"
@@ -25,10 +26,7 @@ TIME_HEADER = "escalon-event-time"
 MAX_ID = 200
 MAX_DEPTH = 64
 """Levels of lists and objects in an event's data."""
-YEARS = range(1900, 2299)
-"""What ClickHouse's DateTime64 can hold, with a year to spare for the zones."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST, _LATEST = datetime(YEARS.start, 1, 1, tzinfo=UTC), datetime(YEARS.stop, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
@@ -74,14 +72,14 @@ class Received:
 
 def kafka_time(milliseconds: float | None) -> datetime:
     """A record's timestamp, in whole milliseconds since 1970. Never raises, for a producer may send any number: one
-    outside of YEARS becomes the nearest time in them, none at all the last moment before 1970, as clients say it."""
-    first, last = (_EARLIEST - _EPOCH) // _MILLISECOND, (_LATEST - _EPOCH) // _MILLISECOND - 1
+    outside of YEARS becomes the nearest time in them, and so does none at all, which clients write as -1."""
+    first, last = (EARLIEST - _EPOCH) // _MILLISECOND, (LATEST - _EPOCH) // _MILLISECOND - 1
     return _EPOCH + min(max(-1 if milliseconds is None else round(milliseconds), first), last) * _MILLISECOND
 
 
 def due(timestamp: datetime, seconds: float) -> datetime:
     """The deadline of a record's event, some seconds after the record's timestamp; never past YEARS."""
-    return min(timestamp, _LATEST - timedelta(seconds=seconds)) + timedelta(seconds=seconds)
+    return min(timestamp, LATEST - timedelta(seconds=seconds)) + timedelta(seconds=seconds)
 
 
 def recorded_event_id(received: Received, cluster_id: str) -> str:

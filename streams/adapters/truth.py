@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn, TypeVar, get_args, get_type_hints
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import MAX_ID, YEARS, Received
+from streams.adapters.events import MAX_ID, Received
 from streams.core.errors import UnreadableError
 from streams.core.messages import Judgement, Label
+from streams.core.timespan import YEARS
 
 T = TypeVar("T", Label, Judgement)
 

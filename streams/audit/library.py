@@ -10,11 +10,12 @@ from importlib.resources import files
 
 from streams.audit.sql_text import parameters_of
 from streams.core.errors import ConfigError
+from streams.core.timespan import EARLIEST, LATEST
 
 STANDING: Mapping[str, str] = {
     "run": "live",
-    "since": "1970-01-01 00:00:00",
-    "until": "2299-12-31 00:00:00",
+    "since": f"{EARLIEST:%Y-%m-%d %H:%M:%S}",
+    "until": f"{LATEST:%Y-%m-%d %H:%M:%S}",
 }
 """What the parameters that most queries share are without being told: all of live traffic."""
 _DEFAULT = re.compile(r"-- ([a-z_]+) = (.*?): (.+)")

@@ -6,23 +6,25 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from streams.core.errors import ConfigError
-from streams.evaluation.cases import EVER
+from streams.core.timespan import EARLIEST, clamped
 from streams.pipeline.values import seconds
 
 
 def moment(text: str | None, now: Callable[[], datetime], key: str = "since") -> datetime:
-    """A time: ISO 8601 (UTC where it names no offset), or how long ago, as in 7d; EVER at the earliest.
+    """A time: ISO 8601 (UTC where it names no offset), or how long ago, as in 7d; within the range of time.
 
     Raises ConfigError, which names the option `key`.
     """
     if text is None:
-        return EVER
+        return EARLIEST
     try:
-        return max(EVER, now() - timedelta(seconds=float(seconds(text))))
-    except (ValueError, OverflowError):
+        return clamped(now() - timedelta(seconds=float(seconds(text))))
+    except OverflowError:
+        return EARLIEST
+    except ValueError:
         pass
     try:
         read = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(f"{text!r} is no time.", "Write 2026-11-01, 2026-11-01T09:00+01:00, or 7d.", key) from error
-    return max(EVER, read if read.tzinfo else read.replace(tzinfo=UTC))
+    return clamped(read if read.tzinfo else read.replace(tzinfo=UTC))

@@ -21,6 +21,7 @@ from streams.core.comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import canonical, digest, draw
 from streams.core.messages import Attempt, Score
+from streams.core.timespan import EARLIEST
 from streams.models.verifier import Example
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
@@ -29,7 +30,7 @@ from streams.stages.task import Task
 
 LabelsFrom = Literal["people", "reasoner"]
 """Who says what is right: labels on the topic `labels`, or the reasoner's own answer to the same event."""
-EVER = datetime(1970, 1, 1, tzinfo=UTC)
+EVER = EARLIEST
 MAX_CASES = 1_000_000
 MAX_REASONS = 10
 HIDDEN = "redaction hid a part of it"

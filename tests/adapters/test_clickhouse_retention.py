@@ -16,6 +16,7 @@ import pytest
 from streams.adapters.clickhouse import TABLES, ClickHouseConfig, migrate
 from streams.adapters.clickhouse_retention import BODIES, Retention
 from streams.core.messages import Call, DeadLetter, Event, Header, Judgement, Label, Outcome, Run, Verdict
+from streams.core.timespan import EARLIEST, LATEST
 from tests.evaluation.support import START, call, event, label, outcome, verdict, write
 
 Row = tuple[Any, ...]
@@ -49,9 +50,9 @@ def filled(config: ClickHouseConfig) -> ClickHouseConfig:
     return config
 
 
-def rows_about(days: int) -> Iterator[Any]:
+def rows_about(days: int, at: datetime | None = None) -> Iterator[Any]:
     """One row for each table, about an event so many days ago; the call itself was made a moment ago."""
-    at = NOW - timedelta(days=days)
+    at = at or NOW - timedelta(days=days)
     one: Event = event(f"{days} days", "my name is", hour=(at - START).total_seconds() / 3600, data='{"a": 1}')
     yield call(
         one, started_at=NOW, system_prompt="be", prompt="my", response="it is", status="refused", decision="escalated",
@@ -175,3 +176,39 @@ def test_what_expires_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
     for column in (column for _, columns in BODIES.values() for column in columns):
         assert f"`{column}`" in text, column
+
+
+BORDERS = (
+    datetime(1900, 1, 1, tzinfo=UTC),
+    datetime(1960, 6, 1, tzinfo=UTC),
+    datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
+    EARLIEST,
+    NOW - timedelta(days=120),
+    NOW - timedelta(days=10),
+    datetime(2038, 1, 20, tzinfo=UTC),
+    LATEST - timedelta(microseconds=1),
+    datetime(2106, 2, 8, tzinfo=UTC),
+    datetime(2150, 1, 1, tzinfo=UTC),
+    datetime(2298, 12, 31, tzinfo=UTC),
+)
+
+
+@pytest.mark.parametrize("kept", [KEPT, Retention(body_days=36_500, row_days=2**31 - 1)], ids=["days", "for centuries"])
+def test_what_is_past_goes_and_what_is_to_come_stays_whatever_the_century(
+    server: str, database_names: Callable[[], str], kept: Retention
+) -> None:
+    config = ClickHouseConfig(url=server, database=database_names())
+    migrate(config, retention=kept)
+    for number, at in enumerate(BORDERS):
+        write(config, *rows_about(number, at))
+    expire(config)
+    rows, bodied = (NOW - timedelta(days=min(days, 50_000)) for days in (kept.row_days, kept.body_days))
+    expected = sorted((at, int(at > bodied)) for at in BORDERS if at > rows)
+    assert len(expected) == (6 if kept is KEPT else len(BORDERS))
+    bodies = {"calls_rows": "prompt = 'my'", "outcomes_rows": "answer IS NOT NULL", "verdicts_rows": "text != ''"}
+    bodies |= {"dead_letters_rows": "payload != ''", "judgements_rows": "comment != ''"}
+    for table, (time_column, _) in BODIES.items():
+        if table in bodies:  # the others' times are not the event's
+            found = ask(config, f"SELECT DISTINCT {time_column}, {bodies[table]} FROM {table} ORDER BY ALL")
+            assert [(at.replace(tzinfo=UTC), kept) for at, kept in found] == expected, table
+    assert migrate(config, retention=kept) == []

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
 from streams.audit.query import Audit
 from streams.core.errors import ConfigError
 from streams.core.flips import End, Pair
+from streams.core.timespan import LATEST
 
 BUCKET = 25_000
 """About how many events are read at once."""
-FOREVER = datetime(2299, 1, 1, tzinfo=UTC)
+FOREVER = LATEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
