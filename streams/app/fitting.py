@@ -28,13 +28,12 @@ log = logging.getLogger("escalon.worker")
 
 def check_partitions(app: faust.App, prefix: str, partitions: Mapping[str, int]) -> None:
     """Raise ConfigError where a topic has another number of partitions than a table of the app that it writes to."""
-    for spec in TOPICS:
-        topic, there = f"{prefix}{spec.name}", partitions.get(f"{prefix}{spec.name}")
-        if spec.partitions is not None and there not in (None, spec.partitions):
-            what = f"the topic {topic} has {there} partitions and must have {spec.partitions}."
-            raise ConfigError(what, "Delete it while no tier runs, and run `escalon topics --create`.", "partitions")
+    fixed = {f"{prefix}{spec.name}": spec.partitions for spec in TOPICS}
     for table in app.tables.values():
         changelog, source, needed = table.changelog_topic.get_topic_name(), table.help, table.partitions
+        if fixed[source] not in (None, needed):
+            what = f"the topic {source} has {needed} partitions and must have {fixed[source]}."
+            raise ConfigError(what, "Delete it while no tier runs, and run `escalon topics --create`.", "partitions")
         there = partitions.get(changelog, needed)
         if there != needed:
             short, most = (changelog, needed) if there < needed else (source, there)

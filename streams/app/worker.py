@@ -82,7 +82,10 @@ def _announcer(file: Path) -> object:
     file.parent.mkdir(parents=True, exist_ok=True)
 
     async def announce(*_: object, **__: object) -> None:
-        await asyncio.to_thread(file.touch)
+        try:
+            await asyncio.to_thread(file.touch)
+        except OSError as error:  # whoever waits for the file waits on; the tier itself needs it for nothing
+            log.warning("%s cannot be written: %s", file, error)
 
     return announce
 

@@ -22,6 +22,8 @@ CORRUPT: Final = "corrupt"
 """A file in a table's directory by which a process that read something broken tells its successor."""
 ASIDE: Final = ".broken"
 """What the name of a directory that was moved aside ends with; there is one for each table and partition at most."""
+CHECK: Final = "Check the room on its disk, its permissions and the limit on file handles."
+IN_USE: Final = "Another process has it open: stop that one, or give each an ESCALON_INSTANCE of its own."
 _MISSING_PARTS: Final = ("MANIFEST", "CURRENT", ".sst")
 R = TypeVar("R")
 log = logging.getLogger("escalon.runtime")
@@ -62,6 +64,15 @@ class TableStore(rocksdb.Store):  # type: ignore[misc]
         )  # fmt: skip
         TABLES_REBUILT.labels(self.table_name).inc()
         return super()._open_for_partition(partition)
+
+    async def _try_open_db_for_partition(self, *arguments: Any, **options: Any) -> Any:
+        """Open a partition, waiting for a while for another process that has it open."""
+        try:
+            return await super()._try_open_db_for_partition(*arguments, **options)
+        except ProcessError:
+            raise
+        except Exception as error:
+            raise self._failed("opened", error) from error
 
     # ---- Reading and writing ----
 
@@ -116,10 +127,8 @@ class TableStore(rocksdb.Store):  # type: ignore[misc]
     def _failed(self, done: str, error: Exception) -> ProcessError:
         """Note that a call has failed, and end the process."""
         if self._fault is None:
-            self._fault = ProcessError(
-                f"The table {self.table_name} cannot be {done} ({error}).",
-                f"Check the disk of {self.path}: its room, its permissions and the limit on file handles.",
-            )
+            remedy = IN_USE if _is_locked(str(error)) else f"{CHECK} The table is in {self.path}."
+            self._fault = ProcessError(f"The table {self.table_name} cannot be {done} ({error}).", remedy)
             if str(error).startswith("Corruption"):
                 self._mark_corrupt(str(error))
             self.app.end(self._fault)

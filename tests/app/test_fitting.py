@@ -47,7 +47,8 @@ def test_where_they_differ_the_tier_does_not_start_and_says_what_to_do(changelog
 
 def test_a_topic_that_must_have_one_partition_and_has_more_is_refused() -> None:
     with pytest.raises(ConfigError, match="images has 4 partitions and must have 1"):
-        check_partitions(app_with("settled", "pre.results", 4), "pre.", {"pre.images": 4})
+        check_partitions(app_with("images-seen", "pre.images", 4), "pre.", {"pre.images": 4})
+    check_partitions(app_with("settled", "pre.results", 4), "pre.", {"pre.images": 4})
 
 
 def test_a_tier_waits_while_its_disk_is_full_and_is_not_well_meanwhile(

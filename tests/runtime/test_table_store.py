@@ -171,6 +171,14 @@ def test_a_directory_that_another_process_holds_is_left_alone(directory: Path) -
         second.store._open_for_partition(0)
 
 
+async def test_a_directory_that_another_process_keeps_is_waited_for_and_then_named(directory: Path) -> None:
+    first, second = Opened(directory), Opened(directory)
+    assert first.store.persisted_offset(HERE) == COUNT - 1
+    with pytest.raises(ProcessError, match="ESCALON_INSTANCE"):
+        await second.store._try_open_db_for_partition(0, max_retries=2, retry_delay=0.0)
+    assert len(second.ended) == 1
+
+
 @pytest.mark.parametrize(
     "said",
     [
