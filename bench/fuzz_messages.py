@@ -7,6 +7,7 @@ import io
 import json
 import random
 import struct
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -368,7 +369,8 @@ class Fuzzer:
         draw = self._draw
         drawn = Image.fromarray(np.frombuffer(draw.randbytes(8 * 8 * 3), np.uint8).reshape(8, 8, 3)).resize((64, 64))
         out = io.BytesIO()
-        drawn.save(out, draw.choice(("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PDF", "ICO")))
+        dated = {"creationDate": time.gmtime(0), "modDate": time.gmtime(0)}  # a PDF would name the time of day
+        drawn.save(out, draw.choice(("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PDF", "ICO")), **dated)
         value = bytearray(out.getvalue())
         match draw.randrange(5):
             case 0:

@@ -68,6 +68,7 @@ class _App:
 
     def __init__(self) -> None:
         self.run: Any = None
+        self.ending = None
 
     def topic(self, *_: Any, **__: Any) -> _Topic:
         return _Topic()
