@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.topics import TOPICS, TopicSpec
@@ -145,6 +145,21 @@ def topic_ids(config: KafkaConfig, topics: Sequence[str]) -> dict[str, str]:
             remedy = "Create the topics with `escalon topics --create`, or check the broker."
             raise ServiceError(what, remedy) from error
     return found
+
+
+def written_up_to(config: KafkaConfig, topic: str, partitions: Collection[int]) -> dict[int, int]:
+    """By partition, the offset after its last record, whether that is committed or not. Raises ServiceError."""
+    admin, latest = AdminClient(config.confluent()), OffsetSpec.latest()
+    asked = admin.list_offsets(
+        {TopicPartition(topic, number): latest for number in partitions},
+        isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        request_timeout=ADMIN_TIMEOUT,
+    )
+    try:
+        return {place.partition: int(future.result(timeout=ADMIN_TIMEOUT).offset) for place, future in asked.items()}
+    except KafkaException as error:
+        what = f"Kafka does not tell where {topic} ends ({error.args[0].str()})."
+        raise ServiceError(what, "Check the broker, then try again.") from error
 
 
 def cleanup_policy(config: KafkaConfig, topic: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from streams.adapters.kafka import KafkaConfig, cleanup_policy, describe_cluster, topic_ids
+from streams.adapters.kafka import KafkaConfig, cleanup_policy, describe_cluster, topic_ids, written_up_to
 from streams.adapters.log_reader import LogReader, OnGap, refuse
 from streams.core.errors import ServiceError
 
@@ -39,6 +39,11 @@ class Scan:
         `on_gap` hears of what was deleted meanwhile; without it that raises ServiceError.
         """
         return self._reader.read({(topic, number): found for number, found in marks.items()}, on_gap)
+
+    def written(self, topic: str) -> dict[int, int]:
+        """The offset after the last record of each partition now. Marks that were asked for later and end before it end
+        at a transaction that is open."""
+        return written_up_to(self._config, topic, range(self._partitions.get(topic, 0)))
 
     def compacted(self, topic: str) -> bool:
         """Whether Kafka may remove a record of a topic for a later one of the same key. Unknown counts as no."""

@@ -64,6 +64,8 @@ class Report:
     """What may be a fault or not, by kind: neither the topics nor ClickHouse hold what would tell."""
     trimmed: list[str] = field(default_factory=list)
     """Topics of which only a part could be read."""
+    held_back: dict[str, int] = field(default_factory=dict)
+    """By topic, offsets that were not read, because they lie behind a transaction that is open."""
     faults: list[Fault] = field(default_factory=list)
 
     @property

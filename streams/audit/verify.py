@@ -62,7 +62,9 @@ class Verifier:
         """The report. Raises ServiceError when Kafka or ClickHouse cannot be read."""
         topics = (*RECORDED, "deferred", "postponed", "events")
         before = self.scan.incarnations(map(self._full, topics))
+        written = {topic: self.scan.written(self._full(topic)) for topic in topics}
         marks = {topic: self.scan.marks(self._full(topic)) for topic in topics}
+        self.report.held_back = _held_back(written, marks)
         letters = Said(Letters(self.client).acted(self.question.run))
         letter = self.collector.messages(
             "dead-letters", BY_NAME["dead-letters"].message, marks["dead-letters"], letters
@@ -257,6 +259,15 @@ class Verifier:
 
     def _full(self, topic: str) -> str:
         return self.collector.prefix + topic
+
+
+def _held_back(written: Mapping[str, Mapping[int, int]], marks: Mapping[str, Marks]) -> dict[str, int]:
+    """By topic, the offsets between what is read and what had been written before."""
+    behind = {
+        topic: sum(max(0, end - marks[topic][number][1]) for number, end in ends.items() if number in marks[topic])
+        for topic, ends in written.items()
+    }
+    return {topic: count for topic, count in behind.items() if count}
 
 
 def _retried(each: Array, left: Array, retried: Mapping[bytes, int]) -> None:

@@ -99,6 +99,8 @@ def _show(report: Report) -> None:
         out.print(table(["dead letters", "events"], [[name, count] for name, count in report.reasons.items()]))
     for topic in report.trimmed:
         out.print(f"Of {topic} only a part is held or was asked for: what is older is not proven.", style="yellow")
+    for topic, count in report.held_back.items():
+        out.print(f"{count} offsets of {topic} lie behind an open transaction and are not read yet.", style="yellow")
     _show_faults(report)
     _conclude(report)
 

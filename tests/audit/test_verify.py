@@ -31,6 +31,7 @@ from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
 from streams.runtime.dead_letters import DeadLetters, EventIds
 from tests.evaluation.support import call, database, event, outcome, verdict, write
+from tests.fakes.transactions import abort, left_open
 
 pytestmark = pytest.mark.embedded
 
@@ -503,3 +504,16 @@ def test_two_events_under_one_id_are_two_and_one_outcome_is_not_the_end_of_both(
         assert report.reasons == {"id_conflict": 1}
     else:
         assert (kinds(report), ends) == ([("lost_event", "events", 1)], {"outcome": 1, "lost": 1})
+
+
+def test_what_lies_behind_an_open_transaction_is_neither_read_nor_lost_and_is_said(
+    clickhouse: ClickHouseConfig, apache: KafkaConfig
+) -> None:
+    world = World(apache, clickhouse)
+    world.live("a")
+    abort(apache, f"{world.prefix}events", [b'{"id": "aborted", "text": "x"}'] * 3)
+    with left_open(apache, f"{world.prefix}events", [b'{"id": "open", "text": "x"}']):
+        world.publish("behind")
+        report = world.verify()
+        assert (kinds(report), report.counts["events"]["records"], report.held_back) == ([], 1, {"events": 2})
+    assert kinds(world.verify()) == [("lost_event", "events", 1)]

@@ -45,10 +45,12 @@ def test_what_is_aborted_or_not_committed_is_neither_worked_nor_missed(journey: 
         send(kafka, "events", [event("behind")])
         found = verified()
         assert (found["faults"], found["counts"]["events"]["records"]) == ([], 2)
+        assert found["held_back"] == {"events": 2}
     ended = journey.outcomes({"behind"})
     assert set(ended) == {"plain", "committed", "behind"}
     assert journey.claude.asked(WORKER) == 3
-    assert verified()["faults"] == []
+    found = verified()
+    assert (found["faults"], found["held_back"]) == ([], {})
 
 
 def test_events_of_a_topic_that_is_made_again_are_other_events(journey: Journey) -> None:
