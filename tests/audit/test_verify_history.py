@@ -22,7 +22,7 @@ from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
-from tests.audit.test_verify import World, kinds, letter, lose_an_outcome, settle_what_never_was
+from tests.audit.test_verify import World, event_of, kinds, letter, lose_an_outcome, settle_what_never_was
 from tests.evaluation.support import call, database, write
 from tests.fakes.topic_history import WAIT_SECONDS, forget, remake
 from tests.fakes.transactions import abort
@@ -201,13 +201,27 @@ def test_the_times_of_a_first_record_neither_hide_a_fault_nor_make_one(
         world.tell(letter(world, "calls", 0, "x", 1))
     world.live("a", "b")
     assert [one for one in kinds(world.verify()) if one[0] != "unreadable"] == []
-    write(world.clickhouse, call(world.made("a")[0].event, "third", started_at=datetime.now(UTC)))
+    write(world.clickhouse, call(event_of(world, "a"), "third", started_at=datetime.now(UTC)))
     assert ("stray_row", "calls", 1) in kinds(world.verify())
+
+
+@pytest.mark.parametrize("at", [datetime(2025, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)])
+def test_the_time_of_the_first_event_that_is_left_hides_nothing(world: World, at: datetime) -> None:
+    configure(world, "events", "message.timestamp.after.max.ms", str(2**63 - 1))
+    configure(world, "events", "retention.ms", "-1")
+    world.publish("gone", 1)
+    world.tell(*world.made("gone", 0, 1))
+    publish_at(world, "events", b'{"id": "left", "text": "x"}', at)
+    world.tell(*world.made("left", 1, 1))
+    trim(world, "events", 1, 1)
+    assert kinds(world.verify()) == []
+    write(world.clickhouse, call(event_of(world, "a"), "third", started_at=datetime.now(UTC)))
+    assert kinds(world.verify()) == [("stray_row", "calls", 1)]
 
 
 def test_a_row_older_than_a_compacted_topic_shows_is_unproven(world: World) -> None:
     configure(world, "calls", "cleanup.policy", "compact")
-    write(world.clickhouse, call(world.made("a")[0].event, "third", started_at=datetime.now(UTC)))
+    write(world.clickhouse, call(event_of(world, "a"), "third", started_at=datetime.now(UTC)))
     report = world.verify()
     assert (kinds(report), report.counts["calls"]["rows_unproven"]) == ([], 1)
 
@@ -249,6 +263,10 @@ def test_the_command_fails_and_says_what_it_has_not_read(world: World, monkeypat
     escalon = CliRunner(env=environment)
     clean = escalon.invoke(app, ["verify"])
     assert (clean.exit_code, "Nothing is lost" in clean.output) == (0, True)
+    lose_an_outcome(world)
+    write(world.clickhouse, call(event_of(world, "a"), "third", started_at=OLD))
+    told = json.loads(escalon.invoke(app, ["verify", "--json"]).stdout)
+    assert (told["clean"], told["young"], told["unproven"]) == (True, {"lost_event": 1}, {"stray_row": 1})
     monkeypatch.setattr("streams.adapters.scan.Scan", Overtaken)
     failed = escalon.invoke(app, ["verify"])
     assert failed.exit_code == 1
