@@ -148,10 +148,10 @@ KNOWN: dict[str, tuple[str, Rows]] = {
         [("answer", 4, pytest.approx(4 * 24 / 25), 1, D("0.002"), D("0.001"), D("0.02"))],
     ),
     "calibration": (
-        "handler bin answers mean_confidence labelled right accuracy compared agreed agreement",
+        "handler bin answers tasks mean_confidence labelled right accuracy compared agreed agreement",
         [
-            ("answer", 0.5, 1, 0.55, 1, 1, 1.0, 0, 0, None),
-            ("answer", 0.9, 2, pytest.approx(0.925), 1, 1, 1.0, 1, 0, 0.0),
+            ("answer", 0.5, 1, 1, 0.55, 1, 1, 1.0, 0, 0, None),
+            ("answer", 0.9, 2, 2, pytest.approx(0.925), 1, 1, 1.0, 1, 0, 0.0),
         ],
     ),
     "days": (

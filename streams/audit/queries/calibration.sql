@@ -1,4 +1,5 @@
 -- Whether a confidence means what it says: by worker and bin, the share of answers that was right.
+-- Answers count each time; `tasks` says how many different ones they are, and so how much evidence.
 -- `accuracy` is by labels, `agreement` by the reasoner's answer where it was asked about the same event. Answers are
 -- compared as JSON, key for key; `escalon calibrate` compares by the worker's own rule.
 -- An answer or a label that was erased or has expired counts as none, and so does one of which redaction hid a part.
@@ -21,7 +22,7 @@ WITH
             event_id,
             groupArrayIf(
                 (calls.handler, assumeNotNull(confidence), if(hides(coalesce(response, '')), NULL,
-                    sipHash64(answered(coalesce(response, ''))))),
+                    sipHash64(answered(coalesce(response, '')))), if(calls.fingerprint = '', event_id, calls.fingerprint)),
                 tier = 'worker' AND confidence IS NOT NULL AND decision IN ('accepted', 'escalated', 'failed')
             ) AS attempts,
             argMaxOrNullIf(
@@ -36,7 +37,7 @@ WITH
     ),
     worked AS
     (
-        SELECT event_id, attempt.1 AS handler, attempt.2 AS confidence, attempt.3 AS said, thought
+        SELECT event_id, attempt.1 AS handler, attempt.2 AS confidence, attempt.3 AS said, attempt.4 AS task, thought
         FROM asked
         ARRAY JOIN attempts AS attempt
     )
@@ -44,6 +45,7 @@ SELECT
     worked.handler AS handler,
     least(floor(worked.confidence * {bins:UInt8}), {bins:UInt8} - 1) / {bins:UInt8} AS bin,
     count() AS answers,
+    uniqExact(worked.task) AS tasks,
     avg(worked.confidence) AS mean_confidence,
     countIf(told.truth IS NOT NULL AND worked.said IS NOT NULL) AS labelled,
     countIf(told.truth = worked.said) AS right,
