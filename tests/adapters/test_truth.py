@@ -154,7 +154,7 @@ def test_any_bytes_are_a_label_or_refused(value: bytes) -> None:
 # ---- Labels from the future ----
 
 
-@pytest.mark.parametrize("ahead", [timedelta(minutes=6), timedelta(days=36_000)])
+@pytest.mark.parametrize("ahead", [timedelta(minutes=6), timedelta(days=20_000)])
 def test_nothing_was_said_later_than_it_came(ahead: timedelta) -> None:
     said = (AT + ahead).isoformat()
     in_json = {"event_id": "mail-7", "label": "x", "labelled_at": said}
