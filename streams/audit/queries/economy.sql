@@ -12,6 +12,7 @@ WITH
     (
         SELECT
             event_id,
+            content_digest,
             min(event_time) AS at,
             countIf(happened AND would_be IS NULL) > 0 AS unpriced,
             countIf(happened AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
@@ -22,7 +23,7 @@ WITH
         FROM calls
         WHERE run = {run:String}
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-        GROUP BY event_id
+        GROUP BY event_id, content_digest
     ),
     (SELECT sumIf(reasoner_usd, reasoned) / nullIf(countIf(reasoned), 0) FROM each) AS reasoner_call,
     spans AS
@@ -34,25 +35,25 @@ WITH
     ),
     reached AS
     (
-        SELECT event_id, sum(would_be) AS usd
+        SELECT event_id, content_digest, sum(would_be) AS usd
         FROM calls
         WHERE run = {run:String} AND tier = 'reasoner' AND decision != 'explored'
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-        GROUP BY event_id
+        GROUP BY event_id, content_digest
     ),
     went AS
     (
-        SELECT handler, event_id, max(decision = 'escalated') AS passed_on, sum(would_be) AS usd
+        SELECT handler, event_id, content_digest, max(decision = 'escalated') AS passed_on, sum(would_be) AS usd
         FROM calls
         WHERE run = {run:String} AND tier = 'worker'
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-        GROUP BY handler, event_id
+        GROUP BY handler, event_id, content_digest
         UNION ALL
-        SELECT '' AS handler, event_id, 1 AS passed_on, toDecimal128(0, 12) AS usd
+        SELECT '' AS handler, event_id, content_digest, 1 AS passed_on, toDecimal128(0, 12) AS usd
         FROM verdicts
         WHERE run = {run:String} AND action = 'reason'
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-        GROUP BY event_id
+        GROUP BY event_id, content_digest
     )
 SELECT
     went.handler AS handler,
@@ -69,8 +70,8 @@ SELECT
     coalesce(sumIf(reached.usd, NOT each.unpriced), toDecimal128(0, 12)) AS reasoner_usd,
     reasoner_call AS reasoner_call_usd
 FROM went
-LEFT JOIN each ON each.event_id = went.event_id
-LEFT JOIN reached ON reached.event_id = went.event_id
+LEFT JOIN each ON each.event_id = went.event_id AND each.content_digest = went.content_digest
+LEFT JOIN reached ON reached.event_id = went.event_id AND reached.content_digest = went.content_digest
 GROUP BY handler
 ORDER BY handler
 SETTINGS join_use_nulls = 1

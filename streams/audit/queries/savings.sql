@@ -12,6 +12,7 @@ WITH
     (
         SELECT
             event_id,
+            content_digest,
             min(event_time) AS at,
             countIf(happened AND would_be IS NULL) > 0 AS unpriced,
             countIf(happened AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
@@ -23,7 +24,7 @@ WITH
         FROM calls
         WHERE run = {run:String}
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-        GROUP BY event_id
+        GROUP BY event_id, content_digest
     ),
     asked_all AS
     (
