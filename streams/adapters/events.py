@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NoReturn
 
 from streams.adapters.cloud_events import binary_id, binary_time, structured_id
@@ -289,6 +290,8 @@ def _kind(raw: RawEvent) -> EventKind:
 def _jsonable(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # with its scale, and without an exponent
     return value.hex() if isinstance(value, bytes) else str(value)
 
 

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
-SURE_DIGITS: Final = 17
-"""So many significant digits write every 64-bit float; what has more may be another number."""
+SURE_DIGITS: Final = 15
+"""A 64-bit float holds every number of so many significant digits."""
+PRINTED_DIGITS: Final = 17
+"""A print of a 64-bit float has so many significant digits at most, or all of them."""
 
 
 def loads(text: str) -> Any:
@@ -28,13 +30,14 @@ def _number(text: str) -> float | str:
 
 
 def _holds(number: float, text: str) -> bool:
-    """Whether a float is the number in a text, or the text is one that prints of it may be."""
+    """Whether a float is the number in a text, or a text that has as many digits as a print of it is that print."""
     mantissa = text.lower().partition("e")[0]
     digits = mantissa.replace(".", "").strip("-0")
     if len(digits) <= SURE_DIGITS and (number or not digits):
         return True
     try:
-        return Decimal(text) == Decimal(number)
+        printed = f"{number:.{len(digits) - 1}e}" if len(digits) <= PRINTED_DIGITS else number
+        return Decimal(text) == Decimal(printed)
     except InvalidOperation:  # an exponent beyond those of decimals
         return False
 

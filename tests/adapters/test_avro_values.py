@@ -57,6 +57,11 @@ def test_a_decimal_with_more_digits_than_its_precision_is_not_rounded() -> None:
     assert decimal(99999, precision=4, scale=2, size=8) == "999.99"
 
 
+def test_a_small_decimal_is_written_without_an_exponent() -> None:
+    assert decimal(0, precision=18, scale=8) == "0.00000000"
+    assert decimal(-1, precision=38, scale=18) == "-0.000000000000000001"
+
+
 def test_a_decimal_beyond_all_reason_is_refused() -> None:
     with pytest.raises(UnreadableError, match="1024 are allowed") as caught:
         decimal(1 << 8 * MAX_DECIMAL_BYTES, precision=4, scale=2)
