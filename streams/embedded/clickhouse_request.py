@@ -67,12 +67,17 @@ class Request:
 
     def is_on(self, option: str) -> bool:
         """Whether a flag of the URL is set."""
-        return self.options.get(option, "0").lower() not in _OFF
+        return is_on(self.options, option)
 
     @property
     def readonly(self) -> bool:
         """Whether this request must change nothing."""
         return self.user.readonly or self.safe_method or self.is_on("readonly")
+
+
+def is_on(options: Mapping[str, str], option: str) -> bool:
+    """Whether a flag is set among the parameters of a URL."""
+    return options.get(option, "0").lower() not in _OFF
 
 
 def load_users(path: Path) -> tuple[User, ...]:
@@ -138,7 +143,7 @@ async def read_request(request: web.Request, users: Iterable[User], max_body_byt
 
 def _refuse_not_served(options: Mapping[str, str]) -> None:
     for name, why in _NOT_SERVED.items():
-        if options.get(name, "").lower() not in _OFF:
+        if is_on(options, name):
             raise QueryError(48, why, "NOT_IMPLEMENTED")
 
 

@@ -19,10 +19,12 @@ from typing import Final
 from aiohttp import web
 
 from streams.core.errors import EscalonError, ServiceError
+from streams.embedded.clickhouse_blocks import BlockEncoder
+from streams.embedded.clickhouse_compression import Encoder, choose_encoder
 from streams.embedded.clickhouse_engine import Engine
 from streams.embedded.clickhouse_exchange import ClientGoneError, HttpExchange
 from streams.embedded.clickhouse_protocol import QueryError
-from streams.embedded.clickhouse_request import DEFAULT_USERS, Request, User, load_users, read_request
+from streams.embedded.clickhouse_request import DEFAULT_USERS, Request, User, is_on, load_users, read_request
 
 WAITING_REQUESTS: Final = 64
 GRACE_SECONDS: Final = 3.0
@@ -72,7 +74,8 @@ class ClickHouseServer:
             exchange = HttpExchange(request, asked, self._headers, self._max_body_bytes)
             await self._run(asked, exchange)
         except QueryError as error:
-            return self._failure(error, query_id)
+            encoder = BlockEncoder() if is_on(request.query, "compress") else choose_encoder("")[1]
+            return self._failure(error, query_id, encoder)
         except ClientGoneError:
             return web.Response(status=499)
         return exchange.response or web.Response(status=500)
@@ -96,14 +99,16 @@ class ClickHouseServer:
             exchange.append_error(error, self._engine.version)
         exchange.finish()
 
-    def _failure(self, error: QueryError, query_id: str) -> web.Response:
+    def _failure(self, error: QueryError, query_id: str, encoder: Encoder) -> web.Response:
+        """The error's response. A client that asked for blocks takes whatever comes for blocks."""
         headers = {
             **self._headers,
             "X-ClickHouse-Exception-Code": str(error.code),
             "X-ClickHouse-Query-Id": query_id,
         }
-        text = f"{error.what} (version {self._engine.version})\n"
-        return web.Response(status=error.status, text=text, headers=headers)
+        text = f"{error.what} (version {self._engine.version})\n".encode()
+        body = encoder.compress(text) + encoder.flush()
+        return web.Response(status=error.status, body=body, content_type="text/plain", charset="utf-8", headers=headers)
 
 
 async def _ok(_request: web.Request) -> web.Response:

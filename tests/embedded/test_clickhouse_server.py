@@ -333,9 +333,24 @@ def test_a_result_in_clickhouse_s_own_blocks_holds_what_the_plain_one_does(click
     assert request(clickhouse, "GET", f"{path}&compress=0") == (200, plain)
 
 
-def test_an_error_is_plain_whatever_compression_was_asked_for(clickhouse: str) -> None:
-    status, said = request(clickhouse, "GET", f"/?compress=1&query={quote('SELECT nothing')}")
-    assert (status, b"nothing" in said) == (404, True)
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        ("SELECT nothing", 404, b"nothing"),
+        ("SELECT 1&decompress=1", 501, b"compress.client.request=false"),
+        ("SELECT 1&client_protocol_version=54460&default_format=Native", 501, b"clickhouse-go"),
+        ("SELECT 1&user=nobody", 403, b"Authentication failed"),
+    ],
+)
+def test_an_error_is_in_blocks_where_they_were_asked_for(
+    clickhouse: str, query: str, status: int, words: bytes
+) -> None:
+    path = f"/?query={quote(query, safe='&=')}"
+    plain = request(clickhouse, "GET", path)
+    in_blocks, said = request(clickhouse, "GET", f"{path}&compress=1")
+    assert in_blocks == plain[0] == status
+    assert words in b"".join(opened(said))
+    assert words in plain[1]
 
 
 @pytest.mark.parametrize(
