@@ -32,7 +32,7 @@ REMEDIES: Final = {
 """By an OSError's number. Those that a message can cause (EINVAL, EOVERFLOW) and those of a network are left out."""
 _MEMORY: Final = "Give the process more memory."
 _THREADS: Final = "Raise the limit on threads and processes (ulimit -u, or the container's pids limit)."
-_INSTALL: Final = "Reinstall escalon: a part of it cannot be loaded."
+_INSTALL: Final = "Install the module that is missing; if it is a part of escalon, reinstall that."
 _THREAD_WORDS: Final = ("can't start new thread", "cannot schedule new futures")
 """RuntimeErrors of Python: no thread may be started, or the process is shutting down."""
 _CHAIN: Final = 20

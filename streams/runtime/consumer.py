@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -80,6 +80,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
 
     async def _went_back(self) -> bool:
         """Whether the next fetch continues what was delivered. All that was fetched has been delivered or dropped."""
+        before = self._rebalances
         begun = {tp: at for tp, at in self._again.items() if not self._progress.in_hand(tp)}
         dropped = {tp: at for tp, at in self._progress.undelivered().items() if tp not in self._again} | begun
         if not dropped and not self._astray:
@@ -93,9 +94,11 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             if dropped:
                 log.info("read again, each from the first message on that was not delivered: %s", dropped)
                 ids = await self._thread.look_up({tp.topic for tp in begun})
+                if self._rebalances != before:
+                    return False
                 await self.seek_wait(dropped)
-                self._thread.read_ids.update(ids)
                 self._begin(begun)
+                self._read_from_now_on(ids, but=begun)
         except (KafkaError, TimeoutError) as error:  # a rebalance has begun, or the broker is away
             log.warning("cannot go back to messages that were not delivered, trying again: %r", error)
             return False
@@ -117,7 +120,19 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         for tp in partitions:
             self._progress.forget(tp)
             self._committed_offset.pop(tp, None)
-            del self._again[tp]
+            self._again.pop(tp, None)
+
+    def _read_from_now_on(self, ids: Mapping[str, str], but: Collection[TP] = ()) -> None:
+        """Note the ids of topics. One that is another now begins again with all its partitions, except `but`, also
+        with those whose position the new log happens to hold."""
+        read = self._thread.read_ids
+        changed = {topic for topic, now in ids.items() if read.get(topic, now) != now}
+        read.update(ids)
+        if changed:
+            log.error("topics were made again, and are read from their beginning: %s", ", ".join(sorted(changed)))
+        # From 0: where that is deleted already, the client goes on at the first record, and what is between is counted.
+        begin = {tp: 0 for tp in self.assignment() if tp.topic in changed and tp not in but}
+        self._again = begin | self._again
 
     def reached(self, tp: TP) -> int | None:
         """The offset of the first message that is not done; None while that is not known."""
@@ -227,12 +242,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         except KafkaError as error:
             log.debug("whether topics were made again is not known: %r", error)
             return
-        changed = {topic for topic, topic_id in now.items() if read[topic] != topic_id}
-        if changed and self._thread.read_ids == read:  # no partitions were taken away meanwhile
-            self._thread.read_ids.update(now)
-            found = {tp: self.bounds[tp][0] for tp in self.assignment() if tp.topic in changed and tp in self.bounds}
-            log.error("topics were made again, and are read from their beginning: %s", ", ".join(sorted(changed)))
-            self._again |= found
+        if self._thread.read_ids == read:  # no partitions were taken away meanwhile
+            self._read_from_now_on(now)
 
     # ---- Rebalancing ----
 

@@ -70,7 +70,9 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def positions(self) -> dict[TP, int]:
         """Where each partition is read on, as far as that is known."""
-        return {tp: state.position for tp, state in self._states() if state.has_valid_position}
+        # Looked at once: the client's own thread may take a position away at any moment.
+        found = ((tp, state._position) for tp, state in self._states())
+        return {tp: position for tp, position in found if position is not None}
 
     def moves(self) -> dict[TP, tuple[int, int]]:
         """The partitions that the broker has put elsewhere since the last call: from which offset, and to which."""

@@ -20,7 +20,7 @@ from streams.adapters.kafka import KafkaConfig
 from streams.runtime.app import Place, faust_app
 from streams.runtime.consumer import Consumer
 
-HERE, CHANGES = TP("verdicts", 0), TP("changelog", 0)
+HERE, THERE, CHANGES = TP("verdicts", 0), TP("verdicts", 1), TP("changelog", 0)
 
 
 @dataclass
@@ -130,6 +130,12 @@ async def fetch(consumer: Any) -> list[tuple[str, int]]:
     """What the next fetch passes on, by topic and offset."""
     found = await consumer._getmany({HERE}, 0.01)
     return [(record.topic, record.offset) for records in found.values() for record in records]
+
+
+async def fetch_both(consumer: Any) -> list[tuple[Any, int]]:
+    """What the next fetch passes on of two partitions, by partition and offset."""
+    found = await consumer._getmany({HERE, THERE}, 0.01)
+    return [(tp, record.offset) for tp, records in found.items() for record in records]
 
 
 async def deliver(consumer: Any, *offsets: int, of: Any = HERE) -> None:
@@ -278,6 +284,44 @@ async def test_a_topic_that_was_made_again_and_is_as_long_as_the_old_one_is_read
         consumer._progress.done(HERE, offset)
     assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1), ("verdicts", 2), ("verdicts", 3)]
     assert broker.read_ids == {"verdicts": "new"}
+
+
+async def test_a_topic_that_was_made_again_begins_again_with_partitions_that_hold_the_position_too(
+    tmp_path: Path,
+) -> None:
+    broker = Broker({HERE: [0, 1, 2], THERE: [0]}, read_ids={"verdicts": "old"}, ids={"verdicts": "old"})
+    consumer = consumer_on(broker, tmp_path)
+    for tp, offset in await fetch_both(consumer):
+        await deliver(consumer, offset, of=tp)
+        consumer._progress.done(tp, offset)
+    broker.ids = {"verdicts": "new"}
+    broker.log, broker.position[HERE], broker.moved = {HERE: [0, 1], THERE: [0, 1, 2]}, 0, {HERE: (3, 0)}
+    assert await fetch_both(consumer) == [(THERE, 1), (THERE, 2)], "nobody knows yet"
+    for offset in (1, 2):
+        await deliver(consumer, offset, of=THERE)
+        consumer._progress.done(THERE, offset)
+    assert await fetch_both(consumer) == [(HERE, 0), (HERE, 1)]
+    await deliver(consumer, 0, 1)
+    await consumer.commit()
+    assert THERE not in broker.committed, "an offset that was reached in the other log"
+    assert await fetch_both(consumer) == [(THERE, 0), (THERE, 1), (THERE, 2)]
+    await deliver(consumer, 0, 1, 2, of=THERE)
+    assert await fetch_both(consumer) == [], "both have begun"
+
+
+async def test_partitions_that_are_taken_away_while_a_topic_is_looked_up_begin_nowhere(tmp_path: Path) -> None:
+    broker = Broker({HERE: [0]}, moved={HERE: (3, 0)}, position={HERE: 0})
+    consumer = consumer_on(broker, tmp_path)
+    assert await fetch(consumer) == []
+
+    async def while_partitions_go(_: Any) -> dict[str, str]:
+        await consumer.on_partitions_revoked({HERE})
+        return {}
+
+    consumer._thread.look_up = while_partitions_go
+    broker.position[HERE] = 5
+    assert await fetch(consumer) == []
+    assert broker.position == {HERE: 5}
 
 
 async def test_what_was_deleted_before_it_was_read_holds_nothing_up(
