@@ -73,13 +73,15 @@ class ClaudeAnswer:
             case "message_start" | "message":
                 self._began |= len(event) > 1
                 self._begin(message)
+            case "message_delta" | "message_stop":
+                self._begin(message)
             case "content_block_start":
                 following = max(self._blocks, default=-1) + 1
                 self._open(self._index(event, following), as_object(event.get("content_block")))
             case "content_block_delta":
                 self._add(self._index(event, self._latest), delta)
             case "content_block_stop":
-                self._close(self._index(event, self._latest))
+                self._close(self._index(event, self._latest), as_object(event.get("content_block")))
         ends = kind in _ENDS
         for part in (event, message, delta):
             self._model = as_name(part.get("model")) or self._model
@@ -92,7 +94,7 @@ class ClaudeAnswer:
         if self._id and new and new != self._id and self._blocks:
             raise failure("bad_reply", "Claude's stream holds the parts of two messages.", self.request_id)
         self._id = self._id or new
-        if not self._blocks:
+        if not self._size:
             for index, block in enumerate(message.get("content") or ()):
                 self._open(index, as_object(block))
 
@@ -118,15 +120,20 @@ class ClaudeAnswer:
         here = self._blocks.setdefault(index, [_Block("")])
         here[-1].untouched = False
         self._saw_token()
-        if delta.get("type") in ("text_delta", "text", None):
+        kind = delta.get("type")
+        # Some gateways send the text's deltas in the block of the thinking before it.
+        if kind == "text_delta" or (kind in ("text", None) and here[-1].kind in _TEXT):
             self._write(here[-1], as_text(delta.get("text")))
 
-    def _close(self, index: int) -> None:
-        if here := self._blocks.get(index):
+    def _close(self, index: int, block: Mapping[str, Any]) -> None:
+        here = self._blocks.get(index, [])
+        if here:
             here[-1].untouched = False
+        if block and not any(one.texts for one in here):
+            self._open(index, block)
 
     def _write(self, block: _Block, text: str) -> None:
-        if not text or block.kind not in _TEXT:
+        if not text:
             return
         self._saw_token()
         block.texts.append(text)
@@ -166,12 +173,15 @@ class ClaudeAnswer:
             raise failure("unreachable", "Claude's stream broke off before its end.", self.request_id)
         refused = self._stop_reason == "refusal"
         uncached, read, written = (self._counts.get(name) for name in _INPUT_COUNTS)
+        total = None if uncached is None else uncached + (read or 0) + (written or 0)
+        output = self._counts.get(_OUTPUT) if self._output_at_end else None
         return ModelReply(
             text="".join(block.text for index in sorted(self._blocks) for block in self._blocks[index]),
             model=self._model,
             stop_reason=self._stop_reason,
-            input_tokens=None if uncached is None else uncached + (read or 0) + (written or 0),
-            output_tokens=self._counts.get(_OUTPUT) if self._output_at_end else None,
+            # No request is without tokens, and no words are: such a 0 is a gateway's placeholder, and not free.
+            input_tokens=total or None,
+            output_tokens=None if output == 0 and self._has_output() else output,
             cache_read_tokens=read,
             cache_write_tokens=None if self._lasting_cache else written,
             thinking_tokens=self._counts.get(_THINKING),

@@ -184,6 +184,25 @@ SHAPES: dict[str, Events] = {
     "all counts at the end": [
         start(usage=None), *PLAIN[1:-2], end({**USAGE, "output_tokens": 8}), STOP,
     ],
+    "text in the block's stop": [
+        start(),
+        block(0, "text", [])[0],
+        {"type": "content_block_stop", "index": 0, "content_block": {"type": "text", "text": TEXT}},
+        end({"output_tokens": 8}),
+        STOP,
+    ],
+    "text in the message's stop": [
+        start(), end({"output_tokens": 8}), {**STOP, "message": message(content=[{"type": "text", "text": TEXT}])},
+    ],
+    "the whole text once more in each stop": [
+        *PLAIN[:5],
+        {"type": "content_block_stop", "index": 0, "content_block": {"type": "text", "text": TEXT}},
+        end({"output_tokens": 8}),
+        {**STOP, "message": message(content=[{"type": "text", "text": TEXT}])},
+    ],
+    "text in the block of the thinking": [
+        start(), *block(0, "thinking", ["hm"])[:2], *block(0, "text", [TEXT])[1:], end({"output_tokens": 8}), STOP,
+    ],
     "text after the stop reason": [*PLAIN[:3], PLAIN[3], PLAIN[-2], *PLAIN[4:-2], STOP],
 }  # fmt: skip
 
@@ -389,10 +408,10 @@ def test_a_mutated_stream_is_read_whole(
         most["cache_creation_input_tokens"],
     )
     assert reply.output_tokens in (most["output_tokens"], None)
+    assert not (reply.output_tokens == 0 and text)
     uncached = most["input_tokens"]
-    assert reply.input_tokens == (
-        None if uncached is None else uncached + (reply.cache_read_tokens or 0) + (reply.cache_write_tokens or 0)
-    )
+    total = (uncached or 0) + (reply.cache_read_tokens or 0) + (reply.cache_write_tokens or 0)
+    assert reply.input_tokens == (None if uncached is None else total or None), "no request is without tokens"
 
 
 @settings(max_examples=100, deadline=None)

@@ -94,6 +94,26 @@ async def test_the_same_holds_where_cached_tokens_cost_what_others_cost(
         assert sum(purse.spent.values()) >= gateway.billed(here.pipeline.prices) > 0
 
 
+@dataclass
+class Zeros(Gateway):
+    """Writes 0 for what it does not know."""
+
+    def without(self, one: Any) -> Any:
+        """A JSON value with 0 for the counts that are left out."""
+        if not isinstance(one, dict):
+            return one
+        return {name: 0 if name in self.left_out else self.without(value) for name, value in one.items()}
+
+
+@pytest.mark.parametrize("left_out", [frozenset(COUNTS), frozenset({"output_tokens"})], ids=["all", "output"])
+async def test_a_gateway_that_counts_nothing_is_not_free(tmp_path: Path, left_out: frozenset[str]) -> None:
+    gateway, purse = Zeros(left_out), FakePurse(Decimal(100))
+    async with house(tmp_path, gateway, purse=purse) as here:
+        await here.take(event("e1", "when do you open?"), event("e2", "and when do you close?"))
+        assert sum(purse.spent.values()) >= gateway.billed(here.pipeline.prices) > 0
+        assert [call.cost_usd for call in here.calls if call.tier == "worker"] == [None, None]
+
+
 @pytest.mark.parametrize("left_out", SUBSETS, ids=lambda some: "+".join(sorted(some)) or "nothing")
 async def test_whatever_a_gateway_leaves_out_a_budget_counts_at_least_the_true_price(
     tmp_path: Path, left_out: frozenset[str]
