@@ -59,6 +59,8 @@ def unenforced(schema: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _enforces(key: str, part: Mapping[str, Any]) -> bool:
+    if "$ref" in part and key != "type":
+        return key == "$ref"
     match key:
         case "format":
             return part[key] in FORMATS

@@ -118,12 +118,15 @@ def test_what_is_not_enforced_is_named_with_its_places() -> None:
         few={"type": "array", "items": NAME, "minItems": 1},
         either={"oneOf": [NAME, {"type": "null"}]},
         more={**named(x=NAME), "additionalProperties": True},
+        beside={"$ref": "#/$defs/d", "minLength": 2, "enum": ["no", "yes"], "type": "string"},
         when={**named(x=NAME), "anyOf": [{"required": ["x"]}]},
     )
-    wire = Contract(schema=schema, refusal="field", verbalized=True).wire_schema
+    wire = Contract(schema={**schema, "$defs": {"d": NAME}}, refusal="field", verbalized=True).wire_schema
     assert unenforced(wire or {}) == {
         "uniqueItems": ["answer.tags"],
         "minItems": ["answer.tags"],
+        "minLength": ["answer.beside"],
+        "enum": ["answer.beside"],
         "maxLength": ["answer.tags[]", "answer.name"],
         "pattern": ["answer.name"],
         "oneOf": ["answer.either"],
