@@ -41,7 +41,7 @@ _CHAIN: Final = 20
 
 def own_fault(error: BaseException) -> ProcessError | None:
     """The error as the process's own, where it or one of its causes is that; None where it may be the message's."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ProcessError):
             return cause
         if (remedy := _remedy(cause)) is not None:
@@ -69,7 +69,7 @@ def _remedy(error: BaseException) -> str | None:
     return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """The error, what it was raised from, and what these were raised from, each once."""
     waiting, seen = [error], set[int]()
     while waiting and len(seen) < _CHAIN:

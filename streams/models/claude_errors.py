@@ -64,7 +64,9 @@ _BY_TYPE: Mapping[str, str] = {
 _BY_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (error_type, re.compile("|".join(words), re.I))
     for error_type, words in (
+        ("rejected", (r"^messages[.:\[]",)),  # first, for it may quote the event, which may write of payments and keys
         ("unauthorized", (
+            r"(?:more|out of|no) (?:credit|extra usage)",
             r"credit balance|insufficient[ _](?:credit|fund|balance|quota)|payment|billing",
             r"usage limit|spend(?:ing)? limit|budget has been exceeded|exceeded .{0,40}\bbudget|exceeded .{0,40}quota",
             r"(?:organi[sz]ation|account|workspace|key) (?:has been|is|was) (?:disabled|suspended|blocked|deactivated)",
@@ -74,6 +76,7 @@ _BY_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"(?:country|region|territory|location)\b.{0,60}\b(?:supported|allowed|available)",
             r"not (?:supported|allowed|available) (?:in|from) (?:your|this) (?:country|region|territory|location)",
         )),
+        ("rate_limited", (r"throttl|rate[ _-]?limit|too many requests|please wait|tokens per (?:minute|hour|day)",)),
         ("not_found", (
             r"^model\b|\b(?:invalid|unknown|unsupported|no such) model\b",
             r"\bmodel\b.{0,80}\b(?:not (?:found|exist|supported|available)|deprecated|retired|invalid|identifier)",
@@ -83,7 +86,7 @@ _BY_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"context (?:window|length|limit|size)|input length and",
         )),
         ("rejected", (
-            r"^messages\b|text content blocks|content (?:block|filter|polic|moderation)|blocked by",
+            r"text content blocks|content (?:block|filter|polic|moderation)",
             r"(?:could not|cannot|unable to) process (?:the )?(?:image|document|pdf|file|input)",
             r"image (?:exceeds|dimensions)|surrogate|invalid (?:unicode|utf-8)",
         )),

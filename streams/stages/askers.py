@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib
 import inspect
 import json
@@ -18,6 +19,7 @@ from streams.core.confidence import logprob_confidence
 from streams.core.contract import MAX_REPLY, Reading, encodable, refused, too_large
 from streams.core.errors import ConfigError, HandlerError, ModelError, ServiceError
 from streams.core.messages import Score
+from streams.core.own_fault import causes
 from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.handlers import Handler, Prompting
 from streams.stages.lane import Lane
@@ -27,6 +29,8 @@ from streams.stages.threads import Threads
 
 CHARACTERS_A_TOKEN = 4
 """Of English text, about; the true count is known after the call."""
+NETWORK_FAULTS = frozenset({errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH})
+"""Numbers of an OSError that has no class of its own."""
 
 
 @dataclass(kw_only=True)
@@ -170,11 +174,11 @@ class FunctionAsker:
             raise ModelError("timeout", f"{self.model} took too long.", retryable=True) from error
         except (ModelError, HandlerError, ServiceError):
             raise
-        except (ConnectionError, socket.gaierror, ssl.SSLError) as error:
-            what = f"{self.model} raised {type(error).__name__}: {error}."
-            raise ModelError("unreachable", what, "Check what the function connects to.", retryable=True) from error
         except Exception as error:
             what = f"{self.model} raised {type(error).__name__}: {error}."
+            # HTTP clients and database drivers raise errors of their own, from the operating system's.
+            if any(_of_a_connection(cause) for cause in causes(error)):
+                raise ModelError("unreachable", what, "Check what the function connects to.", retryable=True) from error
             raise HandlerError(what, "Mend the function; let it return a Refusal for what it cannot do.") from error
 
     def _said(self, value: Any, prompt: str) -> Said:
@@ -198,6 +202,11 @@ class FunctionAsker:
         reading = Reading(status="answered", answer=text)
         sources = () if answer.confidence is None else (Score(label=OWN, probability=answer.confidence),)
         return Said(reading=reading, sources=sources, prompt=prompt, response=text)
+
+
+def _of_a_connection(error: BaseException) -> bool:
+    known = isinstance(error, (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError))
+    return known or (isinstance(error, OSError) and error.errno in NETWORK_FAULTS)
 
 
 def _is_probability(value: object) -> bool:

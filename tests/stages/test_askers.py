@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import ssl
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -228,12 +231,27 @@ async def test_a_function_may_say_that_what_it_asks_is_away() -> None:
     assert (said.reading.error_type, said.error.retry_after) == ("overloaded", 3.0)
 
 
-@pytest.mark.parametrize("error", [ConnectionRefusedError("no"), socket.gaierror("no"), ssl.SSLError("no")])
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionRefusedError("no"), socket.gaierror("no"), ssl.SSLError("no"), OSError(errno.ENETUNREACH, "no")],
+)
 async def test_what_a_function_cannot_connect_to_is_unreachable_and_not_its_own_failure(error: Exception) -> None:
     def broken(_: Task) -> None:
         raise error
 
     said = await function_asker(broken).ask(Task())
+    assert said.error is not None
+    assert (said.error.error_type, said.error.retryable) == ("unreachable", True)
+
+
+@pytest.mark.parametrize("client", [urllib.request.urlopen, httpx2.get])
+async def test_a_client_that_cannot_connect_is_unreachable_whatever_error_it_raises(
+    client: Callable[[str], Any],
+) -> None:
+    with socket.socket() as bound:  # and does not listen
+        bound.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        said = await function_asker(lambda _: client(address), timeout=30).ask(Task())
     assert said.error is not None
     assert (said.error.error_type, said.error.retryable) == ("unreachable", True)
 
