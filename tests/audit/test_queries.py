@@ -206,6 +206,26 @@ def test_tries_that_the_breaker_stopped_and_answers_from_the_store_make_no_mean(
     assert report.advice(Decimal(0)).saved_usd == Decimal("0.56")
 
 
+def test_calls_that_a_provider_turned_away_make_no_mean(config: ClickHouseConfig, audit: Audit) -> None:
+    e = [event(f"e{n}", f"text {n}", run="turned away") for n in range(50)]
+    away: dict[str, Any] = {"error_type": "overloaded", "decision": "failed"}
+    write(
+        config, *(outcome(of) for of in e),
+        *(call(of, decision="escalated", confidence=0.4) for of in e[:10]),
+        *(stopped(of, "think", "reasoner", attempt=n, **away) for of in e[:10] for n in (2, 3, 4)),
+        *(thought(of, "7") for of in e[:10]),
+        *(stopped(of, **away) for of in e[10:]), *(stopped(of, "think", "reasoner", **away) for of in e[10:]),
+    )  # fmt: skip
+    money = make_report(audit, "turned away").money
+    assert (money["reasoner_call_usd"], money["asking_events"], money["calls_made"]) == (Decimal("0.02"), 10, 130)
+    assert money["times_cheaper"] == pytest.approx(0.20 / 0.21)
+    (day,) = audit.named("savings", "turned away").records()
+    assert (day["asking_events"], day["net_saved_usd"]) == (10, Decimal("-0.01"))
+    assert economy(audit, "turned away")["answer"]["reasoner_call_usd"] == Decimal("0.02")
+    first, *_ = audit.named("thresholds", "turned away").records()
+    assert first["usd"] == Decimal("0.01") + 50 * Decimal("0.02")
+
+
 def test_one_model_in_both_tiers_saves_nothing_whatever_the_store_answered(
     config: ClickHouseConfig, audit: Audit
 ) -> None:

@@ -8,6 +8,7 @@ WITH
     if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
     (NOT cache_hit OR reused_from IS NOT NULL)
         AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
+    happened AND status != 'failed' AS replied,
     each AS
     (
         SELECT
@@ -15,10 +16,10 @@ WITH
             content_digest,
             min(event_time) AS at,
             countIf(happened AND would_be IS NULL) > 0 AS unpriced,
-            countIf(happened AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
+            countIf(replied AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
             sumIf(would_be, decision != 'explored') AS usd,
             sumIf(would_be, tier = 'reasoner' AND happened) AS reasoner_usd,
-            countIf(tier = 'reasoner' AND happened) > 0
+            countIf(tier = 'reasoner' AND replied) > 0
                 AND countIf(tier = 'reasoner' AND happened AND would_be IS NULL) = 0 AS reasoned
         FROM calls
         WHERE run = {run:String}

@@ -6,6 +6,7 @@ WITH
     if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
     (NOT cache_hit OR reused_from IS NOT NULL)
         AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
+    happened AND status != 'failed' AS replied,
     -- Student's 97.5 % quantile, by the expansion of Cornish and Fisher (1960); good to 1 % from four degrees of freedom on.
     freedom -> 1.95996 + 2.37227 / freedom + 2.82250 / pow(freedom, 2) + 2.55585 / pow(freedom, 3) AS student,
     each AS
@@ -15,11 +16,11 @@ WITH
             content_digest,
             min(event_time) AS at,
             countIf(happened AND would_be IS NULL) > 0 AS unpriced,
-            countIf(happened AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
+            countIf(replied AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
             sumIf(would_be, decision != 'explored') AS usd,
             sum(would_be) AS all_usd,
             sumIf(would_be, tier = 'reasoner' AND happened) AS reasoner_usd,
-            countIf(tier = 'reasoner' AND happened) > 0
+            countIf(tier = 'reasoner' AND replied) > 0
                 AND countIf(tier = 'reasoner' AND happened AND would_be IS NULL) = 0 AS reasoned
         FROM calls
         WHERE run = {run:String}

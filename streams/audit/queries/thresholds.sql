@@ -1,7 +1,7 @@
 -- What if a worker's threshold were another: the share it would accept, the cost, and the known error among those.
 -- Only what a threshold decides changes: refused, invalid and failed attempts go on as before. `error` is the share of
 -- wrong answers among the accepted ones that have a label, compared as JSON; where redaction hid a part of either it counts as
--- none. The cost of an escalation is the mean of a reasoner call that was made; of an attempt from the store the reasoner's
+-- none. The cost of an escalation is what a reasoner's reply costs in the mean; of an attempt from the store the reasoner's
 -- answer would come from its store, for nothing. `escalon what-if` says how sure such figures are.
 -- An answer or a label that was erased or has expired counts as none.
 WITH
@@ -13,7 +13,7 @@ WITH
     (NOT cache_hit OR reused_from IS NOT NULL)
         AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
     (
-        SELECT sum(would_be) / nullIf(countIf(happened AND would_be IS NOT NULL), 0)
+        SELECT sum(would_be) / nullIf(countIf(happened AND status != 'failed' AND would_be IS NOT NULL), 0)
         FROM calls
         WHERE run = {run:String} AND tier = 'reasoner'
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
