@@ -57,7 +57,9 @@ def raise_own_fault(error: BaseException) -> None:
 
 def _remedy(error: BaseException) -> str | None:
     if isinstance(error, OSError):
-        return REMEDIES.get(error.errno or 0)
+        # Without a file's name it is a connection that a firewall or a policy forbids.
+        forbidden = error.errno in (errno.EACCES, errno.EPERM) and error.filename is None
+        return None if forbidden else REMEDIES.get(error.errno or 0)
     if isinstance(error, MemoryError):
         return _MEMORY
     if isinstance(error, BrokenExecutor):

@@ -14,7 +14,7 @@ from streams.core.own_fault import REMEDIES, own_fault, raise_own_fault
 
 @pytest.mark.parametrize("number", REMEDIES)
 def test_an_error_of_the_machine_is_the_processs_own_and_has_a_remedy(number: int) -> None:
-    own = own_fault(OSError(number, "so"))
+    own = own_fault(OSError(number, "so", "/a/file"))
     assert own is not None
     assert own.remedy == REMEDIES[number]
 
@@ -46,6 +46,8 @@ def test_so_is_a_lack_of_memory_threads_handles_or_parts_of_the_program(error: E
         OSError(errno.EOVERFLOW, "Value too large for defined data type"),
         FileNotFoundError(errno.ENOENT, "No such file"),
         ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
+        PermissionError(errno.EPERM, "Operation not permitted"),  # connect(), behind a policy that denies it
+        PermissionError(errno.EACCES, "Permission denied"),
         RuntimeError("a handler's own"),
         UnreadableError("bad_id", "It has no id."),
         ModelError("timeout", "It took too long.", retryable=True),
