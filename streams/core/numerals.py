@@ -1,4 +1,5 @@
-"""Numbers in a text as people type them: any country's separators, signs, fractions, percent, currencies, powers."""
+"""Numbers in a text as people type them: any country's separators, signs, fractions, percent, currencies, powers, and
+names such as million."""
 
 from __future__ import annotations
 
@@ -45,17 +46,28 @@ _PLAIN = _Plain(
     ) for one in group}
 )  # fmt: skip
 
+_MAGNITUDES = {
+    3: r"[kK]\b|[ ]?(?i:thousand|tausend|tsd|mille)\b",
+    5: r"[ ]?(?i:lakhs?|lacs?)\b",
+    6: r"M\b|[ ]?(?i:mn|mio|mill|millions?|millionen)\b",
+    7: r"[ ]?(?i:crores?)\b",
+    9: r"[ ]?(?i:bn|billions?|mrd|milliarden?|milliards?)\b",
+}
+"""Names of powers of ten, by the power."""
+_UNIT_POWER = "".join(rf"(?!(?<=\b{unit})[23](?![0-9]))" for unit in ("m", "mm", "cm", "dm", "km", "ft", "CO"))
+"""Not the 2 of m2."""
 _NUMBER = re.compile(
-    r"""
-    (?: (?<![0-9]) (?P<sign>[-+]) (?: [ ]?¤[ ]? | [A-Z]{3}[ ]? )? )?
-    (?P<body> (?: (?<![\w.,])[.,] )? [0-9]+ (?: [.,'/_ ][0-9]+ )* )
+    rf"""
+    (?: (?<![0-9]) (?P<sign>[-+]) (?: [ ]?¤[ ]? | [A-Z]{{3}}[ ]? )? )?
+    {_UNIT_POWER} (?P<body> (?: (?<![\w.,])[.,] )? [0-9]+ (?: [.,'/_ ][0-9]+ )* )
     (?: [eE](?P<exponent>[-+]?[0-9]+) | [ ]?[x*×·][ ]?10(?:\^|\*\*)(?P<power>[-+]?[0-9]+) )?
+    (?: {"|".join(f"(?P<e{power}>{names})" for power, names in _MAGNITUDES.items())} )?
     (?P<percent> [ ]?[%‰] | [ ]?(?:percent|per[ ]cent|Prozent)\b )?
     (?P<after> - (?=[ ]*¤?[ ]*\Z) )?
     """,
     re.VERBOSE,
 )
-_BRACKETED = re.compile(r"(?:¤|[A-Z]{3})? ?\( ?(?:¤|[A-Z]{3})? ?[0-9.,'_ ]*[0-9] ?[%¤]? ?\) ?[%¤]?")
+_BRACKETED = re.compile(r"(?:¤|[A-Z]{3})? ?\( ?(?:¤|[A-Z]{3})? ?[0-9.,'_ ]*[0-9][kKM]? ?[%¤]? ?\) ?[%¤]?")
 _MIXED = re.compile(r"(?:(?P<whole>[0-9]{1,9}) )?(?P<over>[0-9]{1,9})/(?P<under>[0-9]{1,9})")
 _FORMS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     # A form, the characters that group its digits, and its decimal separator.
@@ -85,7 +97,8 @@ def readings(text: str) -> tuple[float, ...]:
 
 def _scaled(digits: str, found: re.Match[str]) -> Iterator[float]:
     """A number by its power of ten; a percentage as it stands and as a share."""
-    value = float(f"{digits}e{found['exponent'] or found['power'] or 0}")
+    named = next((power for power in _MAGNITUDES if found[f"e{power}"]), 0)
+    value = float(f"{digits}e{found['exponent'] or found['power'] or named}")
     yield value
     if found["percent"]:
         yield value / (1000 if "‰" in found["percent"] else 100)

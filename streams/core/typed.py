@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from re import compile as compiled
 
 _MINUS_SIGNS = "−⁃﹣－"
+_FULL_STOPS = "。｡"
+"""What a keyboard for Chinese or Japanese types for a dot, in a domain as well."""
 _LINE_SEPARATORS = "\x0b\x0c\x85\u2028\u2029"
 _SPELLINGS = ("<wide>", "<narrow>", "<font>", "<small>", "<noBreak>", "<compat>")
 """The compatibility forms of Unicode that are the same character in another shape; a half or a power is not."""
 _LINE_ENDS = ("\n", "\r", "\\n", "\\r")
-_END = r"[ \t\-]*(?:[\r\n]|\\[rn])[>| \t\r\n]*"
+_END = r"[ \t\-]*=?(?:[\r\n]|\\[rn])[>| \t\r\n]*"
 _WRAPPED = compiled(
     rf"[0-9A-Za-z]{_END}[0-9A-Za-z]{{0,4}}[0-9]|[0-9]{_END}[0-9A-Za-z]|\b[0-9A-Z]{{1,4}}{_END}[0-9A-Z]{{1,4}}\b"
 )
-"""A line that ends and begins with what may be parts of one number, as of an IBAN with letters."""
-_LINE_END = compiled(r"[ \t]*(?:[\r\n]|\\[rn])+[>| \t]*")
+"""A line that ends and begins with what may be parts of one number, as of an IBAN with letters. Mail that is
+quoted-printable ends lines that go on with an equals sign."""
+_LINE_END = compiled(r"[ \t]*=?(?:[\r\n]|\\[rn])+[>| \t]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ def _plain(one: str) -> str:
         return ""
     if category == "Zs":
         return " "
+    if one in _FULL_STOPS:
+        return "."
     if category == "Pd" or one in _MINUS_SIGNS:
         return "-"
     if one in _LINE_SEPARATORS:

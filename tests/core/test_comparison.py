@@ -220,6 +220,18 @@ def test_of_a_text_the_last_number_counts(text: Any, number: float | None) -> No
         ("1,234", 1234),
         ("1,234", 1.234),
         ("1.234", 1234),
+        ("$1.2M", 1_200_000),
+        ("(1.2M)", -1_200_000),
+        ("1.1k", 1100),
+        ("1,1 Mio. €", 1_100_000),
+        ("0,5 Mrd. EUR", 500_000_000),
+        ("2.5 million dollars", 2_500_000),
+        ("10 lakh", 1_000_000),
+        ("5 km", 5),
+        ("3 MB", 3),
+        ("12 m2", 12),
+        ("1,50 €/m2", 1.5),
+        ("5 kg CO2", 5),
     ],
 )
 def test_numbers_are_read_as_people_of_any_country_write_them(written: str, number: float) -> None:
@@ -233,6 +245,8 @@ def test_numbers_are_read_as_people_of_any_country_write_them(written: str, numb
     [
         ("1.234,56 €", 56),
         ("1 234,56", 234.56),
+        ("1.2M", 1.2),
+        ("1.2M", 1200),
         ("1.234.567", 0.567),
         ("31.12.2026", 0.2026),
         ("12,5", 5),
