@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar, get_args, get_type_hints
 from streams.adapters.codec import Codec
 from streams.adapters.events import MAX_ID, Received
 from streams.core.errors import UnreadableError
+from streams.core.exact_json import once
 from streams.core.messages import Judgement, Label
 from streams.core.timespan import YEARS
 
@@ -35,7 +37,7 @@ def read_truth(kind: type[T], record: Received, codec: Codec) -> T:
     value = record.value or b""
     if not value:
         _unreadable("empty", "The record has no bytes.", "Publish JSON or Avro as docs/messages.md says.")
-    if value.lstrip()[:1] == b"{":
+    if value.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
         return from_json(kind, value, record.came_at)
     return checked(codec.decode(kind, value), record.came_at)
 
@@ -46,7 +48,8 @@ def from_json(kind: type[T], value: bytes, said_at: datetime) -> T:
     Raises UnreadableError with the reason.
     """
     try:
-        found = json.loads(value.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+        text = value.decode("utf-8-sig")
+        found = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=once)
     except UnicodeDecodeError as error:
         what = f"The JSON is not UTF-8 (byte {error.start}: {error.reason})."
         _unreadable("invalid_utf8", what, "Publish UTF-8.")

@@ -21,7 +21,7 @@ def loads(text: str) -> Any:
     Raises ValueError for what is not JSON, and for an object that names one key twice; RecursionError for what is
     nested too deep.
     """
-    return json.loads(text, parse_constant=_no_constant, parse_float=_number, object_pairs_hook=_once)
+    return json.loads(text, parse_constant=_no_constant, parse_float=_number, object_pairs_hook=once)
 
 
 def _number(text: str) -> float | str:
@@ -42,7 +42,8 @@ def _holds(number: float, text: str) -> bool:
         return False
 
 
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs. Raises ValueError where it names one key twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]

@@ -42,6 +42,10 @@ def test_a_label_in_json_needs_no_more_than_the_event_and_the_truth() -> None:
     assert read({"event_id": "mail-7", "label": "refund"}) == Label(event_id="mail-7", label="refund", labelled_at=AT)
 
 
+def test_a_label_may_begin_with_the_mark_that_some_editors_write() -> None:
+    assert read(b"\xef\xbb\xbf" + json.dumps({"event_id": "mail-7", "label": "ä"}).encode()).label == "ä"
+
+
 def test_a_label_in_json_may_say_everything() -> None:
     said = {"event_id": "mail-7", "label": "refund", "aspect": "intent", "source": "desk", "run": "trial"}
     found = read(b" \r\n\t" + json.dumps(said | {"labelled_at": "2026-10-31T23:30:00-02:00"}).encode())
@@ -90,6 +94,8 @@ GOOD: dict[str, Any] = {"event_id": "mail-7", "label": "x"}
         (b'{"event_id": "mail-7"', "invalid_json", "no JSON"),
         (b'{"event_id": "mail-7", "label": NaN}', "invalid_json", "NaN"),
         (b'{"event_id": "mail-7", "label": 1e999}', "invalid_json", "1e999"),
+        (b'{"event_id": "mail-7", "label": "x", "label": "y"}', "invalid_json", "'label' twice"),
+        (b'{"event_id": "mail-7", "label": {"a": 1, "a": 2}}', "invalid_json", "'a' twice"),
         (b'{"label": ' + b"[" * 100_000, "invalid_json", ""),
         ({**GOOD, "lable": "y"}, "bad_fields", "'lable'"),
         ({"label": "x"}, "bad_fields", "'event_id' is missing"),
