@@ -164,12 +164,15 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         if not self.app.flow_control.held:
             await super().perform_seek()
 
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go back to what is committed, or to the beginning where nothing is."""
-        committed: Mapping[TP, int] = await super().seek_to_committed()
-        unread = [tp for tp, offset in committed.items() if not offset and self._is_acknowledged(tp.topic)]
-        if unread:
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        """Go back to what is committed, or to the beginning where nothing is. The client does neither by itself, nor
+        where 0 is committed: then records that were deleted since count as skipped."""
+        committed: Mapping[TP, int | None] = await super().seek_to_committed()
+        ours = {tp: offset for tp, offset in committed.items() if self._is_acknowledged(tp.topic)}
+        if unread := [tp for tp, offset in ours.items() if offset is None]:
             await self._thread.seek_to_beginning(*unread)
+        if at_zero := {tp: offset for tp, offset in ours.items() if offset == 0}:
+            await self.seek_wait(at_zero)
         self.began = {tp: offset for tp, offset in committed.items() if offset}
         return committed
 

@@ -70,7 +70,7 @@ class Broker:
 
     async def seek_to_beginning(self, *partitions: Any) -> None:
         """To the first record."""
-        self.position.update(dict.fromkeys(partitions, 0))
+        self.position.update({tp: self.log[tp][0] for tp in partitions})
 
     def positions(self) -> dict[Any, int]:
         """Where each is read on."""
@@ -182,6 +182,15 @@ async def test_where_nothing_is_committed_going_back_is_to_the_beginning(committ
     consumer = consumer_on(Broker({HERE: [0, 1]}, committed=committed, position={HERE: 2}), tmp_path)
     await consumer.perform_seek()
     assert await fetch(consumer) == [("verdicts", 0), ("verdicts", 1)]
+
+
+@pytest.mark.parametrize(("committed", "position"), [({}, 7), ({HERE: 0}, 0)])
+async def test_records_that_are_gone_were_skipped_only_where_something_was_committed(
+    committed: Any, position: int, tmp_path: Path
+) -> None:
+    broker = Broker({HERE: [7, 8]}, committed=committed)
+    await consumer_on(broker, tmp_path).perform_seek()
+    assert broker.position == {HERE: position}, "the broker moves it from there, and that is counted"
 
 
 async def test_a_fetch_that_a_rebalance_overtakes_is_made_again_from_what_is_committed(tmp_path: Path) -> None:

@@ -161,6 +161,16 @@ async def test_what_was_deleted_before_it_was_read_is_counted_and_said(
     assert "the offsets 2 to 4 were deleted before they were read" in caplog.text
 
 
+async def test_so_is_what_came_while_a_tier_was_down_that_had_found_its_topic_empty(tier: Tier) -> None:
+    async with tier.running():
+        await tier.until(lambda: tier.committed() == 0)
+    send(tier.kafka, tier.topic, [b"0", b"1", b"2"])
+    forget(tier.kafka, tier.topic, 2)
+    async with tier.running():
+        await tier.until(lambda: tier.taken == [b"2"])
+    assert (tier.committed(), tier.figure("escalon_skipped_total")) == (3, 2)
+
+
 @pytest.mark.parametrize("in_hand", [False, True])
 @pytest.mark.parametrize("count", [3, 12])
 async def test_a_topic_that_is_made_again_under_a_tier_is_read_from_its_beginning(
