@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from streams.core.confidence import logprob_confidence
+from streams.core.confidence import logprob_confidence, probability
 from streams.core.contract import MAX_REPLY, Reading, encodable, refused, too_large
 from streams.core.errors import ConfigError, HandlerError, ModelError, ServiceError
 from streams.core.messages import Score
@@ -118,9 +118,9 @@ class PromptAsker:
         if "logprob" in wanted:
             structured = self.prompting.contract.schema is not None
             tokens = [(token.text, token.logprob) for token in reply.tokens]
-            probability = logprob_confidence(tokens, json_values_only=structured)
-            if probability is not None:
-                yield Score(label="logprob", probability=probability)
+            known = logprob_confidence(tokens, json_values_only=structured)
+            if known is not None:
+                yield Score(label="logprob", probability=known)
 
 
 @dataclass(kw_only=True)
@@ -186,7 +186,8 @@ class FunctionAsker:
             reading = refused(value.kind, value.reason)
             return Said(reading=reading, prompt=prompt, response=reading.refusal_reason)
         answer = value if isinstance(value, Answer) else Answer(value)
-        if not (answer.confidence is None or _is_probability(answer.confidence)):
+        own = probability(answer.confidence)
+        if own is None and answer.confidence is not None:
             raise HandlerError(f"{self.model} gave the confidence {answer.confidence!r}.", "Give 0 to 1, or None.")
         if self.handler.tier == "listener" and not _is_finding(answer.value):
             what = f"{self.model} is a listener and returned {answer.value!r:.200}."
@@ -200,7 +201,7 @@ class FunctionAsker:
         if (oversized := too_large(text)) is not None:
             return Said(reading=oversized, prompt=prompt, response=text[:MAX_REPLY])
         reading = Reading(status="answered", answer=text)
-        sources = () if answer.confidence is None else (Score(label=OWN, probability=answer.confidence),)
+        sources = () if own is None else (Score(label=OWN, probability=own),)
         return Said(reading=reading, sources=sources, prompt=prompt, response=text)
 
 
@@ -209,18 +210,14 @@ def _of_a_connection(error: BaseException) -> bool:
     return known or (isinstance(error, OSError) and error.errno in NETWORK_FAULTS)
 
 
-def _is_probability(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-
-
 def _is_finding(value: object) -> bool:
     """A label, or `{"label", "confidence", "scores"}`; None finds nothing."""
     fields = value if isinstance(value, Mapping) else {"label": value}
     label, confidence, scores = (fields.get(name) for name in ("label", "confidence", "scores"))
     return (
         (label is None or isinstance(label, str))
-        and (confidence is None or _is_probability(confidence))
-        and (scores is None or (isinstance(scores, Mapping) and all(map(_is_probability, scores.values()))))
+        and (confidence is None or probability(confidence) is not None)
+        and (scores is None or (isinstance(scores, Mapping) and None not in map(probability, scores.values())))
     )
 
 

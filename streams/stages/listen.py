@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from streams.core.confidence import probability
 from streams.core.errors import ServiceError
 from streams.core.escalation import Bar, explain
 from streams.core.fingerprint import call_id, task_fingerprint
@@ -106,14 +107,18 @@ def _finding(attempt: Attempt, threshold: float | None) -> Finding:
     answer: Any = json.loads(attempt.answer) if attempt.status == "answered" and attempt.answer else None
     fields = answer if isinstance(answer, dict) else {"label": answer}
     label = fields.get("label")
-    confidence = fields.get("confidence", attempt.confidence)
+    confidence = probability(fields.get("confidence", attempt.confidence))
     sure = threshold is None or (confidence is not None and confidence >= threshold)
     scores = fields.get("scores") or {}
     return Finding(
         listener=attempt.handler,
         label=str(label) if label is not None and sure else None,
         confidence=confidence,
-        scores=tuple(Score(label=name, probability=value) for name, value in scores.items()),
+        scores=tuple(
+            Score(label=name, probability=known)
+            for name, value in scores.items()
+            if (known := probability(value)) is not None
+        ),
         call_id=attempt.call_id,
     )
 

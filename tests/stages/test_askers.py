@@ -191,6 +191,12 @@ async def test_a_function_may_return_a_json_value_or_an_answer() -> None:
     assert (said.reading.answer, confidence_of(said)) == ("[1]", 0.5)
 
 
+@pytest.mark.parametrize(("stated", "meant"), [(1.0000000000000002, 1.0), (-1e-17, 0.0)])
+async def test_a_functions_confidence_may_be_out_by_what_64_bits_round(stated: float, meant: float) -> None:
+    said = await function_asker(lambda _: Answer([1], confidence=stated)).ask(Task())
+    assert (said.reading.status, confidence_of(said)) == ("answered", meant)
+
+
 async def test_a_function_may_be_asynchronous_and_a_plain_one_runs_beside_the_loop() -> None:
     async def slowly(task: Task) -> str:
         await asyncio.sleep(0)

@@ -83,6 +83,12 @@ async def test_a_listener_may_give_its_scores(here: Office) -> None:
     assert finding.scores == (Score(label="order", probability=0.75), Score(label="question", probability=0.25))
 
 
+async def test_what_64_bits_round_over_1_in_a_listeners_scores_is_1(here: Office) -> None:
+    answer = {"label": "order", "confidence": 1.0000000000000002, "scores": {"order": 1.0000000000000002}}
+    finding = the(Verdict, await heard(here, event(), intent=said(answer))).findings[1]
+    assert (finding.confidence, finding.scores) == (1.0, (Score(label="order", probability=1.0),))
+
+
 async def test_a_listener_that_fails_or_refuses_finds_nothing_and_the_others_are_heard(here: Office) -> None:
     messages = await heard(here, event(), rules=model_error(retryable=False), intent=said("order", 0.9))
     assert the(Verdict, messages).intents == ("order",)
