@@ -101,7 +101,7 @@ def _narrowed(schema: Any, keep: Mapping[str, Any]) -> Any:
     fields = []
     for field_ in (one for one in schema["fields"] if one["name"] in keep):
         inner = keep[field_["name"]]
-        fields.append({"name": field_["name"], "type": _narrowed(field_["type"], inner) if inner else field_["type"]})
+        fields.append(field_ | ({"type": _narrowed(field_["type"], inner)} if inner else {}))
     return {"type": "record", "name": schema["name"], "fields": fields}
 
 
