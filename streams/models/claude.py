@@ -74,7 +74,8 @@ class ClaudeModel:
                 await self._stream(arguments, timeout, answer)
             return answer.reply()
         except FOREIGN_ERRORS as error:
-            problem = own_fault(error) or translate(error, answer.request_id, self._client.api_key or "", self._now())
+            secret, began = self._client.api_key or "", answer.began or answer.has_output()
+            problem = own_fault(error) or translate(error, answer.request_id, secret, self._now(), began=began)
         # Raised out here, so that the foreign error, which may quote the key, is not chained and not logged.
         raise problem
 

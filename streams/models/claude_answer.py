@@ -38,7 +38,8 @@ class ClaudeAnswer:
     request_id: str | None = None
     complete: bool = False
     """Whether the end of the message was seen; what follows it says nothing."""
-    _began: bool = False
+    began: bool = False
+    """Whether a part of the message was seen."""
     _ended: bool = False
     _id: str | None = None
     _model: str | None = None
@@ -71,7 +72,7 @@ class ClaudeAnswer:
             message = event
         match kind:
             case "message_start" | "message":
-                self._began |= len(event) > 1
+                self.began |= len(event) > 1
                 self._begin(message)
             case "message_delta" | "message_stop":
                 self._begin(message)
@@ -167,7 +168,7 @@ class ClaudeAnswer:
 
     def reply(self) -> ModelReply:
         """The whole reply. Raises ModelError if there was none or it broke off."""
-        if not self._began:
+        if not self.began:
             raise failure("bad_reply", "Claude's reply holds no message.", self.request_id)
         if self._stop_reason is None or not (self.complete or self._ended):
             raise failure("unreachable", "Claude's stream broke off before its end.", self.request_id)
@@ -181,19 +182,20 @@ class ClaudeAnswer:
             stop_reason=self._stop_reason,
             # No request is without tokens, and no words are: such a 0 is a gateway's placeholder, and not free.
             input_tokens=total or None,
-            output_tokens=None if output == 0 and self._has_output() else output,
+            output_tokens=None if output == 0 and self.has_output() else output,
             cache_read_tokens=read,
             cache_write_tokens=None if self._lasting_cache else written,
             thinking_tokens=self._counts.get(_THINKING),
             first_token_seconds=self._first_token_seconds,
             # As Anthropic's release notes of June 2026 have it: a refusal before any output is counted and not billed.
-            unbilled=refused and not self._has_output(),
+            unbilled=refused and not self.has_output(),
             request_id=self.request_id,
             response_id=self._id,
             refusal=(self._refusal or "no explanation given") if refused else None,
         )
 
-    def _has_output(self) -> bool:
+    def has_output(self) -> bool:
+        """Whether the model wrote anything, be it thinking."""
         kinds = (block.kind for blocks in self._blocks.values() for block in blocks)
         return self._first_token_seconds is not None or any(kind not in _TEXT for kind in kinds)
 

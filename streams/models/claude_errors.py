@@ -112,11 +112,18 @@ def reply_too_large(most: str, request_id: str | None) -> ModelError:
     return ModelError("too_large", what, remedy, retryable=False, request_id=request_id)
 
 
-def translate(error: Exception, request_id: str | None, secret: str, now: datetime) -> ModelError:
-    """One of FOREIGN_ERRORS as ModelError; `secret` is kept out of it, `now` turns a date into a wait."""
+def translate(
+    error: Exception, request_id: str | None, secret: str, now: datetime, *, began: bool = False
+) -> ModelError:
+    """One of FOREIGN_ERRORS as ModelError; `secret` is kept out of it, `now` turns a date into a wait.
+
+    `began` says whether a part of the reply came before it.
+    """
     match error:
         case anthropic.APIStatusError():
-            return _from_status(error, secret, now)
+            result = _from_status(error, secret, now)
+            result.unbilled = not began and result.error_type != "timeout" and error.status_code not in _MAYBE_BILLED
+            return result
         case TimeoutError() | anthropic.APITimeoutError() | httpx2.TimeoutException():
             arrived = not isinstance(error.__cause__ or error, _NEVER_ARRIVED)
             return failure("timeout", "Claude did not answer in time.", request_id, unbilled=not arrived)
@@ -152,8 +159,7 @@ def _from_status(error: anthropic.APIStatusError, secret: str, now: datetime) ->
     # A gateway may echo the key it was sent, so it is taken out before the text is cut.
     said = str(error.api_message or error.body or error.message).replace(secret, "[key]")
     what = f"Claude answered {error.status_code}: {said[:_LONGEST_MESSAGE]}"
-    unbilled = error.status_code >= 300 and error.status_code not in _MAYBE_BILLED
-    result = failure(_error_type(error, said), what, error.request_id, unbilled=unbilled)
+    result = failure(_error_type(error, said), what, error.request_id)
     headers = error.response.headers
     result.retry_after = retry_after_seconds(headers, now)
     # The provider knows best: a spent budget is a 429 that no waiting cures.

@@ -14,7 +14,7 @@ import pytest
 
 from streams.core.pricing import PriceList, cost
 from streams.core.rate import RateLimit
-from tests.fakes.messages_outcomes import Answer, Failure, Outcome, Raw, refusal
+from tests.fakes.messages_outcomes import Answer, Failure, Outcome, Raw, StreamError, refusal
 from tests.fakes.messages_wire import events, sse, tokens
 from tests.stages.over_http import DESK, House, house, with_options
 from tests.stages.support import event
@@ -214,6 +214,20 @@ async def test_an_error_in_place_of_a_reply_takes_nothing_from_a_budget(tmp_path
     async with house(tmp_path, lambda _: Failure(status), purse=purse) as here:
         await here.take(event("e1", "when do you open?"))
         assert sum(purse.spent.values()) == 0
+        assert here.calls
+
+
+REFUSED_KEY = b'event: error\ndata: {"type": "error", "error": {"type": "authentication_error", "message": "no"}}\n\n'
+
+
+@pytest.mark.parametrize(("made", "billed"), [(Raw(REFUSED_KEY), False), (StreamError("overloaded_error"), True)])
+async def test_an_error_in_a_stream_is_billed_where_the_reply_had_begun(
+    tmp_path: Path, made: Outcome, billed: bool
+) -> None:
+    purse = FakePurse(Decimal(100))
+    async with house(tmp_path, lambda _: made, purse=purse) as here:
+        await here.take(event("e1", "when do you open?"))
+        assert (sum(purse.spent.values()) > 0) == billed
         assert here.calls
 
 
