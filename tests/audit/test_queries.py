@@ -358,6 +358,16 @@ def test_what_was_erased_is_neither_right_nor_wrong(config: ClickHouseConfig, au
     assert known["right" if name == "calibration" else "wrong"] == 1
 
 
+@pytest.mark.parametrize("name", ["calibration", "thresholds"])
+def test_what_was_hidden_is_neither_right_nor_wrong(config: ClickHouseConfig, audit: Audit, name: str) -> None:
+    said = ["[phone]", "[redaction failed]", "[customer-no]", "7", {"known": [True], "of": [None]}]
+    e = [event(f"e{n}", run=f"hidden {name}") for n in range(len(said))]
+    for of, one in zip(e, said, strict=True):
+        write(config, verdict(of), call(of, response=reply(one), confidence=0.9), label(of, one))
+    rows = audit.named(name, f"hidden {name}").records()
+    assert next(row for row in rows if row.get("bar", 0.5) == 0.5)["labelled"] == 2
+
+
 def test_a_query_that_is_none_is_told_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match="refusal_quality"):
         named_sql("nonsense")

@@ -2,13 +2,14 @@
 -- Answers count each time; `tasks` says how many different ones they are, and so how much evidence.
 -- `accuracy` is by labels, `agreement` by the reasoner's answer where it was asked about the same event. Answers are
 -- compared as JSON, key for key; `escalon calibrate` compares by the worker's own rule.
--- An answer or a label that was erased or has expired counts as none, and so does one of which redaction hid a part.
+-- An answer or a label that was erased or has expired counts as none, and so does one of which redaction hid a part,
+-- known by a lower-case name in brackets such as [phone].
 -- bins = 10: how many bins between 0 and 1
 WITH
     value -> if(value LIKE '{%', toString(arraySort(JSONExtractKeysAndValuesRaw(value))), value) AS plain,
     truth -> plain(if(isValidJSON(truth), truth, toJSONString(truth))) AS named,
     reply -> if(JSONHas(reply, 'answer'), plain(JSONExtractRaw(reply, 'answer')), named(reply)) AS answered,
-    value -> match(value, '\\[(key|email|iban|card|phone|ip|redaction failed)\\]') AS hides,
+    value -> match(replaceRegexpAll(value, '\\[(true|false|null)\\]', ''), '\\[[a-z][a-z0-9_ -]{1,63}\\]') AS hides,
     told AS
     (
         SELECT event_id, sipHash64(named(argMax(label, (run = {run:String}, labelled_at)))) AS truth

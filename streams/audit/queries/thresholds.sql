@@ -1,14 +1,14 @@
 -- What if a worker's threshold were another: the share it would accept, the cost, and the known error among those.
 -- Only what a threshold decides changes: refused, invalid and failed attempts go on as before. `error` is the share of
--- wrong answers among the accepted ones that have a label, compared as JSON; where redaction hid a part of either it counts as
--- none. The cost of an escalation is what a reasoner's reply costs in the mean; of an attempt from the store the reasoner's
+-- wrong answers among the accepted ones that have a label, compared as JSON; where redaction hid a part of either (a
+-- lower-case name in brackets) it counts as none. The cost of an escalation is what a reasoner's reply costs in the mean; of an attempt from the store the reasoner's
 -- answer would come from its store, for nothing. `escalon what-if` says how sure such figures are.
 -- An answer or a label that was erased or has expired counts as none.
 WITH
     value -> if(value LIKE '{%', toString(arraySort(JSONExtractKeysAndValuesRaw(value))), value) AS plain,
     truth -> plain(if(isValidJSON(truth), truth, toJSONString(truth))) AS named,
     reply -> if(JSONHas(reply, 'answer'), plain(JSONExtractRaw(reply, 'answer')), named(reply)) AS answered,
-    value -> match(value, '\\[(key|email|iban|card|phone|ip|redaction failed)\\]') AS hides,
+    value -> match(replaceRegexpAll(value, '\\[(true|false|null)\\]', ''), '\\[[a-z][a-z0-9_ -]{1,63}\\]') AS hides,
     if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
     (NOT cache_hit OR reused_from IS NOT NULL)
         AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
