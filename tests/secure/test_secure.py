@@ -32,6 +32,8 @@ TEXTS = {
     "gateway": "what do you know of a gateway?",
     "open": "please think about everything",
 }
+WAITING = {"echoed", "gateway"}
+"""Events that no model can be asked about while the key is refused."""
 SAID: list[tuple[str, str]] = []
 """What commands said in any of the tests."""
 
@@ -55,14 +57,17 @@ def test_every_part_of_a_pipeline_works(secure: Secure) -> None:
     producer = Producer(secure.journey.running.kafka.confluent())
     producer.produce("events", b"\xff\xfe", headers=[("escalon-event-id", b"broken")])
     assert producer.flush(20) == 0
-    found = secure.journey.outcomes(set(TEXTS))
-    ends = {name: found[name][0].state for name in TEXTS}
-    assert ends == dict.fromkeys(TEXTS, "answered") | {"echoed": "failed", "gateway": "failed"}
+    answered = set(TEXTS) - WAITING
+    found = secure.journey.outcomes(answered)
+    assert {name: found[name][0].state for name in found} == dict.fromkeys(answered, "answered")
     assert secure.journey.dead_letters({"broken"})["broken"][0].reason == "invalid_utf8"
     rows = secure.journey.query(
-        "SELECT uniqExact(event_id) AS n FROM outcomes", lambda rows: rows[0]["n"] == len(TEXTS)
+        "SELECT uniqExact(event_id) AS n FROM outcomes", lambda rows: rows[0]["n"] == len(answered)
     )
-    assert rows[0]["n"] == len(TEXTS)
+    assert rows[0]["n"] == len(answered)
+    postponed = "SELECT DISTINCT event_id FROM calls WHERE decision = 'postponed'"
+    rows = secure.journey.query(postponed, lambda rows: len(rows) == len(WAITING))
+    assert {row["event_id"] for row in rows} == WAITING
     rows = secure.journey.query("SELECT count() AS n FROM calls WHERE error LIKE '%[key]%'", lambda rows: rows[0]["n"])
     assert rows[0]["n"] >= 2, "each of the two tiers was told the key"
 
