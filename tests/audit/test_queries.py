@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -366,6 +367,16 @@ def test_what_was_hidden_is_neither_right_nor_wrong(config: ClickHouseConfig, au
         write(config, verdict(of), call(of, response=reply(one), confidence=0.9), label(of, one))
     rows = audit.named(name, f"hidden {name}").records()
     assert next(row for row in rows if row.get("bar", 0.5) == 0.5)["labelled"] == 2
+
+
+def test_a_label_whose_run_is_misspelt_is_about_nothing_that_is_known(tmp_path: Path) -> None:
+    with database(tmp_path) as config:
+        e = event("e1")
+        write(config, call(e), label(e, "7"), replace(label(e, "7", source="desk"), run="lvie"))
+        audit = Audit(config)
+        rows = audit.named("unknown_labels", "live").records()
+        audit.close()
+    assert [(row["source"], row["labels"], row["example"]) for row in rows] == [("desk", 1, "e1")]
 
 
 def test_a_query_that_is_none_is_told_with_those_there_are() -> None:
