@@ -121,7 +121,7 @@ class Contract:
         try:
             value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
             if not isinstance(value, dict):
-                return _invalid("schema", "the reply is no JSON object")
+                return _invalid("schema", "the reply is not a JSON object")
             refusal = value.get("refusal")
             if self.refusal == "field" and isinstance(refusal, dict):
                 return refused(refusal.get("class"), refusal.get("reason"))

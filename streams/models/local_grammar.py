@@ -49,7 +49,7 @@ def grammar(schema: str) -> str:
     try:
         validator_for(rules, default=Draft202012Validator).check_schema(rules)
     except SchemaError as error:
-        raise bad_request(f"the answer's schema is none: {error.message}") from error
+        raise bad_request(f"the answer's schema is not a JSON schema: {error.message}") from error
     return "%llguidance {}\nstart: %json " + json.dumps({**rules, "x-guidance": GUIDANCE})
 
 

@@ -41,7 +41,7 @@ def completion_body(request: ModelRequest) -> dict[str, Any]:
     if request.max_tokens < 1:
         raise bad_request("max_tokens must be 1 or more")
     if any("\ud800" <= character <= "\udfff" for character in request.system + request.prompt):
-        raise bad_request("the prompt holds a surrogate, which is no character")
+        raise bad_request("the prompt holds a surrogate, which is not a character")
     if request.schema is not None:
         body["grammar"] = grammar(json.dumps(dict(request.schema)))
     return body

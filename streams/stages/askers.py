@@ -179,7 +179,7 @@ class FunctionAsker:
             # HTTP clients and database drivers raise errors of their own, from the operating system's.
             if any(_of_a_connection(cause) for cause in causes(error)):
                 raise ModelError("unreachable", what, "Check what the function connects to.", retryable=True) from error
-            raise HandlerError(what, "Mend the function; let it return a Refusal for what it cannot do.") from error
+            raise HandlerError(what, "Correct the function; let it return a Refusal for what it cannot do.") from error
 
     def _said(self, value: Any, prompt: str) -> Said:
         if isinstance(value, Refusal):
