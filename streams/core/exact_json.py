@@ -36,8 +36,9 @@ def _holds(number: float, text: str) -> bool:
     if len(digits) <= SURE_DIGITS and (number or not digits):
         return True
     try:
-        printed = f"{number:.{len(digits) - 1}e}" if len(digits) <= PRINTED_DIGITS else number
-        return Decimal(text) == Decimal(printed)
+        # The shortest print may round a half away from zero, where the one of so many digits rounds it to even.
+        short = (repr(number), f"{number:.{len(digits) - 1}e}") if len(digits) <= PRINTED_DIGITS else ()
+        return Decimal(text) in (Decimal(number), *map(Decimal, short))
     except InvalidOperation:  # an exponent beyond those of decimals
         return False
 
