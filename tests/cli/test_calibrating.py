@@ -139,6 +139,7 @@ def test_a_report_says_that_a_calibration_holds_and_what_tiering_is_worth(
         ("90m", NOW - timedelta(minutes=90)),
         ("1.5h", NOW - timedelta(minutes=90)),
         ("99999d", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("1000000000d", datetime(1970, 1, 1, tzinfo=UTC)),
         ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
         ("2026-11-01T09:30", datetime(2026, 11, 1, 9, 30, tzinfo=UTC)),
         ("2026-11-01T09:00+01:00", datetime(2026, 11, 1, 9, tzinfo=timezone(timedelta(hours=1)))),
@@ -150,7 +151,7 @@ def test_a_moment_is_a_date_a_time_or_how_long_ago(text: str | None, at: datetim
     assert found.tzinfo is not None
 
 
-@pytest.mark.parametrize("text", ["", "7", "7w", "tomorrow", "2026-13-01", "-7d", "1000000000d"])
+@pytest.mark.parametrize("text", ["", "7", "7w", "tomorrow", "2026-13-01", "-7d"])
 def test_what_is_no_moment_is_told(text: str) -> None:
     with pytest.raises(ConfigError, match="is no time") as caught:
         moment(text, lambda: NOW)
