@@ -17,13 +17,16 @@ from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.cli.host import Running, running_pipeline
-from streams.core.messages import DeadLetter, Outcome
+from streams.core.messages import Call, DeadLetter, Outcome
+from streams.core.topics import TOPICS
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from tests.fakes.messages_outcomes import Failure
 from tests.fakes.messages_thread import MessagesThread
 
 WAIT_SECONDS = 60.0
+OUTCOME_SECONDS = 180.0
+"""Ends a test whose event is lost. Longer than two tries of a handler take with the default timeout of 60 s."""
 PIPELINE = Path(__file__).parent / "pipeline"
 
 
@@ -78,7 +81,7 @@ class Journey:
     def _read(self, topic: str, kind: Any, identity: Any, expected: set[str]) -> Any:
         tail, coding = Tail(self.running.kafka, [topic]), codec_for(self.running.settings.schema_registry)
         found: dict[str, list[Any]] = {}
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + OUTCOME_SECONDS
         try:
             while not expected <= found.keys() and time.monotonic() < deadline:
                 self.running.supervisor.check()
@@ -87,9 +90,22 @@ class Journey:
                     found.setdefault(identity(message), []).append(message)
         finally:
             tail.close()
-        missing = expected - found.keys()
-        assert not missing, f"{len(missing)} of {len(expected)} never came on {topic}: {sorted(missing)[:5]}"
+        missing = sorted(expected - found.keys())[:5]
+        assert not missing, f"{missing} of {len(expected)} never came on {topic}; {self._trail(missing)}"
         return found
+
+    def _trail(self, event_ids: list[str]) -> str:
+        """The topics that have messages about some events, and the errors of the calls made for them."""
+        coding, found = codec_for(self.running.settings.schema_registry), []
+        tail = Tail(self.running.kafka, [spec.name for spec in TOPICS])
+        try:
+            for record in tail.to_end():
+                if any(one.encode() in (record.key or b"") + (record.value or b"") for one in event_ids):
+                    call = coding.decode(Call, record.value or b"") if record.topic == "calls" else None
+                    found.append(f"{record.topic} ({call.handler}: {call.error_type})" if call else record.topic)
+        finally:
+            tail.close()
+        return f"messages about them are on: {', '.join(found) or 'no topic'}"
 
     def query(self, sql: str, until: Any = None) -> list[dict[str, Any]]:
         """Rows of the audit, once `until` says of them that the sink is done."""
