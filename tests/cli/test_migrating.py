@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_the_sql_for_a_cluster_has_the_retention_that_is_set(offline: Escalon, m
     monkeypatch.setenv("ESCALON_CLICKHOUSE_DATABASE", "audit")
     done = offline("migrate", "--print", "--cluster", "analytics")
     assert "ENGINE = Distributed('analytics', 'audit', 'calls_local', cityHash64(event_id));" in done.stdout
-    assert "MODIFY COLUMN prompt TTL toDateTime(event_time) + toIntervalDay(30)" in done.stdout
+    assert re.search(r"MODIFY COLUMN prompt TTL .*toIntervalDay\(30\)", done.stdout)
 
 
 def test_a_wrong_name_of_a_cluster_or_number_of_days_is_told(offline: Escalon, monkeypatch: pytest.MonkeyPatch) -> None:
