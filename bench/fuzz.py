@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -41,7 +41,6 @@ from streams.adapters.truth import TRUTHS, read_truth
 from streams.app.settings import read_settings
 from streams.cli.host import Running, running_pipeline
 from streams.core.errors import UnreadableError
-from streams.core.fingerprint import digest
 from streams.core.messages import DeadLetter, Outcome
 from streams.core.topics import BY_NAME, TOPICS
 from streams.pipeline.load import load_pipeline
@@ -101,7 +100,7 @@ def run(running: Running, messages: int, seed: int, tell: Callable[[str], None] 
     published = _publish(running, messages, Fuzzer(seed, BlobStore(running.settings.blobs).put))
     tell(f"{messages} messages published")
     last = _publish_last(running)
-    letters = _letters(running, set(last), tell)
+    letters = _letters(running, set(last), published.keys(), tell)
     tell("the last ones are dead letters; waiting for outcomes")
     ended = _outcomes(running)
     try:
@@ -161,22 +160,22 @@ def _publish_last(running: Running) -> list[Place]:
     return places
 
 
-def _letters(running: Running, until: set[Place], tell: Callable[[str], None]) -> dict[Place, DeadLetter]:
-    """The real dead letters, by the place of the record they are about, once those of the last records are there."""
+def _letters(
+    running: Running, until: set[Place], published: Set[Place], tell: Callable[[str], None]
+) -> dict[Place, DeadLetter]:
+    """The dead letters that are not among what was published, by the place of the record they are about, once those of
+    the last records are there."""
     tail, codec, found = Tail(running.kafka, ["dead-letters"]), Codec(), dict[Place, DeadLetter]()
-    deadline, told, cluster = time.monotonic() + WAIT_SECONDS, 0.0, describe_cluster(running.kafka).cluster_id
+    deadline, told = time.monotonic() + WAIT_SECONDS, 0.0
     still = time.monotonic()
     try:
         while time.monotonic() < deadline and (until - found.keys() or time.monotonic() - still < STILL_SECONDS):
             for record in tail.batch(0.5):
                 still, deadline = time.monotonic(), time.monotonic() + WAIT_SECONDS
-                try:
-                    letter = codec.decode(DeadLetter, record.value or b"")
-                except UnreadableError:
+                if (record.topic, record.partition, record.offset) in published:
                     continue
-                place = (letter.topic, letter.partition, letter.offset)
-                if letter.dead_letter_id == digest("dead", "live", cluster, *place):  # else it is one of our own making
-                    found[place] = letter
+                letter = codec.decode(DeadLetter, record.value or b"")
+                found[letter.topic, letter.partition, letter.offset] = letter
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 tell(f"{len(found)} dead letters, {len(until - found.keys())} of the last ones to come")
