@@ -20,9 +20,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -34,7 +33,7 @@ from fuzz_messages import Fuzzed, Fuzzer
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
-from streams.adapters.events import EventReader, Received
+from streams.adapters.events import EventReader
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import Tail
 from streams.adapters.truth import TRUTHS, read_truth
@@ -211,10 +210,12 @@ class _Judge:
         self._dead = {letter.event_id for letter in letters.values()}
         self._reader = EventReader(self._codec, cluster.cluster_id, settings.run, settings.max_event_bytes)
         self._ids = EventIds(self._reader, self._codec, settings.topic_prefix)
+        with closing(Tail(running.kafka, sorted(BY_NAME))) as tail:
+            self._records = {(one.topic, one.partition, one.offset): one for one in tail.to_end()}
 
     def fault(self, place: Place, one: Fuzzed) -> str | None:
         """Why not; None when it was."""
-        at = Received(*place, one.key, one.value, datetime.now(UTC), one.readable_headers)
+        at = self._records[place]
         try:
             kind = BY_NAME[one.topic].message
             if one.topic == "events":
