@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ServiceError
+from streams.embedded.broker import ApacheKafka
 from streams.embedded.kafka_install import install
+from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
 
 # Property-based tests are not timed: other work may share the machine.
@@ -54,3 +58,11 @@ def kafka_home(pytestconfig: pytest.Config) -> Path:
         return install(cache.mkdir("kafka"), print, resource("kafka"))
     except ServiceError as error:
         pytest.skip(f"{NO_KAFKA}: {error}")
+
+
+@pytest.fixture(scope="module")
+def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
+    """Apache Kafka, for the tests of one module."""
+    directory = tmp_path_factory.mktemp("kafka")
+    with Supervisor(directory) as supervisor:
+        yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), directory / "data").start(supervisor))

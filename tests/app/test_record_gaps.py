@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,9 +17,6 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from streams.adapters.events import EventReader
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.app.record import Recorder
-from streams.embedded.broker import ApacheKafka
-from streams.embedded.supervisor import Supervisor
-from streams.resources import resource
 from streams.runtime import lag
 from streams.runtime.dead_letters import DeadLetters, EventIds
 from streams.runtime.metrics import REGISTRY
@@ -31,14 +27,6 @@ from tests.fakes.transactions import abort, left_open, send
 
 pytestmark = pytest.mark.embedded
 WAIT_SECONDS = 60.0
-
-
-@pytest.fixture(scope="module")
-def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
-    """Apache Kafka."""
-    directory = tmp_path_factory.mktemp("kafka")
-    with Supervisor(directory) as supervisor:
-        yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), directory / "data").start(supervisor))
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,9 +24,6 @@ from streams.app.resume import Resumer
 from streams.core.errors import ServiceError
 from streams.core.fingerprint import digest
 from streams.core.messages import DeadLetter, Deferred, Escalation, Postponed, Verdict
-from streams.embedded.broker import ApacheKafka
-from streams.embedded.supervisor import Supervisor
-from streams.resources import resource
 from streams.runtime import lag
 from streams.runtime.dead_letters import DeadLetters, EventIds
 from streams.runtime.metrics import REGISTRY, SKIPPED, WAITING
@@ -141,14 +137,6 @@ def task(name: str) -> Escalation:
 
 def deferred(name: str, until: datetime = TODAY) -> Deferred:
     return Deferred(escalation=task(name), not_before=until, reason="budget")
-
-
-@pytest.fixture(scope="module")
-def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
-    """Apache Kafka, where a group has its partitions at once; the in-memory broker is tested in tests/journey."""
-    directory = tmp_path_factory.mktemp("kafka")
-    with Supervisor(directory) as supervisor:
-        yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), directory / "data").start(supervisor))
 
 
 @pytest.fixture

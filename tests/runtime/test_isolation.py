@@ -16,9 +16,6 @@ from confluent_kafka import Consumer, TopicPartition
 from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, Received
 from streams.adapters.kafka import KafkaConfig, create_changelogs, create_topics
-from streams.embedded.broker import ApacheKafka
-from streams.embedded.supervisor import Supervisor
-from streams.resources import resource
 from streams.runtime import consumer as consumers
 from streams.runtime.app import Place, faust_app
 from streams.runtime.bind import Binding, Outbox, bind
@@ -32,14 +29,6 @@ from tests.fakes.transactions import abort, commit, left_open, send
 
 pytestmark = pytest.mark.embedded
 WAIT_SECONDS = 60.0
-
-
-@pytest.fixture(scope="module")
-def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
-    """Apache Kafka."""
-    directory = tmp_path_factory.mktemp("kafka")
-    with Supervisor(directory) as supervisor:
-        yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), directory / "data").start(supervisor))
 
 
 @pytest.fixture(autouse=True)
