@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,7 @@ from streams.core.errors import ConfigError, ServiceError
 from streams.core.topics import TOPICS, TopicSpec
 
 ADMIN_TIMEOUT = 15.0
+RETRY_SECONDS: Final = 0.5
 CLIENT_LOG: Final = logging.getLogger("escalon.kafka")
 """What the clients of librdkafka say. Commands do not show it: what matters of it comes back as an error."""
 CLIENT_LOG.addHandler(logging.NullHandler())
@@ -295,18 +297,28 @@ def _new_topic(spec: TopicSpec, prefix: str, partitions: int, replication: int, 
 
 
 def _create(config: KafkaConfig, topics: Iterable[Any]) -> list[str]:
-    wanted = list(topics)
-    if not wanted:
-        return []
+    """Create topics; for ADMIN_TIMEOUT seconds, ask again where the cluster has too few brokers at the moment.
+
+    A broker that starts, or that missed its heartbeats, is fenced: it answers, and takes no partitions.
+    """
+    left = {topic.topic: topic for topic in topics}
     created = []
+    deadline = time.monotonic() + ADMIN_TIMEOUT
     admin = AdminClient(config.confluent())  # kept until the last future is there
-    for name, future in admin.create_topics(wanted, request_timeout=ADMIN_TIMEOUT).items():
-        try:
-            future.result(timeout=ADMIN_TIMEOUT)
-            created.append(name)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise ServiceError(f"The topic {name} could not be created: {error.args[0].str()}.") from error
+    while left:
+        for name, future in admin.create_topics([*left.values()], request_timeout=ADMIN_TIMEOUT).items():
+            try:
+                future.result(timeout=ADMIN_TIMEOUT)
+                created.append(name)
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code == KafkaError.INVALID_REPLICATION_FACTOR and time.monotonic() < deadline:
+                    continue
+                if code != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise ServiceError(f"The topic {name} could not be created: {error.args[0].str()}.") from error
+            del left[name]
+        if left:
+            time.sleep(RETRY_SECONDS)
     return sorted(created)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import uuid
@@ -22,6 +23,8 @@ from streams.embedded.supervisor import Child, Supervisor
 MESSAGE_BYTES: Final = 16 << 20
 """The largest message Apache Kafka takes by default, so that one too large for the pipeline can be dead-lettered."""
 READY_SECONDS: Final = 60.0
+PORT_TRIES: Final = 3
+_TAKEN: Final = re.compile("Address (already )?in use")  # glibc's words, then musl's
 
 
 class Broker(Protocol):
@@ -51,17 +54,19 @@ class ApacheKafka:
         return f"Broker: Apache Kafka ({self.home}); topics and offsets stay in {self.data_dir}."
 
     def start(self, supervisor: Supervisor, port: int = 0) -> str:
-        free, controller = free_ports(2)
-        node = KafkaNode(
-            id=1,
-            port=port or free,
-            controllers={1: controller},
-            home=self.home,
-            resources=self.resources,
-            data_dir=self.data_dir,
-            message_bytes=self.message_bytes,
-        )
-        return await_broker(supervisor, node.start(supervisor, new_cluster_id()), f"127.0.0.1:{node.port}")
+        def spawn(port: int, controller: int) -> Child:
+            node = KafkaNode(
+                id=1,
+                port=port,
+                controllers={1: controller},
+                home=self.home,
+                resources=self.resources,
+                data_dir=self.data_dir,
+                message_bytes=self.message_bytes,
+            )
+            return node.start(supervisor, new_cluster_id())
+
+        return _start_on_ports(supervisor, spawn, port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +81,16 @@ class Tansu:
         )
 
     def start(self, supervisor: Supervisor, port: int = 0) -> str:
-        address = f"127.0.0.1:{port or free_ports(1)[0]}"
-        argv = [_tansu_program(), "broker", "--cluster-id", uuid.uuid4().hex]
-        argv += ["--listener-url", f"tcp://{address}", "--advertised-listener-url", f"tcp://{address}"]
-        argv += ["--storage-engine", "memory://tansu/"]
-        # It waits 5 s for open connections to end, and has nothing to lose. It also takes options from the
-        # environment, so it gets none.
-        child = supervisor.spawn("tansu", argv, env={}, grace=0.5)
-        return await_broker(supervisor, child, address)
+        def spawn(port: int, _: int) -> Child:
+            address = f"127.0.0.1:{port}"
+            argv = [_tansu_program(), "broker", "--cluster-id", uuid.uuid4().hex]
+            argv += ["--listener-url", f"tcp://{address}", "--advertised-listener-url", f"tcp://{address}"]
+            argv += ["--storage-engine", "memory://tansu/"]
+            # It waits 5 s for open connections to end, and has nothing to lose. It also takes options from the
+            # environment, so it gets none.
+            return supervisor.spawn("tansu", argv, env={}, grace=0.5)
+
+        return _start_on_ports(supervisor, spawn, port)
 
 
 def choose_broker(
@@ -125,6 +132,24 @@ def await_broker(supervisor: Supervisor, child: Child, address: str, brokers: in
 
     supervisor.wait_ready(child, answers, READY_SECONDS)
     return address
+
+
+def _start_on_ports(supervisor: Supervisor, spawn: Callable[[int, int], Child], port: int) -> str:
+    """Start a broker on `port` (0: a free one) and a second free port, and return its address once it answers.
+
+    Another process may take a free port before the broker does; then other free ports are tried.
+    """
+    left = PORT_TRIES
+    while True:
+        chosen, second = free_ports(2)
+        child = spawn(port or chosen, second)
+        try:
+            return await_broker(supervisor, child, f"127.0.0.1:{port or chosen}")
+        except ServiceError:
+            left -= 1
+            if port or not left or _TAKEN.search(child.tail()) is None:
+                raise
+            supervisor.stop(child)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.core.errors import ConfigError
-from streams.embedded.broker import ApacheKafka, Tansu, choose_broker
+from streams.core.errors import ConfigError, ServiceError
+from streams.embedded.broker import ApacheKafka, Tansu, choose_broker, free_ports
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
 
@@ -129,3 +130,30 @@ def test_an_installation_in_the_cache_is_taken(tmp_path: Path) -> None:
 def test_a_kafka_home_without_jars_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no Apache Kafka"):
         choose_broker(tmp_path, resource("kafka"), kafka_home=tmp_path)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("kind", ["kafka", "tansu"])
+def test_a_broker_whose_free_port_was_taken_meanwhile_starts_on_others(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = request.getfixturevalue("kafka_home") if kind == "kafka" else None
+    broker = choose_broker(tmp_path, resource("kafka"), kafka_home=home)
+    with socket.socket() as taken, Supervisor(tmp_path / "logs") as supervisor:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        lost = taken.getsockname()[1]
+        free = [[lost, *free_ports(1)], [*free_ports(1), lost], free_ports(2)]
+        monkeypatch.setattr("streams.embedded.broker.free_ports", lambda _: free.pop(0))
+        address = broker.start(supervisor)
+        assert address != f"127.0.0.1:{lost}"
+        assert AdminClient({"bootstrap.servers": address}).list_topics(timeout=10).brokers
+
+
+@pytest.mark.embedded
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> None:
+    with socket.socket() as taken, Supervisor(tmp_path / "logs") as supervisor:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ServiceError, match="Address in use"):
+            Tansu().start(supervisor, taken.getsockname()[1])

@@ -1,0 +1,55 @@
+"""Topics are created as soon as the cluster has brokers enough for them."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from streams.adapters import kafka as adapter
+from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
+from streams.core.errors import ServiceError
+from streams.embedded.broker import MESSAGE_BYTES, ApacheKafka, await_broker, free_ports
+from streams.embedded.kafka_node import KafkaNode, new_cluster_id
+from streams.embedded.supervisor import Supervisor
+from streams.resources import resource
+
+
+@pytest.mark.kafka
+def test_topics_wait_for_a_broker_that_is_still_starting(tmp_path: Path, kafka_home: Path) -> None:
+    ports, cluster_id = free_ports(6), new_cluster_id()
+    controllers = dict(zip((1, 2, 3), ports[3:], strict=True))
+    nodes = [
+        KafkaNode(
+            id=number,
+            port=port,
+            controllers=controllers,
+            home=kafka_home,
+            resources=resource("kafka").resolve(),
+            data_dir=tmp_path / str(number),
+            message_bytes=MESSAGE_BYTES,
+        )
+        for number, port in zip(controllers, ports[:3], strict=True)
+    ]
+    with Supervisor(tmp_path / "logs") as supervisor, ThreadPoolExecutor(1) as pool:
+        first, second = (node.start(supervisor, cluster_id) for node in nodes[:2])
+        config = KafkaConfig(servers=await_broker(supervisor, first, f"127.0.0.1:{ports[0]}", 2))
+        await_broker(supervisor, second, f"127.0.0.1:{ports[1]}", 2)
+        creating = pool.submit(create_topics, config, "", 1, 3)
+        time.sleep(1)
+        assert (creating.done(), describe_cluster(config).partitions) == (False, {})
+        nodes[2].start(supervisor, cluster_id)
+        assert creating.result() == sorted(describe_cluster(config).partitions)
+
+
+@pytest.mark.kafka
+def test_more_copies_than_brokers_is_an_error_in_the_end(
+    tmp_path: Path, kafka_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "ADMIN_TIMEOUT", 2.0)
+    with Supervisor(tmp_path / "logs") as supervisor:
+        config = KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), tmp_path).start(supervisor))
+        with pytest.raises(ServiceError, match=r"could not be created: .*replicat"):
+            create_topics(config, "", 1, 3)
