@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-BENCHES := $(basename $(notdir $(wildcard bench/*.py)))
 # So many files of tests at once; whole pipelines among them, so one for each core at most.
 TESTERS ?= 2
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
@@ -36,7 +35,7 @@ lint: setup-dev  ## format, lint, types, layers, declared dependencies
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry streams infra
-	$(BIN)/deptry tests bench --exclude '^$$' --ignore DEP002,DEP004 $(addprefix --known-first-party ,streams tests $(BENCHES))
+	$(BIN)/deptry tests bench --exclude '^$$' --ignore DEP002,DEP004 --known-first-party streams --known-first-party tests --known-first-party bench
 
 check: lint test  ## all that a change must pass
 	$(BIN)/python -m pytest -q -n $(TESTERS) tests/core --cov=streams.core --cov-fail-under=95

@@ -1,6 +1,6 @@
 """Measures local models on the demo's worker and reasoner tasks.
 
-    python bench/demo_models.py WEIGHTS.gguf [--reasoner WEIGHTS.gguf] [--task extract] [--show]
+    python -m bench.demo_models WEIGHTS.gguf [--reasoner WEIGHTS.gguf] [--task extract] [--show]
 
 Every distinct event with work in it is asked once. An event that its worker refused goes on to the reasoner,
 as in the demo. Events, truth, prompts and schemas are those of the packaged demo.
@@ -12,19 +12,16 @@ import argparse
 import asyncio
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from streams.core.confidence import logprob_confidence
 from streams.core.contract import Contract, Reading
-from streams.models.local import LocalModel
-from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
+from streams.models.providers.local import LocalModel
+from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.template import PromptTemplate
 
 PACK = Path(__file__).parents[1] / "streams" / "demo" / "pack"

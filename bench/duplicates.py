@@ -1,6 +1,6 @@
 """How many copies of an image the image listener finds, and how many other images it takes for copies.
 
-    python bench/duplicates.py [--images 40]
+    python -m bench.duplicates [--images 40]
 
 Draws invoices on one form, receipts, screenshots, logos and photos, and prints two tables. Nothing is downloaded.
 """
@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from duplicates_images import CHANGES, KINDS, copies, encoded, resized
 from PIL import Image
 
-from streams.models.image import image_features, perceptual_hash, pixels
-from streams.models.image_index import HashIndex, Nominee, SeenImage, likeliest
-from streams.models.same_image import same_image
+from bench.duplicates_images import CHANGES, KINDS, copies, encoded, resized
+from streams.models.listeners.image import image_features, perceptual_hash, pixels
+from streams.models.listeners.image_index import HashIndex, Nominee, SeenImage, likeliest
+from streams.models.listeners.same_image import same_image
 
 MAX_DISTANCE = 10
 

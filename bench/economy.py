@@ -1,6 +1,6 @@
 """Whether escalation is worth trusting: cost against quality, the guarantee, and the trained listener.
 
-    python bench/economy.py --train DIR --test DIR [--json] [--plots DIR]
+    python -m bench.economy --train DIR --test DIR [--json] [--plots DIR]
 
 DIR holds gsm8k_outcomes.jsonl, mmlu_outcomes.jsonl, snips_intents.jsonl and sms_spam.jsonl; a set that is not in both
 directories is skipped. Recorded answers of a weak model (the worker) and a strong one (the reasoner) go through the
@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import guarantee
 import numpy as np
-from economy_curves import (
+
+from bench import guarantee
+from bench.economy_curves import (
     SHARES,
     Floats,
     Outcomes,
@@ -36,7 +36,7 @@ from economy_curves import (
     figures,
     random_figures,
 )
-from economy_data import (
+from bench.economy_data import (
     SEED,
     TRAINED,
     Parts,
@@ -47,15 +47,14 @@ from economy_data import (
     words_after,
     words_before,
 )
-from economy_intents import INTENTS, measure_listener
-from economy_plots import draw_guarantee, draw_set
-from economy_product import Decided, assessed, routed
-from economy_report import show
-from economy_stages import run_stages
-
+from bench.economy_intents import INTENTS, measure_listener
+from bench.economy_plots import draw_guarantee, draw_set
+from bench.economy_product import Decided, assessed, routed
+from bench.economy_report import show
+from bench.economy_stages import run_stages
+from streams.calibration.risk_control import Target
 from streams.cli.console import print_json
 from streams.core.errors import ConfigError
-from streams.core.guarantee import Target
 from streams.evaluation.reliability import Reliability, reliability
 
 Figures = dict[str, Any]

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from economy_curves import Floats, Outcomes
 from numpy.typing import NDArray
+
+from bench.economy_curves import Floats, Outcomes
 
 TRAINED = 0.7
 """Of the rows, where one directory has to serve for both."""

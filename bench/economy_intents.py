@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import listener
 import numpy as np
-from economy_data import missing_file
 
-from streams.models.embedding import NgramHasher
-from streams.models.training import Row, read_labelled
+from bench import listener
+from bench.economy_data import missing_file
+from streams.models.listeners.embedding import NgramHasher
+from streams.models.listeners.training import Row, read_labelled
 
 INTENTS = tuple(listener.SETS)
 SEEDS = 5

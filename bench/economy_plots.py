@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from economy_curves import Floats, Outcomes, accuracies, asked_first
-from economy_product import Decided
 
+from bench.economy_curves import Floats, Outcomes, accuracies, asked_first
+from bench.economy_product import Decided
 from streams.evaluation.plots import Draws, plot_cost_quality, plot_draws, plot_reliability
 from streams.evaluation.reliability import reliability
 

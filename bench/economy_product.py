@@ -1,7 +1,7 @@
 """The product's own way from a trained verifier to a decision, for rows whose answers are recorded.
 
 GSM8K is assessed after the worker has answered (streams.stages.assess, then streams.core.escalation.decide); MMLU,
-whose answers are not recorded, is routed before it (streams.models.router).
+whose answers are not recorded, is routed before it (streams.models.listeners.router).
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from economy_curves import WANTED, Floats, Outcomes, figures
-from economy_data import Parts, Row, outcomes_of
 from numpy.typing import NDArray
 
+from bench.economy_curves import WANTED, Floats, Outcomes, figures
+from bench.economy_data import Parts, Row, outcomes_of
 from streams.app.providers import assessor
-from streams.core.artifact import CalibrationArtifact
-from streams.core.calibration import Calibrator
+from streams.calibration.artifact import CalibrationArtifact
+from streams.calibration.calibrators import Calibrator
+from streams.calibration.risk_control import Target
 from streams.core.contract import Contract, Reading
 from streams.core.errors import ConfigError
 from streams.core.escalation import Escalate, decide
 from streams.core.fingerprint import draw
-from streams.core.guarantee import Target
 from streams.core.messages import Attempt
 from streams.evaluation.calibrate import calibrate
-from streams.evaluation.calibrators import choose_calibrator
+from streams.evaluation.calibrator_choice import choose_calibrator
 from streams.evaluation.cases import EVER, Case
-from streams.models.router import Router
+from streams.models.listeners.router import Router
 from streams.models.verifier import Example, Verifier
 from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from economy_data import Row
-from economy_product import REASONER, WORKER, Decided, read_answer
 from numpy.typing import NDArray
 
-from streams.core.exchangeability import Watch
+from bench.economy_data import Row
+from bench.economy_product import REASONER, WORKER, Decided, read_answer
+from streams.calibration.drift import Watch
 from streams.core.messages import Escalation, Event, Message, Origin, Result, StoredAnswer, Verdict
-from streams.models.image import ImageFeatures
-from streams.models.rules import RuleSet
+from streams.models.listeners.image import ImageFeatures
+from streams.models.listeners.rules import RuleSet
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.gate import WatchedGate

@@ -10,7 +10,7 @@ from pathlib import Path
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.kafka_install import install
 from streams.resources import resource
-from tests.faults.fleet import Fleet, fleet
+from tests.harness.faults.fleet import Fleet, fleet
 
 
 def kafka_home(given: Path | None) -> Path:

@@ -1,6 +1,6 @@
 """Events through a pipeline of two workers a tier on Apache Kafka while things are killed, stopped and taken away.
 
-    python bench/faults.py --scenario kill --seeds 20 [--first 1] [--events 3000] [--rate 30]
+    python -m bench.faults --scenario kill --seeds 20 [--first 1] [--events 3000] [--rate 30]
         [--together 5] [--kafka-home DIR] [--results faults.jsonl]
 
 Every seed is a run of its own; some of them are made one after the other on the same servers. A finished run is a line
@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,16 +21,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from fault_servers import kafka_home
-
+from bench.fault_servers import kafka_home
 from streams.embedded.broker import ApacheKafka, Broker
 from streams.resources import resource
-from tests.faults.cluster import KafkaCluster
-from tests.faults.fleet import fleet
-from tests.faults.run import Load, run
-from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.harness.faults.cluster import KafkaCluster
+from tests.harness.faults.fleet import fleet
+from tests.harness.faults.run import Load, run
+from tests.harness.faults.scenarios import SCENARIOS, Scenario
 
 SHOWN = ("seed", "faults", "paid_again", "in_flight", "copies", "seconds", "whole_seconds")
 

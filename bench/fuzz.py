@@ -1,6 +1,6 @@
 """Fuzzed messages through a whole pipeline: each must be a dead letter with a reason, or rightly accepted.
 
-    python bench/fuzz.py [--messages 10000] [--seed 1] [--kafka-home DIR] [--json]
+    python -m bench.fuzz [--messages 10000] [--seed 1] [--kafka-home DIR] [--json]
 
 The pipeline is that of tests/journey, with Claude's place taken by the fake API. Messages for every topic come from
 bench/fuzz_messages.py. Behind them a last message that nobody can read goes to each partition; once all of those are
@@ -26,25 +26,23 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from confluent_kafka import Producer
-from fuzz_messages import Fuzzed, Fuzzer
 
+from bench.fuzz_messages import Fuzzed, Fuzzer
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import EventIds
 from streams.adapters.events import EventReader
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import Tail
 from streams.adapters.truth import TRUTHS, read_truth
 from streams.app.settings import read_settings
-from streams.cli.host import Running, running_pipeline
 from streams.core.errors import UnreadableError
 from streams.core.messages import DeadLetter, Outcome
 from streams.core.topics import BY_NAME, TOPICS
+from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import load_pipeline
-from streams.runtime.dead_letters import EventIds
-from tests.fakes.strange_headers import Wire, publish_batches
+from tests.harness.fakes.strange_headers import Wire, publish_batches
 from tests.journey.conftest import PIPELINE, FakeClaude
 
 LAST = b"\xff the last one"

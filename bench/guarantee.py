@@ -1,6 +1,6 @@
 """How often a proven threshold is broken on cases it has not seen, and how many of them it accepts.
 
-    python bench/guarantee.py --data DIR [--error 0.2] [--certainty 0.9] [--draws 500] [--seeds 3] [--json]
+    python -m bench.guarantee --data DIR [--error 0.2] [--certainty 0.9] [--draws 500] [--seeds 3] [--json]
 
 Reads mmlu_outcomes.jsonl from DIR; says "skipped" where it is not there. The score of a question is the cross-validated
 probability of TF-IDF (of subject and question) with logistic regression that the worker is right. Of every draw n rows
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.core.binomial import allowed_errors
-from streams.core.guarantee import (
+from streams.calibration.binomial import allowed_errors
+from streams.calibration.risk_control import (
     Correct,
     Scores,
     Selection,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from streams.core.guarantee import Selection, Target, select_threshold
+from streams.calibration.risk_control import Selection, Target, select_threshold
 
 TASKS = (10, 20, 40, 60, 100, 200, 400, 1000)
 

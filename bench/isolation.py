@@ -1,6 +1,6 @@
 """Whether a stalled reasoner changes what the listeners do.
 
-    python bench/isolation.py [--pairs 10] [--seconds 60] [--rate 200] [--workers 1] [--kafka-home DIR] [--json]
+    python -m bench.isolation [--pairs 10] [--seconds 60] [--rate 200] [--workers 1] [--kafka-home DIR] [--json]
 
 Events come at a steady rate into a pipeline on Apache Kafka; three of a hundred go straight to the reasoner. In every
 pair one window is as usual, and in the other the reasoner's model gives no answer before the window's end; which is
@@ -23,19 +23,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from fault_servers import passing_fleet
-
+from bench.fault_servers import passing_fleet
 from streams.adapters.codec import Codec
 from streams.adapters.tail import Offsets, Tail
 from streams.app.publisher import Publisher
 from streams.core.messages import Outcome, Verdict
-from tests.fakes.messages_outcomes import Outcome as Said
-from tests.fakes.messages_outcomes import Slow
-from tests.faults.fleet import Fleet
-from tests.faults.proof import ends
-from tests.faults.traffic import REASONER, answer
+from tests.harness.fakes.messages_outcomes import Outcome as Said
+from tests.harness.fakes.messages_outcomes import Slow
+from tests.harness.faults.fleet import Fleet
+from tests.harness.faults.proof import ends
+from tests.harness.faults.traffic import REASONER, answer
 
 CODEC = Codec()
 PATIENCE = 600.0

@@ -1,6 +1,6 @@
 """Accuracy, calibration and speed of the trained listener, on one core.
 
-    python bench/listener.py --data DIR [--seeds 5] [--json]
+    python -m bench.listener --data DIR [--seeds 5] [--json]
 
 Reads snips_intents.jsonl (40 rows an intent train, the rest test) and sms_spam.jsonl (70 % train, 30 % test)
 from DIR; says "skipped" where a file is not there.
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,11 +18,9 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from streams.models.classifier import Classifier
-from streams.models.embedding import NgramHasher
-from streams.models.training import Row, measure, read_labelled, train
+from streams.models.listeners.classifier import Classifier
+from streams.models.listeners.embedding import NgramHasher
+from streams.models.listeners.training import Row, measure, read_labelled, train
 
 Split = Callable[[Sequence[Row], np.random.Generator], tuple[list[Row], list[Row]]]
 FEATURES: Mapping[str, NgramHasher | None] = {"embedding": None, "embedding + n-grams": NgramHasher()}

@@ -1,4 +1,4 @@
-"""How fast the named queries are on an audit of 1,000,000 calls: `python bench/queries.py`.
+"""How fast the named queries are on an audit of 1,000,000 calls: `python -m bench.queries`.
 
 Fills an embedded ClickHouse with 400,000 events of 30 days in three runs, made by the engine itself, asks every named
 query three times and prints the median. Exits with 1 if one takes longer than LIMIT_SECONDS.

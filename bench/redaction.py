@@ -11,8 +11,8 @@ import statistics
 import time
 from collections.abc import Callable
 
-from streams.core.detectors import BUILT_IN
-from streams.core.redaction import Policy
+from streams.core.redaction.detectors import BUILT_IN
+from streams.core.redaction.policy import Policy
 
 WORDS = (
     "Dear team, the tent that I ordered in spring has a hole near the entrance, and the zip is stuck as well. Could "

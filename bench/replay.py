@@ -1,6 +1,6 @@
 """How fast events are replayed when nothing changed, and what a changed prompt costs.
 
-    python bench/replay.py [--events 2000] [--broker tansu|kafka] [--json]
+    python -m bench.replay [--events 2000] [--broker tansu|kafka] [--json]
 
 Streams events through a pipeline whose models are a fake Messages API on this machine, over HTTP. Then it replays them
 through the same pipeline, and through one whose worker has another prompt, and counts at the fake API what was asked.
@@ -27,9 +27,9 @@ from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
-from streams.cli.host import Running, running_pipeline
 from streams.core.messages import Outcome
 from streams.embedded.broker import free_ports
+from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import load_pipeline
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +113,7 @@ def measure(events: int, broker: str) -> dict[str, Any]:
 def fake_claude() -> Iterator[str]:
     """The fake Messages API as a program; its address."""
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "tests.fakes.messages_server", "--port", str(port)]
+    command = [sys.executable, "-m", "tests.harness.fakes.messages_server", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         program.stdout.readline()

@@ -1,7 +1,7 @@
 """The sink against a direct insert, and the sink under faults.
 
-    python bench/sink.py [--rows 200000] [--kafka-home DIR] [--json]
-    python bench/sink.py --faults [--rows 50000] [--outage 60] [--kills 3] [--kafka-home DIR] [--json]
+    python -m bench.sink [--rows 200000] [--kafka-home DIR] [--json]
+    python -m bench.sink --faults [--rows 50000] [--outage 60] [--kills 3] [--kafka-home DIR] [--json]
 
 Without --faults: calls of realistic size go from the topic into the embedded ClickHouse, and the same rows, decoded
 before the clock starts, through clickhouse-connect by columns, in batches of the same size, once before and once
@@ -28,20 +28,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from sink_data import PARTITIONS, call, publish, traffic
-
+from bench.sink_data import PARTITIONS, call, publish, traffic
 from streams.adapters.clickhouse import ClickHouseConfig, row_of
 from streams.adapters.clickhouse_migrations import migrate
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig, create_topics
-from streams.app.batches import BATCH_ROWS
 from streams.core.messages import Call
 from streams.embedded.broker import ApacheKafka, Broker, Tansu
 from streams.embedded.stack import EmbeddedStack, start_clickhouse
 from streams.embedded.supervisor import Child
 from streams.resources import resource
+from streams.sink.batch import BATCH_ROWS
 
 ROOT = Path(__file__).resolve().parent.parent
 TICK = os.sysconf("SC_CLK_TCK")

@@ -1,6 +1,6 @@
 """A thousand text messages through a running two-intent pipeline, trained on another part of the file.
 
-    python bench/sms_stream.py --data DIR [--events 1000] [--json]
+    python -m bench.sms_stream --data DIR [--events 1000] [--json]
 
 Starts the embedded servers and one process a tier, publishes the messages, waits for every outcome, and prints the
 listener's accuracy and the events a second from the first publication to the last outcome. The data is public and
@@ -21,9 +21,9 @@ from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
-from streams.cli.host import Running, running_pipeline
-from streams.cli.training import train_classifier
+from streams.cli.train import train_classifier
 from streams.core.messages import Outcome
+from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import load_pipeline
 
 PIPELINE = """

@@ -1,6 +1,6 @@
 """Memory, file handles and lag of every process over time, at a steady rate on Apache Kafka.
 
-    python bench/soak.py [--fill 20000] [--minutes 30] [--rate 30] [--every 10] [--kafka-home DIR] [--samples FILE]
+    python -m bench.soak [--fill 20000] [--minutes 30] [--rate 30] [--every 10] [--kafka-home DIR] [--samples FILE]
 
 The traffic and the pipeline are the fault suite's, without faults, with two workers a tier. First so many events are
 published at once that caches and buffers are full; how long they take is the greatest rate. Then the steady rate
@@ -15,22 +15,18 @@ import argparse
 import json
 import os
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from fault_servers import passing_fleet
-
-from streams.app.batches import RECORDED
+from bench.fault_servers import passing_fleet
 from streams.app.publisher import Publisher
-from tests.faults.fleet import Fleet
-from tests.faults.proof import Watch, prove, uncommitted
-from tests.faults.traffic import Planned, traffic
+from streams.sink.batch import RECORDED
+from tests.harness.faults.fleet import Fleet
+from tests.harness.faults.proof import Watch, prove, uncommitted
+from tests.harness.faults.traffic import Planned, traffic
 
 READ_BY: Mapping[str, Iterable[str]] = {
     "listen": ("events", "images"),

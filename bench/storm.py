@@ -19,8 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.storm.running import Report, Run, run_storm
-from tests.storm.weather import Weather
+from tests.harness.storm.running import Report, Run, run_storm
+from tests.harness.storm.weather import Weather
 
 MOST = 2.5
 """The total time over the ideal, at most."""

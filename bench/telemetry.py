@@ -1,6 +1,6 @@
 """What figures and traces add to one handled message, in microseconds, side by side.
 
-    python bench/telemetry.py [--messages 3000] [--rounds 7] [--json]
+    python -m bench.telemetry [--messages 3000] [--rounds 7] [--json]
 
 A message goes through the runtime's binding without a broker: read as a record, one call and one verdict published. The
 binding is first run with counting and the trace's headers taken out, then with figures alone, with the headers as well,
@@ -16,26 +16,22 @@ import contextlib
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import Received
 from streams.core.messages import Call, Event, Origin, Verdict
-from streams.core.trace import TraceContext
 from streams.runtime import bind
-from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.drain import Drain
-from streams.runtime.tracing import Handling, Tracing
+from streams.telemetry.trace_context import TraceContext
+from streams.telemetry.tracing import Handling, Tracing
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -159,9 +155,9 @@ def _spans() -> tuple[Any, str]:
 
 @contextmanager
 def _collected() -> Iterator[Tracing]:
-    from streams.adapters.otlp import OtlpSpans
-    from streams.runtime.metrics import tell_of_spans
-    from tests.fakes.otlp_receiver import collector
+    from streams.telemetry.metrics import tell_of_spans
+    from streams.telemetry.otlp import OtlpSpans
+    from tests.harness.fakes.otlp_receiver import collector
 
     with collector() as got:
         got.keeps = False

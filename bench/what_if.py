@@ -1,6 +1,6 @@
 """How often the intervals of what-if hold the truth, on recorded streams of which everything is known.
 
-    python bench/what_if.py --data DIR [--seeds 100] [--same-events] [--sizes 500 2000] [--json]
+    python -m bench.what_if --data DIR [--seeds 100] [--same-events] [--sizes 500 2000] [--json]
 
 Reads mmlu_outcomes.jsonl and gsm8k_outcomes.jsonl from DIR, says "skipped" for what is not there, and adds a made-up
 stream that no line through the score predicts. A score is the cross-validated probability of TF-IDF with logistic
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from what_if_stream import Logging, World, recorded, world
 
+from bench.what_if_stream import Logging, World, recorded, world
 from streams.core.comparison import number_in
 from streams.core.fingerprint import draw
 from streams.evaluation.what_if.change import Change, parse_change

@@ -18,7 +18,7 @@ import faust
 
 from streams.core.errors import ConfigError, ProcessError
 from streams.core.topics import TOPICS
-from streams.runtime.health import HEALTH
+from streams.telemetry.health import HEALTH
 
 ROOM_BYTES: Final = 1 << 20
 """What must fit on a tier's disk before it starts."""

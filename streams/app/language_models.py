@@ -13,11 +13,11 @@ from streams.app.settings import Settings
 from streams.core.errors import ConfigError
 from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
-from streams.models.protocol import LanguageModel, Loadable
+from streams.models.providers.protocol import LanguageModel, Loadable
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
-from streams.runtime.metrics import LaneFigures
 from streams.stages.lane import Lane
+from streams.telemetry.metrics import LaneFigures
 
 MAX_CALLS = 256
 """Calls of one remote model at once in one process; each handler's concurrency is the finer limit."""
@@ -68,7 +68,7 @@ class LanguageModels:
             await one.model.close()
 
     def _build(self, spec: Spec) -> LanguageModel:
-        from streams.models.recorded import RecordedModel, RecordingModel
+        from streams.models.providers.cassette import RecordedModel, RecordingModel
 
         cassette = self._settings.cassette
         if cassette is not None:
@@ -106,7 +106,7 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[str]:
 
 
 def _claude(spec: Any, _: Path, settings: Settings) -> LanguageModel:
-    from streams.models.claude import ClaudeModel
+    from streams.models.providers.claude import ClaudeModel
 
     return ClaudeModel(_key(settings), spec.base_url or settings.anthropic_base_url)
 
@@ -119,14 +119,14 @@ def _key(settings: Settings) -> str:
 
 
 def _local(spec: Any, directory: Path, settings: Settings) -> LanguageModel:
-    from streams.models.local import LocalModel
+    from streams.models.providers.local import LocalModel
 
     path = _weights(spec, directory, settings)
     return LocalModel(path, threads=spec.threads, context=spec.context, parallel=spec.parallel)
 
 
 def _weights(spec: Any, directory: Path, settings: Settings) -> Path:
-    from streams.models.weights import path_of
+    from streams.models.weights.store import path_of
 
     if not spec.model.endswith(".gguf"):
         return path_of(spec.model, settings.weights_dir)
@@ -137,7 +137,7 @@ def _weights(spec: Any, directory: Path, settings: Settings) -> Path:
 
 
 def _recorded(spec: Any, directory: Path, _: Settings) -> LanguageModel:
-    from streams.models.recorded import RecordedModel
+    from streams.models.providers.cassette import RecordedModel
 
     return RecordedModel(directory / spec.cassette)
 

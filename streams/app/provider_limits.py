@@ -9,7 +9,7 @@ from typing import Any
 
 from streams.core.errors import ConfigError, ModelError
 from streams.core.thinking import check_thinking, too_few
-from streams.models.protocol import ModelRequest
+from streams.models.providers.protocol import ModelRequest
 from streams.pipeline.handlers import TABLES, Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.thinking import known_thinking
@@ -22,8 +22,8 @@ def check_request(handler: Handler, spec: Any, key: str) -> None:
 
     A schema is turned into its provider's form. For llama.cpp it is compiled, where the library is installed.
     """
-    from streams.models.claude import message_arguments
-    from streams.models.local_request import completion_body
+    from streams.models.providers.claude import message_arguments
+    from streams.models.providers.local_request import completion_body
 
     try:
         if spec.provider == "claude":
@@ -49,7 +49,7 @@ def _request(handler: Handler, spec: Any) -> ModelRequest:
 
 
 def _compile(handler: Handler) -> None:
-    from streams.models.local_grammar import check_grammar
+    from streams.models.providers.local_grammar import check_grammar
 
     if handler.prompting is None or importlib.util.find_spec("xllamacpp") is None:
         return
@@ -78,7 +78,7 @@ def _asking(handlers: Iterable[Handler]) -> Iterator[Handler]:
 
 def not_held_to(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str]:
     """Name the keywords of each handler's schema that its provider does not enforce, in one sentence a model."""
-    from streams.models import claude_schema, local_grammar
+    from streams.models.providers import claude_schema, local_grammar
 
     unenforced = {"claude": claude_schema.unenforced, "local": local_grammar.unenforced}
     for one in _asking(handlers):

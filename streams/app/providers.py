@@ -149,11 +149,11 @@ def _verify(path: Path, score: VerifierScore) -> Verify:
 
 
 def _light(handler: Handler) -> Asker:
-    from streams.models.classifier import Classifier
-    from streams.models.rules import RuleSet
+    from streams.models.listeners.classifier import Classifier
+    from streams.models.listeners.rules import RuleSet
 
     if handler.spec.kind == "router":
-        from streams.models.router import Router
+        from streams.models.listeners.router import Router
 
         return RouterAsker(handler=handler, router=Router.load(cast(Path, handler.artifact)))
     if handler.artifact is not None:

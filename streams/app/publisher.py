@@ -15,7 +15,6 @@ from confluent_kafka import KafkaError, Message, Producer
 from streams.adapters.blobs import BlobStore
 from streams.adapters.events import recorded_event_id
 from streams.adapters.kafka import KafkaConfig, describe_cluster
-from streams.adapters.otlp import current_headers
 from streams.adapters.registry import codec_for
 from streams.adapters.tail import received
 from streams.adapters.truth import checked, label_text
@@ -23,6 +22,7 @@ from streams.app.settings import read_settings
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.fingerprint import canonical, digest
 from streams.core.messages import Label, RawEvent
+from streams.telemetry.otlp import current_headers
 
 FLUSH_SECONDS = 30.0
 MAX_QUEUED = 100_000

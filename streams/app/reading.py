@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader
 from streams.adapters.kafka import Cluster
 from streams.app.settings import Settings
-from streams.runtime.dead_letters import DeadLetters, EventIds
 
 
 def reading(settings: Settings, cluster: Cluster, codec: Codec, blobs: BlobStore) -> tuple[EventReader, DeadLetters]:

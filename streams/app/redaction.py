@@ -9,11 +9,11 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
-from streams.app.batches import as_it_is
 from streams.core.errors import ConfigError
-from streams.core.redacted import redacted_row
-from streams.core.redaction import Policy
+from streams.core.redaction.fields import redacted_row
+from streams.core.redaction.policy import Policy
 from streams.pipeline.load import Pipeline
+from streams.sink.batch import as_it_is
 from streams.stages.askers import load_function
 
 log = logging.getLogger("escalon.redaction")

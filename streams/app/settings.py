@@ -16,7 +16,7 @@ from streams.app.hiding import Hider, secrets_of
 from streams.core.address import has_login
 from streams.core.errors import ConfigError
 from streams.pipeline.code import NO_PYTHON, AllowedPython, allowed_python
-from streams.runtime.plain_web import WebAddress
+from streams.telemetry.web import WebAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from importlib.metadata import version
 
 from streams.app.settings import Settings
 from streams.core.errors import ConfigError
-from streams.runtime.metrics import tell_of_spans
-from streams.runtime.tracing import OFF, Tracing
+from streams.telemetry.metrics import tell_of_spans
+from streams.telemetry.tracing import OFF, Tracing
 
 
 def tracing_of(settings: Settings, tier: str) -> Tracing:
@@ -17,7 +17,7 @@ def tracing_of(settings: Settings, tier: str) -> Tracing:
     if settings.traces_percent > 100:
         what = f"{settings.traces_percent} is no share of a hundred."
         raise ConfigError(what, "Set it to a number from 0 to 100.", "ESCALON_TRACES_PERCENT")
-    from streams.adapters.otlp import OtlpSpans
+    from streams.telemetry.otlp import OtlpSpans
 
     resource = {
         "service.namespace": "escalon",

@@ -26,9 +26,9 @@ from streams.core.budget import share
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Outcome, Result, Sighting, Verdict
-from streams.core.sound import check_sound
-from streams.models.image import MAX_BYTES
-from streams.models.image_pool import FewAtOnce
+from streams.core.validate import check_sound
+from streams.models.listeners.image import MAX_BYTES
+from streams.models.listeners.image_pool import FewAtOnce
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import BudgetSpec
@@ -37,10 +37,7 @@ from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.drain import DrainingApp
 from streams.runtime.known import KnownEvents
 from streams.runtime.lag import watch_faust
-from streams.runtime.metrics import BUDGET, BUDGET_SPENT, tell_of_calibration
-from streams.runtime.observe import observe_outcome
 from streams.runtime.tables import TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
-from streams.runtime.tracing import OFF, Tracing
 from streams.stages.gate import WatchedGate
 from streams.stages.listen import IMAGE_DUPLICATE, listen
 from streams.stages.match import match
@@ -48,6 +45,9 @@ from streams.stages.ports import Desk, Images
 from streams.stages.reason import reason
 from streams.stages.settle import Settled, check_same_event, settle, settles
 from streams.stages.work import work
+from streams.telemetry.message_metrics import observe_outcome
+from streams.telemetry.metrics import BUDGET, BUDGET_SPENT, tell_of_calibration
+from streams.telemetry.tracing import OFF, Tracing
 
 PLACES_A_CALL = 2
 """Tasks on their way for each call that may run: some of them back off, and hold no call's slot meanwhile."""

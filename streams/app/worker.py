@@ -20,15 +20,15 @@ from streams.adapters.registry import patient_codec_for
 from streams.app.fitting import await_room, check_partitions
 from streams.app.providers import Providers
 from streams.app.reading import reading
-from streams.app.record import Recorder
 from streams.app.redaction import prepared_by
-from streams.app.resume import Resumer
+from streams.app.scheduler import Resumer
 from streams.app.settings import Settings
-from streams.app.sweeper import Sweeper
 from streams.app.telemetry import tracing_of
 from streams.app.tiers import Site, WorkerTier, build
 from streams.pipeline.load import Pipeline
-from streams.runtime.plain_web import serve_plain
+from streams.sink.erasure_sweeper import Sweeper
+from streams.sink.sink import Recorder
+from streams.telemetry.web import serve_plain
 
 FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
 TIERS = (*FAUST_TIERS, "record", "resume")

@@ -7,8 +7,8 @@ from contextlib import closing
 from typing import Final
 
 from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.clickhouse_erasure import BATCH, batched
 from streams.adapters.codec import Codec
-from streams.adapters.erasure import BATCH, batched
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.tail import Tail
 from streams.audit.query import Audit

@@ -11,6 +11,7 @@ from hashlib import md5
 from typing import Any, Final
 
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import EventReader, Received
 from streams.adapters.log_reader import Gap
 from streams.adapters.scan import Marks, Scan
@@ -21,7 +22,6 @@ from streams.audit.letters import ENDING, OF_THE_SINK
 from streams.core.errors import UnreadableError
 from streams.core.messages import Deferred, Postponed
 from streams.core.topics import BY_MESSAGE, BY_NAME
-from streams.runtime.dead_letters import DeadLetters
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from streams.adapters.erasure import BATCH, batched
+from streams.adapters.clickhouse_erasure import BATCH, batched
 from streams.audit.ledger import RECORDED_END, Array, digest, rows_of, said
 from streams.core.errors import ServiceError
 

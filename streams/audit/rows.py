@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from streams.app.batches import RECORDED
 from streams.audit.ledger import Array, rows_of
 from streams.core.errors import ServiceError
+from streams.sink.batch import RECORDED
 
 _EVENT: Final = ("run", "event_id")
 # A letter has its event's own time, which is its producer's. One that is still to come says nothing.

@@ -15,7 +15,6 @@ import numpy as np
 
 from streams.adapters.log_reader import Gap
 from streams.adapters.scan import Marks, Scan
-from streams.app.batches import RECORDED
 from streams.audit.discrepancies import Split, among, by_age, doubled, firsts, repeated, strays, without
 from streams.audit.evidence import Collector, Found, Said
 from streams.audit.findings import FAULTS, Fault, Question, Report
@@ -26,6 +25,7 @@ from streams.audit.recorded import Recorded
 from streams.audit.rows import PROVABLE, Rows
 from streams.core.errors import ServiceError
 from streams.core.topics import BY_NAME
+from streams.sink.batch import RECORDED
 
 __all__ = ["FAULTS", "Fault", "Question", "Report", "Verifier"]
 

@@ -20,12 +20,12 @@ from streams.app.redaction import policy_of
 from streams.app.settings import read_settings
 from streams.cli.console import err, out, table
 from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
-from streams.cli.training import train_classifier
+from streams.cli.train import train_classifier
 from streams.core.errors import ConfigError
 from streams.core.topics import TOPICS
 from streams.demo.starter import MODELS, write_starter
 from streams.embedded.kafka_install import install
-from streams.models import weights
+from streams.models.weights import store
 from streams.pipeline.handlers import TABLES, Handler
 from streams.resources import resource
 
@@ -105,8 +105,8 @@ def unfenced_words(handlers: Iterable[Handler]) -> Iterator[str]:
 def list_models() -> None:
     """The weights escalon knows, and which are here."""
     directory = read_settings().weights_dir
-    here = weights.installed(directory)
-    rows = [(name, f"{one.size / 1e6:,.0f} MB", "here" if name in here else "") for name, one in weights.KNOWN.items()]
+    here = store.installed(directory)
+    rows = [(name, f"{one.size / 1e6:,.0f} MB", "here" if name in here else "") for name, one in store.KNOWN.items()]
     out.print(table(["name", "size", ""], rows))
     out.print(f"In {directory}", style="dim")
 
@@ -127,7 +127,7 @@ def pull(name: str) -> Path:
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task(name, total=None)
-        return weights.pull(
+        return store.pull(
             name, read_settings().weights_dir, lambda done, total: progress.update(bar, completed=done, total=total)
         )
 

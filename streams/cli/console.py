@@ -23,6 +23,11 @@ for console in (out, err):
 TIER_COLOURS = {"listener": "cyan", "worker": "green", "reasoner": "magenta"}
 
 
+def note(text: str) -> None:
+    """Print a remark that is no result to standard error."""
+    err.print(text, style="dim", markup=False, highlight=False)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on a line."""
     # JSON leaves some characters as they are that steer a terminal; they stand only inside its strings.

@@ -18,10 +18,10 @@ from streams.audit.retry import Refused, why_not
 from streams.cli.context import audit_database, clickhouse_of, located
 from streams.cli.dead_letters_parts import originals_of, republish_of, retrier_of
 from streams.cli.dead_letters_shown import show_letter, show_list, tell_dropped, tell_planned, tell_retried
-from streams.cli.erasing import operator
+from streams.cli.erase import operator
 from streams.cli.events import JsonOption
-from streams.cli.moments import moment
 from streams.cli.options import SinceOption
+from streams.cli.times import moment
 from streams.core.errors import ConfigError
 
 AT_ONCE: Final = 100_000

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from streams.adapters.blobs import BlobStore
+from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.registry import codec_for
 from streams.adapters.scan import Scan
@@ -17,8 +18,7 @@ from streams.audit.letters import Letters
 from streams.audit.originals import Originals
 from streams.audit.retry import Retrier
 from streams.cli.context import kafka_of
-from streams.cli.erasing import operator
-from streams.runtime.dead_letters import EventIds
+from streams.cli.erase import operator
 
 
 @contextmanager

@@ -15,16 +15,16 @@ from streams.app.settings import Settings
 from streams.audit.ended import ended
 from streams.audit.query import Audit
 from streams.audit.report import make_report
-from streams.cli.auditing import print_report
 from streams.cli.building import pull
-from streams.cli.console import out
+from streams.cli.console import note, out
 from streams.cli.events import publish_all
-from streams.cli.flow import Flow, show, watched
-from streams.cli.host import Running, running_pipeline
+from streams.cli.live_view import Flow, show, watched
+from streams.cli.report import print_report
 from streams.cli.sources import read_source
-from streams.cli.training import train_classifier
+from streams.cli.train import train_classifier
 from streams.core.errors import ServiceError
 from streams.demo.starter import write_pack
+from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.code import AllowedPython
 from streams.pipeline.load import Pipeline, load_pipeline
 from streams.pipeline.spec import LocalModelSpec
@@ -50,7 +50,7 @@ def run_demo(settings: Settings, models: str, timeout: float) -> None:
     settings = replace(settings, python=OWN_CODE)
     pipeline = load_pipeline(file, settings.python)
     _weights(pipeline, settings)
-    with running_pipeline(settings, pipeline) as running:
+    with running_pipeline(settings, pipeline, note) as running:
         expected = stream(running, directory / "events.jsonl", timeout)
         _await_audit(running.clickhouse, settings.run, expected)
         out.print()

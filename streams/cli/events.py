@@ -16,7 +16,7 @@ from streams.app.publisher import Delivery, Publisher
 from streams.app.settings import Settings
 from streams.cli.console import TIER_COLOURS, cell, err, out, print_json
 from streams.cli.context import kafka_of, located
-from streams.cli.flow import Flow, say_gap, show, watched
+from streams.cli.live_view import Flow, say_gap, show, watched
 from streams.cli.sources import Publishable, read_source
 from streams.core.errors import UnreadableError
 from streams.core.messages import Outcome

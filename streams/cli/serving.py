@@ -17,13 +17,13 @@ from streams.adapters.tail import Tail
 from streams.app.hiding import HidingFormatter
 from streams.app.settings import Settings, hider, read_settings
 from streams.app.worker import FAUST_TIERS, TIERS, run_recorder, run_resumer, run_tier
-from streams.cli.console import err, out
+from streams.cli.console import err, note, out
 from streams.cli.context import DEFAULT_PIPELINE, clickhouse_of, kafka_of, located, pipeline_of
 from streams.cli.demo import run_demo
-from streams.cli.flow import Flow, say_gap, show, watched
-from streams.cli.host import Running, running_pipeline
+from streams.cli.live_view import Flow, say_gap, show, watched
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError, ServiceError
+from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import Pipeline
 
 Cassette = Annotated[Path | None, typer.Option(help="Language models answer from this recording, without a network.")]
@@ -78,7 +78,7 @@ def up(
     """
     settings = replace(read_settings(), cassette=cassette, record_cassette=record)
     loaded = pipeline_of(settings, pipeline)
-    with running_pipeline(settings, loaded) as running:
+    with running_pipeline(settings, loaded, note) as running:
         out.print(
             f"[bold]{loaded.name}[/bold] runs. Kafka {running.kafka.servers}   ClickHouse {running.clickhouse.url}"
         )

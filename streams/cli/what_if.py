@@ -11,11 +11,11 @@ import typer
 from streams.app.providers import comparison
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
-from streams.cli.calibrating import labels_from
+from streams.cli.calibrate import labels_from
 from streams.cli.console import out, print_json, table
 from streams.cli.context import audit_database, pipeline_of
-from streams.cli.moments import moment
 from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
+from streams.cli.times import moment
 from streams.evaluation.cases import MAX_CASES, Since
 from streams.pipeline.load import load_uncalibrated
 
@@ -68,7 +68,7 @@ def what_if_command(
 
 
 def _tell(found: WhatIf, *, as_json: bool) -> None:
-    from streams.evaluation.what_if.words import sentence, warnings
+    from streams.evaluation.what_if.report import sentence, warnings
 
     if as_json:
         print_json(asdict(found) | {"sentence": sentence(found), "warnings": list(warnings(found))})
@@ -87,7 +87,7 @@ def _title(found: WhatIf) -> str:
 
 
 def _rows(found: WhatIf) -> list[list[str]]:
-    from streams.evaluation.what_if.words import spread
+    from streams.evaluation.what_if.report import spread
 
     shown = [
         ("right %", found.accuracy, 100.0, 1),

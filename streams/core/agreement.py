@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from streams.core.comparison import Agree, Comparison, number_in, value_of
-from streams.core.detectors import BUILT_IN
+from streams.core.redaction.detectors import BUILT_IN
 
 Grade = Literal["right", "wrong", "hidden", "misfit"]
 """`hidden`: redaction took a part that decides. `misfit`: the label cannot be an answer of this handler."""

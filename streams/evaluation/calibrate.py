@@ -11,14 +11,14 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.core.artifact import CalibrationArtifact
-from streams.core.calibration import Identity
+from streams.calibration.artifact import CalibrationArtifact
+from streams.calibration.calibrators import Identity
+from streams.calibration.drift import Reference, reference_of
+from streams.calibration.risk_control import Selection, Target, TooFew, select_threshold
 from streams.core.errors import ConfigError
 from streams.core.escalation import combined
-from streams.core.exchangeability import Reference, reference_of
-from streams.core.guarantee import Selection, Target, TooFew, select_threshold
 from streams.core.messages import Attempt
-from streams.evaluation.calibrators import Choice, choose_calibrator
+from streams.evaluation.calibrator_choice import Choice, choose_calibrator
 from streams.evaluation.cases import Known, LabelsFrom, first_of_each_task, one_of_each_task
 from streams.evaluation.reliability import Reliability, reliability
 from streams.pipeline.handlers import Handler

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streams.core import error_rate, exchangeability
-from streams.core.artifact import CalibrationArtifact
-from streams.core.betting import expired
+from streams.calibration import drift
+from streams.calibration.artifact import CalibrationArtifact
+from streams.calibration.martingale import expired
 from streams.core.fingerprint import draw
+from streams.evaluation import error_rate
 from streams.evaluation.cases import Case, first_of_each_task
 from streams.pipeline.load import Pipeline
 from streams.stages.gate import FALSE_ALARMS
@@ -54,12 +55,12 @@ def _standing(artifact: CalibrationArtifact, cases: Sequence[Case]) -> Standing:
     """From the first event that the calibration decided on. Each task bets once: its answers are right or wrong
     together, and a test that took each of them for news would be sure far too soon."""
     first = next((place for place, case in enumerate(cases) if case.calibration == artifact.id), len(cases))
-    watched = exchangeability.watch(artifact.reference)
+    watched = drift.watch(artifact.reference)
     judged, wrong = error_rate.error_watch(artifact.max_error), 0
     later = cases[first:]
     for case in first_of_each_task([one for one in later if one.attempt.status == "answered" and not one.repeated]):
         score = math.nan if case.attempt.raw_confidence is None else case.attempt.raw_confidence
-        watched = exchangeability.observe(artifact.reference, watched, score, draw("watch", case.attempt.call_id))
+        watched = drift.observe(artifact.reference, watched, score, draw("watch", case.attempt.call_id))
     decided = [one for one in later if one.accepted and one.calibration == artifact.id]
     for case in first_of_each_task([one for one in decided if one.correct is not None]):
         judged, wrong = error_rate.observe(judged, not case.correct), wrong + (not case.correct)

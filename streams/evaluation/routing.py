@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.evaluation.cases import Case, first_of_each_task, set_aside
-from streams.models.router import Judge, Router, worth
+from streams.models.listeners.router import Judge, Router, worth
+from streams.models.listeners.text_verifier import train_words
 from streams.models.verifier import Example
 from streams.models.verifier.training import train_verifier
-from streams.models.words import train_words
 
 TRAINED_SHARE = 0.7
 """Of the cases; the others are held out."""

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, get_args
 import re2
 from pydantic import Field, field_validator, model_validator
 
-from streams.core.detectors import BUILT_IN, VERSION, Detector, whole
 from streams.core.fingerprint import digest
-from streams.core.redaction import Policy, options
+from streams.core.redaction.detectors import BUILT_IN, VERSION, Detector, whole
+from streams.core.redaction.policy import Policy, options
 from streams.pipeline.files import Files
 from streams.pipeline.values import FunctionPath, Name, Strict
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.core.artifact import CalibrationArtifact
+from streams.calibration.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
 from streams.core.escalation import Bar
 from streams.core.fingerprint import digest

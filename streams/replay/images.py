@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.models.image_index import HashIndex, Nominee, SeenImage, likeliest
+from streams.models.listeners.image_index import HashIndex, Nominee, SeenImage, likeliest
 from streams.replay.store import ReplayStore
 
 

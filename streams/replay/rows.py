@@ -9,9 +9,9 @@ from typing import Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from streams.adapters.clickhouse import TABLES, ClickHouseConfig, insert, row_of
-from streams.app.batches import Prepare, as_it_is
 from streams.core.errors import ServiceError
 from streams.core.messages import Call
+from streams.sink.batch import Prepare, as_it_is
 
 
 class Rows:

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import EventReader, Received
 from streams.adapters.kafka import KafkaConfig, topic_ids
 from streams.adapters.tail import Offsets, Tail
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Event
 from streams.replay.selection import Selection
-from streams.runtime.dead_letters import DeadLetters
 
 
 @dataclass(frozen=True, slots=True)

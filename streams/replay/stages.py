@@ -15,8 +15,8 @@ from streams.app.redaction import policy_of
 from streams.app.settings import Settings
 from streams.core.errors import ConfigError
 from streams.core.messages import Tier
-from streams.models.image import MAX_BYTES
-from streams.models.image_pool import FewAtOnce
+from streams.models.listeners.image import MAX_BYTES
+from streams.models.listeners.image_pool import FewAtOnce
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.replay.changelogs import Changelogs

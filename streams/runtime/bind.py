@@ -20,17 +20,17 @@ from typing import Any, TypeVar
 import faust
 
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import Received, kafka_time
 from streams.core.errors import EscalonError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.core.own_fault import own_fault, raise_own_fault
 from streams.core.topics import BY_MESSAGE
 from streams.runtime.confirm import CAUSED, RETRY_SECONDS, Caused, hand_over
-from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.drain import Drain
-from streams.runtime.metrics import WAITS
-from streams.runtime.observe import handled, handling, observe
-from streams.runtime.tracing import OFF, Handling, Tracing
+from streams.telemetry.message_metrics import handled, handling, observe
+from streams.telemetry.metrics import WAITS
+from streams.telemetry.tracing import OFF, Handling, Tracing
 
 M = TypeVar("M")
 UNCONFIRMED = 1000

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
 
 from streams.core.errors import UnreadableError
-from streams.runtime.metrics import PUBLISH_WAITS
+from streams.telemetry.metrics import PUBLISH_WAITS
 
 RETRY_SECONDS = 1.0
 log = logging.getLogger("escalon.runtime")

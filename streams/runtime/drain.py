@@ -22,8 +22,8 @@ from mode.utils.queues import FlowControlEvent
 from streams.adapters.kafka import TopicIds
 from streams.core.errors import ProcessError
 from streams.runtime.consumer import Consumer
-from streams.runtime.health import HEALTH
 from streams.runtime.producer import Producer
+from streams.telemetry.health import HEALTH
 
 DRAIN_SECONDS = 15.0
 LEAVE_SECONDS = 45.0

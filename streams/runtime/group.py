@@ -14,8 +14,8 @@ from faust.types import TP
 
 from streams.adapters.kafka import ISOLATION
 from streams.core.errors import ServiceError
+from streams.runtime.header_decoding import read_any_name
 from streams.runtime.positions import remember_moves
-from streams.runtime.records import read_any_name
 
 LookUp = Callable[[Collection[str]], Awaitable[dict[str, str]]]
 

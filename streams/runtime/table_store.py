@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from faust.stores import rocksdb
 
 from streams.core.errors import ProcessError
-from streams.runtime.metrics import TABLES_REBUILT
+from streams.telemetry.metrics import TABLES_REBUILT
 
 CORRUPT: Final = "corrupt"
 """A file in a table's directory by which a process that read something broken tells its successor."""

@@ -22,11 +22,11 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import PartitionsMismatch, ProducerSendError
 
 from streams.adapters.codec import Codec
+from streams.calibration.drift import Watch
 from streams.core.budget import day_of
 from streams.core.errors import ConfigError, ProcessError, UnreadableError
-from streams.core.exchangeability import Watch
 from streams.core.messages import StoredAnswer
-from streams.models.image_index import HashIndex, Nominee, SeenImage, likeliest
+from streams.models.listeners.image_index import HashIndex, Nominee, SeenImage, likeliest
 from streams.runtime.confirm import CAUSED, claim, until_taken, wait_or_raise
 from streams.runtime.table_store import TableStore
 from streams.stages.settle import Settled

@@ -20,7 +20,7 @@ from streams.core.contract import MAX_REPLY, Reading, encodable, refused, too_la
 from streams.core.errors import ConfigError, HandlerError, ModelError, ServiceError
 from streams.core.messages import Score
 from streams.core.own_fault import causes
-from streams.models.protocol import LanguageModel, ModelReply, ModelRequest
+from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.handlers import Handler, Prompting
 from streams.stages.lane import Lane
 from streams.stages.ports import OWN, Asker, Said, holding

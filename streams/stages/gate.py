@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from streams.core.artifact import CalibrationArtifact
-from streams.core.betting import expired
+from streams.calibration.artifact import CalibrationArtifact
+from streams.calibration.drift import Watch, observe, watch
+from streams.calibration.martingale import expired
 from streams.core.escalation import Bar
-from streams.core.exchangeability import Watch, observe, watch
 from streams.core.fingerprint import draw
 from streams.core.messages import Attempt
 from streams.pipeline.trust import Trust

@@ -11,9 +11,9 @@ from typing import Any
 
 from streams.core.contract import Reading
 from streams.core.messages import Score
-from streams.models.classifier import Classifier
-from streams.models.router import Router
-from streams.models.rules import RuleSet
+from streams.models.listeners.classifier import Classifier
+from streams.models.listeners.router import Router
+from streams.models.listeners.rules import RuleSet
 from streams.pipeline.handlers import Handler
 from streams.stages.lane import Lane
 from streams.stages.ports import OWN, Asker, Said

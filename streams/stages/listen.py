@@ -15,7 +15,7 @@ from streams.core.escalation import Bar, explain
 from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
 from streams.core.routing import UNSURE, Choice, choose, deciding
-from streams.models.image import ImageFeatures
+from streams.models.listeners.image import ImageFeatures
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.blame import in_outage

@@ -18,11 +18,11 @@ from streams.core.escalation import Bar
 from streams.core.messages import Attempt, Call, Origin, Score, StoredAnswer
 from streams.core.own_fault import raise_own_fault
 from streams.core.pricing import PriceList
-from streams.core.redacted import redacted
-from streams.core.redaction import Policy
-from streams.models.image import ImageFeatures
-from streams.models.image_index import Nominee, SeenImage
-from streams.models.protocol import ModelReply
+from streams.core.redaction.fields import redacted
+from streams.core.redaction.policy import Policy
+from streams.models.listeners.image import ImageFeatures
+from streams.models.listeners.image_index import Nominee, SeenImage
+from streams.models.providers.protocol import ModelReply
 from streams.pipeline.handlers import Handler
 from streams.stages.lane import Lane
 from streams.stages.task import Task

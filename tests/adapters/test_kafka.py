@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError
 from streams.adapters.kafka import CLIENT_LOG, KafkaConfig, refused
 from streams.adapters.tail import received
 from streams.core.errors import ConfigError
-from tests.secure.authority import Authority
+from tests.harness.secure.authority import Authority
 
 ROOT = Path(__file__).parents[2]
 SASL: dict[str, Any] = {"sasl_mechanism": "SCRAM-SHA-512", "username": "me", "password": "s3cret"}

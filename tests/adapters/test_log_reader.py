@@ -23,8 +23,8 @@ from streams.embedded.supervisor import Supervisor
 from streams.replay.selection import Selection
 from streams.replay.source import Source
 from streams.resources import resource
-from tests.fakes.topic_history import forget, make, remake
-from tests.fakes.transactions import abort, commit, left_open, send
+from tests.harness.fakes.topic_history import forget, make, remake
+from tests.harness.fakes.transactions import abort, commit, left_open, send
 
 pytestmark = pytest.mark.embedded
 

@@ -19,7 +19,7 @@ from streams.adapters.events import EventReader, Received
 from streams.adapters.registry import MAX_ID, REST_SECONDS, RegistryConfig, SchemaRegistry, patient_codec_for
 from streams.core.errors import ConfigError, NotReadyError, ServiceError, UnreadableError
 from streams.core.messages import RawEvent
-from tests.fakes.schema_registry import SchemaRegistryServer
+from tests.harness.fakes.schema_registry import SchemaRegistryServer
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 ORDER = {

@@ -12,7 +12,7 @@ from streams.adapters import schemas
 from streams.adapters.registry import SchemaRegistry
 from streams.adapters.schema_bounds import MAX_LEVELS, unbounded
 from streams.core.errors import UnreadableError
-from tests.fakes.schema_registry import SchemaRegistryServer
+from tests.harness.fakes.schema_registry import SchemaRegistryServer
 
 
 def record(name: str, *types: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.adapters.tail import Tail
-from tests.fakes.strange_headers import Headers, publish
+from tests.harness.fakes.strange_headers import Headers, publish
 
 pytestmark = pytest.mark.embedded
 

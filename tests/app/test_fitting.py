@@ -11,7 +11,7 @@ import pytest
 
 from streams.app.fitting import ROOM_BYTES, await_room, check_partitions
 from streams.core.errors import ConfigError, ProcessError
-from streams.runtime.health import HEALTH
+from streams.telemetry.health import HEALTH
 
 
 def app_with(name: str, source: str, partitions: int) -> Any:

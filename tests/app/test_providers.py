@@ -15,7 +15,7 @@ from streams.app.providers import Providers, assessor, comparison
 from streams.app.settings import read_settings
 from streams.core.comparison import Comparison
 from streams.core.errors import ConfigError
-from streams.models.router import Router
+from streams.models.listeners.router import Router
 from streams.models.verifier import Verifier
 from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler

@@ -10,7 +10,7 @@ import pytest
 
 from streams.app.redaction import policy_of, prepared_by
 from streams.core.errors import ConfigError
-from streams.core.redaction import FAILED
+from streams.core.redaction.policy import FAILED
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import Pipeline, load_pipeline
 from tests.stages.support import PIPELINE

@@ -9,7 +9,7 @@ import pytest
 from streams.app.settings import read_settings
 from streams.app.telemetry import tracing_of
 from streams.core.errors import ConfigError
-from streams.runtime.tracing import OFF, Tracing
+from streams.telemetry.tracing import OFF, Tracing
 
 
 @pytest.fixture

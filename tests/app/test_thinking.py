@@ -18,9 +18,9 @@ from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_pipeline
 from streams.stages.ports import Said
 from streams.stages.task import Task
-from tests.fakes.messages_outcomes import Answer, answer_by_schema
-from tests.fakes.messages_server import MessagesServer
-from tests.fakes.messages_wire import tokens
+from tests.harness.fakes.messages_outcomes import Answer, answer_by_schema
+from tests.harness.fakes.messages_server import MessagesServer
+from tests.harness.fakes.messages_wire import tokens
 from tests.pipeline.support import BASE, changed, loaded
 
 RECORDED = 'provider = "recorded"\nmodel = "small"\ncassette = "none.jsonl"'

@@ -13,6 +13,7 @@ import pytest
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, Received
 from streams.audit.event_records import RETRY_HEADER, FromEvents, why_no_event
 from streams.audit.letters import Letters
@@ -20,7 +21,6 @@ from streams.audit.originals import GoneError, Originals
 from streams.core.errors import ConfigError
 from streams.core.messages import DeadLetter, Deferred, Escalation, Event, Postponed, Result, Sighting, Verdict
 from streams.core.topics import BY_MESSAGE
-from streams.runtime.dead_letters import DeadLetters, EventIds
 from tests.audit.test_retry import STANDING
 from tests.stages.support import START, verdict
 

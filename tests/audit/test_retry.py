@@ -13,6 +13,7 @@ import pytest
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, Received
 from streams.adapters.kafka import KafkaConfig
 from streams.audit.event_records import RETRY_HEADER, as_it_came
@@ -22,7 +23,6 @@ from streams.audit.retry import Refused, Retrier, Told, why_not
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header
 from streams.core.topics import BY_NAME
-from streams.runtime.dead_letters import DeadLetters, EventIds
 
 AT = datetime(2026, 11, 1, 0, 0, 0, 5000, UTC)
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

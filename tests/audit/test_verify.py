@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import ID_HEADER, EventReader, Received, recorded_event_id
 from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
 from streams.adapters.scan import Scan
@@ -29,9 +30,8 @@ from streams.core.topics import BY_MESSAGE
 from streams.embedded.broker import ApacheKafka, Tansu
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
-from streams.runtime.dead_letters import DeadLetters, EventIds
 from tests.evaluation.support import call, database, event, outcome, verdict, write
-from tests.fakes.transactions import abort, left_open
+from tests.harness.fakes.transactions import abort, left_open
 
 pytestmark = pytest.mark.embedded
 

@@ -24,8 +24,8 @@ from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
 from tests.audit.test_verify import World, event_of, kinds, letter, lose_an_outcome, settle_what_never_was
 from tests.evaluation.support import call, database, write
-from tests.fakes.topic_history import WAIT_SECONDS, forget, remake
-from tests.fakes.transactions import abort
+from tests.harness.fakes.topic_history import WAIT_SECONDS, forget, remake
+from tests.harness.fakes.transactions import abort
 
 pytestmark = pytest.mark.embedded
 OLD = datetime(2026, 1, 1, tzinfo=UTC)

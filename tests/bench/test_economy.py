@@ -11,14 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-
-import economy_product
-from economy_curves import Figures, Outcomes, accuracies, apgr_interval, asked_first, at_shares, figures, random_figures
-from economy_data import Parts, read_parts, split
-from economy_stages import run_stages
-
-BENCH = Path(__file__).resolve().parents[2] / "bench"
+from bench import economy_product
+from bench.economy_curves import (
+    Figures,
+    Outcomes,
+    accuracies,
+    apgr_interval,
+    asked_first,
+    at_shares,
+    figures,
+    random_figures,
+)
+from bench.economy_data import Parts, read_parts, split
+from bench.economy_stages import run_stages
 
 
 def outcomes(worker: list[int], reasoner: list[int]) -> Outcomes:
@@ -156,7 +161,7 @@ def test_a_threshold_passes_on_no_more_than_95_percent_of_the_reasoner_need() ->
 
 
 def run(directory: Path) -> dict[str, Any]:
-    command = [sys.executable, str(BENCH / "economy.py"), "--train", str(directory), "--test", str(directory), "--json"]
+    command = [sys.executable, "-m", "bench.economy", "--train", str(directory), "--test", str(directory), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "listener.py"
-
 
 def run(*arguments: str) -> str:
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-m", "bench.listener", *arguments], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_a_set_that_is_not_there_is_skipped_and_said_to_be(tmp_path: Path) -> None:

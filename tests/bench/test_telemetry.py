@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-
-from telemetry import CALL, measure, once, without
-
-from streams.runtime.metrics import REGISTRY
-from streams.runtime.tracing import Tracing
+from bench.telemetry import CALL, measure, once, without
+from streams.telemetry.metrics import REGISTRY
+from streams.telemetry.tracing import Tracing
 
 
 def counted() -> float:

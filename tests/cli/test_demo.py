@@ -16,10 +16,10 @@ from streams.app.settings import read_settings
 from streams.audit.ended import ended
 from streams.cli.demo import stream
 from streams.cli.events import publish_all
-from streams.cli.host import Running, running_pipeline
 from streams.cli.sources import read_source
+from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import load_pipeline
-from tests.fakes.topic_history import forget
+from tests.harness.fakes.topic_history import forget
 
 pytestmark = pytest.mark.embedded
 WAIT_SECONDS = 120.0

@@ -7,9 +7,9 @@ import string
 
 from hypothesis import strategies as st
 
-from streams.core.checksums import IBAN_LENGTHS, luhn
-from streams.core.detectors import BUILT_IN
-from streams.core.redaction import Policy
+from streams.core.redaction.checksums import IBAN_LENGTHS, luhn
+from streams.core.redaction.detectors import BUILT_IN
+from streams.core.redaction.policy import Policy
 
 POLICY = Policy(id="all-1", detectors=tuple(BUILT_IN.values()))
 LETTERS, DIGITS = string.ascii_lowercase, string.digits

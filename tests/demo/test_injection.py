@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.demo.starter import without_python
-from streams.models.rules import RuleSet
+from streams.models.listeners.rules import RuleSet
 from streams.pipeline.code import functions_in
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import parse_spec

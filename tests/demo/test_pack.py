@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from streams.cli.sources import read_source
-from streams.cli.training import train_classifier
+from streams.cli.train import train_classifier
 from streams.demo.starter import write_pack
-from streams.models.classifier import Classifier
-from streams.models.image import perceptual_hash
+from streams.models.listeners.classifier import Classifier
+from streams.models.listeners.image import perceptual_hash
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from streams.app.providers import assessor
-from streams.core.artifact import CalibrationArtifact
+from streams.calibration.artifact import CalibrationArtifact
+from streams.calibration.drift import reference_of
+from streams.calibration.risk_control import Selection, Target, select_threshold
 from streams.core.errors import ConfigError
 from streams.core.escalation import Accept, decide
-from streams.core.exchangeability import reference_of
-from streams.core.guarantee import Selection, Target, select_threshold
 from streams.evaluation.calibrate import Calibrated, calibrate
 from streams.evaluation.cases import Case
 from streams.pipeline.handlers import Handler

@@ -8,10 +8,10 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from typing import Any
 
-from streams.core.flips import End, Pair, judge
 from streams.evaluation.cases import EVER
 from streams.evaluation.compare.compare import summed_up
 from streams.evaluation.compare.comparison import Ask, Comparison
+from streams.evaluation.compare.diff import End, Pair, judge
 from streams.evaluation.compare.page import page
 from streams.evaluation.compare.pairs import Calls, Overlap, Runs
 from streams.evaluation.compare.plots import plots

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.core.artifact import CalibrationArtifact
+from streams.calibration.artifact import CalibrationArtifact
 from streams.evaluation.cases import Case
 from streams.evaluation.expiry import Standing, standings
 from streams.pipeline.handlers import Handler

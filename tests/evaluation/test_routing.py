@@ -13,9 +13,9 @@ from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.evaluation.cases import Case
 from streams.evaluation.routing import ALLOWED_LOSS, Policy, Trained, answered_well, reasoner_outcomes, train_router
-from streams.models.router import Router
+from streams.models.listeners.router import Router
+from streams.models.listeners.text_verifier import Words
 from streams.models.verifier import Example
-from streams.models.words import Words
 from streams.stages.task import Task
 from tests.evaluation.support import REASONER_USD, WORKER_USD, case
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -12,22 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.what_if_stream import Logging, World, recorded, world
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.providers import comparison
 from streams.audit.query import Audit
-from streams.core.artifact import CalibrationArtifact
-from streams.core.calibration import Platt
+from streams.calibration.artifact import CalibrationArtifact
+from streams.calibration.calibrators import Platt
+from streams.calibration.drift import reference_of
 from streams.core.errors import ConfigError
-from streams.core.exchangeability import reference_of
 from streams.core.messages import Attempt
 from streams.core.routing import Route
 from streams.evaluation.cases import LabelsFrom, Since
 from streams.evaluation.what_if.change import parse_change
 from streams.evaluation.what_if.past import History, Past, read_history
 from streams.evaluation.what_if.policy import Plan, as_it_was, with_change
+from streams.evaluation.what_if.report import sentence, warnings
 from streams.evaluation.what_if.seen import shares_seen
 from streams.evaluation.what_if.what_if import Figure, WhatIf, what_if
-from streams.evaluation.what_if.words import sentence, warnings
 from streams.pipeline.load import Pipeline
 from tests.evaluation.support import (
     PIPELINE,
@@ -42,10 +42,6 @@ from tests.evaluation.support import (
     verdict,
     write,
 )
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-
-from what_if_stream import Logging, World, recorded, world
 
 TWO_REASONERS = (
     PIPELINE.replace("threshold = 0.8", 'threshold = 0.8\nreasoner = "think"')

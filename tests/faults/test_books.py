@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.faults.provider import Books, Kill, Sale
-from tests.faults.traffic import KINDS, traffic
+from tests.harness.faults.provider import Books, Kill, Sale
+from tests.harness.faults.traffic import KINDS, traffic
 
 A, B = ("haiku", "a"), ("haiku", "b")
 

@@ -8,12 +8,12 @@ import pytest
 
 from streams.embedded.broker import ApacheKafka
 from streams.resources import resource
-from tests.faults.clock import compiler
-from tests.faults.cluster import KafkaCluster
-from tests.faults.fleet import fleet
-from tests.faults.proof import Proof
-from tests.faults.run import Load, run
-from tests.faults.scenarios import SCENARIOS
+from tests.harness.faults.clock import compiler
+from tests.harness.faults.cluster import KafkaCluster
+from tests.harness.faults.fleet import fleet
+from tests.harness.faults.proof import Proof
+from tests.harness.faults.run import Load, run
+from tests.harness.faults.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.embedded
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-
-from fuzz_messages import SHARES, Fuzzed, Fuzzer
-
-from streams.adapters.avro_rows import RowForm
+from bench.fuzz_messages import SHARES, Fuzzed, Fuzzer
 from streams.adapters.clickhouse import TABLES, row_of
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, Received
 from streams.adapters.truth import TRUTHS, read_truth
 from streams.audit.identity import Identifier
@@ -24,8 +19,8 @@ from streams.audit.letters import ENDING
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call
 from streams.core.topics import BY_NAME
-from streams.models.image import perceptual_hash
-from streams.runtime.dead_letters import DeadLetters, EventIds
+from streams.models.listeners.image import perceptual_hash
+from streams.sink.avro_forwarding import RowForm
 
 CODEC = Codec()
 READER = EventReader(CODEC, "cluster", "live", 900_000)

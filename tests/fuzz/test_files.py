@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.core.artifact import CalibrationArtifact
+from streams.calibration.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
-from streams.models.classifier import Classifier
-from streams.models.recorded import RecordedModel
-from streams.models.router import Router
+from streams.models.listeners.classifier import Classifier
+from streams.models.listeners.router import Router
+from streams.models.providers.cassette import RecordedModel
 from streams.models.verifier import Verifier
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline, parse_spec

@@ -17,15 +17,15 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.app.settings import read_settings
-from streams.cli.host import Running, worker_environment
 from streams.embedded.broker import Tansu
 from streams.embedded.clickhouse_protocol import QueryError, Statement, find_insert, guard, skeleton_of
+from streams.embedded.local_pipeline import Running, worker_environment
 from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
 from streams.pipeline.code import ANY_PYTHON
-from streams.runtime.plain_web import MAX_CONNECTIONS, WebAddress, serve_plain
+from streams.telemetry.web import MAX_CONNECTIONS, WebAddress, serve_plain
+from tests.harness.ports import neighbouring_ports
 from tests.journey.conftest import PIPELINE
-from tests.ports import neighbouring_ports
 
 LONG = 200_000
 """Characters. What takes the square of the length would not come back in a day."""

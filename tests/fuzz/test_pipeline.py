@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-
-from fuzz import pipeline, run
-
+from bench.fuzz import pipeline, run
 from streams.core.topics import BY_NAME
 
 pytestmark = pytest.mark.embedded

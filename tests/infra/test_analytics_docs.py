@@ -10,7 +10,7 @@ import typer
 
 from streams.audit.library import STANDING, library
 from streams.cli.main import app
-from streams.cli.querying import Format
+from streams.cli.query import Format
 
 
 def read(root: Path) -> str:

@@ -150,7 +150,7 @@ def test_links_lead_to_a_dashboard_and_variable_that_exist() -> None:
 
 
 def test_prometheus_is_asked_for_metrics_that_the_processes_have(root: Path) -> None:
-    code = "\n".join(file.read_text("utf-8") for file in sorted((root / "streams" / "runtime").glob("*.py")))
+    code = "\n".join(file.read_text("utf-8") for file in sorted((root / "streams" / "telemetry").glob("*.py")))
     asked_for = set(re.findall(r"escalon_(\w+)", json.dumps([panel["targets"] for _, panel in panels(PROMETHEUS)])))
     assert asked_for
     for metric in asked_for:

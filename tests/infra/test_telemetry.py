@@ -10,8 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from streams.app.worker import TIERS
-from streams.runtime import lag
-from streams.runtime.metrics import REGISTRY
+from streams.telemetry import lag
+from streams.telemetry.metrics import REGISTRY
 
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 GRAMMAR = {"by", "sum", "min", "max", "rate", "increase", "delta", "and", "or", "unless", "offset", "up"}

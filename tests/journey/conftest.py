@@ -16,13 +16,13 @@ from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
-from streams.cli.host import Running, running_pipeline
 from streams.core.messages import Call, DeadLetter, Outcome
 from streams.core.topics import TOPICS
+from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
-from tests.fakes.messages_outcomes import Failure
-from tests.fakes.messages_thread import MessagesThread
+from tests.harness.fakes.messages_outcomes import Failure
+from tests.harness.fakes.messages_thread import MessagesThread
 
 WAIT_SECONDS = 60.0
 OUTCOME_SECONDS = 180.0

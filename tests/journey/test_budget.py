@@ -17,11 +17,11 @@ import pytest
 from streams.adapters.codec import Codec
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
-from streams.cli.host import Running, running_pipeline
 from streams.core.budget import day_of, share
 from streams.core.messages import Call, Deferred, Escalation, Outcome
+from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import Pipeline, load_pipeline
-from tests.fakes.messages_outcomes import Answer, Slow
+from tests.harness.fakes.messages_outcomes import Answer, Slow
 from tests.journey.conftest import FakeClaude, Journey
 
 pytestmark = pytest.mark.embedded

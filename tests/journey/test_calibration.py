@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from streams.app.settings import read_settings
-from streams.cli.host import running_pipeline
-from streams.core.artifact import CalibrationArtifact
+from streams.calibration.artifact import CalibrationArtifact
+from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.load import load_pipeline
 from tests.journey.conftest import FakeClaude, Journey
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench.duplicates_images import encoded, invoice, logo, receipt, resized
 from streams.app.settings import read_settings
-from streams.cli.host import running_pipeline
+from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from tests.journey.conftest import FakeClaude, Journey
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-
-from duplicates_images import encoded, invoice, logo, receipt, resized
 
 pytestmark = pytest.mark.embedded
 

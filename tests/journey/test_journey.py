@@ -19,8 +19,8 @@ from streams.adapters.events import Received, recorded_event_id
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import Tail, received
 from streams.core.messages import RawEvent
-from tests.fakes.strange_headers import Headers
-from tests.fakes.strange_headers import publish as publish_strange
+from tests.harness.fakes.strange_headers import Headers
+from tests.harness.fakes.strange_headers import publish as publish_strange
 from tests.journey.conftest import Journey
 
 pytestmark = pytest.mark.embedded

@@ -20,7 +20,6 @@ from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
 from streams.app.publisher import Publisher
 from streams.app.reading import reading
-from streams.app.record import Recorder
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.cli.main import app
@@ -28,6 +27,7 @@ from streams.core.errors import ConfigError, UnreadableError
 from streams.core.messages import Label
 from streams.embedded.broker import Tansu
 from streams.embedded.stack import EmbeddedStack
+from streams.sink.sink import Recorder
 from tests.evaluation.support import event, outcome, verdict, write
 
 pytestmark = pytest.mark.embedded

@@ -14,10 +14,10 @@ from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.audit.report import make_report
-from streams.cli.host import running_pipeline
 from streams.core.messages import Escalation, Postponed
+from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.load import load_pipeline
-from tests.fakes.messages_outcomes import Answer, Failure
+from tests.harness.fakes.messages_outcomes import Answer, Failure
 from tests.journey.conftest import WAIT_SECONDS, FakeClaude, Journey
 
 pytestmark = pytest.mark.embedded

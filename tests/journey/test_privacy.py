@@ -18,12 +18,12 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
-from streams.app.sweeper import Sweeper
-from streams.audit.erase_tables import POSITION_BYTES
-from streams.cli.host import Running, running_pipeline
+from streams.audit.erasure_tables import POSITION_BYTES
 from streams.core.messages import Outcome
+from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
+from streams.sink.erasure_sweeper import Sweeper
 from tests.cli.support import Done, in_shop
 from tests.journey.conftest import FakeClaude, Journey
 from tests.journey.test_journey import picture

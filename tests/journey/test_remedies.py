@@ -16,8 +16,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from typer.testing import CliRunner
 
 from streams.app.settings import read_settings
-from streams.cli.host import running_pipeline
 from streams.cli.main import app
+from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from tests.journey.conftest import FakeClaude, Journey

@@ -17,7 +17,7 @@ import pytest
 
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import Tail
-from tests.fakes.messages_server import Failure
+from tests.harness.fakes.messages_server import Failure
 from tests.journey.conftest import PIPELINE, Journey, answer
 from tests.journey.test_journey import picture
 

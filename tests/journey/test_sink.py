@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -13,11 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-
-from sink import Site, running
-from sink_data import call, publish, traffic
-
+from bench.sink import Site, running
+from bench.sink_data import call, publish, traffic
 from streams.adapters.codec import Codec
 from streams.cli.main import app
 from streams.core.fingerprint import digest

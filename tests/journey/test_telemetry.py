@@ -17,15 +17,15 @@ from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
 from streams.app.worker import TIERS
-from streams.cli.host import running_pipeline
 from streams.core.fingerprint import trace_id
 from streams.core.messages import Call
-from streams.core.trace import read_traceparent, span_of_call, span_of_handling
+from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
-from tests.fakes.otlp_receiver import Collector, GotSpan, collector
+from streams.telemetry.trace_context import read_traceparent, span_of_call, span_of_handling
+from tests.harness.fakes.otlp_receiver import Collector, GotSpan, collector
+from tests.harness.ports import neighbouring_ports
 from tests.journey.conftest import PIPELINE, FakeClaude, Journey
-from tests.ports import neighbouring_ports
 
 pytest.importorskip("opentelemetry.sdk")
 from opentelemetry import trace

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from streams.app.publisher import Delivery
 from streams.cli.main import app
-from tests.fakes.topic_history import remake
-from tests.fakes.transactions import abort, commit, left_open, send
+from tests.harness.fakes.topic_history import remake
+from tests.harness.fakes.transactions import abort, commit, left_open, send
 from tests.journey.conftest import WAIT_SECONDS, Journey
 
 # The broker in memory has no transactions, and its topics cannot be made again.

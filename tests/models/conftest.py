@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.errors import ServiceError
-from streams.models.weights import pull
+from streams.models.weights.store import pull
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from streams.core.contract import Contract
 from streams.core.errors import ModelError
-from streams.models.claude import ClaudeModel
-from streams.models.claude_events import events_of
-from streams.models.protocol import ModelReply, ModelRequest
-from tests.fakes.messages_server import MessagesServer, Raw
+from streams.models.providers.claude import ClaudeModel
+from streams.models.providers.claude_events import events_of
+from streams.models.providers.protocol import ModelReply, ModelRequest
+from tests.harness.fakes.messages_server import MessagesServer, Raw
 
 Events = list[dict[str, Any]]
 REQUEST = ModelRequest(model="claude-haiku-5-5", system="", prompt="When does the shop open?", max_tokens=99)

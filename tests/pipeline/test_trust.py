@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.core.artifact import CalibrationArtifact
+from streams.calibration.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
 from streams.core.escalation import Bar, Escalate, decide
 from streams.core.messages import Attempt

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import Received
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Event, Outcome, Run, Verdict
@@ -21,7 +22,6 @@ from streams.replay.run import Replay, rehearse
 from streams.replay.source import Chosen, Source
 from streams.replay.spending import CostLimitError, Spending, WouldAskError
 from streams.replay.store import ReplayStore
-from streams.runtime.dead_letters import DeadLetters
 from streams.stages.task import Task
 from tests.stages.support import START, build, event, handlers, verdict
 

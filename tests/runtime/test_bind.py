@@ -14,12 +14,12 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSize
 from faust.exceptions import ProducerSendError
 
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import Received
 from streams.core.errors import ConfigError, HandlerError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, RawEvent
 from streams.runtime.bind import UNCONFIRMED, Binding, Outbox, Work, bind, received
 from streams.runtime.confirm import RETRY_SECONDS, claim
-from streams.runtime.dead_letters import DeadLetters
 from streams.runtime.drain import Drain
 
 AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)

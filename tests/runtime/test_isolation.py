@@ -14,18 +14,19 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, Received
 from streams.adapters.kafka import KafkaConfig, create_changelogs, create_topics
 from streams.runtime import consumer as consumers
 from streams.runtime.app import Place, faust_app
 from streams.runtime.bind import Binding, Outbox, bind
-from streams.runtime.dead_letters import DeadLetters, EventIds
 from streams.runtime.drain import DrainingApp
-from streams.runtime.lag import LAG, watch_faust
-from streams.runtime.metrics import REGISTRY
+from streams.runtime.lag import watch_faust
 from streams.runtime.tables import table
-from tests.fakes.topic_history import forget, remake
-from tests.fakes.transactions import abort, commit, left_open, send
+from streams.telemetry.lag import LAG
+from streams.telemetry.metrics import REGISTRY
+from tests.harness.fakes.topic_history import forget, remake
+from tests.harness.fakes.transactions import abort, commit, left_open, send
 
 pytestmark = pytest.mark.embedded
 WAIT_SECONDS = 60.0

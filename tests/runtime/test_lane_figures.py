@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from streams.runtime.metrics import REGISTRY, LaneFigures
+from streams.telemetry.metrics import REGISTRY, LaneFigures
 
 
 def value(name: str, **labels: str) -> float | None:

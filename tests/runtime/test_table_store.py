@@ -17,9 +17,9 @@ from faust.types import TP
 from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ProcessError
 from streams.runtime.app import Place, faust_app
-from streams.runtime.metrics import REGISTRY
 from streams.runtime.table_store import ASIDE, CORRUPT, TableStore, is_corrupt
 from streams.runtime.tables import table
+from streams.telemetry.metrics import REGISTRY
 
 HERE = TP("changelog", 0)
 COUNT = 300

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
+from streams.calibration.drift import observe, reference_of, watch
 from streams.core.errors import ProcessError
-from streams.core.exchangeability import observe, reference_of, watch
 from streams.core.messages import StoredAnswer
-from streams.models.image_index import SeenImage
+from streams.models.listeners.image_index import SeenImage
 from streams.runtime.confirm import CAUSED, Caused
 from streams.runtime.tables import Table, TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.stages.settle import Settled

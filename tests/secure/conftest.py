@@ -16,18 +16,18 @@ import pytest
 
 from streams.app.settings import read_settings
 from streams.app.worker import TIERS
-from streams.cli.host import running_pipeline
+from streams.embedded.local_pipeline import running_pipeline
 from streams.embedded.supervisor import Supervisor, module_command, module_environment
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
-from tests.fakes.messages_server import Failure, Raw
-from tests.fakes.schema_registry import SchemaRegistryServer
+from tests.harness.fakes.messages_server import Failure, Raw
+from tests.harness.fakes.schema_registry import SchemaRegistryServer
+from tests.harness.ports import neighbouring_ports
+from tests.harness.secure.authority import Authority
+from tests.harness.secure.echo import Echo, echo
+from tests.harness.secure.kafka import SecureKafka
+from tests.harness.secure.tls_front import tls_front
 from tests.journey.conftest import PIPELINE, FakeClaude, Journey, answer
-from tests.ports import neighbouring_ports
-from tests.secure.authority import Authority
-from tests.secure.echo import Echo, echo
-from tests.secure.kafka import SecureKafka
-from tests.secure.tls_front import tls_front
 
 USER = "escalon"
 

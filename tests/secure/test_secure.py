@@ -20,8 +20,8 @@ from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import Tail
 from streams.app.worker import TIERS
 from streams.audit.query import Audit
+from tests.harness.secure.sockets import command_lines, family, listening
 from tests.secure.conftest import USER, Secure, Told, escalon, planted
-from tests.secure.sockets import command_lines, family, listening
 
 pytestmark = pytest.mark.embedded
 

@@ -18,9 +18,9 @@ from streams.core.contract import Reading
 from streams.core.errors import HandlerError, ModelError, UnreadableError
 from streams.core.messages import AttemptStatus, Event, Finding, Origin, Score, StoredAnswer, Verdict
 from streams.core.pricing import Price, PriceList
-from streams.models.image import ImageFeatures
-from streams.models.image_index import HashIndex, Nominee, SeenImage, likeliest
-from streams.models.protocol import ModelReply
+from streams.models.listeners.image import ImageFeatures
+from streams.models.listeners.image_index import HashIndex, Nominee, SeenImage, likeliest
+from streams.models.providers.protocol import ModelReply
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_pipeline

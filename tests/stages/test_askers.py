@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from streams.core.contract import MAX_REPLY, REFUSAL_CLASSES
 from streams.core.errors import ConfigError, ModelError, ServiceError
 from streams.core.messages import Score, Tier
-from streams.models.protocol import ModelReply, ModelRequest, Token
+from streams.models.providers.protocol import ModelReply, ModelRequest, Token
 from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import WorkerSpec
 from streams.stages.askers import FunctionAsker, PromptAsker, load_function

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from streams.core.calibration import Temperature
+from streams.calibration.calibrators import Temperature
 from streams.core.escalation import Escalate, decide
 from streams.core.messages import Attempt, Score
 from streams.pipeline.spec import Combine

@@ -11,7 +11,7 @@ import pytest
 
 from streams.core.messages import Call, Deferred, Escalation, Event, Finding, Message, Result, Sighting, Verdict
 from streams.core.routing import UNSURE
-from streams.models.image import ImageFeatures
+from streams.models.listeners.image import ImageFeatures
 from streams.replay.drive import as_replayed
 from streams.stages.deadline import overdue, too_late
 from streams.stages.listen import conclude, listen

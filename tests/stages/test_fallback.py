@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.calibration import Temperature
+from streams.calibration.calibrators import Temperature
 from streams.core.errors import PROVIDER_FAULTS
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Escalation, Origin, Result, StoredAnswer

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streams.calibration.drift import Watch, observe, watch
 from streams.core.escalation import Bar
-from streams.core.exchangeability import Watch, observe, watch
 from streams.core.fingerprint import draw
 from streams.pipeline.trust import Trust
 from streams.stages.gate import NO_LONGER, WatchedGate

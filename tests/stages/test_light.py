@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from streams.models.router import Routing
-from streams.models.rules import RuleSet
+from streams.models.listeners.router import Routing
+from streams.models.listeners.rules import RuleSet
 from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import ClassifierListener, RouterListener, RulesListener
 from streams.stages.light import ClassifierAsker, RouterAsker, RulesAsker

@@ -10,7 +10,7 @@ import pytest
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Call, Escalation, Event, Message, Result, Score, Sighting, Verdict
-from streams.models.image import ImageFeatures
+from streams.models.listeners.image import ImageFeatures
 from streams.stages.listen import listen
 from tests.stages.support import START, FakeImages, Office, Turn, event, model_error, office, refusal, said, the
 from tests.stages.test_consult import until_asked

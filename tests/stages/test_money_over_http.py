@@ -14,9 +14,9 @@ import pytest
 
 from streams.core.pricing import PriceList, cost
 from streams.core.rate import RateLimit
-from tests.fakes.messages_outcomes import Answer, Failure, Outcome, Raw, StreamError, refusal
-from tests.fakes.messages_wire import events, sse, tokens
-from tests.stages.over_http import DESK, House, house, with_options
+from tests.harness.fakes.messages_outcomes import Answer, Failure, Outcome, Raw, StreamError, refusal
+from tests.harness.fakes.messages_wire import events, sse, tokens
+from tests.harness.over_http import DESK, House, house, with_options
 from tests.stages.support import event
 from tests.stages.trusting import FakePurse
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from streams.core.messages import Verdict
-from tests.fakes.messages_outcomes import Answer, DropConnection, DropStream, Failure, Outcome, Raw
-from tests.stages.over_http import ALONE, DESK, house, with_options
+from tests.harness.fakes.messages_outcomes import Answer, DropConnection, DropStream, Failure, Outcome, Raw
+from tests.harness.over_http import ALONE, DESK, house, with_options
 from tests.stages.support import event
 
 NIGHT = 2 * 3600

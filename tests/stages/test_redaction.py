@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streams.core.messages import Call, Event, Message, Result, Sighting
-from streams.core.redacted import CALL_TEXTS
+from streams.core.redaction.fields import CALL_TEXTS
 from streams.stages.listen import listen
 from streams.stages.match import match
 from streams.stages.reason import reason

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.messages_outcomes import Answer
-from tests.stages.over_http import ALONE, house, with_options
+from tests.harness.fakes.messages_outcomes import Answer
+from tests.harness.over_http import ALONE, house, with_options
 from tests.stages.support import event
 
 PROMPT = "{% block system %}Be brief.{% endblock %}{% block user %}{{ text | fenced }}{% endblock %}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.calibration import Temperature
+from streams.calibration.calibrators import Temperature
 from streams.core.comparison import Comparison
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Deferred, Escalation, Finding, Message, Result, Score

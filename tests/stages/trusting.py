@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from streams.core.artifact import CalibrationArtifact
+from streams.calibration.artifact import CalibrationArtifact
+from streams.calibration.calibrators import Calibrator, Temperature
+from streams.calibration.drift import reference_of
 from streams.core.budget import day_of
-from streams.core.calibration import Calibrator, Temperature
-from streams.core.exchangeability import reference_of
 from streams.core.messages import Attempt, Score
 from streams.pipeline.trust import Trust
 from tests.stages.support import PIPELINE, Office, office

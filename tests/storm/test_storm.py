@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.storm.running import Report, Run, run_storm
-from tests.storm.weather import EVERY_FAILURE, FAILURES, Weather
+from tests.harness.storm.running import Report, Run, run_storm
+from tests.harness.storm.weather import EVERY_FAILURE, FAILURES, Weather
 
 pytestmark = pytest.mark.embedded
 

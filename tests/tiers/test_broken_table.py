@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
-from tests.tiers.running import tiers
+from tests.harness.tiers.running import tiers
 
 pytestmark = pytest.mark.embedded
 EVENTS = [f"e{number}" for number in range(12)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiers.running import tiers
+from tests.harness.tiers.running import tiers
 
 pytestmark = pytest.mark.embedded
 EVENTS = [f"e{number}" for number in range(40)]

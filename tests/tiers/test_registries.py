@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import Producer
 from fastavro import parse_schema, schemaless_writer
 
-from tests.fakes.schema_registry import SchemaRegistryServer
-from tests.tiers.running import tiers
+from tests.harness.fakes.schema_registry import SchemaRegistryServer
+from tests.harness.tiers.running import tiers
 
 pytestmark = pytest.mark.embedded
 ORDER = {"type": "record", "name": "shop.Order", "fields": [{"name": "text", "type": "string"}]}

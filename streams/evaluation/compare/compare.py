@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.audit.query import Audit
-from streams.core.flips import CHANGES, judge
-from streams.core.paired import CERTAINTY, mean_difference, wilson
-from streams.core.preference import Accuracy, Spending
-from streams.core.sentence import conclude, percent
 from streams.evaluation.compare.comparison import ENOUGH, Ask, Comparison, Floats, Side, Slice
+from streams.evaluation.compare.conclusion import conclude, percent
+from streams.evaluation.compare.diff import CHANGES, judge
+from streams.evaluation.compare.paired import CERTAINTY, mean_difference, wilson
 from streams.evaluation.compare.pairs import Calls, Overlap, Runs, read_calls, read_overlap, read_pairs
+from streams.evaluation.compare.preference import Accuracy, Spending
 from streams.evaluation.compare.tally import ENDINGS, SideTally, Tally, Truth
 
 QUANTILES = (0.5, 0.95, 0.99)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.agreement import USUAL_MARKERS, Markers
-from streams.core.flips import Judged, Rules
-from streams.core.paired import Estimate
-from streams.core.preference import Accuracy, Spending
-from streams.core.sentence import Verdict
+from streams.evaluation.compare.conclusion import Verdict
+from streams.evaluation.compare.diff import Judged, Rules
+from streams.evaluation.compare.paired import Estimate
 from streams.evaluation.compare.pairs import Calls, Overlap
+from streams.evaluation.compare.preference import Accuracy, Spending
 
 ENOUGH = 20
 """Different tasks under which nothing is said of a slice's share."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from streams.core.flips import Judged
-from streams.core.paired import difference
-from streams.core.preference import Accuracy
 from streams.evaluation.compare.comparison import Comparison
+from streams.evaluation.compare.diff import Judged
+from streams.evaluation.compare.paired import difference
+from streams.evaluation.compare.preference import Accuracy
 
 
 def document(made: Comparison) -> dict[str, Any]:

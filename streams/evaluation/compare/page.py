@@ -9,9 +9,9 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from streams.core.flips import End, Judged
-from streams.core.sentence import percent
 from streams.evaluation.compare.comparison import Comparison
+from streams.evaluation.compare.conclusion import percent
+from streams.evaluation.compare.diff import End, Judged
 from streams.evaluation.compare.plots import plots
 from streams.evaluation.compare.rows import number, rows
 

@@ -9,9 +9,9 @@ from importlib.resources import files
 from typing import Any
 
 from streams.audit.query import Audit
+from streams.core.duration import LATEST
 from streams.core.errors import ConfigError
-from streams.core.flips import End, Pair
-from streams.core.timespan import LATEST
+from streams.evaluation.compare.diff import End, Pair
 
 BUCKET = 25_000
 """About how many events are read at once."""

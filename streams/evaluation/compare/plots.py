@@ -15,8 +15,8 @@ from streams.evaluation.plots import BLUE, COLOURS, GREY, INK, PALE, VERMILLION
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from streams.core.preference import Accuracy
     from streams.evaluation.compare.comparison import Comparison
+    from streams.evaluation.compare.preference import Accuracy
 
 TIERS = ("listener", "worker", "reasoner")
 _POINTS = 400

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from streams.core.paired import Estimate
-from streams.core.preference import Accuracy
 from streams.evaluation.compare.comparison import Comparison, Side
+from streams.evaluation.compare.paired import Estimate
+from streams.evaluation.compare.preference import Accuracy
 
 SHOWN_REASONS = 8
 Row = tuple[str, str, str, str]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streams.core.fingerprint import draw
-from streams.core.flips import End, Judged, Pair, tally
-from streams.core.paired import Paired
+from streams.evaluation.compare.diff import End, Judged, Pair, tally
+from streams.evaluation.compare.paired import Paired
 
 ENDINGS: Final = ("worker", "reasoner", "ignored", "duplicate", "failed")
 """How an event may end: answered by a tier, or not answered."""

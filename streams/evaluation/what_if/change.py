@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from streams.core.artifact import CalibrationArtifact
-from streams.core.calibration import Calibrator, Identity
+from streams.calibration.artifact import CalibrationArtifact
+from streams.calibration.calibrators import Calibrator, Identity
 from streams.core.errors import ConfigError
 from streams.core.escalation import Accept, Bar, decide
 from streams.core.messages import Attempt

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from streams.core.off_policy import Floats, Mask
 from streams.core.routing import Route
 from streams.evaluation.what_if.change import Change
+from streams.evaluation.what_if.off_policy import Floats, Mask
 from streams.evaluation.what_if.past import Past
 from streams.pipeline.load import Pipeline
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.core.direct_model import FOLDS, cross_fitted, design
 from streams.core.fingerprint import draw
-from streams.core.off_policy import Floats, Mask, Model, Outcome
 from streams.evaluation.cases import LabelsFrom
+from streams.evaluation.what_if.direct_model import FOLDS, cross_fitted, design
+from streams.evaluation.what_if.off_policy import Floats, Mask, Model, Outcome
 from streams.evaluation.what_if.past import Past
 
 SEEN_IN_A_BIN, MOST_BINS = 20, 5

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
-from streams.core.off_policy import (
+from streams.evaluation.cases import LabelsFrom
+from streams.evaluation.what_if.change import Change
+from streams.evaluation.what_if.off_policy import (
     Estimate,
     Floats,
     Model,
@@ -21,8 +23,6 @@ from streams.core.off_policy import (
     hajek,
     horvitz_thompson,
 )
-from streams.evaluation.cases import LabelsFrom
-from streams.evaluation.what_if.change import Change
 from streams.evaluation.what_if.past import History, Past
 from streams.evaluation.what_if.policy import Plan, Policy, as_it_was, explored_then, policy_of, with_change
 from streams.evaluation.what_if.seen import Outcomes, Seen, outcomes_of

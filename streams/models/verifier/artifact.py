@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
-from streams.models.classifier import Provenance
-from streams.models.saved import BROKEN, Saved, check_stored
+from streams.models.listeners.classifier import Provenance
+from streams.models.listeners.saved import BROKEN, Saved, check_stored
 from streams.models.verifier.ensemble import Ensemble, Mixture
 from streams.models.verifier.features import Category, Example, Layout
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import canonical
-from streams.models.classifier import Provenance
-from streams.models.training import brier_score, expected_calibration_error, log_loss
+from streams.models.listeners.classifier import Provenance
+from streams.models.listeners.training import brier_score, expected_calibration_error, log_loss
 from streams.models.verifier.artifact import Verifier
 from streams.models.verifier.ensemble import Ensemble, Mixture
 from streams.models.verifier.features import Example, Layout

@@ -11,7 +11,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
 from streams.core.errors import ConfigError
-from streams.models.classifier import Provenance
+from streams.models.listeners.classifier import Provenance
 from streams.models.verifier import Example, Verifier
 from streams.models.verifier.ensemble import Ensemble, Linear, Mixture, logit, sigmoid
 from streams.models.verifier.features import Category, Layout

@@ -1,0 +1,178 @@
+"""Erase what people said: find the events, then take their bodies out of the tables, the blobs and the audit.
+
+The order lets an erasure that broke off be run again: what finds the rest is taken away last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from unicodedata import normalize
+
+from streams.adapters.blobs import BlobStore
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.clickhouse_erasure import BATCH, BLANKS, batched, blank, held, own_blobs
+from streams.audit.erasure_tables import Asked, Entry, Tables
+from streams.core.errors import ServiceError
+from streams.core.fingerprint import data_subject, digest
+
+# Outer space goes, as it does before a name is hashed.
+_BARE = r"replaceRegexpAll({}, '^\\s+|\\s+$', '')"
+_HEADER = "escalon-data-subject:"
+_IN_HEADER = _BARE.format(f"substring(one, {len(_HEADER) + 1})")
+_IN_JSON = _BARE.format("if(startsWith(one, '\"'), JSONExtractString(concat('[', one, ']'), 1), one)")
+# Of a large letter only the beginning is kept, no JSON any more; there the field is looked for as it is written.
+_CUT = r"""extractAll(payload, '"data_subject"\\s*:\\s*("(?:[^"\\\\]|\\\\.)*"|-?[0-9.]+)')"""
+_BY_SUBJECT = f"""
+SELECT DISTINCT event_id FROM
+(
+    SELECT event_id FROM calls_rows WHERE data_subject = {{hash:String}}
+    UNION ALL SELECT event_id FROM outcomes_rows WHERE data_subject = {{hash:String}}
+    UNION ALL SELECT event_id FROM verdicts_rows WHERE data_subject = {{hash:String}}
+    UNION ALL SELECT event_id FROM dead_letters_rows
+    WHERE arrayExists(one -> startsWith(one, '{_HEADER}') AND has({{names:Array(String)}}, {_IN_HEADER}), headers)
+    OR arrayExists(
+        one -> has({{names:Array(String)}}, {_IN_JSON}),
+        if(isValidJSON(payload), [JSONExtractRaw(payload, 'data_subject')], {_CUT})
+    )
+)
+ORDER BY event_id
+"""  # noqa: S608 - our own words; names are parameters
+_ROWS = "SELECT count(), countIf({held}) FROM {table} FINAL WHERE event_id IN {{ids:Array(String)}}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What there is of some events."""
+
+    selected_by: str
+    """`subject` or `events`."""
+    event_ids: tuple[str, ...]
+    rows: Mapping[str, int]
+    """Rows in all, by table."""
+    bodies: Mapping[str, int]
+    """Rows that still hold what was said, by table."""
+    entries: Sequence[Entry]
+    """What the tiers' tables hold."""
+    blobs: tuple[str, ...]
+
+    def entries_in(self, *tables: str) -> int:
+        """How many entries the tables with such names hold."""
+        return sum(any(f"-{table}-changelog" in one.topic for table in tables) for one in self.entries)
+
+    @property
+    def tiers(self) -> list[str]:
+        """The tiers with a copy of what goes."""
+        return sorted({one.tier for one in self.entries})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eraser:
+    """Erases in everything that this deployment keeps, but the topics themselves, which nobody can edit."""
+
+    clickhouse: ClickHouseConfig
+    tables: Tables
+    blobs: BlobStore
+
+    def events_of(self, subject: str) -> tuple[str, ...]:
+        """The ids of the events about a person, in all runs."""
+        name = subject.strip()
+        names = sorted({name, normalize("NFC", name), normalize("NFD", name)} - {""})
+        values = {"hash": data_subject(subject), "names": names}
+        with _Client(self.clickhouse) as client:
+            return tuple(row[0] for row in client.query(_BY_SUBJECT, parameters=values).result_rows)
+
+    def find(self, event_ids: Sequence[str], selected_by: str) -> Found:
+        """What there is of some events. Changes nothing."""
+        ids = tuple(sorted(set(event_ids)))
+        with _Client(self.clickhouse) as client:
+            counts = {table: _counted(client, table, ids) for table in BLANKS}
+            return Found(
+                selected_by=selected_by,
+                event_ids=ids,
+                rows={table: rows for table, (rows, _) in counts.items()},
+                bodies={table: bodies for table, (_, bodies) in counts.items()},
+                entries=self.tables.find(_asked(client, ids), set(ids)),
+                blobs=own_blobs(client, ids),
+            )
+
+    def erase(self, found: Found, operator: str, at: datetime) -> str:
+        """Erase what was found; returns the id under which the audit keeps that it was done.
+
+        Raises ServiceError when a part of it did not work, or when the audit has fewer rows than before.
+        """
+        self.tables.erase(found.entries)
+        for blob in found.blobs:
+            self.blobs.delete(blob)
+        erasure_id = digest("erasure", at.isoformat(), *found.event_ids)
+        with _Client(self.clickhouse) as client:
+            marks = [[event_id, erasure_id, at] for event_id in found.event_ids]
+            client.insert("erased_events_rows", marks, column_names=["event_id", "erasure_id", "erased_at"])
+            for table in BLANKS:
+                blank(client, table, found.event_ids)
+            _check(client, found)
+            row = _row(found, erasure_id, operator, at)
+            client.insert("erasures_rows", [list(row.values())], column_names=list(row))
+        return erasure_id
+
+
+class _Client:
+    """A connection that is closed again, its errors told as ours."""
+
+    def __init__(self, config: ClickHouseConfig) -> None:
+        self._client = config.connect()
+
+    def __enter__(self) -> Any:
+        return self._client
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+
+        self._client.close()
+        if isinstance(error, ClickHouseError):
+            remedy = "Run `escalon migrate`, then the same command again: it goes on from here."
+            raise ServiceError(f"ClickHouse did not do it ({str(error)[:500]}).", remedy) from error
+
+
+def _counted(client: Any, table: str, ids: Sequence[str]) -> tuple[int, int]:
+    sql = _ROWS.format(held=held(table), table=table)
+    parts = [client.query(sql, parameters={"ids": list(some)}).result_rows[0] for some in batched(ids, BATCH)]
+    return sum(rows for rows, _ in parts), sum(bodies for _, bodies in parts)
+
+
+def _asked(client: Any, ids: Sequence[str]) -> list[Asked]:
+    sql = "SELECT DISTINCT run, event_id, fingerprint FROM {} WHERE event_id IN {{ids:Array(String)}}"
+    return [
+        Asked(*row)
+        for table in ("calls_rows", "verdicts_rows")
+        for some in batched(ids, BATCH)
+        for row in client.query(sql.format(table), parameters={"ids": list(some)}).result_rows
+        if row[2]
+    ]
+
+
+def _check(client: Any, found: Found) -> None:
+    """Every row is still there, and none has a body."""
+    for table, before in found.rows.items():
+        rows, bodies = _counted(client, table, found.event_ids)
+        if rows < before or bodies:
+            what = f"{table} has {rows} rows of {before} and {bodies} with bodies after the erasure."
+            raise ServiceError(what, "Rows may have come meanwhile; run the same command again.")
+
+
+def _row(found: Found, erasure_id: str, operator: str, at: datetime) -> dict[str, Any]:
+    rows = {table.removesuffix("_rows"): count for table, count in found.bodies.items()}
+    return {
+        "erasure_id": erasure_id,
+        "erased_at": at,
+        "operator": operator,
+        "selected_by": found.selected_by,
+        "events": len(found.event_ids),
+        **rows,
+        "answers": found.entries_in("answers"),
+        "settled": found.entries_in("settled"),
+        "images": found.entries_in("images-seen"),
+        "blobs": len(found.blobs),
+    }

@@ -1,0 +1,112 @@
+"""A comparison for people, in 80 columns. It brings SciPy, so `compare` imports it when it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from streams.evaluation.compare.comparison import Comparison, Slice
+from streams.evaluation.compare.conclusion import percent
+from streams.evaluation.compare.diff import End, Judged
+from streams.evaluation.compare.rows import rows
+
+SHOWN_SLICES, SHOWN_FLIPS = 8, 5
+NO_VALUE = "–"
+
+
+def print_comparison(made: Comparison, out: Console) -> None:
+    """The whole report."""
+    out.print(f"A is {made.a.run}, B is {made.b.run}: {made.overlap.both:,} events ended in both.", markup=False)
+    out.print()
+    out.print(made.verdict.sentence, style="bold", markup=False, highlight=False)
+    for caution in made.cautions:
+        out.print(f"- {_plain(caution, 1000)}", markup=False, highlight=False)
+    out.print()
+    out.print(_table(("", "A", "B", "B less A (95 % interval)"), [tuple(map(_short, row)) for row in rows(made)]))
+    for line in _sentences(made):
+        out.print()
+        out.print(line, markup=False, highlight=False)
+    for title, slices in (("intent in A", made.by_intent), ("sent to in A", made.by_handler)):
+        out.print()
+        out.print(_table((title, "events", "agree", "interval"), [_slice(one) for one in slices[:SHOWN_SLICES]]))
+        if len(slices) > SHOWN_SLICES:
+            out.print(f"and {len(slices) - SHOWN_SLICES} more; --json has all", style="dim")
+    for one in made.flips[:SHOWN_FLIPS]:
+        out.print()
+        for line in _flip(one, out.width):
+            out.print(line, markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
+    if made.flipped > SHOWN_FLIPS:
+        out.print(f"\n{made.flipped - SHOWN_FLIPS:,} more changed events; --html FILE shows them.", style="dim")
+
+
+def _sentences(made: Comparison) -> Iterator[str]:
+    for accuracy in (made.answers, made.intents):
+        pairs = accuracy.labelled
+        if pairs.n:
+            yield (
+                f"Labelled {accuracy.aspect}s: {pairs.n:,}, of which {accuracy.apart.n:,} differ. Both right "
+                f"{pairs.both:,}, only A {pairs.only_a:,}, only B {pairs.only_b:,}, neither {pairs.neither:,} "
+                f"(McNemar's exact test: p = {accuracy.p_value:.3g})."
+            )
+    if made.to_label and made.verdict.quality in ("unlabelled", "too few", "too close"):
+        some = ", ".join(_plain(name, 20) for name in made.to_label[:3])
+        yield f"To learn more, label events with different answers, drawn as here: {some} (more: to_label in --json)."
+    changes = ", ".join(f"{name} {count:,}" for name, count in made.changes.items() if count)
+    share = percent(made.flipped / made.agreement.events)
+    yield f"Changed: {made.flipped:,} events ({share})" + (f": {changes}." if changes else ".")
+    one = made.agreement
+    interval = "" if one.low is None or one.high is None else f" (interval {_share(one.low)} to {_share(one.high)})"
+    by = f"the rules of pipeline {made.rules}" if made.rules else "JSON values, for no pipeline was given"
+    yield f"Both give the same answer to {_share(one.agreeing / one.events)} of the events{interval}, by {by}."
+
+
+def _slice(one: Slice) -> tuple[str, ...]:
+    if one.low is None or one.high is None:
+        return _plain(one.name, 30), f"{one.events:,}", NO_VALUE, "too few events"
+    interval = f"{_share(one.low)} to {_share(one.high)}"
+    return _plain(one.name, 30), f"{one.events:,}", _share(one.agreeing / one.events), interval
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _flip(one: Judged, width: int) -> Iterator[str]:
+    pair = one.pair
+    told = {None: "", (True, False): "; only A is right", (False, True): "; only B is right"}
+    yield f"{_plain(pair.event_id, 40)}: {', '.join(one.changes)} changed{told.get(one.right, '')}"
+    yield f"  {_plain(pair.text, width - 2)}"
+    for name, end in (("A", pair.a), ("B", pair.b)):
+        yield f"  {name} {_plain(ended(end), width - 4)}"
+    if pair.label is not None:
+        yield f"  label {_plain(pair.label, width - 8)}"
+
+
+def ended(end: End) -> str:
+    """How an event ended, in one line."""
+    by = f"{end.tier} {end.handler}".strip()
+    said = f"{by}: {end.answer}" if end.state == "answered" else f"{end.state} ({by})"
+    return said + (f"  [{end.reasons[-1]}]" if end.reasons else "")
+
+
+def _short(text: str) -> str:
+    return _plain(text, 40)
+
+
+def _plain(text: str, width: int) -> str:
+    """A text in one line of at most `width`, without what could steer a terminal: it may come from an event."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * width])
+    line = " ".join(line.split())
+    return line if len(line) <= width else line[: max(0, width - 1)] + "…"
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    shown = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for index, column in enumerate(columns):
+        shown.add_column(column, justify="left" if index in (0, 3) else "right", no_wrap=index in (1, 2))
+    for row in rows:
+        shown.add_row(*(escape(value) for value in row))
+    return shown

@@ -1,0 +1,30 @@
+"""Times as people write them on a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from streams.core.duration import EARLIEST, clamped
+from streams.core.errors import ConfigError
+from streams.pipeline.values import seconds
+
+
+def moment(text: str | None, now: Callable[[], datetime], key: str = "since") -> datetime:
+    """A time: ISO 8601 (UTC where it names no offset), or how long ago, as in 7d; within the range of time.
+
+    Raises ConfigError, which names the option `key`.
+    """
+    if text is None:
+        return EARLIEST
+    try:
+        return clamped(now() - timedelta(seconds=float(seconds(text))))
+    except OverflowError:
+        return EARLIEST
+    except ValueError:
+        pass
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no time.", "Write 2026-11-01, 2026-11-01T09:00+01:00, or 7d.", key) from error
+    return clamped(read if read.tzinfo else read.replace(tzinfo=UTC))

@@ -1,0 +1,158 @@
+"""What may be concluded of two runs, in one plain sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from streams.evaluation.compare.paired import events_needed, labels_needed
+from streams.evaluation.compare.preference import MIN_LABELLED, Accuracy, Cost, Quality, Spending, cost_of, quality_of
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may be concluded, and the sentence that says so."""
+
+    quality: Quality
+    cost: Cost
+    sentence: str
+
+
+def conclude(accuracy: Accuracy, spending: Spending, margin: float) -> Verdict:
+    """The verdict on B: its accuracy within `margin` (a share) of A's, and its cost.
+
+    One interval serves both questions, whether B is better and whether it is not worse by the margin, without a
+    correction: Morikawa and Yoshida 1995, "A useful testing strategy in phase III trials".
+    """
+    quality, cost = quality_of(accuracy, margin), cost_of(spending)
+    told, spent = _QUALITY_WORDS[quality](accuracy, margin), _COST_WORDS[cost](spending)
+    if cost not in _STATED:
+        sentence = f"{told}. {spent}."
+    elif quality in _SETTLED:
+        sentence = f"{told} and {spent}."
+    else:
+        sentence = f"{told}. B {spent}."
+    return Verdict(quality, cost, sentence)
+
+
+_SETTLED: Final = ("better", "slightly worse", "worse", "as good")
+_STATED: Final = ("less", "more", "the same")
+
+
+def _better(accuracy: Accuracy, _: float) -> str:
+    return f"B is better than A by {_span(accuracy)} points ({_basis(accuracy)})"
+
+
+def _slightly_worse(accuracy: Accuracy, margin: float) -> str:
+    return f"B is worse than A, but by less than {_points(margin)} ({_span(accuracy)}; {_basis(accuracy)})"
+
+
+def _worse(accuracy: Accuracy, _: float) -> str:
+    return f"B is worse than A by {_span(accuracy)} points ({_basis(accuracy)})"
+
+
+def _as_good(accuracy: Accuracy, margin: float) -> str:
+    if not accuracy.bounded(margin):
+        return f"B is as good as A within {_points(margin)} ({_ends(accuracy)}; {_basis(accuracy)})"
+    differing = f"{accuracy.differing:,} of {accuracy.events:,} {accuracy.aspect}s differ"
+    return f"B is as good as A within {_points(margin)}, whatever is right (only {differing}),"
+
+
+def _unlabelled(accuracy: Accuracy, margin: float) -> str:
+    if not accuracy.differing:
+        return (
+            f"No {accuracy.aspect} differs, but {accuracy.events:,} events are too few to rule out a difference of "
+            f"{_points(margin)}; about {_round(events_needed(margin)):,} are needed"
+        )
+    return (
+        f"Which is right more often cannot be told: of {accuracy.differing:,} events with different "
+        f"{accuracy.aspect}s none is labelled{_missing(accuracy, margin)}"
+    )
+
+
+def _too_few(accuracy: Accuracy, margin: float) -> str:
+    return (
+        f"Too few labelled events to tell which is right more often: of {accuracy.differing:,} with different "
+        f"{accuracy.aspect}s {accuracy.apart.n:,} are labelled{_missing(accuracy, margin)}"
+    )
+
+
+def _too_close(accuracy: Accuracy, margin: float) -> str:
+    return (
+        f"Too close to tell whether B is as good as A within {_points(margin)}: it lies {_ends(accuracy)} points from "
+        f"A ({_basis(accuracy)})"
+    )
+
+
+def _missing(accuracy: Accuracy, margin: float) -> str:
+    """How many labels it takes, or how many events, where there are not so many different answers to label."""
+    wanted = max(MIN_LABELLED, labels_needed(accuracy.apart, accuracy.differing, accuracy.events, margin))
+    if wanted <= accuracy.differing:
+        return f", and about {_round(wanted):,} are needed to see a difference of {_points(margin)}"
+    events = math.ceil(wanted * accuracy.events / max(1, accuracy.differing))
+    return f", and a difference of {_points(margin)} takes about {_round(events):,} events in both runs"
+
+
+def _round(number: int) -> int:
+    """To two digits, upwards, for it is a rough number."""
+    unit = int(10 ** max(0, len(str(number)) - 2))
+    return -(-number // unit) * unit
+
+
+def _basis(accuracy: Accuracy) -> str:
+    return f"{accuracy.labelled.n:,} labelled " + ("events" if accuracy.aspect == "answer" else f"{accuracy.aspect}s")
+
+
+def _ends(accuracy: Accuracy) -> str:
+    return " to ".join(f"{end:+{form}}" for end, form in _shown(accuracy))
+
+
+def _span(accuracy: Accuracy) -> str:
+    return " to ".join(sorted((f"{abs(end):{form}}" for end, form in _shown(accuracy)), key=float))
+
+
+def _shown(accuracy: Accuracy) -> list[tuple[float, str]]:
+    """Both ends in points, to a tenth, or to two digits where the larger is under one; and how to write them."""
+    interval = accuracy.difference
+    ends = [100 * (interval.low or 0), 100 * (interval.high or 0)]
+    if max(map(abs, ends)) < 1:
+        return [(end, ".2g") for end in ends]
+    return [(round(end, 1) + 0.0, ".1f") for end in ends]  # + 0.0 makes -0.0 plain 0
+
+
+def _points(margin: float) -> str:
+    return f"{100 * margin:g} point" + ("" if margin == 0.01 else "s")
+
+
+_QUALITY_WORDS: Final[dict[Quality, Callable[[Accuracy, float], str]]] = {
+    "better": _better,
+    "slightly worse": _slightly_worse,
+    "worse": _worse,
+    "as good": _as_good,
+    "unlabelled": _unlabelled,
+    "too few": _too_few,
+    "too close": _too_close,
+}
+
+
+def _compared(spending: Spending) -> str:
+    word = "less" if spending.difference.value < 0 else "more"
+    if spending.mean_a <= 0:
+        return f"costs ${spending.mean_b:.6f} an event, where A costs nothing"
+    return f"costs {percent(abs(spending.difference.value) / spending.mean_a)} {word}"
+
+
+def percent(share: float) -> str:
+    """A share for people, to two digits."""
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+_COST_WORDS: Final[dict[Cost, Callable[[Spending], str]]] = {
+    "less": _compared,
+    "more": _compared,
+    "the same": lambda _: "costs the same",
+    "unclear": lambda _: "Whether B costs less cannot be told",
+    "unknown": lambda spent: f"What it costs is known in both of {spent.known:,} of {spent.events:,} events, too few",
+}

@@ -1,0 +1,284 @@
+"""Reads images, safely: their header, their perceptual hash, their pixels.
+
+The 64-bit pHash (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions") keeps
+the signs of an image's lowest frequencies. Resized and recompressed copies lie within some 10 bits of each
+other; most crops, and mirror images, do not. So do different images that look alike from afar, such as two
+invoices on one form: the hash nominates, and `streams.models.listeners.same_image` decides.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from streams.core.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+"""What is decoded. Pillow knows more formats, but each decoder is code that strangers' bytes reach."""
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 50_000_000
+LARGE_BYTES = 1_000_000
+LARGE_PIXELS = 4_000_000
+"""An image of more is large: a process decodes one of these at a time."""
+MAX_MEMORY = 1_200_000_000
+"""What images may cost a process at most, all together, in bytes. `docs/dead-letters.md` has what was measured."""
+MAX_LOOK = 10_000_000
+"""Pixels at which two images are compared at most."""
+THUMBNAIL_SIDE = 32
+PLAIN_LEVELS = 16
+"""An image whose thumbnail spans fewer of the 256 grey levels carries no information: its hash would be noise."""
+_DRAFT_SIZE = (256, 256)
+"""A JPEG may be decoded at a fraction of its size, but not below this, or the hash would drift."""
+_HEADER_READS = 20_000
+_EXIF_BYTES, _EXIF_PARTS = 1_000_000, 16
+"""Of Exif, Pillow makes an object of each number. A JPEG keeps it in parts of 64 kB, and needs one."""
+_BAND_PIXELS = 1_000_000
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""By an image's orientation, which Image.Transpose shows it upright."""
+_TIFF_TAGS = frozenset(
+    {256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 338, 339, 347}
+    | {512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 532}
+)
+"""What of a TIFF's directory says how its pixels are kept."""
+_TIFF_TYPES = frozenset({1, 3, 4, 5, 7, 16})
+_TIFF_VALUES = 200_000
+_ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 274, 322, 323
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What an image is: its format (`JPEG`, `PNG`, …), width and height in stored pixels, size in bytes."""
+
+    format: str
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFeatures:
+    """What an image is found again by."""
+
+    hash: int | None
+    """Its perceptual hash; None where only the same bytes are the same image: of a plain or an animated one."""
+    thumbnail: bytes = b""
+    """32 x 32 grey levels, row by row; empty without a hash."""
+
+
+def describe(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> ImageInfo:
+    """Read an image's header without decoding it. Raises UnreadableError as `perceptual_hash` does."""
+    with opened(data, max_bytes, max_pixels) as image:
+        return ImageInfo(str(image.format), image.width, image.height, len(data))
+
+
+def perceptual_hash(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> int:
+    """The 64-bit pHash of an image as shown upright (of its first frame), from 0 to 2**64 - 1.
+
+    Raises UnreadableError: `not_an_image` when the bytes cannot be decoded, `image_too_large` when they
+    exceed `max_bytes`, or their header declares more than `max_pixels`, before any pixel is decoded.
+    """
+    with opened(data, max_bytes, max_pixels) as image:
+        image.draft("L", _DRAFT_SIZE)
+        return _phash(_upright(image))
+
+
+def image_features(data: bytes) -> ImageFeatures:
+    """What an image is found again by. Raises UnreadableError as `perceptual_hash` does."""
+    from PIL import Image
+
+    with opened(data) as image:
+        if _has_more_frames(image, data):
+            image.load()
+            return ImageFeatures(None)
+        image.draft("L", _DRAFT_SIZE)
+        upright = _upright(image)
+    thumbnail = upright.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).tobytes()
+    if max(thumbnail) - min(thumbnail) < PLAIN_LEVELS:
+        return ImageFeatures(None)
+    return ImageFeatures(_phash(upright), thumbnail)
+
+
+def pixels(data: bytes) -> Image.Image:
+    """An image as it is shown, in RGB, on white where it is transparent; larger ones shrunk to MAX_LOOK pixels.
+
+    Raises UnreadableError as `perceptual_hash` does.
+    """
+    with opened(data) as image:
+        image.draft("RGB", _divided(image, _look_factor(image)))
+        return _upright(image, "RGB", _look_factor(image))
+
+
+def _look_factor(image: Image.Image) -> int:
+    return math.ceil(math.sqrt(image.width * image.height / MAX_LOOK))
+
+
+def _divided(image: Image.Image, factor: int) -> tuple[int, int]:
+    return image.width // factor, image.height // factor
+
+
+def _phash(upright: Image.Image) -> int:
+    import imagehash
+
+    return int.from_bytes(np.packbits(imagehash.phash(upright).hash).tobytes(), "big")
+
+
+def _has_more_frames(image: Image.Image, data: bytes) -> bool:
+    """Whether an image has frames or pages beside its first. A photo's embedded previews are neither."""
+    if image.format == "TIFF":
+        return _more_pages(data)
+    return bool(getattr(image, "is_animated", False)) and image.format not in ("JPEG", "MPO")
+
+
+def is_large(data: bytes) -> bool:
+    """Whether an image takes so much memory that it is decoded alone. Raises as `describe` does."""
+    if len(data) > LARGE_BYTES:
+        return True
+    with opened(data) as image:
+        return _room(image) > LARGE_PIXELS
+
+
+@contextmanager
+def opened(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """The image, its header read and its size allowed; what the decoder raises becomes UnreadableError."""
+    from PIL import Image
+
+    if len(data) > max_bytes:
+        raise UnreadableError("image_too_large", f"The image has {len(data)} bytes, {max_bytes} are allowed.")
+    try:
+        if data.count(b"Exif\0\0") > _EXIF_PARTS:
+            raise Image.DecompressionBombError(f"more than {_EXIF_PARTS} parts of Exif")
+        source = _Source(_plain_tiff(data) if data[:2] in (b"II", b"MM") else data)
+        with Image.open(source, formats=FORMATS) as image:
+            source.left = None
+            if _room(image) > max_pixels:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height}, {_room(image)} to decode")
+            yield image
+    # Pillow has a limit of its own as well, and warns at half of it.
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableError(
+            "image_too_large", f"The image declares too much ({error}); {max_pixels} pixels are allowed."
+        ) from error
+    # Pillow's decoders raise nearly anything on broken bytes, struct.error, SyntaxError and KeyError among them.
+    # Its words are left out: they hold memory addresses, and a dead letter should say the same each time.
+    except Exception as error:
+        raise UnreadableError(
+            "not_an_image",
+            f"The bytes are no readable image ({type(error).__name__}).",
+            f"Send a whole image as {', '.join(FORMATS)}.",
+        ) from error
+
+
+class _Source(io.BytesIO):
+    """An image's bytes. Its header is read in so many pieces at most: for each part of it Pillow keeps an object."""
+
+    left: int | None = _HEADER_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        from PIL import Image
+
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise Image.DecompressionBombError("a header of too many parts")
+        return super().read(size)
+
+
+def _room(image: Image.Image) -> int:
+    """For how many pixels its decoder makes room: a tile of a TIFF may be larger than the TIFF."""
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    pixels = image.width * image.height
+    if not isinstance(image, TiffImageFile):
+        return pixels
+    return max(pixels, int(image.tag_v2.get(_TILE_WIDTH, 0)) * int(image.tag_v2.get(_TILE_LENGTH, 0)))
+
+
+def _plain_tiff(data: bytes) -> bytes:
+    """The TIFF with a directory that holds only how its pixels are kept.
+
+    Pillow makes an object of every number in all its directories, hundreds of bytes of memory for one of the file.
+    """
+    from PIL import Image
+
+    offset, number, entry, head = _tiff_layout(data)
+    place, entries = _tiff_directory(data)
+    kept: dict[int, bytes] = {}
+    for start in range(place, min(place + entries * entry.size, len(data) - entry.size + 1), entry.size):
+        tag, kind, values, _ = entry.unpack_from(data, start)
+        if tag not in _TIFF_TAGS or tag in kept or kind not in _TIFF_TYPES or not values:
+            continue
+        if values > _TIFF_VALUES:
+            raise Image.DecompressionBombError(f"{values} values of tag {tag}")
+        kept[tag] = data[start : start + entry.size]
+    end = len(data) + len(data) % 2
+    directory = number.pack(len(kept)) + b"".join(kept.values()) + offset.pack(0)
+    return (
+        data[:head] + offset.pack(end) + data[head + offset.size :].ljust(end - head - offset.size, b"\0") + directory
+    )
+
+
+def _tiff_layout(data: bytes) -> tuple[struct.Struct, struct.Struct, struct.Struct, int]:
+    """How a TIFF writes an offset, a count and an entry of its directory, and where its first offset is."""
+    big = data[2] == 43
+    if not big and 42 not in data[2:4]:
+        raise ValueError("not a TIFF")
+    order = "<" if data[:2] == b"II" else ">"
+    offset, number, entry = (
+        struct.Struct(order + one) for one in (("Q", "Q", "HHQ8s") if big else ("I", "H", "HHI4s"))
+    )
+    return offset, number, entry, 8 if big else 4
+
+
+def _tiff_directory(data: bytes) -> tuple[int, int]:
+    """Where the entries of a TIFF's first directory begin, and how many they are."""
+    offset, number, _, head = _tiff_layout(data)
+    (place,) = offset.unpack_from(data, head)
+    (entries,) = number.unpack_from(data, place)
+    return place + number.size, entries
+
+
+def _more_pages(data: bytes) -> bool:
+    """Whether a TIFF's first directory names another one."""
+    offset, _, entry, _ = _tiff_layout(data)
+    place, entries = _tiff_directory(data)
+    end = place + entries * entry.size
+    return end + offset.size <= len(data) and offset.unpack_from(data, end) != (0,)
+
+
+def _upright(image: Image.Image, mode: Literal["L", "RGB"] = "L", factor: int = 1) -> Image.Image:
+    """The image as it is shown, each side divided by a factor, made band by band: a whole copy in colour would cost
+    four times as much memory as one in grey."""
+    from PIL import Image
+
+    image.load()
+    shown = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+    rows = factor * max(1, _BAND_PIXELS // image.width // factor)
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(top + rows, image.height))
+        band = _flattened(image.crop(box)).convert(mode)
+        shown.paste(band.reduce(factor) if factor > 1 else band, (0, top // factor))
+    short = len(image.info.get("exif", b"")) <= _EXIF_BYTES
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1)) if short else None
+    return shown if turn is None else shown.transpose(Image.Transpose(turn))
+
+
+def _flattened(image: Image.Image) -> Image.Image:
+    """The image on white where it is transparent, else two cut-outs on one hidden colour would be alike."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image
+    layer = image.convert("RGBA")
+    canvas = Image.new("RGBA", layer.size, "white")
+    canvas.alpha_composite(layer)
+    return canvas

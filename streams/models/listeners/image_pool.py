@@ -1,0 +1,49 @@
+"""Reads images and decodes them, few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from streams.core.errors import UnreadableError
+from streams.models.listeners.image import ImageFeatures, image_features, is_large, pixels
+from streams.models.listeners.same_image import same_image
+
+T = TypeVar("T")
+_AT_ONCE = 4
+
+
+class FewAtOnce:
+    """Reads images and decodes them, few at a time and of large ones one, so that all cost at most MAX_MEMORY.
+
+    A thread goes on when the task that waits for it is cancelled, so it is the threads that are counted.
+    """
+
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._comparison = asyncio.Lock()
+        self._small = ThreadPoolExecutor(_AT_ONCE - 1, "image")
+        self._large = ThreadPoolExecutor(1, "large-image")
+
+    async def features(self, image: str) -> ImageFeatures:
+        """What an image that `read` finds is found again by. Raises as `read` and `image_features` do."""
+        return await self._decoded(image, image_features)
+
+    async def same(self, one: str, other: str) -> bool:
+        """Whether two images show the same; False where one of them cannot be read any more. Raises as `read` does."""
+        async with self._comparison:
+            try:
+                first, second = await self._decoded(one, pixels), await self._decoded(other, pixels)
+            except UnreadableError:
+                return False
+            return await asyncio.get_running_loop().run_in_executor(self._large, same_image, first, second)
+
+    async def _decoded(self, image: str, decode: Callable[[bytes], T]) -> T:
+        async with self._places:
+            loop = asyncio.get_running_loop()
+            data = await asyncio.to_thread(self._read, image)
+            large = await loop.run_in_executor(self._small, is_large, data)
+            return await loop.run_in_executor(self._large if large else self._small, decode, data)

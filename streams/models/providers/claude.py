@@ -1,0 +1,143 @@
+"""Claude through Anthropic's Messages API: one attempt a call, so that every attempt is audited."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import anthropic
+import httpx2
+
+from streams.core.errors import ConfigError, ModelError
+from streams.core.own_fault import own_fault
+from streams.models.providers.claude_answer import ClaudeAnswer
+from streams.models.providers.claude_bounds import UNCOMPRESSED, bound
+from streams.models.providers.claude_errors import FOREIGN_ERRORS, translate
+from streams.models.providers.claude_events import events_of
+from streams.models.providers.claude_schema import strict_schema
+from streams.models.providers.protocol import ModelReply, ModelRequest
+
+DEFAULT_BASE_URL = "https://api.anthropic.com"
+
+# What the caller may set. Left out on purpose: `service_tier`, `speed` and `inference_geo`, which change the
+# price of a call without its token counts showing it, and tools, which a text reply cannot carry.
+_TOP_LEVEL = frozenset({"thinking", "stop_sequences", "metadata"})
+_OUTPUT_CONFIG = frozenset({"effort"})
+
+MOST_SECONDS_AFTER_END = 1.0
+"""For a gateway that keeps a connection open after the message's last event."""
+
+
+class ClaudeModel:
+    """Claude's models as a LanguageModel. Retries nothing; keeps at most `max_connections` connections open.
+
+    Raises ConfigError for a key or a base URL that cannot be one.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str | None = None,
+        max_connections: int = 64,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client = anthropic.AsyncAnthropic(
+            api_key=_checked_key(api_key),
+            base_url=_checked_url(base_url or DEFAULT_BASE_URL),
+            max_retries=0,
+            # A redirect would carry the prompt to another host, so none is followed.
+            http_client=anthropic.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+                follow_redirects=False,
+                headers=UNCOMPRESSED,
+                event_hooks={"response": [bound]},
+            ),
+        )
+        self._clock = clock
+        self._now = now
+
+    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
+        """Ask once, in `timeout` seconds over all.
+
+        Raises ModelError, ConfigError for a wrong request, or ProcessError where this process cannot ask.
+        """
+        arguments = message_arguments(request)
+        answer = ClaudeAnswer(self._clock)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._stream(arguments, timeout, answer)
+            return answer.reply()
+        except FOREIGN_ERRORS as error:
+            secret, began = self._client.api_key or "", answer.began or answer.has_output()
+            problem = own_fault(error) or translate(error, answer.request_id, secret, self._now(), began=began)
+        # Raised out here, so that the foreign error, which may quote the key, is not chained and not logged.
+        raise problem
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _stream(self, arguments: dict[str, Any], seconds: float, answer: ClaudeAnswer) -> None:
+        # Always streamed: it alone tells the time to the first token, and long answers outlive idle proxies.
+        stream = await self._client.messages.create(**arguments, stream=True, timeout=seconds)
+        async with stream:
+            answer.request_id = stream.response.headers.get("request-id")
+            async with contextlib.aclosing(events_of(stream.response.aiter_bytes())) as events:
+                await _take(events, answer, stream.response)
+                # The rest is read so that the connection can be used again, but the answer does not wait for it.
+                with contextlib.suppress(*FOREIGN_ERRORS, ModelError):
+                    async with asyncio.timeout(MOST_SECONDS_AFTER_END):
+                        async for _ in events:
+                            pass
+
+
+async def _take(events: AsyncIterator[Mapping[str, Any]], answer: ClaudeAnswer, response: httpx2.Response) -> None:
+    """Give the answer its events up to the message's end."""
+    async for event in events:
+        if event["type"] == "error":
+            raise anthropic.APIStatusError(f"{dict(event)}", response=response, body=event)
+        answer.take(event)
+        if answer.complete:
+            return
+
+
+def message_arguments(request: ModelRequest) -> dict[str, Any]:
+    """The request as arguments of the Messages API. Raises ConfigError for what the API does not take."""
+    if unknown := sorted(set(request.parameters) - _TOP_LEVEL - _OUTPUT_CONFIG):
+        allowed = ", ".join(sorted(_TOP_LEVEL | _OUTPUT_CONFIG))
+        what = f"not taken by Claude: {', '.join(unknown)}."
+        raise ConfigError(what, f"Remove it; allowed are {allowed}.", "parameters")
+    arguments: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": request.max_tokens,
+        "messages": [{"role": "user", "content": request.prompt}],
+    }
+    if request.system:
+        cached = {"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}
+        arguments["system"] = [cached]
+    output = {name: value for name, value in request.parameters.items() if name in _OUTPUT_CONFIG}
+    if request.schema is not None:
+        output["format"] = {"type": "json_schema", "schema": strict_schema(request.schema)}
+    if output:
+        arguments["output_config"] = output
+    return arguments | {name: value for name, value in request.parameters.items() if name in _TOP_LEVEL}
+
+
+def _checked_key(api_key: str) -> str:
+    # Checked here because an HTTP library that meets such a key quotes it in its own error.
+    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+        what = "the Claude API key is empty or holds characters that no key has."
+        raise ConfigError(what, "Set ANTHROPIC_API_KEY to the key alone, without spaces or line ends.")
+    return api_key
+
+
+def _checked_url(base_url: str) -> str:
+    if not base_url.startswith(("http://", "https://")):
+        raise ConfigError("the Claude base URL is not an http(s) URL.", f"Write it like {DEFAULT_BASE_URL}.")
+    return base_url

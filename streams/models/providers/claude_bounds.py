@@ -1,0 +1,63 @@
+"""How much of Claude's response is read: the SDK holds an error's body, and each event of a stream, in memory whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import httpx2
+
+from streams.core.contract import MAX_REPLY
+from streams.models.providers.claude_errors import failure, reply_too_large
+
+MAX_STREAM = 64 * MAX_REPLY
+"""Bytes. An event with a token of text has some 120 around it, and thinking comes beside the text."""
+MAX_ERROR_BODY = 64 * 1024
+"""Bytes of an error's body that are read; what it says stands at its beginning."""
+UNCOMPRESSED = {"accept-encoding": "identity"}
+"""Asked for with every request, for a few compressed bytes can stand for any number."""
+
+
+async def bound(response: httpx2.Response) -> None:
+    """Have a response read to its limit and never decompressed. A hook of the HTTP client, before the body is read."""
+    encoding = response.headers.pop("content-encoding", "").strip().lower()
+    assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101 - the client is asynchronous
+    response.stream = _Bounded(
+        response.stream,
+        compressed=encoding not in ("", "identity"),
+        is_error=not response.is_success,
+        request_id=response.headers.get("request-id"),
+    )
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body: of an error its beginning, of a reply all of it, or ModelError for one that is too large."""
+
+    def __init__(
+        self, body: httpx2.AsyncByteStream, *, compressed: bool, is_error: bool, request_id: str | None
+    ) -> None:
+        self._body = body
+        self._compressed = compressed
+        self._is_error = is_error
+        self._request_id = request_id
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._compressed and not self._is_error:
+            raise failure("bad_reply", "Claude's reply came compressed, which was not asked for.", self._request_id)
+        if self._compressed:  # the status says enough
+            return
+        room = MAX_ERROR_BODY if self._is_error else MAX_STREAM
+        chunks = self._body.__aiter__()
+        try:
+            async for chunk in chunks:
+                yield chunk[:room]
+                room -= len(chunk)
+                if room < 0:
+                    break
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+        if room < 0 and not self._is_error:
+            raise reply_too_large(f"{MAX_STREAM} bytes", self._request_id)
+
+    async def aclose(self) -> None:
+        await self._body.aclose()

@@ -1,0 +1,270 @@
+"""JSON schemas in the form that Claude's structured output takes.
+
+Claude takes a subset of JSON Schema: closed objects with named properties, no recursion, and few limits. A schema is
+rewritten so that each answer Claude can give is one shape of the schema; limits that it cannot enforce go into the
+descriptions, for the contract checks every answer afterwards. A schema in which Claude could not say what is asked for
+is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import anthropic
+import jsonschema
+
+from streams.core.contract import DEFINITIONS
+from streams.core.errors import ConfigError
+from streams.models.providers.schema_parts import ANNOTATIONS, FORMATS, not_enforced, parts
+
+MOST_OPTIONAL: Final = 24
+"""Properties that are not required, in one request, as the provider documents it."""
+MOST_UNIONS: Final = 16
+"""Parts with anyOf or with several types, in one request, as the provider documents it."""
+_ENFORCED: Final = frozenset(
+    {"$ref", "type", "enum", "const", "anyOf", "properties", "required", "additionalProperties", "items", "allOf"}
+)
+_UNSAID: Final = frozenset({"$schema", "$id", "$comment", "$anchor", DEFINITIONS})
+"""Keywords that are no part of a description; the definitions are kept at the root."""
+_COMBINING: Final = ("anyOf", "oneOf", "allOf")
+_SHAPING: Final = frozenset({"$ref", "type", "enum", "const", "properties", "items", "prefixItems", *_COMBINING})
+_OF_TYPE: Final[Mapping[str, frozenset[str]]] = {
+    "object": frozenset({"properties", "required", "additionalProperties", "patternProperties", "propertyNames",
+        "minProperties", "maxProperties", "dependentRequired", "dependentSchemas", "unevaluatedProperties"}),
+    "array": frozenset({"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "minContains",
+        "maxContains", "unevaluatedItems"}),
+    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
+    "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
+}  # fmt: skip
+_NUMBERS: Final = frozenset({"integer", "number"})
+_OF_A_VALUE: Final = frozenset({"type", "enum", "const"}) | _OF_TYPE["string"] | _OF_TYPE["number"]
+_FREE = "Name each property, or ask for an array of objects with a name and a value."
+
+
+def strict_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema as the API takes it; the caller must not change it.
+
+    Raises ConfigError, which names the part, for a schema the API has no form of.
+    """
+    return _strict(json.dumps(schema, default=dict))
+
+
+def unenforced(schema: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The keywords that Claude is asked for but not held to, each with where it stands."""
+    return not_enforced(schema, _enforces)
+
+
+def _enforces(key: str, part: Mapping[str, Any]) -> bool:
+    if "$ref" in part and key != "type":
+        return key == "$ref"
+    match key:
+        case "format":
+            return part[key] in FORMATS
+        case "minItems":
+            return part[key] in (0, 1)
+        case "oneOf":
+            return len(part[key]) == 1 and _shapes(part[key][0])
+        case "anyOf" | "allOf":
+            return any(_shapes(variant) for variant in part[key])
+        case "additionalProperties":
+            return part[key] is not True
+        case _:
+            return key in _ENFORCED
+
+
+@lru_cache(maxsize=64)
+def _strict(text: str) -> Mapping[str, Any]:
+    try:
+        plain = _whole(json.loads(text))
+        _count(plain)
+        return anthropic.transform_schema(plain)
+    except (ValueError, TypeError, AttributeError, AssertionError, RecursionError, re.error) as error:
+        raise _wrong("", f"{error}", "Give every part one type, an enum, a const or anyOf.") from error
+
+
+def _whole(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with the definitions that it uses."""
+    definitions = _used(schema)
+    plain = _plain(schema, "")
+    if definitions:
+        plain[DEFINITIONS] = {name: _plain(part, f"{DEFINITIONS}.{name}") for name, part in definitions.items()}
+    return plain
+
+
+def _plain(schema: Any, at: str) -> dict[str, Any]:
+    """One part, and all in it, in the keywords that the API has."""
+    if schema is False:
+        raise _wrong(at, "nothing is allowed there.", "Remove it.")
+    if not isinstance(schema, dict) or not set(schema) - ANNOTATIONS:
+        raise _wrong(at, "anything is allowed there.", "Give it a type.")
+    part = {key: value for key, value in schema.items() if key not in _UNSAID}
+    if "$ref" in part:
+        return {"$ref": part["$ref"]}
+    if "enum" in part or "const" in part:
+        return _values(part, at)
+    if any(key in part for key in _COMBINING):
+        return _combined(part, at)
+    kind = part.get("type") or _implied(part)
+    if isinstance(kind, list):
+        return _united(part, kind, at)
+    match kind:
+        case "object":
+            made = _object({**part, "type": kind}, at)
+        case "array":
+            made = _array({**part, "type": kind}, at)
+        case None:
+            raise _wrong(at, "it names no type.", "Give it a type.")
+        case _:
+            made = {**part, "type": kind}
+    return made
+
+
+def _implied(part: Mapping[str, Any]) -> str | None:
+    return "object" if "properties" in part else "array" if "items" in part else None
+
+
+def _values(part: dict[str, Any], at: str) -> dict[str, Any]:
+    """An enum or a const, of which only the values are kept that the part's other keywords allow."""
+    values = part["enum"] if "enum" in part else [part["const"]]
+    allowed = jsonschema.Draft202012Validator({key: value for key, value in part.items() if key in _OF_A_VALUE})
+    kept = [value for value in values if allowed.is_valid(value)]
+    if not kept:
+        raise _wrong(at, "none of its values is allowed.", "Correct the enum, or what stands beside it.")
+    if any(isinstance(value, dict | list) for value in kept):
+        raise _wrong(at, "one of its values is an object or an array.", "Write such a value as an object of consts.")
+    words = _words(part)
+    return {**words, "const": kept[0]} if "const" in part else {**words, "enum": kept}
+
+
+def _united(part: dict[str, Any], kinds: Iterable[str], at: str) -> dict[str, Any]:
+    """A part of several types, as anyOf; each variant has the keywords of its type."""
+    words = _words(part)
+    variants = [{"type": kind, **_for_type(part, kind)} for kind in kinds]
+    if len(variants) == 1:
+        return {**words, **_plain(variants[0], at)}
+    return {**words, "anyOf": [_plain(variant, at) for variant in variants]}
+
+
+def _words(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key in ("title", "description")}
+
+
+def _for_type(part: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    own = _OF_TYPE.get("number" if kind == "integer" else kind, frozenset())
+    return {key: value for key, value in part.items() if key in own}
+
+
+def _combined(part: dict[str, Any], at: str) -> dict[str, Any]:
+    """A part with anyOf, oneOf or allOf: its variants, or what stands beside them where they only limit that."""
+    combining = [key for key in _COMBINING if key in part]
+    beside = {key: value for key, value in part.items() if key not in _COMBINING}
+    shaped = [key for key in combining if any(_shapes(variant) for variant in part[key])]
+    kind = beside.get("type")
+    if isinstance(kind, str) and not set(beside) & (_SHAPING - {"type"}) and shaped in (["anyOf"], ["oneOf"]):
+        variants = [_narrowed(variant, kind) for variant in part[shaped[0]]]
+        return _either(_words(beside), variants, at)
+    if not shaped:
+        return _plain(beside, at)
+    if len(shaped) > 1 or set(beside) & _SHAPING:
+        what = f"{' and '.join(shaped)} stands beside another shape."
+        raise _wrong(at, what, "Write each variant out, with all that it has.")
+    if shaped != ["allOf"]:
+        return _either(beside, part[shaped[0]], at)
+    members = [member for member in part["allOf"] if _shapes(member)]
+    if len(members) > 1:
+        raise _wrong(at, "allOf joins several shapes.", "Write them as one.")
+    return _plain({**beside, **members[0]}, at)
+
+
+def _narrowed(variant: Any, kind: str) -> Any:
+    """A variant that is of a type as well; False where it cannot be."""
+    if not isinstance(variant, dict) or "$ref" in variant:
+        return {"type": kind} if variant is True else variant
+    own = variant.get("type", kind)
+    kinds = {*own} if isinstance(own, list) else {own}
+    if kind not in kinds and not (kind in _NUMBERS and kinds & _NUMBERS):
+        return False
+    return {**variant, "type": "integer" if "integer" in kinds and kind == "number" and len(kinds) == 1 else kind}
+
+
+def _either(beside: Mapping[str, Any], variants: list[Any], at: str) -> dict[str, Any]:
+    if not (possible := [variant for variant in variants if variant is not False]):
+        raise _wrong(at, "none of its variants is allowed.", "Give it one.")
+    return {**beside, "anyOf": [_plain(variant, at) for variant in possible]}
+
+
+def _shapes(schema: Any) -> bool:
+    """Whether a schema says what is there, and not only what must hold of it."""
+    return not isinstance(schema, dict) or bool(set(schema) & _SHAPING) or not set(schema) - ANNOTATIONS
+
+
+def _object(part: dict[str, Any], at: str) -> dict[str, Any]:
+    named = {name: inner for name, inner in part.get("properties", {}).items() if inner is not False}
+    further = part.get("additionalProperties", True)
+    if further not in (True, False, {}):
+        raise _wrong(at, "its property names are free (additionalProperties with a schema).", _FREE)
+    if not named and (further is not False or "patternProperties" in part):
+        raise _wrong(at, "an object without named properties, of which Claude can only write {}.", _FREE)
+    if missing := sorted(set(part.get("required", ())) - set(named)):
+        raise _wrong(at, f"it requires {', '.join(missing)}, which is not among its properties.", "Describe it there.")
+    if part.get("minProperties", 0) > len(named):
+        raise _wrong(at, f"it needs {part['minProperties']} properties and names {len(named)}.", _FREE)
+    inner = {name: _plain(one, f"{at}.{name}" if at else name) for name, one in named.items()}
+    return {**part, "properties": inner, "additionalProperties": False}
+
+
+def _array(part: dict[str, Any], at: str) -> dict[str, Any]:
+    if "prefixItems" in part:
+        raise _wrong(
+            at, "its items differ by place (prefixItems).", "Ask for an object with a property for each place."
+        )
+    if part.get("items") in (None, True, False, {}):
+        raise _wrong(at, "an array that does not say of what.", "Give it `items` with a type.")
+    return {**part, "items": _plain(part["items"], f"{at}[]")}
+
+
+def _used(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The definitions that the schema uses. Refuses those that lead back to themselves."""
+    definitions, used = schema.get(DEFINITIONS, {}), dict[str, Any]()
+
+    def follow(part: Any, path: tuple[str, ...]) -> None:
+        for _, inner in parts(part):
+            if (reference := inner.get("$ref")) is None:
+                continue
+            name = str(reference).removeprefix(f"#/{DEFINITIONS}/").replace("~1", "/").replace("~0", "~")
+            if name not in definitions:
+                raise _wrong(
+                    str(reference), "it refers to a part of a definition.", f"Refer to a name in {DEFINITIONS}."
+                )
+            if name in path:
+                raise _wrong(
+                    f"{DEFINITIONS}.{name}", "it leads back to itself.", "Write out as many levels as you need."
+                )
+            if name not in used:
+                used[name] = definitions[name]
+                follow(definitions[name], (*path, name))
+
+    follow({key: part for key, part in schema.items() if key != DEFINITIONS}, ())
+    return used
+
+
+def _count(schema: Mapping[str, Any]) -> None:
+    """Refuse more optional properties or unions than a request may have."""
+    found = list(parts(schema))
+    optional = sum(len(set(part.get("properties", ())) - set(part.get("required", ()))) for _, part in found)
+    unions = sum("anyOf" in part for _, part in found[1:])
+    if optional > MOST_OPTIONAL:
+        what = f"{optional} of its properties are optional, and {MOST_OPTIONAL} may be."
+        raise _wrong("", what, "Require more of them, or split the handler.")
+    if unions > MOST_UNIONS:
+        what = f"{unions} of its parts have several types, and {MOST_UNIONS} may."
+        raise _wrong("", what, "Give more of them one type, or split the handler.")
+
+
+def _wrong(at: str, what: str, remedy: str) -> ConfigError:
+    where = f" at {at}" if at else ""
+    return ConfigError(f"Claude cannot be held to this JSON schema{where}: {what}", remedy, "schema")

@@ -1,0 +1,119 @@
+"""What the sink has read and not yet stored: records by table, and how far they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.adapters.clickhouse import TABLES, row_of
+from streams.adapters.codec import Codec
+from streams.adapters.events import Received
+from streams.adapters.tail import received
+from streams.adapters.truth import TRUTHS, read_truth
+from streams.core.errors import ServiceError
+from streams.core.messages import Call
+from streams.core.own_fault import raise_own_fault
+from streams.core.topics import BY_MESSAGE, BY_NAME
+from streams.sink.avro_forwarding import RowForm
+
+BATCH_ROWS, BATCH_BYTES = 10_000, 32 << 20
+RECORDED: Mapping[str, str] = {BY_MESSAGE[kind].name: table for kind, table in TABLES.items() if kind in BY_MESSAGE}
+"""Every recorded topic and its table."""
+
+Prepare = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
+def as_it_is(_: str, row: dict[str, Any]) -> dict[str, Any]:
+    """The same row."""
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Messages of one table whose bytes go on undecoded."""
+
+    table: str
+    form: RowForm
+    messages: list[Any] = field(default_factory=list)
+    bodies: list[memoryview] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Records of one table, each with its row."""
+
+    table: str
+    pairs: list[tuple[Received, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records of one assignment of partitions, in the order they were read."""
+
+    generation: int
+    parts: dict[tuple[str, type], Any] = field(default_factory=dict)
+    unreadable: list[tuple[Received, Exception]] = field(default_factory=list)
+    ends: dict[tuple[str, int], int] = field(default_factory=dict)
+    """The offset after the last record of each partition."""
+    rows: int = 0
+    size: int = 0
+    """Bytes of the records' values."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds as much as it may."""
+        return self.rows >= BATCH_ROWS or self.size >= BATCH_BYTES
+
+
+class Sorter:
+    """Puts messages into batches. `prepare` may change the row of every table but that of calls, which come ready."""
+
+    def __init__(self, codec: Codec, prefix: str, prepare: Prepare = as_it_is) -> None:
+        self._codec = codec
+        self._prefix = prefix
+        self._prepare = prepare
+        self._forms = {BY_MESSAGE[Call].name: RowForm(Call, codec)}
+
+    def add(self, batch: Batch, message: Any) -> None:
+        """Add one message. Raises ServiceError, and adds nothing, when the schema registry does not answer."""
+        topic, value = message.topic().removeprefix(self._prefix), message.value()
+        form = self._forms.get(topic)
+        body = form.body(value) if form is not None and value else None
+        if form is not None and body is not None:
+            table = RECORDED[topic]
+            part = batch.parts.setdefault((table, Forwarded), Forwarded(table, form))
+            part.messages.append(message)
+            part.bodies.append(body)
+        else:
+            self._decode(batch, topic, received(message))
+        batch.ends[message.topic(), message.partition()] = message.offset() + 1
+        batch.rows += 1
+        batch.size += len(value or b"")
+
+    def decode_all(self, forwarded: Forwarded) -> Batch:
+        """The same messages, decoded."""
+        batch = Batch(0)
+        for message in forwarded.messages:
+            self._decode(batch, message.topic().removeprefix(self._prefix), received(message))
+        return batch
+
+    def _decode(self, batch: Batch, topic: str, record: Received) -> None:
+        try:
+            table, row = RECORDED[topic], self._row(topic, record)
+        except ServiceError:
+            raise
+        except Exception as error:
+            raise_own_fault(error)
+            batch.unreadable.append((record, error))
+            return
+        batch.parts.setdefault((table, Decoded), Decoded(table)).pairs.append((record, row))
+
+    def _row(self, topic: str, record: Received) -> dict[str, Any]:
+        kind = BY_NAME[topic].message
+        if kind in TRUTHS:
+            message = read_truth(kind, record, self._codec)
+        else:
+            message = self._codec.decode(kind, record.value or b"")
+        row = row_of(message)
+        return row if kind is Call else self._prepare(RECORDED[topic], row)

@@ -1,0 +1,154 @@
+"""One batch into ClickHouse, however long that takes; rows it will never take go to the dead letters one by one."""
+
+from __future__ import annotations
+
+import logging
+import re
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError
+from confluent_kafka import KafkaException
+
+from streams.adapters.clickhouse import ClickHouseConfig, insert
+from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters
+from streams.adapters.events import Received
+from streams.core.errors import ServiceError, UnreadableError
+from streams.core.messages import DeadLetter
+from streams.sink.batch import Batch, Decoded, Forwarded, Sorter
+from streams.telemetry.message_metrics import inserting, observe
+from streams.telemetry.metrics import tell_of_retry
+from streams.telemetry.tracing import brought
+
+FIRST_RETRY, LONGEST_RETRY = 0.5, 30.0
+FLUSH_SECONDS = 30.0
+log = logging.getLogger("escalon.record")
+
+# Codes of ClickHouse that speak of the rows and not of the server: parsing, types, ranges, sizes, constraints.
+ROW_CODES: Final = frozenset({6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 349, 407, 469})
+_CODE = re.compile(r"\bCode: (\d+)")
+_CLIENTS_OWN: Final = (DataError, TypeError, ValueError, KeyError, OverflowError, struct.error)
+_AWAY: Final = (ServiceError, ClickHouseError, KafkaException, OSError)
+
+
+@dataclass(kw_only=True)
+class Store:
+    """Stores batches, one after the other, from one thread. `jitter` gives numbers from 0 to 1."""
+
+    clickhouse: ClickHouseConfig
+    producer: Any
+    codec: Codec
+    prefix: str
+    dead_letters: DeadLetters
+    sorter: Sorter
+    stop: threading.Event
+    jitter: Callable[[], float]
+    _client: Any = None
+    _letters: list[tuple[Received, Exception]] = field(default_factory=list)
+    _failures: list[str] = field(default_factory=list)
+
+    def store(self, batch: Batch) -> bool:
+        """Insert all of it and return True once ClickHouse and Kafka have acknowledged it.
+
+        False when it was told to stop first; then some of it may be in, and all of it must come again.
+        """
+        todo: list[Any] = list(batch.parts.values())
+        self._letters = list(batch.unreadable)
+        wait = FIRST_RETRY
+        while True:
+            try:
+                self._put_all(todo)
+                self._confirm()
+                return True
+            except _AWAY as error:
+                self._client = None
+                pause = wait * (0.5 + self.jitter() / 2)
+                log.warning("nothing is lost, but this batch waits %.1f s: %s", pause, str(error)[:500])
+                if self.stop.wait(pause):
+                    return False
+                wait = min(LONGEST_RETRY, wait * 2)
+
+    def _put_all(self, todo: list[Any]) -> None:
+        """Insert part by part; each leaves the list when it is in, or makes way for smaller ones."""
+        while todo:
+            part = todo[0]
+            try:
+                self._put(part)
+            except (*_CLIENTS_OWN, *_AWAY) as error:
+                if not is_about_the_rows(error, isinstance(part, Forwarded)):
+                    tell_of_retry(part.table)
+                    raise
+                todo[0:1] = self._smaller(part, error)
+            else:
+                del todo[0]
+
+    def _put(self, part: Forwarded | Decoded) -> None:
+        if self._client is None:
+            self._client = self.clickhouse.connect()
+        if isinstance(part, Forwarded):
+            block = part.form.container(part.bodies)
+            with inserting(part.table, len(part.bodies)):
+                self._client.raw_insert(part.table, part.form.columns, block, fmt="Avro")
+        else:
+            with inserting(part.table, len(part.pairs)):
+                insert(self._client, part.table, [row for _, row in part.pairs])
+
+    def _smaller(self, part: Forwarded | Decoded, error: Exception) -> list[Any]:
+        """What to insert in place of a part that was refused: decoded, then in halves, down to the row at fault."""
+        if isinstance(part, Forwarded):
+            log.warning("%d rows of %s are sent again decoded: %s", len(part.bodies), part.table, str(error)[:300])
+            decoded = self.sorter.decode_all(part)
+            self._letters += decoded.unreadable
+            return list(decoded.parts.values())
+        if len(part.pairs) == 1:
+            what = f"ClickHouse cannot take the row ({str(error)[:500]})."
+            self._letters.append((part.pairs[0][0], UnreadableError("bad_row", what)))
+            return []
+        half = len(part.pairs) // 2
+        return [Decoded(part.table, part.pairs[:half]), Decoded(part.table, part.pairs[half:])]
+
+    def _confirm(self) -> None:
+        """Have Kafka confirm the dead letters of this batch."""
+        self._failures.clear()
+        published = []
+        for record, error in self._letters:
+            if record.topic == f"{self.prefix}dead-letters":
+                log.error("a dead letter cannot be recorded, it stays in its topic only: %s", error)
+            else:
+                published.append(self._publish(record, error))
+        left = self.producer.flush(FLUSH_SECONDS)
+        if left or self._failures:
+            said = self._failures[0] if self._failures else "time ran out"
+            raise ServiceError(f"Kafka did not confirm the dead letters of a batch ({said}).", "Check the broker.")
+        for letter in published:
+            observe(letter)
+
+    def _publish(self, record: Received, error: Exception) -> DeadLetter:
+        letter = self.dead_letters.letter(record, error)
+        value = self.codec.encode(letter)
+        trace = {"headers": headers} if (headers := brought(record)) else {}
+        try:
+            self._produce(value, letter.event_id, trace)
+        except BufferError:  # its queue is full: let it drain, then once more
+            self.producer.flush(FLUSH_SECONDS)
+            self._produce(value, letter.event_id, trace)
+        return letter
+
+    def _produce(self, value: bytes, key: str, trace: dict[str, Any]) -> None:
+        self.producer.produce(f"{self.prefix}dead-letters", value, key=key, on_delivery=self._delivered, **trace)
+
+    def _delivered(self, error: Any, _: Any) -> None:
+        if error is not None:
+            self._failures.append(error.str())
+
+
+def is_about_the_rows(error: Exception, undecoded: bool) -> bool:
+    """Whether the same rows would be refused again, by any server. Of `undecoded` ones Avro's reader may complain."""
+    if isinstance(error, DatabaseError) and not isinstance(error, DataError):
+        text = str(error)
+        return (undecoded and "avro" in text.lower()) or any(int(code) in ROW_CODES for code in _CODE.findall(text))
+    return isinstance(error, _CLIENTS_OWN) and not isinstance(error, OSError)

@@ -1,0 +1,180 @@
+"""`escalon calibrate`, on labelled cases in the audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.calibration.artifact import CalibrationArtifact
+from streams.cli.calibrate import labels_from
+from streams.cli.times import moment
+from streams.core.errors import ConfigError
+from streams.core.messages import Call, Label
+from streams.pipeline.code import ANY_PYTHON
+from streams.pipeline.load import load_pipeline
+from tests.cli.support import Escalon, in_shop
+from tests.evaluation.support import PIPELINE, database, event, honest_cases, label, messages_of, shop, thought, write
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+CASES = 300
+TARGET = ("calibrate", "--handler", "answer", "--max-error", "0.2")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
+    version = shop(tmp_path_factory.mktemp("shop")).workers["answer"].version
+    with database(tmp_path_factory.mktemp("audit")) as config:
+        write(config, *messages_of(honest_cases(CASES), version))
+        write(config, *messages_of(honest_cases(30, seed=1), version, run="few"))
+        write(config, *messages_of(honest_cases(200, seed=2), "an earlier version", run="old"))
+        yield config
+
+
+@pytest.fixture
+def escalon(
+    tmp_path: Path, config: ClickHouseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Escalon]:
+    shop(tmp_path)
+    with in_shop(tmp_path, config, monkeypatch, capsys) as escalon:
+        yield escalon
+
+
+def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon, tmp_path: Path) -> None:
+    done = escalon(*TARGET)
+    assert (done.code, done.err) == (0, "")
+    artifact = CalibrationArtifact.parse((tmp_path / "calibration" / "answer.json").read_text("utf-8"))
+    assert (artifact.n, artifact.max_error, artifact.certainty, artifact.labels_source) == (CASES, 0.2, 0.9, "people")
+    assert 'In [workers.answer] write calibration = "calibration/answer.json"' in done.out
+    assert "and remove its threshold" in done.out
+    assert f"accepts {artifact.coverage:.0%} of the {CASES} labelled cases" in done.out
+    text = PIPELINE.replace("threshold = 0.8", 'calibration = "calibration/answer.json"')
+    (tmp_path / "pipeline.toml").write_text(text, "utf-8")
+    trust = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].trust
+    assert trust is not None
+    assert trust.bar.threshold == artifact.threshold
+    again = escalon(*TARGET)
+    assert again.code == 0
+    assert "remove its threshold" not in again.out
+
+
+def test_for_programs_it_prints_one_json_document_and_plots_where_it_is_told(escalon: Escalon, tmp_path: Path) -> None:
+    done = escalon(*TARGET, "--out", "mine.json", "--plots", "plots", "--json")
+    figures = json.loads(done.stdout)
+    artifact = CalibrationArtifact.parse((tmp_path / "mine.json").read_text("utf-8"))
+    assert figures["artifact"] == "mine.json"
+    assert (figures["id"], figures["threshold"], figures["n"]) == (artifact.id, artifact.threshold, CASES)
+    plots = sorted((tmp_path / "plots").iterdir())
+    assert [path.name for path in plots] == ["answer-guarantee.svg", "answer-reliability.svg"]
+    assert all("<svg" in path.read_text("utf-8") for path in plots)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--run", "few", "--max-error", "0.01"), "30 cases, even if all were right, are fewer than"),
+        (("--run", "nowhere"), "no labelled case of answer as it is now"),
+        (("--run", "old"), "no labelled case of answer as it is now"),
+        (("--since", "2030-01-01"), "no labelled case of answer as it is now"),
+        (("--since", "yesterday"), "'yesterday' is no time"),
+        (("--labels", "reasoner"), "Set explore = 0.01 or more"),
+        (("--labels", "nobody"), "'nobody' gives no labels"),
+        (("--handler", "nobody"), "no worker 'nobody'. Use one of: answer, name, add"),
+        (("--max-error", "5"), "max_error: 5.0 is no share between 0 and 1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_wrong_is_told_in_plain_words(
+    escalon: Escalon, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = escalon(*TARGET, *arguments)
+    assert done.code == 2
+    assert words in done.err
+    assert not (tmp_path / "calibration").exists()
+
+
+def test_the_reasoners_word_is_taken_where_something_was_explored(
+    escalon: Escalon, tmp_path: Path, config: ClickHouseConfig
+) -> None:
+    version = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].version
+    rows = [one for one in messages_of(honest_cases(200), version, run="explored") if not isinstance(one, Label)]
+    rows = [replace(one, propensity=1.0, explored=True) if isinstance(one, Call) else one for one in rows]
+    said = [thought(event(f"e{n}", run="explored"), {"number": "7"}, decision="explored") for n in range(200)]
+    write(config, *rows, *said, label(event("e0", run="explored"), "8"))
+    done = escalon(*TARGET, "--run", "explored", "--labels", "reasoner", "--json")
+    assert done.code == 0
+    assert (json.loads(done.stdout)["n"], json.loads(done.stdout)["errors"]) == (200, 0)
+
+
+def test_a_report_says_that_a_calibration_holds_and_what_tiering_is_worth(
+    escalon: Escalon, config: ClickHouseConfig, tmp_path: Path
+) -> None:
+    escalon(*TARGET)
+    text = PIPELINE.replace("threshold = 0.8", 'calibration = "calibration/answer.json"')
+    (tmp_path / "pipeline.toml").write_text(text, "utf-8")
+    document = json.loads(escalon("report", "--advice", "--json").stdout)
+    (standing,) = document["calibrations"]
+    assert (standing["worker"], standing["holds"], standing["scores"]) == ("answer", True, 0)
+    assert {"economy", "refusal_quality", "over_budget", "advice"} <= set(document)
+    (worth,) = document["advice"]["workers"]
+    assert (worth["worker"], worth["events"], worth["escalated"]) == ("answer", CASES, 0.0)
+    assert worth["worker_usd"] == "0.300000000000"
+    assert "advice" not in json.loads(escalon("report", "--json").stdout)
+    assert config.url
+
+
+# ---- Moments and labels ----
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        (None, datetime(1970, 1, 1, tzinfo=UTC)),
+        ("7d", NOW - timedelta(days=7)),
+        ("90m", NOW - timedelta(minutes=90)),
+        ("1.5h", NOW - timedelta(minutes=90)),
+        ("99999d", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("1000000000d", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T09:30", datetime(2026, 11, 1, 9, 30, tzinfo=UTC)),
+        ("2026-11-01T09:00+01:00", datetime(2026, 11, 1, 9, tzinfo=timezone(timedelta(hours=1)))),
+    ],
+)
+def test_a_moment_is_a_date_a_time_or_how_long_ago(text: str | None, at: datetime) -> None:
+    found = moment(text, lambda: NOW)
+    assert found == at
+    assert found.tzinfo is not None
+
+
+@pytest.mark.parametrize("text", ["", "7", "7w", "tomorrow", "2026-13-01", "-7d"])
+def test_what_is_no_moment_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no time") as caught:
+        moment(text, lambda: NOW)
+    assert caught.value.key == "since"
+
+
+def test_labels_come_from_people_or_from_the_reasoner() -> None:
+    assert (labels_from("people"), labels_from("reasoner")) == ("people", "reasoner")
+    with pytest.raises(ConfigError, match="Use people or reasoner"):
+        labels_from("People")
+
+
+def test_labels_that_no_answer_could_equal_are_named_and_so_is_what_redaction_hid(
+    escalon: Escalon, tmp_path: Path, config: ClickHouseConfig
+) -> None:
+    version = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].version
+    odd = [one for one in messages_of(honest_cases(20), version, run="odd") if not isinstance(one, Label)]
+    labels = [label(event(f"e{n}", run="odd"), {"nummer": "7"} if n < 15 else "[phone]") for n in range(20)]
+    write(config, *odd, *labels)
+    done = escalon(*TARGET, "--run", "odd")
+    assert done.code == 2
+    assert "15 answers count as neither right nor wrong" in done.err
+    assert "it has no field 'number' (is it 'nummer'?) (for one, event e0)" in done.err
+    assert "5 answers count as neither right nor wrong" in done.err
+    assert "redaction hid a part of it" in done.err
+    assert "no answer of answer can be compared" in done.err

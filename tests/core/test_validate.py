@@ -1,0 +1,51 @@
+"""Messages that can be decoded and not be worked on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from streams.core.errors import UnreadableError
+from streams.core.messages import Escalation, Event, Origin, Result, Sighting, Verdict
+from streams.core.validate import check_sound
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+ORIGIN = Origin(event_id="e", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=0)
+EVENT = Event(origin=ORIGIN, kind="text", text="x")
+PICTURE = replace(EVENT, kind="image", image="a" * 64)
+SIGHTING = Sighting(event=PICTURE, listener="seen", image_hash="0123456789abcdef", findings=(), thumbnail=bytes(1024))
+VERDICT = Verdict(
+    event=EVENT, findings=(), intents=("a",), confidence=None, action="work", handler="h", fingerprint="f",
+    pipeline="p", decided_at=AT,
+)  # fmt: skip
+ESCALATION = Escalation(
+    event=EVENT, intents=("a",), handler="h", reason="routed", fingerprint="f", pipeline="p", decided_at=AT
+)
+RESULT = Result(origin=ORIGIN, state="failed", tier="worker", handler="h", intent="a", pipeline="p", decided_at=AT)
+
+
+@pytest.mark.parametrize(
+    "message", [SIGHTING, replace(SIGHTING, image_hash="", thumbnail=None), VERDICT, ESCALATION, RESULT]
+)
+def test_what_a_tier_writes_is_sound(message: object) -> None:
+    check_sound(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(VERDICT, intents=()),
+        replace(ESCALATION, intents=()),
+        replace(SIGHTING, event=EVENT),
+        replace(SIGHTING, event=replace(PICTURE, image="A" * 64)),
+        replace(SIGHTING, thumbnail=b""),
+        replace(SIGHTING, thumbnail=bytes(1023)),
+        *(replace(SIGHTING, image_hash=wrong) for wrong in ("-1", "g" * 16, "0" * 17, "0" * 15, "0x00000000000000")),
+    ],
+)
+def test_what_no_tier_could_work_on_is_told(message: object) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        check_sound(message)
+    assert caught.value.reason == "bad_message"

@@ -1,0 +1,206 @@
+"""What the raw topics, the provider's books and `escalon verify` say after a run."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import Consumer, TopicPartition
+
+from streams.adapters.codec import Codec
+from streams.adapters.tail import Offsets, Tail
+from streams.audit.query import Audit
+from streams.core.messages import DeadLetter, Outcome, StoredAnswer
+from streams.core.topics import ANSWERS, changelog
+from streams.sink.batch import RECORDED
+from tests.harness.faults.fleet import Fleet
+from tests.harness.faults.provider import Content
+from tests.harness.faults.traffic import Planned
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+STILL_SECONDS: Final = 4.0
+SINK_SECONDS: Final = 120.0
+"""Between two attempts at ClickHouse the sink waits up to 30 seconds."""
+EXAMPLES: Final = 5
+
+
+class Watch:
+    """Follows the outcomes of some events, and all dead letters, on the raw topics."""
+
+    def __init__(self, fleet: Fleet, planned: Mapping[str, Planned]) -> None:
+        self.planned = planned
+        self._codec = Codec()
+        self._tail = Tail(fleet.running.kafka, ["outcomes", "dead-letters"])
+        self.outcomes: dict[str, list[bytes]] = {}
+        self.dead: dict[str, str] = {}
+        """The reason by event."""
+
+    def look(self) -> None:
+        """Read what has come."""
+        for record in self._tail.batch():
+            value = record.value or b""
+            if record.topic == "outcomes":
+                event_id = self._codec.decode(Outcome, value).origin.event_id
+                if event_id in self.planned:
+                    self.outcomes.setdefault(event_id, []).append(value)
+            else:
+                letter = self._codec.decode(DeadLetter, value)
+                self.dead[letter.event_id] = letter.reason
+
+    def missing(self, among: Iterable[str] | None = None) -> list[str]:
+        """Which events have not ended, of all that are planned or of some."""
+        asked = self.planned.keys() if among is None else set(among)
+        return sorted(asked - self.outcomes.keys() - self.dead.keys())
+
+    def close(self) -> None:
+        """Leave."""
+        self._tail.close()
+
+
+@dataclass(kw_only=True)
+class Proof:
+    """The figures of one run. All but the first, the copies and the tolls must be 0 or empty."""
+
+    events: int
+    lost: list[str]
+    doubled: list[str]
+    """Events with two outcomes that differ."""
+    dead: dict[str, str]
+    wrong: list[str]
+    """Events that did not end as their text says they must."""
+    copies: int
+    """Outcomes delivered again, byte by byte the same."""
+    calls: int
+    paid_again: int
+    in_flight: int
+    """Calls that killed workers had made and whose answers Kafka did not have yet."""
+    stored_again: int
+    """Calls that were paid for again although Kafka had the answer."""
+    toll: dict[str, Any] = field(default_factory=dict)
+    verify: list[Any] = field(default_factory=list)
+    """Faults that `escalon verify` names."""
+    paid_examples: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def faults(self) -> dict[str, Any]:
+        """What breaks a promise."""
+        found = {
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "dead": self.dead,
+            "wrong": self.wrong,
+            "verify": self.verify,
+            "stored_again": self.stored_again,
+            "paid_again": self.paid_again if self.paid_again > self.in_flight else 0,
+        }
+        return {name: what for name, what in found.items() if what}
+
+
+def prove(fleet: Fleet, watch: Watch, seconds: float) -> Proof:
+    """Look everything up once the pipeline is still."""
+    wait_until_still(fleet)
+    watch.look()
+    again, stored = fleet.provider.books.paid_again(), stored_at(fleet)
+    toll = fleet.toll
+    return Proof(
+        events=len(watch.planned),
+        lost=watch.missing(),
+        doubled=sorted(name for name, values in watch.outcomes.items() if len(set(values)) > 1),
+        dead=watch.dead,
+        wrong=_wrong(watch),
+        copies=sum(len(values) - len(set(values)) for values in watch.outcomes.values()),
+        calls=len(fleet.provider.books.sales),
+        paid_again=len(again),
+        in_flight=fleet.provider.books.in_flight(toll.kills, stored),
+        stored_again=sum(stored.get(one.content, math.inf) < one.began for one in again),
+        toll=asdict(toll),
+        verify=verify(fleet),
+        paid_examples=_sold(fleet, {one.content for one in again[:EXAMPLES]}),
+        seconds=round(seconds, 1),
+    )
+
+
+def _wrong(watch: Watch) -> list[str]:
+    codec, found = Codec(), []
+    for event_id, values in watch.outcomes.items():
+        outcome = codec.decode(Outcome, values[0])
+        if (outcome.state, outcome.tier) not in watch.planned[event_id].ends:
+            found.append(f"{event_id}: {outcome.state} by {outcome.tier}, {' '.join(outcome.reasons)[:300]}")
+    return sorted(found)
+
+
+def stored_at(fleet: Fleet) -> dict[Content, float]:
+    """When each answer was first sent to the changelog of its tier's store, in seconds since 1970."""
+    codec, found = Codec(), dict[Content, float]()
+    tail = Tail(fleet.running.kafka, [changelog("", tier, table) for tier, table in ANSWERS if tier != "listen"])
+    try:
+        for record in tail.to_end():
+            if record.value:
+                call = codec.decode(StoredAnswer, record.value).calls[-1]
+                found.setdefault((str(call.request_model), str(call.prompt)), record.timestamp.timestamp())
+    finally:
+        tail.close()
+    return found
+
+
+def _sold(fleet: Fleet, contents: set[Content]) -> list[str]:
+    began = fleet.started
+    return [
+        f"{one.content[1][-60:]!r} for {one.asker} from {one.began - began:.1f} to {(one.ended or 0) - began:.1f} s"
+        for one in fleet.provider.books.sales
+        if one.content in contents
+    ]
+
+
+def wait_until_still(fleet: Fleet) -> None:
+    """Wait until the sink has committed everything, or for a while, and the audit takes no more rows."""
+    deadline = time.monotonic() + SINK_SECONDS
+    while uncommitted(fleet, "record", RECORDED) and time.monotonic() < deadline:
+        time.sleep(1)
+    audit, last = Audit(fleet.running.clickhouse), -1
+    counts = " UNION ALL ".join(f"SELECT count() AS c FROM {table}" for table in ("calls", "outcomes", "verdicts"))
+    try:
+        while (now := audit.query(f"SELECT sum(c) AS c FROM ({counts})").records()[0]["c"]) != last:
+            last = now
+            time.sleep(STILL_SECONDS)
+    finally:
+        audit.close()
+
+
+def ends(fleet: Fleet, topics: Iterable[str]) -> Offsets:
+    """Where the partitions of some topics end now."""
+    tail = Tail(fleet.running.kafka, list(topics))
+    try:
+        return tail.ends()
+    finally:
+        tail.close()
+
+
+def uncommitted(fleet: Fleet, tier: str, topics: Iterable[str]) -> int:
+    """Messages of some topics that a tier's group has not committed."""
+    consumer, until = Consumer(fleet.running.kafka.confluent(**{"group.id": f"escalon-{tier}"})), ends(fleet, topics)
+    try:
+        committed = consumer.committed([TopicPartition(*place) for place in until], 15)
+        return sum(until[each.topic, each.partition] - max(each.offset, 0) for each in committed)
+    finally:
+        consumer.close()
+
+
+def verify(fleet: Fleet) -> list[Any]:
+    """The faults that `escalon verify` names."""
+    command = [sys.executable, "-m", "streams", "verify", "--grace", "0s", "--json"]
+    environment = {**os.environ, **fleet.running.environment, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if said.returncode not in (0, 1):
+        raise RuntimeError(said.stderr)
+    faults: list[Any] = json.loads(said.stdout)["faults"]
+    return faults

@@ -1,0 +1,582 @@
+"""The sink's order of things, on fakes of Kafka and ClickHouse: what is committed is stored, whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+from confluent_kafka import TopicPartition
+
+from streams.adapters.codec import Codec
+from streams.adapters.dead_letters import DeadLetters, EventIds
+from streams.adapters.events import EventReader
+from streams.adapters.kafka import KafkaConfig
+from streams.core.errors import ProcessError, ServiceError
+from streams.core.messages import DeadLetter
+from streams.core.topics import BY_MESSAGE
+from streams.sink import batch, writer
+from streams.sink import sink as sink_module
+from streams.sink.batch import Sorter
+from streams.sink.sink import Recorder
+from tests.evaluation.support import call, event, outcome
+from tests.telemetry.test_message_metrics import Change
+
+CODEC = Codec()
+WAIT_SECONDS = 20.0
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits for long."""
+    for module, name, value in (
+        (sink_module, "BATCH_SECONDS", 0.02),
+        (sink_module, "POLL_SECONDS", 0.01),
+        (sink_module, "PATIENCE_SECONDS", 0.05),
+        (sink_module, "HANDOVER_SECONDS", 0.05),
+        (sink_module, "STOP_SECONDS", 2.0),
+        (writer, "FIRST_RETRY", 0.02),
+        (writer, "LONGEST_RETRY", 0.02),
+    ):
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.fixture
+def change() -> Change:
+    """The figures from here on."""
+    return Change()
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as confluent-kafka gives it."""
+
+    of: str
+    bytes_: bytes
+    at: int
+    where: int = 0
+    milliseconds: int = 1_793_491_200_000
+
+    def topic(self) -> str:
+        return self.of
+
+    def partition(self) -> int:
+        return self.where
+
+    def offset(self) -> int:
+        return self.at
+
+    def key(self) -> None:
+        return None
+
+    def value(self) -> bytes:
+        return self.bytes_
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.milliseconds
+
+    def headers(self) -> None:
+        return None
+
+    def error(self) -> None:
+        return None
+
+
+Script = list[Message] | Callable[["FakeConsumer"], list[Message]]
+
+
+class FakeConsumer:
+    """Gives what its script says, one poll after the other; paused, it gives nothing."""
+
+    def __init__(self, script: list[Script]) -> None:
+        self.script = deque(script)
+        self.committed_: list[dict[tuple[str, int], int]] = []
+        self.assigned: list[Any] = []
+        self.paused = False
+        self.polls_while_paused = 0
+        self.closed = False
+        self.lows: dict[tuple[str, int], int] = {}
+
+    def subscribe(self, topics: list[str], **callbacks: Any) -> None:
+        self.topics, self.callbacks = topics, callbacks
+
+    def consume(self, count: int, seconds: float) -> list[Message]:
+        if self.paused:
+            self.polls_while_paused += 1
+        if self.paused or not self.script:
+            threading.Event().wait(seconds)
+            return []
+        step = self.script.popleft()
+        found = step if isinstance(step, list) else step(self)
+        if found[count:]:
+            self.script.appendleft(found[count:])
+        return found[:count]
+
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        assert not asynchronous
+        self.committed_.append({(one.topic, one.partition): one.offset for one in offsets})
+
+    def committed(self, places: list[Any], timeout: float) -> list[Any]:
+        assert timeout > 0
+        return [place if isinstance(place, TopicPartition) else f"committed {place}" for place in places]
+
+    def get_watermark_offsets(self, place: Any, timeout: float, cached: bool) -> tuple[int, int]:
+        assert timeout > 0
+        assert not cached
+        return self.lows.get((place.topic, place.partition), 0), 1_000_000
+
+    def assignment(self) -> list[Any]:
+        return self.assigned
+
+    def assign(self, places: list[Any]) -> None:
+        self.assigned = places
+
+    def unassign(self) -> None:
+        self.assigned = []
+
+    def pause(self, _: Any) -> None:
+        self.paused = True
+
+    def resume(self, _: Any) -> None:
+        self.paused = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeClickHouse:
+    """Takes rows, unless `refuses` says otherwise. Forwarded calls count as one row each, by their number."""
+
+    refuses: Callable[[str, list[Any]], Exception | None] = lambda *_: None
+    stored: list[tuple[str, list[Any]]] = field(default_factory=list)
+
+    def connect(self) -> FakeClickHouse:
+        return self
+
+    def insert(self, table: str, rows: list[list[Any]], column_names: list[str]) -> None:
+        self._take(table, [dict(zip(column_names, row, strict=True)) for row in rows])
+
+    def raw_insert(self, table: str, columns: list[str], block: bytes, fmt: str) -> None:
+        assert fmt == "Avro"
+        assert "call_id" in columns
+        self._take(table, ["undecoded"] * (block.count(b"escalon rows end") - 1))
+
+    def _take(self, table: str, rows: list[Any]) -> None:
+        error = self.refuses(table, rows)
+        if error is not None:
+            raise error
+        self.stored.append((table, rows))
+
+    @property
+    def events(self) -> list[str]:
+        """The events of the decoded rows, in the order they came."""
+        return [row["event_id"] for _, rows in self.stored for row in rows if isinstance(row, dict)]
+
+
+class FakeProducer:
+    """Confirms what it is given, unless told not to."""
+
+    def __init__(self, confirms: bool = True) -> None:
+        self.confirms = confirms
+        self.letters: list[DeadLetter] = []
+        self._new: list[tuple[bytes, Any]] = []
+
+    def produce(self, topic: str, value: bytes, key: str, on_delivery: Any, **_: Any) -> None:
+        assert topic == "dead-letters"
+        assert key
+        self._new.append((value, on_delivery))
+
+    def flush(self, _: float) -> int:
+        for value, told in self._new:
+            told(None if self.confirms else SimpleNamespace(str=lambda: "no broker"), None)
+            if self.confirms:
+                self.letters.append(CODEC.decode(DeadLetter, value))
+        self._new.clear()
+        return 0
+
+
+@dataclass
+class Sink:
+    """A running sink on fakes."""
+
+    consumer: FakeConsumer
+    clickhouse: FakeClickHouse
+    producer: FakeProducer
+    recorder: Recorder
+
+    def run_until(self, enough: Callable[[], bool]) -> None:
+        """Run it until something is so, then stop it in good order."""
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(self.recorder.run)
+            try:
+                for _ in range(int(WAIT_SECONDS / 0.01)):
+                    if enough() or running.done():
+                        break
+                    threading.Event().wait(0.01)
+            finally:
+                self.recorder.stop.set()
+                running.result(WAIT_SECONDS)
+        assert self.consumer.closed
+        assert enough()
+
+
+def sink(
+    script: list[Script],
+    clickhouse: FakeClickHouse | None = None,
+    producer: FakeProducer | None = None,
+    codec: Codec = CODEC,
+    **more: Any,
+) -> Sink:
+    consumer, clickhouse, producer = FakeConsumer(script), clickhouse or FakeClickHouse(), producer or FakeProducer()
+    ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, "")
+    letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
+    recorder = Recorder(
+        kafka=KafkaConfig(servers="nowhere:1"),
+        clickhouse=clickhouse,  # type: ignore[arg-type]
+        codec=codec,
+        prefix="",
+        dead_letters=letters,
+        stop=threading.Event(),
+        jitter=lambda: 0.0,
+        make_consumer=lambda _: consumer,
+        make_producer=lambda _: producer,
+        **more,
+    )
+    return Sink(consumer, clickhouse, producer, recorder)
+
+
+def on_topic(message: Any, offset: int, partition: int = 0) -> Message:
+    return Message(BY_MESSAGE[type(message)].name, CODEC.encode(message), offset, partition)
+
+
+def outcomes(first: int, last: int) -> list[Message]:
+    return [on_topic(outcome(event(f"e{number}")), number) for number in range(first, last)]
+
+
+def names(first: int, last: int) -> list[str]:
+    return [f"e{number}" for number in range(first, last)]
+
+
+AWAY: Exception = OperationalError("connection refused")
+OVERLOADED: Exception = DatabaseError("Code: 252. DB::Exception: Too many parts")
+
+
+def test_what_is_stored_is_committed_by_its_own_offsets() -> None:
+    calls = [on_topic(call(event(f"e{number}")), number, 2) for number in range(3)]
+    one = sink([outcomes(0, 2), calls])
+    one.run_until(lambda: bool(one.consumer.committed_ and ("calls", 2) in one.consumer.committed_[-1]))
+    ends: dict[tuple[str, int], int] = {}
+    for commit in one.consumer.committed_:
+        ends |= commit
+    assert ends == {("outcomes", 0): 2, ("calls", 2): 3}
+    assert one.clickhouse.events == names(0, 2)
+    assert ("calls_rows", ["undecoded"] * 3) in one.clickhouse.stored
+
+
+@pytest.mark.parametrize("error", [AWAY, OVERLOADED, ServiceError("no login")], ids=str)
+def test_while_clickhouse_is_away_nothing_is_committed_and_kafka_is_still_asked(error: Exception) -> None:
+    away = threading.Event()
+    away.set()
+    clickhouse = FakeClickHouse(lambda *_: error if away.is_set() else None)
+    one = sink([outcomes(0, 3), outcomes(3, 5)], clickhouse)
+    committed_then: list[int] = []
+
+    def enough() -> bool:
+        if (away.is_set() and one.consumer.polls_while_paused > 3) or (
+            not one.consumer.script and len(committed_then) == 0
+        ):
+            committed_then.append(len(one.consumer.committed_))
+            away.clear()
+        return bool(one.consumer.committed_) and one.consumer.committed_[-1] == {("outcomes", 0): 5}
+
+    one.run_until(enough)
+    assert committed_then[0] == 0
+    assert one.clickhouse.events == names(0, 5)
+
+
+def test_an_outage_longer_than_patience_pauses_the_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "BATCH_ROWS", 2)
+    away = threading.Event()
+    away.set()
+    clickhouse = FakeClickHouse(lambda *_: AWAY if away.is_set() else None)
+    one = sink([outcomes(0, 2), outcomes(2, 4), outcomes(4, 6)], clickhouse)
+
+    def enough() -> bool:
+        if away.is_set() and one.consumer.polls_while_paused > 5:
+            assert len(one.consumer.script) == 1, "it read on, although it held two full batches"
+            away.clear()
+        return len(one.clickhouse.events) == 6
+
+    one.run_until(enough)
+    assert one.clickhouse.events == names(0, 6)
+    assert not one.consumer.paused
+
+
+def test_told_to_stop_while_clickhouse_is_away_it_commits_nothing() -> None:
+    tries: list[int] = []
+
+    def refuses(_: str, rows: list[Any]) -> Exception | None:
+        tries.append(len(rows))
+        return AWAY
+
+    one = sink([outcomes(0, 2), outcomes(2, 4)], FakeClickHouse(refuses))
+    one.run_until(lambda: len(tries) > 2)
+    assert one.consumer.committed_ == []
+
+
+def test_told_to_stop_it_stores_and_commits_what_it_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_module, "BATCH_SECONDS", 60.0)
+    one = sink([outcomes(0, 3)])
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(one.recorder.run)
+        while one.recorder._filling.rows < 3:
+            threading.Event().wait(0.01)
+        assert one.clickhouse.events == []
+        one.recorder.stop.set()
+        running.result(WAIT_SECONDS)
+    assert one.consumer.committed_ == [{("outcomes", 0): 3}]
+
+
+def test_a_batch_is_full_by_rows_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_module, "BATCH_SECONDS", 60.0)
+    monkeypatch.setattr(batch, "BATCH_BYTES", 400)
+    one = sink([outcomes(0, 50)])
+    one.run_until(lambda: len(one.clickhouse.stored) > 3)
+    assert max(len(rows) for _, rows in one.clickhouse.stored) < 10
+
+
+# ---- Rebalances ----
+
+
+def rebalanced(messages: list[Message]) -> Callable[[FakeConsumer], list[Message]]:
+    """A poll in which all partitions are taken away and given back."""
+
+    def poll(consumer: FakeConsumer) -> list[Message]:
+        consumer.callbacks["on_revoke"](consumer, [])
+        consumer.callbacks["on_assign"](consumer, ["here"])
+        return messages
+
+    return poll
+
+
+def test_what_was_read_before_a_rebalance_is_not_committed_after_it() -> None:
+    away = threading.Event()
+    away.set()
+    clickhouse = FakeClickHouse(lambda *_: AWAY if away.is_set() else None)
+
+    def returns(_: FakeConsumer) -> list[Message]:
+        away.clear()
+        return []
+
+    one = sink([outcomes(0, 3), [], [], [], rebalanced([]), returns, outcomes(5, 6)], clickhouse)
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert one.consumer.committed_ == [{("outcomes", 0): 6}]
+
+
+def test_what_one_poll_gives_across_a_rebalance_is_read_again_from_the_committed_offsets() -> None:
+    one = sink([rebalanced(outcomes(7, 9)), outcomes(0, 2)])
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert one.clickhouse.events == names(0, 2)
+    assert one.consumer.assigned == ["committed here"]
+
+
+def test_what_is_stored_in_time_is_committed_before_its_partitions_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_module, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(sink_module, "HANDOVER_SECONDS", WAIT_SECONDS)
+    one = sink([outcomes(0, 3), rebalanced([])])
+    one.run_until(lambda: not one.consumer.script and bool(one.consumer.committed_))
+    assert one.consumer.committed_ == [{("outcomes", 0): 3}]
+
+
+def test_an_insert_that_ends_while_its_partitions_are_taken_away_is_concluded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch, "BATCH_ROWS", 2)
+    monkeypatch.setattr(sink_module, "HANDOVER_SECONDS", WAIT_SECONDS)
+    going = threading.Event()
+
+    def slow(*_: Any) -> None:
+        going.wait(WAIT_SECONDS)
+
+    one = sink([outcomes(0, 2), outcomes(2, 4), outcomes(2, 4)], FakeClickHouse(slow))
+    consume = one.consumer.consume
+
+    def taken_while_paused(count: int, seconds: float) -> list[Message]:
+        if one.consumer.polls_while_paused > 3 and not going.is_set():
+            threading.Timer(0.05, going.set).start()
+            one.consumer.callbacks["on_revoke"](one.consumer, [])
+            one.consumer.callbacks["on_assign"](one.consumer, ["here"])
+        return consume(count, seconds)
+
+    monkeypatch.setattr(one.consumer, "consume", taken_while_paused)
+    one.run_until(lambda: len(one.consumer.committed_) == 2)
+    assert one.clickhouse.events == names(0, 4)
+    assert one.consumer.committed_ == [{("outcomes", 0): 2}, {("outcomes", 0): 4}]
+
+
+def test_what_is_read_ahead_is_less_than_a_batch_however_large_the_records_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest = 1 << 20
+    assert sink_module.POLL_MESSAGES * largest <= batch.BATCH_BYTES
+    monkeypatch.setattr(batch, "BATCH_BYTES", 400)
+    one = sink([outcomes(0, 200)], FakeClickHouse(lambda *_: AWAY))
+    ahead: list[int] = []
+
+    def enough() -> bool:
+        ahead.append(len(one.recorder._inbox))
+        return one.consumer.polls_while_paused > 3
+
+    one.run_until(enough)
+    assert 0 < max(ahead) <= sink_module.POLL_MESSAGES
+
+
+# ---- Rows that are wrong ----
+
+
+def wrong(*bad: str) -> Callable[[str, list[Any]], Exception | None]:
+    """Refuses any insert that holds one of some events."""
+
+    def refuses(_: str, rows: list[Any]) -> Exception | None:
+        held = any(isinstance(row, dict) and row["event_id"] in bad for row in rows)
+        return DatabaseError("Code: 69. DB::Exception: out of bounds") if held else None
+
+    return refuses
+
+
+def test_a_wrong_row_goes_alone_to_the_dead_letters_before_the_commit() -> None:
+    one = sink([outcomes(0, 9)], FakeClickHouse(wrong("e4")))
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert one.clickhouse.events == [name for name in names(0, 9) if name != "e4"]
+    assert [(letter.offset, letter.reason) for letter in one.producer.letters] == [(4, "bad_row")]
+    assert one.consumer.committed_ == [{("outcomes", 0): 9}]
+
+
+def test_a_record_that_cannot_be_read_is_a_dead_letter_with_its_bytes() -> None:
+    one = sink([[Message("calls", b"\xc3\x01nonsense", 0), *outcomes(0, 1)]])
+    one.run_until(lambda: bool(one.consumer.committed_))
+    (letter,) = one.producer.letters
+    assert (letter.topic, letter.payload) == ("calls", b"\xc3\x01nonsense")
+    assert one.clickhouse.events == ["e0"]
+
+
+def test_nothing_is_committed_until_the_dead_letters_are_confirmed(change: Change) -> None:
+    producer = FakeProducer(confirms=False)
+    one = sink([outcomes(0, 3)], FakeClickHouse(wrong("e1")), producer)
+    seen: list[int] = []
+
+    def enough() -> bool:
+        if one.clickhouse.events == ["e0", "e2"] and not producer.confirms:
+            seen.append(len(one.consumer.committed_))
+            producer.confirms = len(seen) > 5
+        return bool(one.consumer.committed_)
+
+    one.run_until(enough)
+    assert set(seen) == {0}
+    assert [letter.offset for letter in producer.letters] == [1]
+    assert one.clickhouse.events == ["e0", "e2"], "what was in was inserted again"
+    assert change.of("dead_letters_total", topic="outcomes", reason="bad_row") == 1
+
+
+def test_calls_that_are_refused_undecoded_are_sent_again_decoded() -> None:
+    def refuses(_: str, rows: list[Any]) -> Exception | None:
+        return DatabaseError("Code: 1001, avro::Exception: EOF reached") if "undecoded" in rows else None
+
+    one = sink([[on_topic(call(event(f"e{number}")), number) for number in range(3)]], FakeClickHouse(refuses))
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert one.clickhouse.events == names(0, 3)
+
+
+def test_rows_are_prepared_except_those_of_calls() -> None:
+    def prepare(table: str, row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"event_id": f"{table} {row['event_id']}"}
+
+    made = call(event("c"), attempt=70_000)  # too large for its column, so it is decoded
+    one = sink([[*outcomes(0, 1), on_topic(made, 0)]], prepare=prepare)
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert one.clickhouse.events == ["outcomes_rows e0", "c"]
+
+
+def test_a_row_that_cannot_be_prepared_is_a_dead_letter_and_not_a_row() -> None:
+    def prepare(_: str, row: dict[str, Any]) -> dict[str, Any]:
+        raise KeyError(row["event_id"])
+
+    one = sink([outcomes(0, 1)], prepare=prepare)
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert [letter.reason for letter in one.producer.letters] == ["defect"]
+    assert one.clickhouse.events == []
+
+
+def test_a_row_that_this_process_cannot_make_ends_it_and_is_neither_a_dead_letter_nor_committed() -> None:
+    def prepare(_: str, __: dict[str, Any]) -> dict[str, Any]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    one = sink([outcomes(0, 1)], prepare=prepare)
+    with pytest.raises(ProcessError, match="No space left"):
+        one.recorder.run()
+    assert (one.producer.letters, one.clickhouse.events, one.consumer.committed_) == ([], [], [])
+
+
+class AwayCodec(Codec):
+    """A codec whose registry does not answer at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def writer_schema(self, data: bytes) -> tuple[Any, memoryview]:
+        self.asked += 1
+        if self.asked < 4:
+            raise ServiceError("The schema registry did not answer.")
+        return super().writer_schema(data)
+
+
+def test_while_the_schema_registry_is_away_clickhouse_is_not_said_to_be(
+    monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    """Calls that ClickHouse refuses undecoded are decoded, which takes the registry."""
+    away = iter([True, True])
+    decode_all = Sorter.decode_all
+
+    def decoded(sorter: Sorter, part: Any) -> Any:
+        if next(away, False):
+            raise ServiceError("The schema registry did not answer.")
+        return decode_all(sorter, part)
+
+    def refuses(_: str, rows: list[Any]) -> Exception | None:
+        return DatabaseError("Code: 1001, avro::Exception: EOF reached") if "undecoded" in rows else None
+
+    monkeypatch.setattr(Sorter, "decode_all", decoded)
+    one = sink([[on_topic(call(event("e0")), 0)]], FakeClickHouse(refuses))
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert one.clickhouse.events == ["e0"]
+    assert change.of("insert_retries_total", table="calls_rows") == 0
+
+
+def test_while_clickhouse_is_away_its_retries_are_counted(change: Change) -> None:
+    away = iter([AWAY, AWAY])
+    one = sink([outcomes(0, 1)], FakeClickHouse(lambda *_: next(away, None)))
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert change.of("insert_retries_total", table="outcomes_rows") == 2
+
+
+@pytest.mark.parametrize("milliseconds", [1_764_000_000_000_000, -(2**62)])
+def test_a_timestamp_that_is_no_date_stops_nothing(milliseconds: int) -> None:
+    value = b'{"event_id": "e", "aspect": "answer", "source": "x", "label": "y"}'
+    one = sink([[Message("labels", value, 0, milliseconds=milliseconds)]])
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert one.clickhouse.events == ["e"]
+
+
+def test_while_the_schema_registry_is_away_reading_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_module, "FIRST_RETRY", 0.02)
+    one = sink([outcomes(0, 2)], codec=AwayCodec())
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert one.clickhouse.events == names(0, 2)
+    assert one.producer.letters == []
