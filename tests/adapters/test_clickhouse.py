@@ -18,7 +18,7 @@ from streams.adapters.clickhouse_migrations import statements
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.messages import Call, DeadLetter, Finding, Header, Origin, Score, Verdict
 from streams.resources import resource
-from tests.adapters.messages import any_message
+from tests.harness.arbitrary_messages import any_message
 
 FIRST = resource("clickhouse") / "0001_audit.sql"
 DDL = "\n".join(file.read_text("utf-8") for file in sorted(resource("clickhouse").glob("[0-9]*.sql")))

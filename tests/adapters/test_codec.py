@@ -15,7 +15,7 @@ from streams.adapters import schemas
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec
 from streams.core.errors import UnreadableError
 from streams.core.messages import RawEvent, Result
-from tests.adapters.messages import KINDS, any_message
+from tests.harness.arbitrary_messages import KINDS, any_message
 
 
 class FakeRegistry:

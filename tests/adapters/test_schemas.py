@@ -19,7 +19,7 @@ from streams.adapters.codec import SINGLE_OBJECT, Codec, read_record
 from streams.core import messages
 from streams.core.errors import UnreadableError
 from streams.resources import resource
-from tests.adapters.messages import KINDS
+from tests.harness.arbitrary_messages import KINDS
 
 RELEASED = resource("schemas") / "released"
 FILES = sorted(RELEASED.glob("*.avsc"))

@@ -11,7 +11,7 @@ from streams.app.providers import Providers
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError
 from streams.stages.ports import Asker
-from tests.pipeline.support import BASE, loaded
+from tests.harness.pipeline_files import BASE, loaded
 
 LIMITS = "requests_per_minute = 60\ninput_tokens_per_minute = 1200\nretry_budget = 0.1\n"
 SPARE = '[models.spare]\nprovider = "recorded"\nmodel = "other"\ncassette = "none.jsonl"\n\n[listeners.rules]\n'

@@ -13,7 +13,7 @@ from streams.app.providers import Providers
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError
 from streams.pipeline.load import Pipeline
-from tests.pipeline.support import BASE, changed, loaded
+from tests.harness.pipeline_files import BASE, changed, loaded
 
 CLAUDE = 'provider = "claude"\nmodel = "claude-haiku-4-5"'
 LOCAL = 'provider = "local"\nmodel = "none.gguf"'

@@ -21,7 +21,7 @@ from streams.stages.task import Task
 from tests.harness.fakes.messages_outcomes import Answer, answer_by_schema
 from tests.harness.fakes.messages_server import MessagesServer
 from tests.harness.fakes.messages_wire import tokens
-from tests.pipeline.support import BASE, changed, loaded
+from tests.harness.pipeline_files import BASE, changed, loaded
 
 RECORDED = 'provider = "recorded"\nmodel = "small"\ncassette = "none.jsonl"'
 PLAIN = changed("parameters = { seed = 1 }", "", BASE)

@@ -18,8 +18,8 @@ from streams.core.errors import ConfigError
 from streams.core.messages import Call, Label
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
-from tests.cli.support import Escalon, in_shop
 from tests.evaluation.support import PIPELINE, database, event, honest_cases, label, messages_of, shop, thought, write
+from tests.harness.commands import Escalon, in_shop
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CASES = 300

@@ -11,7 +11,7 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.cli.dead_letters_shown import show_letter, show_list
 from streams.core.messages import DeadLetter, Header
 from tests.audit.test_retry import AT, STANDING
-from tests.cli.support import in_shop
+from tests.harness.commands import in_shop
 
 NOWHERE = ClickHouseConfig(url="http://127.0.0.1:1")
 SOME = "0" * 32

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from tests.cli.support import in_shop
+from tests.harness.commands import in_shop
 
 NOWHERE = ClickHouseConfig(url="http://127.0.0.1:1")
 

@@ -11,7 +11,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
-from tests.cli.support import Escalon, in_shop
+from tests.harness.commands import Escalon, in_shop
 
 NOWHERE = ClickHouseConfig(url="http://127.0.0.1:1")
 

@@ -25,9 +25,9 @@ from streams.cli.trace import tree_of
 from streams.cli.trace_lines import Show
 from streams.cli.trace_waterfall import bars_of, waterfall
 from streams.core.errors import ConfigError
-from tests.audit.known import AGAIN, RUN, everything, heard, letter, of, refusal, routed, worked
-from tests.cli.support import Escalon, in_shop
 from tests.evaluation.support import database, write
+from tests.harness.commands import Escalon, in_shop
+from tests.harness.known_audit import AGAIN, RUN, everything, heard, letter, of, refusal, routed, worked
 
 NASTY = "\x1b[31mred\x1b[0m [bold]loud[/bold] \u202egnorw\r\nnext " + "long " * 200
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from tests.cli.support import Escalon, in_shop
 from tests.evaluation.support import call, database, event, label, outcome, shop, thought, verdict, write
+from tests.harness.commands import Escalon, in_shop
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from streams.core.errors import ConfigError
 from streams.evaluation.cases import set_aside
 from streams.models.listeners.router import Router
 from streams.models.verifier import Aside, Verifier
-from tests.cli.support import Escalon, in_shop
 from tests.evaluation.support import (
     PIPELINE,
     call,
@@ -31,6 +30,7 @@ from tests.evaluation.support import (
     write,
 )
 from tests.evaluation.test_routing import texts
+from tests.harness.commands import Escalon, in_shop
 
 CASES = 400
 VERIFIED = PIPELINE.replace(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from tests.cli.support import Escalon, in_shop
 from tests.evaluation.support import call, database, event, label, reply, shop, thought, verdict, write
+from tests.harness.commands import Escalon, in_shop
 
 EVENTS = 60
 

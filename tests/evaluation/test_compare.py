@@ -22,8 +22,8 @@ from streams.evaluation.compare.compare import compare
 from streams.evaluation.compare.comparison import Ask, Comparison
 from streams.evaluation.compare.document import document
 from streams.evaluation.compare.pairs import Runs
-from tests.cli.support import Escalon, in_shop
 from tests.evaluation.support import START, call, database, event, label, shop, verdict, write
+from tests.harness.commands import Escalon, in_shop
 
 A, B = "live", "cheaper"
 

@@ -15,8 +15,8 @@ import yaml  # type: ignore[import-untyped]
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Answer, Audit
-from tests.audit.known import RUN, everything
 from tests.evaluation.support import database, write
+from tests.harness.known_audit import RUN, everything
 
 DIRECTORY = Path(__file__).parents[2] / "infra" / "grafana"
 FILES = sorted((DIRECTORY / "dashboards").glob("*.json"))

@@ -24,7 +24,7 @@ from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from streams.sink.erasure_sweeper import Sweeper
-from tests.cli.support import Done, in_shop
+from tests.harness.commands import Done, in_shop
 from tests.journey.conftest import FakeClaude, Journey
 from tests.journey.test_journey import picture
 

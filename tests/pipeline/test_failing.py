@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.support import BASE, changed, loaded, wrong
+from tests.harness.pipeline_files import BASE, changed, loaded, wrong
 
 SPARE = '[models.spare]\nprovider = "recorded"\nmodel = "other"\ncassette = "none.jsonl"\n\n[listeners.rules]\n'
 WITH = BASE.replace("[listeners.rules]\n", SPARE, 1)

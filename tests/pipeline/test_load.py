@@ -13,7 +13,7 @@ from streams.core.routing import Route
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline, load_uncalibrated, parse_spec
 from streams.pipeline.spec import AT_LIMIT
-from tests.pipeline.support import BASE, TEMPLATE, changed, loaded, wrong
+from tests.harness.pipeline_files import BASE, TEMPLATE, changed, loaded, wrong
 
 SECOND_REASONER = '\n[reasoners.other]\nmodel = "m"\ntask = "resolve"\n'
 

@@ -14,7 +14,7 @@ from streams.core.escalation import Bar, Escalate, decide
 from streams.core.messages import Attempt
 from streams.pipeline.load import Pipeline
 from streams.pipeline.trust import Trust
-from tests.pipeline.support import BASE, TEMPLATE, changed, loaded, wrong
+from tests.harness.pipeline_files import BASE, TEMPLATE, changed, loaded, wrong
 from tests.stages.trusting import calibration
 
 FILES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.pipeline.load import Pipeline
-from tests.pipeline.support import BASE, FILES, SCHEMA, TEMPLATE, changed, loaded
+from tests.harness.pipeline_files import BASE, FILES, SCHEMA, TEMPLATE, changed, loaded
 
 
 def versions(pipeline: Pipeline) -> dict[str, str]:

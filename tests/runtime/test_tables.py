@@ -25,7 +25,7 @@ from streams.models.listeners.image_index import SeenImage
 from streams.runtime.confirm import CAUSED, Caused
 from streams.runtime.tables import Table, TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.stages.settle import Settled
-from tests.adapters.messages import any_message
+from tests.harness.arbitrary_messages import any_message
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from streams.stages.listen import listen
 from streams.stages.match import match
 from streams.stages.reason import reason
 from streams.stages.work import work
-from tests.core.redaction_support import POLICY
+from tests.harness.sensitive_texts import POLICY
 from tests.stages.support import (
     START,
     FakeImages,

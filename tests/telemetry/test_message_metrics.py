@@ -20,7 +20,7 @@ from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.drain import Drain
 from streams.telemetry.message_metrics import handling, observe
 from streams.telemetry.metrics import REGISTRY, tell_of_retry, tell_of_rows
-from tests.adapters.messages import any_message
+from tests.harness.arbitrary_messages import any_message
 from tests.runtime.test_bind import FakeApp, FakeMessage, FakeStream
 from tests.stages.support import event, verdict
 from tests.telemetry.test_span import CALL, ORIGIN

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streams.adapters.clickhouse import TABLES, row_of
 from streams.core.messages import Call, DeadLetter, Event, Finding, Header, Judgement, Label, Origin, Outcome, Verdict
 from streams.core.redaction.fields import CALL_TEXTS, LATE_TEXTS, ROW_TEXTS, STAMPED, redacted, redacted_row
-from tests.core.redaction_support import EMAILS, PLANTED, POLICY, said_in, texts_with
+from tests.harness.sensitive_texts import EMAILS, PLANTED, POLICY, said_in, texts_with
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 ORIGIN = Origin(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streams.core.errors import ConfigError, ProcessError
 from streams.core.redaction.detectors import BUILT_IN, Detector, whole
 from streams.core.redaction.policy import FAILED, Policy
-from tests.core.redaction_support import CARDS, EMAILS, IBANS, PHONES, PLANTED, POLICY, said_in, texts_with
+from tests.harness.sensitive_texts import CARDS, EMAILS, IBANS, PHONES, PLANTED, POLICY, said_in, texts_with
 
 
 @given(st.data(), PLANTED)
