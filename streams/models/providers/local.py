@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams.core.errors import ConfigError, ModelError
-from streams.models.providers.local_engine import Chunk, Engine, EngineSettings, open_llama
+from streams.models.providers.local_engine import Chunk, LlamaEngine, EngineSettings, open_llama
 from streams.models.providers.local_grammar import bad_request
 from streams.models.providers.local_probe import holds
 from streams.models.providers.local_request import completion_body
@@ -98,7 +98,7 @@ class LocalModel:
         context: int,
         parallel: int,
         verbosity: int = -1,
-        open_engine: Callable[[EngineSettings], Engine] = open_llama,
+        open_engine: Callable[[EngineSettings], LlamaEngine] = open_llama,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if min(threads, context, parallel) < 1:
@@ -110,7 +110,7 @@ class LocalModel:
         self._slots = asyncio.Semaphore(parallel)
         self._waiting = 0
         self._loading: asyncio.Future[None] | None = None
-        self._engine: Engine | None = None
+        self._engine: LlamaEngine | None = None
         self._running: set[_Generation] = set()
         self._closed = False
 

@@ -20,7 +20,7 @@ READ_BYTES: Final = 1 << 22
 Chunk = Mapping[str, Any]
 
 
-class Engine(Protocol):
+class LlamaEngine(Protocol):
     """What is used of the library: a chat completion that streams its chunks to a callback."""
 
     def handle_chat_completions(self, prompt: dict[str, Any], callback: Callable[[Chunk], bool]) -> None:
@@ -39,7 +39,7 @@ class EngineSettings:
     verbosity: int
 
 
-def open_llama(settings: EngineSettings) -> Engine:
+def open_llama(settings: EngineSettings) -> LlamaEngine:
     """Load the model; blocks for seconds. Raises ConfigError without the library or the file."""
     if importlib.util.find_spec("xllamacpp") is None:
         raise ConfigError("Local models need llama.cpp.", "Install the extra `local`: `pip install '.[local]'`.")
@@ -65,7 +65,7 @@ def open_llama(settings: EngineSettings) -> Engine:
     # The library insists on serving HTTP. It gets a socket in a private directory that is gone at once.
     with tempfile.TemporaryDirectory(prefix="escalon-") as private:
         parameters.hostnames = [f"{private}/unused.sock"]
-        engine: Engine = xllamacpp.Server(parameters)
+        engine: LlamaEngine = xllamacpp.Server(parameters)
     return engine
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from streams.models.providers.local_engine import Chunk, Engine, EngineSettings, open_llama
+from streams.models.providers.local_engine import Chunk, LlamaEngine, EngineSettings, open_llama
 
 WORD: Final = "x"
 """Written by the model where nothing stops it. No JSON value begins so."""
@@ -47,7 +47,7 @@ def holds(grammar: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _engine() -> Engine:
+def _engine() -> LlamaEngine:
     with tempfile.TemporaryDirectory(prefix="escalon-") as private:
         path = Path(private) / "probe.gguf"
         path.write_bytes(_model())

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-from streams.models.verifier.expressions import MAX_TEXT, Token, evaluate, tokens
+from streams.models.verifier.expressions import MAX_TEXT, ExpressionToken, evaluate, tokens
 
 MAX_EQUATIONS = 200
 """Equations of a text that are looked at."""
@@ -74,8 +74,8 @@ def _equations(text: str) -> Iterator[Equation]:
 def _line_equations(line: str) -> Iterator[Equation]:
     if "=" not in line and "≈" not in line and "equals" not in line:
         return
-    run: list[Token] = []
-    for token in [*without_units(tokens(line)), Token("stop", "")]:
+    run: list[ExpressionToken] = []
+    for token in [*without_units(tokens(line)), ExpressionToken("stop", "")]:
         if token.kind in ("word", "stop"):
             yield from _chain(run)
             run = []
@@ -83,9 +83,9 @@ def _line_equations(line: str) -> Iterator[Equation]:
             run.append(token)
 
 
-def without_units(found: Sequence[Token]) -> list[Token]:
+def without_units(found: Sequence[ExpressionToken]) -> list[ExpressionToken]:
     """The tokens with units dropped (`12 miles/hour * 3 hours`) and operators in words (`3 times 4`) replaced."""
-    kept: list[Token] = []
+    kept: list[ExpressionToken] = []
     place = 0
     while place < len(found):
         token = found[place]
@@ -100,7 +100,7 @@ def without_units(found: Sequence[Token]) -> list[Token]:
     return kept
 
 
-def _after_operand(found: Sequence[Token], place: int, kept: Sequence[Token]) -> tuple[list[Token], int]:
+def _after_operand(found: Sequence[ExpressionToken], place: int, kept: Sequence[ExpressionToken]) -> tuple[list[ExpressionToken], int]:
     """What to keep of the words that follow an operand, and how many tokens they are; 0 when they are no unit."""
     for ahead in range(place, min(place + _UNIT_WORDS + 1, len(found))):
         token, following = found[ahead], found[ahead + 1].kind if ahead + 1 < len(found) else "stop"
@@ -108,9 +108,9 @@ def _after_operand(found: Sequence[Token], place: int, kept: Sequence[Token]) ->
             word = token.text.lower()
             if following in ("number", "open"):
                 if word == "of" and (kept[-1].kind == "percent" or _is_fraction(kept)):
-                    return [Token("operator", "*")], ahead + 1 - place
+                    return [ExpressionToken("operator", "*")], ahead + 1 - place
                 if word in _WORD_OPERATORS:
-                    return [Token("operator", _WORD_OPERATORS[word])], ahead + 1 - place
+                    return [ExpressionToken("operator", _WORD_OPERATORS[word])], ahead + 1 - place
             continue
         if token.kind == "operator" and token.text in "-/" and following == "word":
             continue
@@ -120,13 +120,13 @@ def _after_operand(found: Sequence[Token], place: int, kept: Sequence[Token]) ->
     return [], 0
 
 
-def _is_fraction(kept: Sequence[Token]) -> bool:
+def _is_fraction(kept: Sequence[ExpressionToken]) -> bool:
     return [token.kind for token in kept[-3:]] == ["number", "operator", "number"] and kept[-2].text == "/"
 
 
-def _chain(run: Sequence[Token]) -> Iterator[Equation]:
+def _chain(run: Sequence[ExpressionToken]) -> Iterator[Equation]:
     """The equations of `a = b = c`, side by side."""
-    sides: list[list[Token]] = [[]]
+    sides: list[list[ExpressionToken]] = [[]]
     for token in run:
         if token.kind == "equals":
             sides.append([])
@@ -140,12 +140,12 @@ def _chain(run: Sequence[Token]) -> Iterator[Equation]:
             yield _equation(*ending, *beginning)
 
 
-def _valued(candidates: Iterator[Sequence[Token]]) -> tuple[float, Sequence[Token]] | None:
+def _valued(candidates: Iterator[Sequence[ExpressionToken]]) -> tuple[float, Sequence[ExpressionToken]] | None:
     """The first that has a value, with it: text before or after an expression may look like a part of it."""
     return next(((value, side) for side in candidates if (value := evaluate(side)) is not None), None)
 
 
-def _equation(left: float, ending: Sequence[Token], right: float, beginning: Sequence[Token]) -> Equation:
+def _equation(left: float, ending: Sequence[ExpressionToken], right: float, beginning: Sequence[ExpressionToken]) -> Equation:
     return Equation(
         left,
         right,
@@ -156,5 +156,5 @@ def _equation(left: float, ending: Sequence[Token], right: float, beginning: Seq
     )
 
 
-def _operators(side: Sequence[Token]) -> str:
+def _operators(side: Sequence[ExpressionToken]) -> str:
     return "".join(token.text[0] for token in side if token.kind == "operator")

@@ -29,7 +29,7 @@ _KINDS = {"(": "open", ")": "close", "%": "percent", "=": "equals"}
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class ExpressionToken:
     """`kind` is number, symbol (`3x`), operator, open, close, percent, equals, word or stop.
 
     `value` counts for a number only.
@@ -45,27 +45,27 @@ def numbers(text: str) -> list[float]:
     return [_value(found) for found in NUMBER.findall(text[:MAX_TEXT])]
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str) -> list[ExpressionToken]:
     """The tokens of a text; asides in brackets that hold no digit are left out."""
     return [_token(match) for match in _TOKEN.finditer(_ASIDE.sub(" ", text.translate(_MARKS)))]
 
 
-def _token(match: re.Match[str]) -> Token:
+def _token(match: re.Match[str]) -> ExpressionToken:
     text = match[0]
     if match["number"]:
-        return Token("number", text, _value(text))
+        return ExpressionToken("number", text, _value(text))
     if match["symbol"]:
-        return Token("symbol", text)
+        return ExpressionToken("symbol", text)
     if match["word"]:
-        return Token("equals", "=") if text == "equals" else Token("word", text)
-    return Token("operator" if text in _PRECEDENCE else _KINDS.get(text, "stop"), text)
+        return ExpressionToken("equals", "=") if text == "equals" else ExpressionToken("word", text)
+    return ExpressionToken("operator" if text in _PRECEDENCE else _KINDS.get(text, "stop"), text)
 
 
 def _value(digits: str) -> float:
     return min(float(digits.replace(",", "")), _LARGEST)
 
 
-def evaluate(expression: Sequence[Token]) -> float | None:
+def evaluate(expression: Sequence[ExpressionToken]) -> float | None:
     """The value of an expression by operator precedence, None when it is malformed, too large or divides by 0.
 
     Dijkstra 1961, the shunting-yard algorithm; `~` is the sign of a number.
@@ -83,7 +83,7 @@ def evaluate(expression: Sequence[Token]) -> float | None:
     return values[0] if len(values) == 1 and not operand_next and abs(values[0]) <= _LARGEST else None
 
 
-def _shift(token: Token, operand_next: bool, values: list[float], waiting: list[str]) -> bool:
+def _shift(token: ExpressionToken, operand_next: bool, values: list[float], waiting: list[str]) -> bool:
     """Take one token in; returns whether an operand must follow. Raises ValueError when it cannot stand here."""
     if operand_next:
         return _shift_operand(token, values, waiting)
@@ -103,7 +103,7 @@ def _shift(token: Token, operand_next: bool, values: list[float], waiting: list[
     return True
 
 
-def _shift_operand(token: Token, values: list[float], waiting: list[str]) -> bool:
+def _shift_operand(token: ExpressionToken, values: list[float], waiting: list[str]) -> bool:
     if token.kind == "number":
         values.append(token.value)
         return False

@@ -16,7 +16,7 @@ import pytest
 
 from streams.core.errors import ConfigError, ModelError
 from streams.models.providers.local import LocalModel
-from streams.models.providers.local_engine import Chunk, Engine, EngineSettings
+from streams.models.providers.local_engine import Chunk, LlamaEngine, EngineSettings
 from streams.models.providers.protocol import ModelRequest
 
 SCHEMA = {
@@ -70,7 +70,7 @@ class FakeEngine:
 
 
 def model_on(engine: FakeEngine, parallel: int = 2) -> LocalModel:
-    def open_fake(_: EngineSettings) -> Engine:
+    def open_fake(_: EngineSettings) -> LlamaEngine:
         return engine
 
     path = Path("/nowhere/small.gguf")
@@ -196,9 +196,9 @@ async def test_a_missing_file_is_the_operators_fault() -> None:
 
 
 async def test_a_load_that_failed_is_tried_again() -> None:
-    engines: list[Engine] = []
+    engines: list[LlamaEngine] = []
 
-    def second_time(_: EngineSettings) -> Engine:
+    def second_time(_: EngineSettings) -> LlamaEngine:
         engines.append(FakeEngine())
         if len(engines) == 1:
             raise RuntimeError("out of memory")
