@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams.core.errors import ConfigError, ModelError
-from streams.models.providers.local_engine import Chunk, LlamaEngine, EngineSettings, open_llama
+from streams.models.providers.local_engine import Chunk, EngineSettings, LlamaEngine, open_llama
 from streams.models.providers.local_grammar import bad_request
 from streams.models.providers.local_probe import holds
 from streams.models.providers.local_request import completion_body

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from streams.models.providers.local_engine import Chunk, LlamaEngine, EngineSettings, open_llama
+from streams.models.providers.local_engine import Chunk, EngineSettings, LlamaEngine, open_llama
 
 WORD: Final = "x"
 """Written by the model where nothing stops it. No JSON value begins so."""

@@ -100,7 +100,9 @@ def without_units(found: Sequence[ExpressionToken]) -> list[ExpressionToken]:
     return kept
 
 
-def _after_operand(found: Sequence[ExpressionToken], place: int, kept: Sequence[ExpressionToken]) -> tuple[list[ExpressionToken], int]:
+def _after_operand(
+    found: Sequence[ExpressionToken], place: int, kept: Sequence[ExpressionToken]
+) -> tuple[list[ExpressionToken], int]:
     """What to keep of the words that follow an operand, and how many tokens they are; 0 when they are no unit."""
     for ahead in range(place, min(place + _UNIT_WORDS + 1, len(found))):
         token, following = found[ahead], found[ahead + 1].kind if ahead + 1 < len(found) else "stop"
@@ -145,7 +147,9 @@ def _valued(candidates: Iterator[Sequence[ExpressionToken]]) -> tuple[float, Seq
     return next(((value, side) for side in candidates if (value := evaluate(side)) is not None), None)
 
 
-def _equation(left: float, ending: Sequence[ExpressionToken], right: float, beginning: Sequence[ExpressionToken]) -> Equation:
+def _equation(
+    left: float, ending: Sequence[ExpressionToken], right: float, beginning: Sequence[ExpressionToken]
+) -> Equation:
     return Equation(
         left,
         right,

@@ -16,7 +16,7 @@ import pytest
 
 from streams.core.errors import ConfigError, ModelError
 from streams.models.providers.local import LocalModel
-from streams.models.providers.local_engine import Chunk, LlamaEngine, EngineSettings
+from streams.models.providers.local_engine import Chunk, EngineSettings, LlamaEngine
 from streams.models.providers.protocol import ModelRequest
 
 SCHEMA = {
