@@ -23,7 +23,7 @@ from typing import Any
 
 from bench.fault_servers import passing_fleet
 from streams.app.publisher import Publisher
-from streams.sink.batch import RECORDED
+from streams.sink.batch import SINK_TABLES
 from tests.harness.faults.fleet import Fleet
 from tests.harness.faults.proof import Watch, prove, uncommitted
 from tests.harness.faults.traffic import Planned, traffic
@@ -34,7 +34,7 @@ READ_BY: Mapping[str, Iterable[str]] = {
     "reason": ("escalations",),
     "settle": ("results",),
     "resume": ("deferred", "postponed"),
-    "record": RECORDED,
+    "record": SINK_TABLES,
 }
 """The topics that each tier commits."""
 

@@ -155,14 +155,14 @@ def _spans() -> tuple[Any, str]:
 
 @contextmanager
 def _collected() -> Iterator[Tracing]:
-    from streams.telemetry.metrics import tell_of_spans
-    from streams.telemetry.otlp import OtlpSpans
+    from streams.telemetry.metrics import observe_spans
+    from streams.telemetry.otlp import OtlpExporter
     from tests.harness.fakes.otlp_receiver import collector
 
     with collector() as got:
         got.keeps = False
         with patch.dict(os.environ, {"OTEL_EXPORTER_OTLP_ENDPOINT": got.endpoint}):
-            spans = OtlpSpans({"service.name": "bench"}, tell_of_spans)
+            spans = OtlpExporter({"service.name": "bench"}, observe_spans)
         yield Tracing(group="g", spans=spans)
         spans.close()
 

@@ -50,7 +50,7 @@ def await_room(directory: Path, pause: Callable[[float], None] = time.sleep) -> 
     while True:
         try:
             _write_something(directory)
-            HEALTH.is_well()
+            HEALTH.mark_healthy()
             return
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -58,7 +58,7 @@ def await_room(directory: Path, pause: Callable[[float], None] = time.sleep) -> 
             fault = ProcessError(what, "Free space on its disk." if full else "Check ESCALON_DATA.")
             if not full:
                 raise fault from error
-            HEALTH.is_troubled_by(str(fault))
+            HEALTH.mark_unhealthy(str(fault))
             log.critical("%s The tier waits for that.", fault)
             pause(WAIT_SECONDS)
 

@@ -17,7 +17,7 @@ from streams.models.providers.protocol import LanguageModel, Loadable
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
 from streams.stages.lane import Lane
-from streams.telemetry.metrics import LaneFigures
+from streams.telemetry.metrics import LimitMetrics
 
 MAX_CALLS = 256
 """Calls of one remote model at once in one process; each handler's concurrency is the finer limit."""
@@ -87,7 +87,7 @@ def _lane(key: str, spec: Spec) -> Lane:
         sleep=asyncio.sleep,
         limit=RateLimit.of(*rates),
         retries=RetryBudget(spec.retry_budget),
-        telling=LaneFigures(),
+        telling=LimitMetrics(),
     )
 
 

@@ -13,7 +13,7 @@ from streams.core.errors import ConfigError
 from streams.core.redaction.fields import redacted_row
 from streams.core.redaction.policy import Policy
 from streams.pipeline.load import Pipeline
-from streams.sink.batch import as_it_is
+from streams.sink.batch import unchanged
 from streams.stages.askers import load_function
 
 log = logging.getLogger("escalon.redaction")
@@ -35,7 +35,7 @@ def policy_of(pipeline: Pipeline) -> Policy | None:
 def prepared_by(pipeline: Pipeline | None) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
     """What the pipeline's redaction does to a row of a table; nothing without any."""
     policy = policy_of(pipeline) if pipeline is not None else None
-    return as_it_is if policy is None else partial(_prepared, policy)
+    return unchanged if policy is None else partial(_prepared, policy)
 
 
 def _prepared(policy: Policy, table: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -27,11 +27,11 @@ from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Deferred, Postponed
 from streams.core.own_fault import raise_own_fault
 from streams.core.topics import BY_MESSAGE, BY_NAME
-from streams.telemetry.lag import told_by_statistics
+from streams.telemetry.lag import lag_statistics
 from streams.telemetry.message_metrics import observe
 from streams.telemetry.metrics import RESUMED, WAITING, WAITS
-from streams.telemetry.skipped import Follow, is_end
-from streams.telemetry.tracing import onward
+from streams.telemetry.skipped import OffsetTracker, is_partition_end
+from streams.telemetry.tracing import forwarded_headers
 
 POLL_SECONDS, FLUSH_SECONDS = 0.5, 30.0
 BATCH = 500
@@ -56,14 +56,14 @@ class Resumer:
     _waiting: dict[tuple[str, int], datetime] = field(default_factory=dict)
     """Until when each paused partition waits."""
     _failures: list[str] = field(default_factory=list)
-    _follow: Follow = field(default_factory=Follow)
+    _follow: OffsetTracker = field(default_factory=OffsetTracker)
 
     def run(self) -> None:
         """Consume, publish, commit, until told to stop. Raises ServiceError when Kafka confirms nothing any more."""
         consumer = Consumer(
             self.kafka.consumer(
                 f"escalon-{self.prefix}resume",
-                **{"session.timeout.ms": 10_000, "enable.partition.eof": True, **told_by_statistics()},
+                **{"session.timeout.ms": 10_000, "enable.partition.eof": True, **lag_statistics()},
             )
         )
         # The tiers' own producers share out keys by murmur2, so that a task comes back to its store of answers.
@@ -95,7 +95,7 @@ class Resumer:
     def _step(self, consumer: Any, producer: Any) -> None:
         done: dict[tuple[str, int], int] = {}
         for message in consumer.consume(BATCH, POLL_SECONDS):
-            at_end = is_end(message)
+            at_end = is_partition_end(message)
             if message.error() is not None and not at_end:
                 log.warning("Kafka says: %s", message.error())
                 continue
@@ -158,7 +158,7 @@ class Resumer:
             f"{self.prefix}{spec.name}",
             self.codec.encode(message),
             key=spec.key(message),
-            headers=onward(record, message),
+            headers=forwarded_headers(record, message),
             on_delivery=self._delivered,
         )
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from streams.app.settings import Settings
 from streams.core.errors import ConfigError
-from streams.telemetry.metrics import tell_of_spans
+from streams.telemetry.metrics import observe_spans
 from streams.telemetry.tracing import OFF, Tracing
 
 
@@ -17,7 +17,7 @@ def tracing_of(settings: Settings, tier: str) -> Tracing:
     if settings.traces_percent > 100:
         what = f"{settings.traces_percent} is no share of a hundred."
         raise ConfigError(what, "Set it to a number from 0 to 100.", "ESCALON_TRACES_PERCENT")
-    from streams.telemetry.otlp import OtlpSpans
+    from streams.telemetry.otlp import OtlpExporter
 
     resource = {
         "service.namespace": "escalon",
@@ -27,7 +27,7 @@ def tracing_of(settings: Settings, tier: str) -> Tracing:
     }
     return Tracing(
         group=f"escalon-{settings.topic_prefix}{tier}",
-        spans=OtlpSpans(resource, tell_of_spans),
+        spans=OtlpExporter(resource, observe_spans),
         percent=settings.traces_percent,
         texts=settings.traces_texts,
         now=settings.now,

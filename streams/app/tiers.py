@@ -46,7 +46,7 @@ from streams.stages.reason import reason
 from streams.stages.settle import Settled, check_same_event, settle, settles
 from streams.stages.work import work
 from streams.telemetry.message_metrics import observe_outcome
-from streams.telemetry.metrics import BUDGET, BUDGET_SPENT, tell_of_calibration
+from streams.telemetry.metrics import BUDGET, BUDGET_SPENT, observe_calibration
 from streams.telemetry.tracing import OFF, Tracing
 
 PLACES_A_CALL = 2
@@ -244,7 +244,7 @@ def _gate(
     if not any(trust.artifact for trust in trusts.values()):
         return None
     watches = TableWatches(remember(f"{topic}-watches"))
-    return WatchedGate(trusts=trusts, watches=watches, partitions=site.partitions(topic), tell=tell_of_calibration)
+    return WatchedGate(trusts=trusts, watches=watches, partitions=site.partitions(topic), tell=observe_calibration)
 
 
 def _concurrency(handlers: Mapping[str, Handler]) -> int:

@@ -26,9 +26,9 @@ from streams.app.settings import Settings
 from streams.app.telemetry import tracing_of
 from streams.app.tiers import Site, WorkerTier, build
 from streams.pipeline.load import Pipeline
-from streams.sink.erasure_sweeper import Sweeper
-from streams.sink.sink import Recorder
-from streams.telemetry.web import serve_plain
+from streams.sink.erasure_sweeper import ErasureSweeper
+from streams.sink.sink import Sink
+from streams.telemetry.web import serve_web
 
 FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
 TIERS = (*FAUST_TIERS, "record", "resume")
@@ -40,7 +40,7 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
 
     Raises ProcessError where this process lacks what it needs, and SystemExit when Faust gives up.
     """
-    web = serve_plain(settings.web)
+    web = serve_web(settings.web)
     await_room(settings.data_dir / "tables")
     site = Site(
         settings=settings,
@@ -99,18 +99,18 @@ def _run_now(work: Coroutine[Any, Any, None]) -> None:
         loop.close()
 
 
-def run_recorder(
+def run_sink(
     settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Pipeline | None
 ) -> None:
     """Run the sink, with the pipeline's redaction; returns after SIGTERM or SIGINT."""
     prepare = prepared_by(pipeline)
     log.info("redaction: %s", _redaction_of(pipeline))
-    serve_plain(settings.web)
+    serve_web(settings.web)
     stop, coding = _stop(), _prepared(settings)
     blobs = BlobStore(settings.blobs)
     _, letters = reading(settings, describe_cluster(kafka), coding, blobs)
-    Sweeper(clickhouse=clickhouse, blobs=blobs, stop=stop).start()
-    Recorder(
+    ErasureSweeper(clickhouse=clickhouse, blobs=blobs, stop=stop).start()
+    Sink(
         kafka=kafka,
         clickhouse=clickhouse,
         codec=coding,
@@ -129,7 +129,7 @@ def _redaction_of(pipeline: Pipeline | None) -> str:
 
 def run_resumer(settings: Settings, kafka: KafkaConfig) -> None:
     """Run what lets deferred tasks go on; returns after SIGTERM or SIGINT."""
-    serve_plain(settings.web)
+    serve_web(settings.web)
     stop, coding = _stop(), _prepared(settings)
     _, letters = reading(settings, describe_cluster(kafka), coding, BlobStore(settings.blobs))
     Resumer(

@@ -9,7 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from streams.audit.ledger import Array, rows_of
 from streams.core.errors import ServiceError
-from streams.sink.batch import RECORDED
+from streams.sink.batch import SINK_TABLES
 
 _EVENT: Final = ("run", "event_id")
 # A letter has its event's own time, which is its producer's. One that is still to come says nothing.
@@ -36,7 +36,7 @@ class Rows:
         parts, time = _KEYS[topic]
         whole = (*parts, f"toString(toUnixTimestamp64Micro({time}))") if topic in _TOLD else parts
         self._id = f"MD5({'||char(0)||'.join(f'toString({part})' for part in whole)})"
-        self._time, self._table, self._runs = time, RECORDED[topic], sorted(runs)
+        self._time, self._table, self._runs = time, SINK_TABLES[topic], sorted(runs)
         self._client = client
 
     def read(self) -> Array:

@@ -25,7 +25,7 @@ from streams.audit.recorded import Recorded
 from streams.audit.rows import PROVABLE, Rows
 from streams.core.errors import ServiceError
 from streams.core.topics import BY_NAME
-from streams.sink.batch import RECORDED
+from streams.sink.batch import SINK_TABLES
 
 __all__ = ["FAULTS", "Fault", "Question", "Report", "Verifier"]
 
@@ -60,7 +60,7 @@ class Verifier:
 
     def run(self) -> Report:
         """The report. Raises ServiceError when Kafka or ClickHouse cannot be read."""
-        topics = (*RECORDED, "deferred", "postponed", "events")
+        topics = (*SINK_TABLES, "deferred", "postponed", "events")
         before = self.scan.incarnations(map(self._full, topics))
         written = {topic: self.scan.written(self._full(topic)) for topic in topics}
         marks = {topic: self.scan.marks(self._full(topic)) for topic in topics}
@@ -146,7 +146,7 @@ class Verifier:
             by_topic |= came >= since + self.question.grace
         if by_topic.all() or not len(rows):
             return by_topic
-        days, times = self._recorded.days(RECORDED["outcomes"]), np.zeros(len(each), dtype=np.int64)
+        days, times = self._recorded.days(SINK_TABLES["outcomes"]), np.zeros(len(each), dtype=np.int64)
         if days is not None:
             own = self.collector.times({(int(one["partition"]), int(one["offset"])) for one in each})
             times = np.array([own.get((int(one["partition"]), int(one["offset"])), 0) for one in each], dtype=np.int64)
@@ -193,7 +193,7 @@ class Verifier:
         """Records whose row, or whose call's row, is not there: a fault unless it may have been removed by its age."""
         split = self._split(found.entries, places)
         if len(split.faults):
-            days = self._recorded.days(RECORDED[topic])
+            days = self._recorded.days(SINK_TABLES[topic])
             old = expired(found.entries["born"][split.faults], days, self.question.now)
             split = Split(split.faults[~old], split.young, int(old.sum()))
         self._add(kind, found, split)

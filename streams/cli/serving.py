@@ -16,7 +16,7 @@ from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.hiding import HidingFormatter
 from streams.app.settings import Settings, hider, read_settings
-from streams.app.worker import FAUST_TIERS, TIERS, run_recorder, run_resumer, run_tier
+from streams.app.worker import FAUST_TIERS, TIERS, run_sink, run_resumer, run_tier
 from streams.cli.console import err, note, out
 from streams.cli.context import DEFAULT_PIPELINE, clickhouse_of, kafka_of, located, pipeline_of
 from streams.cli.demo import run_demo
@@ -49,7 +49,7 @@ def worker(
         logging.getLogger(noisy).setLevel(logging.WARNING)
     settings = located()
     if tier == "record":
-        run_recorder(settings, kafka_of(settings), clickhouse_of(settings), _pipeline_if_any(settings, pipeline))
+        run_sink(settings, kafka_of(settings), clickhouse_of(settings), _pipeline_if_any(settings, pipeline))
     elif tier == "resume":
         run_resumer(settings, kafka_of(settings))
     elif tier in FAUST_TIERS:

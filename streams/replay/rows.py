@@ -11,13 +11,13 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from streams.adapters.clickhouse import TABLES, ClickHouseConfig, insert, row_of
 from streams.core.errors import ServiceError
 from streams.core.messages import Call
-from streams.sink.batch import Prepare, as_it_is
+from streams.sink.batch import PrepareRow, unchanged
 
 
 class Rows:
     """Writes messages into their tables. What is written twice has the same key and is replaced."""
 
-    def __init__(self, clickhouse: ClickHouseConfig, prepare: Prepare = as_it_is) -> None:
+    def __init__(self, clickhouse: ClickHouseConfig, prepare: PrepareRow = unchanged) -> None:
         self._client = clickhouse.connect()
         self._prepare = prepare
 

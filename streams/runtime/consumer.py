@@ -23,7 +23,7 @@ from mode import Service
 
 from streams.runtime.group import ConsumerThread
 from streams.runtime.progress import Progress
-from streams.telemetry.skipped import tell_skipped
+from streams.telemetry.skipped import report_skipped
 
 WATCH_SECONDS, BOUNDS_SECONDS = 5.0, 10.0
 log = logging.getLogger("escalon.runtime")
@@ -110,7 +110,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             if not self._is_acknowledged(tp.topic):
                 continue
             if given > asked:
-                tell_skipped(tp.topic, tp.partition, asked, given)
+                report_skipped(tp.topic, tp.partition, asked, given)
             else:
                 log.error("%s/%s no longer holds offset %d: reading begins again at %d", *tp, asked, given)
                 self._again[tp] = given

@@ -105,7 +105,7 @@ class DrainingApp(faust.App):  # type: ignore[misc]
         if self.ending is not None:
             return
         self.ending = error
-        HEALTH.is_troubled_by(str(error))
+        HEALTH.mark_unhealthy(str(error))
         log.critical("%s This process ends; nothing is lost, and the next one goes on from here.", error)
         if not self.should_stop:
             stop_this_process(self.drain.seconds + LEAVE_SECONDS)

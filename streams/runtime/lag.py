@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator
 
 import faust
 
-from streams.telemetry.lag import LAG, Behind
+from streams.telemetry.lag import LAG, PartitionLag
 
 
 def watch_faust(app: faust.App, topics: Collection[str]) -> None:
     """Watch the consumer of a Faust app, on the topics of its agents."""
 
-    def look() -> Iterator[Behind]:
+    def look() -> Iterator[PartitionLag]:
         if not app.started:  # before that it has no consumer to ask
             return
         consumer = app.consumer
@@ -22,6 +22,6 @@ def watch_faust(app: faust.App, topics: Collection[str]) -> None:
             first, behind_last = consumer.bounds[place]
             reached = consumer.reached(place)
             waiting = behind_last - (first if reached is None else reached)
-            yield Behind(place.topic, place.partition, waiting, consumer.held_back(place))
+            yield PartitionLag(place.topic, place.partition, waiting, consumer.held_back(place))
 
     LAG.watch(look)

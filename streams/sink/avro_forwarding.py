@@ -43,7 +43,7 @@ _MONEY_BYTES: Final = 10
 _ID_BYTES: Final = 32
 
 
-class RowForm:
+class AvroRowLayout:
     """How a call's bytes are a row of its table. `columns` are the table's columns in the order of the bytes."""
 
     def __init__(self, kind: type, codec: Codec) -> None:

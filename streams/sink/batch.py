@@ -15,32 +15,32 @@ from streams.core.errors import ServiceError
 from streams.core.messages import Call
 from streams.core.own_fault import raise_own_fault
 from streams.core.topics import BY_MESSAGE, BY_NAME
-from streams.sink.avro_forwarding import RowForm
+from streams.sink.avro_forwarding import AvroRowLayout
 
 BATCH_ROWS, BATCH_BYTES = 10_000, 32 << 20
-RECORDED: Mapping[str, str] = {BY_MESSAGE[kind].name: table for kind, table in TABLES.items() if kind in BY_MESSAGE}
+SINK_TABLES: Mapping[str, str] = {BY_MESSAGE[kind].name: table for kind, table in TABLES.items() if kind in BY_MESSAGE}
 """Every recorded topic and its table."""
 
-Prepare = Callable[[str, dict[str, Any]], dict[str, Any]]
+PrepareRow = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
-def as_it_is(_: str, row: dict[str, Any]) -> dict[str, Any]:
+def unchanged(_: str, row: dict[str, Any]) -> dict[str, Any]:
     """The same row."""
     return row
 
 
 @dataclass(frozen=True, slots=True)
-class Forwarded:
+class ForwardedRows:
     """Messages of one table whose bytes go on undecoded."""
 
     table: str
-    form: RowForm
+    form: AvroRowLayout
     messages: list[Any] = field(default_factory=list)
     bodies: list[memoryview] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedRows:
     """Records of one table, each with its row."""
 
     table: str
@@ -66,14 +66,14 @@ class Batch:
         return self.rows >= BATCH_ROWS or self.size >= BATCH_BYTES
 
 
-class Sorter:
+class BatchBuilder:
     """Puts messages into batches. `prepare` may change the row of every table but that of calls, which come ready."""
 
-    def __init__(self, codec: Codec, prefix: str, prepare: Prepare = as_it_is) -> None:
+    def __init__(self, codec: Codec, prefix: str, prepare: PrepareRow = unchanged) -> None:
         self._codec = codec
         self._prefix = prefix
         self._prepare = prepare
-        self._forms = {BY_MESSAGE[Call].name: RowForm(Call, codec)}
+        self._forms = {BY_MESSAGE[Call].name: AvroRowLayout(Call, codec)}
 
     def add(self, batch: Batch, message: Any) -> None:
         """Add one message. Raises ServiceError, and adds nothing, when the schema registry does not answer."""
@@ -81,8 +81,8 @@ class Sorter:
         form = self._forms.get(topic)
         body = form.body(value) if form is not None and value else None
         if form is not None and body is not None:
-            table = RECORDED[topic]
-            part = batch.parts.setdefault((table, Forwarded), Forwarded(table, form))
+            table = SINK_TABLES[topic]
+            part = batch.parts.setdefault((table, ForwardedRows), ForwardedRows(table, form))
             part.messages.append(message)
             part.bodies.append(body)
         else:
@@ -91,7 +91,7 @@ class Sorter:
         batch.rows += 1
         batch.size += len(value or b"")
 
-    def decode_all(self, forwarded: Forwarded) -> Batch:
+    def decode_all(self, forwarded: ForwardedRows) -> Batch:
         """The same messages, decoded."""
         batch = Batch(0)
         for message in forwarded.messages:
@@ -100,14 +100,14 @@ class Sorter:
 
     def _decode(self, batch: Batch, topic: str, record: Received) -> None:
         try:
-            table, row = RECORDED[topic], self._row(topic, record)
+            table, row = SINK_TABLES[topic], self._row(topic, record)
         except ServiceError:
             raise
         except Exception as error:
             raise_own_fault(error)
             batch.unreadable.append((record, error))
             return
-        batch.parts.setdefault((table, Decoded), Decoded(table)).pairs.append((record, row))
+        batch.parts.setdefault((table, DecodedRows), DecodedRows(table)).pairs.append((record, row))
 
     def _row(self, topic: str, record: Received) -> dict[str, Any]:
         kind = BY_NAME[topic].message
@@ -116,4 +116,4 @@ class Sorter:
         else:
             message = self._codec.decode(kind, record.value or b"")
         row = row_of(message)
-        return row if kind is Call else self._prepare(RECORDED[topic], row)
+        return row if kind is Call else self._prepare(SINK_TABLES[topic], row)

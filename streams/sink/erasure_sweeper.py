@@ -21,7 +21,7 @@ log = logging.getLogger("escalon.erasure")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sweeper:
+class ErasureSweeper:
     """Sweeps from its start on, again and again, in a thread of its own, until `stop` is set."""
 
     clickhouse: ClickHouseConfig

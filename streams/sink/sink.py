@@ -27,10 +27,10 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ServiceError
-from streams.sink.batch import BATCH_ROWS, RECORDED, Batch, Prepare, Sorter, as_it_is
-from streams.sink.writer import FIRST_RETRY, LONGEST_RETRY, Store
-from streams.telemetry.lag import told_by_statistics
-from streams.telemetry.skipped import Follow, is_end
+from streams.sink.batch import BATCH_ROWS, SINK_TABLES, Batch, PrepareRow, BatchBuilder, unchanged
+from streams.sink.writer import FIRST_RETRY, LONGEST_RETRY, BatchWriter
+from streams.telemetry.lag import lag_statistics
+from streams.telemetry.skipped import OffsetTracker, is_partition_end
 
 BATCH_SECONDS, POLL_SECONDS = 1.0, 0.2
 POLL_MESSAGES = 32
@@ -42,8 +42,8 @@ log = logging.getLogger("escalon.record")
 
 
 @dataclass(kw_only=True)
-class Recorder:
-    """Copies every recorded topic into its table until `stop` is set. `prepare` may change rows; see Sorter."""
+class Sink:
+    """Copies every recorded topic into its table until `stop` is set. `prepare` may change rows; see BatchBuilder."""
 
     kafka: KafkaConfig
     clickhouse: ClickHouseConfig
@@ -51,7 +51,7 @@ class Recorder:
     prefix: str
     dead_letters: DeadLetters
     stop: threading.Event
-    prepare: Prepare = as_it_is
+    prepare: PrepareRow = unchanged
     jitter: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
     make_consumer: Callable[[dict[str, Any]], Any] = Consumer
@@ -63,14 +63,14 @@ class Recorder:
     _writing: tuple[Batch, Future[bool]] | None = None
     _inbox: deque[Any] = field(default_factory=deque)
     _paused: bool = False
-    _follow: Follow = field(default_factory=Follow)
+    _follow: OffsetTracker = field(default_factory=OffsetTracker)
     _committed: dict[tuple[str, int], int] = field(default_factory=dict)
     """What is committed since partitions were given."""
 
     def run(self) -> None:
         """Consume, insert, commit, until told to stop. Raises ServiceError when Kafka gives up for good."""
-        self._sorter = Sorter(self.codec, self.prefix, self.prepare)
-        self._store = Store(
+        self._sorter = BatchBuilder(self.codec, self.prefix, self.prepare)
+        self._store = BatchWriter(
             clickhouse=self.clickhouse,
             producer=self.make_producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"})),
             codec=self.codec,
@@ -81,7 +81,7 @@ class Recorder:
             jitter=self.jitter,
         )
         consumer = self.make_consumer(self._settings())
-        topics = [self.prefix + topic for topic in RECORDED]
+        topics = [self.prefix + topic for topic in SINK_TABLES]
         consumer.subscribe(topics, on_assign=self._given, on_revoke=self._taken, on_lost=self._lost)
         usual = sys.getswitchinterval()
         # The thread that inserts asks for the interpreter at every piece it sends; at the usual 5 ms each, waiting
@@ -107,7 +107,7 @@ class Recorder:
                 "session.timeout.ms": 10_000,
                 "enable.partition.eof": True,
                 "queued.max.messages.kbytes": 32_768,
-                **told_by_statistics(),
+                **lag_statistics(),
             },
         )
 
@@ -130,7 +130,7 @@ class Recorder:
         if not self._inbox:
             self._inbox.extend(self._read(consumer, min(POLL_MESSAGES, BATCH_ROWS - self._filling.rows), POLL_SECONDS))
         while self._inbox and not self._filling.full:
-            if is_end(self._inbox[0]):
+            if is_partition_end(self._inbox[0]):
                 message = self._inbox.popleft()
                 self._filling.ends[message.topic(), message.partition()] = message.offset()
                 continue
@@ -251,7 +251,7 @@ class Recorder:
         self._committed.clear()
 
 
-def _settle(done: Future[bool], store: Store, batch: Batch) -> None:
+def _settle(done: Future[bool], store: BatchWriter, batch: Batch) -> None:
     try:
         done.set_result(store.store(batch))
     except BaseException as error:  # raised again where the result is asked for
@@ -268,7 +268,7 @@ def _done(future: Future[bool], seconds: float) -> bool:
 
 def _is_error(message: Any) -> bool:
     error = message.error()
-    if error is None or is_end(message):
+    if error is None or is_partition_end(message):
         return False
     if error.fatal():
         raise ServiceError(f"Kafka says: {error.str()}.", "Start this process again: nothing is lost.")

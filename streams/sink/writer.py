@@ -19,10 +19,10 @@ from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import Received
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
-from streams.sink.batch import Batch, Decoded, Forwarded, Sorter
-from streams.telemetry.message_metrics import inserting, observe
-from streams.telemetry.metrics import tell_of_retry
-from streams.telemetry.tracing import brought
+from streams.sink.batch import Batch, DecodedRows, ForwardedRows, BatchBuilder
+from streams.telemetry.message_metrics import observe_insert, observe
+from streams.telemetry.metrics import observe_insert_retry
+from streams.telemetry.tracing import trace_headers
 
 FIRST_RETRY, LONGEST_RETRY = 0.5, 30.0
 FLUSH_SECONDS = 30.0
@@ -36,7 +36,7 @@ _AWAY: Final = (ServiceError, ClickHouseError, KafkaException, OSError)
 
 
 @dataclass(kw_only=True)
-class Store:
+class BatchWriter:
     """Stores batches, one after the other, from one thread. `jitter` gives numbers from 0 to 1."""
 
     clickhouse: ClickHouseConfig
@@ -44,7 +44,7 @@ class Store:
     codec: Codec
     prefix: str
     dead_letters: DeadLetters
-    sorter: Sorter
+    sorter: BatchBuilder
     stop: threading.Event
     jitter: Callable[[], float]
     _client: Any = None
@@ -79,27 +79,27 @@ class Store:
             try:
                 self._put(part)
             except (*_CLIENTS_OWN, *_AWAY) as error:
-                if not is_about_the_rows(error, isinstance(part, Forwarded)):
-                    tell_of_retry(part.table)
+                if not is_about_the_rows(error, isinstance(part, ForwardedRows)):
+                    observe_insert_retry(part.table)
                     raise
                 todo[0:1] = self._smaller(part, error)
             else:
                 del todo[0]
 
-    def _put(self, part: Forwarded | Decoded) -> None:
+    def _put(self, part: ForwardedRows | DecodedRows) -> None:
         if self._client is None:
             self._client = self.clickhouse.connect()
-        if isinstance(part, Forwarded):
+        if isinstance(part, ForwardedRows):
             block = part.form.container(part.bodies)
-            with inserting(part.table, len(part.bodies)):
+            with observe_insert(part.table, len(part.bodies)):
                 self._client.raw_insert(part.table, part.form.columns, block, fmt="Avro")
         else:
-            with inserting(part.table, len(part.pairs)):
+            with observe_insert(part.table, len(part.pairs)):
                 insert(self._client, part.table, [row for _, row in part.pairs])
 
-    def _smaller(self, part: Forwarded | Decoded, error: Exception) -> list[Any]:
+    def _smaller(self, part: ForwardedRows | DecodedRows, error: Exception) -> list[Any]:
         """What to insert in place of a part that was refused: decoded, then in halves, down to the row at fault."""
-        if isinstance(part, Forwarded):
+        if isinstance(part, ForwardedRows):
             log.warning("%d rows of %s are sent again decoded: %s", len(part.bodies), part.table, str(error)[:300])
             decoded = self.sorter.decode_all(part)
             self._letters += decoded.unreadable
@@ -109,7 +109,7 @@ class Store:
             self._letters.append((part.pairs[0][0], UnreadableError("bad_row", what)))
             return []
         half = len(part.pairs) // 2
-        return [Decoded(part.table, part.pairs[:half]), Decoded(part.table, part.pairs[half:])]
+        return [DecodedRows(part.table, part.pairs[:half]), DecodedRows(part.table, part.pairs[half:])]
 
     def _confirm(self) -> None:
         """Have Kafka confirm the dead letters of this batch."""
@@ -130,7 +130,7 @@ class Store:
     def _publish(self, record: Received, error: Exception) -> DeadLetter:
         letter = self.dead_letters.letter(record, error)
         value = self.codec.encode(letter)
-        trace = {"headers": headers} if (headers := brought(record)) else {}
+        trace = {"headers": headers} if (headers := trace_headers(record)) else {}
         try:
             self._produce(value, letter.event_id, trace)
         except BufferError:  # its queue is full: let it drain, then once more

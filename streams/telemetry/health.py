@@ -11,12 +11,12 @@ class Health:
     def __init__(self) -> None:
         self.trouble: str | None = None
 
-    def is_troubled_by(self, trouble: str) -> None:
+    def mark_unhealthy(self, trouble: str) -> None:
         """From now on the process cannot do its work."""
         self.trouble = trouble
         UNHEALTHY.set(1)
 
-    def is_well(self) -> None:
+    def mark_healthy(self) -> None:
         """From now on it can."""
         self.trouble = None
         UNHEALTHY.set(0)

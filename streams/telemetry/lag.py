@@ -20,7 +20,7 @@ HELD_NAME, HELD_HELP = "escalon_consumer_held_back", "Offsets that wait for the 
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class PartitionLag:
     """A partition, how many of its offsets are not done yet, and how many lie behind an open transaction."""
 
     topic: str
@@ -29,13 +29,13 @@ class Behind:
     held_back: int
 
 
-class Lag(Collector):
+class LagCollector(Collector):
     """Asks the consumer of this process; there is at most one."""
 
     def __init__(self) -> None:
-        self._look: Callable[[], Iterable[Behind]] = tuple
+        self._look: Callable[[], Iterable[PartitionLag]] = tuple
 
-    def watch(self, look: Callable[[], Iterable[Behind]]) -> None:
+    def watch(self, look: Callable[[], Iterable[PartitionLag]]) -> None:
         """Ask this from now on."""
         self._look = look
 
@@ -61,11 +61,11 @@ def _families() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
     return GaugeMetricFamily(NAME, HELP, labels=labels), GaugeMetricFamily(HELD_NAME, HELD_HELP, labels=labels)
 
 
-LAG = Lag()
+LAG = LagCollector()
 REGISTRY.register(LAG)
 
 
-def told_by_statistics() -> dict[str, Any]:
+def lag_statistics() -> dict[str, Any]:
     """Settings by which a consumer of confluent-kafka tells its lag.
 
     Its statistics come in its own thread. Asked from another one, it would answer only between two of its reads.
@@ -75,7 +75,7 @@ def told_by_statistics() -> dict[str, Any]:
 
 def _read_statistics(text: str) -> None:
     behind = [
-        Behind(topic, int(partition), waiting, _held_back(figures))
+        PartitionLag(topic, int(partition), waiting, _held_back(figures))
         for topic, found in json.loads(text)["topics"].items()
         for partition, figures in found["partitions"].items()
         if (waiting := _waiting(figures)) >= 0

@@ -42,11 +42,11 @@ def handling(topic: str) -> Iterator[None]:
 
 
 @contextmanager
-def inserting(table: str, rows: int) -> Iterator[None]:
+def observe_insert(table: str, rows: int) -> Iterator[None]:
     """Count and time a batch of rows that ClickHouse takes; one that it does not take counts for nothing."""
     started = time.perf_counter()
     yield
-    metrics.tell_of_rows(table, rows, time.perf_counter() - started)
+    metrics.observe_rows(table, rows, time.perf_counter() - started)
 
 
 def handled(topic: str, error: str | None) -> None:

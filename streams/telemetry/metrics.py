@@ -86,7 +86,7 @@ CALIBRATION_HOLDS = _of(
 ROWS           = _of(Counter, "rows", "Rows that ClickHouse has acknowledged.", "table")
 INSERT_SECONDS = _seconds("insert", "Time ClickHouse took for a batch of rows.", SHORT, "table")
 INSERT_RETRIES = _of(Counter, "insert_retries", "Batches that ClickHouse did not take at once.", "table")
-AWAY           = _of(Gauge, "clickhouse_away", "1 while ClickHouse takes no rows and RECORD waits.", "table")
+CLICKHOUSE_UNAVAILABLE           = _of(Gauge, "clickhouse_away", "1 while ClickHouse takes no rows and RECORD waits.", "table")
 RESUMED        = _of(Counter, "resumed", "Tasks put off that went on.", "topic")
 WAITING        = _of(Gauge, "deferred_partitions_waiting", "Partitions whose next task must wait.", "topic")
 
@@ -100,7 +100,7 @@ lanes_log = logging.getLogger("escalon.lanes")
 _flagged: set[tuple[str, str]] = set()
 
 
-def tell_of_calibration(worker: str, calibration: str, holds: bool) -> None:
+def observe_calibration(worker: str, calibration: str, holds: bool) -> None:
     """Set the gauge; say in the log, once in a process, that a calibration no longer holds.
 
     One partition's alarm stands for the process: its neighbours have seen less of the stream, not a better one.
@@ -116,7 +116,7 @@ def tell_of_calibration(worker: str, calibration: str, holds: bool) -> None:
     CALIBRATION_HOLDS.labels(worker, calibration).set(0 if key in _flagged else 1)
 
 
-class LaneFigures:
+class LimitMetrics:
     """Implements stages.lane.Telling."""
 
     def __init__(self) -> None:
@@ -141,19 +141,19 @@ class LaneFigures:
         RATE_WAIT.labels(model_key).observe(seconds)
 
 
-def tell_of_spans(fate: str, count: int) -> None:
+def observe_spans(fate: str, count: int) -> None:
     """Count spans."""
     SPANS.labels(fate).inc(count)
 
 
-def tell_of_rows(table: str, count: int, seconds: float) -> None:
+def observe_rows(table: str, count: int, seconds: float) -> None:
     """ClickHouse took a batch of rows."""
     ROWS.labels(table).inc(count)
     INSERT_SECONDS.labels(table).observe(seconds)
-    AWAY.labels(table).set(0)
+    CLICKHOUSE_UNAVAILABLE.labels(table).set(0)
 
 
-def tell_of_retry(table: str) -> None:
+def observe_insert_retry(table: str) -> None:
     """ClickHouse did not take a batch of rows, which is tried again."""
     INSERT_RETRIES.labels(table).inc()
-    AWAY.labels(table).set(1)
+    CLICKHOUSE_UNAVAILABLE.labels(table).set(1)

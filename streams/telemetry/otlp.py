@@ -28,7 +28,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 log = logging.getLogger("escalon.traces")
 
 
-class OtlpSpans:
+class OtlpExporter:
     """Sends spans. `told` hears how many were exported, failed or were dropped, from either of two threads."""
 
     def __init__(self, resource: Mapping[str, str], told: Callable[[Fate, int], None]) -> None:

@@ -13,7 +13,7 @@ from streams.telemetry.metrics import SKIPPED
 log = logging.getLogger("escalon.runtime")
 
 
-def tell_skipped(topic: str, partition: int, wanted: int, first: int) -> None:
+def report_skipped(topic: str, partition: int, wanted: int, first: int) -> None:
     """A partition was to be read on at one offset, and holds only those from another one on."""
     SKIPPED.labels(topic).inc(first - wanted)
     log.error(
@@ -23,7 +23,7 @@ def tell_skipped(topic: str, partition: int, wanted: int, first: int) -> None:
     )  # fmt: skip
 
 
-class Follow:
+class OffsetTracker:
     """Sees to it that what a consumer of confluent-kafka is given follows on, in each partition."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Follow:
         return self._next[place]
 
 
-def is_end(message: Any) -> bool:
+def is_partition_end(message: Any) -> bool:
     """Whether this is the end of a partition instead of a message."""
     error = message.error()
     return error is not None and error.code() == KafkaError._PARTITION_EOF
@@ -66,4 +66,4 @@ def _look(consumer: Any, place: tuple[str, int], wanted: int | None, given: int)
         log.warning("whether %s/%s was read from its beginning is not known: %s", *place, error)
         return
     if low > wanted:
-        tell_skipped(*place, wanted, min(low, given))
+        report_skipped(*place, wanted, min(low, given))

@@ -55,7 +55,7 @@ def call_span(call: Call, handling: TraceContext, *, texts: bool) -> Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class HandledMessage:
     """Where a handled message stood, who handled it, and its size in bytes."""
 
     topic: str
@@ -68,7 +68,7 @@ class Place:
 def handling_span(
     context: TraceContext,
     parent: TraceContext | None,
-    place: Place,
+    place: HandledMessage,
     times: tuple[datetime, datetime],
     origin: Origin | None,
     error: str | None,

@@ -47,7 +47,7 @@ def span_of_handling(trace_id: str, topic: str, partition: int, offset: int) -> 
     return digest("handling", trace_id, topic, partition, offset)[:16]
 
 
-def chosen(trace_id: str, percent: int) -> bool:
+def is_sampled(trace_id: str, percent: int) -> bool:
     """Whether a trace is among the share that is recorded; each trace id always has the same answer.
 
     It compares the id's last 64 bits with the share, as OpenTelemetry's TraceIdRatioBased sampler does.

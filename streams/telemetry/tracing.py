@@ -15,14 +15,14 @@ from streams.adapters.events import TRACE_HEADER, Received
 from streams.core.fingerprint import trace_id
 from streams.core.messages import Call, DeadLetter, Deferred, Origin, Postponed
 from streams.telemetry.otlp import STATE_HEADER
-from streams.telemetry.span import Place, Span, call_span, handling_span
-from streams.telemetry.trace_context import TraceContext, chosen, read_traceparent, span_of_handling
+from streams.telemetry.span import HandledMessage, Span, call_span, handling_span
+from streams.telemetry.trace_context import TraceContext, is_sampled, read_traceparent, span_of_handling
 
 Headers = list[tuple[str, bytes]]
 MAX_HEADER_BYTES = 4096
 
 
-class Spans(Protocol):
+class SpanExporter(Protocol):
     """Where spans go."""
 
     def add(self, span: Span) -> None:
@@ -45,7 +45,7 @@ class Tracing:
 
     group: str = ""
     """The worker's consumer group."""
-    spans: Spans | None = None
+    spans: SpanExporter | None = None
     percent: int = 100
     """Of the traces that begin here, how many are recorded."""
     texts: bool = False
@@ -100,7 +100,7 @@ class Handling:
         spans, own, record = self.tracing.spans, self._learn(None), self.record
         if spans is None or own is None or not own.sampled:
             return
-        place = Place(
+        place = HandledMessage(
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
@@ -128,7 +128,7 @@ class Handling:
     def _context(self, trace_id: str) -> TraceContext:
         record, parent = self.record, self._parent(trace_id)
         span = span_of_handling(trace_id, record.topic, record.partition, record.offset)
-        begins = self.tracing.spans is not None and chosen(trace_id, self.tracing.percent)
+        begins = self.tracing.spans is not None and is_sampled(trace_id, self.tracing.percent)
         return TraceContext(trace_id, span, parent.sampled if parent else begins)
 
     def _parent(self, trace_id: str) -> TraceContext | None:
@@ -144,7 +144,7 @@ def origin_of(message: Any) -> Origin | None:
     return origin if isinstance(origin, Origin) else None
 
 
-def brought(record: Received) -> Headers:
+def trace_headers(record: Received) -> Headers:
     """The trace headers that a record came with."""
     return _brought(record, TRACE_HEADER) + _brought(record, STATE_HEADER)
 
@@ -155,6 +155,6 @@ def _brought(record: Received, name: str) -> Headers:
     return [(name, value)] if 0 < len(value) <= MAX_HEADER_BYTES else []
 
 
-def onward(record: Received, message: Any) -> Headers:
+def forwarded_headers(record: Received, message: Any) -> Headers:
     """The trace headers of a message that a record only passes on: those it came with."""
     return OFF.begin(record).headers(message)

@@ -31,7 +31,7 @@ class WebAddress:
     port: int
 
 
-class PlainServer(ThreadingHTTPServer):
+class WebServer(ThreadingHTTPServer):
     """At most MAX_CONNECTIONS at once, each a thread; further ones are hung up on."""
 
     daemon_threads = True
@@ -80,7 +80,7 @@ class _Pages(BaseHTTPRequestHandler):
     """`/` says that the process is there, `/metrics` has the figures; nothing else is served. One request a
     connection, which must come within `patience` seconds in all, however slowly it drips."""
 
-    server: PlainServer
+    server: WebServer
     timeout = 10
     patience = 30
 
@@ -135,7 +135,7 @@ class _Pages(BaseHTTPRequestHandler):
         """Keep quiet: a line for each scrape would hide what matters."""
 
 
-def serve_plain(web: WebAddress | None, loop: asyncio.AbstractEventLoop | None = None) -> PlainServer | None:
+def serve_web(web: WebAddress | None, loop: asyncio.AbstractEventLoop | None = None) -> WebServer | None:
     """Serve both pages from threads of their own; no address, no server.
 
     With a loop the pages are made in it, so that one that stands still is seen, and that what they look at rests.
@@ -143,7 +143,7 @@ def serve_plain(web: WebAddress | None, loop: asyncio.AbstractEventLoop | None =
     if web is None:
         return None
     try:
-        server = PlainServer(web, loop)
+        server = WebServer(web, loop)
     except OSError as error:
         what = f"port {web.port} of {web.host} cannot be served ({error.strerror})."
         raise ConfigError(what, "Choose a free one.", "ESCALON_WEB_PORT") from error

@@ -20,7 +20,7 @@ from streams.core.errors import UnreadableError
 from streams.core.messages import Call
 from streams.core.topics import BY_NAME
 from streams.models.listeners.image import perceptual_hash
-from streams.sink.avro_forwarding import RowForm
+from streams.sink.avro_forwarding import AvroRowLayout
 
 CODEC = Codec()
 READER = EventReader(CODEC, "cluster", "live", 900_000)
@@ -74,7 +74,7 @@ def test_every_message_is_read_or_has_a_reason_and_its_letter_fits_into_a_messag
 
 
 def test_verify_and_the_sink_read_the_same_messages_without_stumbling(messages: list[Fuzzed]) -> None:
-    identify, form = Identifier(CODEC), RowForm(Call, CODEC)
+    identify, form = Identifier(CODEC), AvroRowLayout(Call, CODEC)
     for one in messages:
         kind = BY_NAME[one.topic].message
         if kind not in TABLES:

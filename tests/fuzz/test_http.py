@@ -23,7 +23,7 @@ from streams.embedded.local_pipeline import Running, worker_environment
 from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
 from streams.pipeline.code import ANY_PYTHON
-from streams.telemetry.web import MAX_CONNECTIONS, WebAddress, serve_plain
+from streams.telemetry.web import MAX_CONNECTIONS, WebAddress, serve_web
 from tests.harness.ports import neighbouring_ports
 from tests.journey.conftest import PIPELINE
 
@@ -60,7 +60,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "tier":
         yield request.getfixturevalue("tier")
         return
-    server = serve_plain(WebAddress("127.0.0.1", 0))
+    server = serve_web(WebAddress("127.0.0.1", 0))
     assert server is not None
     with server:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -27,7 +27,7 @@ from streams.core.errors import ConfigError, UnreadableError
 from streams.core.messages import Label
 from streams.embedded.broker import Tansu
 from streams.embedded.stack import EmbeddedStack
-from streams.sink.sink import Recorder
+from streams.sink.sink import Sink
 from tests.evaluation.support import event, outcome, verdict, write
 
 pytestmark = pytest.mark.embedded
@@ -47,12 +47,12 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedS
         yield running
 
 
-def recorder(stack: EmbeddedStack, stop: threading.Event) -> Recorder:
+def recorder(stack: EmbeddedStack, stop: threading.Event) -> Sink:
     settings, codec = read_settings(), Codec()
     kafka = KafkaConfig(servers=stack.addresses.kafka)
     _, letters = reading(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
     clickhouse = ClickHouseConfig(url=stack.addresses.clickhouse)
-    return Recorder(kafka=kafka, clickhouse=clickhouse, codec=codec, prefix="", dead_letters=letters, stop=stop)
+    return Sink(kafka=kafka, clickhouse=clickhouse, codec=codec, prefix="", dead_letters=letters, stop=stop)
 
 
 def recorded(stack: EmbeddedStack, rows: int) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:

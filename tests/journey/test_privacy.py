@@ -23,7 +23,7 @@ from streams.core.messages import Outcome
 from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
-from streams.sink.erasure_sweeper import Sweeper
+from streams.sink.erasure_sweeper import ErasureSweeper
 from tests.harness.commands import Done, in_shop
 from tests.journey.conftest import FakeClaude, Journey
 from tests.journey.test_journey import picture
@@ -246,7 +246,7 @@ def test_what_comes_back_is_gone_again_after_a_sweep(private: Private) -> None:
     time.sleep(2.0)  # the other topics' rows
     running = private.running
     blobs = BlobStore(running.settings.blobs)
-    Sweeper(clickhouse=running.clickhouse, blobs=blobs, stop=threading.Event()).once()
+    ErasureSweeper(clickhouse=running.clickhouse, blobs=blobs, stop=threading.Event()).once()
     assert private.rows(held)[0]["n"] == 0
     assert "Write to" not in str(private.rows("SELECT * FROM calls_rows WHERE event_id LIKE 'anna%'"))
     assert private.counts() == before

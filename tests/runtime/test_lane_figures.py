@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from streams.telemetry.metrics import REGISTRY, LaneFigures
+from streams.telemetry.metrics import REGISTRY, LimitMetrics
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -20,7 +20,7 @@ def states(model_key: str) -> dict[str, float | None]:
 
 
 def test_a_breaker_is_in_one_state_and_its_changes_are_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    figures = LaneFigures()
+    figures = LimitMetrics()
     with caplog.at_level(logging.WARNING, "escalon.lanes"):
         for state in ("closed", "closed", "open", "half-open", "open", "half-open", "closed"):
             figures.breaker("a", state)
@@ -32,12 +32,12 @@ def test_a_breaker_is_in_one_state_and_its_changes_are_counted_and_logged(caplog
 
 
 def test_an_open_breaker_shows_as_open() -> None:
-    LaneFigures().breaker("b", "open")
+    LimitMetrics().breaker("b", "open")
     assert states("b") == {"closed": 0, "open": 1, "half-open": 0}
 
 
 def test_retries_and_waits_are_counted() -> None:
-    figures = LaneFigures()
+    figures = LimitMetrics()
     for fate in ("made", "made", "refused"):
         figures.retry("c", fate)
     figures.held("c", 2.5)

@@ -19,12 +19,12 @@ from streams.adapters.clickhouse import insert, row_of
 from streams.adapters.codec import CONFLUENT, Codec, to_record
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Origin, Score
-from streams.sink.avro_forwarding import RowForm
+from streams.sink.avro_forwarding import AvroRowLayout
 from tests.evaluation.support import database
 from tests.harness.arbitrary_messages import any_message
 
 CODEC = Codec()
-FORM = RowForm(Call, CODEC)
+FORM = AvroRowLayout(Call, CODEC)
 AT = datetime(2026, 11, 1, 9, 30, 0, 123_456, UTC)
 
 
@@ -207,7 +207,7 @@ def test_confluents_wire_format_is_forwarded_when_the_registry_has_our_schema() 
     codec = Codec(OneSchema(parse_schema(text)))
     value = codec.encode(call())
     assert value[:1] == CONFLUENT
-    assert bytes(RowForm(Call, codec).body(value) or b"") == value[5:]
+    assert bytes(AvroRowLayout(Call, codec).body(value) or b"") == value[5:]
 
 
 def test_a_registered_schema_that_only_looks_like_ours_is_not_forwarded() -> None:
@@ -215,7 +215,7 @@ def test_a_registered_schema_that_only_looks_like_ours_is_not_forwarded() -> Non
     (time,) = [field for field in text["fields"] if field["name"] == "started_at"]
     time["type"] = {"type": "long", "logicalType": "timestamp-millis"}
     codec = Codec(OneSchema(parse_schema(text)))
-    assert RowForm(Call, codec).body(codec.encode(call())) is None
+    assert AvroRowLayout(Call, codec).body(codec.encode(call())) is None
 
 
 def test_the_columns_are_those_of_a_decoded_row() -> None:

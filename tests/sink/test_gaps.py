@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader
 from streams.adapters.kafka import KafkaConfig, create_topics
-from streams.sink.sink import Recorder
+from streams.sink.sink import Sink
 from streams.telemetry import lag
 from streams.telemetry.metrics import REGISTRY
 from tests.evaluation.support import event, outcome
@@ -58,7 +58,7 @@ class Deployment:
         ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
         stop, clickhouse = threading.Event(), self.clickhouse
-        recorder = Recorder(
+        recorder = Sink(
             kafka=self.kafka,
             clickhouse=clickhouse,  # type: ignore[arg-type]
             codec=CODEC,

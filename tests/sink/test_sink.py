@@ -24,8 +24,8 @@ from streams.core.messages import DeadLetter
 from streams.core.topics import BY_MESSAGE
 from streams.sink import batch, writer
 from streams.sink import sink as sink_module
-from streams.sink.batch import Sorter
-from streams.sink.sink import Recorder
+from streams.sink.batch import BatchBuilder
+from streams.sink.sink import Sink
 from tests.evaluation.support import call, event, outcome
 from tests.telemetry.test_message_metrics import Change
 
@@ -204,13 +204,13 @@ class FakeProducer:
 
 
 @dataclass
-class Sink:
+class RunningSink:
     """A running sink on fakes."""
 
     consumer: FakeConsumer
     clickhouse: FakeClickHouse
     producer: FakeProducer
-    recorder: Recorder
+    recorder: Sink
 
     def run_until(self, enough: Callable[[], bool]) -> None:
         """Run it until something is so, then stop it in good order."""
@@ -234,11 +234,11 @@ def sink(
     producer: FakeProducer | None = None,
     codec: Codec = CODEC,
     **more: Any,
-) -> Sink:
+) -> RunningSink:
     consumer, clickhouse, producer = FakeConsumer(script), clickhouse or FakeClickHouse(), producer or FakeProducer()
     ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, "")
     letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
-    recorder = Recorder(
+    recorder = Sink(
         kafka=KafkaConfig(servers="nowhere:1"),
         clickhouse=clickhouse,  # type: ignore[arg-type]
         codec=codec,
@@ -250,7 +250,7 @@ def sink(
         make_producer=lambda _: producer,
         **more,
     )
-    return Sink(consumer, clickhouse, producer, recorder)
+    return RunningSink(consumer, clickhouse, producer, recorder)
 
 
 def on_topic(message: Any, offset: int, partition: int = 0) -> Message:
@@ -542,9 +542,9 @@ def test_while_the_schema_registry_is_away_clickhouse_is_not_said_to_be(
 ) -> None:
     """Calls that ClickHouse refuses undecoded are decoded, which takes the registry."""
     away = iter([True, True])
-    decode_all = Sorter.decode_all
+    decode_all = BatchBuilder.decode_all
 
-    def decoded(sorter: Sorter, part: Any) -> Any:
+    def decoded(sorter: BatchBuilder, part: Any) -> Any:
         if next(away, False):
             raise ServiceError("The schema registry did not answer.")
         return decode_all(sorter, part)
@@ -552,7 +552,7 @@ def test_while_the_schema_registry_is_away_clickhouse_is_not_said_to_be(
     def refuses(_: str, rows: list[Any]) -> Exception | None:
         return DatabaseError("Code: 1001, avro::Exception: EOF reached") if "undecoded" in rows else None
 
-    monkeypatch.setattr(Sorter, "decode_all", decoded)
+    monkeypatch.setattr(BatchBuilder, "decode_all", decoded)
     one = sink([[on_topic(call(event("e0")), 0)]], FakeClickHouse(refuses))
     one.run_until(lambda: bool(one.consumer.committed_))
     assert one.clickhouse.events == ["e0"]

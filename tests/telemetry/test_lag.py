@@ -116,14 +116,14 @@ def test_a_plain_consumer_tells_by_its_statistics_what_it_has_not_committed() ->
         "4": figures(-1, 40, 100, 100, "stopped"),  # it was taken away
         "-1": figures(-1, -1001, -1001, -1001, "none"),
     }
-    lag.told_by_statistics()["stats_cb"](json.dumps({"topics": {"calls": {"partitions": partitions}}}))
+    lag.lag_statistics()["stats_cb"](json.dumps({"topics": {"calls": {"partitions": partitions}}}))
     assert behind() == {("calls", "0"): 7, ("calls", "1"): 0, ("calls", "2"): 50}
     assert behind(lag.HELD_NAME) == {("calls", "0"): 0, ("calls", "1"): 0, ("calls", "2"): 10}
 
 
 def test_a_lag_that_cannot_be_looked_up_leaves_all_other_figures(caplog: pytest.LogCaptureFixture) -> None:
-    def look() -> Iterator[lag.Behind]:
-        yield lag.Behind("events", 0, 3, 0)
+    def look() -> Iterator[lag.PartitionLag]:
+        yield lag.PartitionLag("events", 0, 3, 0)
         raise OSError("no broker")
 
     lag.LAG.watch(look)

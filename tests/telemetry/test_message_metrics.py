@@ -19,7 +19,7 @@ from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcom
 from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.drain import Drain
 from streams.telemetry.message_metrics import handling, observe
-from streams.telemetry.metrics import REGISTRY, tell_of_retry, tell_of_rows
+from streams.telemetry.metrics import REGISTRY, observe_insert_retry, observe_rows
 from tests.harness.arbitrary_messages import any_message
 from tests.runtime.test_bind import FakeApp, FakeMessage, FakeStream
 from tests.stages.support import event, verdict
@@ -176,9 +176,9 @@ def test_a_handling_that_raises_is_no_longer_in_flight(change: Change) -> None:
 
 
 def test_clickhouse_is_away_from_the_first_batch_it_does_not_take_to_the_next_it_does(change: Change) -> None:
-    tell_of_retry("calls_rows")
+    observe_insert_retry("calls_rows")
     assert change.of("clickhouse_away", table="calls_rows") == 1
-    tell_of_rows("calls_rows", 500, 0.25)
+    observe_rows("calls_rows", 500, 0.25)
     assert change.of("clickhouse_away", table="calls_rows") == 0
     assert change.of("rows_total", table="calls_rows") == 500
     assert change.of("insert_retries_total", table="calls_rows") == 1

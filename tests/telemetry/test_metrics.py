@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from streams.telemetry.metrics import REGISTRY, tell_of_calibration
+from streams.telemetry.metrics import REGISTRY, observe_calibration
 
 
 def gauge(worker: str, calibration: str = "c1") -> float | None:
@@ -15,20 +15,20 @@ def gauge(worker: str, calibration: str = "c1") -> float | None:
 
 def test_the_gauge_is_1_while_a_calibration_holds() -> None:
     assert gauge("steady") is None
-    tell_of_calibration("steady", "c1", True)
+    observe_calibration("steady", "c1", True)
     assert gauge("steady") == 1
 
 
 def test_the_gauge_is_0_once_a_calibration_no_longer_holds_whatever_other_partitions_say() -> None:
     for holds in (True, False, True):
-        tell_of_calibration("drifted", "c1", holds)
+        observe_calibration("drifted", "c1", holds)
     assert gauge("drifted") == 0
 
 
 def test_a_new_calibration_and_another_worker_have_figures_of_their_own() -> None:
-    tell_of_calibration("renewed", "c1", False)
-    tell_of_calibration("renewed", "c2", True)
-    tell_of_calibration("beside", "c1", True)
+    observe_calibration("renewed", "c1", False)
+    observe_calibration("renewed", "c2", True)
+    observe_calibration("beside", "c1", True)
     assert (gauge("renewed", "c1"), gauge("renewed", "c2"), gauge("beside", "c1")) == (0, 1, 1)
 
 
@@ -36,10 +36,10 @@ def test_the_log_says_once_that_a_calibration_no_longer_holds_and_what_to_do(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING, "escalon.calibration"):
-        tell_of_calibration("noisy", "c1", True)
+        observe_calibration("noisy", "c1", True)
         assert caplog.messages == []
         for _ in range(3):
-            tell_of_calibration("noisy", "c1", False)
+            observe_calibration("noisy", "c1", False)
     (message,) = caplog.messages
     assert "the calibration c1 of worker noisy no longer holds" in message
     assert "escalon calibrate --handler noisy" in message

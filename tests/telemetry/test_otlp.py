@@ -14,7 +14,7 @@ import pytest
 
 from streams.core.errors import ConfigError
 from streams.telemetry import otlp
-from streams.telemetry.otlp import OtlpSpans, current_headers
+from streams.telemetry.otlp import OtlpExporter, current_headers
 from streams.telemetry.span import Span
 from streams.telemetry.trace_context import TraceContext
 from tests.harness.fakes.otlp_receiver import Collector, collector
@@ -63,7 +63,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sent(*spans: Span) -> Fates:
     fates = Fates()
-    target = OtlpSpans({"service.name": "escalon-work"}, fates)
+    target = OtlpExporter({"service.name": "escalon-work"}, fates)
     for one in spans:
         target.add(one)
     target.close()
@@ -103,7 +103,7 @@ def test_closing_sends_all_that_waits(got: Collector) -> None:
 @pytest.mark.usefixtures("got")
 def test_a_span_after_closing_is_counted_as_dropped() -> None:
     fates = Fates()
-    target = OtlpSpans({}, fates)
+    target = OtlpExporter({}, fates)
     target.close()
     target.add(span())
     target.close()
@@ -137,7 +137,7 @@ def test_what_is_over_the_bound_is_dropped_while_the_collector_hangs(
 
     monkeypatch.setattr(got, "take", slow)
     fates = Fates()
-    target = OtlpSpans({}, fates)
+    target = OtlpExporter({}, fates)
     for number in range(1, 5):
         target.add(span(number))
     assert taking.wait(20)  # the first batch of four is on its way, and stays there
@@ -158,7 +158,7 @@ def test_a_span_that_cannot_be_made_is_dropped_and_raises_nothing(caplog: pytest
 def test_without_opentelemetry_a_setting_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(ConfigError, match=r"ESCALON_TRACES.*extra `otel`"):
-        OtlpSpans({}, Fates())
+        OtlpExporter({}, Fates())
 
 
 def test_a_batch_larger_than_the_queue_is_an_error_of_the_operator(

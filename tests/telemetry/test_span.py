@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from streams.core.messages import Call, Origin
-from streams.telemetry.span import Place, Span, call_span, handling_span
+from streams.telemetry.span import HandledMessage, Span, call_span, handling_span
 from streams.telemetry.trace_context import TraceContext
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -44,7 +44,7 @@ CALL = Call(
     decision_reason="sure of it",
     response_id="req-1",
 )
-PLACE = Place(topic="verdicts", partition=3, offset=17, group="escalon-work", size=200)
+PLACE = HandledMessage(topic="verdicts", partition=3, offset=17, group="escalon-work", size=200)
 
 
 def of(texts: bool = False, **changes: Any) -> Span:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.telemetry.trace_context import TraceContext, chosen, read_traceparent, span_of_call, span_of_handling
+from streams.telemetry.trace_context import TraceContext, is_sampled, read_traceparent, span_of_call, span_of_handling
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -70,12 +70,12 @@ def test_a_message_has_the_same_span_id_each_time_and_another_message_another_on
 
 @given(hexadecimal(32))
 def test_none_is_chosen_of_0_percent_and_all_of_100(trace: str) -> None:
-    assert (chosen(trace, 0), chosen(trace, 100)) == (False, True)
+    assert (is_sampled(trace, 0), is_sampled(trace, 100)) == (False, True)
 
 
 @given(hexadecimal(32), st.integers(0, 99))
 def test_a_larger_share_holds_the_smaller_one(trace: str, percent: int) -> None:
-    assert chosen(trace, percent + 1) or not chosen(trace, percent)
+    assert is_sampled(trace, percent + 1) or not is_sampled(trace, percent)
 
 
 def test_the_share_is_that_of_opentelemetrys_own_sampler() -> None:
@@ -84,4 +84,4 @@ def test_the_share_is_that_of_opentelemetrys_own_sampler() -> None:
     for last in range(64):
         trace = f"{TRACE[:16]}{last << 58:016x}"
         recorded = sampler.should_sample(None, int(trace, 16), "x").decision.is_sampled()
-        assert chosen(trace, 25) == recorded, trace
+        assert is_sampled(trace, 25) == recorded, trace

@@ -17,10 +17,10 @@ from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Label, Origin
 from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.drain import Drain
-from streams.telemetry.otlp import OtlpSpans
+from streams.telemetry.otlp import OtlpExporter
 from streams.telemetry.span import Span
 from streams.telemetry.trace_context import TraceContext, read_traceparent, span_of_handling
-from streams.telemetry.tracing import MAX_HEADER_BYTES, Handling, Tracing, brought, onward, origin_of
+from streams.telemetry.tracing import MAX_HEADER_BYTES, Handling, Tracing, trace_headers, forwarded_headers, origin_of
 from tests.runtime.test_bind import FakeApp, FakeMessage, FakeStream
 from tests.stages.support import event, verdict
 from tests.telemetry.test_span import CALL
@@ -97,7 +97,7 @@ def test_a_header_so_large_that_nothing_could_be_published_with_it_is_not_handed
         "traceparent",
         "tracestate",
     ]
-    assert brought(record(("traceparent", large), ("tracestate", large))) == []
+    assert trace_headers(record(("traceparent", large), ("tracestate", large))) == []
 
 
 def test_the_state_of_other_tracers_is_handed_on() -> None:
@@ -150,13 +150,13 @@ def test_what_is_only_passed_on_keeps_its_trace() -> None:
     of_the_trace = dataclasses.replace(
         task, event=dataclasses.replace(task.event, origin=dataclasses.replace(task.event.origin, trace_id=TRACE))
     )
-    assert onward(source, of_the_trace) == list(source.headers)
+    assert forwarded_headers(source, of_the_trace) == list(source.headers)
 
 
 def test_what_a_record_brought_is_what_it_brought_and_nothing_else() -> None:
     source = record(("other", "x"), ("tracestate", "shop=7"), ("traceparent", PRODUCER.header()))
-    assert brought(source) == [("traceparent", PRODUCER.header().encode()), ("tracestate", b"shop=7")]
-    assert brought(record()) == []
+    assert trace_headers(source) == [("traceparent", PRODUCER.header().encode()), ("tracestate", b"shop=7")]
+    assert trace_headers(record()) == []
 
 
 async def test_a_bound_stage_is_unharmed_by_a_collector_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ async def test_a_bound_stage_is_unharmed_by_a_collector_that_is_away(monkeypatch
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{probe.getsockname()[1]}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     fates, app, messages = Counter[str](), FakeApp(), [FakeMessage(offset=number) for number in range(20)]
-    spans = OtlpSpans({}, lambda fate, count: fates.update({fate: count}))
+    spans = OtlpExporter({}, lambda fate, count: fates.update({fate: count}))
 
     async def handle(_: Received, outbox: Outbox) -> None:
         await outbox.publish([call()])

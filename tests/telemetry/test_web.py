@@ -15,13 +15,13 @@ import pytest
 
 from streams.core.errors import ConfigError
 from streams.telemetry.health import Health
-from streams.telemetry.metrics import tell_of_rows
-from streams.telemetry.web import WebAddress, serve_plain
+from streams.telemetry.metrics import observe_rows
+from streams.telemetry.web import WebAddress, serve_web
 
 
 @contextlib.contextmanager
 def served(loop: asyncio.AbstractEventLoop | None = None) -> Iterator[str]:
-    server = serve_plain(WebAddress("127.0.0.1", 0), loop)
+    server = serve_web(WebAddress("127.0.0.1", 0), loop)
     assert server is not None
     with server:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -55,18 +55,18 @@ def test_a_process_that_cannot_work_is_not_well_and_its_figures_say_so(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.telemetry.web.HEALTH", health := Health())
-    health.is_troubled_by("the disk /data is full")
+    health.mark_unhealthy("the disk /data is full")
     with pytest.raises(urllib.error.HTTPError, match="503") as caught:
         get(f"{address}/")
     assert json.loads(caught.value.read()) == {"status": "unhealthy"}
     assert "escalon_unhealthy 1.0" in get(f"{address}/metrics")[1].splitlines()
-    health.is_well()
+    health.mark_healthy()
     assert get(f"{address}/")[1] == '{"status": "OK"}'
     assert "escalon_unhealthy 0.0" in get(f"{address}/metrics")[1].splitlines()
 
 
 def test_the_figures_are_in_the_text_format_of_prometheus(address: str) -> None:
-    tell_of_rows("served_rows", 3, 0.1)
+    observe_rows("served_rows", 3, 0.1)
     kind, body = get(f"{address}/metrics")
     assert kind.startswith("text/plain; version=")
     assert 'escalon_rows_total{table="served_rows"} 3.0' in body.splitlines()
@@ -110,9 +110,9 @@ def test_an_event_loop_that_stands_still_is_seen(
 
 
 def test_without_a_port_nothing_is_served() -> None:
-    assert serve_plain(None) is None
+    assert serve_web(None) is None
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_operator(address: str) -> None:
     with pytest.raises(ConfigError, match=r"ESCALON_WEB_PORT: port \d+ of 127.0.0.1 cannot be served"):
-        serve_plain(WebAddress("127.0.0.1", int(address.rpartition(":")[2])))
+        serve_web(WebAddress("127.0.0.1", int(address.rpartition(":")[2])))

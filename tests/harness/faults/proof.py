@@ -20,7 +20,7 @@ from streams.adapters.tail import Offsets, Tail
 from streams.audit.query import Audit
 from streams.core.messages import DeadLetter, Outcome, StoredAnswer
 from streams.core.topics import ANSWERS, changelog
-from streams.sink.batch import RECORDED
+from streams.sink.batch import SINK_TABLES
 from tests.harness.faults.fleet import Fleet
 from tests.harness.faults.provider import Content
 from tests.harness.faults.traffic import Planned
@@ -164,7 +164,7 @@ def _sold(fleet: Fleet, contents: set[Content]) -> list[str]:
 def wait_until_still(fleet: Fleet) -> None:
     """Wait until the sink has committed everything, or for a while, and the audit takes no more rows."""
     deadline = time.monotonic() + SINK_SECONDS
-    while uncommitted(fleet, "record", RECORDED) and time.monotonic() < deadline:
+    while uncommitted(fleet, "record", SINK_TABLES) and time.monotonic() < deadline:
         time.sleep(1)
     audit, last = Audit(fleet.running.clickhouse), -1
     counts = " UNION ALL ".join(f"SELECT count() AS c FROM {table}" for table in ("calls", "outcomes", "verdicts"))
