@@ -99,9 +99,7 @@ def _run_now(work: Coroutine[Any, Any, None]) -> None:
         loop.close()
 
 
-def run_sink(
-    settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Pipeline | None
-) -> None:
+def run_sink(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Pipeline | None) -> None:
     """Run the sink, with the pipeline's redaction; returns after SIGTERM or SIGINT."""
     prepare = prepared_by(pipeline)
     log.info("redaction: %s", _redaction_of(pipeline))

@@ -16,7 +16,7 @@ from streams.adapters.registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.hiding import HidingFormatter
 from streams.app.settings import Settings, hider, read_settings
-from streams.app.worker import FAUST_TIERS, TIERS, run_sink, run_resumer, run_tier
+from streams.app.worker import FAUST_TIERS, TIERS, run_resumer, run_sink, run_tier
 from streams.cli.console import err, note, out
 from streams.cli.context import DEFAULT_PIPELINE, clickhouse_of, kafka_of, located, pipeline_of
 from streams.cli.demo import run_demo

@@ -27,7 +27,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ServiceError
-from streams.sink.batch import BATCH_ROWS, SINK_TABLES, Batch, PrepareRow, BatchBuilder, unchanged
+from streams.sink.batch import BATCH_ROWS, SINK_TABLES, Batch, BatchBuilder, PrepareRow, unchanged
 from streams.sink.writer import FIRST_RETRY, LONGEST_RETRY, BatchWriter
 from streams.telemetry.lag import lag_statistics
 from streams.telemetry.skipped import OffsetTracker, is_partition_end

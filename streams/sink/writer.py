@@ -19,8 +19,8 @@ from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import Received
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
-from streams.sink.batch import Batch, DecodedRows, ForwardedRows, BatchBuilder
-from streams.telemetry.message_metrics import observe_insert, observe
+from streams.sink.batch import Batch, BatchBuilder, DecodedRows, ForwardedRows
+from streams.telemetry.message_metrics import observe, observe_insert
 from streams.telemetry.metrics import observe_insert_retry
 from streams.telemetry.tracing import trace_headers
 

@@ -86,7 +86,9 @@ CALIBRATION_HOLDS = _of(
 ROWS           = _of(Counter, "rows", "Rows that ClickHouse has acknowledged.", "table")
 INSERT_SECONDS = _seconds("insert", "Time ClickHouse took for a batch of rows.", SHORT, "table")
 INSERT_RETRIES = _of(Counter, "insert_retries", "Batches that ClickHouse did not take at once.", "table")
-CLICKHOUSE_UNAVAILABLE           = _of(Gauge, "clickhouse_away", "1 while ClickHouse takes no rows and RECORD waits.", "table")
+CLICKHOUSE_UNAVAILABLE = _of(
+    Gauge, "clickhouse_unavailable", "1 while ClickHouse accepts no rows and the sink waits.", "table"
+)
 RESUMED        = _of(Counter, "resumed", "Tasks put off that went on.", "topic")
 WAITING        = _of(Gauge, "deferred_partitions_waiting", "Partitions whose next task must wait.", "topic")
 

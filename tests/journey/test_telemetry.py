@@ -211,7 +211,7 @@ def test_the_sink_counts_the_rows_it_has_stored(watched: Watched) -> None:
     record = watched.page("record")
     assert figure(record, 'escalon_rows_total{table="outcomes_rows"}') == len(EVENTS)
     assert figure(record, 'escalon_insert_seconds_count{table="outcomes_rows"}') >= 1
-    assert figure(record, 'escalon_clickhouse_away{table="outcomes_rows"}') == 0
+    assert figure(record, 'escalon_clickhouse_unavailable{table="outcomes_rows"}') == 0
 
 
 def test_a_plain_consumer_answers_for_its_health(watched: Watched) -> None:

@@ -177,8 +177,8 @@ def test_a_handling_that_raises_is_no_longer_in_flight(change: Change) -> None:
 
 def test_clickhouse_is_away_from_the_first_batch_it_does_not_take_to_the_next_it_does(change: Change) -> None:
     observe_insert_retry("calls_rows")
-    assert change.of("clickhouse_away", table="calls_rows") == 1
+    assert change.of("clickhouse_unavailable", table="calls_rows") == 1
     observe_rows("calls_rows", 500, 0.25)
-    assert change.of("clickhouse_away", table="calls_rows") == 0
+    assert change.of("clickhouse_unavailable", table="calls_rows") == 0
     assert change.of("rows_total", table="calls_rows") == 500
     assert change.of("insert_retries_total", table="calls_rows") == 1

@@ -20,7 +20,7 @@ from streams.runtime.drain import Drain
 from streams.telemetry.otlp import OtlpExporter
 from streams.telemetry.span import Span
 from streams.telemetry.trace_context import TraceContext, read_traceparent, span_of_handling
-from streams.telemetry.tracing import MAX_HEADER_BYTES, Handling, Tracing, trace_headers, forwarded_headers, origin_of
+from streams.telemetry.tracing import MAX_HEADER_BYTES, Handling, Tracing, forwarded_headers, origin_of, trace_headers
 from tests.runtime.test_bind import FakeApp, FakeMessage, FakeStream
 from tests.stages.support import event, verdict
 from tests.telemetry.test_span import CALL

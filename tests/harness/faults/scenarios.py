@@ -76,7 +76,7 @@ def lose_a_leader(fleet: Fleet, chance: random.Random) -> None:
     fleet.start_node(leader)
 
 
-def take_clickhouse_away(fleet: Fleet, _: random.Random) -> None:
+def take_clickhouse_unavailable(fleet: Fleet, _: random.Random) -> None:
     """ClickHouse is gone for a minute."""
     fleet.kill_server("clickhouse")
     time.sleep(60)
@@ -120,7 +120,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "wiped": Scenario((wipe_the_tables,), 30),
     "broker": Scenario((restart_the_broker,), 40, 2),
     "leader": Scenario((lose_a_leader,), 40, 2, brokers=3),
-    "clickhouse": Scenario((take_clickhouse_away,), 15, 1),
+    "clickhouse": Scenario((take_clickhouse_unavailable,), 15, 1),
     "clock": Scenario((turn_a_clock,), 25),
     "short": Scenario((kill_a_worker, stop_a_worker), 8, 2),
     "short leader": Scenario((lose_a_leader,), 8, 1, brokers=3),
