@@ -23,8 +23,8 @@ from streams.calibration.binomial import allowed_errors
 from streams.calibration.risk_control import (
     Correct,
     Scores,
-    Selection,
     Target,
+    ThresholdSelection,
     TooFew,
     bonferroni_threshold,
     naive_threshold,
@@ -33,20 +33,20 @@ from streams.calibration.risk_control import (
 
 SIZES = (200, 500, 2000)
 FILE = "mmlu_outcomes.jsonl"
-Rule = Callable[[Scores, Correct, Target], Selection | TooFew]
+Rule = Callable[[Scores, Correct, Target], ThresholdSelection | TooFew]
 
 
-def plain_sequence(scores: Scores, correct: Correct, target: Target) -> Selection | TooFew:
+def plain_sequence(scores: Scores, correct: Correct, target: Target) -> ThresholdSelection | TooFew:
     """For comparison: fixed-sequence testing at every hundredth of coverage from a quarter on."""
     values, right = np.asarray(scores), np.asarray(correct, dtype=bool)
     ranked, n = np.sort(values)[::-1], len(values)
-    best: Selection | TooFew = TooFew(n, 0, None, "The first test failed.")
+    best: ThresholdSelection | TooFew = TooFew(n, 0, None, "The first test failed.")
     for share in np.arange(0.25, 0.9, 0.01):
         threshold = float(ranked[min(int(share * n), n - 1)])
         accepted, errors = int((values >= threshold).sum()), int((~right[values >= threshold]).sum())
         if errors > allowed_errors(np.array([accepted]), target.max_error, target.risk)[0]:
             break
-        best = Selection(threshold, accepted, errors, n, accepted / n, math.nan, "plain sequence")
+        best = ThresholdSelection(threshold, accepted, errors, n, accepted / n, math.nan, "plain sequence")
     return best
 
 
@@ -79,7 +79,7 @@ def evaluate(
             seen, rest = order[:n], order[n:]
             for name, rule in RULES.items():
                 found = rule(scores[seen], correct[seen], target)
-                if isinstance(found, Selection) and (accepted := scores[rest] >= found.threshold).any():
+                if isinstance(found, ThresholdSelection) and (accepted := scores[rest] >= found.threshold).any():
                     broken[name] += bool((~correct[rest][accepted]).mean() > target.max_error)
                     coverage[name] += float(accepted.mean())
         rows += [

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from streams.calibration.risk_control import Selection, Target, select_threshold
+from streams.calibration.risk_control import Target, ThresholdSelection, select_threshold
 
 TASKS = (10, 20, 40, 60, 100, 200, 400, 1000)
 
@@ -24,8 +24,8 @@ def broken(tasks: int, each: int, wrong: float, target: Target, draws: int) -> t
     by_event = by_task = 0
     for _ in range(draws):
         scores, right = rng.uniform(0.5, 1.0, tasks), rng.random(tasks) >= wrong
-        by_event += isinstance(select_threshold(scores.repeat(each), right.repeat(each), target), Selection)
-        by_task += isinstance(select_threshold(scores, right, target), Selection)
+        by_event += isinstance(select_threshold(scores.repeat(each), right.repeat(each), target), ThresholdSelection)
+        by_task += isinstance(select_threshold(scores, right, target), ThresholdSelection)
     return by_event / draws, by_task / draws
 
 

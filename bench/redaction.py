@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from streams.core.redaction.detectors import BUILT_IN
-from streams.core.redaction.policy import Policy
+from streams.core.redaction.policy import RedactionPolicy
 
 WORDS = (
     "Dear team, the tent that I ordered in spring has a hole near the entrance, and the zip is stuck as well. Could "
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--characters", type=int, default=1200)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    policy = Policy(id="bench", detectors=tuple(BUILT_IN.values()))
+    policy = RedactionPolicy(id="bench", detectors=tuple(BUILT_IN.values()))
     found = {name: microseconds(lambda text=text: policy.text(text)) for name, text in texts(asked.characters).items()}  # type: ignore[misc]
     if asked.json:
         print(json.dumps(found))

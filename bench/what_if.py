@@ -25,7 +25,7 @@ import numpy as np
 from bench.what_if_stream import Logging, World, recorded, world
 from streams.core.comparison import number_in
 from streams.core.fingerprint import draw
-from streams.evaluation.what_if.change import Change, parse_change
+from streams.evaluation.what_if.change import SettingChange, parse_change
 from streams.evaluation.what_if.past import History, Past
 from streams.evaluation.what_if.what_if import WhatIf, what_if
 from streams.pipeline.code import ANY_PYTHON
@@ -94,7 +94,7 @@ def _intervals(found: WhatIf) -> Iterator[tuple[str, float, float]]:
             yield f"{figure.name} difference {name}", check.low, check.high
 
 
-def _naive(events: Sequence[Past], change: Change, how: Logging) -> Iterator[tuple[str, float, float]]:
+def _naive(events: Sequence[Past], change: SettingChange, how: Logging) -> Iterator[tuple[str, float, float]]:
     """The accuracy with the change on the explored events and as large a share of the escalated ones."""
     known = [past for past in events if past.worker_right is not None and past.reasoner_right is not None]
     kept = [past for past in known if past.explored or draw("thin", past.event_id) < how.explore]

@@ -11,7 +11,7 @@ from typing import Any
 
 from streams.core.errors import ConfigError
 from streams.core.redaction.fields import redacted_row
-from streams.core.redaction.policy import Policy
+from streams.core.redaction.policy import RedactionPolicy
 from streams.pipeline.load import Pipeline
 from streams.sink.batch import unchanged
 from streams.stages.askers import load_function
@@ -19,7 +19,7 @@ from streams.stages.askers import load_function
 log = logging.getLogger("escalon.redaction")
 
 
-def policy_of(pipeline: Pipeline) -> Policy | None:
+def policy_of(pipeline: Pipeline) -> RedactionPolicy | None:
     """What the pipeline hides; None without [redaction]. Raises ConfigError when its function cannot be loaded."""
     asked = pipeline.redaction
     if asked is None:
@@ -38,7 +38,7 @@ def prepared_by(pipeline: Pipeline | None) -> Callable[[str, dict[str, Any]], di
     return unchanged if policy is None else partial(_prepared, policy)
 
 
-def _prepared(policy: Policy, table: str, row: dict[str, Any]) -> dict[str, Any]:
+def _prepared(policy: RedactionPolicy, table: str, row: dict[str, Any]) -> dict[str, Any]:
     return redacted_row(table, row, policy)
 
 

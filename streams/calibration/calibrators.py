@@ -60,7 +60,7 @@ class _Calibrator:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity(_Calibrator):
+class IdentityCalibrator(_Calibrator):
     """The raw score is the probability."""
 
     method: ClassVar[str] = "identity"
@@ -166,9 +166,9 @@ class VennAbers(_Calibrator):
         return p1 / (1.0 - p0 + p1)
 
 
-Calibrator = Identity | Temperature | Platt | Isotonic | VennAbers
+Calibrator = IdentityCalibrator | Temperature | Platt | Isotonic | VennAbers
 METHODS: dict[str, type[Calibrator]] = {
-    kind.method: kind for kind in (Identity, Temperature, Platt, Isotonic, VennAbers)
+    kind.method: kind for kind in (IdentityCalibrator, Temperature, Platt, Isotonic, VennAbers)
 }
 """From the simplest to the most flexible."""
 

@@ -66,7 +66,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ThresholdSelection:
     """A threshold: accept where score >= threshold. Counts are of the `n` calibration cases.
 
     `coverage` is accepted / n. `bound` is the upper confidence bound (Clopper and Pearson 1934) of the error among the
@@ -110,7 +110,7 @@ class _Cases:
         return np.unique(np.searchsorted(-self.scores, -self.scores[counts - 1], side="right")).astype(np.int64)
 
 
-def select_threshold(scores: Scores, correct: Correct, target: Target) -> Selection | TooFew:
+def select_threshold(scores: Scores, correct: Correct, target: Target) -> ThresholdSelection | TooFew:
     """The loosest threshold reached by fixed-sequence testing; see the module for what is guaranteed.
 
     `scores` (n,) lie in 0 to 1, higher is more likely right; `correct` (n,) says which answers were right. The order of
@@ -141,14 +141,16 @@ def counts_to_test(n: int, target: Target) -> Counts:
     return np.array(counts + [n] * (bool(counts) and counts[-1] < n), dtype=np.int64)
 
 
-def naive_threshold(scores: Scores, correct: Correct, target: Target) -> Selection | TooFew:
+def naive_threshold(scores: Scores, correct: Correct, target: Target) -> ThresholdSelection | TooFew:
     """For comparison: the loosest threshold whose observed error meets the target. It proves nothing."""
     cases = _checked(scores, correct)
     counts = cases.whole_ties(np.arange(1, len(cases.scores) + 1))
     return _loosest(cases, counts, np.floor(target.max_error * counts + 1e-9).astype(np.int64), target, "naive")
 
 
-def bonferroni_threshold(scores: Scores, correct: Correct, target: Target, grid: int = 8) -> Selection | TooFew:
+def bonferroni_threshold(
+    scores: Scores, correct: Correct, target: Target, grid: int = 8
+) -> ThresholdSelection | TooFew:
     """For comparison: `grid` thresholds at equal steps of coverage, each tested at risk / grid (Bonferroni 1936)."""
     cases = _checked(scores, correct)
     steps = np.arange(1, grid + 1)[: grid * len(cases.scores)]
@@ -172,17 +174,19 @@ def _checked(scores: Scores, correct: Correct) -> _Cases:
     return _Cases(values[order], np.cumsum(right[order] == 0, dtype=np.int64))
 
 
-def _loosest(cases: _Cases, counts: Counts, allowed: Counts, target: Target, method: str) -> Selection | TooFew:
+def _loosest(
+    cases: _Cases, counts: Counts, allowed: Counts, target: Target, method: str
+) -> ThresholdSelection | TooFew:
     passed = counts[cases.errors[counts - 1] <= allowed]
     if not len(passed):
         return _too_few(cases, counts, target)
     return _selection(cases, int(passed[-1]), target, method)
 
 
-def _selection(cases: _Cases, accepted: int, target: Target, method: str) -> Selection:
+def _selection(cases: _Cases, accepted: int, target: Target, method: str) -> ThresholdSelection:
     n, errors = len(cases.scores), int(cases.errors[accepted - 1])
     bound = upper_bound(errors, accepted, target.certainty)
-    return Selection(float(cases.scores[accepted - 1]), accepted, errors, n, accepted / n, bound, method)
+    return ThresholdSelection(float(cases.scores[accepted - 1]), accepted, errors, n, accepted / n, bound, method)
 
 
 def _too_few(cases: _Cases, counts: Counts, target: Target) -> TooFew:

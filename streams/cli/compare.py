@@ -18,7 +18,7 @@ from streams.cli.times import moment
 from streams.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from streams.evaluation.compare.comparison import Ask, Comparison
+    from streams.evaluation.compare.comparison import Ask, RunComparison
     from streams.evaluation.compare.diff import Rules
     from streams.evaluation.compare.pairs import Runs
     from streams.pipeline.load import Pipeline
@@ -57,7 +57,7 @@ def compare_runs(
     _tell(made, html, as_json=as_json)
 
 
-def _compared(runs: Runs, ask: Ask) -> Comparison:
+def _compared(runs: Runs, ask: Ask) -> RunComparison:
     from streams.evaluation.compare.compare import compare
 
     with audit_database() as database:
@@ -68,7 +68,7 @@ def _compared(runs: Runs, ask: Ask) -> Comparison:
             audit.close()
 
 
-def _tell(made: Comparison, html: Path | None, *, as_json: bool) -> None:
+def _tell(made: RunComparison, html: Path | None, *, as_json: bool) -> None:
     from streams.cli.compare_tables import print_comparison
     from streams.evaluation.compare.document import document
 
@@ -119,7 +119,7 @@ def _loaded(settings: Settings, path: Path | None) -> Pipeline | None:
         return None
 
 
-def _write(path: Path, made: Comparison) -> None:
+def _write(path: Path, made: RunComparison) -> None:
     from streams.evaluation.compare.page import page
 
     text = page(made)

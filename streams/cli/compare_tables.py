@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streams.evaluation.compare.comparison import Comparison, Slice
+from streams.evaluation.compare.comparison import RunComparison, Slice
 from streams.evaluation.compare.conclusion import percent
 from streams.evaluation.compare.diff import End, Judged
 from streams.evaluation.compare.rows import rows
@@ -17,7 +17,7 @@ SHOWN_SLICES, SHOWN_FLIPS = 8, 5
 NO_VALUE = "–"
 
 
-def print_comparison(made: Comparison, out: Console) -> None:
+def print_comparison(made: RunComparison, out: Console) -> None:
     """The whole report."""
     out.print(f"A is {made.a.run}, B is {made.b.run}: {made.overlap.both:,} events ended in both.", markup=False)
     out.print()
@@ -42,7 +42,7 @@ def print_comparison(made: Comparison, out: Console) -> None:
         out.print(f"\n{made.flipped - SHOWN_FLIPS:,} more changed events; --html FILE shows them.", style="dim")
 
 
-def _sentences(made: Comparison) -> Iterator[str]:
+def _sentences(made: RunComparison) -> Iterator[str]:
     for accuracy in (made.answers, made.intents):
         pairs = accuracy.labelled
         if pairs.n:

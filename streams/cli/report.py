@@ -20,7 +20,7 @@ from streams.cli.context import audit_database, pipeline_of
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import MAX_CASES, Since, read_cases
-from streams.evaluation.expiry import Standing, standings
+from streams.evaluation.expiry import CalibrationStatus, standings
 from streams.pipeline.load import Pipeline
 
 
@@ -63,7 +63,7 @@ def report(
         _print_advice(advised)
 
 
-def _standings(audit: Audit, pipeline: Pipeline, run: str) -> list[Standing]:
+def _standings(audit: Audit, pipeline: Pipeline, run: str) -> list[CalibrationStatus]:
     calibrated = [name for name, one in pipeline.workers.items() if one.trust and one.trust.artifact]
     if not calibrated:
         return []
@@ -73,7 +73,7 @@ def _standings(audit: Audit, pipeline: Pipeline, run: str) -> list[Standing]:
     return standings(pipeline, read_cases(audit, pipeline, agrees, calibrated, part))
 
 
-def _print_standings(standing: list[Standing]) -> None:
+def _print_standings(standing: list[CalibrationStatus]) -> None:
     rows = [
         (one.worker, one.calibration, one.scores, one.scores_evidence, one.labels, one.wrong, one.labels_evidence,
          "holds" if one.holds else "NO LONGER HOLDS")

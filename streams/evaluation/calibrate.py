@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.calibration.artifact import CalibrationArtifact
-from streams.calibration.calibrators import Identity
+from streams.calibration.calibrators import IdentityCalibrator
 from streams.calibration.drift import Reference, reference_of
-from streams.calibration.risk_control import Selection, Target, TooFew, select_threshold
+from streams.calibration.risk_control import Target, ThresholdSelection, TooFew, select_threshold
 from streams.core.errors import ConfigError
 from streams.core.escalation import combined
 from streams.core.messages import Attempt
-from streams.evaluation.calibrator_choice import Choice, choose_calibrator
+from streams.evaluation.calibrator_choice import CalibratorChoice, choose_calibrator
 from streams.evaluation.cases import Known, LabelsFrom, first_of_each_task, one_of_each_task
 from streams.evaluation.reliability import Reliability, reliability
 from streams.pipeline.handlers import Handler
@@ -33,8 +33,8 @@ class Calibrated:
     """What a calibration found on n tasks. `raw` and `correct` have shape (n,); `measured` is out of fold."""
 
     artifact: CalibrationArtifact
-    choice: Choice
-    selection: Selection
+    choice: CalibratorChoice
+    selection: ThresholdSelection
     measured: Reliability
     raw: NDArray[np.float64]
     correct: NDArray[np.bool_]
@@ -93,9 +93,9 @@ def calibrate(
     return Calibrated(artifact, choice, selection, measured, raw, correct, len(cases))
 
 
-def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> Choice:
+def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> CalibratorChoice:
     """The best calibrator; where every answer was right, nothing but the score itself."""
-    return Choice(Identity(), (), raw) if correct.all() else choose_calibrator(raw, correct)
+    return CalibratorChoice(IdentityCalibrator(), (), raw) if correct.all() else choose_calibrator(raw, correct)
 
 
 async def _scored(assess: Assessor, cases: Labelled) -> list[Known]:

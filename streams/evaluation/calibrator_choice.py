@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.calibration.calibrators import LOGIT_CLIP, Calibrator, Identity, Isotonic, Platt, Temperature, VennAbers
+from streams.calibration.calibrators import (
+    LOGIT_CLIP,
+    Calibrator,
+    IdentityCalibrator,
+    Isotonic,
+    Platt,
+    Temperature,
+    VennAbers,
+)
 from streams.core.errors import ConfigError
 from streams.evaluation.reliability import brier_score, checked, expected_calibration_error, log_loss
 from streams.models.listeners.training import fit_temperature as fit_softmax_temperature
@@ -22,7 +30,7 @@ Outcomes = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class CalibratorScore:
     """How one method did on cases that it was not fitted to; log loss in nats, all three the less the better."""
 
     method: str
@@ -32,7 +40,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
+class CalibratorChoice:
     """The chosen calibrator, fitted to all cases, and what led to it.
 
     `table` has a row for each method, the simplest first. `held_out` has shape (n,): the probability of each
@@ -40,11 +48,11 @@ class Choice:
     """
 
     calibrator: Calibrator
-    table: tuple[Score, ...]
+    table: tuple[CalibratorScore, ...]
     held_out: Floats
 
 
-def choose_calibrator(raw: Floats, correct: Outcomes, *, folds: int = 5, seed: int = 0) -> Choice:
+def choose_calibrator(raw: Floats, correct: Outcomes, *, folds: int = 5, seed: int = 0) -> CalibratorChoice:
     """The calibrator with the least log loss over all n cases, each held out once; ties go to the simpler one.
 
     `raw` and `correct` have shape (n,). The folds are stratified by outcome, the same for every method. Raises
@@ -58,12 +66,12 @@ def choose_calibrator(raw: Floats, correct: Outcomes, *, folds: int = 5, seed: i
     table = tuple(_score(name, probability, truth) for name, probability in held_out.items())
     best = min(row.log_loss for row in table)
     chosen = next(row.method for row in table if row.log_loss <= best + TIE)
-    return Choice(FITS[chosen](scores, truth), table, held_out[chosen])
+    return CalibratorChoice(FITS[chosen](scores, truth), table, held_out[chosen])
 
 
-def fit_identity(_raw: Floats, _correct: Outcomes) -> Identity:
+def fit_identity(_raw: Floats, _correct: Outcomes) -> IdentityCalibrator:
     """Nothing to fit."""
-    return Identity()
+    return IdentityCalibrator()
 
 
 def fit_temperature(raw: Floats, correct: Outcomes) -> Temperature:
@@ -179,9 +187,9 @@ def _held_out(
     return probability
 
 
-def _score(method: str, probability: Floats, truth: Outcomes) -> Score:
+def _score(method: str, probability: Floats, truth: Outcomes) -> CalibratorScore:
     error = expected_calibration_error(probability, truth)
-    return Score(method, log_loss(probability, truth), brier_score(probability, truth), error)
+    return CalibratorScore(method, log_loss(probability, truth), brier_score(probability, truth), error)
 
 
 def _logits(raw: Floats) -> Floats:

@@ -17,7 +17,7 @@ from streams.stages.gate import FALSE_ALARMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class CalibrationStatus:
     """How a calibration stands. Evidence is a factor: how much more one would own who had bet against it."""
 
     worker: str
@@ -41,7 +41,7 @@ class Standing:
         return self.scores_hold and self.labels_hold
 
 
-def standings(pipeline: Pipeline, cases: Sequence[Case]) -> list[Standing]:
+def standings(pipeline: Pipeline, cases: Sequence[Case]) -> list[CalibrationStatus]:
     """How each worker's calibration stands, by its audited cases, oldest first."""
     found = []
     for name, handler in pipeline.workers.items():
@@ -51,7 +51,7 @@ def standings(pipeline: Pipeline, cases: Sequence[Case]) -> list[Standing]:
     return found
 
 
-def _standing(artifact: CalibrationArtifact, cases: Sequence[Case]) -> Standing:
+def _standing(artifact: CalibrationArtifact, cases: Sequence[Case]) -> CalibrationStatus:
     """From the first event that the calibration decided on. Each task bets once: its answers are right or wrong
     together, and a test that took each of them for news would be sure far too soon."""
     first = next((place for place, case in enumerate(cases) if case.calibration == artifact.id), len(cases))
@@ -64,7 +64,7 @@ def _standing(artifact: CalibrationArtifact, cases: Sequence[Case]) -> Standing:
     decided = [one for one in later if one.accepted and one.calibration == artifact.id]
     for case in first_of_each_task([one for one in decided if one.correct is not None]):
         judged, wrong = error_rate.observe(judged, not case.correct), wrong + (not case.correct)
-    return Standing(
+    return CalibrationStatus(
         worker=artifact.handler,
         calibration=artifact.id,
         max_error=artifact.max_error,

@@ -35,7 +35,7 @@ _SHARES = np.arange(0.0, 1.0, 0.02)
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RoutingPolicy:
     """How a way of routing did on the held-out cases: the share answered well, and US dollars an event."""
 
     name: str
@@ -49,7 +49,7 @@ class Trained:
     """A router and the comparison it was admitted, or not admitted, by."""
 
     router: Router
-    policies: tuple[Policy, ...]
+    policies: tuple[RoutingPolicy, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,8 +159,8 @@ def _compared(router: Router, unseen: Sequence[Case]) -> Trained:
     policies = (
         table,
         routed,
-        Policy("always worker", float(cases.good.mean()), float(cases.worker_usd.mean()), 0.0),
-        Policy("always reasoner", float(cases.reasoner.mean()), cases.reasoner_usd, 1.0),
+        RoutingPolicy("always worker", float(cases.good.mean()), float(cases.worker_usd.mean()), 0.0),
+        RoutingPolicy("always reasoner", float(cases.reasoner.mean()), cases.reasoner_usd, 1.0),
     )
     saved = _usd(_held_out(held_out, unseen), asked) - _usd(cases, to_worker)
     surely = saved.mean() > _SURE * saved.std(ddof=1) / np.sqrt(len(saved))
@@ -185,11 +185,11 @@ def _own_scores(router: Router, cases: Sequence[Case]) -> NDArray[np.float64]:
     return np.array([worth(target, router.judges[target], [_example(one)])[0] for target, one in pairs])
 
 
-def _policy(name: str, cases: _HeldOut, to_worker: NDArray[np.bool_]) -> Policy:
+def _policy(name: str, cases: _HeldOut, to_worker: NDArray[np.bool_]) -> RoutingPolicy:
     """Events that go to the worker fare as they did: accepted, or passed on to the reasoner."""
     at_reasoner = ~to_worker | cases.passed_on
     quality = np.where(at_reasoner, cases.reasoner, cases.good)
-    return Policy(name, float(quality.mean()), float(_usd(cases, to_worker).mean()), float(at_reasoner.mean()))
+    return RoutingPolicy(name, float(quality.mean()), float(_usd(cases, to_worker).mean()), float(at_reasoner.mean()))
 
 
 def _usd(cases: _HeldOut, to_worker: NDArray[np.bool_]) -> NDArray[np.float64]:

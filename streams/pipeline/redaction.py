@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from streams.core.fingerprint import digest
 from streams.core.redaction.detectors import BUILT_IN, VERSION, Detector, whole
-from streams.core.redaction.policy import Policy, options
+from streams.core.redaction.policy import RedactionPolicy, options
 from streams.pipeline.files import Files
 from streams.pipeline.values import FunctionPath, Name, Strict
 
@@ -55,7 +55,7 @@ class RedactionSpec(Strict):
 class Redaction:
     """The table resolved. The policy's id names its rules: detectors, patterns and the function's module."""
 
-    policy: Policy
+    policy: RedactionPolicy
     """Without its function, which is code and loaded where it runs."""
     function: str | None
     """The dotted path of the function that comes last."""
@@ -74,7 +74,7 @@ def redaction_in(spec: RedactionSpec | None, source: Files) -> Redaction | None:
     wanted = tuple(name for name in BUILT_IN if name in spec.detect)
     parts = (*wanted, *(part for pair in spec.patterns.items() for part in pair), spec.function, module)
     own = (Detector(name, pattern, whole) for name, pattern in spec.patterns.items())
-    policy = Policy(
+    policy = RedactionPolicy(
         id=f"{spec.name}-{digest(VERSION, len(wanted), *parts)[:ID_CHARACTERS]}",
         detectors=(*(BUILT_IN[name] for name in wanted), *own),
     )

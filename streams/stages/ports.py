@@ -19,7 +19,7 @@ from streams.core.messages import Attempt, Call, Origin, Score, StoredAnswer
 from streams.core.own_fault import raise_own_fault
 from streams.core.pricing import PriceList
 from streams.core.redaction.fields import redacted
-from streams.core.redaction.policy import Policy
+from streams.core.redaction.policy import RedactionPolicy
 from streams.models.listeners.image import ImageFeatures
 from streams.models.listeners.image_index import Nominee, SeenImage
 from streams.models.providers.protocol import ModelReply
@@ -180,7 +180,7 @@ class Desk:
     """When two answers of a handler are the same one; exactly, where it says nothing."""
     flights: dict[str, asyncio.Future[StoredAnswer]] = field(default_factory=dict)
     """Tasks being asked right now, by fingerprint; as many as the agent's concurrency at most."""
-    redaction: Policy | None = None
+    redaction: RedactionPolicy | None = None
     """What records of calls must not hold; None: they hold all that was said."""
 
     def recorded(self, call: Call) -> Call:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.calibration.artifact import CalibrationArtifact
-from streams.calibration.calibrators import Calibrator, Identity, Isotonic, Temperature
+from streams.calibration.calibrators import Calibrator, IdentityCalibrator, Isotonic, Temperature
 from streams.calibration.drift import Reference
 from streams.core.errors import ConfigError
 
@@ -46,7 +46,7 @@ def edited(**changes: Any) -> str:
 
 
 CALIBRATORS: st.SearchStrategy[Calibrator] = st.one_of(
-    st.just(Identity()), st.floats(0.01, 100).map(Temperature), st.just(Isotonic((0.1, 0.9), (0.2, 0.8)))
+    st.just(IdentityCalibrator()), st.floats(0.01, 100).map(Temperature), st.just(Isotonic((0.1, 0.9), (0.2, 0.8)))
 )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streams.calibration.calibrators import (
     Calibrator,
-    Identity,
+    IdentityCalibrator,
     Isotonic,
     Platt,
     Temperature,
@@ -42,7 +42,7 @@ def venn_abers(draw: st.DrawFn) -> VennAbers:
 
 
 CALIBRATORS: st.SearchStrategy[Calibrator] = st.one_of(
-    st.just(Identity()),
+    st.just(IdentityCalibrator()),
     st.floats(0.01, 100).map(Temperature),
     st.builds(Platt, st.floats(0, 50), st.floats(-20, 20)),
     isotonics(),
@@ -64,7 +64,7 @@ def test_many_scores_get_exactly_what_each_gets_alone(calibrator: Calibrator, ra
 
 
 def test_many_keeps_the_shape_of_its_scores() -> None:
-    assert Identity().many(np.array([[0.1, 0.2, 0.3]])).shape == (1, 3)
+    assert IdentityCalibrator().many(np.array([[0.1, 0.2, 0.3]])).shape == (1, 3)
 
 
 @given(CALIBRATORS, st.floats(allow_nan=False))

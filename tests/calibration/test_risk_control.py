@@ -15,8 +15,8 @@ from streams.calibration.binomial import allowed_errors, fewest_cases, upper_bou
 from streams.calibration.risk_control import (
     Correct,
     Scores,
-    Selection,
     Target,
+    ThresholdSelection,
     TooFew,
     bonferroni_threshold,
     counts_to_test,
@@ -28,7 +28,7 @@ from streams.core.errors import ConfigError
 Floats = NDArray[np.float64]
 Shape = tuple[Callable[[Floats], Floats], Callable[[Floats, float], Floats]]
 """How a uniform draw becomes a score, and the probability of an error at a score for a target error."""
-Rule = Callable[[Scores, Correct, Target], Selection | TooFew]
+Rule = Callable[[Scores, Correct, Target], ThresholdSelection | TooFew]
 
 DRAWS = 400
 FIFTH, TWENTIETH = Target(0.2, 0.9), Target(0.05, 0.9)
@@ -70,7 +70,7 @@ def broken_share(rule: Rule, shape: Shape, target: Target, n: int, seed: int = 3
         scores = to_score(rng.random(n))
         correct = rng.random(n) >= error_at(scores, target.max_error)
         found = rule(scores, correct, target)
-        if isinstance(found, Selection):
+        if isinstance(found, ThresholdSelection):
             place = int(np.searchsorted(grid, found.threshold))
             broken += place < len(grid) and risk[place] > target.max_error + 1e-9
     return broken / DRAWS
@@ -109,13 +109,13 @@ def test_bonferroni_keeps_the_target_and_accepts_less() -> None:
     assert ours > theirs > 0.0
 
 
-def coverage(found: Selection | TooFew) -> float:
-    return found.coverage if isinstance(found, Selection) else 0.0
+def coverage(found: ThresholdSelection | TooFew) -> float:
+    return found.coverage if isinstance(found, ThresholdSelection) else 0.0
 
 
 def test_all_right_accepts_everything() -> None:
     found = select_threshold(np.linspace(0.2, 0.9, 40), [True] * 40, FIFTH)
-    assert isinstance(found, Selection)
+    assert isinstance(found, ThresholdSelection)
     assert (found.threshold, found.accepted, found.errors, found.n, found.coverage) == (0.2, 40, 0, 40, 1.0)
     assert found.bound == pytest.approx(1.0 - 0.1 ** (1 / 40))
 
@@ -123,7 +123,7 @@ def test_all_right_accepts_everything() -> None:
 def test_perfect_separation_accepts_little_more_than_the_right_ones() -> None:
     scores = np.linspace(1.0, 0.0, 1000)
     found = select_threshold(scores, scores > 0.5, TWENTIETH)
-    assert isinstance(found, Selection)
+    assert isinstance(found, ThresholdSelection)
     assert found.accepted == int((scores >= found.threshold).sum())
     assert 0.45 < found.coverage < 0.54
 
@@ -134,7 +134,7 @@ def test_one_failed_test_ends_the_walk_even_if_later_ones_would_pass() -> None:
     correct[counts[0] - 10 : counts[0] + 20] = False
     found = select_threshold(np.linspace(1.0, 0.0, 400), correct, FIFTH)
     assert allowed_errors(counts[-1:], 0.2, FIFTH.risk)[0] >= 30
-    assert isinstance(found, Selection)
+    assert isinstance(found, ThresholdSelection)
     assert found.accepted == counts[0]
 
 
@@ -143,7 +143,7 @@ def test_scores_equal_to_the_threshold_are_accepted_together() -> None:
     correct = np.ones(120, dtype=bool)
     correct[80:] = False
     found = select_threshold(scores, correct, FIFTH)
-    assert isinstance(found, Selection)
+    assert isinstance(found, ThresholdSelection)
     assert (found.threshold, found.accepted, found.errors) == (0.6, 80, 0)
 
 
@@ -174,7 +174,7 @@ def test_too_few_cases_say_how_many_more_to_label() -> None:
 def test_the_fewest_cases_needed_are_enough_when_all_are_right() -> None:
     for target in (FIFTH, TWENTIETH, FIFTIETH):
         needed = fewest_cases(target.max_error, target.risk)
-        assert isinstance(select_threshold([0.5] * needed, [True] * needed, target), Selection)
+        assert isinstance(select_threshold([0.5] * needed, [True] * needed, target), ThresholdSelection)
         assert isinstance(select_threshold([0.5] * (needed - 1), [True] * (needed - 1), target), TooFew)
 
 
@@ -186,7 +186,7 @@ def test_too_many_errors_for_so_few_cases_give_an_estimate_that_would_do() -> No
     assert found.estimate is not None
     assert f"label about {found.estimate - 100} more cases" in found.reason
     times = 1 + 2 * found.estimate // 100
-    assert isinstance(select_threshold(np.tile(scores, times), np.tile(correct, times), FIFTH), Selection)
+    assert isinstance(select_threshold(np.tile(scores, times), np.tile(correct, times), FIFTH), ThresholdSelection)
 
 
 def test_scores_that_cannot_meet_the_target_say_so() -> None:
@@ -237,7 +237,7 @@ def test_the_order_of_the_cases_does_not_matter(cases: list[tuple[float, bool]],
 @given(CASES)
 def test_a_threshold_is_a_score_whose_counts_and_bound_hold(cases: list[tuple[float, bool]]) -> None:
     found = select_threshold([score for score, _ in cases], [right for _, right in cases], FIFTH)
-    if isinstance(found, Selection):
+    if isinstance(found, ThresholdSelection):
         accepted = [right for score, right in cases if score >= found.threshold]
         assert found.threshold in {score for score, _ in cases}
         assert (found.accepted, found.errors) == (len(accepted), accepted.count(False))

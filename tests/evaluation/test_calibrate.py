@@ -16,7 +16,7 @@ import pytest
 from streams.app.providers import assessor
 from streams.calibration.artifact import CalibrationArtifact
 from streams.calibration.drift import reference_of
-from streams.calibration.risk_control import Selection, Target, select_threshold
+from streams.calibration.risk_control import Target, ThresholdSelection, select_threshold
 from streams.core.errors import ConfigError
 from streams.core.escalation import Accept, decide
 from streams.evaluation.calibrate import Calibrated, calibrate
@@ -49,7 +49,7 @@ def test_the_threshold_is_the_proven_one_on_the_raw_scores(made: Calibrated, wor
     cases = honest_cases(600)
     raw = [one.attempt.raw_confidence or 0.0 for one, _ in cases]
     selected = select_threshold(raw, [right for _, right in cases], TARGET)
-    assert isinstance(selected, Selection)
+    assert isinstance(selected, ThresholdSelection)
     artifact = made.artifact
     assert (artifact.raw_threshold, artifact.accepted, artifact.errors) == (
         selected.threshold, selected.accepted, selected.errors,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streams.calibration.calibrators import METHODS, Identity, Isotonic
+from streams.calibration.calibrators import METHODS, IdentityCalibrator, Isotonic
 from streams.core.errors import ConfigError
 from streams.evaluation.calibrator_choice import (
     FITS,
@@ -114,7 +114,7 @@ def test_every_method_of_the_core_is_tried_in_its_order() -> None:
 
 
 def test_calibrated_scores_are_left_as_they_are() -> None:
-    assert choose_calibrator(*cases(1500)).calibrator == Identity()
+    assert choose_calibrator(*cases(1500)).calibrator == IdentityCalibrator()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from streams.core.errors import ConfigError
 from streams.core.messages import Event, Outcome, OutcomeState, Run
 from streams.evaluation.cases import EVER
 from streams.evaluation.compare.compare import compare
-from streams.evaluation.compare.comparison import Ask, Comparison
+from streams.evaluation.compare.comparison import Ask, RunComparison
 from streams.evaluation.compare.document import document
 from streams.evaluation.compare.pairs import Runs
 from tests.evaluation.support import START, call, database, event, label, shop, verdict, write
@@ -99,7 +99,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return {(one.tier, one.name): comparison(one.spec.correct) for one in loaded.workers.values()}
 
 
-def compared(config: ClickHouseConfig, rules: Any, a: str = A, b: str = B, **more: Any) -> Comparison:
+def compared(config: ClickHouseConfig, rules: Any, a: str = A, b: str = B, **more: Any) -> RunComparison:
     audit = Audit(config)
     try:
         runs = Runs(a=a, b=b, base=more.pop("base", A), since=more.pop("since", EVER))
@@ -109,11 +109,11 @@ def compared(config: ClickHouseConfig, rules: Any, a: str = A, b: str = B, **mor
 
 
 @pytest.fixture(scope="module")
-def made(config: ClickHouseConfig, rules: Any) -> Comparison:
+def made(config: ClickHouseConfig, rules: Any) -> RunComparison:
     return compared(config, rules)
 
 
-def test_events_are_matched_by_id_and_those_of_one_run_are_named(made: Comparison) -> None:
+def test_events_are_matched_by_id_and_those_of_one_run_are_named(made: RunComparison) -> None:
     overlap = made.overlap
     assert (overlap.both, overlap.only_a, overlap.only_b) == (6, 1, 1)
     assert (overlap.ids_only_a, overlap.ids_only_b) == (("alone-a",), ("alone-b",))
@@ -121,14 +121,14 @@ def test_events_are_matched_by_id_and_those_of_one_run_are_named(made: Compariso
     assert told.endswith("they are left out: alone-a, alone-b")
 
 
-def test_it_says_who_answered_and_what_was_escalated_and_refused(made: Comparison) -> None:
+def test_it_says_who_answered_and_what_was_escalated_and_refused(made: RunComparison) -> None:
     assert made.a.endings == {"worker": 4, "reasoner": 1, "ignored": 1, "duplicate": 0, "failed": 0}
     assert made.b.endings == {"worker": 4, "reasoner": 0, "ignored": 1, "duplicate": 0, "failed": 1}
     assert (made.a.escalations, made.b.escalations) == ({"unsure": 1}, {})
     assert (made.a.refusals, made.b.refusals) == ({}, {"policy": 1})
 
 
-def test_money_is_what_the_events_would_cost_live(made: Comparison) -> None:
+def test_money_is_what_the_events_would_cost_live(made: RunComparison) -> None:
     # Calls delivered twice count once; a stored answer counts as what it had cost; an explored call is paid for.
     assert made.a.usd == 5 * Decimal("0.001") + Decimal("0.02")
     assert made.b.usd == 2 * Decimal("0.001") + Decimal("0.003") + Decimal("0.02")
@@ -145,7 +145,7 @@ def test_money_is_what_the_events_would_cost_live(made: Comparison) -> None:
     assert made.verdict.cost == "unknown"
 
 
-def test_time_is_that_of_models_on_the_way_to_the_outcome(made: Comparison) -> None:
+def test_time_is_that_of_models_on_the_way_to_the_outcome(made: RunComparison) -> None:
     # A: 1, 2, 5, 1, 0, 1. B: 1, 0.5, 1 without what it explored, 1, 0, unknown.
     assert made.a.seconds_mean == pytest.approx(10 / 6)
     assert made.a.seconds[0.5] == 1.0
@@ -153,7 +153,7 @@ def test_time_is_that_of_models_on_the_way_to_the_outcome(made: Comparison) -> N
     assert made.seconds.value == pytest.approx((3.5 - 9) / 5)
 
 
-def test_flips_are_told_with_the_most_telling_first(made: Comparison) -> None:
+def test_flips_are_told_with_the_most_telling_first(made: RunComparison) -> None:
     changed = [(one.pair.event_id, one.changes) for one in made.flips]
     assert [name for name, _ in changed] == ["e2", "e3", "e4"] or [name for name, _ in changed] == ["e3", "e2", "e4"]
     assert dict(changed) == {
@@ -167,7 +167,7 @@ def test_flips_are_told_with_the_most_telling_first(made: Comparison) -> None:
     assert (made.flipped, made.to_label) == (3, ("e4",))
 
 
-def test_answers_agree_by_the_handlers_own_rule_else_as_json(config: ClickHouseConfig, made: Comparison) -> None:
+def test_answers_agree_by_the_handlers_own_rule_else_as_json(config: ClickHouseConfig, made: RunComparison) -> None:
     assert (made.agreement.agreeing, made.agreement.events) == (3, 6)
     plain = compared(config, {})
     assert plain.agreement.agreeing == 2
@@ -175,7 +175,7 @@ def test_answers_agree_by_the_handlers_own_rule_else_as_json(config: ClickHouseC
     assert "Answers of answer, think were compared as JSON: the pipeline file has no rule for them." in plain.cautions
 
 
-def test_accuracy_is_told_of_labelled_events_alone(made: Comparison) -> None:
+def test_accuracy_is_told_of_labelled_events_alone(made: RunComparison) -> None:
     found = made.answers
     assert (found.labelled.both, found.labelled.only_a, found.labelled.only_b, found.labelled.neither) == (1, 1, 1, 0)
     assert (found.events, found.differing, found.apart.n) == (5, 3, 2)  # e5 was ignored in both
@@ -184,7 +184,7 @@ def test_accuracy_is_told_of_labelled_events_alone(made: Comparison) -> None:
     assert made.verdict.quality == "too few"
 
 
-def test_slices_of_few_events_get_no_share(made: Comparison) -> None:
+def test_slices_of_few_events_get_no_share(made: RunComparison) -> None:
     assert [(one.name, one.events, one.agreeing, one.low) for one in made.by_intent] == [
         ("order", 5, 2, None),
         ("nothing", 1, 1, None),
@@ -192,7 +192,7 @@ def test_slices_of_few_events_get_no_share(made: Comparison) -> None:
     assert [one.name for one in made.by_handler] == ["answer", "ignored"]
 
 
-def test_swapping_the_runs_mirrors_everything(config: ClickHouseConfig, rules: Any, made: Comparison) -> None:
+def test_swapping_the_runs_mirrors_everything(config: ClickHouseConfig, rules: Any, made: RunComparison) -> None:
     other = compared(config, rules, B, A)
     assert (other.a, other.b) == (made.b, made.a)
     assert other.changes == made.changes
@@ -203,11 +203,11 @@ def test_swapping_the_runs_mirrors_everything(config: ClickHouseConfig, rules: A
     assert other.agreement == made.agreement
 
 
-def test_a_replay_that_was_stopped_is_told_to_be_so(made: Comparison) -> None:
+def test_a_replay_that_was_stopped_is_told_to_be_so(made: RunComparison) -> None:
     assert any("B (cheaper) is stopped" in one for one in made.cautions)
 
 
-def test_the_document_holds_every_figure_as_json(made: Comparison) -> None:
+def test_the_document_holds_every_figure_as_json(made: RunComparison) -> None:
     found = json.loads(json.dumps(document(made), default=jsonable, allow_nan=False))
     assert found["sentence"] == made.verdict.sentence
     assert found["answers"]["pairs"] == {"both": 1, "only_a": 1, "only_b": 1, "neither": 0}

@@ -10,7 +10,7 @@ from typing import Any
 
 from streams.evaluation.cases import EVER
 from streams.evaluation.compare.compare import summed_up
-from streams.evaluation.compare.comparison import Ask, Comparison
+from streams.evaluation.compare.comparison import Ask, RunComparison
 from streams.evaluation.compare.diff import End, Pair, judge
 from streams.evaluation.compare.page import page
 from streams.evaluation.compare.pairs import Calls, Overlap, Runs
@@ -67,7 +67,7 @@ def pair(number: int, text: str = "hello", **more: Any) -> Pair:
     return Pair(event_id=f"e{number}", text=text, **ends | more)
 
 
-def compared(pairs: list[Pair], a: str = "live", b: str = "cheaper", examples: int = 200) -> Comparison:
+def compared(pairs: list[Pair], a: str = "live", b: str = "cheaper", examples: int = 200) -> RunComparison:
     counted = Tally(examples)
     for one in pairs:
         counted.add(judge(one, {}))

@@ -12,7 +12,7 @@ import pytest
 
 from streams.calibration.artifact import CalibrationArtifact
 from streams.evaluation.cases import Case
-from streams.evaluation.expiry import Standing, standings
+from streams.evaluation.expiry import CalibrationStatus, standings
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.task import Task
@@ -39,7 +39,7 @@ ARTIFACT = calibration(handler="answer")
 """On 400 raw scores from 0.5 to 1; at most a tenth of what it accepts is wrong."""
 
 
-def standing(pipeline: Pipeline, cases: Sequence[Case], artifact: CalibrationArtifact = ARTIFACT) -> Standing:
+def standing(pipeline: Pipeline, cases: Sequence[Case], artifact: CalibrationArtifact = ARTIFACT) -> CalibrationStatus:
     (found,) = standings(with_calibration(pipeline, artifact), cases)
     return found
 

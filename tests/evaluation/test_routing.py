@@ -12,7 +12,14 @@ import pytest
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.evaluation.cases import Case
-from streams.evaluation.routing import ALLOWED_LOSS, Policy, Trained, answered_well, reasoner_outcomes, train_router
+from streams.evaluation.routing import (
+    ALLOWED_LOSS,
+    RoutingPolicy,
+    Trained,
+    answered_well,
+    reasoner_outcomes,
+    train_router,
+)
 from streams.models.listeners.router import Router
 from streams.models.listeners.text_verifier import Words
 from streams.models.verifier import Example
@@ -60,7 +67,7 @@ def useless() -> Trained:
     return trained(prior(word=""))
 
 
-def policies(made: Trained) -> dict[str, Policy]:
+def policies(made: Trained) -> dict[str, RoutingPolicy]:
     return {one.name: one for one in made.policies}
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from streams.core.redaction.checksums import IBAN_LENGTHS, luhn
 from streams.core.redaction.detectors import BUILT_IN
-from streams.core.redaction.policy import Policy
+from streams.core.redaction.policy import RedactionPolicy
 
-POLICY = Policy(id="all-1", detectors=tuple(BUILT_IN.values()))
+POLICY = RedactionPolicy(id="all-1", detectors=tuple(BUILT_IN.values()))
 LETTERS, DIGITS = string.ascii_lowercase, string.digits
 WORD = st.text(LETTERS, min_size=1, max_size=8)
 

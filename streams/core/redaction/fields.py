@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streams.core.messages import Call
-from streams.core.redaction.policy import Policy
+from streams.core.redaction.policy import RedactionPolicy
 
 CALL_TEXTS = ("system_prompt", "prompt", "response", "refusal_reason", "error", "decision_reason")
 LATE_TEXTS = ("error", "decision_reason")
@@ -24,20 +24,20 @@ STAMPED = ("outcomes_rows", "verdicts_rows", "dead_letters_rows")
 """The tables with a column for the policy."""
 
 
-def redacted(call: Call, policy: Policy) -> Call:
+def redacted(call: Call, policy: RedactionPolicy) -> Call:
     """A call's record as the policy has it; of one that it had before, only the late texts are looked at."""
     names = LATE_TEXTS if call.redaction == policy.id else CALL_TEXTS
     texts = {name: _value(getattr(call, name), policy) for name in names}
     return dataclasses.replace(call, **texts, redaction=policy.id)
 
 
-def redacted_row(table: str, row: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+def redacted_row(table: str, row: Mapping[str, Any], policy: RedactionPolicy) -> dict[str, Any]:
     """A row of the audit as the policy has it."""
     texts = {name: _value(row[name], policy) for name in ROW_TEXTS.get(table, ()) if name in row}
     return {**row, **texts, **({"redaction": policy.id} if table in STAMPED else {})}
 
 
-def _value(value: Any, policy: Policy) -> Any:
+def _value(value: Any, policy: RedactionPolicy) -> Any:
     if isinstance(value, str):
         return policy.text(value)
     if isinstance(value, bytes):
@@ -47,7 +47,7 @@ def _value(value: Any, policy: Policy) -> Any:
     return value
 
 
-def _bytes(value: bytes, policy: Policy) -> bytes:
+def _bytes(value: bytes, policy: RedactionPolicy) -> bytes:
     """Bytes that are no UTF-8 are read byte by byte, so that what is ASCII in them is found as well."""
     try:
         return policy.text(value.decode("utf-8")).encode("utf-8")

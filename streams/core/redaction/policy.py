@@ -46,7 +46,7 @@ What it finds, the detector `key` finds too.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class RedactionPolicy:
     """The rules of a pipeline file. `id` is what rows are stamped with.
 
     `function` comes last, on what the rules left. What it raises goes to `tell`, and the text it raised on is

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.audit.query import Audit
-from streams.evaluation.compare.comparison import ENOUGH, Ask, Comparison, Floats, Side, Slice
+from streams.evaluation.compare.comparison import ENOUGH, Ask, Floats, RunComparison, Side, Slice
 from streams.evaluation.compare.conclusion import conclude, percent
 from streams.evaluation.compare.diff import CHANGES, judge
 from streams.evaluation.compare.paired import CERTAINTY, mean_difference, wilson
 from streams.evaluation.compare.pairs import Calls, Overlap, Runs, read_calls, read_overlap, read_pairs
-from streams.evaluation.compare.preference import Accuracy, Spending
+from streams.evaluation.compare.preference import Accuracy, CostComparison
 from streams.evaluation.compare.tally import ENDINGS, SideTally, Tally, Truth
 
 QUANTILES = (0.5, 0.95, 0.99)
 
 
-def compare(audit: Audit, runs: Runs, ask: Ask) -> Comparison:
+def compare(audit: Audit, runs: Runs, ask: Ask) -> RunComparison:
     """Compare two runs. Raises ConfigError where there is nothing to compare."""
     overlap = read_overlap(audit, runs)
     counted = Tally(ask.examples)
@@ -38,7 +38,7 @@ def states(audit: Audit, runs: Runs) -> dict[str, str]:
 
 def summed_up(
     counted: Tally, overlap: Overlap, calls: list[Calls], state: Mapping[str, str], runs: Runs, ask: Ask
-) -> Comparison:
+) -> RunComparison:
     """What was counted, with its statistics."""
     answers, intents = _accuracy("answer", counted.answers), _accuracy("intent", counted.intents)
     spending = _spending(counted)
@@ -46,7 +46,7 @@ def summed_up(
     a = _side(runs.a, counted.a, calls, state)
     b = _side(runs.b, counted.b, calls, state)
     judged_by = intents if intents.labelled.n and not answers.labelled.n else answers
-    return Comparison(
+    return RunComparison(
         verdict=conclude(judged_by, spending, ask.margin),
         cautions=(*_cautions(overlap, (a, b), judged_by, _without_rule(counted, ask)), *_on_labels(counted)),
         margin=ask.margin,
@@ -75,10 +75,10 @@ def _accuracy(aspect: str, truth: Truth) -> Accuracy:
     return Accuracy(aspect=aspect, events=truth.events, differing=truth.differing, alike=truth.alike, apart=truth.apart)
 
 
-def _spending(counted: Tally) -> Spending:
+def _spending(counted: Tally) -> CostComparison:
     a, b, tasks = _known(counted.a.usd, counted.b.usd, counted.tasks)
     mean_a, mean_b = (float(one.mean()) if len(one) else 0.0 for one in (a, b))
-    return Spending(events=counted.events, known=len(a), mean_a=mean_a, mean_b=mean_b,
+    return CostComparison(events=counted.events, known=len(a), mean_a=mean_a, mean_b=mean_b,
                     difference=mean_difference(a, b, groups=tasks))  # fmt: skip
 
 

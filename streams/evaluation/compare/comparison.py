@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.agreement import USUAL_MARKERS, Markers
-from streams.evaluation.compare.conclusion import Verdict
+from streams.evaluation.compare.conclusion import Conclusion
 from streams.evaluation.compare.diff import Judged, Rules
-from streams.evaluation.compare.paired import Estimate
+from streams.evaluation.compare.paired import DifferenceEstimate
 from streams.evaluation.compare.pairs import Calls, Overlap
-from streams.evaluation.compare.preference import Accuracy, Spending
+from streams.evaluation.compare.preference import Accuracy, CostComparison
 
 ENOUGH = 20
 """Different tasks under which nothing is said of a slice's share."""
@@ -59,10 +59,10 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class RunComparison:
     """All there is to say."""
 
-    verdict: Verdict
+    verdict: Conclusion
     cautions: tuple[str, ...]
     margin: float
     rules: str | None
@@ -77,9 +77,9 @@ class Comparison:
     by_handler: tuple[Slice, ...]
     answers: Accuracy
     intents: Accuracy
-    spending: Spending
+    spending: CostComparison
     timed: int
-    seconds: Estimate
+    seconds: DifferenceEstimate
     """The mean difference of the seconds, over the events timed in both."""
     times: tuple[Floats, Floats]
     """Those seconds, for a plot."""

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams.evaluation.compare.paired import events_needed, labels_needed
-from streams.evaluation.compare.preference import MIN_LABELLED, Accuracy, Cost, Quality, Spending, cost_of, quality_of
+from streams.evaluation.compare.preference import (
+    MIN_LABELLED,
+    Accuracy,
+    Cost,
+    CostComparison,
+    Quality,
+    cost_of,
+    quality_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Conclusion:
     """What may be concluded, and the sentence that says so."""
 
     quality: Quality
@@ -20,7 +28,7 @@ class Verdict:
     sentence: str
 
 
-def conclude(accuracy: Accuracy, spending: Spending, margin: float) -> Verdict:
+def conclude(accuracy: Accuracy, spending: CostComparison, margin: float) -> Conclusion:
     """The verdict on B: its accuracy within `margin` (a share) of A's, and its cost.
 
     One interval serves both questions, whether B is better and whether it is not worse by the margin, without a
@@ -34,7 +42,7 @@ def conclude(accuracy: Accuracy, spending: Spending, margin: float) -> Verdict:
         sentence = f"{told} and {spent}."
     else:
         sentence = f"{told}. B {spent}."
-    return Verdict(quality, cost, sentence)
+    return Conclusion(quality, cost, sentence)
 
 
 _SETTLED: Final = ("better", "slightly worse", "worse", "as good")
@@ -137,7 +145,7 @@ _QUALITY_WORDS: Final[dict[Quality, Callable[[Accuracy, float], str]]] = {
 }
 
 
-def _compared(spending: Spending) -> str:
+def _compared(spending: CostComparison) -> str:
     word = "less" if spending.difference.value < 0 else "more"
     if spending.mean_a <= 0:
         return f"costs ${spending.mean_b:.6f} an event, where A costs nothing"
@@ -149,7 +157,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
-_COST_WORDS: Final[dict[Cost, Callable[[Spending], str]]] = {
+_COST_WORDS: Final[dict[Cost, Callable[[CostComparison], str]]] = {
     "less": _compared,
     "more": _compared,
     "the same": lambda _: "costs the same",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from streams.evaluation.compare.comparison import Comparison
+from streams.evaluation.compare.comparison import RunComparison
 from streams.evaluation.compare.diff import Judged
 from streams.evaluation.compare.paired import difference
 from streams.evaluation.compare.preference import Accuracy
 
 
-def document(made: Comparison) -> dict[str, Any]:
+def document(made: RunComparison) -> dict[str, Any]:
     """The comparison as JSON values; money as exact decimals, unknown as null, differences as B less A."""
     left_out = {"times", "flips", "answers", "intents", "verdict"}
     plain = {name: getattr(made, name) for name in made.__slots__ if name not in left_out}

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from streams.evaluation.compare.comparison import Comparison
+from streams.evaluation.compare.comparison import RunComparison
 from streams.evaluation.compare.conclusion import percent
 from streams.evaluation.compare.diff import End, Judged
 from streams.evaluation.compare.plots import plots
@@ -25,7 +25,7 @@ _CAPTIONS = {
 }
 
 
-def page(made: Comparison) -> str:
+def page(made: RunComparison) -> str:
     """The page, about 100 kB and at most 6 kB for each changed event before escaping."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script, drawn = _part("page.js"), plots(made)

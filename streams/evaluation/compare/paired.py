@@ -20,7 +20,7 @@ _HALVINGS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class DifferenceEstimate:
     """A value with the interval it lies in; `low` and `high` are None where the cases are too few for one."""
 
     value: float
@@ -81,17 +81,17 @@ def mcnemar(pairs: Paired) -> float:
     return min(1.0, 2 * float(bdtr(fewer, pairs.discordant, 0.5))) if pairs.discordant else 1.0
 
 
-def difference(pairs: Paired, certainty: float = CERTAINTY) -> Estimate:
+def difference(pairs: Paired, certainty: float = CERTAINTY) -> DifferenceEstimate:
     """The difference of the shares right, with its score interval; (-1, 1) without pairs.
 
     Tango 1998, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
     design". It keeps its promise with few discordant pairs too, and is not empty without any.
     """
     if not pairs.n:
-        return Estimate(0.0, -1.0, 1.0)
+        return DifferenceEstimate(0.0, -1.0, 1.0)
     b, c, n = pairs.only_b, pairs.only_a, pairs.n
     z = normal(certainty)
-    return Estimate((b - c) / n, -_upper_limit(c, b, n, z), _upper_limit(b, c, n, z))
+    return DifferenceEstimate((b - c) / n, -_upper_limit(c, b, n, z), _upper_limit(b, c, n, z))
 
 
 def _upper_limit(b: int, c: int, n: int, z: float) -> float:
@@ -129,7 +129,9 @@ def wilson(hits: float, n: int, certainty: float = CERTAINTY) -> tuple[float, fl
     return max(0.0, (centre - half) / (n + z * z)), min(1.0, (centre + half) / (n + z * z))
 
 
-def difference_of_all(labelled: Paired, differing: int, events: int, certainty: float = CERTAINTY) -> Estimate:
+def difference_of_all(
+    labelled: Paired, differing: int, events: int, certainty: float = CERTAINTY
+) -> DifferenceEstimate:
     """The difference over all events, of which `differing` have two different answers and some of those a label.
 
     Equal answers are right or wrong alike, so the difference is the share of events with different answers, times the
@@ -141,12 +143,12 @@ def difference_of_all(labelled: Paired, differing: int, events: int, certainty: 
     """
     share, (least, most) = differing / max(1, events), wilson(differing, events, certainty)
     if not labelled.n:
-        return Estimate(0.0, -most, most)
+        return DifferenceEstimate(0.0, -most, most)
     among = difference(labelled, certainty)
     value, low, high = among.value, among.low or 0.0, among.high or 0.0
     down = share - least if low > 0 else most - share
     up = share - least if high < 0 else most - share
-    return Estimate(
+    return DifferenceEstimate(
         share * value,
         max(-most, share * value - math.hypot(share * (value - low), low * down)),
         min(most, share * value + math.hypot(share * (high - value), high * up)),
@@ -177,7 +179,7 @@ def mean_difference(
     b: NDArray[np.float64],
     certainty: float = CERTAINTY,
     groups: NDArray[np.uint64] | None = None,
-) -> Estimate:
+) -> DifferenceEstimate:
     """The mean of b - a over pairs of shape (n,), 0 without any, with Student's interval (1908, "The probable error
     of a mean"). Pairs of one of the `groups` (n,) rise and fall together, so the interval counts groups: the variance
     is that of their sums (Liang and Zeger 1986, "Longitudinal data analysis using generalized linear models"). Where
@@ -186,13 +188,13 @@ def mean_difference(
     """
     n, gaps = len(a), b - a
     if not n:
-        return Estimate(0.0, None, None)
+        return DifferenceEstimate(0.0, None, None)
     value = float(gaps.mean())
     place = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
     count = int(place.max()) + 1
     differing = int(np.count_nonzero(np.bincount(place, gaps != 0)))
     if count < MIN_PAIRS or 0 < differing < MIN_DIFFERING:
-        return Estimate(value, None, None)
+        return DifferenceEstimate(value, None, None)
     spread = math.sqrt(float(np.square(np.bincount(place, gaps - value)).sum()) * count / (count - 1))
     half = float(stdtrit(count - 1, 0.5 + certainty / 2)) * spread / n
-    return Estimate(value, value - half, value + half)
+    return DifferenceEstimate(value, value - half, value + half)

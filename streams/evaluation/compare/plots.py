@@ -15,7 +15,7 @@ from streams.evaluation.plots import BLUE, COLOURS, GREY, INK, PALE, VERMILLION
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from streams.evaluation.compare.comparison import Comparison
+    from streams.evaluation.compare.comparison import RunComparison
     from streams.evaluation.compare.preference import Accuracy
 
 TIERS = ("listener", "worker", "reasoner")
@@ -32,13 +32,13 @@ _METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _INKS = {INK: "currentColor", GREY: "var(--muted)", PALE: "var(--line)"}
 
 
-def plots(made: Comparison) -> dict[str, str]:
+def plots(made: RunComparison) -> dict[str, str]:
     """The plots by what they show."""
     drawn = {"endings": _endings(made), "money": _money(made), "difference": _difference(made)}
     return drawn | ({"seconds": _seconds(made)} if made.timed else {})
 
 
-def _endings(made: Comparison) -> str:
+def _endings(made: RunComparison) -> str:
     """Who answered, as shares of all events."""
     with _axes("endings") as (axes, drawn):
         left = np.zeros(2)
@@ -52,7 +52,7 @@ def _endings(made: Comparison) -> str:
     return drawn[0]
 
 
-def _money(made: Comparison) -> str:
+def _money(made: RunComparison) -> str:
     """What the tiers would cost live."""
     with _axes("money") as (axes, drawn):
         for place, (name, run) in enumerate((("B", made.b.run), ("A", made.a.run))):
@@ -67,7 +67,7 @@ def _money(made: Comparison) -> str:
     return drawn[0]
 
 
-def _difference(made: Comparison) -> str:
+def _difference(made: RunComparison) -> str:
     """How much more often B is right, with the margin."""
     kinds = [one for one in (made.intents, made.answers) if one.labelled.n] or [made.answers]
     with _axes("difference") as (axes, drawn):
@@ -89,7 +89,7 @@ def _interval(axes: Axes, place: int, accuracy: Accuracy) -> None:
         axes.plot(value, place, marker="o", color=BLUE, markersize=7)
 
 
-def _seconds(made: Comparison) -> str:
+def _seconds(made: RunComparison) -> str:
     """The share of events that took no longer, against seconds."""
     with _axes("seconds") as (axes, drawn):
         for name, values, colour, line in zip("AB", made.times, (BLUE, VERMILLION), ("-", "--"), strict=True):

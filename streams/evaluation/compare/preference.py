@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from streams.evaluation.compare.paired import (
     CERTAINTY,
-    Estimate,
+    DifferenceEstimate,
     Paired,
     difference_of_all,
     labels_needed,
@@ -49,7 +49,7 @@ class Accuracy:
         return mcnemar(self.labelled)
 
     @property
-    def difference(self) -> Estimate:
+    def difference(self) -> DifferenceEstimate:
         """Over all the events."""
         return difference_of_all(self.apart, self.differing, self.events)
 
@@ -71,14 +71,14 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
+class CostComparison:
     """What the events would cost live, per event in US dollars, where both runs' costs are known."""
 
     events: int
     known: int
     mean_a: float
     mean_b: float
-    difference: Estimate
+    difference: DifferenceEstimate
 
 
 MIN_LABELLED = 10
@@ -102,7 +102,7 @@ _QUALITY: Final[tuple[tuple[Quality, tuple[Callable[[Accuracy, float], bool], ..
     ("worse", (_significant, lambda found, _: (found.difference.high or 0) < 0)),
     ("as good", (_not_much_worse,)),
 )
-_COST: Final[tuple[tuple[Cost, Callable[[Spending], bool]], ...]] = (
+_COST: Final[tuple[tuple[Cost, Callable[[CostComparison], bool]], ...]] = (
     ("unknown", lambda spent: spent.known < (1 - MAX_UNKNOWN) * spent.events or not spent.known),
     ("unclear", lambda spent: spent.difference.low is None or spent.difference.high is None),
     ("the same", lambda spent: spent.difference.low == spent.difference.high == 0),
@@ -122,6 +122,6 @@ def quality_of(accuracy: Accuracy, margin: float) -> Quality:
     return "too few" if accuracy.apart.n < enough else "too close"
 
 
-def cost_of(spending: Spending) -> Cost:
+def cost_of(spending: CostComparison) -> Cost:
     """How B's cost compares with A's."""
     return next((cost for cost, holds in _COST if holds(spending)), "unclear")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from streams.evaluation.compare.comparison import Comparison, Side
-from streams.evaluation.compare.paired import Estimate
+from streams.evaluation.compare.comparison import RunComparison, Side
+from streams.evaluation.compare.paired import DifferenceEstimate
 from streams.evaluation.compare.preference import Accuracy
 
 SHOWN_REASONS = 8
@@ -14,7 +14,7 @@ Row = tuple[str, str, str, str]
 """What, of A, of B, and B less A with its 95 % interval."""
 
 
-def rows(made: Comparison) -> Iterator[Row]:
+def rows(made: RunComparison) -> Iterator[Row]:
     """The figures of both runs: what, of A, of B, B less A with its 95 % interval."""
     for accuracy in (made.answers, made.intents):
         if accuracy.labelled.n:
@@ -24,14 +24,14 @@ def rows(made: Comparison) -> Iterator[Row]:
     yield from _counts(made.a, made.b)
 
 
-def _endings(made: Comparison) -> Iterator[Row]:
+def _endings(made: RunComparison) -> Iterator[Row]:
     a, b, all_events = made.a, made.b, made.overlap.both
     for ending, count in a.endings.items():
         what = f"answered by {ending}s" if ending in ("worker", "reasoner") else ending
         yield what, f"{100 * count / all_events:.1f} %", f"{100 * b.endings[ending] / all_events:.1f} %", ""
 
 
-def _money_and_time(made: Comparison) -> Iterator[Row]:
+def _money_and_time(made: RunComparison) -> Iterator[Row]:
     a, b = made.a, made.b
     yield "USD an event", number(a.usd_mean, ".6f"), number(b.usd_mean, ".6f"), interval(made.spending.difference)
     yield "USD in all", number(a.usd, ".6f"), number(b.usd, ".6f"), ""
@@ -67,7 +67,7 @@ def _right(accuracy: Accuracy) -> Row:
     return what, f"{100 * a:.1f} %", f"{100 * b:.1f} %", f"{value} points ({low} to {high})"
 
 
-def interval(estimate: Estimate) -> str:
+def interval(estimate: DifferenceEstimate) -> str:
     """A difference with its interval, to three digits."""
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:+.3g} (too few differ)"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streams.calibration.artifact import CalibrationArtifact
-from streams.calibration.calibrators import Calibrator, Identity
+from streams.calibration.calibrators import Calibrator, IdentityCalibrator
 from streams.core.errors import ConfigError
 from streams.core.escalation import Accept, Bar, decide
 from streams.core.messages import Attempt
@@ -37,7 +37,7 @@ class NewBar:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SettingChange:
     """What is set otherwise, by worker or by intent."""
 
     settings: tuple[str, ...] = ()
@@ -56,11 +56,11 @@ class Change:
         return intent if intent in self.routes or intent in pipeline.routes else UNSURE
 
 
-def parse_change(settings: Sequence[str], pipeline: Pipeline) -> Change:
+def parse_change(settings: Sequence[str], pipeline: Pipeline) -> SettingChange:
     """The change that `KEY=VALUE` settings make to a pipeline. Raises ConfigError with the key and the remedy."""
     if not settings:
         raise ConfigError("nothing is set.", f"Give --set KEY=VALUE with {SETTABLE}.", "set")
-    change, keys = Change(tuple(settings)), set[str]()
+    change, keys = SettingChange(tuple(settings)), set[str]()
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))
         if not equals or not value:
@@ -72,7 +72,7 @@ def parse_change(settings: Sequence[str], pipeline: Pipeline) -> Change:
     return change
 
 
-def _with(change: Change, key: str, value: str, pipeline: Pipeline) -> Change:
+def _with(change: SettingChange, key: str, value: str, pipeline: Pipeline) -> SettingChange:
     table, _, rest = key.partition(".")
     if table == "routes" and rest:
         return replace(change, routes={**change.routes, rest: _route(key, rest, value, pipeline)})
@@ -82,13 +82,13 @@ def _with(change: Change, key: str, value: str, pipeline: Pipeline) -> Change:
     return _WORKER_KEYS[option](change, name, value, pipeline)
 
 
-def _threshold(change: Change, name: str, value: str, _: Pipeline) -> Change:
+def _threshold(change: SettingChange, name: str, value: str, _: Pipeline) -> SettingChange:
     key = f"workers.{name}.threshold"
     threshold = None if value == "none" else _probability(key, value)
-    return _new_bar(change, name, NewBar(Bar(threshold), Identity()))
+    return _new_bar(change, name, NewBar(Bar(threshold), IdentityCalibrator()))
 
 
-def _calibration(change: Change, name: str, value: str, pipeline: Pipeline) -> Change:
+def _calibration(change: SettingChange, name: str, value: str, pipeline: Pipeline) -> SettingChange:
     key = f"workers.{name}.calibration"
     found = [path for path in (pipeline.path.parent / value, Path(value)) if path.is_file()]
     if not found:
@@ -105,25 +105,25 @@ def _calibration(change: Change, name: str, value: str, pipeline: Pipeline) -> C
     return _new_bar(change, name, NewBar(bar, artifact.calibrator))
 
 
-def _new_bar(change: Change, name: str, bar: NewBar) -> Change:
+def _new_bar(change: SettingChange, name: str, bar: NewBar) -> SettingChange:
     if name in change.bars:
         what = "the calibration brings the threshold."
         raise ConfigError(what, "Set one of the two.", f"workers.{name}.threshold")
     return replace(change, bars={**change.bars, name: bar})
 
 
-def _reasoner(change: Change, name: str, value: str, pipeline: Pipeline) -> Change:
+def _reasoner(change: SettingChange, name: str, value: str, pipeline: Pipeline) -> SettingChange:
     if value not in pipeline.reasoners:
         remedy = known(pipeline.reasoners, "[reasoners.NAME]")
         raise ConfigError(f"no reasoner is named {value!r}.", remedy, f"workers.{name}.reasoner")
     return replace(change, reasoners={**change.reasoners, name: value})
 
 
-def _explore(change: Change, name: str, value: str, _: Pipeline) -> Change:
+def _explore(change: SettingChange, name: str, value: str, _: Pipeline) -> SettingChange:
     return replace(change, explore={**change.explore, name: _probability(f"workers.{name}.explore", value)})
 
 
-_WORKER_KEYS: dict[str, Callable[[Change, str, str, Pipeline], Change]] = {
+_WORKER_KEYS: dict[str, Callable[[SettingChange, str, str, Pipeline], SettingChange]] = {
     "threshold": _threshold,
     "calibration": _calibration,
     "reasoner": _reasoner,

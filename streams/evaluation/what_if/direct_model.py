@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.evaluation.what_if.off_policy import Floats, Mask, Model, Outcome
+from streams.evaluation.what_if.off_policy import Floats, LoggedOutcome, Mask, Model
 
 RIDGE = 1.0
 KNOTS = (0.25, 0.5, 0.75)
@@ -28,7 +28,7 @@ def design(scores: Floats, kinds: Sequence[str]) -> Floats:
     return np.column_stack(columns)
 
 
-def cross_fitted(columns: Floats, outcome: Outcome, fold: NDArray[np.int64]) -> Model:
+def cross_fitted(columns: Floats, outcome: LoggedOutcome, fold: NDArray[np.int64]) -> Model:
     """The outcome's mean and variance for each of n events, by ridge regression on the folds without it.
 
     Each seen outcome counts as one over its chance. Cross-fitting keeps an event's own outcome out of its prediction
@@ -45,7 +45,7 @@ def cross_fitted(columns: Floats, outcome: Outcome, fold: NDArray[np.int64]) -> 
     return Model(mean, _variance(mean, outcome, seen))
 
 
-def _ridge(columns: Floats, outcome: Outcome, train: Mask) -> Floats:
+def _ridge(columns: Floats, outcome: LoggedOutcome, train: Mask) -> Floats:
     shares = 1 / outcome.propensity[train]
     shares = shares * (len(shares) / shares.sum())
     penalty = RIDGE * np.eye(columns.shape[1])
@@ -55,7 +55,7 @@ def _ridge(columns: Floats, outcome: Outcome, train: Mask) -> Floats:
     return coefficients
 
 
-def _kept(mean: Floats, outcome: Outcome, seen: Mask) -> Floats:
+def _kept(mean: Floats, outcome: LoggedOutcome, seen: Mask) -> Floats:
     """Within the possible; of m outcomes 0 or 1 not nearer to either end than 2 / (m + 4).
 
     That is as if two of each kind had been seen as well (Agresti and Coull 1998). Those seen by chance are counted,
@@ -67,7 +67,7 @@ def _kept(mean: Floats, outcome: Outcome, seen: Mask) -> Floats:
     return np.clip(mean, 2 / (few + 4), 1 - 2 / (few + 4))
 
 
-def _variance(mean: Floats, outcome: Outcome, seen: Mask) -> Floats:
+def _variance(mean: Floats, outcome: LoggedOutcome, seen: Mask) -> Floats:
     """Of an outcome 0 or 1 by its mean; of another one the same for all: that of the seen about their predictions."""
     if outcome.binary:
         return mean * (1 - mean)

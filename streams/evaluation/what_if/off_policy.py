@@ -30,7 +30,7 @@ PRIOR = 50.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class LoggedOutcome:
     """One quantity of n events, seen of some. Arrays have shape (n,).
 
     `values` count where `seen`; `propensity` is the chance of being seen, 0 where it never could be. No value lies
@@ -63,12 +63,12 @@ class Term:
     """How much of an outcome a policy takes: `weight` (n,), 0 where it takes none. It must not depend on `seen`."""
 
     weight: Floats
-    outcome: Outcome
+    outcome: LoggedOutcome
     model: Model
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class PolicyEstimate:
     """A mean over events like these. `value` is None where the data leave it open; then low and high enclose it.
 
     `low` and `high` are a 95 % interval; it holds the noise of the draw of events and of what was seen of them.
@@ -81,7 +81,7 @@ class Estimate:
     """How many outcomes seen at one chance would say as much; None where every outcome was seen."""
 
 
-def estimate(known: Floats, terms: Sequence[Term], tasks: NDArray[np.int64] | None = None) -> Estimate:
+def estimate(known: Floats, terms: Sequence[Term], tasks: NDArray[np.int64] | None = None) -> PolicyEstimate:
     """The mean of `known` (n,) plus the terms over events like these n >= 2.
 
     `tasks` (n,) numbers the events' tasks from 0. Events of one task fare alike, so the interval counts tasks: the
@@ -104,10 +104,10 @@ def estimate(known: Floats, terms: Sequence[Term], tasks: NDArray[np.int64] | No
     reach = _quantile(variance, from_seeing, count, size) * (variance / len(known)) ** 0.5
     low, high = float(lowest.mean()), float(highest.mean())
     value = low if np.array_equal(lowest, highest) else None
-    return Estimate(value, low - reach, high + reach, effective)
+    return PolicyEstimate(value, low - reach, high + reach, effective)
 
 
-def bounded(found: Estimate, low: float, high: float) -> Estimate:
+def bounded(found: PolicyEstimate, low: float, high: float) -> PolicyEstimate:
     """The estimate, kept within what is possible at all."""
     value = None if found.value is None else min(max(found.value, low), high)
     return replace(found, value=value, low=max(found.low, low), high=min(found.high, high))

@@ -14,7 +14,7 @@ from streams.core.errors import ConfigError
 from streams.core.messages import Action, Attempt, Decision
 from streams.core.routing import UNSURE
 from streams.evaluation.cases import MAX_CASES, LabelsFrom, Since, grader, markers_of, right
-from streams.evaluation.what_if.change import Change
+from streams.evaluation.what_if.change import SettingChange
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 
@@ -70,7 +70,12 @@ class History:
 
 
 def read_history(
-    audit: Audit, pipeline: Pipeline, agrees: Mapping[str, Agree], change: Change, part: Since, labels: LabelsFrom
+    audit: Audit,
+    pipeline: Pipeline,
+    agrees: Mapping[str, Agree],
+    change: SettingChange,
+    part: Since,
+    labels: LabelsFrom,
 ) -> History:
     """The past events that a change concerns, oldest first. `agrees` compares each handler's answers."""
     parameters = {

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from streams.core.routing import Route
-from streams.evaluation.what_if.change import Change
+from streams.evaluation.what_if.change import SettingChange
 from streams.evaluation.what_if.off_policy import Floats, Mask
 from streams.evaluation.what_if.past import Past
 from streams.pipeline.load import Pipeline
@@ -29,7 +29,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Policy:
+class EscalationPolicy:
     """The plans of n events as columns (n,). `other_` marks an answer of a handler that was not the one then."""
 
     by_worker: Floats
@@ -57,7 +57,9 @@ def explored_then(events: Sequence[Past]) -> dict[tuple[str, str], float]:
     return {(past.handler, past.pipeline): past.propensity or 0.0 for past in accepted}
 
 
-def with_change(past: Past, change: Change, pipeline: Pipeline, explored: Mapping[tuple[str, str], float]) -> Plan:
+def with_change(
+    past: Past, change: SettingChange, pipeline: Pipeline, explored: Mapping[tuple[str, str], float]
+) -> Plan:
     """The plan under a change. What is not set stays as it was then, with the shares `explored` then."""
     was = as_it_was(past, pipeline)
     then = Route(past.action, past.handler)
@@ -85,10 +87,10 @@ def _reasoner_of(worker: str, pipeline: Pipeline) -> str:
     return found.name if found else ""
 
 
-def policy_of(plans: Sequence[Plan], then: Sequence[Plan]) -> Policy:
+def policy_of(plans: Sequence[Plan], then: Sequence[Plan]) -> EscalationPolicy:
     """Plans as columns, held against those that were followed."""
     pairs = list(zip(plans, then, strict=True))
-    return Policy(
+    return EscalationPolicy(
         by_worker=np.array([plan.end == "worker" for plan in plans], dtype=np.float64),
         by_reasoner=np.array([plan.end == "reasoner" for plan in plans], dtype=np.float64),
         asks_worker=np.array([plan.worker != "" for plan in plans], dtype=np.float64),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streams.evaluation.what_if.off_policy import Estimate
+from streams.evaluation.what_if.off_policy import PolicyEstimate
 from streams.evaluation.what_if.what_if import Figure, WhatIf
 
 FEW = 30.0
@@ -88,7 +88,7 @@ def warnings(found: WhatIf) -> Iterator[str]:
         yield f"{counts.unfinished} events are left out: they have not come to an end."
 
 
-def spread(found: Estimate, scale: float = 1.0, digits: int = 1, sign: str = "") -> str:
+def spread(found: PolicyEstimate, scale: float = 1.0, digits: int = 1, sign: str = "") -> str:
     """An estimate with its interval; the interval alone where the data leave the value open."""
     low, high = (_number(scale * end, digits, sign) for end in (found.low, found.high))
     value = "" if found.value is None else f"{_number(scale * found.value, digits, sign)} "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streams.core.fingerprint import draw
 from streams.evaluation.cases import LabelsFrom
 from streams.evaluation.what_if.direct_model import FOLDS, cross_fitted, design
-from streams.evaluation.what_if.off_policy import Floats, Mask, Model, Outcome
+from streams.evaluation.what_if.off_policy import Floats, LoggedOutcome, Mask, Model
 from streams.evaluation.what_if.past import Past
 
 SEEN_IN_A_BIN, MOST_BINS = 20, 5
@@ -22,7 +22,7 @@ SEEN_IN_A_BIN, MOST_BINS = 20, 5
 class Seen:
     """An outcome with its cross-fitted predictions."""
 
-    outcome: Outcome
+    outcome: LoggedOutcome
     model: Model
 
 
@@ -84,7 +84,7 @@ class _Looked:
     def right(self, values: Sequence[bool | None], chance: Floats, among: Mask) -> Seen:
         known, numbers = _known(values, among)
         propensity = chance * shares_seen(known, among, self.scores, self.groups)
-        return self._fitted(Outcome(numbers, known & (propensity > 0), propensity))
+        return self._fitted(LoggedOutcome(numbers, known & (propensity > 0), propensity))
 
     def usd(
         self, values: Sequence[float | None], chance: Floats, among: Mask, stored: Mask | None = None
@@ -97,11 +97,11 @@ class _Looked:
         shares = shares_seen(known & ~free, among & ~free, self.scores, self.groups)
         propensity = np.where(free, 1.0, chance * shares)
         ends = float(numbers[known].min()), float(numbers[known].max())
-        found = Outcome(numbers, known & (propensity > 0), propensity, *ends, binary=False)
+        found = LoggedOutcome(numbers, known & (propensity > 0), propensity, *ends, binary=False)
         columns = np.column_stack([self.columns, free.astype(np.float64)]) if free.any() else self.columns
         return Seen(found, cross_fitted(columns, found, self.folds))
 
-    def _fitted(self, outcome: Outcome) -> Seen:
+    def _fitted(self, outcome: LoggedOutcome) -> Seen:
         return Seen(outcome, cross_fitted(self.columns, outcome, self.folds))
 
 
@@ -119,7 +119,7 @@ def _score(past: Past) -> float:
 def _agrees_with_itself(seen: Seen) -> Seen:
     """Where the reasoner's word is the truth, its answers are right by definition, asked or not."""
     n = len(seen.outcome.values)
-    outcome = Outcome(np.ones(n), np.ones(n, dtype=np.bool_), np.ones(n))
+    outcome = LoggedOutcome(np.ones(n), np.ones(n, dtype=np.bool_), np.ones(n))
     return Seen(outcome, Model(np.ones(n), np.zeros(n)))
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import LabelsFrom
-from streams.evaluation.what_if.change import Change
+from streams.evaluation.what_if.change import SettingChange
 from streams.evaluation.what_if.off_policy import (
-    Estimate,
     Floats,
+    LoggedOutcome,
     Model,
-    Outcome,
+    PolicyEstimate,
     Term,
     bounded,
     estimate,
@@ -24,7 +24,7 @@ from streams.evaluation.what_if.off_policy import (
     horvitz_thompson,
 )
 from streams.evaluation.what_if.past import History, Past
-from streams.evaluation.what_if.policy import Plan, Policy, as_it_was, explored_then, policy_of, with_change
+from streams.evaluation.what_if.policy import EscalationPolicy, Plan, as_it_was, explored_then, policy_of, with_change
 from streams.evaluation.what_if.seen import Outcomes, Seen, outcomes_of
 from streams.pipeline.load import Pipeline
 
@@ -36,10 +36,10 @@ class Figure:
     """One measure as it was, with the change, and the difference, each over all events concerned."""
 
     name: str
-    was: Estimate
-    then: Estimate
-    difference: Estimate
-    check: tuple[Estimate, Estimate]
+    was: PolicyEstimate
+    then: PolicyEstimate
+    difference: PolicyEstimate
+    check: tuple[PolicyEstimate, PolicyEstimate]
     """The difference by Horvitz-Thompson and by Hájek, which use no model."""
 
 
@@ -81,7 +81,7 @@ class WhatIf:
     counts: Counts
 
 
-def what_if(history: History, change: Change, pipeline: Pipeline, labels: LabelsFrom) -> WhatIf:
+def what_if(history: History, change: SettingChange, pipeline: Pipeline, labels: LabelsFrom) -> WhatIf:
     """Decide past events again under a change, and estimate what would have come of it.
 
     Raises ConfigError where there are no events to decide.
@@ -116,7 +116,7 @@ def what_if(history: History, change: Change, pipeline: Pipeline, labels: Labels
 
 
 def _comparable(
-    events: Sequence[Past], change: Change, pipeline: Pipeline, labels: LabelsFrom
+    events: Sequence[Past], change: SettingChange, pipeline: Pipeline, labels: LabelsFrom
 ) -> tuple[list[Past], int]:
     """The events, without those of pipelines that did not explore, where others did and it is needed."""
     shares = explored_then(events)
@@ -143,8 +143,8 @@ def _tasks(events: Sequence[Past]) -> Tasks:
     return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)
 
 
-def _accuracy(outcomes: Outcomes, policies: tuple[Policy, Policy], tasks: Tasks) -> Figure:
-    def weights(policy: Policy) -> Weights:
+def _accuracy(outcomes: Outcomes, policies: tuple[EscalationPolicy, EscalationPolicy], tasks: Tasks) -> Figure:
+    def weights(policy: EscalationPolicy) -> Weights:
         own, theirs = policy.by_worker, policy.by_reasoner
         unknown = own * policy.other_worker + theirs * policy.other_reasoner
         return [
@@ -156,7 +156,7 @@ def _accuracy(outcomes: Outcomes, policies: tuple[Policy, Policy], tasks: Tasks)
     return _figure("accuracy", [weights(policy) for policy in policies], 1.0, tasks)
 
 
-def _cost(outcomes: Outcomes, policies: tuple[Policy, Policy], tasks: Tasks) -> Figure | None:
+def _cost(outcomes: Outcomes, policies: tuple[EscalationPolicy, EscalationPolicy], tasks: Tasks) -> Figure | None:
     """None where it rests on a handler of which no price is known, or that was never asked about these events."""
     weights: list[Weights] = []
     for policy in policies:
@@ -168,7 +168,12 @@ def _cost(outcomes: Outcomes, policies: tuple[Policy, Policy], tasks: Tasks) -> 
     return _figure("cost", weights, float("inf"), tasks)
 
 
-def _share(name: str, policies: tuple[Policy, Policy], tasks: Tasks, column: Callable[[Policy], Floats]) -> Figure:
+def _share(
+    name: str,
+    policies: tuple[EscalationPolicy, EscalationPolicy],
+    tasks: Tasks,
+    column: Callable[[EscalationPolicy], Floats],
+) -> Figure:
     was, then = (column(policy) for policy in policies)
     difference = bounded(estimate(then - was, [], tasks), -1.0, 1.0)
     was_, then_ = (bounded(estimate(values, [], tasks), 0.0, 1.0) for values in (was, then))
@@ -193,7 +198,7 @@ def _term(seen: Seen | None, weight: Floats) -> Term:
     if seen is not None:
         return Term(weight, seen.outcome, seen.model)
     n = len(weight)
-    nothing = Outcome(np.zeros(n), np.zeros(n, dtype=np.bool_), np.zeros(n))
+    nothing = LoggedOutcome(np.zeros(n), np.zeros(n, dtype=np.bool_), np.zeros(n))
     return Term(weight, nothing, Model(np.full(n, 0.5), np.full(n, 0.25)))
 
 
@@ -201,7 +206,7 @@ def _counts(
     events: Sequence[Past],
     was: Sequence[Plan],
     then: Sequence[Plan],
-    policies: tuple[Policy, Policy],
+    policies: tuple[EscalationPolicy, EscalationPolicy],
     outcomes: Outcomes,
     history: History,
     unexplored: int,

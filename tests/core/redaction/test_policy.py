@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streams.core.errors import ConfigError, ProcessError
 from streams.core.redaction.detectors import BUILT_IN, Detector, whole
-from streams.core.redaction.policy import FAILED, Policy
+from streams.core.redaction.policy import FAILED, RedactionPolicy
 from tests.harness.sensitive_texts import CARDS, EMAILS, IBANS, PHONES, PLANTED, POLICY, said_in, texts_with
 
 
@@ -129,18 +129,18 @@ def test_dates_ids_and_measurements_are_nobody_s_numbers(text: str) -> None:
 
 
 def test_only_the_detectors_asked_for_look() -> None:
-    policy = Policy(id="x", detectors=(BUILT_IN["email"],))
+    policy = RedactionPolicy(id="x", detectors=(BUILT_IN["email"],))
     assert policy.text("jo@x.org +49 30 1234567") == "[email] +49 30 1234567"
 
 
 def test_a_pattern_of_ones_own_hides_its_group_or_all_of_it() -> None:
     own = (Detector("customer", r"C-\d{4}", whole), Detector("name", r"Mr\.? (\w+)", whole))
-    assert Policy(id="x", detectors=own).text("C-1234 is Mr. Smith") == "[customer] is Mr. [name]"
+    assert RedactionPolicy(id="x", detectors=own).text("C-1234 is Mr. Smith") == "[customer] is Mr. [name]"
 
 
 @given(EMAILS, PHONES)
 def test_a_pattern_that_matches_anything_comes_to_an_end(one: str, other: str) -> None:
-    policy = Policy(id="x", detectors=(*BUILT_IN.values(), Detector("rest", r"[\s\S]", whole)))
+    policy = RedactionPolicy(id="x", detectors=(*BUILT_IN.values(), Detector("rest", r"[\s\S]", whole)))
     once = policy.text(f"{one} {other}")
     assert policy.text(once) == once
 
@@ -176,7 +176,7 @@ def test_a_text_is_not_withheld_because_this_process_lacks_memory() -> None:
 
 def test_patterns_too_large_to_be_looked_for_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"redaction\.patterns"):
-        Policy(id="x", detectors=(Detector("huge", r"(?:[\pL\pN]{1,100}x){9}y", whole),))
+        RedactionPolicy(id="x", detectors=(Detector("huge", r"(?:[\pL\pN]{1,100}x){9}y", whole),))
 
 
 # ---- Text as people type it ----
@@ -246,7 +246,7 @@ def test_a_number_on_the_next_line_is_no_part_of_one_that_is_whole() -> None:
 
 
 def test_a_pattern_of_ones_own_finds_what_is_typed_in_another_way() -> None:
-    own = Policy(id="own-1", detectors=(Detector("ticket", "T-[0-9]{4}", whole),))
+    own = RedactionPolicy(id="own-1", detectors=(Detector("ticket", "T-[0-9]{4}", whole),))
     assert own.text("see Ｔ－１２３４ and T\u2011\u00ad1234") == "see [ticket] and [ticket]"
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.evaluation.compare.conclusion import conclude
-from streams.evaluation.compare.paired import Estimate, Paired
-from streams.evaluation.compare.preference import Accuracy, Quality, Spending, cost_of, quality_of
+from streams.evaluation.compare.paired import DifferenceEstimate, Paired
+from streams.evaluation.compare.preference import Accuracy, CostComparison, Quality, cost_of, quality_of
 
 MIRROR: dict[str, set[Quality]] = {
     "better": {"worse", "slightly worse"},
@@ -21,9 +21,9 @@ def accuracy(events: int, differing: int, apart: Paired, alike: Paired | None = 
 
 def spending(
     low: float | None = -0.5, high: float | None = -0.1, *, known: int = 1000, mean_b: float = 0.69
-) -> Spending:
-    change = Estimate(mean_b - 1, low, high)
-    return Spending(events=1000, known=known, mean_a=1.0, mean_b=mean_b, difference=change)
+) -> CostComparison:
+    change = DifferenceEstimate(mean_b - 1, low, high)
+    return CostComparison(events=1000, known=known, mean_a=1.0, mean_b=mean_b, difference=change)
 
 
 ALIKE = Paired(both=1000, neither=152)
@@ -106,14 +106,16 @@ def test_labelling_only_what_changed_does_not_exaggerate() -> None:
         (spending(known=949), "unknown", "What it costs is known in both of 949 of 1,000 events, too few."),
     ],
 )
-def test_the_cost_is_stated_only_where_it_is_known(spent: Spending, cost: str, words: str) -> None:
+def test_the_cost_is_stated_only_where_it_is_known(spent: CostComparison, cost: str, words: str) -> None:
     assert cost_of(spent) == cost
     for found in (CLOSE, FEW):
         assert conclude(found, spent, 0.02).sentence.endswith(words)
 
 
 def test_of_what_costs_nothing_no_share_is_taken() -> None:
-    spent = Spending(events=100, known=100, mean_a=0.0, mean_b=0.002, difference=Estimate(0.002, 0.001, 0.003))
+    spent = CostComparison(
+        events=100, known=100, mean_a=0.0, mean_b=0.002, difference=DifferenceEstimate(0.002, 0.001, 0.003)
+    )
     assert "costs $0.002000 an event, where A costs nothing" in conclude(FEW, spent, 0.02).sentence
 
 

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 from scipy.stats import binomtest, ttest_rel  # type: ignore[import-untyped]
 
 from streams.evaluation.compare.paired import (
-    Estimate,
+    DifferenceEstimate,
     Paired,
     difference,
     difference_of_all,
@@ -30,7 +30,7 @@ def swapped(pairs: Paired) -> Paired:
     return Paired(pairs.both, pairs.only_b, pairs.only_a, pairs.neither)
 
 
-def mirrored(one: Estimate) -> tuple[float, float | None, float | None]:
+def mirrored(one: DifferenceEstimate) -> tuple[float, float | None, float | None]:
     return -one.value, None if one.high is None else -one.high, None if one.low is None else -one.low
 
 
@@ -193,13 +193,13 @@ def test_the_interval_of_a_mean_is_students() -> None:
 
 def test_a_mean_that_few_events_make_has_no_interval() -> None:
     a, b = np.zeros(1000), np.zeros(1000)
-    assert mean_difference(a, b) == Estimate(0.0, 0.0, 0.0)
+    assert mean_difference(a, b) == DifferenceEstimate(0.0, 0.0, 0.0)
     b[:9] = 1.0
-    assert mean_difference(a, b) == Estimate(0.009, None, None)
+    assert mean_difference(a, b) == DifferenceEstimate(0.009, None, None)
     b[:10] = 1.0
     assert mean_difference(a, b).low is not None
     assert mean_difference(a[:29], b[:29]).low is None
-    assert mean_difference(a[:0], b[:0]) == Estimate(0.0, None, None)
+    assert mean_difference(a[:0], b[:0]) == DifferenceEstimate(0.0, None, None)
 
 
 def test_wilson_agrees_with_a_worked_example() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from streams.evaluation.what_if.direct_model import FOLDS, cross_fitted, design
 from streams.evaluation.what_if.off_policy import (
     Floats,
+    LoggedOutcome,
     Model,
-    Outcome,
     Term,
     bounded,
     effective_size,
@@ -25,7 +25,7 @@ from streams.evaluation.what_if.off_policy import (
 
 def term(values: list[float], seen: list[int], propensity: list[float], mean: float = 0.5) -> Term:
     n = len(values)
-    outcome = Outcome(np.array(values), np.array(seen, dtype=np.bool_), np.array(propensity))
+    outcome = LoggedOutcome(np.array(values), np.array(seen, dtype=np.bool_), np.array(propensity))
     return Term(np.ones(n), outcome, Model(np.full(n, mean), np.full(n, mean * (1 - mean))))
 
 
@@ -74,7 +74,7 @@ def test_a_loss_of_what_could_never_be_seen_is_worst_where_that_was_best() -> No
 def test_few_outcomes_that_are_all_alike_do_not_make_a_narrow_interval() -> None:
     n, few = 1000, 8
     seen = np.arange(n) < few
-    outcome = Outcome(np.ones(n), seen, np.full(n, few / n))
+    outcome = LoggedOutcome(np.ones(n), seen, np.full(n, few / n))
     model = cross_fitted(design(np.linspace(0, 1, n), ["k"] * n), outcome, np.arange(n, dtype=np.int64) % FOLDS)
     found = estimate(np.zeros(n), [Term(np.ones(n), outcome, model)])
     assert found.effective == pytest.approx(few)
@@ -95,7 +95,7 @@ def streams(draw: st.DrawFn) -> tuple[Floats, Term]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     chance = rng.choice([0.1, 0.5, 1.0], n)
     seen = rng.random(n) < chance
-    outcome = Outcome((rng.random(n) < 0.7).astype(np.float64), seen, chance)
+    outcome = LoggedOutcome((rng.random(n) < 0.7).astype(np.float64), seen, chance)
     model = cross_fitted(design(rng.random(n), ["a", "b"] * (n // 2) + ["a"] * (n % 2)), outcome, np.arange(n) % FOLDS)
     return rng.random(n), Term(rng.choice([-1.0, 0.0, 1.0], n), outcome, model)
 
@@ -132,7 +132,7 @@ def test_an_events_own_outcome_does_not_enter_its_prediction() -> None:
     n = 200
     columns, fold = design(rng.random(n), ["k"] * n), np.arange(n, dtype=np.int64) % FOLDS
     values = (rng.random(n) < 0.6).astype(np.float64)
-    first = Outcome(values, np.ones(n, dtype=np.bool_), np.ones(n))
+    first = LoggedOutcome(values, np.ones(n, dtype=np.bool_), np.ones(n))
     values_changed = values.copy()
     values_changed[7] = 1 - values_changed[7]
     second = replace(first, values=values_changed)
@@ -146,7 +146,7 @@ def test_the_model_follows_the_score_and_the_kind() -> None:
     n = 4000
     score, kinds = rng.random(n), [("a", "b")[number % 2] for number in range(n)]
     chance = 0.2 + 0.5 * score + 0.2 * (np.array(kinds) == "b")
-    outcome = Outcome((rng.random(n) < chance).astype(np.float64), np.ones(n, dtype=np.bool_), np.ones(n))
+    outcome = LoggedOutcome((rng.random(n) < chance).astype(np.float64), np.ones(n, dtype=np.bool_), np.ones(n))
     model = cross_fitted(design(score, kinds), outcome, np.arange(n, dtype=np.int64) % FOLDS)
     assert float(np.abs(model.mean - chance).mean()) < 0.03
 
@@ -154,14 +154,14 @@ def test_the_model_follows_the_score_and_the_kind() -> None:
 def test_unknown_scores_are_a_kind_of_their_own() -> None:
     n = 400
     score = np.where(np.arange(n) % 4 == 0, np.nan, 0.9)
-    outcome = Outcome(np.isnan(score).astype(np.float64), np.ones(n, dtype=np.bool_), np.ones(n))
+    outcome = LoggedOutcome(np.isnan(score).astype(np.float64), np.ones(n, dtype=np.bool_), np.ones(n))
     model = cross_fitted(design(score, ["k"] * n), outcome, np.arange(n, dtype=np.int64) // 4 % FOLDS)
     assert model.mean[np.isnan(score)].min() > 0.9
     assert model.mean[~np.isnan(score)].max() < 0.1
 
 
 def test_without_any_seen_outcome_the_model_knows_nothing() -> None:
-    outcome = Outcome(np.zeros(10), np.zeros(10, dtype=np.bool_), np.full(10, 0.01))
+    outcome = LoggedOutcome(np.zeros(10), np.zeros(10, dtype=np.bool_), np.full(10, 0.01))
     model = cross_fitted(design(np.linspace(0, 1, 10), ["k"] * 10), outcome, np.arange(10, dtype=np.int64) % FOLDS)
     assert (model.mean == 0.5).all()
     assert (model.variance == 0.25).all()
@@ -181,7 +181,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(chance: float, misled:
         uncertain = score > 0.3
         propensity = np.where(uncertain, chance, 1.0)
         values = (rng.random(n) < truth).astype(np.float64)
-        outcome = Outcome(values, rng.random(n) < propensity, propensity)
+        outcome = LoggedOutcome(values, rng.random(n) < propensity, propensity)
         model = cross_fitted(design(score, ["k"] * n), outcome, np.arange(n, dtype=np.int64) % FOLDS)
         found = estimate(np.zeros(n), [Term(np.ones(n), outcome, model)])
         expected = 0.5 + 0.35 * (1 - np.cos(30)) / 30 if misled else 0.65
