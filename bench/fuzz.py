@@ -33,9 +33,9 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import EventIds
 from streams.adapters.events import EventReader
+from streams.adapters.ground_truth import TRUTHS, read_truth
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import Tail
-from streams.adapters.truth import TRUTHS, read_truth
 from streams.app.settings import read_settings
 from streams.core.errors import UnreadableError
 from streams.core.messages import DeadLetter, Outcome

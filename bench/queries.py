@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
-from streams.audit.library import NamedQuery, library
+from streams.audit.named_queries import NamedQuery, library
 from streams.audit.query import Audit
 from streams.cli.console import table
 from streams.core.errors import EscalonError

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
 from streams.core.messages import Call, Event, Origin, Verdict
 from streams.runtime import bind
 from streams.runtime.drain import Drain
@@ -99,7 +99,7 @@ class _Message:
             yield self
 
 
-async def _publish(_: Received, outbox: bind.Outbox) -> None:
+async def _publish(_: KafkaRecord, outbox: bind.Outbox) -> None:
     await outbox.publish([CALL, VERDICT])
 
 

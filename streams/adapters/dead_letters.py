@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import EventReader, Received
+from streams.adapters.events import EventReader, KafkaRecord
 from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header, Origin
 from streams.core.own_fault import raise_own_fault
@@ -30,11 +30,11 @@ class DeadLetters:
     run: str
     cluster_id: str
     keep_whole: Callable[[bytes], str]
-    event_id: Callable[[Received], str]
-    content_digest: Callable[[Received], str] = lambda _: ""
+    event_id: Callable[[KafkaRecord], str]
+    content_digest: Callable[[KafkaRecord], str] = lambda _: ""
     """Gives the hash of what that event says; empty where it cannot be known."""
 
-    def letter(self, record: Received, error: Exception) -> DeadLetter:
+    def letter(self, record: KafkaRecord, error: Exception) -> DeadLetter:
         """The dead letter for a record that led to an error."""
         value = record.value or b""
         headers = tuple(_within(record.headers, MAX_HEADERS_BYTES))
@@ -58,11 +58,11 @@ class DeadLetters:
             content_digest=self.content_digest(record),
         )
 
-    def letter_id(self, record: Received) -> str:
+    def letter_id(self, record: KafkaRecord) -> str:
         """The id of a record's dead letter, always the same, whatever has led to it."""
         return record.identity("dead", self.run, self.cluster_id)
 
-    def smallest(self, record: Received, letter: DeadLetter) -> DeadLetter:
+    def smallest(self, record: KafkaRecord, letter: DeadLetter) -> DeadLetter:
         """A record's letter without headers, and with all of the original in the blob store."""
         value = record.value or b""
         reference = self.keep_whole(value) if value else None
@@ -98,7 +98,7 @@ class EventIds:
     codec: Codec
     prefix: str
 
-    def __call__(self, record: Received) -> str:
+    def __call__(self, record: KafkaRecord) -> str:
         """The id; never raises for what is wrong with the record, but ServiceError where a registry is not there."""
         try:
             if self._is_event(record):
@@ -110,7 +110,7 @@ class EventIds:
             raise_own_fault(error)
             return self._by_record(record)
 
-    def event(self, record: Received) -> tuple[str, str]:
+    def event(self, record: KafkaRecord) -> tuple[str, str]:
         """The id and the content's hash of an event; the hash is empty where it cannot be read.
 
         Raises ServiceError alone."""
@@ -123,7 +123,7 @@ class EventIds:
             raise_own_fault(error)
             return self(record), ""
 
-    def content_digest(self, record: Received) -> str:
+    def content_digest(self, record: KafkaRecord) -> str:
         """The hash of what the event says; empty where it cannot be read. Raises ServiceError alone."""
         try:
             return (self.reader(record).origin if self._is_event(record) else self._origin(record)).content_digest
@@ -133,17 +133,17 @@ class EventIds:
             raise_own_fault(error)
             return ""
 
-    def _is_event(self, record: Received) -> bool:
+    def _is_event(self, record: KafkaRecord) -> bool:
         return record.topic.removeprefix(self.prefix) == "events"
 
-    def _origin(self, record: Received) -> Origin:
+    def _origin(self, record: KafkaRecord) -> Origin:
         kind = BY_NAME[record.topic.removeprefix(self.prefix)].message
         message: Any = self.codec.decode(kind, record.value or b"")
         message = getattr(message, "task", message)
         origin: Origin = getattr(message, "event", message).origin
         return origin
 
-    def _by_record(self, record: Received) -> str:
+    def _by_record(self, record: KafkaRecord) -> str:
         """By the id in its header, else by its identity."""
         try:
             return self.reader.event_id(record)

@@ -37,7 +37,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class KafkaRecord:
     """A Kafka record, of any client."""
 
     topic: str
@@ -83,7 +83,7 @@ def due(timestamp: datetime, seconds: float) -> datetime:
     return min(timestamp, LATEST - timedelta(seconds=seconds)) + timedelta(seconds=seconds)
 
 
-def recorded_event_id(received: Received, cluster_id: str) -> str:
+def recorded_event_id(received: KafkaRecord, cluster_id: str) -> str:
     """The id of an event whose producer gave none."""
     return received.identity("event", cluster_id)
 
@@ -97,7 +97,7 @@ class EventReader:
         self._run = run
         self._max_bytes = max_bytes
 
-    def __call__(self, received: Received) -> Event:
+    def __call__(self, received: KafkaRecord) -> Event:
         """The event in a record; raises UnreadableError with the reason."""
         raw = self.read(received.value)
         raw = replace(raw, time=raw.time or _time(binary_time(received.header)))
@@ -117,14 +117,14 @@ class EventReader:
         )
         return Event(origin=origin, kind=_kind(raw), text=raw.text, data=raw.data, image=raw.image)
 
-    def event_id(self, received: Received, own: str | None = None) -> str:
+    def event_id(self, received: KafkaRecord, own: str | None = None) -> str:
         """The producer's id, in the event or in a header; else the record's identity."""
         named = binary_id(received.header) or own or received.header(ID_HEADER)
         if named is not None and len(named) > MAX_ID:
             _unreadable("bad_id", f"The id has {len(named)} characters, {MAX_ID} are allowed.", "Shorten it.")
         return named or recorded_event_id(received, self._cluster_id)
 
-    def is_named(self, received: Received, event: Event) -> bool:
+    def is_named(self, received: KafkaRecord, event: Event) -> bool:
         """Whether the producer gave the event its id."""
         return event.origin.event_id != self.event_id(replace(received, headers=()))
 
@@ -238,7 +238,7 @@ def _content(raw: RawEvent, subject: str | None) -> str:
     return digest("content", time, raw.text, raw.data, raw.image, subject)
 
 
-def _trace(received: Received, raw: RawEvent) -> str | None:
+def _trace(received: KafkaRecord, raw: RawEvent) -> str | None:
     """The trace the producer names; as W3C asks, one that is none is ignored."""
     parent = _TRACEPARENT.fullmatch(received.header(TRACE_HEADER) or "")
     named = parent["trace"] if parent else raw.trace_id or ""

@@ -102,14 +102,14 @@ class KafkaConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class ClusterMetadata:
     """What a cluster says of itself: its id, and each topic's number of partitions."""
 
     cluster_id: str
     partitions: Mapping[str, int]
 
 
-def describe_cluster(config: KafkaConfig, timeout: float = ADMIN_TIMEOUT) -> Cluster:
+def describe_cluster(config: KafkaConfig, timeout: float = ADMIN_TIMEOUT) -> ClusterMetadata:
     """Ask the cluster.
 
     Raises ServiceError when it cannot be reached, refuses the login, or shows a certificate that is not believed, and
@@ -132,7 +132,9 @@ def describe_cluster(config: KafkaConfig, timeout: float = ADMIN_TIMEOUT) -> Clu
             if timeout <= 0:
                 raise _unreachable(config, error) from error
             wait = min(2 * wait, timeout)
-    return Cluster(found.cluster_id or "", {name: len(topic.partitions) for name, topic in found.topics.items()})
+    return ClusterMetadata(
+        found.cluster_id or "", {name: len(topic.partitions) for name, topic in found.topics.items()}
+    )
 
 
 def topic_ids(config: KafkaConfig, topics: Sequence[str]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING
 
-from streams.adapters.events import Received, kafka_time
-from streams.adapters.kafka import Cluster, KafkaConfig, describe_cluster
+from streams.adapters.events import KafkaRecord, kafka_time
+from streams.adapters.kafka import ClusterMetadata, KafkaConfig, describe_cluster
 from streams.adapters.log_reader import Bounds, LogReader, OnGap, refuse
 from streams.core.errors import ConfigError, ServiceError
 
@@ -49,7 +49,7 @@ class Tail:
         marks = {place: self._reader.watermarks(place) for place in self._places}
         return {place: high for place, (low, high) in marks.items() if low < high}
 
-    def batch(self, seconds: float = POLL_SECONDS) -> list[Received]:
+    def batch(self, seconds: float = POLL_SECONDS) -> list[KafkaRecord]:
         """The records that come within some seconds, as many as a batch holds."""
         if not self._following:
             self._reader.start({place: self._start.get(place, OFFSET_BEGINNING) for place in self._places})
@@ -60,7 +60,7 @@ class Tail:
         """The first offset that each partition holds, and the one after its last record, at this moment."""
         return self._reader.held(self._places)
 
-    def to_end(self, held: Bounds | None = None) -> Iterator[Received]:
+    def to_end(self, held: Bounds | None = None) -> Iterator[KafkaRecord]:
         """Every record there is, then stop; of `held`, where that was asked for before.
 
         What lies behind `start` and what no topic holds any more is left out: a start outside a log is its beginning.
@@ -71,7 +71,7 @@ class Tail:
         }
         return map(received, self._reader.read(bounds, self._on_gap))
 
-    def follow(self, stop: Callable[[], bool]) -> Iterator[Received]:
+    def follow(self, stop: Callable[[], bool]) -> Iterator[KafkaRecord]:
         """Every record there is and comes, until told to stop."""
         while not stop():
             yield from self.batch()
@@ -85,9 +85,9 @@ class Tail:
         return wanted if low <= wanted <= high else low
 
 
-def received(message: Any) -> Received:
+def received(message: Any) -> KafkaRecord:
     """A confluent-kafka message as a record."""
-    return Received(
+    return KafkaRecord(
         topic=message.topic(),
         partition=message.partition(),
         offset=message.offset(),
@@ -110,7 +110,7 @@ def _headers(message: Any) -> list[tuple[str, bytes | None]]:
         return [header for header in message.headers() or () if not repr(header).startswith("(<NULL>, ")]
 
 
-def _partitions(cluster: Cluster, topics: Sequence[str]) -> list[tuple[str, int]]:
+def _partitions(cluster: ClusterMetadata, topics: Sequence[str]) -> list[tuple[str, int]]:
     missing = [topic for topic in topics if topic not in cluster.partitions]
     if missing:
         raise ServiceError(f"There is no topic {missing[0]}.", "Create the topics with `escalon topics --create`.")

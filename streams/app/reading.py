@@ -6,11 +6,13 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader
-from streams.adapters.kafka import Cluster
+from streams.adapters.kafka import ClusterMetadata
 from streams.app.settings import Settings
 
 
-def reading(settings: Settings, cluster: Cluster, codec: Codec, blobs: BlobStore) -> tuple[EventReader, DeadLetters]:
+def reading(
+    settings: Settings, cluster: ClusterMetadata, codec: Codec, blobs: BlobStore
+) -> tuple[EventReader, DeadLetters]:
     """What reads events, and what becomes of those that cannot be read."""
     reader = EventReader(codec, cluster.cluster_id, settings.run, settings.max_event_bytes)
     ids = EventIds(reader, codec, settings.topic_prefix)

@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.tail import received
 from streams.core.errors import ServiceError, UnreadableError
@@ -109,7 +109,7 @@ class Resumer:
             self._confirm(producer)
             _commit(consumer, done)
 
-    def _goes_on_or_waits(self, record: Received, consumer: Any, producer: Any) -> bool:
+    def _goes_on_or_waits(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
         """As `_goes_on`; where the schema registry or the blob store is not there, it is tried again in a while."""
         try:
             return self._goes_on(record, consumer, producer)
@@ -119,7 +119,7 @@ class Resumer:
             self._hold(consumer, record, self.now() + RETRY_AFTER)
             return False
 
-    def _goes_on(self, record: Received, consumer: Any, producer: Any) -> bool:
+    def _goes_on(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
         """Publish a task whose time has come; else pause its partition there."""
         try:
             kind = BY_NAME[record.topic.removeprefix(self.prefix)].message
@@ -139,7 +139,7 @@ class Resumer:
         self._hold(consumer, record, deferred.not_before)
         return False
 
-    def _hold(self, consumer: Any, record: Received, until: datetime) -> None:
+    def _hold(self, consumer: Any, record: KafkaRecord, until: datetime) -> None:
         """Pause a partition at a record."""
         place = TopicPartition(record.topic, record.partition, record.offset)
         consumer.pause([place])
@@ -151,7 +151,7 @@ class Resumer:
     def _tell_waiting(self, topic: str) -> None:
         WAITING.labels(topic).set(sum(place[0] == topic for place in self._waiting))
 
-    def _publish(self, producer: Any, message: Any, record: Received) -> None:
+    def _publish(self, producer: Any, message: Any, record: KafkaRecord) -> None:
         """Publish what a record causes, in the record's trace."""
         spec = BY_MESSAGE[type(message)]
         producer.produce(

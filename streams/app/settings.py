@@ -11,7 +11,7 @@ from pathlib import Path
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.clickhouse_retention import Retention
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.registry import RegistryConfig
+from streams.adapters.schema_registry import RegistryConfig
 from streams.app.hiding import Hider, secrets_of
 from streams.core.address import has_login
 from streams.core.errors import ConfigError

@@ -16,8 +16,8 @@ import faust
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
-from streams.adapters.events import EventReader, Received, due
-from streams.adapters.kafka import Cluster, KafkaConfig
+from streams.adapters.events import EventReader, KafkaRecord, due
+from streams.adapters.kafka import ClusterMetadata, KafkaConfig
 from streams.app.providers import Providers
 from streams.app.reading import reading
 from streams.app.redaction import policy_of
@@ -61,7 +61,7 @@ class Site:
 
     settings: Settings
     kafka: KafkaConfig
-    cluster: Cluster
+    cluster: ClusterMetadata
     pipeline: Pipeline
     codec: Codec
     blobs: BlobStore
@@ -108,7 +108,7 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
     images = FewAtOnce(partial(site.blobs.get, most=MAX_BYTES + 1))
     known = KnownEvents(_table(app, "events-known", "events", site))
 
-    async def on_event(record: Received, outbox: Outbox) -> None:
+    async def on_event(record: KafkaRecord, outbox: Outbox) -> None:
         event, deadline = reader(record), pipeline.spec.deadline
         if reader.is_named(record, event):  # an id made of its record is not another event's
             known.check(event.origin)
@@ -126,7 +126,7 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
 def _match(app: faust.App, site: Site, desk: Desk, images: Images, capacity: int) -> Binding:
     seen = TableImages(_table(app, "images-seen", "images", site), capacity)
 
-    async def on_sighting(record: Received, outbox: Outbox) -> None:
+    async def on_sighting(record: KafkaRecord, outbox: Outbox) -> None:
         sighting = site.codec.decode(Sighting, record.value or b"")
         check_sound(sighting)
         seen.position = record.offset
@@ -156,7 +156,7 @@ def _reason(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
 def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
     settled = TableSettled(_table(app, "settled", "results", site))
 
-    async def on_result(record: Received, outbox: Outbox) -> None:
+    async def on_result(record: KafkaRecord, outbox: Outbox) -> None:
         result = site.codec.decode(Result, record.value or b"")
         run, event_id = result.origin.run, result.origin.event_id
         prior = settled.get(run, event_id)
@@ -190,7 +190,7 @@ def _binding(
     site: Site,
     handlers: Mapping[str, Handler],
 ) -> Binding:
-    async def handle(record: Received, outbox: Outbox) -> None:
+    async def handle(record: KafkaRecord, outbox: Outbox) -> None:
         message = site.codec.decode(kind, record.value or b"")
         check_sound(message)
         await outbox.publish(await stage(message, record.timestamp))
@@ -198,7 +198,9 @@ def _binding(
     return _bound(topic, _concurrency(handlers), handle, site)
 
 
-def _bound(topic: str, concurrency: int, handle: Callable[[Received, Outbox], Awaitable[None]], site: Site) -> Binding:
+def _bound(
+    topic: str, concurrency: int, handle: Callable[[KafkaRecord, Outbox], Awaitable[None]], site: Site
+) -> Binding:
     return Binding(topic=topic, concurrency=concurrency, handle=handle, partitions=site.partitions(topic))
 
 

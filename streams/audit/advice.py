@@ -21,7 +21,7 @@ ENOUGH = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worth:
+class WorkerValue:
     """What one worker is worth. Money is None where a price is unknown."""
 
     worker: str
@@ -42,7 +42,7 @@ class Worth:
 class Advice:
     """What tiering saved in all, and what to do."""
 
-    workers: tuple[Worth, ...]
+    workers: tuple[WorkerValue, ...]
     calls_a_day: float
     """Events a day that a worker or a reasoner is really asked about."""
     listeners_usd: Decimal | None
@@ -106,11 +106,11 @@ def _interval(money: Mapping[str, Any] | None) -> tuple[float, float] | None:
     return money["net_saved_low"], money["net_saved_high"]
 
 
-def _worth(row: Mapping[str, Any]) -> Worth:
+def _worth(row: Mapping[str, Any]) -> WorkerValue:
     events, paid, reasoner = row["events"], row.get("compared_usd", row["worker_usd"]), row["reasoner_call_usd"]
     asked = row.get("asked", events)
     known = paid is not None and reasoner is not None and reasoner > 0 and asked > 0
-    return Worth(
+    return WorkerValue(
         worker=row["handler"],
         events=events,
         events_a_day=float(row["events_a_day"]),
@@ -180,7 +180,7 @@ def _on_the_stream(advice: Advice) -> Iterator[str]:
         )
 
 
-def _on(one: Worth) -> Iterator[str]:
+def _on(one: WorkerValue) -> Iterator[str]:
     if one.events < ENOUGH:
         yield f"{one.worker}: {one.events} events are too few to judge it."
     elif one.break_even is not None and one.saved_usd is not None and one.saved_usd < 0:

@@ -14,7 +14,7 @@ from unicodedata import normalize
 from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.clickhouse_erasure import BATCH, BLANKS, batched, blank, held, own_blobs
-from streams.audit.erasure_tables import Asked, Entry, Tables
+from streams.audit.erasure_tables import TableEntry, TaskKey, TierTables
 from streams.core.errors import ServiceError
 from streams.core.fingerprint import data_subject, digest
 
@@ -44,7 +44,7 @@ _ROWS = "SELECT count(), countIf({held}) FROM {table} FINAL WHERE event_id IN {{
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ErasureScope:
     """What there is of some events."""
 
     selected_by: str
@@ -54,7 +54,7 @@ class Found:
     """Rows in all, by table."""
     bodies: Mapping[str, int]
     """Rows that still hold what was said, by table."""
-    entries: Sequence[Entry]
+    entries: Sequence[TableEntry]
     """What the tiers' tables hold."""
     blobs: tuple[str, ...]
 
@@ -73,7 +73,7 @@ class Eraser:
     """Erases in everything that this deployment keeps, but the topics themselves, which nobody can edit."""
 
     clickhouse: ClickHouseConfig
-    tables: Tables
+    tables: TierTables
     blobs: BlobStore
 
     def events_of(self, subject: str) -> tuple[str, ...]:
@@ -84,12 +84,12 @@ class Eraser:
         with _Client(self.clickhouse) as client:
             return tuple(row[0] for row in client.query(_BY_SUBJECT, parameters=values).result_rows)
 
-    def find(self, event_ids: Sequence[str], selected_by: str) -> Found:
+    def find(self, event_ids: Sequence[str], selected_by: str) -> ErasureScope:
         """What there is of some events. Changes nothing."""
         ids = tuple(sorted(set(event_ids)))
         with _Client(self.clickhouse) as client:
             counts = {table: _counted(client, table, ids) for table in BLANKS}
-            return Found(
+            return ErasureScope(
                 selected_by=selected_by,
                 event_ids=ids,
                 rows={table: rows for table, (rows, _) in counts.items()},
@@ -98,7 +98,7 @@ class Eraser:
                 blobs=own_blobs(client, ids),
             )
 
-    def erase(self, found: Found, operator: str, at: datetime) -> str:
+    def erase(self, found: ErasureScope, operator: str, at: datetime) -> str:
         """Erase what was found; returns the id under which the audit keeps that it was done.
 
         Raises ServiceError when a part of it did not work, or when the audit has fewer rows than before.
@@ -142,10 +142,10 @@ def _counted(client: Any, table: str, ids: Sequence[str]) -> tuple[int, int]:
     return sum(rows for rows, _ in parts), sum(bodies for _, bodies in parts)
 
 
-def _asked(client: Any, ids: Sequence[str]) -> list[Asked]:
+def _asked(client: Any, ids: Sequence[str]) -> list[TaskKey]:
     sql = "SELECT DISTINCT run, event_id, fingerprint FROM {} WHERE event_id IN {{ids:Array(String)}}"
     return [
-        Asked(*row)
+        TaskKey(*row)
         for table in ("calls_rows", "verdicts_rows")
         for some in batched(ids, BATCH)
         for row in client.query(sql.format(table), parameters={"ids": list(some)}).result_rows
@@ -153,7 +153,7 @@ def _asked(client: Any, ids: Sequence[str]) -> list[Asked]:
     ]
 
 
-def _check(client: Any, found: Found) -> None:
+def _check(client: Any, found: ErasureScope) -> None:
     """Every row is still there, and none has a body."""
     for table, before in found.rows.items():
         rows, bodies = _counted(client, table, found.event_ids)
@@ -162,7 +162,7 @@ def _check(client: Any, found: Found) -> None:
             raise ServiceError(what, "Rows may have come meanwhile; run the same command again.")
 
 
-def _row(found: Found, erasure_id: str, operator: str, at: datetime) -> dict[str, Any]:
+def _row(found: ErasureScope, erasure_id: str, operator: str, at: datetime) -> dict[str, Any]:
     rows = {table.removesuffix("_rows"): count for table, count in found.bodies.items()}
     return {
         "erasure_id": erasure_id,

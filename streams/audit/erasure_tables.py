@@ -26,7 +26,7 @@ POSITION_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TaskKey:
     """One task that was asked about an event."""
 
     run: str
@@ -35,7 +35,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TableEntry:
     """One entry of a tier's table, in the partition of the changelog where it stands."""
 
     tier: str
@@ -47,14 +47,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
+class TierTables:
     """The tables of the pipeline with this topic prefix. A tier that never ran has none."""
 
     kafka: KafkaConfig
     prefix: str
     codec: Codec
 
-    def find(self, asked: Iterable[Asked], event_ids: Set[str]) -> list[Entry]:
+    def find(self, asked: Iterable[TaskKey], event_ids: Set[str]) -> list[TableEntry]:
         """The entries that hold something of these events. Reads the changelogs from their beginning."""
         keys = {key.encode() for one in asked for key in _keys(one)}
         ids = {event_id.encode() for event_id in event_ids}
@@ -66,14 +66,14 @@ class Tables:
             changelog(self.prefix, *IMAGES): (IMAGES, lambda key, _: b"" if key in ids else None),
             changelog(self.prefix, *SETTLED): (SETTLED, lambda key, value: self._settled(key, value, ids)),
         }
-        found: dict[tuple[str, int, bytes], Entry] = {}
+        found: dict[tuple[str, int, bytes], TableEntry] = {}
         for record in entries(self.kafka, list(wanted)):
             key = record.key or b""
             place, becomes = wanted[record.topic]
             found.pop((record.topic, record.partition, key), None)
             value = becomes(key, record.value) if record.value else None
             if value is not None and value != record.value:
-                entry = Entry(place[0], record.topic, record.partition, key, value)
+                entry = TableEntry(place[0], record.topic, record.partition, key, value)
                 found[record.topic, record.partition, key] = entry
         return list(found.values())
 
@@ -90,7 +90,7 @@ class Tables:
             dataclasses.replace(outcome, origin=origin, answer=None, reasons=())
         )
 
-    def erase(self, found: Iterable[Entry]) -> None:
+    def erase(self, found: Iterable[TableEntry]) -> None:
         """Write what the entries become; returns when Kafka has confirmed it, and raises ServiceError when not."""
         failures: list[str] = []
         # An in-memory broker may number the messages of one batch alike, and recovery would then miss some.
@@ -109,6 +109,6 @@ class Tables:
             raise ServiceError(what, "Check the broker and run the same command again.")
 
 
-def _keys(one: Asked) -> tuple[str, str]:
+def _keys(one: TaskKey) -> tuple[str, str]:
     """What the answer may be stored under: by its task, or for its event alone."""
     return one.fingerprint, digest(one.fingerprint, one.run, one.event_id)

@@ -11,11 +11,11 @@ from typing import Any, Final
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.audit.library import named_query, named_sql, names
+from streams.audit.named_queries import named_query, named_sql, names
 from streams.audit.sql_text import bound, check_reads
 from streams.core.errors import ConfigError, EscalonError, ServiceError
 
-__all__ = ["MAX_ROWS", "MAX_SECONDS", "Answer", "Audit", "named_sql", "names"]
+__all__ = ["MAX_ROWS", "MAX_SECONDS", "Audit", "QueryResult", "named_sql", "names"]
 
 MAX_SECONDS, MAX_ROWS, MAX_MEMORY_BYTES = 60, 100_000, 4_000_000_000
 PIECE_BYTES: Final = 1 << 20
@@ -31,7 +31,7 @@ REMEDIES: Final[Mapping[int, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """A result: the columns' names and types, and the rows."""
 
     columns: Sequence[str]
@@ -65,7 +65,7 @@ class Audit:
             "result_overflow_mode": "break",
         }
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> QueryResult:
         """Ask a question of our own; raises ConfigError with ClickHouse's words when it is wrong."""
         try:
             result = self._client.query(sql, parameters=dict(parameters or {}), settings=self._limits)
@@ -73,14 +73,14 @@ class Audit:
             raise told(error) from error
         rows = result.result_rows
         kinds = [kind.name for kind in result.column_types]
-        return Answer(result.column_names, kinds, rows[: self._max_rows], cut=len(rows) > self._max_rows)
+        return QueryResult(result.column_names, kinds, rows[: self._max_rows], cut=len(rows) > self._max_rows)
 
-    def ask(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+    def ask(self, sql: str, parameters: Mapping[str, Any] | None = None) -> QueryResult:
         """Ask a question of anybody's: one statement that reads and keeps to the limits."""
         self._check(sql)
         return self.query(sql, parameters)
 
-    def named(self, name: str, run: str = "live", **parameters: Any) -> Answer:
+    def named(self, name: str, run: str = "live", **parameters: Any) -> QueryResult:
         """Ask one of the named queries about a run."""
         query = named_query(name)
         own = {"run": run} if "run" in query.parameters else {}

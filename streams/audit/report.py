@@ -28,7 +28,7 @@ Records = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class StreamReport:
     """The rows of each part, by part; money is exact and None where a price is unknown."""
 
     run: str
@@ -57,7 +57,7 @@ class Report:
         ]
 
 
-def make_report(audit: Audit, run: str, pipeline: Pipeline | None = None) -> Report:
+def make_report(audit: Audit, run: str, pipeline: Pipeline | None = None) -> StreamReport:
     """Ask the audit all there is to say of a run."""
     budgets = {str(tier): one.usd_per_day for tier, one in pipeline.spec.budgets.items()} if pipeline else {}
-    return Report(run, {part: audit.named(part, run).records() for part in PARTS}, budgets)
+    return StreamReport(run, {part: audit.named(part, run).records() for part in PARTS}, budgets)

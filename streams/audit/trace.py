@@ -36,12 +36,12 @@ _RUNS = """
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TraceStep:
     """A step on an event's way, and the steps it led to."""
 
     kind: Literal["call", "verdict"]
     row: Row
-    led_to: Sequence[Node]
+    led_to: Sequence[TraceStep]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +77,20 @@ class Trace:
         parents = [call["parent_call_id"] if call["parent_call_id"] in known else None for call in self.calls]
         return [call for call, parent in zip(self.calls, parents, strict=True) if parent == call_id]
 
-    def steps(self) -> list[Node]:
+    def steps(self) -> list[TraceStep]:
         """The listeners' calls and what came of them; the verdict stands where the deciding listener led to it."""
         first = self.under(None)
-        steps = [Node("call", call, self._led_to(call)) for call in first if call["tier"] == "listener"]
-        rest = [Node("call", call, self._led_to(call)) for call in first if call["tier"] != "listener"]
+        steps = [TraceStep("call", call, self._led_to(call)) for call in first if call["tier"] == "listener"]
+        rest = [TraceStep("call", call, self._led_to(call)) for call in first if call["tier"] != "listener"]
         stands = any(below.kind == "verdict" for step in steps for below in step.led_to)
         if self.verdict is None or stands:
             return [*steps, *rest]
-        return [*steps, Node("verdict", self.verdict, rest)]
+        return [*steps, TraceStep("verdict", self.verdict, rest)]
 
-    def _led_to(self, call: Row) -> list[Node]:
-        below = [Node("call", one, self._led_to(one)) for one in self.under(call["call_id"])]
+    def _led_to(self, call: Row) -> list[TraceStep]:
+        below = [TraceStep("call", one, self._led_to(one)) for one in self.under(call["call_id"])]
         if below and call["tier"] == "listener" and self.verdict is not None:
-            return [Node("verdict", self.verdict, below)]
+            return [TraceStep("verdict", self.verdict, below)]
         return below
 
     def open_for(self) -> str | None:

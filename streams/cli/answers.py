@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streams.audit.query import Answer
+from streams.audit.query import QueryResult
 from streams.cli.printable import harmless, one_line
 
 CELL_CHARACTERS = 160
 """How much of a cell a table shows, unless all is asked for."""
 LEAST_AMOUNT = Decimal("0.000001")
-Write = Callable[[Answer, TextIO], None]
+Write = Callable[[QueryResult, TextIO], None]
 
 
-def as_table(answer: Answer, limit: int | None = CELL_CHARACTERS) -> Table:
+def as_table(answer: QueryResult, limit: int | None = CELL_CHARACTERS) -> Table:
     """The rows for people, with numbers to the right and what is unknown as a dash."""
     shown = Table(header_style="dim", box=None, padding=(0, 1, 0, 0))
     for place, column in enumerate(answer.columns):
@@ -34,7 +34,7 @@ def as_table(answer: Answer, limit: int | None = CELL_CHARACTERS) -> Table:
     return shown
 
 
-def print_table(answer: Answer, out: Console, limit: int | None = CELL_CHARACTERS) -> None:
+def print_table(answer: QueryResult, out: Console, limit: int | None = CELL_CHARACTERS) -> None:
     """A table where it fits; where columns would be squeezed to nothing, one block a row."""
     made = as_table(answer, limit)
     room = out.measure(made).minimum if answer.rows else 0
@@ -103,13 +103,13 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def write_json(answer: Answer, file: TextIO) -> None:
+def write_json(answer: QueryResult, file: TextIO) -> None:
     """A JSON object a row."""
     for record in answer.records():
         file.write(harmless(json.dumps(plain(record), ensure_ascii=False)) + "\n")
 
 
-def write_csv(answer: Answer, file: TextIO) -> None:
+def write_csv(answer: QueryResult, file: TextIO) -> None:
     """A header and a line a row; what is null is empty, nested values are JSON."""
     writer = csv.writer(file)
     writer.writerow(answer.columns)

@@ -11,10 +11,10 @@ from typing import Annotated, Final
 import typer
 
 from streams.app.settings import Settings
-from streams.audit.event_records import EVENTS, why_no_event
-from streams.audit.letters import STATES, Action, Choice, Letters, Standing, marked
-from streams.audit.originals import GoneError
-from streams.audit.retry import Refused, why_not
+from streams.audit.dead_letters.originals import GoneError
+from streams.audit.dead_letters.republish import EVENTS, why_no_event
+from streams.audit.dead_letters.retry import NotRetried, why_not
+from streams.audit.dead_letters.table import STATES, DeadLetterTable, LetterAction, LetterFilter, LetterStatus, marked
 from streams.cli.context import audit_database, clickhouse_of, located
 from streams.cli.dead_letters_parts import originals_of, republish_of, retrier_of
 from streams.cli.dead_letters_shown import show_letter, show_list, tell_dropped, tell_planned, tell_retried
@@ -60,7 +60,7 @@ def list_(
         raise ConfigError(f"{state!r} is no state.", f"Use one of {', '.join(STATES)}.", "state")
     choice = _choice(settings, reason, topic, since, until, (state,) if state else STATES, limit + 1)
     with audit_database() as database, closing(database.connect(readonly=True)) as client:
-        found = Letters(client).chosen(choice)
+        found = DeadLetterTable(client).chosen(choice)
     show_list(found[:limit], settings.topic_prefix, as_json, more=len(found) > limit)
 
 
@@ -74,7 +74,7 @@ def show(
     """
     settings = located()
     with audit_database() as database, closing(database.connect(readonly=True)) as client:
-        letters = Letters(client)
+        letters = DeadLetterTable(client)
         (one,) = _known(letters, settings, [letter])
         with originals_of(settings, letters) as originals:
             found = next(originals.find({letter}), None)
@@ -114,7 +114,7 @@ def retry(
     if source not in (None, EVENTS):
         raise ConfigError(f"retrying from {source!r} is not possible.", "Write --from events, or leave it out.", "from")
     with closing(clickhouse_of(settings).connect()) as client:
-        letters = Letters(client)
+        letters = DeadLetterTable(client)
         choice = _choice(settings, reason, topic, since, until, states, AT_ONCE)
         found = _known(letters, settings, ids) if ids else letters.chosen(choice)
         refused, wanted = _sorted_out(found, settings.topic_prefix, states, source)
@@ -140,12 +140,12 @@ def drop(
     if not 0 < len(why) <= 1000:
         raise ConfigError("a reason has 1 to 1000 characters.", 'Write --reason "why".', "reason")
     with closing(clickhouse_of(settings).connect()) as client:
-        letters = Letters(client)
+        letters = DeadLetterTable(client)
         found = _known(letters, settings, ids)
         refused = [
-            Refused(one.dead_letter_id, one.event_id, f"it was {one.state} before") for one in found if _is_done(one)
+            NotRetried(one.dead_letter_id, one.event_id, f"it was {one.state} before") for one in found if _is_done(one)
         ]
-        action = Action(
+        action = LetterAction(
             run=settings.run, acted_at=settings.now(), dead_letter_id="", event_id="",
             action="dropped", operator=operator(), why=why,
         )  # fmt: skip
@@ -154,7 +154,7 @@ def drop(
     tell_dropped(refused, done, as_json)
 
 
-def _is_done(one: Standing) -> bool:
+def _is_done(one: LetterStatus) -> bool:
     return one.state != "open"
 
 
@@ -166,8 +166,8 @@ def _choice(
     until: str | None,
     states: Sequence[str],
     limit: int,
-) -> Choice:
-    return Choice(
+) -> LetterFilter:
+    return LetterFilter(
         run=settings.run,
         reason=reason,
         topic=None if topic is None else settings.topic_prefix + topic.removeprefix(settings.topic_prefix),
@@ -182,11 +182,11 @@ def _time(settings: Settings, text: str | None, key: str) -> datetime | None:
     return None if text is None else moment(text, settings.now, key)
 
 
-def _known(letters: Letters, settings: Settings, ids: Sequence[str]) -> list[Standing]:
+def _known(letters: DeadLetterTable, settings: Settings, ids: Sequence[str]) -> list[LetterStatus]:
     """The dead letters with these ids; raises ConfigError when one is not known."""
     wanted = tuple(dict.fromkeys(ids))
     wrong = [one for one in wanted if not _ID.fullmatch(one)]
-    found = [] if wrong else letters.chosen(Choice(run=settings.run, ids=wanted, limit=len(wanted)))
+    found = [] if wrong else letters.chosen(LetterFilter(run=settings.run, ids=wanted, limit=len(wanted)))
     missing = wrong or sorted(set(wanted) - {one.dead_letter_id for one in found})
     if missing:
         remedy = "See escalon dead-letters list; the audit is some seconds behind the topics."
@@ -195,13 +195,13 @@ def _known(letters: Letters, settings: Settings, ids: Sequence[str]) -> list[Sta
 
 
 def _sorted_out(
-    found: Sequence[Standing], prefix: str, states: Sequence[str], source: str | None
-) -> tuple[list[Refused], list[Standing]]:
+    found: Sequence[LetterStatus], prefix: str, states: Sequence[str], source: str | None
+) -> tuple[list[NotRetried], list[LetterStatus]]:
     refused, wanted = [], []
     for one in found:
         why = why_not(one, prefix, states) or (why_no_event(one, prefix) if source else None)
         if why is None:
             wanted.append(one)
         else:
-            refused.append(Refused(one.dead_letter_id, one.event_id, why))
+            refused.append(NotRetried(one.dead_letter_id, one.event_id, why))
     return refused, wanted

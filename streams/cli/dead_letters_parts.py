@@ -9,20 +9,20 @@ from typing import Any
 from streams.adapters.blobs import BlobStore
 from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka import describe_cluster
-from streams.adapters.registry import codec_for
 from streams.adapters.scan import Scan
+from streams.adapters.schema_registry import codec_for
 from streams.app.reading import reading
 from streams.app.settings import Settings
-from streams.audit.event_records import FromEvents, Republish, as_it_came
-from streams.audit.letters import Letters
-from streams.audit.originals import Originals
-from streams.audit.retry import Retrier
+from streams.audit.dead_letters.originals import Originals
+from streams.audit.dead_letters.republish import FromEvents, Republish, as_it_came
+from streams.audit.dead_letters.retry import Retrier
+from streams.audit.dead_letters.table import DeadLetterTable
 from streams.cli.context import kafka_of
 from streams.cli.erase import operator
 
 
 @contextmanager
-def originals_of(settings: Settings, letters: Letters, needs_kafka: bool = False) -> Iterator[Originals]:
+def originals_of(settings: Settings, letters: DeadLetterTable, needs_kafka: bool = False) -> Iterator[Originals]:
     """Find originals; without a broker, unless one is needed, only in the audit."""
     values: dict[str, Any] = {
         "letters": letters,
@@ -56,7 +56,7 @@ def republish_of(settings: Settings, originals: Originals, source: str | None) -
         )
 
 
-def retrier_of(settings: Settings, letters: Letters, originals: Originals, republish: Republish) -> Retrier:
+def retrier_of(settings: Settings, letters: DeadLetterTable, originals: Originals, republish: Republish) -> Retrier:
     """Publish the records, and write down that it was done."""
     kafka = kafka_of(settings)
     return Retrier(

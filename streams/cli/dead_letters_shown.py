@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from streams.audit.letters import Action, Standing
-from streams.audit.retry import Refused, Told
+from streams.audit.dead_letters.retry import NotRetried, RetryResult
+from streams.audit.dead_letters.table import LetterAction, LetterStatus
 from streams.cli.console import out, print_json, table
 from streams.cli.printable import lines, one_line, unseen
 from streams.core.messages import DeadLetter
@@ -18,7 +18,7 @@ SHOWN_REFUSALS, DETAIL_CHARACTERS = 10, 80
 HEX_ROW: Final = 16
 
 
-def show_list(found: Sequence[Standing], prefix: str, as_json: bool, *, more: bool) -> None:
+def show_list(found: Sequence[LetterStatus], prefix: str, as_json: bool, *, more: bool) -> None:
     """A table, or a JSON document a line."""
     if as_json:
         for one in found:
@@ -37,7 +37,7 @@ def show_list(found: Sequence[Standing], prefix: str, as_json: bool, *, more: bo
         out.print(f"There are more than {len(found)}: raise --limit, or ask for less.", style="yellow")
 
 
-def show_letter(one: Standing, letter: DeadLetter | None, value: bytes | None, as_json: bool) -> None:
+def show_letter(one: LetterStatus, letter: DeadLetter | None, value: bytes | None, as_json: bool) -> None:
     """Everything about one; `value` None: the bytes are gone."""
     if as_json:
         print_json(_document(one, letter, value))
@@ -62,7 +62,7 @@ def show_letter(one: Standing, letter: DeadLetter | None, value: bytes | None, a
     out.print(shown, markup=False, highlight=False, soft_wrap=True)
 
 
-def tell_planned(refused: Sequence[Refused], wanted: Sequence[Standing], as_json: bool) -> None:
+def tell_planned(refused: Sequence[NotRetried], wanted: Sequence[LetterStatus], as_json: bool) -> None:
     """What a retry would do."""
     if as_json:
         for one in wanted:
@@ -73,17 +73,17 @@ def tell_planned(refused: Sequence[Refused], wanted: Sequence[Standing], as_json
     _tell_refused(Counter(one.why for one in refused), refused)
 
 
-def tell_retried(refused: Sequence[Refused], told: Iterable[Told], as_json: bool) -> None:
+def tell_retried(refused: Sequence[NotRetried], told: Iterable[RetryResult], as_json: bool) -> None:
     """What a retry did, as it is done."""
     first, kinds, retried = list(refused), Counter(one.why for one in refused), 0
     if as_json:
         _print_refused(refused)
     for one in told:
-        if isinstance(one, Refused):
+        if isinstance(one, NotRetried):
             kinds[one.why] += 1
             if len(first) < SHOWN_REFUSALS:
                 first.append(one)
-        retried += isinstance(one, Action)
+        retried += isinstance(one, LetterAction)
         if as_json:
             print_json(_told(one))
     if not as_json:
@@ -91,7 +91,7 @@ def tell_retried(refused: Sequence[Refused], told: Iterable[Told], as_json: bool
         _tell_refused(kinds, first)
 
 
-def tell_dropped(refused: Sequence[Refused], done: Sequence[Action], as_json: bool) -> None:
+def tell_dropped(refused: Sequence[NotRetried], done: Sequence[LetterAction], as_json: bool) -> None:
     """What was dropped."""
     if as_json:
         for one in done:
@@ -102,20 +102,20 @@ def tell_dropped(refused: Sequence[Refused], done: Sequence[Action], as_json: bo
     _tell_refused(Counter(one.why for one in refused), refused)
 
 
-def _told(one: Told) -> dict[str, Any]:
-    if isinstance(one, Refused):
+def _told(one: RetryResult) -> dict[str, Any]:
+    if isinstance(one, NotRetried):
         return {"dead_letter_id": one.dead_letter_id, "event_id": one.event_id, "left": one.why}
     return {"dead_letter_id": one.dead_letter_id, "event_id": one.event_id, "done": one.action} | (
         {"topic": one.topic, "partition": one.partition, "offset": one.offset} if one.topic else {"why": one.why}
     )
 
 
-def _print_refused(refused: Iterable[Refused]) -> None:
+def _print_refused(refused: Iterable[NotRetried]) -> None:
     for one in refused:
         print_json(_told(one))
 
 
-def _tell_refused(kinds: Counter[str], first: Sequence[Refused]) -> None:
+def _tell_refused(kinds: Counter[str], first: Sequence[NotRetried]) -> None:
     if not kinds:
         return
     out.print(f"{kinds.total()} left as they are:", style="yellow")
@@ -125,7 +125,7 @@ def _tell_refused(kinds: Counter[str], first: Sequence[Refused]) -> None:
         out.print(f"  and {kinds.total() - SHOWN_REFUSALS} more; --json names them all.")
 
 
-def _document(one: Standing, letter: DeadLetter | None, value: bytes | None) -> dict[str, Any]:
+def _document(one: LetterStatus, letter: DeadLetter | None, value: bytes | None) -> dict[str, Any]:
     original = {} if letter is None or one.erased else {"key": letter.key, "headers": _headers(letter)}
     coded = None if value is None else base64.b64encode(value).decode()
     return asdict(one) | original | {"original_base64": coded}

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.adapters.registry import codec_for
+from streams.adapters.schema_registry import codec_for
 from streams.adapters.tail import Offsets, Tail
 from streams.app.settings import Settings
-from streams.audit.ended import ended
+from streams.audit.ended_events import ended
 from streams.audit.query import Audit
 from streams.audit.report import make_report
 from streams.cli.building import pull

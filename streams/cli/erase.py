@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from streams.adapters.blobs import BlobStore
-from streams.adapters.registry import codec_for
+from streams.adapters.schema_registry import codec_for
 from streams.app.settings import Settings
-from streams.audit.erasure import Eraser, Found
-from streams.audit.erasure_tables import Tables
+from streams.audit.erasure import Eraser, ErasureScope
+from streams.audit.erasure_tables import TierTables
 from streams.cli.console import out, print_json, table
 from streams.cli.context import clickhouse_of, kafka_of, located
 from streams.cli.events import JsonOption
@@ -61,11 +61,13 @@ def erase(
 
 
 def _eraser(settings: Settings) -> Eraser:
-    tables = Tables(kafka=kafka_of(settings), prefix=settings.topic_prefix, codec=codec_for(settings.schema_registry))
+    tables = TierTables(
+        kafka=kafka_of(settings), prefix=settings.topic_prefix, codec=codec_for(settings.schema_registry)
+    )
     return Eraser(clickhouse=clickhouse_of(settings), tables=tables, blobs=BlobStore(settings.blobs))
 
 
-def _counts(found: Found) -> dict[str, int]:
+def _counts(found: ErasureScope) -> dict[str, int]:
     rows = {name.removesuffix("_rows"): count for name, count in found.bodies.items()}
     return {
         "events": len(found.event_ids),
@@ -77,14 +79,14 @@ def _counts(found: Found) -> dict[str, int]:
     }
 
 
-def _tell(found: Found, as_json: bool, title: str) -> None:
+def _tell(found: ErasureScope, as_json: bool, title: str) -> None:
     if as_json:
         print_json({"dry_run": True, **_counts(found)})
     else:
         out.print(table(["what", "how many"], list(_counts(found).items()), title))
 
 
-def _agreed(found: Found, yes: bool) -> None:
+def _agreed(found: ErasureScope, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
@@ -100,7 +102,7 @@ def operator() -> str:
         return f"unknown@{socket.gethostname()}"
 
 
-def _advise(settings: Settings, found: Found) -> None:
+def _advise(settings: Settings, found: ErasureScope) -> None:
     """What is left to do, and what cannot be done."""
     if found.tiers:
         out.print(f"Restart {', '.join(found.tiers)}: running processes keep a copy of their tables until then.")

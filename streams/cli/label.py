@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from streams.adapters.truth import from_json
+from streams.adapters.ground_truth import from_json
 from streams.app.publisher import Delivery, Publisher
 from streams.app.settings import Settings
 from streams.audit.query import Audit

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
 from streams.adapters.log_reader import Gap
 from streams.adapters.tail import Tail
 from streams.cli.console import TIER_COLOURS, err, out, usd
@@ -41,7 +41,7 @@ class Flow:
     last: list[str] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
 
-    def add(self, record: Received) -> None:
+    def add(self, record: KafkaRecord) -> None:
         """Count one record of a watched topic; one delivered twice counts once."""
         kind = BY_NAME[record.topic.removeprefix(self.prefix)].message
         try:

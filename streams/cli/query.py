@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from streams.audit.library import STANDING, library, named_query, names
-from streams.audit.query import MAX_ROWS, MAX_SECONDS, Answer, Audit
+from streams.audit.named_queries import STANDING, library, named_query, names
+from streams.audit.query import MAX_ROWS, MAX_SECONDS, Audit, QueryResult
 from streams.audit.sql_text import bound
 from streams.cli.answers import CELL_CHARACTERS, Write, print_table, write_csv, write_json
 from streams.cli.console import err, out, print_json
@@ -94,7 +94,7 @@ def query(
         err.print(f"Cut short: there are more than {max_rows} rows. Ask for less, or raise --max-rows.", style="yellow")
 
 
-def _print(answer: Answer, form: Format, output: Path | None, limit: int | None) -> None:
+def _print(answer: QueryResult, form: Format, output: Path | None, limit: int | None) -> None:
     write = WRITERS.get(form)
     if output is None:
         if write is None:

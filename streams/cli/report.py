@@ -14,7 +14,7 @@ from streams.app.providers import comparison
 from streams.app.settings import read_settings
 from streams.audit.advice import Advice
 from streams.audit.query import Audit
-from streams.audit.report import Report, make_report
+from streams.audit.report import StreamReport, make_report
 from streams.cli.console import err, out, print_json, table, usd
 from streams.cli.context import audit_database, pipeline_of
 from streams.cli.options import PipelineOption
@@ -157,7 +157,7 @@ _SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
 )
 
 
-def print_report(report: Report) -> None:
+def print_report(report: StreamReport) -> None:
     """The report for people."""
     for row in report.parts["outages"]:
         seen = f"{row['calls']} calls for {row['events']} events, the latest at {row['latest']:%Y-%m-%d %H:%M} UTC"
@@ -185,7 +185,7 @@ def _model(row: dict[str, Any]) -> str:
     return f"{row['tier']}s ask {row['model']}{priced}"
 
 
-def _money(report: Report) -> Text:
+def _money(report: StreamReport) -> Text:
     money = report.money
     text = Text("Money\n", "bold")
     _line(text, "spent", usd(money["spent_usd"]))

@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from streams.audit.query import Audit
-from streams.audit.trace import Node, Trace, read_trace
+from streams.audit.trace import Trace, TraceStep, read_trace
 from streams.cli.answers import plain
 from streams.cli.console import out, print_json
 from streams.cli.context import audit_database
@@ -74,7 +74,7 @@ def tree_of(trace: Trace, show: Show) -> Tree:
     return tree
 
 
-def _add(branch: Tree, nodes: Sequence[Node], trace: Trace, show: Show) -> None:
+def _add(branch: Tree, nodes: Sequence[TraceStep], trace: Trace, show: Show) -> None:
     for node in nodes:
         told = verdict_lines(node.row) if node.kind == "verdict" else call_lines(node.row, trace.findings, show)
         _add(branch.add(_joined(told)), node.led_to, trace, show)

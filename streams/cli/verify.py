@@ -16,7 +16,7 @@ from streams.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from streams.app.settings import Settings
-    from streams.audit.findings import Question, Report
+    from streams.audit.verify.report import VerifyReport, VerifyRequest
 
 FAULTY = 1
 
@@ -36,11 +36,11 @@ def verify(
 
     Exit code 1 when anything is missing, doubled or without an origin. docs/verify.md says what is compared.
     """
-    from streams.audit.verify import Question
+    from streams.audit.verify.report import VerifyRequest
 
     settings = located()
     now = settings.now()
-    question = Question(
+    question = VerifyRequest(
         run=settings.run,
         now=_milliseconds(now),
         grace=_grace(grace),
@@ -57,21 +57,21 @@ def verify(
         raise typer.Exit(FAULTY)
 
 
-def _run(settings: Settings, question: Question, tell: Callable[[str, int], None]) -> Report:
+def _run(settings: Settings, question: VerifyRequest, tell: Callable[[str, int], None]) -> VerifyReport:
     from streams.adapters.blobs import BlobStore
     from streams.adapters.dead_letters import EventIds
     from streams.adapters.kafka import describe_cluster
-    from streams.adapters.registry import codec_for
     from streams.adapters.scan import Scan
+    from streams.adapters.schema_registry import codec_for
     from streams.app.reading import reading
-    from streams.audit.evidence import Collector
-    from streams.audit.verify import Verifier
+    from streams.audit.verify.check import ConsistencyCheck
+    from streams.audit.verify.topic_evidence import EvidenceReader
 
     kafka, codec = kafka_of(settings), codec_for(settings.schema_registry)
     client = clickhouse_of(settings).connect(readonly=True)
     reader, letters = reading(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
     with Scan(kafka) as scan:
-        collector = Collector(
+        collector = EvidenceReader(
             scan=scan,
             codec=codec,
             prefix=settings.topic_prefix,
@@ -81,16 +81,16 @@ def _run(settings: Settings, question: Question, tell: Callable[[str, int], None
             since=question.since,
             tell=tell,
         )
-        return Verifier(scan=scan, collector=collector, client=client, question=question).run()
+        return ConsistencyCheck(scan=scan, collector=collector, client=client, question=question).run()
 
 
-def _document(report: Report, question: Question) -> dict[str, Any]:
+def _document(report: VerifyReport, question: VerifyRequest) -> dict[str, Any]:
     own = {"clean": report.clean, "run": question.run, "grace_seconds": question.grace / 1000}
     # asdict would make Counters of the pairs in these two.
     return own | asdict(report) | {"young": dict(report.young), "unproven": dict(report.unproven)}
 
 
-def _show(report: Report) -> None:
+def _show(report: VerifyReport) -> None:
     columns = ("records", "copies", "rows", "rows_unproven", "orphans_unproven")
     rows = [[topic, *(counts.get(name) for name in columns)] for topic, counts in report.counts.items()]
     out.print(table(["topic", "records", "same id again", "rows", "rows unproven", "events unproven"], rows))
@@ -105,8 +105,8 @@ def _show(report: Report) -> None:
     _conclude(report)
 
 
-def _show_faults(report: Report) -> None:
-    from streams.audit.findings import FAULTS
+def _show_faults(report: VerifyReport) -> None:
+    from streams.audit.verify.report import FAULTS
 
     for kind, count in report.young.items():
         out.print(f"{count} × {FAULTS[kind]}: too young to be a fault.", highlight=False)
@@ -117,9 +117,9 @@ def _show_faults(report: Report) -> None:
             out.print(f"  {said}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _conclude(report: Report) -> None:
+def _conclude(report: VerifyReport) -> None:
     """Say in one sentence what is proven, and never more."""
-    from streams.audit.findings import FAULTS, OF_WHAT_IS_HELD
+    from streams.audit.verify.report import FAULTS, OF_WHAT_IS_HELD
 
     for kind, count in report.unproven.items():
         style = "yellow" if kind in OF_WHAT_IS_HELD else "dim"

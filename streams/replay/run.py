@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
 from streams.core.errors import EscalonError, ProcessError, ServiceError
 from streams.core.messages import Call, DeadLetter, Event, Run, RunState
 from streams.core.own_fault import own_fault
@@ -97,21 +97,21 @@ class Replay:
         """What the event with an id says that is under way or done, as a hash; None where there is none."""
         return self._contents[event_id] if event_id in self._contents else self.store.content_of(event_id)
 
-    def _refuse(self, record: Received, event: Event) -> None:
+    def _refuse(self, record: KafkaRecord, event: Event) -> None:
         """As live: another event under an id that is known ends in the dead letters."""
         letter = self.source.dead_letters.letter(record, id_conflict(event.origin, "earlier in this replay"))
         if self._known(letter.dead_letter_id) is None:
             self._contents[letter.dead_letter_id] = ""
             self._ended[letter.dead_letter_id] = [letter]
 
-    def _read(self, events: Iterator[tuple[Received, Event]]) -> list[tuple[Received, Event]]:
+    def _read(self, events: Iterator[tuple[KafkaRecord, Event]]) -> list[tuple[KafkaRecord, Event]]:
         try:
             return list(islice(events, READ_AT_ONCE))
         except ServiceError as error:
             self._stopped = error
             return []
 
-    async def _one(self, record: Received, event: Event, places: asyncio.Semaphore) -> None:
+    async def _one(self, record: KafkaRecord, event: Event, places: asyncio.Semaphore) -> None:
         """Take one event to its end; what stops the whole replay leaves it undone."""
         try:
             if self._stopped is None:

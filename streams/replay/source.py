@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import EventReader, Received
+from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig, topic_ids
 from streams.adapters.tail import Offsets, Tail
 from streams.core.errors import ServiceError, UnreadableError
@@ -77,7 +77,7 @@ class Source:
             return None
         return {(self.topic, partition): first for partition, (first, _) in selection.offsets.items()}
 
-    def events(self, chosen: Chosen) -> Iterator[tuple[Received, Event]]:
+    def events(self, chosen: Chosen) -> Iterator[tuple[KafkaRecord, Event]]:
         """The chosen events and their records, each partition in its order."""
         left = Counter({partition: len(offsets) for partition, offsets in chosen.offsets.items()})
         start = {(self.topic, partition): int(offsets[0]) for partition, offsets in chosen.offsets.items()}

@@ -21,7 +21,7 @@ import faust
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import Received, kafka_time
+from streams.adapters.events import KafkaRecord, kafka_time
 from streams.core.errors import EscalonError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.core.own_fault import own_fault, raise_own_fault
@@ -82,7 +82,7 @@ class Binding:
 
     topic: str
     concurrency: int
-    handle: Callable[[Received, Outbox], Awaitable[None]]
+    handle: Callable[[KafkaRecord, Outbox], Awaitable[None]]
     partitions: int | None = None
     """How many the topic has, and the tables of its tier with it; None for as many as there are."""
 
@@ -140,21 +140,21 @@ class Work:
         self._confirming.add(confirming)
         confirming.add_done_callback(self._confirming.discard)
 
-    def _check_partition(self, record: Received) -> None:
+    def _check_partition(self, record: KafkaRecord) -> None:
         """Raise ProcessError for a partition that was added after this process made its tables."""
         known = self._binding.partitions
         if known is not None and record.partition >= known:
             what = f"The topic {record.topic} has more than the {known} partitions it had when this process started."
             raise ProcessError(what, "Start the tier again: it says then what to do.")
 
-    def _end(self, record: Received, error: Exception) -> None:
+    def _end(self, record: KafkaRecord, error: Exception) -> None:
         """End the process, which can neither do a message nor make a dead letter of it."""
         if (own := own_fault(error)) is None:
             log.error("%s/%s/%s can be neither done nor dead-lettered", *place_of(record), exc_info=error)
             own = ProcessError(f"A message cannot be finished ({type(error).__name__}: {error}).", "Report it.")
         self._outbox.app.end(own)
 
-    async def _leave(self, record: Received, outbox: Outbox, held: ExitStack) -> None:
+    async def _leave(self, record: KafkaRecord, outbox: Outbox, held: ExitStack) -> None:
         """Leave a message to the next process, with what it has caused so far, such as an answer that was paid for."""
         with held:
             try:
@@ -163,7 +163,7 @@ class Work:
                 log.exception("not all that %s/%s/%s has caused is in Kafka", *place_of(record))
 
     async def _confirm(
-        self, event: Any, record: Received, outbox: Outbox, letter: DeadLetter | None, held: ExitStack
+        self, event: Any, record: KafkaRecord, outbox: Outbox, letter: DeadLetter | None, held: ExitStack
     ) -> None:
         with held:
             try:
@@ -173,7 +173,7 @@ class Work:
                 return
             event.ack()
 
-    async def _until_confirmed(self, record: Received, outbox: Outbox, letter: DeadLetter | None) -> None:
+    async def _until_confirmed(self, record: KafkaRecord, outbox: Outbox, letter: DeadLetter | None) -> None:
         """Wait until Kafka has it all. Where it takes less than the producer may send, there is a dead letter, and
         where it takes none of the usual size, one as small as they come."""
         smallest = False
@@ -193,16 +193,16 @@ class Work:
             await outbox.publish([letter])
 
 
-def place_of(record: Received) -> tuple[str, int, int]:
+def place_of(record: KafkaRecord) -> tuple[str, int, int]:
     """A record's topic, partition and offset."""
     return record.topic, record.partition, record.offset
 
 
-def received(message: Any) -> Received:
+def received(message: Any) -> KafkaRecord:
     """A Faust message as a record."""
     headers = message.headers
     pairs = headers.items() if isinstance(headers, dict) else headers or ()
-    return Received(
+    return KafkaRecord(
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
@@ -213,7 +213,7 @@ def received(message: Any) -> Received:
     )
 
 
-async def _told(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> DeadLetter | None:
+async def _told(binding: Binding, record: KafkaRecord, outbox: Outbox, dead_letters: DeadLetters) -> DeadLetter | None:
     """Handle a message, counted and traced. One that is cut off is neither: it comes again."""
     way = outbox.tracing.begin(record)
     with handling(record.topic):
@@ -224,7 +224,9 @@ async def _told(binding: Binding, record: Received, outbox: Outbox, dead_letters
     return letter
 
 
-async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_letters: DeadLetters) -> DeadLetter | None:
+async def _handle(
+    binding: Binding, record: KafkaRecord, outbox: Outbox, dead_letters: DeadLetters
+) -> DeadLetter | None:
     """Handle a message; returns its dead letter when it became one."""
     while True:
         try:
@@ -246,11 +248,11 @@ async def _handle(binding: Binding, record: Received, outbox: Outbox, dead_lette
             return letter
 
 
-async def _letter(record: Received, error: Exception, dead_letters: DeadLetters) -> DeadLetter:
+async def _letter(record: KafkaRecord, error: Exception, dead_letters: DeadLetters) -> DeadLetter:
     return await _kept(lambda: dead_letters.letter(record, error))
 
 
-async def _smallest(record: Received, letter: DeadLetter, dead_letters: DeadLetters) -> DeadLetter:
+async def _smallest(record: KafkaRecord, letter: DeadLetter, dead_letters: DeadLetters) -> DeadLetter:
     return await _kept(lambda: dead_letters.smallest(record, letter))
 
 

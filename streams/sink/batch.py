@@ -8,9 +8,9 @@ from typing import Any
 
 from streams.adapters.clickhouse import TABLES, row_of
 from streams.adapters.codec import Codec
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
+from streams.adapters.ground_truth import TRUTHS, read_truth
 from streams.adapters.tail import received
-from streams.adapters.truth import TRUTHS, read_truth
 from streams.core.errors import ServiceError
 from streams.core.messages import Call
 from streams.core.own_fault import raise_own_fault
@@ -44,7 +44,7 @@ class DecodedRows:
     """Records of one table, each with its row."""
 
     table: str
-    pairs: list[tuple[Received, dict[str, Any]]] = field(default_factory=list)
+    pairs: list[tuple[KafkaRecord, dict[str, Any]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Batch:
 
     generation: int
     parts: dict[tuple[str, type], Any] = field(default_factory=dict)
-    unreadable: list[tuple[Received, Exception]] = field(default_factory=list)
+    unreadable: list[tuple[KafkaRecord, Exception]] = field(default_factory=list)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     """The offset after the last record of each partition."""
     rows: int = 0
@@ -98,7 +98,7 @@ class BatchBuilder:
             self._decode(batch, message.topic().removeprefix(self._prefix), received(message))
         return batch
 
-    def _decode(self, batch: Batch, topic: str, record: Received) -> None:
+    def _decode(self, batch: Batch, topic: str, record: KafkaRecord) -> None:
         try:
             table, row = SINK_TABLES[topic], self._row(topic, record)
         except ServiceError:
@@ -109,7 +109,7 @@ class BatchBuilder:
             return
         batch.parts.setdefault((table, DecodedRows), DecodedRows(table)).pairs.append((record, row))
 
-    def _row(self, topic: str, record: Received) -> dict[str, Any]:
+    def _row(self, topic: str, record: KafkaRecord) -> dict[str, Any]:
         kind = BY_NAME[topic].message
         if kind in TRUTHS:
             message = read_truth(kind, record, self._codec)

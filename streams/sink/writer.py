@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException
 from streams.adapters.clickhouse import ClickHouseConfig, insert
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.sink.batch import Batch, BatchBuilder, DecodedRows, ForwardedRows
@@ -48,7 +48,7 @@ class BatchWriter:
     stop: threading.Event
     jitter: Callable[[], float]
     _client: Any = None
-    _letters: list[tuple[Received, Exception]] = field(default_factory=list)
+    _letters: list[tuple[KafkaRecord, Exception]] = field(default_factory=list)
     _failures: list[str] = field(default_factory=list)
 
     def store(self, batch: Batch) -> bool:
@@ -127,7 +127,7 @@ class BatchWriter:
         for letter in published:
             observe(letter)
 
-    def _publish(self, record: Received, error: Exception) -> DeadLetter:
+    def _publish(self, record: KafkaRecord, error: Exception) -> DeadLetter:
         letter = self.dead_letters.letter(record, error)
         value = self.codec.encode(letter)
         trace = {"headers": headers} if (headers := trace_headers(record)) else {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from streams.adapters.events import TRACE_HEADER, Received
+from streams.adapters.events import TRACE_HEADER, KafkaRecord
 from streams.core.fingerprint import trace_id
 from streams.core.messages import Call, DeadLetter, Deferred, Origin, Postponed
 from streams.telemetry.otlp import STATE_HEADER
@@ -52,7 +52,7 @@ class Tracing:
     """Whether spans of model calls hold prompts and answers."""
     now: Callable[[], datetime] = utc_now
 
-    def begin(self, record: Received) -> Handling:
+    def begin(self, record: KafkaRecord) -> Handling:
         """One message's way through this worker."""
         incoming = read_traceparent(record.header(TRACE_HEADER))
         return Handling(tracing=self, record=record, incoming=incoming, started_at=self.now())
@@ -71,7 +71,7 @@ class Handling:
     """One message on its way through a worker. Which event it is about shows once it has caused something."""
 
     tracing: Tracing
-    record: Received
+    record: KafkaRecord
     incoming: TraceContext | None
     """The span that made the message, as its header says."""
     started_at: datetime
@@ -144,17 +144,17 @@ def origin_of(message: Any) -> Origin | None:
     return origin if isinstance(origin, Origin) else None
 
 
-def trace_headers(record: Received) -> Headers:
+def trace_headers(record: KafkaRecord) -> Headers:
     """The trace headers that a record came with."""
     return _brought(record, TRACE_HEADER) + _brought(record, STATE_HEADER)
 
 
-def _brought(record: Received, name: str) -> Headers:
+def _brought(record: KafkaRecord, name: str) -> Headers:
     """A header to pass on; not one so large that nothing could be published with it."""
     value = (record.header(name) or "").encode()
     return [(name, value)] if 0 < len(value) <= MAX_HEADER_BYTES else []
 
 
-def forwarded_headers(record: Received, message: Any) -> Headers:
+def forwarded_headers(record: KafkaRecord, message: Any) -> Headers:
     """The trace headers of a message that a record only passes on: those it came with."""
     return OFF.begin(record).headers(message)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from streams.adapters.avro_values import MAX_DECIMAL_BYTES
 from streams.adapters.codec import CONFLUENT, Codec
-from streams.adapters.events import EventReader, Received
+from streams.adapters.events import EventReader, KafkaRecord
 from streams.core.errors import UnreadableError
 from tests.adapters.test_codec import FakeRegistry
 
@@ -32,7 +32,7 @@ def read(of: Any, raw: Any, written: Any) -> Any:
     out = BytesIO()
     schemaless_writer(out, parse_schema(schemas[1]), {"value": written})
     value = CONFLUENT + struct.pack(">I", 1) + out.getvalue()
-    event = EventReader(Codec(registry), "c", "live", 100_000)(Received("events", 0, 0, None, value, AT))
+    event = EventReader(Codec(registry), "c", "live", 100_000)(KafkaRecord("events", 0, 0, None, value, AT))
     return json.loads(event.data or "{}")["value"]
 
 

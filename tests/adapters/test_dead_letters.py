@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import KEPT_BYTES, MAX_HEADERS_BYTES, MAX_KEY_BYTES, DeadLetters, EventIds
-from streams.adapters.events import ID_HEADER, EventReader, Received, recorded_event_id
+from streams.adapters.events import ID_HEADER, EventReader, KafkaRecord, recorded_event_id
 from streams.core.errors import ConfigError, HandlerError, ModelError, UnreadableError
 from streams.core.messages import (
     DeadLetter,
@@ -34,11 +34,11 @@ IDS = EventIds(EventReader(Codec(), "cluster", "live", 100_000), Codec(), "pre."
 
 def record(
     value: bytes | None = b"x", topic: str = "pre.events", headers: list[tuple[str, bytes]] | None = None
-) -> Received:
-    return Received(topic, 3, 17, b"key", value, AT, headers or [])
+) -> KafkaRecord:
+    return KafkaRecord(topic, 3, 17, b"key", value, AT, headers or [])
 
 
-def letter(of: Received, error: Exception, kept: Callable[[bytes], str] = lambda _: "sha") -> DeadLetter:
+def letter(of: KafkaRecord, error: Exception, kept: Callable[[bytes], str] = lambda _: "sha") -> DeadLetter:
     return DeadLetters(run="live", cluster_id="cluster", keep_whole=kept, event_id=IDS).letter(of, error)
 
 
@@ -88,7 +88,7 @@ def test_headers_are_kept_within_bounds() -> None:
 
 
 def test_the_largest_letter_still_fits_into_a_message() -> None:
-    huge = Received("pre.events", 3, 17, b"k" * 900_000, b"x" * 900_000, AT, [("h", b"v" * 60_000)] * 20)
+    huge = KafkaRecord("pre.events", 3, 17, b"k" * 900_000, b"x" * 900_000, AT, [("h", b"v" * 60_000)] * 20)
     made = letter(huge, KeyError("x" * 100_000))
     assert made.key is not None
     assert len(made.key) == MAX_KEY_BYTES

@@ -24,7 +24,7 @@ from streams.adapters.events import (
     TIME_HEADER,
     TRACE_HEADER,
     EventReader,
-    Received,
+    KafkaRecord,
     due,
     kafka_time,
     recorded_event_id,
@@ -58,8 +58,8 @@ ORDER = {
 PLACED: dict[str, Any] = {"id": "o-1", "text": "hi", "total": 1.5, "placed": AT, "receipt": b"\1", "lines": [{"a": 2}]}
 
 
-def record(value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> Received:
-    return Received("events", 3, 17, b"key", value, AT, headers)
+def record(value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> KafkaRecord:
+    return KafkaRecord("events", 3, 17, b"key", value, AT, headers)
 
 
 def reader(registry: FakeRegistry | None = None, max_bytes: int = 100_000) -> EventReader:
@@ -168,7 +168,7 @@ def test_the_time_is_iso_8601_or_seconds_or_milliseconds_else_kafkas(time: Any, 
 # ---- Ids ----
 
 
-RECORD = Received("events", 3, 17, b"key", b"x", AT)
+RECORD = KafkaRecord("events", 3, 17, b"key", b"x", AT)
 OTHERS = {
     "topic": replace(RECORD, topic="event"),
     "partition": replace(RECORD, partition=31, offset=7),

@@ -9,8 +9,8 @@ import pytest
 from fastavro import parse_schema
 
 from streams.adapters import schemas
-from streams.adapters.registry import SchemaRegistry
 from streams.adapters.schema_bounds import MAX_LEVELS, unbounded
+from streams.adapters.schema_registry import SchemaRegistry
 from streams.core.errors import UnreadableError
 from tests.harness.fakes.schema_registry import SchemaRegistryServer
 

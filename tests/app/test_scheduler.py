@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, Received
+from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.adapters.tail import Tail
 from streams.app.scheduler import Resumer
@@ -84,9 +84,9 @@ class Deployment:
                 stop.set()
                 running.result(WAIT_SECONDS)
 
-    def records(self, topic: str, enough: Callable[[list[Received]], bool]) -> list[Received]:
+    def records(self, topic: str, enough: Callable[[list[KafkaRecord]], bool]) -> list[KafkaRecord]:
         """The records of a topic, once there are enough."""
-        tail, found = Tail(self.kafka, [self.prefix + topic]), list[Received]()
+        tail, found = Tail(self.kafka, [self.prefix + topic]), list[KafkaRecord]()
         deadline = time.monotonic() + WAIT_SECONDS
         try:
             while not enough(found) and time.monotonic() < deadline:
@@ -118,7 +118,7 @@ class Deployment:
         return int(place.offset)
 
 
-def event_of(record: Received) -> str:
+def event_of(record: KafkaRecord) -> str:
     return CODEC.decode(Escalation, record.value or b"").event.origin.event_id
 
 

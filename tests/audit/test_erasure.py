@@ -16,7 +16,7 @@ from streams.adapters.clickhouse_erasure import BLANKS, blank, sweep
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
 from streams.audit.erasure import Eraser
-from streams.audit.erasure_tables import SETTLED, Asked, Entry, Tables
+from streams.audit.erasure_tables import SETTLED, TableEntry, TaskKey, TierTables
 from streams.core.errors import ServiceError
 from streams.core.fingerprint import data_subject, digest
 from streams.core.messages import DeadLetter, Event, Header, Judgement, Outcome
@@ -39,15 +39,15 @@ class FakeTables:
     """Tables with one entry about whatever is asked for; remembers what it was told to erase."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.erased: list[Entry] = []
+        self.asked: list[TaskKey] = []
+        self.erased: list[TableEntry] = []
 
-    def find(self, asked: list[Asked], event_ids: set[str]) -> list[Entry]:
+    def find(self, asked: list[TaskKey], event_ids: set[str]) -> list[TableEntry]:
         """One entry."""
         self.asked = list(asked)
-        return [Entry("work", "escalon-work-verdicts-answers-changelog", 0, b"k", b"")] if event_ids else []
+        return [TableEntry("work", "escalon-work-verdicts-answers-changelog", 0, b"k", b"")] if event_ids else []
 
-    def erase(self, entries: list[Entry]) -> None:
+    def erase(self, entries: list[TableEntry]) -> None:
         """Remember."""
         self.erased = list(entries)
 
@@ -65,7 +65,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfi
 
 @pytest.fixture
 def eraser(config: ClickHouseConfig, tmp_path: Path) -> Eraser:
-    return Eraser(clickhouse=config, tables=cast(Tables, FakeTables()), blobs=BlobStore(f"file://{tmp_path}"))
+    return Eraser(clickhouse=config, tables=cast(TierTables, FakeTables()), blobs=BlobStore(f"file://{tmp_path}"))
 
 
 @pytest.mark.embedded
@@ -91,10 +91,10 @@ def test_nobody_s_events_are_not_found_by_a_name_that_is_empty_or_another(eraser
 @pytest.mark.embedded
 def test_an_erasure_that_breaks_off_finds_the_rest_when_it_is_run_again(eraser: Eraser) -> None:
     class Broken(FakeTables):
-        def erase(self, entries: list[Entry]) -> None:  # noqa: ARG002
+        def erase(self, entries: list[TableEntry]) -> None:  # noqa: ARG002
             raise ServiceError("Kafka is away.", "Try again.")
 
-    broken = dataclasses.replace(eraser, tables=cast(Tables, Broken()))
+    broken = dataclasses.replace(eraser, tables=cast(TierTables, Broken()))
     with pytest.raises(ServiceError, match="away"):
         broken.erase(broken.find(eraser.events_of("anna"), "subject"), "op@host", START)
     found = eraser.find(eraser.events_of("anna"), "subject")
@@ -206,14 +206,14 @@ def record(topic: str, key: bytes, value: bytes | None, partition: int = 0) -> A
     return SimpleNamespace(topic=topic, partition=partition, key=key, value=value)
 
 
-def tables(monkeypatch: pytest.MonkeyPatch, *records: Any) -> Tables:
+def tables(monkeypatch: pytest.MonkeyPatch, *records: Any) -> TierTables:
     read = "streams.audit.erasure_tables.entries"
     monkeypatch.setattr(read, lambda _, topics: (one for one in records if one.topic in topics))
-    return Tables(kafka=KafkaConfig(servers="none:1"), prefix="", codec=Codec())
+    return TierTables(kafka=KafkaConfig(servers="none:1"), prefix="", codec=Codec())
 
 
 WORK = "escalon-work-verdicts-answers-changelog"
-ASKED = Asked("live", "e1", "print")
+ASKED = TaskKey("live", "e1", "print")
 
 
 def test_answers_are_found_by_their_task_and_by_their_event_where_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.scan import Scan
 from streams.app.settings import read_settings
-from streams.audit.ended import ended
+from streams.audit.ended_events import ended
 from streams.cli.demo import stream
 from streams.cli.events import publish_all
 from streams.cli.sources import read_source

@@ -16,8 +16,8 @@ import pytest
 from rich.console import Console
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.audit.library import names
-from streams.audit.query import Answer, Audit
+from streams.audit.named_queries import names
+from streams.audit.query import Audit, QueryResult
 from streams.audit.trace import Trace, read_trace
 from streams.cli.answers import cell, plain, print_table
 from streams.cli.printable import lines, one_line
@@ -140,7 +140,7 @@ def test_files_are_written_in_each_format(escalon: Escalon, tmp_path: Path) -> N
     assert (tmp_path / "out.parquet").read_bytes()[:4] == b"PAR1"
 
 
-def printed(answer: Answer, width: int, limit: int | None = 160) -> str:
+def printed(answer: QueryResult, width: int, limit: int | None = 160) -> str:
     out = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
     print_table(answer, out, limit)
     assert isinstance(out.file, io.StringIO)
@@ -148,7 +148,7 @@ def printed(answer: Answer, width: int, limit: int | None = 160) -> str:
 
 
 def test_a_table_shows_what_is_null_nested_and_huge() -> None:
-    answer = Answer(["a", "b", "c"], [], [[None, {"k": [1, None]}, "x" * 500]])
+    answer = QueryResult(["a", "b", "c"], [], [[None, {"k": [1, None]}, "x" * 500]])
     shown = printed(answer, 300)
     assert "–" in shown
     assert '{"k": [1, null]}' in shown
@@ -164,7 +164,7 @@ def test_amounts_are_short_for_people_and_never_vanish() -> None:
 
 
 def test_a_row_too_wide_for_a_table_becomes_a_block() -> None:
-    answer = Answer([f"column_{n}" for n in range(12)], [], [list(range(12)), list(range(12))])
+    answer = QueryResult([f"column_{n}" for n in range(12)], [], [list(range(12)), list(range(12))])
     shown = printed(answer, 60)
     assert shown.count("row ") == 2
     assert "  column_11  11" in shown
@@ -190,7 +190,7 @@ def test_every_value_has_a_json_form(value: Any, expected: Any) -> None:
 
 
 def test_text_from_outside_steers_neither_the_terminal_nor_the_markup() -> None:
-    shown = printed(Answer(["text"], [], [[NASTY]]), 80)
+    shown = printed(QueryResult(["text"], [], [[NASTY]]), 80)
     assert "\x1b[31m" not in shown
     assert "\u202e" not in shown
     assert "[bold]loud[/bold]" in shown

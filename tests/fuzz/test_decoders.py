@@ -12,10 +12,10 @@ from bench.fuzz_messages import SHARES, Fuzzed, Fuzzer
 from streams.adapters.clickhouse import TABLES, row_of
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, Received
-from streams.adapters.truth import TRUTHS, read_truth
-from streams.audit.identity import Identifier
-from streams.audit.letters import ENDING
+from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.ground_truth import TRUTHS, read_truth
+from streams.audit.dead_letters.table import ENDING
+from streams.audit.verify.message_identity import IdentityReader
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call
 from streams.core.topics import BY_NAME
@@ -40,8 +40,8 @@ def messages() -> list[Fuzzed]:
     return fuzzed(11)
 
 
-def record(one: Fuzzed) -> Received:
-    return Received(one.topic, 0, 7, one.key, one.value, AT, one.readable_headers)
+def record(one: Fuzzed) -> KafkaRecord:
+    return KafkaRecord(one.topic, 0, 7, one.key, one.value, AT, one.readable_headers)
 
 
 def read(one: Fuzzed) -> Any:
@@ -74,7 +74,7 @@ def test_every_message_is_read_or_has_a_reason_and_its_letter_fits_into_a_messag
 
 
 def test_verify_and_the_sink_read_the_same_messages_without_stumbling(messages: list[Fuzzed]) -> None:
-    identify, form = Identifier(CODEC), AvroRowLayout(Call, CODEC)
+    identify, form = IdentityReader(CODEC), AvroRowLayout(Call, CODEC)
     for one in messages:
         kind = BY_NAME[one.topic].message
         if kind not in TABLES:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from streams.audit.library import STANDING, library
+from streams.audit.named_queries import STANDING, library
 from streams.cli.main import app
 from streams.cli.query import Format
 

@@ -14,7 +14,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.audit.query import Answer, Audit
+from streams.audit.query import Audit, QueryResult
 from tests.evaluation.support import database, write
 from tests.harness.known_audit import RUN, everything
 
@@ -58,7 +58,7 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audit]:
         opened.close()
 
 
-def asked(audit: Audit, panel: dict[str, Any]) -> Answer:
+def asked(audit: Audit, panel: dict[str, Any]) -> QueryResult:
     (target,) = panel["targets"]
     failed_ones = {"run": "'live'"} if panel["title"] == "Newest failures" else {}  # the run under test has none
     return audit.ask(expanded(target["rawSql"], **failed_ones))

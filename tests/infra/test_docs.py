@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import ENVELOPE, ID_HEADER, TRACE_HEADER, EventReader, Received
+from streams.adapters.events import ENVELOPE, ID_HEADER, TRACE_HEADER, EventReader, KafkaRecord
 from streams.core.budget import AtLimit
 from streams.core.comparison import By
 from streams.core.contract import REFUSAL_CLASSES, RefusalContract
@@ -150,7 +150,7 @@ def event_reader() -> EventReader:
 def test_the_json_event_in_the_documentation_reads_as_it_says(root: Path) -> None:
     (line,) = blocks(read(root, "messages"), "json")
     at = datetime(2026, 11, 23, tzinfo=UTC)
-    event = event_reader()(Received("events", 0, 0, None, line.encode(), at))
+    event = event_reader()(KafkaRecord("events", 0, 0, None, line.encode(), at))
     assert event.origin.event_id == "mail-77"
     assert event.origin.event_time == datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
     assert json.loads(event.data or "") == {"customer": "C-9", "lang": "en"}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from streams.adapters import schemas
 from streams.adapters.codec import SINGLE_OBJECT, Codec
-from streams.adapters.events import Received, recorded_event_id
+from streams.adapters.events import KafkaRecord, recorded_event_id
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import Tail, received
 from streams.core.messages import RawEvent
@@ -214,7 +214,7 @@ def test_the_key_shows_nowhere(journey: Journey) -> None:
     assert "planted-key" not in repr(rows)
 
 
-def read(journey: Journey, offset: int) -> Received:
+def read(journey: Journey, offset: int) -> KafkaRecord:
     """The record at an offset of the first partition of the events."""
     tail = Tail(journey.running.kafka, ["events"], {("events", 0): offset}, only_started=True)
     try:

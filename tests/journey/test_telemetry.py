@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pytest
 from confluent_kafka import Producer
 
-from streams.adapters.events import Received
-from streams.adapters.registry import codec_for
+from streams.adapters.events import KafkaRecord
+from streams.adapters.schema_registry import codec_for
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
 from streams.app.worker import TIERS
@@ -56,7 +56,7 @@ class Watched:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
             return str(response.read().decode())
 
-    def records(self) -> list[Received]:
+    def records(self) -> list[KafkaRecord]:
         """Everything on the topics that the tiers write to."""
         tail = Tail(self.journey.running.kafka, TOPICS)
         try:

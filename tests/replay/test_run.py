@@ -13,7 +13,7 @@ import pytest
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Event, Outcome, Run, Verdict
 from streams.replay.drive import BrokenOffError, Drive, Row
@@ -39,13 +39,13 @@ class Events:
         )
     )
 
-    def events(self, _: Chosen) -> Iterator[tuple[Received, Event]]:
+    def events(self, _: Chosen) -> Iterator[tuple[KafkaRecord, Event]]:
         """Each at an offset of its own."""
         for offset, said in enumerate(self.ids):
             event_id, content = (*said.split("="), "")[:2]
             of = event(event_id)
             of = replace(of, origin=replace(of.origin, content_digest=content))
-            yield Received("events", 0, offset, None, b"x", START), of
+            yield KafkaRecord("events", 0, offset, None, b"x", START), of
 
 
 @dataclass
@@ -268,7 +268,7 @@ def test_spending_that_cannot_be_kept_ends_the_replay_and_is_no_failed_call() ->
 
 def test_a_source_that_ends_too_early_leaves_the_run_undone(here: Here) -> None:
     class Broken(Events):
-        def events(self, chosen: Chosen) -> Iterator[tuple[Received, Event]]:
+        def events(self, chosen: Chosen) -> Iterator[tuple[KafkaRecord, Event]]:
             yield from super().events(chosen)
             raise ServiceError("Kafka no longer gives 1 of the chosen events.")
 

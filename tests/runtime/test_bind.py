@@ -15,7 +15,7 @@ from faust.exceptions import ProducerSendError
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
 from streams.core.errors import ConfigError, HandlerError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, RawEvent
 from streams.runtime.bind import UNCONFIRMED, Binding, Outbox, Work, bind, received
@@ -122,11 +122,11 @@ class FakeStream:
             await asyncio.sleep(0)
 
 
-async def publish_one(_: Received, outbox: Outbox) -> None:
+async def publish_one(_: KafkaRecord, outbox: Outbox) -> None:
     await outbox.publish([RawEvent(text="y")])
 
 
-async def never(_: Received, __: Outbox) -> None:
+async def never(_: KafkaRecord, __: Outbox) -> None:
     await asyncio.Event().wait()
 
 
@@ -139,7 +139,7 @@ def outbox(app: FakeApp) -> Outbox:
 
 def agent(
     app: FakeApp,
-    handle: Callable[[Received, Outbox], Awaitable[None]],
+    handle: Callable[[KafkaRecord, Outbox], Awaitable[None]],
     keep_whole: Callable[[bytes], str] = lambda _: "sha",
 ) -> Callable[[FakeStream], Awaitable[None]]:
     letters = DeadLetters(
@@ -160,7 +160,7 @@ async def test_a_message_is_published_to_its_topic_under_its_key() -> None:
 async def test_a_timestamp_that_is_no_date_keeps_no_message_from_its_stage(seconds: Any) -> None:
     message, seen = FakeMessage(timestamp=seconds), list[int]()
 
-    async def handle(record: Received, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: Outbox) -> None:
         seen.append(record.timestamp.year)
 
     await agent(FakeApp(), handle)(FakeStream(message))
@@ -213,7 +213,7 @@ async def test_a_message_that_the_broker_makes_a_dead_letter_claims_nothing_in_t
     monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
     undone = list[str]()
 
-    async def handle(record: Received, outbox: Outbox) -> None:
+    async def handle(record: KafkaRecord, outbox: Outbox) -> None:
         claim(lambda: undone.append("first"))
         claim(lambda: undone.append("second"))
         await publish_one(record, outbox)
@@ -226,7 +226,7 @@ async def test_a_message_that_the_broker_makes_a_dead_letter_claims_nothing_in_t
 async def test_a_message_that_its_stage_cannot_do_claims_nothing_in_tables() -> None:
     undone = list[str]()
 
-    async def handle(_: Received, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: Outbox) -> None:
         claim(lambda: undone.append("claimed"))
         raise UnreadableError("too_large", "It is too large.")
 
@@ -236,7 +236,7 @@ async def test_a_message_that_its_stage_cannot_do_claims_nothing_in_tables() -> 
 
 
 async def test_a_dead_letter_over_the_brokers_limit_is_published_once_more_as_small_as_they_come() -> None:
-    async def handle(_: Received, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: Outbox) -> None:
         raise UnreadableError("invalid_utf8", "It is no UTF-8.")
 
     message = FakeMessage(headers=[("a", b"1")])
@@ -297,7 +297,7 @@ async def test_each_event_is_handled_and_then_acknowledged() -> None:
     messages = [FakeMessage(offset=number) for number in range(3)]
     handled: list[int] = []
 
-    async def handle(record: Received, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: Outbox) -> None:
         assert messages[record.offset].refcount == 2
         handled.append(record.offset)
 
@@ -320,7 +320,7 @@ async def test_what_cannot_be_done_becomes_a_dead_letter_and_its_neighbours_go_t
     app, messages = FakeApp(), [FakeMessage(offset=number) for number in range(3)]
     handled: list[int] = []
 
-    async def handle(record: Received, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: Outbox) -> None:
         if record.offset == 1:
             raise error
         handled.append(record.offset)
@@ -351,7 +351,7 @@ def wrapped(error: Exception) -> HandlerError:
 async def test_what_this_process_lacks_ends_it_and_leaves_all_messages_to_the_next_one(error: Exception) -> None:
     app, messages, begun = FakeApp(), [FakeMessage(offset=number) for number in range(3)], list[int]()
 
-    async def handle(record: Received, outbox: Outbox) -> None:
+    async def handle(record: KafkaRecord, outbox: Outbox) -> None:
         begun.append(record.offset)
         await publish_one(record, outbox)
         raise error
@@ -366,7 +366,7 @@ async def test_what_this_process_lacks_ends_it_and_leaves_all_messages_to_the_ne
 async def test_what_breaks_while_the_process_ends_is_not_held_against_its_message() -> None:
     app, message = FakeApp(), FakeMessage()
 
-    async def handle(_: Received, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: Outbox) -> None:
         app.end(ProcessError("the disk is full"))
         raise ZeroDivisionError("of that")
 
@@ -378,7 +378,7 @@ async def test_a_dead_letter_that_this_process_cannot_make_leaves_the_message_to
     def keep_whole(_: bytes) -> str:
         raise MemoryError
 
-    async def handle(_: Received, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: Outbox) -> None:
         raise UnreadableError("too_large", "It is too large.")
 
     app, message = FakeApp(), FakeMessage(value=b"x" * 100_000)
@@ -399,7 +399,7 @@ async def test_a_message_waits_while_a_service_it_needs_is_away(monkeypatch: pyt
     monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
     away, handled = [ServiceError("away"), ServiceError("away")], list[int]()
 
-    async def handle(record: Received, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: Outbox) -> None:
         if away:
             raise away.pop()
         handled.append(record.offset)
@@ -418,7 +418,7 @@ async def test_a_dead_letter_waits_while_the_store_for_its_original_is_away(monk
             raise away.pop()
         return "sha"
 
-    async def handle(_: Received, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: Outbox) -> None:
         raise UnreadableError("too_large", "It is too large.")
 
     app = FakeApp()
@@ -429,7 +429,7 @@ async def test_a_dead_letter_waits_while_the_store_for_its_original_is_away(monk
 async def test_an_event_whose_handling_is_cut_off_stays_unacknowledged_and_comes_again() -> None:
     message = FakeMessage()
 
-    async def handle(_: Received, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: Outbox) -> None:
         await asyncio.Event().wait()
 
     task = asyncio.ensure_future(agent(FakeApp(), handle)(FakeStream(message)))
@@ -448,6 +448,6 @@ async def test_an_event_whose_handling_is_cut_off_stays_unacknowledged_and_comes
 )
 def test_a_faust_message_becomes_a_record(headers: Any) -> None:
     record = received(FakeMessage(headers=headers))
-    expected = Received("pre.events", 3, 17, b"k", b"x", AT, [("a", b"1")])
+    expected = KafkaRecord("pre.events", 3, 17, b"k", b"x", AT, [("a", b"1")])
     assert record == expected
     assert received(FakeMessage()).headers == []

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, Received
+from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig, create_changelogs, create_topics
 from streams.runtime import consumer as consumers
 from streams.runtime.app import Place, faust_app
@@ -68,7 +68,7 @@ class Tier:
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
         answers = table(app, "answers", self.topic, 1, 3600) if remembers else {}
 
-        async def take(record: Received, _: Outbox) -> None:
+        async def take(record: KafkaRecord, _: Outbox) -> None:
             answers[record.value] = b"1"
             self.taken.append(record.value or b"")
             await self.goes.wait()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcome, Postponed
 from streams.runtime.bind import Binding, Outbox, bind
@@ -140,7 +140,7 @@ async def test_each_message_counts_by_how_its_handling_ended(change: Change, mon
     monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
     away = [ServiceError("away")]
 
-    async def handle(record: Received, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: Outbox) -> None:
         if record.offset == 1:
             raise UnreadableError("not_text", "It is none.")
         if away:
@@ -156,7 +156,7 @@ async def test_each_message_counts_by_how_its_handling_ended(change: Change, mon
 
 
 async def test_a_message_is_in_flight_while_it_is_handled_and_not_counted_when_cut_off(change: Change) -> None:
-    async def handle(_: Received, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: Outbox) -> None:
         await asyncio.Event().wait()
 
     task = asyncio.ensure_future(bound(FakeApp(), handle)(FakeStream(FakeMessage())))

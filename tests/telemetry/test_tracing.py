@@ -12,7 +12,7 @@ import pytest
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import Received
+from streams.adapters.events import KafkaRecord
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Label, Origin
 from streams.runtime.bind import Binding, Outbox, bind
@@ -45,8 +45,8 @@ class FakeSpans:
         """Nothing to do."""
 
 
-def record(*headers: tuple[str, str]) -> Received:
-    return Received("events", 0, 7, None, b"hello", AT, [(key, value.encode()) for key, value in headers])
+def record(*headers: tuple[str, str]) -> KafkaRecord:
+    return KafkaRecord("events", 0, 7, None, b"hello", AT, [(key, value.encode()) for key, value in headers])
 
 
 def begun(spans: FakeSpans | None, *headers: tuple[str, str], percent: int = 100) -> Handling:
@@ -168,7 +168,7 @@ async def test_a_bound_stage_is_unharmed_by_a_collector_that_is_away(monkeypatch
     fates, app, messages = Counter[str](), FakeApp(), [FakeMessage(offset=number) for number in range(20)]
     spans = OtlpExporter({}, lambda fate, count: fates.update({fate: count}))
 
-    async def handle(_: Received, outbox: Outbox) -> None:
+    async def handle(_: KafkaRecord, outbox: Outbox) -> None:
         await outbox.publish([call()])
 
     letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "sha", event_id=lambda _: "lost")
@@ -185,7 +185,7 @@ async def test_a_bound_stage_traces_a_redelivery_under_the_same_ids_and_a_dead_l
     spans, app = FakeSpans(), FakeApp()
     tracing = Tracing(group="g", spans=spans)
 
-    async def handle(received: Received, outbox: Outbox) -> None:
+    async def handle(received: KafkaRecord, outbox: Outbox) -> None:
         if received.offset == 18:
             raise UnreadableError("not_text", "It is none.")
         await outbox.publish([call()])

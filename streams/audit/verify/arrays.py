@@ -61,7 +61,7 @@ def as_events(ids: Array, said: Array) -> Array:
     return events
 
 
-class Ledger:
+class GrowingArray:
     """A growing array."""
 
     def __init__(self, kind: np.dtype[Any]) -> None:
@@ -94,7 +94,7 @@ class Ledger:
 
 def rows_of(pieces: Iterator[bytes], kind: np.dtype[Any] = ROW) -> Array:
     """Rows of a kind from ClickHouse's RowBinary; a ROW is 16 bytes of id and 8 bytes of time."""
-    ledger, rest = Ledger(kind), b""
+    ledger, rest = GrowingArray(kind), b""
     for piece in pieces:
         data = rest + piece
         whole = len(data) // kind.itemsize * kind.itemsize

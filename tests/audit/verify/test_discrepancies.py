@@ -9,8 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.audit.discrepancies import among, by_age, doubled, firsts, repeated, strays, without
-from streams.audit.ledger import (
+from streams.audit.verify.arrays import (
     CHUNK,
     LINKED,
     OTHER_RUN,
@@ -18,19 +17,20 @@ from streams.audit.ledger import (
     PLACE,
     ROW,
     Array,
-    Ledger,
+    GrowingArray,
     digest,
     events_of,
     rows_of,
     said,
 )
+from streams.audit.verify.discrepancies import among, by_age, doubled, firsts, repeated, strays, without
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 
 
 def linked(entries: Iterable[tuple[str, str, int]], standing: int = OURS) -> Array:
     """Outcomes of an event with a content and an offset."""
-    ledger = Ledger(LINKED)
+    ledger = GrowingArray(LINKED)
     for event, content, offset in entries:
         name = digest(event)
         ledger.add(name, 0, offset, 0, b"", name, standing, 0, offset, b"", content.encode(), 0)
@@ -39,7 +39,7 @@ def linked(entries: Iterable[tuple[str, str, int]], standing: int = OURS) -> Arr
 
 def places(entries: Iterable[tuple[str, int, int]]) -> Array:
     """Events with a partition and an offset; the offset is the time too."""
-    ledger = Ledger(PLACE)
+    ledger = GrowingArray(PLACE)
     for name, partition, offset in entries:
         ledger.add(digest(name), partition, offset, offset, b"")
     return ledger.entries()
@@ -113,7 +113,7 @@ def test_rows_are_read_whole_however_their_bytes_are_cut(said: list[tuple[str, i
 
 def test_a_ledger_keeps_the_order_across_its_chunks() -> None:
     count = 2 * CHUNK + 7
-    ledger = Ledger(PLACE)
+    ledger = GrowingArray(PLACE)
     for offset in range(count):
         ledger.add(b"x", 0, offset, 0, b"")
     offsets: Any = ledger.entries()["offset"]
@@ -125,7 +125,7 @@ def test_a_ledger_keeps_the_order_across_its_chunks() -> None:
 def test_two_events_under_one_id_are_two_and_one_that_cannot_be_read_is_the_other(
     published: list[tuple[str, str]],
 ) -> None:
-    ledger = Ledger(PLACE)
+    ledger = GrowingArray(PLACE)
     for offset, (name, content) in enumerate(published):
         ledger.add(digest(name), 0, offset, offset, said(content))
     want = {

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.audit.discrepancies import Split, without
-from streams.audit.evidence import Found
-from streams.audit.ledger import ELSEWHERE, OTHER_RUN, OURS, Array
+from streams.audit.verify.arrays import ELSEWHERE, OTHER_RUN, OURS, Array
+from streams.audit.verify.discrepancies import Split, without
+from streams.audit.verify.topic_evidence import TopicEvidence
 
 DAY_MS = 86_400_000
 
 
-def whole_since(found: Found) -> int | None:
+def whole_since(found: TopicEvidence) -> int | None:
     """From when on a topic holds everything that was written to it; None when nothing says so.
 
     A log whose beginning is there is as old as the topic, which is no younger than the topic's first record. One whose
@@ -57,7 +57,7 @@ def expired(times: Array, days: float | None, now: int) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
+class EventLinks:
     """What the messages of one topic say of the events: which ones are about none that is held, and the others."""
 
     strangers: Array
@@ -66,7 +66,7 @@ class Links:
     """The time of the first message about an event that is still where the message says."""
 
 
-def links(entries: Array, events: Array) -> Links:
+def links(entries: Array, events: Array) -> EventLinks:
     """Compare a topic's messages with the events."""
     ours = np.flatnonzero(entries["standing"] != OTHER_RUN)
     strangers = ours[without(entries["event"][ours], events["id"])]
@@ -82,10 +82,10 @@ def links(entries: Array, events: Array) -> Links:
     # What was said before the event had come was said of another one.
     same = (places[order[at[inside]]] == wanted[inside]) & (event["id"] == about["event"])
     times = about["at"][same & (about["at"] > 0) & (about["at"] >= event["at"])]
-    return Links(strangers, int(times.min()) if len(times) else None)
+    return EventLinks(strangers, int(times.min()) if len(times) else None)
 
 
-def orphans(entries: Array, events: Found, alive: int | None, spoken: Array) -> Split:
+def orphans(entries: Array, events: TopicEvidence, alive: int | None, spoken: Array) -> Split:
     """Messages about events that never were, of those about events that are not held.
 
     An event is proven to never have been where its topic, as it was already at the time, should hold it: the topic

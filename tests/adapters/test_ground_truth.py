@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import Received
-from streams.adapters.truth import checked, from_json, label_text, read_truth
+from streams.adapters.events import KafkaRecord
+from streams.adapters.ground_truth import checked, from_json, label_text, read_truth
 from streams.core.errors import UnreadableError
 from streams.core.messages import Judgement, Label
 
@@ -24,8 +24,8 @@ LABEL = Label(event_id="mail-7", label="refund", aspect="intent", source="desk",
 JUDGEMENT = Judgement(event_id="mail-7", call_id="c", judge="ann", question="polite", verdict="yes", judged_at=AT)
 
 
-def record(value: bytes | None) -> Received:
-    return Received("labels", 0, 5, b"mail-7", value, AT)
+def record(value: bytes | None) -> KafkaRecord:
+    return KafkaRecord("labels", 0, 5, b"mail-7", value, AT)
 
 
 def read(fields: Mapping[str, Any] | bytes) -> Label:

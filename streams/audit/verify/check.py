@@ -15,19 +15,17 @@ import numpy as np
 
 from streams.adapters.log_reader import Gap
 from streams.adapters.scan import Marks, Scan
-from streams.audit.discrepancies import Split, among, by_age, doubled, firsts, repeated, strays, without
-from streams.audit.evidence import Collector, Found, Said
-from streams.audit.findings import FAULTS, Fault, Question, Report
-from streams.audit.ledger import OTHER_RUN, RECORDED_END, Array, as_events, events_of
-from streams.audit.letters import Letters
-from streams.audit.provable import arrivals, expired, first_spoken, links, orphans, padded, whole_since
-from streams.audit.recorded import Recorded
-from streams.audit.rows import PROVABLE, Rows
+from streams.audit.dead_letters.table import DeadLetterTable
+from streams.audit.verify.arrays import OTHER_RUN, RECORDED_END, Array, as_events, events_of
+from streams.audit.verify.clickhouse_evidence import RunEvidence
+from streams.audit.verify.discrepancies import Split, among, by_age, doubled, firsts, repeated, strays, without
+from streams.audit.verify.proof import arrivals, expired, first_spoken, links, orphans, padded, whole_since
+from streams.audit.verify.report import FAULTS, Fault, VerifyReport, VerifyRequest
+from streams.audit.verify.table_rows import PROVABLE, TableRows
+from streams.audit.verify.topic_evidence import DeadLetterEvidence, EvidenceReader, TopicEvidence
 from streams.core.errors import ServiceError
 from streams.core.topics import BY_NAME
 from streams.sink.batch import SINK_TABLES
-
-__all__ = ["FAULTS", "Fault", "Question", "Report", "Verifier"]
 
 EXAMPLES: Final = 10
 _ORPHANS: Final = {"outcomes": "orphan_outcome", "calls": "orphan_call", "verdicts": "orphan_verdict"}
@@ -37,35 +35,35 @@ _ORPHANS: Final = {"outcomes": "orphan_outcome", "calls": "orphan_call", "verdic
 class _Strangers:
     """A topic's messages about events that are not held."""
 
-    found: Found
+    found: TopicEvidence
     alive: int | None
     """The time of the first message of the topic that is about one that is held."""
 
 
 @dataclass(kw_only=True)
-class Verifier:
+class ConsistencyCheck:
     """Reads everything once and compares it."""
 
     scan: Scan
-    collector: Collector
+    collector: EvidenceReader
     client: Any
     """Of ClickHouse, for reading."""
-    question: Question
-    report: Report = field(default_factory=Report)
+    question: VerifyRequest
+    report: VerifyReport = field(default_factory=VerifyReport)
     _strangers: list[_Strangers] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._recorded = Recorded(self.client, self.question.run)
+        self._recorded = RunEvidence(self.client, self.question.run)
         self.collector = replace(self.collector, latest=self.question.now + self.question.grace)
 
-    def run(self) -> Report:
+    def run(self) -> VerifyReport:
         """The report. Raises ServiceError when Kafka or ClickHouse cannot be read."""
         topics = (*SINK_TABLES, "deferred", "postponed", "events")
         before = self.scan.incarnations(map(self._full, topics))
         written = {topic: self.scan.written(self._full(topic)) for topic in topics}
         marks = {topic: self.scan.marks(self._full(topic)) for topic in topics}
         self.report.held_back = _held_back(written, marks)
-        letters = Said(Letters(self.client).acted(self.question.run))
+        letters = DeadLetterEvidence(DeadLetterTable(self.client).acted(self.question.run))
         letter = self.collector.messages(
             "dead-letters", BY_NAME["dead-letters"].message, marks["dead-letters"], letters
         )
@@ -86,14 +84,16 @@ class Verifier:
         self.report.faults.sort(key=lambda fault: order.index(fault.kind))
         return self.report
 
-    def _topic(self, topic: str, marks: Marks, events: Found, letters: Said) -> Array:
+    def _topic(self, topic: str, marks: Marks, events: TopicEvidence, letters: DeadLetterEvidence) -> Array:
         """Compare one topic with the events and with its table; the ids of its records and of the table's rows."""
         found = self.collector.messages(topic, BY_NAME[topic].message, marks)
         self._link(found, events)
         known: Array = np.concatenate([self._rows(found, letters), found.entries["id"]])
         return known
 
-    def _outcomes(self, marks: Mapping[str, Marks], events: Found, letters: Said, calls: Array) -> Found:
+    def _outcomes(
+        self, marks: Mapping[str, Marks], events: TopicEvidence, letters: DeadLetterEvidence, calls: Array
+    ) -> TopicEvidence:
         found = self.collector.messages("outcomes", BY_NAME["outcomes"].message, marks["outcomes"])
         entries = found.entries
         self._link(found, events)
@@ -107,7 +107,9 @@ class Verifier:
         self._kept("missing_call", "calls", found, named[without(entries["call"][named], calls)])
         return found
 
-    def _lost(self, events: Found, outcomes: Found, letters: Said, marks: Mapping[str, Marks]) -> None:
+    def _lost(
+        self, events: TopicEvidence, outcomes: TopicEvidence, letters: DeadLetterEvidence, marks: Mapping[str, Marks]
+    ) -> None:
         each, ours = firsts(events.entries), outcomes.entries[outcomes.entries["standing"] != OTHER_RUN]
         by_outcome = among(each, as_events(ours["event"], ours["said"]))
         rows = self._recorded.ended() if not by_outcome.all() else np.empty(0, RECORDED_END)
@@ -136,7 +138,7 @@ class Verifier:
         self.report.reasons = dict(letters.reasons)
         self.report.counts["events"]["distinct"] = len(each)
 
-    def _would_show(self, events: Found, outcomes: Found, rows: Array, each: Array) -> Array:
+    def _would_show(self, events: TopicEvidence, outcomes: TopicEvidence, rows: Array, each: Array) -> Array:
         """Of some events without an end, whether an outcome would still be on its topic, or its row in ClickHouse."""
         came = arrivals(events.entries, each, self.collector.latest)
         forgot = bool(outcomes.trimmed) or self.report.counts["outcomes"].get("rows_unproven", 0) > 0
@@ -154,13 +156,13 @@ class Verifier:
         by_row: Array = inside & ~expired(times, days, self.question.now)
         return by_topic | by_row
 
-    def _link(self, found: Found, events: Found) -> None:
+    def _link(self, found: TopicEvidence, events: TopicEvidence) -> None:
         if found.topic in _ORPHANS:
             linked = links(found.entries, events.entries)
             entries = found.entries[linked.strangers]
             self._strangers.append(_Strangers(replace(found, entries=entries), linked.alive))
 
-    def _orphans(self, events: Found) -> None:
+    def _orphans(self, events: TopicEvidence) -> None:
         """Judge the messages about events that are not held, once it is known when each was first spoken of."""
         alive = min((one.alive for one in self._strangers if one.alive is not None), default=None)
         for one, spoken in zip(
@@ -175,9 +177,9 @@ class Verifier:
                 self.report.counts[one.found.topic]["orphans_unproven"] = split.unproven
             self._add(_ORPHANS[one.found.topic], one.found, split)
 
-    def _rows(self, found: Found, letters: Said) -> Array:
+    def _rows(self, found: TopicEvidence, letters: DeadLetterEvidence) -> Array:
         """Every record has its row, every row its record, and what cannot be read has its dead letter."""
-        rows = Rows(self.client, found.topic, found.runs | {self.question.run})
+        rows = TableRows(self.client, found.topic, found.runs | {self.question.run})
         held = rows.read()
         self._count(found, len(held))
         missing = self._not_excused(found.topic, found.entries, without(found.entries["id"], held["id"]), letters)
@@ -189,7 +191,7 @@ class Verifier:
         kept: Array = held["id"].copy()
         return kept
 
-    def _kept(self, kind: str, topic: str, found: Found, places: Array) -> None:
+    def _kept(self, kind: str, topic: str, found: TopicEvidence, places: Array) -> None:
         """Records whose row, or whose call's row, is not there: a fault unless it may have been removed by its age."""
         split = self._split(found.entries, places)
         if len(split.faults):
@@ -198,13 +200,13 @@ class Verifier:
             split = Split(split.faults[~old], split.young, int(old.sum()))
         self._add(kind, found, split)
 
-    def _not_excused(self, topic: str, entries: Array, places: Array, letters: Said) -> Array:
+    def _not_excused(self, topic: str, entries: Array, places: Array, letters: DeadLetterEvidence) -> Array:
         """Without those that have a dead letter."""
         where = {place: (int(entries["partition"][place]), int(entries["offset"][place])) for place in places}
         excused = self.collector.excused(topic, where.values(), letters)
         return np.array([place for place in places if where[place] not in excused], dtype=np.int64)
 
-    def _strays(self, found: Found, held: Array, rows: Rows) -> None:
+    def _strays(self, found: TopicEvidence, held: Array, rows: TableRows) -> None:
         since = whole_since(found)
         split = strays(held, found.entries, None if since is None else since + self.question.grace)
         left = split.faults
@@ -235,21 +237,21 @@ class Verifier:
     def _split(self, entries: Array, places: Array) -> Split:
         return by_age(entries, places, self.question.now, self.question.grace)
 
-    def _fault(self, kind: str, found: Found, places: Array) -> None:
+    def _fault(self, kind: str, found: TopicEvidence, places: Array) -> None:
         self._add(kind, found, Split(places))
 
-    def _add(self, kind: str, found: Found, split: Split) -> None:
+    def _add(self, kind: str, found: TopicEvidence, split: Split) -> None:
         self.report.young += Counter({kind: split.young})
         self.report.unproven += Counter({kind: split.unproven})
         if len(split.faults):
             examples = tuple(self._named(found, int(place)) for place in split.faults[:EXAMPLES])
             self.report.faults.append(Fault(kind, found.topic, len(split.faults), examples))
 
-    def _named(self, found: Found, place: int) -> Mapping[str, Any]:
+    def _named(self, found: TopicEvidence, place: int) -> Mapping[str, Any]:
         partition, offset = int(found.entries["partition"][place]), int(found.entries["offset"][place])
         return {"partition": partition, "offset": offset} | self.collector.names(found.topic, partition, offset)
 
-    def _count(self, found: Found, rows: int | None = None) -> None:
+    def _count(self, found: TopicEvidence, rows: int | None = None) -> None:
         counts = {"records": len(found.entries) + len(found.unreadable)}
         if rows is not None:
             counts |= {"copies": repeated(found.entries["id"]), "rows": rows}

@@ -14,9 +14,9 @@ from typing import Any, Final
 from confluent_kafka import KafkaException, Producer
 
 from streams.adapters.kafka import KafkaConfig
-from streams.audit.event_records import Republish, Republished
-from streams.audit.letters import ENDING, OF_THE_SINK, Action, Letters, Standing
-from streams.audit.originals import GoneError, Originals
+from streams.audit.dead_letters.originals import GoneError, Originals
+from streams.audit.dead_letters.republish import Republish, Republished
+from streams.audit.dead_letters.table import ENDING, OF_THE_SINK, DeadLetterTable, LetterAction, LetterStatus
 from streams.core.errors import ServiceError
 from streams.core.messages import DeadLetter
 from streams.core.topics import BY_NAME
@@ -27,7 +27,7 @@ LARGEST_BYTES: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class NotRetried:
     """A dead letter that was left as it is, and why."""
 
     dead_letter_id: str
@@ -35,10 +35,10 @@ class Refused:
     why: str
 
 
-Told = Action | Refused
+RetryResult = LetterAction | NotRetried
 
 
-def why_not(one: Standing, prefix: str, retryable: Collection[str]) -> str | None:
+def why_not(one: LetterStatus, prefix: str, retryable: Collection[str]) -> str | None:
     """Why a dead letter must not be retried; None when it may. `retryable` are the states it may be in."""
     name = one.topic.removeprefix(prefix)
     if name not in BY_NAME:
@@ -62,7 +62,7 @@ class Retrier:
     partitions: Mapping[str, int]
     originals: Originals
     republish: Republish
-    letters: Letters
+    letters: DeadLetterTable
     run: str
     operator: str
     now: Callable[[], datetime]
@@ -70,7 +70,7 @@ class Retrier:
     _confirmed: dict[str, tuple[int, int]] = field(default_factory=dict)
     _failures: list[str] = field(default_factory=list)
 
-    def retry(self, ids: Iterable[str]) -> Iterator[Told]:
+    def retry(self, ids: Iterable[str]) -> Iterator[RetryResult]:
         """What became of each, in the order they are found. Raises ServiceError when Kafka or ClickHouse fails; what
         was told before is done."""
         wanted = set(ids)
@@ -84,7 +84,7 @@ class Retrier:
             try:
                 record = self._record(letter)
             except GoneError as error:
-                yield Refused(letter.dead_letter_id, letter.event_id, error.what)
+                yield NotRetried(letter.dead_letter_id, letter.event_id, error.what)
                 continue
             if len(batch) >= BATCH or size + len(record.value) > BATCH_BYTES:
                 yield from self._send(producer, batch)
@@ -92,7 +92,7 @@ class Retrier:
             batch.append(record)
             size += len(record.value)
         yield from self._send(producer, batch)
-        yield from (Refused(name, "", "neither its topic nor the audit has it any more") for name in sorted(wanted))
+        yield from (NotRetried(name, "", "neither its topic nor the audit has it any more") for name in sorted(wanted))
 
     def _record(self, letter: DeadLetter) -> Republished:
         record = self.republish(letter)
@@ -100,7 +100,7 @@ class Retrier:
             raise GoneError(f"There is no topic {record.topic}.")
         return record
 
-    def _send(self, producer: Any, batch: Sequence[Republished]) -> Iterator[Action]:
+    def _send(self, producer: Any, batch: Sequence[Republished]) -> Iterator[LetterAction]:
         """Publish a batch, and record what Kafka has confirmed of it."""
         self._confirmed, self._failures = {}, []
         for record in batch:
@@ -138,9 +138,9 @@ class Retrier:
 
         return report
 
-    def _action(self, record: Republished) -> Action:
+    def _action(self, record: Republished) -> LetterAction:
         partition, offset = self._confirmed[record.letter.dead_letter_id]
-        return Action(
+        return LetterAction(
             run=self.run,
             acted_at=self.now(),
             dead_letter_id=record.letter.dead_letter_id,

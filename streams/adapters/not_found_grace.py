@@ -21,7 +21,7 @@ MOST_IDS = 10_000
 
 
 @dataclass(slots=True)
-class Doubt:
+class NotFoundGrace:
     """Of one registry, in one process. A doubted id waits, and with it what comes behind it, so a doubt has an end even
     where a producer makes up one id after the other."""
 

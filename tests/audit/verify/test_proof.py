@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.audit.evidence import Found
-from streams.audit.ledger import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, Ledger, digest
-from streams.audit.provable import DAY_MS, arrivals, expired, first_spoken, links, orphans, whole_since
-from streams.audit.recorded import days_kept
+from streams.audit.verify.arrays import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, GrowingArray, digest
+from streams.audit.verify.clickhouse_evidence import days_kept
+from streams.audit.verify.proof import DAY_MS, arrivals, expired, first_spoken, links, orphans, whole_since
+from streams.audit.verify.topic_evidence import TopicEvidence
 
 Entry = tuple[str, int, int, int]
 
 
 def places(*entries: Entry) -> Array:
     """Events: name, partition, offset, time."""
-    ledger = Ledger(PLACE)
+    ledger = GrowingArray(PLACE)
     for name, partition, offset, at in entries:
         ledger.add(digest(name), partition, offset, at, b"")
     return ledger.entries()
@@ -26,7 +26,7 @@ def places(*entries: Entry) -> Array:
 
 def messages(*entries: Entry, standing: int = OURS) -> Array:
     """Messages about events: name, source partition and offset, time."""
-    ledger = Ledger(LINKED)
+    ledger = GrowingArray(LINKED)
     for name, partition, offset, at in entries:
         ledger.add(digest(name), 0, 0, at, b"", digest(name), standing, partition, offset, b"", b"", 0)
     return ledger.entries()
@@ -38,11 +38,11 @@ def found(
     begun: Mapping[int, int] | None = None,
     trimmed: Iterable[int] = (),
     **more: Any,
-) -> Found:
+) -> TopicEvidence:
     """A topic."""
     starts = more.pop("starts", {number: low for number, (low, _) in marks.items()})
     lost = frozenset({*trimmed, *(number for number, (low, _) in marks.items() if low)})
-    return Found("events", entries, places(), marks, starts, begun or {}, lost, **more)
+    return TopicEvidence("events", entries, places(), marks, starts, begun or {}, lost, **more)
 
 
 WHOLE = [

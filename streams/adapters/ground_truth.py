@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn, TypeVar, get_args, get_type_hints
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import MAX_ID, Received
+from streams.adapters.events import MAX_ID, KafkaRecord
 from streams.core.duration import YEARS
 from streams.core.errors import UnreadableError
 from streams.core.exact_json import once
@@ -28,7 +28,7 @@ _ASPECTS: Final[tuple[str, ...]] = get_args(get_type_hints(Label)["aspect"])
 _TIME_REMEDY: Final = "Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z."
 
 
-def read_truth(kind: type[T], record: Received, codec: Codec) -> T:
+def read_truth(kind: type[T], record: KafkaRecord, codec: Codec) -> T:
     """The label or judgement in a record; raises UnreadableError with the reason.
 
     JSON that does not say when it was said takes the time at which the record came first. Nothing can have been said

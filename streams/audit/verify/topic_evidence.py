@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import EventReader, Received
+from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.log_reader import Gap
 from streams.adapters.scan import Marks, Scan
 from streams.adapters.tail import received
-from streams.audit.identity import Identifier, Identity
-from streams.audit.ledger import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, Ledger, digest, said
-from streams.audit.letters import ENDING, OF_THE_SINK
+from streams.audit.dead_letters.table import ENDING, OF_THE_SINK
+from streams.audit.verify.arrays import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, GrowingArray, digest, said
+from streams.audit.verify.message_identity import IdentityReader, MessageIdentity
 from streams.core.errors import UnreadableError
 from streams.core.messages import Deferred, Postponed
 from streams.core.topics import BY_MESSAGE, BY_NAME
@@ -28,7 +28,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(slots=True)
-class Found:
+class TopicEvidence:
     """What a topic holds. Arrays are of PLACE for events and of LINKED for the others."""
 
     topic: str
@@ -47,7 +47,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Said:
+class DeadLetterEvidence:
     """What the dead letters say, and what people did about them."""
 
     acted: Mapping[str, tuple[str, int]]
@@ -90,8 +90,8 @@ class _Reading:
     topic: str
     marks: Marks
     since: int
-    entries: Ledger
-    unreadable: Ledger = field(default_factory=lambda: Ledger(PLACE))
+    entries: GrowingArray
+    unreadable: GrowingArray = field(default_factory=lambda: GrowingArray(PLACE))
     starts: dict[int, int] = field(default_factory=dict)
     begun: dict[int, int] = field(default_factory=dict)
     trimmed: set[int] = field(default_factory=set)
@@ -117,10 +117,10 @@ class _Reading:
         self.begun.pop(gap.partition, None)
         self.trimmed.add(gap.partition)
 
-    def found(self, compacted: bool, runs: frozenset[str] = frozenset()) -> Found:
+    def found(self, compacted: bool, runs: frozenset[str] = frozenset()) -> TopicEvidence:
         starts = {number: self.starts.get(number, high) for number, (_, high) in self.marks.items()}
         trimmed = frozenset(self.trimmed | {number for number, (low, _) in self.marks.items() if low > 0})
-        return Found(
+        return TopicEvidence(
             self.topic,
             self.entries.entries(),
             self.unreadable.entries(),
@@ -134,7 +134,7 @@ class _Reading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collector:
+class EvidenceReader:
     """Reads topics into arrays. Times are in milliseconds; `tell` hears of every record that was read."""
 
     scan: Scan
@@ -143,7 +143,7 @@ class Collector:
     run: str
     letters: DeadLetters
     """Makes the ids of events that have none, and of dead letters."""
-    event: Callable[[Received], tuple[str, str]]
+    event: Callable[[KafkaRecord], tuple[str, str]]
     """The id of an event, and the hash of what it says."""
     since: int
     tell: Callable[[str, int], None]
@@ -152,18 +152,24 @@ class Collector:
     gaps: list[Gap] = field(default_factory=list)
     """What Kafka deleted before it was read."""
 
-    def events(self, marks: Marks) -> Found:
+    def events(self, marks: Marks) -> TopicEvidence:
         """Every record of the topic events, with the id it has or would have."""
-        reading = _Reading("events", marks, self.since, Ledger(PLACE))
+        reading = _Reading("events", marks, self.since, GrowingArray(PLACE))
         for message in self._messages(reading):
             name, content = self.event(received(message))
             place = (message.partition(), message.offset(), message.timestamp()[1])
             reading.entries.add(digest(name), *place, said(content))
         return reading.found(self._compacted("events"))
 
-    def messages(self, topic: str, kind: type, marks: Marks, letters: Said | None = None) -> Found:
+    def messages(
+        self, topic: str, kind: type, marks: Marks, letters: DeadLetterEvidence | None = None
+    ) -> TopicEvidence:
         """Every record of a topic of ours; what dead letters say goes into `letters`."""
-        reading, identify, runs = _Reading(topic, marks, self.since, Ledger(LINKED)), Identifier(self.codec), set[str]()
+        reading, identify, runs = (
+            _Reading(topic, marks, self.since, GrowingArray(LINKED)),
+            IdentityReader(self.codec),
+            set[str](),
+        )
         for message in self._messages(reading):
             place = (message.partition(), message.offset(), message.timestamp()[1])
             try:
@@ -192,7 +198,9 @@ class Collector:
                 waiting[name] = max(waiting.get(name, 0), int(one.not_before.timestamp() * 1000))
         return waiting
 
-    def excused(self, topic: str, places: Collection[tuple[int, int]], letters: Said) -> set[tuple[int, int]]:
+    def excused(
+        self, topic: str, places: Collection[tuple[int, int]], letters: DeadLetterEvidence
+    ) -> set[tuple[int, int]]:
         """Of some partitions and offsets those whose record has a dead letter, and not only one that was there once."""
         wanted = {place: ids for place in places if (ids := letters.places.get((topic, *place)))}
         return {
@@ -209,7 +217,7 @@ class Collector:
             for record in self._records("events", places)
         }
 
-    def _records(self, topic: str, places: Collection[tuple[int, int]]) -> Iterator[Received]:
+    def _records(self, topic: str, places: Collection[tuple[int, int]]) -> Iterator[KafkaRecord]:
         """The records at some partitions and offsets."""
         marks: dict[int, tuple[int, int]] = {}
         for partition, offset in places:
@@ -226,7 +234,7 @@ class Collector:
         if topic == "events":
             return {"event_id": self.event(received(message))[0]}
         try:
-            one = Identifier(self.codec)(BY_NAME[topic].message, message)
+            one = IdentityReader(self.codec)(BY_NAME[topic].message, message)
         except UnreadableError as error:
             return {"why": error.what}
         call = {"call_id": one.call_id} if one.call_id else {}
@@ -247,7 +255,7 @@ class Collector:
     def _compacted(self, topic: str) -> bool:
         return self.scan.compacted(self.prefix + topic)
 
-    def _linked(self, one: Identity, value: bytes | None) -> tuple[Any, ...]:
+    def _linked(self, one: MessageIdentity, value: bytes | None) -> tuple[Any, ...]:
         topic, partition, offset = one.source or ("", -1, -1)
         here = OURS if topic == f"{self.prefix}events" else ELSEWHERE
         standing = here if one.run == self.run else OTHER_RUN
@@ -256,13 +264,13 @@ class Collector:
         born = (one.born - _EPOCH) // _MILLISECOND
         return digest(one.event_id), standing, partition, offset, call, content, born
 
-    def _note(self, one: Identity, letters: Said) -> None:
+    def _note(self, one: MessageIdentity, letters: DeadLetterEvidence) -> None:
         if one.source is not None and one.run == self.run:
             topic, event = one.source[0].removeprefix(self.prefix), (digest(one.event_id), said(one.content_digest))
             letters.hear(one.key[0], (topic, *one.source[1:]), event, one.reason)
 
 
-def _own_time(reader: EventReader, record: Received) -> datetime:
+def _own_time(reader: EventReader, record: KafkaRecord) -> datetime:
     try:
         return reader(record).origin.event_time
     except UnreadableError:

@@ -11,8 +11,8 @@ from fastavro import parse_schema
 
 from streams.adapters import schemas
 from streams.adapters.codec import Codec, read_record
+from streams.adapters.ground_truth import read_truth
 from streams.adapters.tail import received
-from streams.adapters.truth import read_truth
 from streams.core.messages import Call, DeadLetter, Judgement, Label, Outcome, Verdict
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ _NEEDED: Final[Mapping[type, Mapping[str, Any]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class MessageIdentity:
     """What a message is about. `key` are the parts of its id, as its table's key has them."""
 
     key: tuple[str, ...]
@@ -47,30 +47,30 @@ class Identity:
     """The time by which its row expires: its event's own, or when a truth was said."""
 
 
-class Identifier:
+class IdentityReader:
     """Reads no more of a message than what it is about. Raises UnreadableError."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._readers = {kind: _only(schemas.current()[kind].parsed, keep) for kind, keep in _NEEDED.items()}
 
-    def __call__(self, kind: type, message: Any) -> Identity:
+    def __call__(self, kind: type, message: Any) -> MessageIdentity:
         """What a message of a kind is about."""
         if kind is Label:
             label = read_truth(Label, received(message), self._codec)
             said = (label.run, label.event_id, label.aspect, label.source, _micros(label.labelled_at))
-            return Identity(key=said, run=label.run, event_id=label.event_id, born=label.labelled_at)
+            return MessageIdentity(key=said, run=label.run, event_id=label.event_id, born=label.labelled_at)
         if kind is Judgement:
             one = read_truth(Judgement, received(message), self._codec)
             key = (one.run, one.event_id, one.call_id, one.judge, one.question, _micros(one.judged_at))
-            return Identity(key=key, run=one.run, event_id=one.event_id, born=one.judged_at)
+            return MessageIdentity(key=key, run=one.run, event_id=one.event_id, born=one.judged_at)
         writer, body = self._codec.writer_schema(message.value() or b"")
         return _identity(kind, read_record(writer, body, self._readers[kind]))
 
 
-def _identity(kind: type, record: Mapping[str, Any]) -> Identity:
+def _identity(kind: type, record: Mapping[str, Any]) -> MessageIdentity:
     if kind is DeadLetter:
-        return Identity(
+        return MessageIdentity(
             key=(record["dead_letter_id"],),
             run=record["run"],
             event_id=record["event_id"],
@@ -81,7 +81,7 @@ def _identity(kind: type, record: Mapping[str, Any]) -> Identity:
         )
     origin = record["event"]["origin"] if kind is Verdict else record["origin"]
     run, event_id = origin["run"], origin["event_id"]
-    return Identity(
+    return MessageIdentity(
         key=(record["call_id"],) if kind is Call else (run, event_id),
         run=run,
         event_id=event_id,

@@ -11,7 +11,7 @@ from fastavro.utils import generate_one
 
 from streams.adapters.codec import SINGLE_OBJECT, Codec
 from streams.adapters.schemas import Schema, released
-from streams.audit.identity import Identifier
+from streams.audit.verify.message_identity import IdentityReader
 from streams.core.messages import Call, DeadLetter, Outcome, Verdict
 
 KINDS = {kind.__name__: kind for kind in (Call, DeadLetter, Outcome, Verdict)}
@@ -23,6 +23,6 @@ def test_a_message_of_each_released_schema_is_identified(schema: Schema) -> None
     record, body = generate_one(schema.parsed), BytesIO()
     schemaless_writer(body, schema.parsed, record)
     message = SimpleNamespace(value=lambda: SINGLE_OBJECT + schema.fingerprint + body.getvalue())
-    found = Identifier(Codec())(KINDS[schema.name], message)
+    found = IdentityReader(Codec())(KINDS[schema.name], message)
     about = record["event"]["origin"] if schema.name == "Verdict" else record.get("origin", record)
     assert (found.event_id, found.content_digest) == (about["event_id"], about.get("content_digest", ""))

@@ -14,20 +14,20 @@ import pytest
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, Received
-from streams.audit.event_records import RETRY_HEADER, FromEvents, why_no_event
-from streams.audit.letters import Letters
-from streams.audit.originals import GoneError, Originals
+from streams.adapters.events import EventReader, KafkaRecord
+from streams.audit.dead_letters.originals import GoneError, Originals
+from streams.audit.dead_letters.republish import RETRY_HEADER, FromEvents, why_no_event
+from streams.audit.dead_letters.table import DeadLetterTable
 from streams.core.errors import ConfigError
 from streams.core.messages import DeadLetter, Deferred, Escalation, Event, Postponed, Result, Sighting, Verdict
 from streams.core.topics import BY_MESSAGE
-from tests.audit.test_retry import STANDING
+from tests.audit.dead_letters.test_retry import STANDING
 from tests.stages.support import START, verdict
 
 CAME, LATER = datetime(2026, 11, 1, 9, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
 CODEC = Codec()
 IDS = EventIds(EventReader(CODEC, "cluster", "live", 900_000), CODEC, "pre.")
-EVENT = Received(
+EVENT = KafkaRecord(
     "pre.events", 3, 7, b"customer-9", b'{"text": "where is it?"}', CAME, [("theirs", b"\xff"), (RETRY_HEADER, b"old")]
 )
 
@@ -35,7 +35,7 @@ EVENT = Received(
 class FakeScan:
     """The topic events, with one record."""
 
-    def __init__(self, record: Received | None) -> None:
+    def __init__(self, record: KafkaRecord | None) -> None:
         self._record = record
 
     def record(self, topic: str, partition: int, offset: int) -> Any:
@@ -86,12 +86,12 @@ def result() -> Result:
 
 def dead(tmp_path: Path, topic: str, value: bytes) -> DeadLetter:
     make = DeadLetters(run="live", cluster_id="cluster", keep_whole=BlobStore(str(tmp_path)).put, event_id=IDS)
-    return make.letter(Received(topic, 1, 50, b"k", value, LATER), ConfigError("the worker is gone"))
+    return make.letter(KafkaRecord(topic, 1, 50, b"k", value, LATER), ConfigError("the worker is gone"))
 
 
-def from_events(tmp_path: Path, record: Received | None) -> FromEvents:
+def from_events(tmp_path: Path, record: KafkaRecord | None) -> FromEvents:
     originals = Originals(
-        scan=None, letters=Letters(None), codec=CODEC, blobs=BlobStore(str(tmp_path)), prefix="pre.", run="live"
+        scan=None, letters=DeadLetterTable(None), codec=CODEC, blobs=BlobStore(str(tmp_path)), prefix="pre.", run="live"
     )
     scan: Any = FakeScan(record)
     return FromEvents(originals=originals, scan=scan, codec=CODEC, prefix="pre.", event=IDS.event)
@@ -105,7 +105,7 @@ def test_the_event_of_any_letter_that_ends_one_lands_as_if_it_came_the_first_tim
     letter = dead(tmp_path, f"pre.{BY_MESSAGE[type(message)].name}", CODEC.encode(message))
     again = from_events(tmp_path, EVENT)(letter)
     assert (again.topic, again.partition, again.key, again.value) == ("pre.events", 3, b"customer-9", EVENT.value)
-    landed = Received(again.topic, again.partition, 99, again.key, again.value, LATER, again.headers)
+    landed = KafkaRecord(again.topic, again.partition, 99, again.key, again.value, LATER, again.headers)
     origin = EventReader(CODEC, "cluster", "live", 900_000)(landed).origin
     before = event().origin
     assert (origin.event_id, origin.event_time, origin.trace_id) == (before.event_id, CAME, before.trace_id)
@@ -122,7 +122,7 @@ def test_a_letter_of_the_topic_events_is_that_event(tmp_path: Path) -> None:
     "there", [None, replace(EVENT, value=b'{"id": "another", "text": "x"}'), replace(EVENT, value=None)]
 )
 def test_an_event_that_its_topic_does_not_hold_any_more_is_not_replaced_by_another(
-    tmp_path: Path, there: Received | None
+    tmp_path: Path, there: KafkaRecord | None
 ) -> None:
     letter = dead(tmp_path, "pre.verdicts", CODEC.encode(of_verdict()))
     with pytest.raises(GoneError, match="does not hold its event any more"):

@@ -1,6 +1,6 @@
 """The comparisons of `escalon verify`: which entries of the topics and rows of ClickHouse do not fit together.
 
-Pure. Every function takes arrays of `streams.audit.ledger` and gives indexes into its first one.
+Pure. Every function takes arrays of `streams.audit.verify.arrays` and gives indexes into its first one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.audit.ledger import OTHER_RUN, Array, as_events
+from streams.audit.verify.arrays import OTHER_RUN, Array, as_events
 
 
 @dataclass(frozen=True, slots=True)

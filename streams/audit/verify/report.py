@@ -26,7 +26,7 @@ about what the topics have forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class VerifyRequest:
     """What to verify. Times are milliseconds since 1970."""
 
     run: str
@@ -49,7 +49,7 @@ class Fault:
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
+class VerifyReport:
     """What was counted and found."""
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)

@@ -17,13 +17,14 @@ from confluent_kafka import Producer
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import ID_HEADER, EventReader, Received, recorded_event_id
+from streams.adapters.events import ID_HEADER, EventReader, KafkaRecord, recorded_event_id
 from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
 from streams.adapters.scan import Scan
 from streams.adapters.tail import received
-from streams.audit.evidence import Collector
-from streams.audit.letters import Action, Letters
-from streams.audit.verify import Question, Report, Verifier
+from streams.audit.dead_letters.table import DeadLetterTable, LetterAction
+from streams.audit.verify.check import ConsistencyCheck
+from streams.audit.verify.report import VerifyReport, VerifyRequest
+from streams.audit.verify.topic_evidence import EvidenceReader
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Label, Outcome, Postponed, Verdict
 from streams.core.topics import BY_MESSAGE
@@ -87,7 +88,7 @@ class World:
         """What reads an event's id, and the hash of what it says."""
         return EventIds(EventReader(CODEC, self.cluster, self.run, 900_000), CODEC, self.prefix)
 
-    def record(self, topic: str, offset: int, partition: int = 0) -> Received:
+    def record(self, topic: str, offset: int, partition: int = 0) -> KafkaRecord:
         """The record at a place."""
         with self.scan(self.kafka) as scan:
             return received(scan.record(self.prefix + topic, partition, offset))
@@ -129,12 +130,12 @@ class World:
             self.publish(name)
             self.tell(*self.made(name, offset))
 
-    def verify(self, **more: Any) -> Report:
+    def verify(self, **more: Any) -> VerifyReport:
         """What verify finds, an hour from now."""
         now = int((datetime.now(UTC) + LATER).timestamp() * 1000)
-        question = replace(Question(run=self.run, now=now, grace=0), **more)
+        question = replace(VerifyRequest(run=self.run, now=now, grace=0), **more)
         with self.scan(self.kafka) as scan:
-            collector = Collector(
+            collector = EvidenceReader(
                 scan=scan,
                 codec=CODEC,
                 prefix=self.prefix,
@@ -145,7 +146,7 @@ class World:
                 tell=lambda *_: None,
             )
             client = self.clickhouse.connect(readonly=True)
-            return Verifier(scan=scan, collector=collector, client=client, question=question).run()
+            return ConsistencyCheck(scan=scan, collector=collector, client=client, question=question).run()
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def world(in_memory: KafkaConfig, clickhouse: ClickHouseConfig) -> World:
     return World(in_memory, clickhouse)
 
 
-def kinds(report: Report) -> list[tuple[str, str, int]]:
+def kinds(report: VerifyReport) -> list[tuple[str, str, int]]:
     """Every fault found, without its examples."""
     return [(fault.kind, fault.topic, fault.count) for fault in report.faults]
 
@@ -340,12 +341,12 @@ def dead(world: World) -> DeadLetter:
 
 def act(world: World, one: DeadLetter, action: Literal["retried", "dropped"]) -> None:
     """Put on record what was done about a dead letter."""
-    done = Action(
+    done = LetterAction(
         run=world.run, acted_at=datetime.now(UTC), dead_letter_id=one.dead_letter_id, event_id=one.event_id,
         action=action, operator="me",
     )  # fmt: skip
     with closing(world.clickhouse.connect()) as client:
-        Letters(client).record([done])
+        DeadLetterTable(client).record([done])
 
 
 def again(world: World, one: DeadLetter) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.audit.library import STANDING, library, named_query
+from streams.audit.named_queries import STANDING, library, named_query
 from streams.audit.query import Audit
 from tests.evaluation.support import database, write
 from tests.harness.known_audit import AGAIN, RUN, everything, live, replayed

@@ -18,7 +18,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro import parse_schema
 
 from streams.adapters.codec import Codec
-from streams.adapters.doubt import Doubt
+from streams.adapters.not_found_grace import NotFoundGrace
 from streams.adapters.schema_bounds import unbounded
 from streams.adapters.schemas import Schema
 from streams.core.address import has_login, hide_logins, is_http, without_login
@@ -89,7 +89,7 @@ def patient_codec_for(registry: RegistryConfig | str | None, pause: Callable[[fl
 
     Waits for READY_SECONDS while the registry is not ready. Raises ServiceError after that, and for what is refused.
     """
-    codec = Codec(SchemaRegistry(registry, Doubt(time.monotonic), pause=pause) if registry else None)
+    codec = Codec(SchemaRegistry(registry, NotFoundGrace(time.monotonic), pause=pause) if registry else None)
     for left in range(READY_SECONDS, -1, -PAUSE_SECONDS):
         try:
             codec.prepare()
@@ -111,7 +111,7 @@ class SchemaRegistry:
     def __init__(
         self,
         registry: RegistryConfig | str,
-        doubt: Doubt | None = None,
+        doubt: NotFoundGrace | None = None,
         *,
         pause: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,

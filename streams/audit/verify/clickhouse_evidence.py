@@ -10,7 +10,7 @@ from typing import Any, Final
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from streams.adapters.clickhouse_erasure import BATCH, batched
-from streams.audit.ledger import RECORDED_END, Array, digest, rows_of, said
+from streams.audit.verify.arrays import RECORDED_END, Array, digest, rows_of, said
 from streams.core.errors import ServiceError
 
 _ENDED: Final = """
@@ -36,7 +36,7 @@ _DAYS: Final = re.compile(r"toIntervalDay\((\d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RunEvidence:
     """The rows of one run. Raises ServiceError when ClickHouse does not answer."""
 
     client: Any

@@ -22,7 +22,7 @@ ACTIONS: Final = "dead_letter_actions_rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class LetterStatus:
     """One dead letter, and how it stands."""
 
     dead_letter_id: str
@@ -48,7 +48,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class LetterFilter:
     """Which dead letters of a run. None and an empty tuple leave the choice open."""
 
     run: str
@@ -63,7 +63,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class LetterAction:
     """What was done about one dead letter; a retried one has the place its bytes went to."""
 
     run: str
@@ -120,20 +120,20 @@ FROM dead_letter_actions WHERE run = {run:String} GROUP BY dead_letter_id
 """
 
 
-class Letters:
+class DeadLetterTable:
     """The dead letters in one ClickHouse. Raises ServiceError when it does not answer."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def chosen(self, choice: Choice) -> list[Standing]:
+    def chosen(self, choice: LetterFilter) -> list[LetterStatus]:
         """Those of a choice, the newest events first."""
         given = {name: getattr(choice, name) for name in _CONDITIONS if getattr(choice, name)}
         letters = _LETTERS.format(conditions="".join(f" AND {_CONDITIONS[name]}" for name in given))
         values = {name: _value(value) for name, value in given.items()}
         values |= {"run": choice.run, "states": list(choice.states), "limit": choice.limit}
         result = self._ask(_SQL.format(letters=letters), values)
-        return [Standing(**{name: _aware(value) for name, value in row.items()}) for row in result.named_results()]
+        return [LetterStatus(**{name: _aware(value) for name, value in row.items()}) for row in result.named_results()]
 
     def acted(self, run: str) -> dict[str, tuple[str, int]]:
         """By dead letter what was done about it last, and when, in milliseconds since 1970."""
@@ -146,9 +146,9 @@ class Letters:
         result = self._ask(sql, {"run": run, "id": dead_letter_id}, column_formats=formats)
         return next(iter(result.named_results()), None)
 
-    def record(self, actions: Iterable[Action]) -> None:
+    def record(self, actions: Iterable[LetterAction]) -> None:
         """Write down what was done; returns when ClickHouse has acknowledged it."""
-        rows = [{name: getattr(one, name) for name in Action.__slots__} for one in actions]
+        rows = [{name: getattr(one, name) for name in LetterAction.__slots__} for one in actions]
         try:
             insert(self._client, ACTIONS, rows)
         except (ClickHouseError, OSError) as error:
@@ -161,7 +161,7 @@ class Letters:
             raise _away(error) from error
 
 
-def marked(letters: Sequence[Standing], action: Action) -> list[Action]:
+def marked(letters: Sequence[LetterStatus], action: LetterAction) -> list[LetterAction]:
     """The same action for each of several letters."""
     return [replace(action, dead_letter_id=one.dead_letter_id, event_id=one.event_id) for one in letters]
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from streams.audit.ledger import Array, rows_of
+from streams.audit.verify.arrays import Array, rows_of
 from streams.core.errors import ServiceError
 from streams.sink.batch import SINK_TABLES
 
@@ -29,7 +29,7 @@ _TOLD: Final = frozenset({"labels", "judgements"})
 """Truths have no id of their own; when they were said is part of it."""
 
 
-class Rows:
+class TableRows:
     """One table's rows of some runs. Raises ServiceError when ClickHouse does not answer."""
 
     def __init__(self, client: Any, topic: str, runs: frozenset[str]) -> None:

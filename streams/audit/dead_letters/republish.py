@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import ID_HEADER, TIME_HEADER, Received
+from streams.adapters.events import ID_HEADER, TIME_HEADER, KafkaRecord
 from streams.adapters.scan import Scan
 from streams.adapters.tail import received
-from streams.audit.letters import ENDING, OF_THE_SINK, Standing
-from streams.audit.originals import GoneError, Originals
+from streams.audit.dead_letters.originals import GoneError, Originals
+from streams.audit.dead_letters.table import ENDING, OF_THE_SINK, LetterStatus
 from streams.core.errors import UnreadableError
 from streams.core.messages import DeadLetter, Origin
 from streams.core.topics import BY_NAME
@@ -69,7 +69,7 @@ class FromEvents:
     scan: Scan
     codec: Codec
     prefix: str
-    event: Callable[[Received], tuple[str, str]]
+    event: Callable[[KafkaRecord], tuple[str, str]]
     """The id of an event, and the hash of what it says."""
 
     def __call__(self, letter: DeadLetter) -> Republished:
@@ -91,7 +91,7 @@ class FromEvents:
             value=record.value,
         )
 
-    def _is(self, record: Received, origin: Origin) -> bool:
+    def _is(self, record: KafkaRecord, origin: Origin) -> bool:
         """Whether a record is the event; it may have been read before hashes of contents were kept."""
         event_id, content = self.event(record)
         return event_id == origin.event_id and (
@@ -109,7 +109,7 @@ class FromEvents:
         return origin
 
 
-def why_no_event(one: Standing, prefix: str) -> str | None:
+def why_no_event(one: LetterStatus, prefix: str) -> str | None:
     """Why a dead letter cannot be retried by its event; None when it may be."""
     if one.topic.removeprefix(prefix) not in ENDING or one.reason == OF_THE_SINK:
         return "its event does not hang on it; retry it without --from"

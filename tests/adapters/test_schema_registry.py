@@ -14,9 +14,9 @@ from fastavro import parse_schema, schemaless_writer
 
 from streams.adapters import schemas
 from streams.adapters.codec import CONFLUENT, Codec
-from streams.adapters.doubt import DOUBT_SECONDS, LAG_SECONDS, STEADY_SECONDS, Doubt
-from streams.adapters.events import EventReader, Received
-from streams.adapters.registry import MAX_ID, REST_SECONDS, RegistryConfig, SchemaRegistry, patient_codec_for
+from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.not_found_grace import DOUBT_SECONDS, LAG_SECONDS, STEADY_SECONDS, NotFoundGrace
+from streams.adapters.schema_registry import MAX_ID, REST_SECONDS, RegistryConfig, SchemaRegistry, patient_codec_for
 from streams.core.errors import ConfigError, NotReadyError, ServiceError, UnreadableError
 from streams.core.messages import RawEvent
 from tests.harness.fakes.schema_registry import SchemaRegistryServer
@@ -66,7 +66,7 @@ def test_an_event_in_the_users_own_schema_is_read(server: SchemaRegistryServer) 
     out = BytesIO()
     schemaless_writer(out, parse_schema(ORDER), {"text": "hi", "n": 7})
     reader = EventReader(Codec(SchemaRegistry(server.url)), "cluster", "live", 10_000)
-    event = reader(Received("events", 0, 1, None, CONFLUENT + struct.pack(">I", number) + out.getvalue(), AT))
+    event = reader(KafkaRecord("events", 0, 1, None, CONFLUENT + struct.pack(">I", number) + out.getvalue(), AT))
     assert (event.text, event.data) == ("hi", '{"n": 7}')
 
 
@@ -142,7 +142,7 @@ class Clock:
         return self.time
 
 
-def quick(server: SchemaRegistryServer, doubt: Doubt | None = None) -> SchemaRegistry:
+def quick(server: SchemaRegistryServer, doubt: NotFoundGrace | None = None) -> SchemaRegistry:
     """A registry's client that does not pause."""
     return SchemaRegistry(server.url, doubt, pause=lambda _: None, clock=Clock())
 
@@ -205,7 +205,7 @@ def test_our_own_schemas_are_read_without_asking(server: SchemaRegistryServer) -
 
 def test_an_id_that_a_loading_registry_does_not_know_yet_is_waited_for(server: SchemaRegistryServer) -> None:
     number = server.register("orders-value", json.dumps(ORDER))
-    registry, server.loading = quick(server, Doubt(Clock())), 3
+    registry, server.loading = quick(server, NotFoundGrace(Clock())), 3
     for _ in range(3):
         with pytest.raises(NotReadyError, match=f"no schema {number}"):
             registry.schema_of(number)
@@ -214,7 +214,7 @@ def test_an_id_that_a_loading_registry_does_not_know_yet_is_waited_for(server: S
 
 def test_an_id_that_stays_unknown_is_the_producers_to_register(server: SchemaRegistryServer) -> None:
     clock = Clock()
-    registry = quick(server, Doubt(clock))
+    registry = quick(server, NotFoundGrace(clock))
     registry.id_of(raw_event())
     with pytest.raises(NotReadyError):
         registry.schema_of(99)
@@ -228,7 +228,7 @@ def test_a_registry_that_does_not_know_what_this_process_registered_is_not_belie
     server: SchemaRegistryServer,
 ) -> None:
     clock = Clock()
-    registry = quick(server, Doubt(clock))
+    registry = quick(server, NotFoundGrace(clock))
     registry.id_of(raw_event())
     kept, server.subjects = server.subjects, {}
     for _ in range(3):
@@ -253,7 +253,7 @@ def test_the_page_of_a_gateway_is_no_word_of_a_registry(server: SchemaRegistrySe
 
 def test_an_id_that_no_registry_can_have_is_not_asked_for(server: SchemaRegistryServer) -> None:
     with pytest.raises(UnreadableError, match=str(MAX_ID + 1)):
-        quick(server, Doubt(Clock())).schema_of(MAX_ID + 1)
+        quick(server, NotFoundGrace(Clock())).schema_of(MAX_ID + 1)
     assert server.requests == []
 
 
@@ -275,7 +275,7 @@ def test_a_registry_that_does_not_answer_is_left_alone_for_a_while() -> None:
 
 def test_a_doubt_ends_even_while_ids_are_made_up() -> None:
     clock = Clock()
-    doubt = Doubt(clock)
+    doubt = NotFoundGrace(clock)
     for number in range(200):
         doubt.holds(number)
         clock.time += 1
@@ -286,7 +286,7 @@ def test_a_doubt_ends_even_while_ids_are_made_up() -> None:
 
 def test_each_id_is_doubted_for_a_moment_and_the_first_after_a_steady_time_for_long() -> None:
     clock = Clock()
-    doubt = Doubt(clock)
+    doubt = NotFoundGrace(clock)
     assert doubt.holds(1)
     clock.time += DOUBT_SECONDS
     assert not doubt.holds(1)
@@ -299,7 +299,7 @@ def test_each_id_is_doubted_for_a_moment_and_the_first_after_a_steady_time_for_l
 
 def test_an_id_that_turns_up_late_shows_that_others_may_follow() -> None:
     clock = Clock()
-    doubt = Doubt(clock)
+    doubt = NotFoundGrace(clock)
     assert doubt.holds(1)
     clock.time += DOUBT_SECONDS
     doubt.found(1)

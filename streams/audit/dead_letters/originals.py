@@ -11,7 +11,7 @@ from typing import Any
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.scan import Scan
-from streams.audit.letters import Letters
+from streams.audit.dead_letters.table import DeadLetterTable
 from streams.core.errors import EscalonError, UnreadableError
 from streams.core.messages import DeadLetter, Header
 from streams.core.topics import BY_MESSAGE
@@ -26,7 +26,7 @@ class Originals:
     """Finds dead letters and the bytes they stand for. `scan` None: there is no Kafka to ask."""
 
     scan: Scan | None
-    letters: Letters
+    letters: DeadLetterTable
     codec: Codec
     blobs: BlobStore
     prefix: str

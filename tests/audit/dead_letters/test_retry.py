@@ -14,12 +14,12 @@ import pytest
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, Received
+from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig
-from streams.audit.event_records import RETRY_HEADER, as_it_came
-from streams.audit.letters import Action, Letters, Standing
-from streams.audit.originals import Originals
-from streams.audit.retry import Refused, Retrier, Told, why_not
+from streams.audit.dead_letters.originals import Originals
+from streams.audit.dead_letters.republish import RETRY_HEADER, as_it_came
+from streams.audit.dead_letters.retry import NotRetried, Retrier, RetryResult, why_not
+from streams.audit.dead_letters.table import DeadLetterTable, LetterAction, LetterStatus
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header
 from streams.core.topics import BY_NAME
@@ -30,8 +30,8 @@ CODEC = Codec()
 READER = EventReader(CODEC, "cluster", "live", 900_000)
 
 
-def received(value: bytes, topic: str = "pre.events", offset: int = 7, **more: Any) -> Received:
-    return Received(topic=topic, partition=1, offset=offset, key=b"k", value=value, timestamp=AT, **more)
+def received(value: bytes, topic: str = "pre.events", offset: int = 7, **more: Any) -> KafkaRecord:
+    return KafkaRecord(topic=topic, partition=1, offset=offset, key=b"k", value=value, timestamp=AT, **more)
 
 
 @dataclass
@@ -92,18 +92,18 @@ class FakeScan:
             yield Message(value_=value)
 
 
-class FakeLetters(Letters):
+class FakeLetters(DeadLetterTable):
     """The audit: rows by id, and what was recorded."""
 
     def __init__(self, rows: dict[str, dict[str, Any]] | None = None) -> None:
         self.rows = rows or {}
-        self.recorded: list[Action] = []
+        self.recorded: list[LetterAction] = []
 
     def row(self, run: str, dead_letter_id: str) -> dict[str, Any] | None:
         assert run == "live"
         return self.rows.get(dead_letter_id)
 
-    def record(self, actions: Iterable[Action]) -> None:
+    def record(self, actions: Iterable[LetterAction]) -> None:
         self.recorded += actions
 
 
@@ -116,7 +116,7 @@ class Site:
     producer: FakeProducer = field(default_factory=FakeProducer)
     letters: FakeLetters = field(default_factory=FakeLetters)
 
-    def dead(self, record: Received, error: Exception | None = None) -> DeadLetter:
+    def dead(self, record: KafkaRecord, error: Exception | None = None) -> DeadLetter:
         """The dead letter of a record, as the tiers make it, on its topic."""
         make = DeadLetters(
             run="live", cluster_id="cluster", keep_whole=self.blobs.put, event_id=EventIds(READER, CODEC, "pre.")
@@ -125,7 +125,7 @@ class Site:
         self.held.append(made)
         return made
 
-    def retry(self, *letters: DeadLetter, partitions: int = 3) -> list[Told]:
+    def retry(self, *letters: DeadLetter, partitions: int = 3) -> list[RetryResult]:
         """What became of them."""
         originals = Originals(
             scan=FakeScan(self.held),  # type: ignore[arg-type]
@@ -150,9 +150,9 @@ def site(tmp_path: Path) -> Site:
     return Site(BlobStore(str(tmp_path)))
 
 
-def landed(sent: dict[str, Any], offset: int = 99) -> Received:
+def landed(sent: dict[str, Any], offset: int = 99) -> KafkaRecord:
     """What was sent, as a tier receives it."""
-    return Received(sent["topic"], sent["partition"], offset, sent["key"], sent["value"], NOW, sent["headers"])
+    return KafkaRecord(sent["topic"], sent["partition"], offset, sent["key"], sent["value"], NOW, sent["headers"])
 
 
 def test_an_event_lands_under_its_first_id_time_and_trace(site: Site) -> None:
@@ -167,7 +167,7 @@ def test_an_event_lands_under_its_first_id_time_and_trace(site: Site) -> None:
     )  # fmt: skip
     assert (sent["topic"], sent["partition"], sent["key"], sent["value"]) == ("pre.events", 1, b"k", first.value)
     assert ("theirs", b"\xff") in sent["headers"]
-    assert isinstance(told, Action)
+    assert isinstance(told, LetterAction)
     assert (told.action, told.partition, told.offset, told.operator, told.acted_at) == ("retried", 1, 1, "me", NOW)
     assert site.letters.recorded == [told]
 
@@ -202,7 +202,7 @@ def test_a_large_one_whose_blob_is_gone_is_left_and_said(site: Site) -> None:
     assert letter.reference is not None
     site.blobs.delete(letter.reference)
     (told,) = site.retry(letter)
-    assert isinstance(told, Refused)
+    assert isinstance(told, NotRetried)
     assert "has nothing under" in told.why
     assert not site.producer.sent
 
@@ -217,7 +217,7 @@ def test_what_a_topic_has_forgotten_is_taken_from_the_audit_while_that_has_the_s
     told = site.retry(kept, redacted)
     assert [one["value"] for one in site.producer.sent] == [b"text"]
     assert ("a", b"b: c") in site.producer.sent[0]["headers"]
-    (left,) = [one for one in told if isinstance(one, Refused)]
+    (left,) = [one for one in told if isinstance(one, NotRetried)]
     assert "not what was received" in left.why
 
 
@@ -225,7 +225,7 @@ def test_what_nobody_holds_any_more_is_said(site: Site) -> None:
     letter = site.dead(received(b"x"))
     site.held.clear()
     (told,) = site.retry(letter)
-    assert isinstance(told, Refused)
+    assert isinstance(told, NotRetried)
     assert "neither its topic nor the audit" in told.why
 
 
@@ -258,7 +258,7 @@ def test_many_are_sent_in_batches_that_fit_into_memory(site: Site, monkeypatch: 
     assert len(most) >= 3
 
 
-STANDING = Standing(
+STANDING = LetterStatus(
     dead_letter_id="0" * 32, event_time=AT, event_id="e", topic="pre.events", partition=0, offset=0,
     reason="invalid_json", error_class="UnreadableError", detail="", payload_size=1, state="open", acted_at=None,
     operator="", why="", retried_partition=None, retried_offset=None, outcome=None, erased=False,
@@ -293,4 +293,4 @@ def test_the_whole_is_checked_against_the_hash_of_what_was_received(site: Site) 
     assert letter.payload_sha256 == hashlib.sha256(b"x").hexdigest()
     site.held[:] = [replace(letter, payload=b"y")]
     (told,) = site.retry(letter)
-    assert isinstance(told, Refused)
+    assert isinstance(told, NotRetried)
