@@ -1,4 +1,4 @@
-"""How often a proven threshold is broken on cases it has not seen, and how many of them it accepts.
+"""Measure how often a proven threshold is broken on unseen cases, and how many of them it accepts.
 
     python -m bench.guarantee --data DIR [--error 0.2] [--certainty 0.9] [--draws 500] [--seeds 3] [--json]
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,35 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.calibration.binomial import allowed_errors
+from bench.threshold_rules import bonferroni_threshold, naive_threshold, plain_sequence
 from streams.calibration.risk_control import (
     Correct,
     Scores,
     Target,
     ThresholdSelection,
     TooFew,
-    bonferroni_threshold,
-    naive_threshold,
     select_threshold,
 )
 
 SIZES = (200, 500, 2000)
 FILE = "mmlu_outcomes.jsonl"
 Rule = Callable[[Scores, Correct, Target], ThresholdSelection | TooFew]
-
-
-def plain_sequence(scores: Scores, correct: Correct, target: Target) -> ThresholdSelection | TooFew:
-    """For comparison: fixed-sequence testing at every hundredth of coverage from a quarter on."""
-    values, right = np.asarray(scores), np.asarray(correct, dtype=bool)
-    ranked, n = np.sort(values)[::-1], len(values)
-    best: ThresholdSelection | TooFew = TooFew(n, 0, None, "The first test failed.")
-    for share in np.arange(0.25, 0.9, 0.01):
-        threshold = float(ranked[min(int(share * n), n - 1)])
-        accepted, errors = int((values >= threshold).sum()), int((~right[values >= threshold]).sum())
-        if errors > allowed_errors(np.array([accepted]), target.max_error, target.risk)[0]:
-            break
-        best = ThresholdSelection(threshold, accepted, errors, n, accepted / n, math.nan, "plain sequence")
-    return best
 
 
 RULES: Mapping[str, Rule] = {

@@ -141,24 +141,6 @@ def counts_to_test(n: int, target: Target) -> Counts:
     return np.array(counts + [n] * (bool(counts) and counts[-1] < n), dtype=np.int64)
 
 
-def naive_threshold(scores: Scores, correct: Correct, target: Target) -> ThresholdSelection | TooFew:
-    """For comparison: the loosest threshold whose observed error meets the target. It proves nothing."""
-    cases = _checked(scores, correct)
-    counts = cases.whole_ties(np.arange(1, len(cases.scores) + 1))
-    return _loosest(cases, counts, np.floor(target.max_error * counts + 1e-9).astype(np.int64), target, "naive")
-
-
-def bonferroni_threshold(
-    scores: Scores, correct: Correct, target: Target, grid: int = 8
-) -> ThresholdSelection | TooFew:
-    """For comparison: `grid` thresholds at equal steps of coverage, each tested at risk / grid (Bonferroni 1936)."""
-    cases = _checked(scores, correct)
-    steps = np.arange(1, grid + 1)[: grid * len(cases.scores)]
-    counts = cases.whole_ties(-(-len(cases.scores) * steps // grid))
-    allowed = allowed_errors(counts, target.max_error, target.risk / grid)
-    return _loosest(cases, counts, allowed, target, f"Bonferroni {grid}")
-
-
 def _checked(scores: Scores, correct: Correct) -> _Cases:
     values, right = np.asarray(scores, dtype=np.float64), np.asarray(correct)
     if values.ndim != 1 or values.shape != right.shape:
@@ -172,15 +154,6 @@ def _checked(scores: Scores, correct: Correct) -> _Cases:
         raise ConfigError("An answer is neither right nor wrong.", "Leave out cases without a label.")
     order = np.argsort(-values, kind="stable")
     return _Cases(values[order], np.cumsum(right[order] == 0, dtype=np.int64))
-
-
-def _loosest(
-    cases: _Cases, counts: Counts, allowed: Counts, target: Target, method: str
-) -> ThresholdSelection | TooFew:
-    passed = counts[cases.errors[counts - 1] <= allowed]
-    if not len(passed):
-        return _too_few(cases, counts, target)
-    return _selection(cases, int(passed[-1]), target, method)
 
 
 def _selection(cases: _Cases, accepted: int, target: Target, method: str) -> ThresholdSelection:

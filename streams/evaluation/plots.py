@@ -1,6 +1,6 @@
-"""Draws calibration, cost against quality, and the guarantee, as SVG or PNG by the suffix of the path.
+"""Calibration and the guarantee drawn as SVG or PNG by the suffix of the path.
 
-The same input gives the same SVG. Colours are from Okabe, Ito 2008, which colour-blind readers tell apart.
+The same input gives the same SVG. Colours are from Okabe, Ito 2008, which colour-blind readers can distinguish.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
-Curve = tuple[Sequence[float], Sequence[float]]
-"""Shares of reasoner calls, and the accuracy at each, both 0 to 1."""
 
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
 COLOURS = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vP"
 _LABEL_POINTS = 12
 """Between the middles of two labels."""
 INK, GREY, PALE = "#333333", "#6E6E6E", "#D9D9D9"
@@ -58,22 +55,13 @@ class GuaranteeCurve:
     bound: float
 
 
-class Draws(NamedTuple):
-    """How one method did over many drawn calibration sets of `n` cases: share broken, and mean coverage."""
-
-    method: str
-    n: int
-    broken: float
-    coverage: float
-
-
 def plot_reliability(path: Path, measured: Reliability, title: str) -> None:
     """Accuracy against mean probability for each bin with its Wilson interval, over a histogram of the
     probabilities: Niculescu-Mizil, Caruana 2005, "Predicting Good Probabilities with Supervised Learning".
 
     Raises ConfigError when the path cannot be written or ends in neither .svg nor .png.
     """
-    with _figure(path, 5.4, 6.6) as figure:
+    with figure_file(path, 5.4, 6.6) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
         upper.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
         x = np.array([row.confidence for row in measured.bins])
@@ -86,45 +74,13 @@ def plot_reliability(path: Path, measured: Reliability, title: str) -> None:
             f"log loss {measured.log_loss:.3f} nats\n"
             f"n = {measured.n:,}; brackets and bars: 95 % intervals; dashed: perfectly calibrated"
         )
-        _style(upper, title, "", "share of right answers")
+        style_axes(upper, title, "", "share of right answers")
         upper.set_title(title, loc="left", fontsize=11, color=INK, pad=32)
         upper.text(0, 1.02, summary, transform=upper.transAxes, fontsize=7.5, color=GREY, linespacing=1.5)
         upper.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
         lower.bar(edges[:-1], measured.histogram, width=1 / HISTOGRAM_BINS, align="edge", color=BLUE, edgecolor="white")
-        _style(lower, "", "probability that the answer is right", "cases")
-
-
-def plot_cost_quality(
-    path: Path, curves: Mapping[str, Curve], title: str, *, worker: float, reasoner: float, wanted: float = 0.95
-) -> None:
-    """Accuracy against the share of events that the reasoner answers, a curve for each way to choose them.
-
-    `worker` and `reasoner` are the accuracies of either alone; a line marks `wanted` times the reasoner's, and a
-    diagonal what a random choice of events gives. After Ong et al. 2024, "RouteLLM". At most six curves. Raises
-    ConfigError as `plot_reliability` does.
-    """
-    with _figure(path, 6.6, 4.6) as figure:
-        axes = figure.subplots()
-        marks = {
-            "worker alone": (worker, GREY),
-            f"{_percent(wanted)} of the reasoner": (wanted * reasoner, VERMILLION),
-            "reasoner alone": (reasoner, GREY),
-        }
-        for value, colour in marks.values():
-            axes.axhline(value, color=colour, linewidth=0.8, linestyle=":")
-        colours = _colours(curves, "curves", [*(colour for colour in COLOURS if colour != VERMILLION), INK])
-        for name, (shares, accuracies) in curves.items():
-            axes.plot(shares, accuracies, color=colours[name], linewidth=1.8, label=name)
-        axes.plot([0, 1], [worker, reasoner], color=GREY, linewidth=1, linestyle="--", label="random choice")
-        _style(axes, title, "share of events sent to the reasoner", "share of right answers")
-        _in_percent(axes, "x")
-        _in_percent(axes, "y")
-        values = [worker, reasoner, wanted * reasoner, *(value for _, ys in curves.values() for value in ys)]
-        room = max(0.08 * (max(values) - min(values)), 0.005)
-        axes.set(xlim=(0, 1), ylim=(min(values) - room, max(values) + room))
-        _label_ends(axes, [(name, value, colour) for name, (value, colour) in marks.items()])
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.1), frameon=False, fontsize=8, labelcolor=INK)
+        style_axes(lower, "", "probability that the answer is right", "cases")
 
 
 def plot_guarantee(path: Path, curve: GuaranteeCurve, title: str) -> None:
@@ -134,14 +90,14 @@ def plot_guarantee(path: Path, curve: GuaranteeCurve, title: str) -> None:
     `plot_reliability` does.
     """
     x = np.asarray(curve.thresholds, dtype=np.float64)
-    with _figure(path, 6.6, 5.4) as figure:
+    with figure_file(path, 6.6, 5.4) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-        _style(upper, title, "", "wrong among the accepted")
-        _style(lower, "", "threshold on the probability that the answer is right", "accepted")
+        style_axes(upper, title, "", "wrong among the accepted")
+        style_axes(lower, "", "threshold on the probability that the answer is right", "accepted")
         for axes in (upper, lower):
             axes.axvline(curve.threshold, color=GREY, linewidth=0.8, linestyle=":")
             axes.set_xlim(float(x.min()), float(x.max()))
-            _in_percent(axes, "y")
+            in_percent(axes, "y")
         _draw_errors(upper, curve)
         side = "right" if curve.threshold > (x.min() + x.max()) / 2 else "left"
         text = f" chosen threshold {curve.threshold:.3f} "
@@ -150,32 +106,7 @@ def plot_guarantee(path: Path, curve: GuaranteeCurve, title: str) -> None:
         lower.plot(x, curve.coverages, color=GREEN, linewidth=1.8)
         lower.plot(curve.threshold, coverage, marker="o", color=GREEN, markersize=5)
         lower.set_ylim(0, 1.02)
-        _label_ends(lower, [(f"accepted {_percent(coverage)}", coverage, GREEN)])
-
-
-def plot_draws(path: Path, rows: Iterable[Draws], title: str, *, allowed: float | None = None) -> None:
-    """Share of draws in which the promise broke, and mean coverage, for each method and number of cases.
-
-    `allowed` is the share that the promise itself allows to break (1 - certainty). At most six methods. Raises
-    ConfigError as `plot_reliability` does, and without rows.
-    """
-    drawn = [Draws(*row) for row in rows]
-    if not drawn:
-        raise ConfigError("There are no draws to plot.", "Measure some first.", "rows")
-    sizes = sorted({row.n for row in drawn})
-    colours = _colours(dict.fromkeys(row.method for row in drawn), "methods", COLOURS)
-    with _figure(path, 7.2, 5.8) as figure:
-        upper, lower = figure.subplots(2, 1, sharex=True)
-        upper.set_xlim(-0.15, len(sizes) - 0.85)
-        lower.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])
-        _style(upper, title, "", "draws that broke\nthe target")
-        _style(lower, "", "labelled cases in the calibration set", "mean share accepted")
-        if allowed is not None:
-            upper.axhline(allowed, color=INK, linewidth=1, linestyle="--")
-        limit = [] if allowed is None else [(f"allowed {_percent(allowed)}", allowed, INK)]
-        points = [(row.method, sizes.index(row.n), row.broken, row.coverage) for row in sorted(drawn)]
-        _draw_methods(upper, [(method, x, broken) for method, x, broken, _ in points], colours, limit)
-        _draw_methods(lower, [(method, x, coverage) for method, x, _, coverage in points], colours, [])
+        label_ends(lower, [(f"accepted {percent(coverage)}", coverage, GREEN)])
 
 
 def _draw_errors(axes: Axes, curve: GuaranteeCurve) -> None:
@@ -188,7 +119,7 @@ def _draw_errors(axes: Axes, curve: GuaranteeCurve) -> None:
     highest = float(np.nanmax([curve.max_error, curve.bound, *curve.errors]))
     axes.set_ylim(0, min(1.25 * highest, 1.02))
     marks = {"target": (curve.max_error, VERMILLION), "bound": (curve.bound, INK), "measured": (error, BLUE)}
-    _label_ends(axes, [(f"{name} {_percent(value)}", value, colour) for name, (value, colour) in marks.items()])
+    label_ends(axes, [(f"{name} {percent(value)}", value, colour) for name, (value, colour) in marks.items()])
 
 
 def _at_threshold(curve: GuaranteeCurve, values: Sequence[float]) -> float:
@@ -196,25 +127,8 @@ def _at_threshold(curve: GuaranteeCurve, values: Sequence[float]) -> float:
     return float(values[int(np.abs(np.asarray(curve.thresholds) - curve.threshold).argmin())])
 
 
-def _draw_methods(
-    axes: Axes,
-    points: Sequence[tuple[str, int, float]],
-    colours: Mapping[str, str],
-    limit: Sequence[tuple[str, float, str]],
-) -> None:
-    """A line for each method through its points (method, x, y), which ascend in x, named at their ends."""
-    ends = list(limit)
-    for (method, colour), marker in zip(colours.items(), MARKERS, strict=False):
-        x, y = zip(*((x, y) for name, x, y in points if name == method), strict=True)
-        axes.plot(x, y, color=colour, marker=marker, markersize=5, linewidth=1.2)
-        ends.append((method, y[-1], colour))
-    axes.set_ylim(bottom=-0.02)
-    _in_percent(axes, "y")
-    _label_ends(axes, ends)
-
-
 @contextmanager
-def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
+def figure_file(path: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure (inches) that is written to `path` when the block ends. Not for two threads at once: matplotlib
     keeps its settings for the whole process, and they are ours inside the block.
     """
@@ -238,7 +152,7 @@ def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
         raise ConfigError(f"{path} cannot be written ({error}).", "Name a folder that exists.") from error
 
 
-def _style(axes: Axes, title: str, x: str, y: str) -> None:
+def style_axes(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     axes.set_xlabel(x, fontsize=9, color=INK)
     axes.set_ylabel(y, fontsize=9, color=INK)
@@ -247,12 +161,12 @@ def _style(axes: Axes, title: str, x: str, y: str) -> None:
     axes.spines[["left", "bottom"]].set_color(PALE)
 
 
-def _in_percent(axes: Axes, which: Literal["x", "y"]) -> None:
+def in_percent(axes: Axes, which: Literal["x", "y"]) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter(lambda share, _position: f"{100 * share:.6g} %")
 
 
-def _label_ends(axes: Axes, labels: Iterable[tuple[str, float, str]]) -> None:
+def label_ends(axes: Axes, labels: Iterable[tuple[str, float, str]]) -> None:
     """Name (text, y, colour) right of the axes, moved apart by as little as may be; the limits of y must be set.
 
     A label whose y is nan is left out. Heights that keep a gap are, less the gaps, an isotonic regression.
@@ -273,14 +187,7 @@ def _label_ends(axes: Axes, labels: Iterable[tuple[str, float, str]]) -> None:
         axes.text(1.042, height, text, transform=axes.transAxes, va="center", fontsize=8, color=INK)
 
 
-def _colours(names: Iterable[str], what: str, palette: Sequence[str]) -> dict[str, str]:
-    listed = list(names)
-    if len(listed) > len(palette):
-        raise ConfigError(f"{len(listed)} {what} are more than {len(palette)}.", "Draw some of them.", what)
-    return dict(zip(listed, palette, strict=False))
-
-
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 

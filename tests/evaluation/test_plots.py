@@ -9,14 +9,7 @@ import numpy as np
 import pytest
 
 from streams.core.errors import ConfigError
-from streams.evaluation.plots import (
-    Draws,
-    GuaranteeCurve,
-    plot_cost_quality,
-    plot_draws,
-    plot_guarantee,
-    plot_reliability,
-)
+from streams.evaluation.plots import GuaranteeCurve, plot_guarantee, plot_reliability
 from streams.evaluation.reliability import reliability
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -30,23 +23,13 @@ def draw_reliability(path: Path) -> None:
     plot_reliability(path, reliability(probability, rng.random(200) < probability), "Worker, raw")
 
 
-def draw_cost_quality(path: Path) -> None:
-    curve = SHARES, [0.6 + 0.3 * share**0.5 for share in SHARES]
-    plot_cost_quality(path, {"by confidence": curve}, "What a call buys", worker=0.6, reasoner=0.9)
-
-
 def draw_guarantee(path: Path) -> None:
     errors = [0.3 * (1 - share) for share in SHARES[:-1]] + [float("nan")]
     coverages = [1 - share for share in SHARES]
     plot_guarantee(path, GuaranteeCurve(SHARES, errors, coverages, 0.1, 0.8, 0.09), "Error and coverage")
 
 
-def draw_draws(path: Path) -> None:
-    rows = [Draws(method, n, 1 / n, 0.5) for method in ("naive", "exact") for n in (2000, 200)]
-    plot_draws(path, rows, "Broken draws", allowed=0.05)
-
-
-PLOTS = [draw_reliability, draw_cost_quality, draw_guarantee, draw_draws]
+PLOTS = [draw_reliability, draw_guarantee]
 every_plot = pytest.mark.parametrize("draw", PLOTS)
 Draw = Callable[[Path], None]
 
@@ -79,13 +62,13 @@ def test_an_unknown_suffix_is_refused_and_nothing_is_written(draw: Draw, tmp_pat
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
-        draw_draws(tmp_path / "nowhere" / "plot.svg")
+        draw_guarantee(tmp_path / "nowhere" / "plot.svg")
 
 
 def test_settings_of_the_user_neither_change_the_picture_nor_are_changed(tmp_path: Path) -> None:
-    draw_draws(tmp_path / "one.svg")
+    draw_guarantee(tmp_path / "one.svg")
     with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 20, "svg.hashsalt": "another"}):
-        draw_draws(tmp_path / "two.svg")
+        draw_guarantee(tmp_path / "two.svg")
         assert matplotlib.rcParams["svg.hashsalt"] == "another"
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     assert "matplotlib.pyplot" not in sys.modules
@@ -95,14 +78,3 @@ def test_a_threshold_that_accepts_nothing_is_drawn_without_its_error(tmp_path: P
     nothing = GuaranteeCurve([0.5, 1.0], [0.2, float("nan")], [0.4, 0.0], 0.1, 1.0, 1.0)
     plot_guarantee(tmp_path / "plot.svg", nothing, "Nothing accepted")
     assert (tmp_path / "plot.svg").stat().st_size > 0
-
-
-def test_more_lines_than_colours_are_refused(tmp_path: Path) -> None:
-    curves = {f"way {number}": (SHARES, SHARES) for number in range(7)}
-    with pytest.raises(ConfigError, match="7 curves are more than 6"):
-        plot_cost_quality(tmp_path / "plot.svg", curves, "Too many", worker=0.6, reasoner=0.9)
-
-
-def test_no_draws_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no draws"):
-        plot_draws(tmp_path / "plot.svg", [], "Nothing")
