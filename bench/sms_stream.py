@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from streams.adapters.schema_registry import codec_for
+from streams.adapters.registry_config import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings

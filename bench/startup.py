@@ -142,7 +142,9 @@ def show(trees: Sequence[Path], figures: Sequence[dict[str, Start]]) -> None:
         line = "".join(f"{start.mib:20.1f}{start.cpu_seconds:20.2f}" for start in starts)
         if len(starts) > 1:
             first, last = starts[0], starts[-1]
-            line += f"   {last.mib / first.mib:.2f} of the memory, {last.cpu_seconds / first.cpu_seconds:.2f} of the CPU"
+            line += (
+                f"   {last.mib / first.mib:.2f} of the memory, {last.cpu_seconds / first.cpu_seconds:.2f} of the CPU"
+            )
         print(f"{tier:<8}{line}")
 
 

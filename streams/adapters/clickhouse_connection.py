@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import clickhouse_connect
-from clickhouse_connect.driver.exceptions import ClickHouseError
-
 from streams.core.address import has_login, is_http, without_login
 from streams.core.errors import ConfigError, ServiceError
 
@@ -74,6 +71,9 @@ class ClickHouseConfig:
 
     def connect(self, *, database: str | None = None, readonly: bool = False) -> Any:
         """A clickhouse-connect client; raises ServiceError when ClickHouse cannot be reached."""
+        import clickhouse_connect  # here, so that a process without ClickHouse does not load it
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+
         parts = urlsplit(self.url)
         try:
             return clickhouse_connect.get_client(

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
-
 from streams.adapters.clickhouse_cluster import Cluster
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.clickhouse_retention import BODIES, Retention
@@ -69,6 +67,8 @@ def migrate(
 
     A database made on a cluster stays on it when none is named. `retention` None leaves the tables' TTL alone.
     """
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
     done: list[str] = []
     for wait in (*WAIT_SECONDS, None):
         client = config.connect(database="")

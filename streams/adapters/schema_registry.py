@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
-from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,12 +14,12 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro import parse_schema
 
-from streams.adapters.codec import Codec
 from streams.adapters.not_found_grace import NotFoundGrace
+from streams.adapters.registry_config import RegistryConfig
 from streams.adapters.schema_bounds import unbounded
 from streams.adapters.schemas import Schema
-from streams.core.address import has_login, hide_logins, is_http, without_login
-from streams.core.errors import ConfigError, NotReadyError, ServiceError, UnreadableError
+from streams.core.address import hide_logins
+from streams.core.errors import NotReadyError, ServiceError, UnreadableError
 
 MAX_SCHEMAS = 10_000
 MAX_ID = 2**31 - 1
@@ -30,76 +27,16 @@ MAX_ID = 2**31 - 1
 TIMEOUT_SECONDS = 3.0
 REST_SECONDS = 5.0
 """How long a registry that did not answer is left alone."""
-READY_SECONDS, PAUSE_SECONDS = 60, 2
-"""How long a tier waits at its start for a registry that is not ready, and how long between two tries."""
 CONFLICTS = frozenset({409, 500})
 """What registries answer to a process that registers a schema while another one does: Apicurio 409, on Kafka 500."""
 CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 NOT_READY = frozenset({408, 425, 429})
 """Statuses below 500 that may be others in a moment."""
-log = logging.getLogger("escalon.registry")
 LOGIN_REMEDY = (
     "It wants another login: check ESCALON_SCHEMA_REGISTRY_USER and ESCALON_SCHEMA_REGISTRY_PASSWORD "
     "(or ESCALON_SCHEMA_REGISTRY_PASSWORD_FILE)."
 )
 REMEDY = "Check that it runs, and ESCALON_SCHEMA_REGISTRY."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryConfig:
-    """Where the registry is and how to log in."""
-
-    url: str
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca_file: str | None = None
-
-    def __post_init__(self) -> None:
-        if has_login(self.url):
-            remedy = "Set ESCALON_SCHEMA_REGISTRY_USER and ESCALON_SCHEMA_REGISTRY_PASSWORD instead."
-            what = "the address holds a login, which would end up in logs."
-            raise ConfigError(what, remedy, "ESCALON_SCHEMA_REGISTRY")
-        if not is_http(self.url):
-            what = f"{without_login(self.url)!r} is no HTTP address."
-            raise ConfigError(what, "Write it as http://host:8081.", "ESCALON_SCHEMA_REGISTRY")
-        if (self.username is None) != (self.password is None):
-            remedy = "Set ESCALON_SCHEMA_REGISTRY_USER and ESCALON_SCHEMA_REGISTRY_PASSWORD, or neither."
-            raise ConfigError("a login is a user and a password.", remedy, "ESCALON_SCHEMA_REGISTRY_USER")
-
-    def spellings(self) -> tuple[str, ...]:
-        """How the login may be written in what a registry says."""
-        if self.password is None:
-            return ()
-        return b64encode(f"{self.username}:{self.password}".encode()).decode(), self.password
-
-    def client(self, **more: Any) -> dict[str, Any]:
-        """The configuration of Confluent's client."""
-        login = None if self.username is None else f"{self.username}:{self.password}"
-        settings = {"url": self.url, "basic.auth.user.info": login, "ssl.ca.location": self.ca_file}
-        return {key: value for key, value in settings.items() if value is not None} | more
-
-
-def codec_for(registry: RegistryConfig | str | None) -> Codec:
-    """The codec of a deployment: Confluent's wire format with a registry, single-object encoding without."""
-    return Codec(SchemaRegistry(registry) if registry else None)
-
-
-def patient_codec_for(registry: RegistryConfig | str | None, pause: Callable[[float], None] = time.sleep) -> Codec:
-    """The codec of a tier: all its schemas are registered, and an event whose schema may yet be found waits for it.
-
-    Waits for READY_SECONDS while the registry is not ready. Raises ServiceError after that, and for what is refused.
-    """
-    codec = Codec(SchemaRegistry(registry, NotFoundGrace(time.monotonic), pause=pause) if registry else None)
-    for left in range(READY_SECONDS, -1, -PAUSE_SECONDS):
-        try:
-            codec.prepare()
-            break
-        except NotReadyError as error:
-            if left < PAUSE_SECONDS:
-                raise
-            log.warning("%s It is asked again, for %d s more.", error.what, left)
-            pause(PAUSE_SECONDS)
-    return codec
 
 
 class SchemaRegistry:

@@ -16,7 +16,7 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.events import recorded_event_id
 from streams.adapters.ground_truth import checked, label_text
 from streams.adapters.kafka import KafkaConfig, describe_cluster
-from streams.adapters.schema_registry import codec_for
+from streams.adapters.registry_config import codec_for
 from streams.adapters.tail import received
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError, ServiceError

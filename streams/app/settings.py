@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.clickhouse_retention import Retention
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.schema_registry import RegistryConfig
+from streams.adapters.registry_config import RegistryConfig
 from streams.app.hiding import Hider, secrets_of
 from streams.core.address import has_login
 from streams.core.errors import ConfigError

@@ -16,7 +16,7 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig, create_changelogs, describe_cluster
-from streams.adapters.schema_registry import patient_codec_for
+from streams.adapters.registry_config import patient_codec_for
 from streams.app.fitting import await_room, check_partitions
 from streams.app.providers import Providers
 from streams.app.reading import reading

@@ -9,8 +9,8 @@ from typing import Any
 from streams.adapters.blobs import BlobStore
 from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka import describe_cluster
+from streams.adapters.registry_config import codec_for
 from streams.adapters.scan import Scan
-from streams.adapters.schema_registry import codec_for
 from streams.app.reading import reading
 from streams.app.settings import Settings
 from streams.audit.dead_letters.originals import Originals

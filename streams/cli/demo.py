@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.adapters.schema_registry import codec_for
+from streams.adapters.registry_config import codec_for
 from streams.adapters.tail import Offsets, Tail
 from streams.app.settings import Settings
 from streams.audit.ended_events import ended

@@ -10,7 +10,7 @@ from rich.progress import track
 
 from streams.adapters.clickhouse import row_of
 from streams.adapters.log_reader import refuse
-from streams.adapters.schema_registry import codec_for
+from streams.adapters.registry_config import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Delivery, Publisher
 from streams.app.settings import Settings

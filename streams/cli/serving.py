@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from streams.adapters.schema_registry import codec_for
+from streams.adapters.registry_config import codec_for
 from streams.adapters.tail import Tail
 from streams.app.hiding import HidingFormatter
 from streams.app.settings import Settings, hider, read_settings

@@ -61,8 +61,8 @@ def _run(settings: Settings, question: VerifyRequest, tell: Callable[[str, int],
     from streams.adapters.blobs import BlobStore
     from streams.adapters.dead_letters import EventIds
     from streams.adapters.kafka import describe_cluster
+    from streams.adapters.registry_config import codec_for
     from streams.adapters.scan import Scan
-    from streams.adapters.schema_registry import codec_for
     from streams.app.reading import reading
     from streams.audit.verify.check import ConsistencyCheck
     from streams.audit.verify.topic_evidence import EvidenceReader

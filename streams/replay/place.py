@@ -15,7 +15,7 @@ from typing import Any
 from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig, describe_cluster
-from streams.adapters.schema_registry import codec_for
+from streams.adapters.registry_config import codec_for
 from streams.app.providers import Providers
 from streams.app.reading import reading
 from streams.app.redaction import prepared_by

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from streams.adapters.schema_registry import codec_for
+from streams.adapters.registry_config import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.adapters.events import KafkaRecord
-from streams.adapters.schema_registry import codec_for
+from streams.adapters.registry_config import codec_for
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
 from streams.app.worker import TIERS

@@ -13,7 +13,7 @@ from typing import Any, Final
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from streams.adapters.kafka import KafkaConfig, create_topics
-from streams.adapters.schema_registry import codec_for
+from streams.adapters.registry_config import codec_for
 from streams.adapters.tail import Tail
 from streams.app.publisher import Publisher
 from streams.core.messages import DeadLetter, Outcome
