@@ -13,7 +13,6 @@ from streams.core.errors import ConfigError
 from streams.core.redaction.fields import redacted_row
 from streams.core.redaction.policy import RedactionPolicy
 from streams.pipeline.load import Pipeline
-from streams.sink.batch import unchanged
 from streams.stages.askers import load_function
 
 log = logging.getLogger("escalon.redaction")
@@ -34,6 +33,8 @@ def policy_of(pipeline: Pipeline) -> RedactionPolicy | None:
 
 def prepared_by(pipeline: Pipeline | None) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
     """What the pipeline's redaction does to a row of a table; nothing without any."""
+    from streams.sink.batch import unchanged
+
     policy = policy_of(pipeline) if pipeline is not None else None
     return unchanged if policy is None else partial(_prepared, policy)
 
