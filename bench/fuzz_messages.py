@@ -33,20 +33,19 @@ from streams.core.messages import (
     Label,
     Origin,
     Outcome,
-    Postponed,
     RawEvent,
     Result,
     Score,
     Sighting,
     Verdict,
 )
-from streams.core.topics import BY_MESSAGE
+from streams.core.topics import BY_NAME
 
 NOW = datetime.now(UTC)
 CODEC = Codec()
 SHARES: Mapping[str, int] = {
-    "events": 12, "images": 2, "verdicts": 3, "escalations": 3, "deferred": 2, "postponed": 2, "results": 3,
-    "outcomes": 2, "calls": 3, "labels": 3, "judgements": 2, "dead-letters": 2,
+    "events": 12, "images": 2, "verdicts": 3, "escalations": 3, "deferred-budget": 2, "deferred-provider": 2,
+    "results": 3, "outcomes": 2, "calls": 3, "labels": 3, "judgements": 2, "dead-letters": 2,
 }  # fmt: skip
 """Of how many parts each topic gets so many."""
 TEXTS = (
@@ -165,7 +164,7 @@ class Fuzzer:
         self._keep = keep
         self._makers: Mapping[type, Callable[[], Any]] = {
             RawEvent: self._raw, Sighting: self._sighting, Verdict: self._verdict, Escalation: self._escalation,
-            Deferred: self._deferred, Postponed: self._postponed, Result: self._result, Outcome: self._outcome,
+            Deferred: self._deferred, Result: self._result, Outcome: self._outcome,
             Call: self._call, Label: self._label, Judgement: self._judgement, DeadLetter: self._letter,
         }  # fmt: skip
 
@@ -173,7 +172,7 @@ class Fuzzer:
         """The next one."""
         draw = self._draw
         topic = draw.choices(list(SHARES), list(SHARES.values()))[0]
-        (kind,) = (kind for kind, spec in BY_MESSAGE.items() if spec.name == topic)
+        kind = BY_NAME[topic].message
         value = draw.choice((self._bytes, self._odd, self._odd, self._broken, self._broken))(kind)
         if topic == "events" and draw.random() < 0.15:
             value = json.dumps({"id": self._name(), "image": self._keep(self._image())}).encode()
@@ -292,10 +291,9 @@ class Fuzzer:
         )  # fmt: skip
 
     def _deferred(self) -> Deferred:
-        return Deferred(verdict=self._verdict(), not_before=self._soon(), reason="budget")
-
-    def _postponed(self) -> Postponed:
-        return Postponed(escalation=self._escalation(), not_before=self._soon(), reason="overloaded")
+        if self._draw.random() < 0.5:
+            return Deferred(cause="budget", verdict=self._verdict(), not_before=self._soon(), reason="budget")
+        return Deferred(cause="provider", escalation=self._escalation(), not_before=self._soon(), reason="overloaded")
 
     def _soon(self) -> datetime:
         return NOW + timedelta(seconds=self._draw.choice((-60, 0, 1)))

@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from streams.adapters.codec import Codec
 from streams.core.fingerprint import call_id, digest, trace_id
 from streams.core.messages import Call, Event, Finding, Origin, Outcome, Score, Verdict
-from streams.core.topics import BY_MESSAGE
+from streams.core.topics import topic_of
 
 PROMPT, RESPONSE = 800, 400
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -116,7 +116,7 @@ def traffic(first: int, last: int) -> Iterator[tuple[str, int, bytes]]:
         event = {"id": one.origin.event_id, "text": f"{number}: where is my order?"}
         yield "events", partition, json.dumps(event).encode()
         for message in (verdict(number, one), one, outcome(one)):
-            yield BY_MESSAGE[type(message)].name, partition, codec.encode(message)
+            yield topic_of(message).name, partition, codec.encode(message)
 
 
 def publish(servers: str, messages: Iterator[tuple[str, int, bytes]]) -> int:

@@ -33,7 +33,7 @@ READ_BY: Mapping[str, Iterable[str]] = {
     "work": ("verdicts",),
     "reason": ("escalations",),
     "settle": ("results",),
-    "resume": ("deferred", "postponed"),
+    "resume": ("deferred-budget", "deferred-provider"),
     "record": SINK_TABLES,
 }
 """The topics that each tier commits."""

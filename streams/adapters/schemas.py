@@ -26,7 +26,6 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "Call": ("Origin", "Score"),
     "DeadLetter": ("Header",),
     "Deferred": ("Origin", "Event", "Score", "Finding", "Verdict", "Attempt", "Escalation"),
-    "Postponed": ("Origin", "Event", "Score", "Finding", "Verdict", "Attempt", "Escalation"),
     "Label": (),
     "Judgement": (),
     "StoredAnswer": ("Origin", "Score", "Attempt", "Call"),

@@ -1,6 +1,6 @@
 """RESUME: what was put off goes on when its time has come. A plain consumer that lets Kafka do the waiting.
 
-There is a topic for each reason to wait, and what lies on one waits equally long, so that it is read in its order.
+Each cause of waiting has its topic. All messages of one topic wait equally long, so it is read in its order.
 
 A partition whose next message must wait is paused at that message, so nothing is held in memory and a restart loses
 nothing. The order is the guarantee: publish, have Kafka confirm, then commit; what is published twice after a crash is
@@ -24,9 +24,9 @@ from streams.adapters.events import KafkaRecord
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.tail import received
 from streams.core.errors import ServiceError, UnreadableError
-from streams.core.messages import Deferred, Postponed
+from streams.core.messages import Deferred
 from streams.core.own_fault import raise_own_fault
-from streams.core.topics import BY_MESSAGE, BY_NAME
+from streams.core.topics import DEFERRED, topic_of
 from streams.telemetry.lag import lag_statistics
 from streams.telemetry.message_metrics import observe
 from streams.telemetry.metrics import RESUMED, WAITING, WAITS
@@ -37,7 +37,6 @@ POLL_SECONDS, FLUSH_SECONDS = 0.5, 30.0
 BATCH = 500
 RETRY_AFTER = timedelta(seconds=1)
 """After how long a service that was not there is asked again."""
-WAITING_KINDS = (Deferred, Postponed)
 LONGEST_WAIT = timedelta(days=31)
 """Nothing of ours waits longer, and what would wait for ever would hold up all that stands behind it."""
 log = logging.getLogger("escalon.resume")
@@ -69,7 +68,7 @@ class Resumer:
         # The tiers' own producers share out keys by murmur2, so that a task comes back to its store of answers.
         by_key = {"partitioner": "murmur2_random"}
         producer = Producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"} | by_key))
-        consumer.subscribe([self.prefix + BY_MESSAGE[kind].name for kind in WAITING_KINDS], on_revoke=self._let_go)
+        consumer.subscribe([self.prefix + spec.name for spec in DEFERRED.values()], on_revoke=self._let_go)
         try:
             while not self.stop.is_set():
                 self._wake(consumer)
@@ -122,8 +121,7 @@ class Resumer:
     def _goes_on(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
         """Publish a task whose time has come; else pause its partition there."""
         try:
-            kind = BY_NAME[record.topic.removeprefix(self.prefix)].message
-            deferred: Any = self.codec.decode(kind, record.value or b"")
+            deferred = self.codec.decode(Deferred, record.value or b"")
             task = deferred.task
             _check_wait(deferred, self.now())
         except UnreadableError as error:
@@ -134,7 +132,7 @@ class Resumer:
             return True
         if deferred.not_before <= self.now():
             self._publish(producer, task, record)
-            RESUMED.labels(self.prefix + BY_MESSAGE[type(task)].name).inc()
+            RESUMED.labels(self.prefix + topic_of(task).name).inc()
             return True
         self._hold(consumer, record, deferred.not_before)
         return False
@@ -153,7 +151,7 @@ class Resumer:
 
     def _publish(self, producer: Any, message: Any, record: KafkaRecord) -> None:
         """Publish what a record causes, in the record's trace."""
-        spec = BY_MESSAGE[type(message)]
+        spec = topic_of(message)
         producer.produce(
             f"{self.prefix}{spec.name}",
             self.codec.encode(message),
@@ -173,7 +171,7 @@ class Resumer:
             raise ServiceError(what, "Check the broker and start this process again: nothing was committed.")
 
 
-def _check_wait(deferred: Deferred | Postponed, now: datetime) -> None:
+def _check_wait(deferred: Deferred, now: datetime) -> None:
     if deferred.not_before - now > LONGEST_WAIT:
         what = f"It must wait until {deferred.not_before.isoformat()}, longer than {LONGEST_WAIT.days} days."
         raise UnreadableError("bad_time", what, "Only a tier defers; check who else writes to this topic.")

@@ -104,7 +104,7 @@ class Trace:
             return "still open: escalated, and waits for a reasoner or for its budget"
         if last is None or last["tier"] == "listener":
             return f"still open: {self._routed()}"
-        if last["decision"] == "postponed":
+        if last["decision"] == "deferred":
             return "still open: the model could not be asked, or failed, and is asked again later"
         if last["decision"] == "retried":
             return "still open: the last call failed and is tried again"
@@ -115,7 +115,7 @@ class Trace:
         if action in ("work", "reason"):
             who = (self.verdict or {}).get("handler", "")
             waits = f"routed to {who}, and waits for it or for its budget"
-            times = (self.verdict or {}).get("deferrals", 0)
+            times = (self.verdict or {}).get("budget_deferrals", 0)
             return f"{waits}; deferred {times} times so far" if times else waits
         return f"its verdict is {action}, the outcome is not recorded yet"
 

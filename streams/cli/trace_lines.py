@@ -53,7 +53,7 @@ def verdict_lines(verdict: Row) -> list[Text]:
     said = [f"intents {one_line(', '.join(verdict['intents']))}"] if verdict["intents"] else []
     said += [_sure("confidence", verdict["confidence"])] if verdict["confidence"] is not None else []
     said += [f"duplicate of {one_line(verdict['duplicate_of'])}"] if verdict["duplicate_of"] else []
-    said += [f"deferred {verdict['deferrals']} times"] if verdict["deferrals"] else []
+    said += [f"deferred {verdict['budget_deferrals']} times"] if verdict["budget_deferrals"] else []
     return [title, *([_dim(", ".join(said))] if said else [])]
 
 

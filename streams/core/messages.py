@@ -18,7 +18,8 @@ Action = Literal["ignore", "duplicate", "work", "reason"]
 AttemptStatus = Literal["answered", "refused", "invalid", "failed"]
 RefusalClass = Literal["out_of_scope", "missing_information", "unsafe", "policy", "other"]
 EscalationReason = Literal["routed", "refused", "unsure", "invalid", "failed", "explored"]
-Decision = Literal["found", "accepted", "escalated", "retried", "sampled", "explored", "postponed", "failed"]
+Decision = Literal["found", "accepted", "escalated", "retried", "sampled", "explored", "deferred", "failed"]
+DeferralCause = Literal["budget", "provider"]
 OutcomeState = Literal["answered", "ignored", "duplicate", "failed"]
 RunState = Literal["running", "done", "stopped"]
 
@@ -122,8 +123,8 @@ class Verdict:
     """Of the routed task: handler version and input."""
     pipeline: str
     decided_at: datetime
-    deferrals: int = 0
-    """How often it has waited for a budget."""
+    budget_deferrals: int = 0
+    """Times it has waited for a budget."""
     failures: tuple[str, ...] = ()
     """Why its worker failed in each earlier round, oldest first, where this event may have been at fault."""
     outages: int = 0
@@ -164,8 +165,8 @@ class Escalation:
     fingerprint: str
     pipeline: str
     decided_at: datetime
-    deferrals: int = 0
-    """How often it has waited for a budget."""
+    budget_deferrals: int = 0
+    """Times it has waited for a budget."""
     failures: tuple[str, ...] = ()
     """Why its reasoner failed in each earlier round, oldest first, where this event may have been at fault."""
     outages: int = 0
@@ -313,31 +314,9 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """A task that must wait, and until when: a worker's by its verdict, or a reasoner's by its escalation."""
+    """A worker's or a reasoner's task that goes on later: its budget is spent, or its model failed."""
 
-    verdict: Verdict | None = None
-    escalation: Escalation | None = None
-    not_before: datetime
-    reason: str
-    deferrals: int = 1
-
-    @property
-    def task(self) -> Verdict | Escalation:
-        """Whichever of the two waits."""
-        return _either(self.verdict, self.escalation)
-
-
-def _either(verdict: Verdict | None, escalation: Escalation | None) -> Verdict | Escalation:
-    task = verdict or escalation
-    if task is None:
-        raise UnreadableError("empty_deferral", "A deferral holds neither a verdict nor an escalation.")
-    return task
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Postponed:
-    """A task whose model failed, and when it is asked again: a worker's verdict, or a reasoner's escalation."""
-
+    cause: DeferralCause
     verdict: Verdict | None = None
     escalation: Escalation | None = None
     not_before: datetime
@@ -345,8 +324,11 @@ class Postponed:
 
     @property
     def task(self) -> Verdict | Escalation:
-        """Whichever of the two waits."""
-        return _either(self.verdict, self.escalation)
+        """The verdict or the escalation. Raises UnreadableError where the message holds neither."""
+        task = self.verdict or self.escalation
+        if task is None:
+            raise UnreadableError("empty_deferral", "A deferral holds neither a verdict nor an escalation.")
+        return task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -410,16 +392,5 @@ class StoredAnswer:
 
 
 Message = (
-    RawEvent
-    | Sighting
-    | Verdict
-    | Escalation
-    | Result
-    | Outcome
-    | Call
-    | DeadLetter
-    | Deferred
-    | Postponed
-    | Label
-    | Judgement
+    RawEvent | Sighting | Verdict | Escalation | Result | Outcome | Call | DeadLetter | Deferred | Label | Judgement
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from streams.core import messages as m
 
@@ -25,8 +25,8 @@ TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec("images",       m.Sighting,   lambda x: x.event.origin.event_id,     1),
     TopicSpec("verdicts",     m.Verdict,    lambda x: x.fingerprint),
     TopicSpec("escalations",  m.Escalation, lambda x: x.fingerprint),
-    TopicSpec("deferred",     m.Deferred,   lambda x: x.task.event.origin.event_id),
-    TopicSpec("postponed",    m.Postponed,  lambda x: x.task.event.origin.event_id),
+    TopicSpec("deferred-budget",   m.Deferred, lambda x: x.task.event.origin.event_id),
+    TopicSpec("deferred-provider", m.Deferred, lambda x: x.task.event.origin.event_id),
     TopicSpec("results",      m.Result,     lambda x: x.origin.event_id),
     TopicSpec("outcomes",     m.Outcome,    lambda x: x.origin.event_id),
     TopicSpec("calls",        m.Call,       lambda x: x.origin.event_id),
@@ -36,7 +36,14 @@ TOPICS: tuple[TopicSpec, ...] = (
 )  # fmt: skip
 
 BY_NAME = {spec.name: spec for spec in TOPICS}
-BY_MESSAGE = {spec.message: spec for spec in TOPICS}
+BY_MESSAGE = {spec.message: spec for spec in TOPICS if spec.message is not m.Deferred}
+DEFERRED = {cause: BY_NAME[f"deferred-{cause}"] for cause in get_args(m.DeferralCause)}
+"""A topic for each cause: all messages of one wait equally long, so a reader may stop at the first that is not due."""
+
+
+def topic_of(message: Any) -> TopicSpec:
+    """Return the topic that a message is published to."""
+    return DEFERRED[message.cause] if isinstance(message, m.Deferred) else BY_MESSAGE[type(message)]
 
 
 def changelog(prefix: str, tier: str, table: str) -> str:

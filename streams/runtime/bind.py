@@ -25,7 +25,7 @@ from streams.adapters.events import KafkaRecord, kafka_time
 from streams.core.errors import EscalonError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.core.own_fault import own_fault, raise_own_fault
-from streams.core.topics import BY_MESSAGE
+from streams.core.topics import topic_of
 from streams.runtime.confirm import CAUSED, RETRY_SECONDS, Caused, hand_over
 from streams.runtime.drain import Drain
 from streams.telemetry.message_metrics import handled, handling, observe
@@ -56,7 +56,7 @@ class Outbox:
     async def publish(self, messages: Sequence[Any]) -> None:
         """Hand messages to the producer, waiting while the broker is away. Raises only for one that is too large."""
         for message in messages:
-            spec = BY_MESSAGE[type(message)]
+            spec = topic_of(message)
             key = spec.key(message)
             await self.send(spec.name, key.encode() if key is not None else None, self.codec.encode(message), message)
             observe(message)

@@ -7,15 +7,15 @@ from datetime import datetime
 from streams.core.errors import HANDLER_GONE, ConfigError
 from streams.core.escalation import explain
 from streams.core.fingerprint import task_fingerprint
-from streams.core.messages import Escalation, Message, Postponed, Result
+from streams.core.messages import Deferred, Escalation, Message, Result
 from streams.pipeline.load import Pipeline
 from streams.stages.consult import consult
 from streams.stages.deadline import overdue, too_late
-from streams.stages.defer import accepted, unaffordable, wait_or_end
 from streams.stages.escalate import reasoner_task
+from streams.stages.over_budget import accepted, unaffordable, wait_or_end
 from streams.stages.ports import Desk
-from streams.stages.postpone import TooLate, earlier_rounds, postpone
 from streams.stages.question import Consultation, OutOfBudget, Question
+from streams.stages.retry_later import TooLate, earlier_rounds, retry_later
 
 
 async def reason(escalation: Escalation, received_at: datetime, pipeline: Pipeline, desk: Desk) -> list[Message]:
@@ -36,7 +36,7 @@ async def reason(escalation: Escalation, received_at: datetime, pipeline: Pipeli
         received_at=received_at,
         parent_call_id=attempt.call_id if attempt else None,
         deadline=escalation.event.deadline,
-        round=escalation.deferrals + len(escalation.failures) + escalation.outages,
+        round=escalation.budget_deferrals + len(escalation.failures) + escalation.outages,
     )
     done = await consult(question, desk)
     explored = escalation.reason == "explored"
@@ -44,9 +44,9 @@ async def reason(escalation: Escalation, received_at: datetime, pipeline: Pipeli
         return [*done.calls, *(() if explored else (_out_of_budget(escalation, pipeline, desk),))]
     if explored:
         return [*done.decided(desk, "explored", "asked as well, to learn what was accepted")]
-    later = postpone(escalation, done, question.asker, pipeline.spec.retry_later, desk.now())
-    if isinstance(later, Postponed):
-        return [*done.decided(desk, "postponed", f"{later.reason}; asked again later"), later]
+    later = retry_later(escalation, done, question.asker, pipeline.spec.retry_later, desk.now())
+    if isinstance(later, Deferred):
+        return [*done.decided(desk, "deferred", f"{later.reason}; asked again later"), later]
     late = isinstance(later, TooLate) or overdue(escalation.event, desk.now())
     return _settle(escalation, done, desk, (too_late(escalation.event),) if late else ())
 

@@ -10,16 +10,16 @@ from streams.core.comparison import Comparison
 from streams.core.errors import HANDLER_GONE, ConfigError
 from streams.core.escalation import Accept, Bar, Escalate, decide
 from streams.core.fingerprint import draw, task_fingerprint
-from streams.core.messages import Call, Message, Postponed, Result, Verdict
+from streams.core.messages import Call, Deferred, Message, Result, Verdict
 from streams.core.routing import deciding
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.deadline import overdue, too_late
-from streams.stages.defer import unaffordable, wait_or_end
 from streams.stages.escalate import escalate
+from streams.stages.over_budget import unaffordable, wait_or_end
 from streams.stages.ports import Desk
-from streams.stages.postpone import TooLate, earlier_rounds, postpone
 from streams.stages.question import Consultation, OutOfBudget, Question
+from streams.stages.retry_later import TooLate, earlier_rounds, retry_later
 from streams.stages.sample import consult_samples
 from streams.stages.task import task_of
 
@@ -68,7 +68,7 @@ def _question(job: _Job, received_at: datetime) -> Question:
         received_at=received_at,
         parent_call_id=found.call_id if found else None,
         deadline=verdict.event.deadline,
-        round=verdict.deferrals + len(verdict.failures) + verdict.outages,
+        round=verdict.budget_deferrals + len(verdict.failures) + verdict.outages,
     )
 
 
@@ -91,9 +91,9 @@ def _without_reasoner(job: _Job, done: Consultation, why: str, late: tuple[str, 
     """The end of a task that nobody else can take; where its model failed it is asked again later, if it may be."""
     verdict, desk = job.verdict, job.desk
     asker = desk.askers[job.handler.name]
-    later = None if late else postpone(verdict, done, asker, job.pipeline.spec.retry_later, desk.now())
-    if isinstance(later, Postponed):
-        return [*done.decided(desk, "postponed", f"{later.reason}; asked again later", bar), later]
+    later = None if late else retry_later(verdict, done, asker, job.pipeline.spec.retry_later, desk.now())
+    if isinstance(later, Deferred):
+        return [*done.decided(desk, "deferred", f"{later.reason}; asked again later", bar), later]
     if isinstance(later, TooLate):
         late = (too_late(verdict.event),)
     reasons = (*earlier_rounds(verdict, "worker"), why, *late)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcome, Postponed, Verdict
+from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcome, Verdict
 from streams.telemetry import metrics
 
 SERIES_KEPT = 1024
@@ -96,11 +96,7 @@ def _escalation(escalation: Escalation) -> None:
 
 def _deferred(deferred: Deferred) -> None:
     tier = "worker" if deferred.verdict is not None else "reasoner"
-    _series(metrics.DEFERRALS, tier, deferred.task.handler).inc()
-
-
-def _postponed(postponed: Postponed) -> None:
-    _series(metrics.POSTPONEMENTS, postponed.task.handler).inc()
+    _series(metrics.DEFERRALS, deferred.cause, tier, deferred.task.handler).inc()
 
 
 def _dead_letter(letter: DeadLetter) -> None:
@@ -118,7 +114,6 @@ _COUNTS: dict[type, Callable[[Any], None]] = {
     Verdict: _verdict,
     Escalation: _escalation,
     Deferred: _deferred,
-    Postponed: _postponed,
     DeadLetter: _dead_letter,
     Outcome: observe_outcome,
 }

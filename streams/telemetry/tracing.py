@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from streams.adapters.events import TRACE_HEADER, KafkaRecord
 from streams.core.fingerprint import trace_id
-from streams.core.messages import Call, DeadLetter, Deferred, Origin, Postponed
+from streams.core.messages import Call, DeadLetter, Deferred, Origin
 from streams.telemetry.otlp import STATE_HEADER
 from streams.telemetry.span import HandledMessage, Span, call_span, handling_span
 from streams.telemetry.trace_context import TraceContext, is_sampled, read_traceparent, span_of_handling
@@ -138,7 +138,7 @@ class Handling:
 
 def origin_of(message: Any) -> Origin | None:
     """Which event a message is about, as far as it says."""
-    of = message.task if isinstance(message, Deferred | Postponed) else message
+    of = message.task if isinstance(message, Deferred) else message
     of = getattr(of, "event", of)
     origin = getattr(of, "origin", None)
     return origin if isinstance(origin, Origin) else None

@@ -21,7 +21,6 @@ from streams.core.messages import (
     Escalation,
     Event,
     Origin,
-    Postponed,
     RawEvent,
     Result,
     Sighting,
@@ -144,10 +143,10 @@ def test_the_event_keeps_the_id_it_has_wherever_it_broke() -> None:
     escalation = Escalation(
         event=event, intents=("i",), handler="h", reason="routed", fingerprint="f", pipeline="p", decided_at=AT
     )
-    deferred = Deferred(escalation=escalation, not_before=AT, reason="budget")
-    postponed = Postponed(escalation=escalation, not_before=AT, reason="overloaded")
-    assert IDS(record(Codec().encode(deferred), "pre.deferred")) == "mail-7"
-    assert IDS(record(Codec().encode(postponed), "pre.postponed")) == "mail-7"
+    by_budget = Deferred(cause="budget", escalation=escalation, not_before=AT, reason="budget")
+    by_provider = Deferred(cause="provider", escalation=escalation, not_before=AT, reason="overloaded")
+    assert IDS(record(Codec().encode(by_budget), "pre.deferred-budget")) == "mail-7"
+    assert IDS(record(Codec().encode(by_provider), "pre.deferred-provider")) == "mail-7"
     assert IDS(record(Codec().encode(RawEvent(id="mail-7", text="x")))) == "mail-7"
     assert IDS(record(b'{"id": "mail-7", "image": "no hash"}')) == "mail-7"
     assert IDS(record(b"text", headers=[(ID_HEADER, b"mail-7")])) == "mail-7"

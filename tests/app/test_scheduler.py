@@ -24,7 +24,7 @@ from streams.adapters.tail import Tail
 from streams.app.scheduler import Resumer
 from streams.core.errors import ServiceError
 from streams.core.fingerprint import digest
-from streams.core.messages import DeadLetter, Deferred, Escalation, Postponed, Verdict
+from streams.core.messages import DeadLetter, Deferred, Escalation, Verdict
 from streams.telemetry import lag
 from streams.telemetry.metrics import REGISTRY, SKIPPED, WAITING
 from tests.harness.fakes.topic_history import forget
@@ -66,7 +66,7 @@ class Deployment:
         producer = Producer(self.kafka.confluent())
         for value in values:
             data = value if isinstance(value, bytes) else CODEC.encode(value)
-            producer.produce(f"{self.prefix}deferred", data, partition=partition)
+            producer.produce(f"{self.prefix}deferred-budget", data, partition=partition)
         assert producer.flush(20) == 0
 
     @contextmanager
@@ -112,7 +112,7 @@ class Deployment:
         """Where the group goes on in a partition of the deferred."""
         consumer = Consumer(self.kafka.confluent(**{"group.id": f"escalon-{self.prefix}resume"}))
         try:
-            (place,) = consumer.committed([TopicPartition(f"{self.prefix}deferred", partition)], 20)
+            (place,) = consumer.committed([TopicPartition(f"{self.prefix}deferred-budget", partition)], 20)
         finally:
             consumer.close()
         return int(place.offset)
@@ -136,7 +136,7 @@ def task(name: str) -> Escalation:
 
 
 def deferred(name: str, until: datetime = TODAY) -> Deferred:
-    return Deferred(escalation=task(name), not_before=until, reason="budget")
+    return Deferred(cause="budget", escalation=task(name), not_before=until, reason="budget")
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def here(kafka: KafkaConfig) -> Deployment:
 
 def test_a_task_whose_time_has_come_goes_on_to_its_topic_and_is_committed(here: Deployment) -> None:
     waiting = verdict(event("worked"))
-    here.defer(0, deferred("reasoned"), Deferred(verdict=waiting, not_before=TODAY, reason="budget"))
+    here.defer(0, deferred("reasoned"), Deferred(cause="budget", verdict=waiting, not_before=TODAY, reason="budget"))
     with here.resumer(Clock()):
         (escalation,) = here.records("escalations", lambda found: len(found) >= 1)
         (worked,) = here.records("verdicts", lambda found: len(found) >= 1)
@@ -162,8 +162,10 @@ def test_what_waits_for_a_provider_goes_on_in_its_own_time_beside_what_waits_for
     here.defer(0, deferred("money", TOMORROW))
     producer = Producer(here.kafka.confluent())
     for name, until in (("first", TODAY), ("second", soon), ("third", soon)):
-        one = Postponed(escalation=replace(task(name), failures=("busy",)), not_before=until, reason="busy")
-        producer.produce(f"{here.prefix}postponed", CODEC.encode(one), partition=0)
+        one = Deferred(
+            cause="provider", escalation=replace(task(name), failures=("busy",)), not_before=until, reason="busy"
+        )
+        producer.produce(f"{here.prefix}deferred-provider", CODEC.encode(one), partition=0)
     assert producer.flush(20) == 0
     with here.resumer(clock):
         assert here.tasks("first") == ["first"]
@@ -180,9 +182,14 @@ def test_a_task_goes_on_in_its_trace(here: Deployment) -> None:
     sent = [("traceparent", b"00-%s-00f067aa0ba902b7-01" % TRACE.encode()), ("tracestate", b"shop=7")]
     traced = task("traced")
     origin = replace(traced.event.origin, trace_id=TRACE)
-    one = Deferred(escalation=replace(traced, event=replace(traced.event, origin=origin)), not_before=TODAY, reason="b")
+    one = Deferred(
+        cause="budget",
+        escalation=replace(traced, event=replace(traced.event, origin=origin)),
+        not_before=TODAY,
+        reason="b",
+    )
     producer = Producer(here.kafka.confluent())
-    producer.produce(f"{here.prefix}deferred", CODEC.encode(one), partition=0, headers=sent)
+    producer.produce(f"{here.prefix}deferred-budget", CODEC.encode(one), partition=0, headers=sent)
     assert producer.flush(20) == 0
     with here.resumer(Clock()):
         (found,) = here.records("escalations", lambda records: len(records) >= 1)
@@ -250,15 +257,15 @@ def test_held_tasks_go_on_after_a_second_process_has_taken_some_of_the_partition
 
 
 def test_what_cannot_be_read_goes_to_the_dead_letters_and_blocks_nothing(here: Deployment) -> None:
-    empty = Deferred(not_before=TODAY, reason="budget")
+    empty = Deferred(cause="budget", not_before=TODAY, reason="budget")
     here.defer(0, b"\xff no message", empty, deferred("behind"))
     with here.resumer(Clock()):
         assert here.tasks("behind") == ["behind"]
         found = here.records("dead-letters", lambda found: len(found) >= 2)
     letters = [CODEC.decode(DeadLetter, record.value or b"") for record in found]
     assert {(one.reason, one.topic, one.partition, one.offset) for one in letters} == {
-        ("not_avro", f"{here.prefix}deferred", 0, 0),
-        ("empty_deferral", f"{here.prefix}deferred", 0, 1),
+        ("not_avro", f"{here.prefix}deferred-budget", 0, 0),
+        ("empty_deferral", f"{here.prefix}deferred-budget", 0, 1),
     }
     assert here.committed(0) == 3
 
@@ -266,7 +273,7 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_blocks_nothing(here: D
 def test_offsets_without_a_task_are_passed_over_and_deleted_ones_are_counted(
     here: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic = f"{here.prefix}deferred"
+    topic = f"{here.prefix}deferred-budget"
     here.defer(0, deferred("first"))
     end = abort(here.kafka, topic, [CODEC.encode(deferred("aborted"))] * 2)
     with here.resumer(Clock()):
@@ -288,7 +295,7 @@ def test_what_waits_is_told_as_lag_from_the_first_message_on(here: Deployment, m
     monkeypatch.setattr(lag, "STATISTICS_MS", 100)
     here.defer(0, *[deferred(f"{number}", TOMORROW) for number in range(3)])
 
-    topic = f"{here.prefix}deferred"
+    topic = f"{here.prefix}deferred-budget"
 
     def waiting() -> dict[str, float]:
         (family,) = [one for one in REGISTRY.collect() if one.name == lag.NAME]
@@ -319,7 +326,7 @@ def test_what_cannot_be_kept_while_the_blob_store_is_not_there_waits_and_so_does
     here.defer(0, b"x" * 100_000, deferred("behind"))
     with here.resumer(clock, keep_whole):
         assert asked.wait(WAIT_SECONDS)
-        here.until(lambda: WAITING.labels(f"{here.prefix}deferred")._value.get() == 1)
+        here.until(lambda: WAITING.labels(f"{here.prefix}deferred-budget")._value.get() == 1)
         away.clear()
         clock.time += timedelta(seconds=2)
         assert here.tasks("behind") == ["behind"]

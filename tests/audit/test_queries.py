@@ -326,7 +326,7 @@ def test_outages_are_what_somebody_must_correct(config: ClickHouseConfig, audit:
     def at(hour: int) -> datetime:
         return START + timedelta(hours=hour)
 
-    broken: dict[str, Any] = {"request_model": "small", "status": "failed", "decision": "postponed", "cost_usd": None}
+    broken: dict[str, Any] = {"request_model": "small", "status": "failed", "decision": "deferred", "cost_usd": None}
     write(
         config,
         *(

@@ -48,9 +48,9 @@ def open_events() -> Iterator[Any]:
     )
     yield heard(heard_only)
     yield from (heard(waits), routed(waits))
-    yield from (heard(deferred), replace(routed(deferred), deferrals=2))
+    yield from (heard(deferred), replace(routed(deferred), budget_deferrals=2))
     yield from (heard(passed_on), routed(passed_on), refusal(passed_on))
-    yield from (heard(put_off), routed(put_off), worked(put_off, status="failed", decision="postponed", error="busy"))
+    yield from (heard(put_off), routed(put_off), worked(put_off, status="failed", decision="deferred", error="busy"))
     yield from (heard(failing), routed(failing), worked(failing, status="failed", decision="retried", error="busy"))
     said = {"response": NASTY, "system_prompt": "be brief", "prompt": NASTY, "decision_reason": NASTY}
     yield from (heard(nasty), routed(replace(nasty, text=NASTY)), worked(nasty, **said))

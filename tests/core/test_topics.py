@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import get_args
 
+import pytest
+
 from streams.core import messages as m
-from streams.core.topics import BY_MESSAGE, BY_NAME, TOPICS
+from streams.core.topics import BY_NAME, DEFERRED, TOPICS, topic_of
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 ORIGIN = m.Origin(event_id="e1", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=7)
@@ -24,12 +26,20 @@ RESULT = m.Result(
 
 
 def key(message: m.Message) -> str | None:
-    return BY_MESSAGE[type(message)].key(message)
+    return topic_of(message).key(message)
 
 
-def test_every_message_has_one_topic_and_every_topic_one_message() -> None:
-    assert {spec.message for spec in TOPICS} == set(get_args(m.Message))
-    assert len(BY_NAME) == len(BY_MESSAGE) == len(TOPICS)
+def test_every_message_has_one_topic_and_a_deferral_one_for_each_cause() -> None:
+    others = [spec.message for spec in TOPICS if spec.message is not m.Deferred]
+    assert {*others, m.Deferred} == set(get_args(m.Message))
+    assert len(set(others)) == len(others)
+    assert len(BY_NAME) == len(others) + len(DEFERRED) == len(TOPICS)
+
+
+@pytest.mark.parametrize("cause", get_args(m.DeferralCause))
+def test_a_deferral_goes_to_the_topic_of_its_cause(cause: m.DeferralCause) -> None:
+    waiting = m.Deferred(cause=cause, escalation=ESCALATION, not_before=AT, reason="r")
+    assert topic_of(waiting).name == f"deferred-{cause}"
 
 
 def test_identical_tasks_meet_in_one_partition() -> None:
@@ -38,8 +48,8 @@ def test_identical_tasks_meet_in_one_partition() -> None:
 
 def test_what_is_about_one_event_keeps_its_order() -> None:
     sighting = m.Sighting(event=EVENT, listener="seen", image_hash="0" * 16, findings=())
-    deferred = m.Deferred(escalation=ESCALATION, not_before=AT, reason="budget")
-    postponed = m.Postponed(escalation=ESCALATION, not_before=AT, reason="overloaded")
+    by_budget = m.Deferred(cause="budget", escalation=ESCALATION, not_before=AT, reason="budget")
+    by_provider = m.Deferred(cause="provider", escalation=ESCALATION, not_before=AT, reason="overloaded")
     outcome = m.Outcome(
         origin=ORIGIN, state="ignored", tier="listener", handler="", intent="nothing", pipeline="p", settled_at=AT
     )
@@ -53,7 +63,9 @@ def test_what_is_about_one_event_keeps_its_order() -> None:
         dead_letter_id="d", run="live", topic="events", partition=0, offset=7, payload=b"", payload_size=0,
         payload_sha256="", reason="empty", detail="", error_class="X", event_id="e1", event_time=AT,
     )  # fmt: skip
-    assert {key(x) for x in (sighting, deferred, postponed, RESULT, outcome, call, label, judgement, letter)} == {"e1"}
+    assert {key(x) for x in (sighting, by_budget, by_provider, RESULT, outcome, call, label, judgement, letter)} == {
+        "e1"
+    }
 
 
 def test_an_event_keeps_the_producers_id_as_its_key_or_none() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from streams.app.providers import Providers
 from streams.app.settings import read_settings
 from streams.core.errors import ServiceError
-from streams.core.messages import Call, Event, Postponed, Result, Tier, Verdict
+from streams.core.messages import Call, Deferred, Event, Result, Tier, Verdict
 from streams.core.messages import Escalation as Escalated
 from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
@@ -73,7 +73,7 @@ class House:
     provider: MessagesThread
     calls: list[Call] = field(default_factory=list)
     results: dict[str, Result] = field(default_factory=dict)
-    waiting: deque[Postponed | Event] = field(default_factory=deque)
+    waiting: deque[Deferred | Event] = field(default_factory=deque)
     """An event waits where LISTEN could not take it."""
 
     async def take(self, *messages: Any) -> None:
@@ -100,7 +100,7 @@ class House:
             case Result():
                 assert message.origin.event_id not in self.results
                 self.results[message.origin.event_id] = message
-            case Postponed():
+            case Deferred():
                 self.waiting.append(message)
         return []
 

@@ -103,7 +103,7 @@ def outcomes_and_waiting(of: Running, day: int) -> tuple[list[Outcome], list[Def
     settled, waiting = list[Outcome](), list[Deferred]()
 
     def all_there() -> bool:
-        waiting[:] = [one for _, one in read(of, "deferred", Deferred) if one.deferrals == day]
+        waiting[:] = [one for _, one in read(of, "deferred-budget", Deferred) if one.task.budget_deferrals == day]
         settled[:] = [one for _, one in read(of, "outcomes", Outcome)]
         return len(settled) + len(waiting) >= EVENTS
 

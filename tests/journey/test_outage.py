@@ -14,7 +14,7 @@ from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.audit.report import make_report
-from streams.core.messages import Escalation, Postponed
+from streams.core.messages import Deferred, Escalation
 from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.messages_outcomes import Answer, Failure
@@ -35,14 +35,14 @@ def sound(_: Any) -> Answer:
 
 def wait_for_rounds(journey: Journey) -> None:
     """Return once every event has been put off often enough."""
-    tail, rounds = Tail(journey.running.kafka, ["postponed"]), dict.fromkeys(EVENTS, 0)
+    tail, rounds = Tail(journey.running.kafka, ["deferred-provider"]), dict.fromkeys(EVENTS, 0)
     deadline = time.monotonic() + WAIT_SECONDS
     try:
         while min(rounds.values()) < ROUNDS:
             assert time.monotonic() < deadline, rounds
             journey.running.supervisor.check()
             for record in tail.batch():
-                task = Codec().decode(Postponed, record.value or b"").task
+                task = Codec().decode(Deferred, record.value or b"").task
                 assert isinstance(task, Escalation)
                 rounds[task.event.origin.event_id] = task.outages
     finally:

@@ -65,8 +65,8 @@ def test_every_part_of_a_pipeline_works(secure: Secure) -> None:
         "SELECT uniqExact(event_id) AS n FROM outcomes", lambda rows: rows[0]["n"] == len(answered)
     )
     assert rows[0]["n"] == len(answered)
-    postponed = "SELECT DISTINCT event_id FROM calls WHERE decision = 'postponed'"
-    rows = secure.journey.query(postponed, lambda rows: len(rows) == len(WAITING))
+    deferred = "SELECT DISTINCT event_id FROM calls WHERE decision = 'deferred'"
+    rows = secure.journey.query(deferred, lambda rows: len(rows) == len(WAITING))
     assert {row["event_id"] for row in rows} == WAITING
     rows = secure.journey.query("SELECT count() AS n FROM calls WHERE error LIKE '%[key]%'", lambda rows: rows[0]["n"])
     assert rows[0]["n"] >= 2, "each of the two tiers was told the key"

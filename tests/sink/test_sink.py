@@ -21,7 +21,7 @@ from streams.adapters.events import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ProcessError, ServiceError
 from streams.core.messages import DeadLetter
-from streams.core.topics import BY_MESSAGE
+from streams.core.topics import topic_of
 from streams.sink import batch, writer
 from streams.sink import sink as sink_module
 from streams.sink.batch import BatchBuilder
@@ -254,7 +254,7 @@ def sink(
 
 
 def on_topic(message: Any, offset: int, partition: int = 0) -> Message:
-    return Message(BY_MESSAGE[type(message)].name, CODEC.encode(message), offset, partition)
+    return Message(topic_of(message).name, CODEC.encode(message), offset, partition)
 
 
 def outcomes(first: int, last: int) -> list[Message]:

@@ -182,7 +182,7 @@ async def test_without_money_an_escalation_waits_for_the_next_day(
 ) -> None:
     escalation, (deferred,) = await without_money(tmp_path, at_limit, turn)
     assert isinstance(deferred, Deferred)
-    assert deferred.escalation == dataclasses.replace(escalation, deferrals=1)
+    assert deferred.escalation == dataclasses.replace(escalation, budget_deferrals=1)
     assert (deferred.not_before, deferred.reason) == (datetime(2026, 11, 2, tzinfo=UTC), PURSE_IS_EMPTY)
 
 
@@ -225,7 +225,7 @@ async def test_what_was_answered_before_is_served_without_money(tmp_path: Path) 
 
 async def test_the_tries_made_before_the_money_was_spent_are_emitted_with_the_deferral(tmp_path: Path) -> None:
     here = broke(tmp_path, "reasoner")
-    escalation = dataclasses.replace(await escalated(office(tmp_path, PRICED)), deferrals=3)
+    escalation = dataclasses.replace(await escalated(office(tmp_path, PRICED)), budget_deferrals=3)
     purse = with_money(here, PRICE)
     here.askers["resolve"].script = [model_error()]
     here.askers["resolve"].gate = asyncio.Event()
@@ -235,4 +235,4 @@ async def test_the_tries_made_before_the_money_was_spent_are_emitted_with_the_de
     here.askers["resolve"].gate.set()
     messages = await reasoning
     assert [message.decision for message in messages if isinstance(message, Call)] == ["retried"]
-    assert the(Deferred, messages).deferrals == 4
+    assert the(Deferred, messages).task.budget_deferrals == 4

@@ -13,9 +13,9 @@ from streams.core.comparison import Comparison
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Deferred, Escalation, Finding, Message, Result, Score
 from streams.stages.assess import Assess
-from streams.stages.defer import spent
 from streams.stages.escalate import reasoner_task
 from streams.stages.gate import WatchedGate
+from streams.stages.over_budget import spent
 from streams.stages.work import work
 from tests.stages.support import (
     PIPELINE,
@@ -343,7 +343,7 @@ async def test_without_money_a_task_waits_for_the_next_day(tmp_path: Path, at_li
     here = broke(tmp_path, "worker", at_limit)
     (deferred,) = await work(verdict(event()), START, here.pipeline, here.desk)
     assert isinstance(deferred, Deferred)
-    assert deferred.verdict == dataclasses.replace(verdict(event()), deferrals=1)
+    assert deferred.verdict == dataclasses.replace(verdict(event()), budget_deferrals=1)
     assert deferred.not_before == datetime(2026, 11, 2, tzinfo=UTC)
     assert here.askers["extract"].asked == []
 

@@ -15,7 +15,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import KafkaRecord
 from streams.core.errors import ServiceError, UnreadableError
-from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcome, Postponed
+from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcome
 from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.drain import Drain
 from streams.telemetry.message_metrics import handling, observe
@@ -95,15 +95,15 @@ def test_the_way_of_an_event_is_counted(change: Change) -> None:
         settled_at=AT + timedelta(seconds=3),
     )  # fmt: skip
     observe(waiting)
-    observe(Deferred(verdict=waiting, not_before=AT, reason="budget"))
+    observe(Deferred(cause="budget", verdict=waiting, not_before=AT, reason="budget"))
     escalation = Escalation(
         event=event(), intents=("i",), handler="resolve", reason="routed", fingerprint="f", pipeline="p", decided_at=AT
     )
-    observe(Postponed(escalation=escalation, not_before=AT, reason="overloaded"))
+    observe(Deferred(cause="provider", escalation=escalation, not_before=AT, reason="overloaded"))
     observe(outcome)
-    assert change.of("postponements_total", handler="resolve") == 1
+    assert change.of("deferrals_total", cause="provider", tier="reasoner", handler="resolve") == 1
     assert change.of("verdicts_total", action="work") == 1
-    assert change.of("deferrals_total", tier="worker", handler="extract") == 1
+    assert change.of("deferrals_total", cause="budget", tier="worker", handler="extract") == 1
     assert change.of("outcomes_total", state="answered", tier="worker") == 1
     assert change.of("outcome_seconds_sum", tier="worker") == 3
 

@@ -139,7 +139,7 @@ def test_a_message_about_no_event_has_no_trace() -> None:
 
 
 def test_every_message_of_the_tiers_says_which_event_it_is_about() -> None:
-    waiting = Deferred(verdict=verdict(event()), not_before=AT, reason="budget")
+    waiting = Deferred(cause="budget", verdict=verdict(event()), not_before=AT, reason="budget")
     origins = [origin_of(message) for message in (event(), verdict(event()), waiting, call())]
     assert [origin.event_id if isinstance(origin, Origin) else None for origin in origins] == ["e1"] * 4
 

@@ -14,7 +14,9 @@ from streams.core.errors import ServiceError
 
 State = Literal["open", "retried", "dropped"]
 STATES: Final[tuple[State, ...]] = ("open", "retried", "dropped")
-ENDING: Final = frozenset({"events", "images", "verdicts", "escalations", "deferred", "postponed", "results"})
+ENDING: Final = frozenset(
+    {"events", "images", "verdicts", "escalations", "deferred-budget", "deferred-provider", "results"}
+)
 """A dead letter from one of these topics is the end of its event."""
 OF_THE_SINK: Final = "bad_row"
 """The reason of a letter that says nothing of its event, only of its row."""

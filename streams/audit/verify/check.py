@@ -24,7 +24,7 @@ from streams.audit.verify.report import FAULTS, Fault, VerifyReport, VerifyReque
 from streams.audit.verify.table_rows import PROVABLE, TableRows
 from streams.audit.verify.topic_evidence import DeadLetterEvidence, EvidenceReader, TopicEvidence
 from streams.core.errors import ServiceError
-from streams.core.topics import BY_NAME
+from streams.core.topics import BY_NAME, DEFERRED
 from streams.sink.batch import SINK_TABLES
 
 EXAMPLES: Final = 10
@@ -58,7 +58,7 @@ class ConsistencyCheck:
 
     def run(self) -> VerifyReport:
         """The report. Raises ServiceError when Kafka or ClickHouse cannot be read."""
-        topics = (*SINK_TABLES, "deferred", "postponed", "events")
+        topics = (*SINK_TABLES, *(spec.name for spec in DEFERRED.values()), "events")
         before = self.scan.incarnations(map(self._full, topics))
         written = {topic: self.scan.written(self._full(topic)) for topic in topics}
         marks = {topic: self.scan.marks(self._full(topic)) for topic in topics}

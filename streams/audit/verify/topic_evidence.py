@@ -20,8 +20,8 @@ from streams.audit.dead_letters.table import ENDING, OF_THE_SINK
 from streams.audit.verify.arrays import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, GrowingArray, digest, said
 from streams.audit.verify.message_identity import IdentityReader, MessageIdentity
 from streams.core.errors import UnreadableError
-from streams.core.messages import Deferred, Postponed
-from streams.core.topics import BY_MESSAGE, BY_NAME
+from streams.core.messages import Deferred
+from streams.core.topics import BY_NAME, DEFERRED
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -187,11 +187,10 @@ class EvidenceReader:
     def deferred(self, marks: Mapping[str, Marks]) -> dict[bytes, int]:
         """Until when each event waits that was put off, in milliseconds; `marks` by topic."""
         waiting: dict[bytes, int] = {}
-        for kind in (Deferred, Postponed):
-            topic = BY_MESSAGE[kind].name
+        for topic in (spec.name for spec in DEFERRED.values()):
             for message in self.scan.read(self.prefix + topic, marks[topic], self.gaps.append):
                 try:
-                    one: Any = self.codec.decode(kind, message.value() or b"")
+                    one = self.codec.decode(Deferred, message.value() or b"")
                     name = digest(one.task.event.origin.event_id)
                 except UnreadableError:
                     continue

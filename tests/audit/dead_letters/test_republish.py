@@ -19,8 +19,8 @@ from streams.audit.dead_letters.originals import GoneError, Originals
 from streams.audit.dead_letters.republish import RETRY_HEADER, FromEvents, why_no_event
 from streams.audit.dead_letters.table import DeadLetterTable
 from streams.core.errors import ConfigError
-from streams.core.messages import DeadLetter, Deferred, Escalation, Event, Postponed, Result, Sighting, Verdict
-from streams.core.topics import BY_MESSAGE
+from streams.core.messages import DeadLetter, Deferred, Escalation, Event, Result, Sighting, Verdict
+from streams.core.topics import topic_of
 from tests.audit.dead_letters.test_retry import STANDING
 from tests.stages.support import START, verdict
 
@@ -69,12 +69,12 @@ def escalation() -> Escalation:
     )  # fmt: skip
 
 
-def deferred() -> Deferred:
-    return Deferred(verdict=of_verdict(), not_before=LATER, reason="budget")
+def by_budget() -> Deferred:
+    return Deferred(cause="budget", verdict=of_verdict(), not_before=LATER, reason="budget")
 
 
-def postponed() -> Postponed:
-    return Postponed(escalation=escalation(), not_before=LATER, reason="away")
+def by_provider() -> Deferred:
+    return Deferred(cause="provider", escalation=escalation(), not_before=LATER, reason="away")
 
 
 def result() -> Result:
@@ -97,12 +97,12 @@ def from_events(tmp_path: Path, record: KafkaRecord | None) -> FromEvents:
     return FromEvents(originals=originals, scan=scan, codec=CODEC, prefix="pre.", event=IDS.event)
 
 
-@pytest.mark.parametrize("make", [sighting, of_verdict, escalation, deferred, postponed, result])
+@pytest.mark.parametrize("make", [sighting, of_verdict, escalation, by_budget, by_provider, result])
 def test_the_event_of_any_letter_that_ends_one_lands_as_if_it_came_the_first_time(
     tmp_path: Path, make: Callable[[], Any]
 ) -> None:
     message = make()
-    letter = dead(tmp_path, f"pre.{BY_MESSAGE[type(message)].name}", CODEC.encode(message))
+    letter = dead(tmp_path, f"pre.{topic_of(message).name}", CODEC.encode(message))
     again = from_events(tmp_path, EVENT)(letter)
     assert (again.topic, again.partition, again.key, again.value) == ("pre.events", 3, b"customer-9", EVENT.value)
     landed = KafkaRecord(again.topic, again.partition, 99, again.key, again.value, LATER, again.headers)

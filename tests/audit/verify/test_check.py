@@ -26,8 +26,8 @@ from streams.audit.verify.check import ConsistencyCheck
 from streams.audit.verify.report import VerifyReport, VerifyRequest
 from streams.audit.verify.topic_evidence import EvidenceReader
 from streams.core.errors import UnreadableError
-from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Label, Outcome, Postponed, Verdict
-from streams.core.topics import BY_MESSAGE
+from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Label, Outcome, Verdict
+from streams.core.topics import topic_of
 from streams.embedded.broker import ApacheKafka, Tansu
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
@@ -96,7 +96,7 @@ class World:
     def put(self, *messages: Any, partition: int = 0) -> None:
         """Put messages on their topics only."""
         for message in messages:
-            self.raw(BY_MESSAGE[type(message)].name, CODEC.encode(message), partition)
+            self.raw(topic_of(message).name, CODEC.encode(message), partition)
 
     def raw(self, topic: str, value: bytes, partition: int = 0) -> None:
         """Put bytes on a topic."""
@@ -436,7 +436,7 @@ def test_what_waits_for_a_budget_is_not_lost(world: World) -> None:
     seen, _, _ = world.made("waits", 0, 1)
     world.tell(seen)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    world.put(Deferred(verdict=seen, not_before=tomorrow, reason="budget"))
+    world.put(Deferred(cause="budget", verdict=seen, not_before=tomorrow, reason="budget"))
     report = world.verify()
     assert kinds(report) == []
     assert report.ends["deferred"] == 1
@@ -452,9 +452,9 @@ def test_what_waits_for_a_provider_is_not_lost(world: World) -> None:
         decided_at=seen.decided_at, failures=("overloaded",),
     )  # fmt: skip
     now = datetime.now(UTC)
-    world.put(Postponed(escalation=task, not_before=now - timedelta(days=1), reason="overloaded"))
+    world.put(Deferred(cause="provider", escalation=task, not_before=now - timedelta(days=1), reason="overloaded"))
     assert kinds(world.verify()) == [("lost_event", "events", 1)]
-    world.put(Postponed(escalation=task, not_before=now + timedelta(hours=2), reason="overloaded"))
+    world.put(Deferred(cause="provider", escalation=task, not_before=now + timedelta(hours=2), reason="overloaded"))
     report = world.verify()
     assert (kinds(report), report.ends["deferred"]) == ([], 1)
 

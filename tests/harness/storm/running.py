@@ -175,7 +175,7 @@ class Report:
             "how": dict(self.weather.fates),
             "errors in the audit": dict(errors),
             "retries, and allowed": {model: (n, round(most)) for model, (n, most) in self.retries().items()},
-            "put off": sum(call.decision == "postponed" for call in self.calls.values()),
+            "put off": sum(call.decision == "deferred" for call in self.calls.values()),
             "invented answers": len(self.invented()),
             "answers after time-out": self.given_again(),
             "breakers and retries": dict(self.changes),

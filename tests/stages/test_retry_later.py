@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.errors import OPERATOR_FAULTS, OUTAGES, PROVIDER_FAULTS, HandlerError, ServiceError
-from streams.core.messages import Call, Escalation, Event, Message, Postponed, Result, Verdict
+from streams.core.messages import Call, Deferred, Escalation, Event, Message, Result, Verdict
 from streams.replay.drive import as_replayed
 from streams.stages.escalate import escalate
 from streams.stages.lane import Lane
@@ -56,7 +56,7 @@ def last_call(messages: list[Message]) -> Call:
 
 def put_off(messages: list[Message]) -> Escalation:
     """The one task that goes on later."""
-    task = the(Postponed, messages).task
+    task = the(Deferred, messages).task
     assert isinstance(task, Escalation)
     return task
 
@@ -65,12 +65,12 @@ def put_off(messages: list[Message]) -> Escalation:
 async def test_a_providers_fault_puts_the_task_off(here: Office, error_type: str) -> None:
     task = escalated(here)
     messages = await reasoned(here, task, model_error(error_type))
-    later = the(Postponed, messages)
+    later = the(Deferred, messages)
     assert later.not_before == here.clock.at + timedelta(seconds=60)
     assert later.reason == f"{error_type}: It is busy."
     assert later.escalation == dataclasses.replace(task, failures=(later.reason,))
     assert not any(isinstance(one, Result) for one in messages)
-    assert (last_call(messages).decision, last_call(messages).status) == ("postponed", "failed")
+    assert (last_call(messages).decision, last_call(messages).status) == ("deferred", "failed")
 
 
 @pytest.mark.parametrize("error_type", sorted(OUTAGES))
@@ -132,7 +132,7 @@ async def test_a_worker_without_a_reasoner_waits_as_well(tmp_path: Path, error_t
         here.askers["answer"].script = [model_error(error_type, retryable=False)]
         messages = await work(of, here.clock.at, here.pipeline, here.desk)
         ids += [one.call_id for one in messages if isinstance(one, Call)]
-        task = the(Postponed, messages).task
+        task = the(Deferred, messages).task
         assert isinstance(task, Verdict)
         of = task
     assert (of.outages, len(set(ids))) == (20, 20)
@@ -145,7 +145,7 @@ async def test_a_worker_without_a_reasoner_that_fails_too_often_has_failed_with_
     here = office(tmp_path, alone + "\n[retry_later]\nwait = 60\ntimes = 1\n")
     here.askers["answer"].script = [AWAY]
     messages = await work(verdict(event(), "answer", "question"), here.clock.at, here.pipeline, here.desk)
-    task = the(Postponed, messages).task
+    task = the(Deferred, messages).task
     assert isinstance(task, Verdict)
     result = the(Result, await work(task, here.clock.at, here.pipeline, here.desk))
     assert result.state == "failed"
@@ -166,7 +166,7 @@ async def test_a_replay_stops_at_what_an_operator_must_correct(here: Office, err
 async def test_what_asking_again_would_not_change_has_failed(here: Office, turn: Turn) -> None:
     messages = await reasoned(here, escalated(here), turn)
     assert the(Result, messages).state == "failed"
-    assert not any(isinstance(one, Postponed) for one in messages)
+    assert not any(isinstance(one, Deferred) for one in messages)
 
 
 async def test_it_is_put_off_as_often_as_the_pipeline_says_and_then_fails_with_every_reason(here: Office) -> None:
@@ -174,7 +174,7 @@ async def test_it_is_put_off_as_often_as_the_pipeline_says_and_then_fails_with_e
     while True:
         messages = await reasoned(here, task, AWAY)
         ids += [one.call_id for one in messages if isinstance(one, Call)]
-        later = [one for one in messages if isinstance(one, Postponed)]
+        later = [one for one in messages if isinstance(one, Deferred)]
         if not later:
             break
         task, rounds = put_off(messages), rounds + 1
@@ -223,7 +223,7 @@ async def test_an_explored_answer_that_fails_is_not_asked_for_again(here: Office
 
 
 async def test_a_round_of_waiting_for_money_and_one_for_the_provider_are_two_rounds(here: Office) -> None:
-    task = dataclasses.replace(escalated(here), deferrals=1, failures=("overloaded: It is busy.",))
+    task = dataclasses.replace(escalated(here), budget_deferrals=1, failures=("overloaded: It is busy.",))
     call = last_call(await reasoned(here, task, said()))
     assert call.attempt == 2 * 16 + 1
 

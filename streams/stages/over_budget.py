@@ -20,13 +20,13 @@ def wait_or_end(task: Verdict | Escalation, tier: Tier, desk: Desk, reasons: tup
 def defer(task: Verdict | Escalation, tier: Tier, desk: Desk) -> Deferred:
     """The task, to go on when the next day begins."""
     now = desk.now()
-    waiting = dataclasses.replace(task, deferrals=task.deferrals + 1)
+    waiting = dataclasses.replace(task, budget_deferrals=task.budget_deferrals + 1)
     return Deferred(
+        cause="budget",
         verdict=waiting if isinstance(waiting, Verdict) else None,
         escalation=waiting if isinstance(waiting, Escalation) else None,
         not_before=next_day(now),
         reason=spent(tier, desk),
-        deferrals=waiting.deferrals,
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from streams.core.errors import OPERATOR_FAULTS, ServiceError
 from streams.core.escalation import explain
-from streams.core.messages import Escalation, Postponed, Verdict
+from streams.core.messages import Deferred, Escalation, Verdict
 from streams.pipeline.spec import RetryLaterSpec
 from streams.stages.blame import blame
 from streams.stages.deadline import overdue
@@ -23,9 +23,9 @@ class TooLate:
     """It would be asked again, but its deadline is over by then."""
 
 
-def postpone(
+def retry_later(
     task: Verdict | Escalation, done: Consultation, asker: Asker, policy: RetryLaterSpec | None, now: datetime
-) -> Postponed | TooLate | None:
+) -> Deferred | TooLate | None:
     """The task, to go on later; None where it has ended: by its own fault, or having failed too often.
 
     Without a policy nothing goes on later, as in a replay: what an operator must correct then raises ServiceError, for
@@ -46,7 +46,8 @@ def postpone(
     until = now + timedelta(seconds=policy.wait)
     if overdue(task.event, until):
         return TooLate()
-    return Postponed(
+    return Deferred(
+        cause="provider",
         verdict=waiting if isinstance(waiting, Verdict) else None,
         escalation=waiting if isinstance(waiting, Escalation) else None,
         not_before=until,

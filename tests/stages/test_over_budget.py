@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from streams.core.errors import UnreadableError
 from streams.core.messages import Deferred, Escalation, Verdict
 from streams.stages.consult import consult
-from streams.stages.defer import accepted, defer, spent, unaffordable
 from streams.stages.escalate import escalate
+from streams.stages.over_budget import accepted, defer, spent, unaffordable
 from streams.stages.question import Consultation, OutOfBudget
 from streams.stages.work import work
 from tests.stages.support import (
@@ -202,23 +202,23 @@ async def test_no_day_costs_more_than_its_limit_and_the_call_that_reached_it(
 
 def test_a_deferral_without_a_task_cannot_be_read() -> None:
     with pytest.raises(UnreadableError, match="neither a verdict nor an escalation"):
-        _ = Deferred(not_before=MIDNIGHT, reason="budget").task
+        _ = Deferred(cause="budget", not_before=MIDNIGHT, reason="budget").task
 
 
 async def test_a_task_waits_for_the_next_day_and_counts_how_often_it_has(here: Office) -> None:
     first = defer(verdict(event()), "worker", here.desk)
-    assert (first.not_before, first.deferrals, first.escalation) == (MIDNIGHT, 1, None)
-    assert first.verdict == dataclasses.replace(verdict(event()), deferrals=1)
+    assert (first.not_before, first.task.budget_deferrals, first.escalation) == (MIDNIGHT, 1, None)
+    assert first.verdict == dataclasses.replace(verdict(event()), budget_deferrals=1)
     here.clock.at = MIDNIGHT
     again = defer(first.task, "worker", here.desk)
-    assert (again.not_before, again.deferrals, again.task.deferrals) == (MIDNIGHT + timedelta(days=1), 2, 2)
+    assert (again.not_before, again.task.budget_deferrals) == (MIDNIGHT + timedelta(days=1), 2)
 
 
 async def test_a_reasoners_task_waits_with_all_that_came_before(here: Office) -> None:
     escalation = await escalated(here, refusal())
     waiting = defer(escalation, "reasoner", here.desk)
     assert waiting.verdict is None
-    assert waiting.escalation == dataclasses.replace(escalation, deferrals=1)
+    assert waiting.escalation == dataclasses.replace(escalation, budget_deferrals=1)
 
 
 def test_the_reason_names_the_tier_and_the_day(here: Office) -> None:
