@@ -43,7 +43,7 @@ from streams.core.topics import BY_NAME, TOPICS
 from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.strange_headers import Wire, publish_batches
-from tests.journey.conftest import PIPELINE, FakeClaude
+from tests.harness.journey import PIPELINE, FakeClaude
 
 LAST = b"\xff the last one"
 STILL_SECONDS, WAIT_SECONDS = 10.0, 60.0

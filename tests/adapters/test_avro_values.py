@@ -19,7 +19,7 @@ from streams.adapters.avro_values import MAX_DECIMAL_BYTES
 from streams.adapters.codec import CONFLUENT, Codec
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.core.errors import UnreadableError
-from tests.adapters.test_codec import FakeRegistry
+from tests.harness.fakes.schema_ids import FakeRegistry
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

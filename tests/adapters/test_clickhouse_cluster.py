@@ -22,7 +22,8 @@ from streams.adapters.clickhouse_cluster import Cluster
 from streams.adapters.clickhouse_migrations import migrations, script, statements
 from streams.adapters.clickhouse_retention import BODIES, Retention
 from streams.core.errors import ConfigError, EscalonError
-from tests.evaluation.support import call, event, label, outcome, verdict, write
+from tests.builders import call, event, label, outcome, verdict
+from tests.harness.audit import write
 
 KEPT = Retention(30, 400)
 ONE = Cluster("one", "escalon")

@@ -9,7 +9,8 @@ import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.clickhouse_erasure import BLANKS, batched, behind, blank, held, sweep
-from tests.evaluation.support import START, call, database, event, label, outcome, verdict, write
+from tests.builders import START, call, event, label, outcome, verdict
+from tests.harness.audit import database, write
 
 pytestmark = pytest.mark.embedded
 WORDS = "what anna said"

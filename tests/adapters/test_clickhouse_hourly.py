@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
-from tests.evaluation.support import call, event, write
+from tests.builders import call, event
+from tests.harness.audit import write
 
 
 def summed(config: ClickHouseConfig, sql: str) -> list[dict[str, Any]]:

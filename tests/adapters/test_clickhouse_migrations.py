@@ -18,7 +18,8 @@ from streams.adapters.clickhouse_migrations import migrate, migrations, script, 
 from streams.adapters.clickhouse_retention import Retention
 from streams.core.errors import ConfigError, ServiceError
 from streams.resources import resource
-from tests.evaluation.support import call, event, label, outcome, verdict, write
+from tests.builders import call, event, label, outcome, verdict
+from tests.harness.audit import write
 
 NAMES = [one.name for one in migrations()]
 VIEWS = ("calls", "outcomes", "verdicts", "dead_letters", "labels", "judgements", "runs", "calls_hourly")

@@ -17,7 +17,8 @@ from streams.adapters.clickhouse import TABLES, ClickHouseConfig, migrate
 from streams.adapters.clickhouse_retention import BODIES, Retention
 from streams.core.duration import EARLIEST, LATEST
 from streams.core.messages import Call, DeadLetter, Event, Header, Judgement, Label, Outcome, Run, Verdict
-from tests.evaluation.support import START, call, event, label, outcome, verdict, write
+from tests.builders import START, call, event, label, outcome, verdict
+from tests.harness.audit import write
 
 Row = tuple[Any, ...]
 # Days ago of the events, with what is left of them when bodies are kept for 30 days and rows for 100.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from io import BytesIO
-from typing import Any
 
 import pytest
 from fastavro import parse_schema, schemaless_writer
@@ -16,24 +15,7 @@ from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec
 from streams.core.errors import UnreadableError
 from streams.core.messages import RawEvent, Result
 from tests.harness.arbitrary_messages import KINDS, any_message
-
-
-class FakeRegistry:
-    """Numbers schemas from 1 on."""
-
-    def __init__(self) -> None:
-        self.known: list[Any] = []
-
-    def id_of(self, schema: schemas.Schema) -> int:
-        """A new id each time, as different as can be from another codec's."""
-        self.known.append(schema.parsed)
-        return len(self.known)
-
-    def schema_of(self, schema_id: int) -> Any:
-        """The schema of an id."""
-        if not 1 <= schema_id <= len(self.known):
-            raise UnreadableError("unknown_schema", f"no schema {schema_id}")
-        return self.known[schema_id - 1]
+from tests.harness.fakes.schema_ids import FakeRegistry
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -34,7 +34,7 @@ from streams.core.errors import UnreadableError
 from streams.core.fingerprint import canonical, trace_id
 from streams.core.messages import Event, RawEvent, Sighting
 from streams.stages.task import task_of
-from tests.adapters.test_codec import FakeRegistry
+from tests.harness.fakes.schema_ids import FakeRegistry
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 IMAGE = "a" * 64

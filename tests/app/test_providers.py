@@ -24,7 +24,7 @@ from streams.pipeline.spec import CorrectSpec
 from streams.stages.assess import VERIFIER, example_of
 from streams.stages.light import RouterAsker
 from streams.stages.task import Task
-from tests.evaluation.support import PIPELINE, shop
+from tests.harness.shop import PIPELINE, shop
 from tests.stages.trusting import attempt
 
 train = partial(train_verifier, trees=8, date="2026-11-24")

@@ -10,7 +10,8 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Audit
 from streams.core.errors import ConfigError
-from tests.evaluation.support import call, database, event, sources, write
+from tests.builders import call, event, sources
+from tests.harness.audit import database, write
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from streams.core.messages import DeadLetter, Event, Header, Judgement, Outcome
 from streams.core.topics import changelog
 from streams.runtime.tables import TableSettled
 from streams.stages.settle import Settled
-from tests.evaluation.support import START, call, database, event, label, outcome, verdict, write
+from tests.builders import START, call, event, label, outcome, verdict
+from tests.harness.audit import database, write
 
 PHOTO, SHARED = "a" * 64, "b" * 64
 

@@ -12,7 +12,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.named_queries import STANDING, library, named_query
 from streams.audit.query import Audit
-from tests.evaluation.support import database, write
+from tests.harness.audit import database, write
 from tests.harness.known_audit import AGAIN, RUN, everything, live, replayed
 
 ONE, TWO = date(2026, 11, 1), date(2026, 11, 2)

@@ -19,19 +19,8 @@ from streams.audit.query import Audit, named_sql
 from streams.audit.report import PARTS, make_report
 from streams.core.errors import NOT_CALLED, ConfigError
 from streams.core.messages import Call, Event, Tier
-from tests.evaluation.support import (
-    START,
-    WORKER_USD,
-    call,
-    database,
-    event,
-    label,
-    outcome,
-    reply,
-    thought,
-    verdict,
-    write,
-)
+from tests.builders import START, WORKER_USD, call, event, label, outcome, reply, thought, verdict
+from tests.harness.audit import database, write
 
 
 @pytest.fixture(scope="module")

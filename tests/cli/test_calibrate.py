@@ -18,8 +18,10 @@ from streams.core.errors import ConfigError
 from streams.core.messages import Call, Label
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
-from tests.evaluation.support import PIPELINE, database, event, honest_cases, label, messages_of, shop, thought, write
+from tests.builders import event, label, thought
+from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop
+from tests.harness.shop import PIPELINE, honest_cases, messages_of, shop
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CASES = 300

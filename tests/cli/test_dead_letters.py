@@ -10,7 +10,8 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.cli.dead_letters_shown import show_letter, show_list
 from streams.core.messages import DeadLetter, Header
-from tests.audit.dead_letters.test_retry import AT, STANDING
+from tests.audit.dead_letters.test_retry import AT
+from tests.builders import STANDING
 from tests.harness.commands import in_shop
 
 NOWHERE = ClickHouseConfig(url="http://127.0.0.1:1")

@@ -25,7 +25,7 @@ from streams.cli.trace import tree_of
 from streams.cli.trace_lines import Show
 from streams.cli.trace_waterfall import bars_of, waterfall
 from streams.core.errors import ConfigError
-from tests.evaluation.support import database, write
+from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop
 from tests.harness.known_audit import AGAIN, RUN, everything, heard, letter, of, refusal, routed, worked
 

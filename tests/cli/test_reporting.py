@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from tests.evaluation.support import call, database, event, label, outcome, shop, thought, verdict, write
+from tests.builders import call, event, label, outcome, thought, verdict
+from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop
+from tests.harness.shop import shop
 
 
 @pytest.fixture(scope="module")

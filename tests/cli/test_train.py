@@ -16,21 +16,10 @@ from streams.core.errors import ConfigError
 from streams.evaluation.cases import set_aside
 from streams.models.listeners.router import Router
 from streams.models.verifier import Aside, Verifier
-from tests.evaluation.support import (
-    PIPELINE,
-    call,
-    database,
-    event,
-    honest_cases,
-    messages_of,
-    reply,
-    shop,
-    thought,
-    verdict,
-    write,
-)
-from tests.evaluation.test_routing import texts
+from tests.builders import call, event, reply, thought, verdict
+from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop
+from tests.harness.shop import PIPELINE, honest_cases, messages_of, shop, texts
 
 CASES = 400
 VERIFIED = PIPELINE.replace(

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from tests.evaluation.support import call, database, event, label, reply, shop, thought, verdict, write
+from tests.builders import call, event, label, reply, thought, verdict
+from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop
+from tests.harness.shop import shop
 
 EVENTS = 60
 

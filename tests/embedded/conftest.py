@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import urlsplit
 
-import clickhouse_connect
 import pytest
 
 from streams.embedded.broker import Tansu
@@ -25,9 +22,3 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Supervisor(tmp_path_factory.mktemp("tansu")) as supervisor:
         yield Tansu().start(supervisor)
-
-
-def connect(url: str, **options: Any) -> Any:
-    """A stock clickhouse-connect client of the server at `url`."""
-    parts = urlsplit(url)
-    return clickhouse_connect.get_client(host=parts.hostname, port=parts.port, **options)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import struct
-
-import lz4.block
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.embedded.clickhouse_blocks import BLOCK_BYTES, BlockEncoder, cityhash128
+from tests.harness.clickhouse_blocks import opened
 
 BYTES = bytes(range(256))
 
@@ -27,17 +25,6 @@ BYTES = bytes(range(256))
 )
 def test_the_hash_is_the_one_that_clients_check(data: bytes, low: int, high: int) -> None:
     assert cityhash128(data) == (low, high)
-
-
-def opened(blocks: bytes) -> list[bytes]:
-    """What blocks hold, each checked as a client does."""
-    found = []
-    while blocks:
-        low, high, method, size, plain = struct.unpack_from("<QQBII", blocks)
-        body, blocks = blocks[16 : 16 + size], blocks[16 + size :]
-        assert (method, cityhash128(body)) == (0x82, (low, high))
-        found.append(lz4.block.decompress(body[9:], uncompressed_size=plain))
-    return found
 
 
 @given(st.lists(st.binary(max_size=300).map(lambda some: some * 997), max_size=5))

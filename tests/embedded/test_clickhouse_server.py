@@ -24,8 +24,8 @@ from clickhouse_connect.driver.external import ExternalData
 from streams.core.errors import ServiceError
 from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
-from tests.embedded.conftest import connect
-from tests.embedded.test_clickhouse_blocks import opened
+from tests.harness.clickhouse_blocks import opened
+from tests.harness.clickhouse_client import connect
 
 pytestmark = pytest.mark.embedded
 

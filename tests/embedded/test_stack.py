@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from streams.core.errors import ServiceError
 from streams.embedded.broker import Tansu
 from streams.embedded.stack import EmbeddedStack, clickhouse_only, running
-from tests.embedded.conftest import connect
+from tests.harness.clickhouse_client import connect
 
 pytestmark = pytest.mark.embedded
 

@@ -24,7 +24,8 @@ from streams.evaluation.cases import Case
 from streams.pipeline.handlers import Handler
 from streams.stages.assess import Assess
 from streams.stages.task import Answer, Task
-from tests.evaluation.support import PIPELINE, case, honest_cases, shop, sources
+from tests.builders import sources
+from tests.harness.shop import PIPELINE, case, honest_cases, shop
 
 TARGET = Target(0.15, 0.9)
 Labelled = Sequence[tuple[Case, bool]]

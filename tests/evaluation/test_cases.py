@@ -29,23 +29,9 @@ from streams.evaluation.cases import (
 from streams.models.verifier import Example
 from streams.pipeline.load import Pipeline
 from streams.stages.task import Task
-from tests.evaluation.support import (
-    PIPELINE,
-    REASONER_USD,
-    START,
-    WORKER_USD,
-    call,
-    case,
-    database,
-    event,
-    label,
-    reply,
-    shop,
-    sources,
-    thought,
-    verdict,
-    write,
-)
+from tests.builders import REASONER_USD, START, WORKER_USD, call, event, label, reply, sources, thought, verdict
+from tests.harness.audit import database, write
+from tests.harness.shop import PIPELINE, case, shop
 
 WITH_FUNCTION = PIPELINE.replace(
     'confidence = "verbalized"', 'confidence = ["verbalized", "json:loads", "verifier"]\nverifier = "verifier.npz"'

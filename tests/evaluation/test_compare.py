@@ -22,8 +22,10 @@ from streams.evaluation.compare.compare import compare
 from streams.evaluation.compare.comparison import Ask, RunComparison
 from streams.evaluation.compare.document import document
 from streams.evaluation.compare.pairs import Runs
-from tests.evaluation.support import START, call, database, event, label, shop, verdict, write
+from tests.builders import START, call, event, label, verdict
+from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop
+from tests.harness.shop import shop
 
 A, B = "live", "cheaper"
 

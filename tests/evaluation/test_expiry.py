@@ -16,7 +16,7 @@ from streams.evaluation.expiry import CalibrationStatus, standings
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.task import Task
-from tests.evaluation.support import case, shop
+from tests.harness.shop import case, shop
 from tests.stages.trusting import calibration
 
 RUNS, EVENTS = 50, 300

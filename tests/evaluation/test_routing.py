@@ -24,14 +24,8 @@ from streams.models.listeners.router import Router
 from streams.models.listeners.text_verifier import Words
 from streams.models.verifier import Example
 from streams.stages.task import Task
-from tests.evaluation.support import REASONER_USD, WORKER_USD, case
-
-WORDS = ("order", "parcel", "blue", "red", "green", "house", "tree", "number", "seven", "hello", "thanks", "please")
-
-
-def texts(count: int, seed: int) -> list[str]:
-    draw = np.random.default_rng(seed)
-    return [f"{' '.join(draw.choice(WORDS, 6))} {number}" for number in range(count)]
+from tests.builders import REASONER_USD, WORKER_USD
+from tests.harness.shop import case, texts
 
 
 def prior(count: int = 400, seed: int = 0, hopeless: float = 0.5, word: str = "why", other: str = "") -> list[Case]:

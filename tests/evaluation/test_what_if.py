@@ -29,19 +29,9 @@ from streams.evaluation.what_if.report import sentence, warnings
 from streams.evaluation.what_if.seen import shares_seen
 from streams.evaluation.what_if.what_if import Figure, WhatIf, what_if
 from streams.pipeline.load import Pipeline
-from tests.evaluation.support import (
-    PIPELINE,
-    REASONER_USD,
-    call,
-    database,
-    event,
-    label,
-    reply,
-    shop,
-    thought,
-    verdict,
-    write,
-)
+from tests.builders import REASONER_USD, call, event, label, reply, thought, verdict
+from tests.harness.audit import database, write
+from tests.harness.shop import PIPELINE, shop
 
 TWO_REASONERS = (
     PIPELINE.replace("threshold = 0.8", 'threshold = 0.8\nreasoner = "think"')

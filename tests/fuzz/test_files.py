@@ -24,7 +24,7 @@ from streams.models.providers.cassette import RecordedModel
 from streams.models.verifier import Verifier
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline, parse_spec
-from tests.evaluation.support import FILES, PIPELINE
+from tests.harness.shop import FILES, PIPELINE
 
 LONG = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

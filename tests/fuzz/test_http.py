@@ -24,8 +24,8 @@ from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
 from streams.pipeline.code import ANY_PYTHON
 from streams.telemetry.web import MAX_CONNECTIONS, WebAddress, serve_web
+from tests.harness.journey import PIPELINE
 from tests.harness.ports import neighbouring_ports
-from tests.journey.conftest import PIPELINE
 
 LONG = 200_000
 """Characters. What takes the square of the length would not come back in a day."""

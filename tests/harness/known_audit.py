@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from streams.core.messages import Call, DeadLetter, Event, Finding, Judgement, Outcome, Run
-from tests.evaluation.support import START, call, event, label, reply, verdict
+from tests.builders import START, call, event, label, reply, verdict
 
 RUN, AGAIN = "known", "again"
 LISTENER_USD = Decimal("0.0001")

@@ -15,7 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Audit, QueryResult
-from tests.evaluation.support import database, write
+from tests.harness.audit import database, write
 from tests.harness.known_audit import RUN, everything
 
 DIRECTORY = Path(__file__).parents[2] / "infra" / "grafana"

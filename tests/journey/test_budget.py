@@ -22,7 +22,7 @@ from streams.core.messages import Call, Deferred, Escalation, Outcome
 from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import Pipeline, load_pipeline
 from tests.harness.fakes.messages_outcomes import Answer, Slow
-from tests.journey.conftest import FakeClaude, Journey
+from tests.harness.journey import FakeClaude, Journey
 
 pytestmark = pytest.mark.embedded
 

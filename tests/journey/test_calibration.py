@@ -19,7 +19,7 @@ from streams.app.settings import read_settings
 from streams.calibration.artifact import CalibrationArtifact
 from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.load import load_pipeline
-from tests.journey.conftest import FakeClaude, Journey
+from tests.harness.journey import FakeClaude, Journey
 
 pytestmark = pytest.mark.embedded
 

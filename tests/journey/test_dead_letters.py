@@ -19,7 +19,7 @@ from streams.adapters.events import recorded_event_id
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import received
 from streams.cli.main import app
-from tests.journey.conftest import Journey
+from tests.harness.journey import Journey
 
 pytestmark = pytest.mark.embedded
 

@@ -16,7 +16,7 @@ from streams.app.settings import read_settings
 from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
-from tests.journey.conftest import FakeClaude, Journey
+from tests.harness.journey import FakeClaude, Journey
 
 pytestmark = pytest.mark.embedded
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 import pytest
 from confluent_kafka import Producer
 from fastavro import schemaless_writer
-from PIL import Image
 
 from streams.adapters import schemas
 from streams.adapters.codec import SINGLE_OBJECT, Codec
@@ -21,7 +20,8 @@ from streams.adapters.tail import Tail, received
 from streams.core.messages import RawEvent
 from tests.harness.fakes.strange_headers import Headers
 from tests.harness.fakes.strange_headers import publish as publish_strange
-from tests.journey.conftest import Journey
+from tests.harness.journey import Journey
+from tests.harness.pictures import picture
 
 pytestmark = pytest.mark.embedded
 
@@ -49,15 +49,6 @@ ENDS = {
     "lost": ("failed", "reasoner"),
     "unknown": ("ignored", "listener"),
 }
-
-
-def picture(size: int = 256, shade: int = 0) -> bytes:
-    image = Image.new("RGB", (256, 256), (shade, 90, 200))
-    for step in range(0, 256, 16):
-        image.paste((255 - step, step, (step * (shade + 3)) % 256), (step, (step * (shade + 1)) % 256, 256, 256))
-    out = io.BytesIO()
-    image.resize((size, size)).save(out, "JPEG", quality=85)
-    return out.getvalue()
 
 
 def test_every_event_ends_in_exactly_one_outcome_at_the_tier_that_should_end_it(journey: Journey) -> None:

@@ -28,7 +28,8 @@ from streams.core.messages import Label
 from streams.embedded.broker import Tansu
 from streams.embedded.stack import EmbeddedStack
 from streams.sink.sink import Sink
-from tests.evaluation.support import event, outcome, verdict, write
+from tests.builders import event, outcome, verdict
+from tests.harness.audit import write
 
 pytestmark = pytest.mark.embedded
 

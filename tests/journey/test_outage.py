@@ -18,7 +18,7 @@ from streams.core.messages import Deferred, Escalation
 from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.messages_outcomes import Answer, Failure
-from tests.journey.conftest import WAIT_SECONDS, FakeClaude, Journey
+from tests.harness.journey import WAIT_SECONDS, FakeClaude, Journey
 
 pytestmark = pytest.mark.embedded
 

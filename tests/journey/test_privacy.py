@@ -25,8 +25,8 @@ from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from streams.sink.erasure_sweeper import ErasureSweeper
 from tests.harness.commands import Done, in_shop
-from tests.journey.conftest import FakeClaude, Journey
-from tests.journey.test_journey import picture
+from tests.harness.journey import FakeClaude, Journey
+from tests.harness.pictures import picture
 
 pytestmark = pytest.mark.embedded
 

@@ -20,7 +20,7 @@ from streams.cli.main import app
 from streams.embedded.local_pipeline import running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
-from tests.journey.conftest import FakeClaude, Journey
+from tests.harness.journey import FakeClaude, Journey
 
 pytestmark = pytest.mark.embedded
 

@@ -18,8 +18,8 @@ import pytest
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import Tail
 from tests.harness.fakes.messages_server import Failure
-from tests.journey.conftest import PIPELINE, Journey, answer
-from tests.journey.test_journey import picture
+from tests.harness.journey import PIPELINE, Journey, answer
+from tests.harness.pictures import picture
 
 pytestmark = pytest.mark.embedded
 

@@ -24,8 +24,8 @@ from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from streams.telemetry.trace_context import read_traceparent, span_of_call, span_of_handling
 from tests.harness.fakes.otlp_receiver import Collector, GotSpan, collector
+from tests.harness.journey import PIPELINE, FakeClaude, Journey
 from tests.harness.ports import neighbouring_ports
-from tests.journey.conftest import PIPELINE, FakeClaude, Journey
 
 pytest.importorskip("opentelemetry.sdk")
 from opentelemetry import trace

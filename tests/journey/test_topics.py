@@ -13,7 +13,7 @@ from streams.app.publisher import Delivery
 from streams.cli.main import app
 from tests.harness.fakes.topic_history import remake
 from tests.harness.fakes.transactions import abort, commit, left_open, send
-from tests.journey.conftest import WAIT_SECONDS, Journey
+from tests.harness.journey import WAIT_SECONDS, Journey
 
 # The broker in memory has no transactions, and its topics cannot be made again.
 pytestmark = [pytest.mark.embedded, pytest.mark.parametrize("journey", ["kafka"], indirect=True, scope="module")]

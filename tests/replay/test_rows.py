@@ -10,7 +10,7 @@ from typing import Any, cast
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.redaction import prepared_by
 from streams.replay.rows import Rows
-from tests.core.redaction.test_fields import call, messages
+from tests.harness.sensitive_texts import call, messages
 from tests.pipeline.test_redaction import loaded
 
 EMAIL = "jo@x.org"

@@ -10,7 +10,7 @@ import pytest
 from streams.core.errors import UnreadableError
 from streams.runtime.confirm import CAUSED, Caused
 from streams.runtime.known import KnownEvents
-from tests.runtime.test_tables import FakeTable
+from tests.harness.fakes.faust import FakeTable
 from tests.stages.support import event
 
 FIRST = replace(event().origin, event_id="row-7", content_digest="a" * 32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -26,20 +26,9 @@ from streams.runtime.confirm import CAUSED, Caused
 from streams.runtime.tables import Table, TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.stages.settle import Settled
 from tests.harness.arbitrary_messages import any_message
+from tests.harness.fakes.faust import FakeTable
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
-
-
-class FakeTable(dict[bytes, bytes]):
-    """A Faust table of bytes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.recovered: list[Callable[[], Awaitable[None]]] = []
-
-    def on_recover(self, callback: Callable[[], Awaitable[None]]) -> None:
-        """Called when the table has been recovered."""
-        self.recovered.append(callback)
 
 
 @pytest.fixture

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +19,13 @@ from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.messages_server import Failure, Raw
 from tests.harness.fakes.schema_registry import SchemaRegistryServer
+from tests.harness.journey import PIPELINE, FakeClaude, Journey, answer
 from tests.harness.ports import neighbouring_ports
 from tests.harness.secure.authority import Authority
-from tests.harness.secure.echo import Echo, echo
+from tests.harness.secure.echo import echo
 from tests.harness.secure.kafka import SecureKafka
+from tests.harness.secure.pipeline import USER, Secure, planted
 from tests.harness.secure.tls_front import tls_front
-from tests.journey.conftest import PIPELINE, FakeClaude, Journey, answer
-
-USER = "escalon"
-
-
-def planted(what: str) -> str:
-    """A secret that stands nowhere else."""
-    return f"planted-{what}-{secrets.token_hex(8)}"
-
-
-@dataclass(frozen=True)
-class Secure:
-    """A running pipeline, where its parts are, and every secret that must show nowhere."""
-
-    journey: Journey
-    directory: Path
-    web_port: int
-    collector: Echo
-    registry: SchemaRegistryServer
-    secrets: dict[str, str]
-    extra: dict[str, str] = field(default_factory=dict)
-    """What only the variant with TLS has: its own files."""
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What the pipeline's processes are started with."""
-        return self.journey.running.environment
 
 
 def talkative(key: str) -> Any:
@@ -162,24 +134,3 @@ def clickhouse(supervisor: Supervisor, directory: Path, password: str) -> int:
     child = supervisor.spawn("clickhouse", command, module_environment())
     supervisor.wait_ready(child, port_file.exists, 60.0)
     return int(port_file.read_text("ascii"))
-
-
-@dataclass(frozen=True)
-class Told:
-    """How a command ended and all it said."""
-
-    code: int
-    said: str
-
-
-def escalon(secure: Secure, *arguments: str, **settings: str) -> Told:
-    """A command as a user would type it, with some settings otherwise; an empty one is not set."""
-    done = subprocess.run(
-        [*module_command("streams"), *arguments],
-        env={**secure.environment, **settings},
-        cwd=secure.directory,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    return Told(done.returncode, done.stdout + done.stderr)

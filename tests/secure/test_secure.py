@@ -20,8 +20,8 @@ from streams.adapters.kafka import describe_cluster
 from streams.adapters.tail import Tail
 from streams.app.worker import TIERS
 from streams.audit.query import Audit
+from tests.harness.secure.pipeline import USER, CommandEnd, Secure, escalon, planted
 from tests.harness.secure.sockets import command_lines, family, listening
-from tests.secure.conftest import USER, Secure, Told, escalon, planted
 
 pytestmark = pytest.mark.embedded
 
@@ -38,7 +38,7 @@ SAID: list[tuple[str, str]] = []
 """What commands said in any of the tests."""
 
 
-def told(secure: Secure, *arguments: str, **settings: str) -> Told:
+def told(secure: Secure, *arguments: str, **settings: str) -> CommandEnd:
     """A command's end, remembered for the search."""
     done = escalon(secure, *arguments, **settings)
     SAID.append((" ".join(arguments), done.said))

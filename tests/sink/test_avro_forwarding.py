@@ -20,8 +20,8 @@ from streams.adapters.codec import CONFLUENT, Codec, to_record
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Origin, Score
 from streams.sink.avro_forwarding import AvroRowLayout
-from tests.evaluation.support import database
 from tests.harness.arbitrary_messages import any_message
+from tests.harness.audit import database
 
 CODEC = Codec()
 FORM = AvroRowLayout(Call, CODEC)

@@ -20,10 +20,10 @@ from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.sink.sink import Sink
 from streams.telemetry import lag
 from streams.telemetry.metrics import REGISTRY
-from tests.evaluation.support import event, outcome
+from tests.builders import event, outcome
 from tests.harness.fakes.topic_history import forget, remake
 from tests.harness.fakes.transactions import abort, left_open, send
-from tests.sink.test_sink import AWAY, CODEC, FakeClickHouse, Message, names, outcomes, sink
+from tests.harness.sink import AWAY, CODEC, FakeClickHouse, Message, names, outcomes, sink
 
 pytestmark = pytest.mark.embedded
 WAIT_SECONDS = 60.0

@@ -19,48 +19,23 @@ from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcom
 from streams.runtime.bind import Binding, Outbox, bind
 from streams.runtime.drain import Drain
 from streams.telemetry.message_metrics import handling, observe
-from streams.telemetry.metrics import REGISTRY, observe_insert_retry, observe_rows
+from streams.telemetry.metrics import observe_insert_retry, observe_rows
+from tests.builders import CALL, ORIGIN
 from tests.harness.arbitrary_messages import any_message
-from tests.runtime.test_bind import FakeApp, FakeMessage, FakeStream
+from tests.harness.fakes.faust import FakeApp, FakeMessage, FakeStream
+from tests.harness.metrics import MetricsChange, samples
 from tests.stages.support import event, verdict
-from tests.telemetry.test_span import CALL, ORIGIN
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ASKED = {"tier": "worker", "handler": "answer", "model": "claude-haiku-5-5"}
 
 
-def samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    return {
-        (one.name, frozenset(one.labels.items())): one.value
-        for family in REGISTRY.collect()
-        for one in family.samples
-        if one.name.startswith("escalon_")
-    }
-
-
-class Change:
-    """How the figures have changed since it was made."""
-
-    def __init__(self) -> None:
-        self._before = samples()
-
-    def of(self, name: str, **labels: str) -> float:
-        """The growth of one series."""
-        key = f"escalon_{name}", frozenset(labels.items())
-        return samples().get(key, 0.0) - self._before.get(key, 0.0)
-
-    def grown(self) -> set[str]:
-        """The names of all series that changed, without those of histograms' buckets."""
-        changed = {key[0] for key, value in samples().items() if value != self._before.get(key, 0.0)}
-        return {name.removeprefix("escalon_") for name in changed if not name.endswith("_bucket")}
-
-
 @pytest.fixture
-def change() -> Change:
-    return Change()
+def change() -> MetricsChange:
+    return MetricsChange()
 
 
-def test_a_call_counts_with_its_tokens_its_cost_and_its_times(change: Change) -> None:
+def test_a_call_counts_with_its_tokens_its_cost_and_its_times(change: MetricsChange) -> None:
     observe(dataclasses.replace(CALL, queue_seconds=0.25))
     assert change.of("calls_total", **ASKED, status="answered", decision="accepted") == 1
     assert change.of("tokens_total", **ASKED, direction="input") == 100
@@ -71,24 +46,24 @@ def test_a_call_counts_with_its_tokens_its_cost_and_its_times(change: Change) ->
     assert change.of("queue_seconds_sum", tier="worker", handler="answer") == 0.25
 
 
-def test_an_answer_from_the_store_counts_as_a_hit_and_a_saving_and_takes_no_time(change: Change) -> None:
+def test_an_answer_from_the_store_counts_as_a_hit_and_a_saving_and_takes_no_time(change: MetricsChange) -> None:
     observe(dataclasses.replace(CALL, cache_hit=True, cost_usd=Decimal(0), saved_usd=Decimal("0.5")))
     assert change.grown() == {"calls_total", "cache_hits_total", "saved_usd_total"}
     assert change.of("saved_usd_total", **ASKED) == 0.5
 
 
-def test_a_cost_that_is_not_known_is_not_counted_as_none(change: Change) -> None:
+def test_a_cost_that_is_not_known_is_not_counted_as_none(change: MetricsChange) -> None:
     observe(dataclasses.replace(CALL, cost_usd=None))
     assert (change.of("unpriced_calls_total", **ASKED), change.of("cost_usd_total", **ASKED)) == (1, 0)
 
 
-def test_a_call_that_went_wrong_is_counted_by_its_error(change: Change) -> None:
+def test_a_call_that_went_wrong_is_counted_by_its_error(change: MetricsChange) -> None:
     observe(dataclasses.replace(CALL, status="failed", decision="retried", error_type="overloaded"))
     assert change.of("call_errors_total", **ASKED, error_type="overloaded") == 1
     assert change.of("calls_total", **ASKED, status="failed", decision="retried") == 1
 
 
-def test_the_way_of_an_event_is_counted(change: Change) -> None:
+def test_the_way_of_an_event_is_counted(change: MetricsChange) -> None:
     waiting = verdict(event())
     outcome = Outcome(
         origin=ORIGIN, state="answered", tier="worker", handler="h", intent="i", pipeline="p",
@@ -136,7 +111,9 @@ def bound(app: FakeApp, handle: Any) -> Any:
     return app.agents["pre.events"]
 
 
-async def test_each_message_counts_by_how_its_handling_ended(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_message_counts_by_how_its_handling_ended(
+    change: MetricsChange, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
     away = [ServiceError("away")]
 
@@ -155,7 +132,7 @@ async def test_each_message_counts_by_how_its_handling_ended(change: Change, mon
     assert change.of("in_flight", topic="pre.events") == 0
 
 
-async def test_a_message_is_in_flight_while_it_is_handled_and_not_counted_when_cut_off(change: Change) -> None:
+async def test_a_message_is_in_flight_while_it_is_handled_and_not_counted_when_cut_off(change: MetricsChange) -> None:
     async def handle(_: KafkaRecord, __: Outbox) -> None:
         await asyncio.Event().wait()
 
@@ -169,13 +146,13 @@ async def test_a_message_is_in_flight_while_it_is_handled_and_not_counted_when_c
     assert change.grown() == set()
 
 
-def test_a_handling_that_raises_is_no_longer_in_flight(change: Change) -> None:
+def test_a_handling_that_raises_is_no_longer_in_flight(change: MetricsChange) -> None:
     with pytest.raises(ZeroDivisionError), handling("pre.x"):
         raise ZeroDivisionError
     assert change.grown() == set()
 
 
-def test_clickhouse_is_away_from_the_first_batch_it_does_not_take_to_the_next_it_does(change: Change) -> None:
+def test_clickhouse_is_away_from_the_first_batch_it_does_not_take_to_the_next_it_does(change: MetricsChange) -> None:
     observe_insert_retry("calls_rows")
     assert change.of("clickhouse_unavailable", table="calls_rows") == 1
     observe_rows("calls_rows", 500, 0.25)

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from streams.core.messages import Call, Origin
 from streams.telemetry.span import HandledMessage, Span, call_span, handling_span
 from streams.telemetry.trace_context import TraceContext
+from tests.builders import AT, CALL, ORIGIN, TRACE
 
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HANDLING = TraceContext(TRACE, "aaaaaaaaaaaaaaaa", True)
-ORIGIN = Origin(event_id="e1", run="live", event_time=AT, trace_id=TRACE, topic="events", partition=0, offset=7)
-CALL = Call(
-    origin=ORIGIN,
-    call_id="0123456789abcdef0123456789abcdef",
-    tier="worker",
-    handler="answer",
-    handler_version="v1",
-    pipeline="p",
-    operation="chat",
-    provider="anthropic",
-    request_model="claude-haiku-5-5",
-    response_model="claude-haiku-5-5-20261001",
-    system_prompt="be brief",
-    prompt="where is my order?",
-    response='{"answer": "here"}',
-    input_tokens=100,
-    output_tokens=20,
-    cache_read_tokens=40,
-    cost_usd=Decimal("0.0012"),
-    started_at=AT,
-    duration_seconds=1.5,
-    finish_reason="end_turn",
-    status="answered",
-    decision="accepted",
-    decision_reason="sure of it",
-    response_id="req-1",
-)
 PLACE = HandledMessage(topic="verdicts", partition=3, offset=17, group="escalon-work", size=200)
 
 

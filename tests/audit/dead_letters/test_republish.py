@@ -21,7 +21,7 @@ from streams.audit.dead_letters.table import DeadLetterTable
 from streams.core.errors import ConfigError
 from streams.core.messages import DeadLetter, Deferred, Escalation, Event, Result, Sighting, Verdict
 from streams.core.topics import topic_of
-from tests.audit.dead_letters.test_retry import STANDING
+from tests.builders import STANDING
 from tests.stages.support import START, verdict
 
 CAME, LATER = datetime(2026, 11, 1, 9, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)

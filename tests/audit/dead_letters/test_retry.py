@@ -19,10 +19,11 @@ from streams.adapters.kafka import KafkaConfig
 from streams.audit.dead_letters.originals import Originals
 from streams.audit.dead_letters.republish import RETRY_HEADER, as_it_came
 from streams.audit.dead_letters.retry import NotRetried, Retrier, RetryResult, why_not
-from streams.audit.dead_letters.table import DeadLetterTable, LetterAction, LetterStatus
+from streams.audit.dead_letters.table import DeadLetterTable, LetterAction
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header
 from streams.core.topics import BY_NAME
+from tests.builders import STANDING
 
 AT = datetime(2026, 11, 1, 0, 0, 0, 5000, UTC)
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -256,13 +257,6 @@ def test_many_are_sent_in_batches_that_fit_into_memory(site: Site, monkeypatch: 
     assert len(site.retry(*letters)) == 1200
     assert max(most) <= 32 << 20
     assert len(most) >= 3
-
-
-STANDING = LetterStatus(
-    dead_letter_id="0" * 32, event_time=AT, event_id="e", topic="pre.events", partition=0, offset=0,
-    reason="invalid_json", error_class="UnreadableError", detail="", payload_size=1, state="open", acted_at=None,
-    operator="", why="", retried_partition=None, retried_offset=None, outcome=None, erased=False,
-)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -5,39 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
-from uuid import uuid4
+from typing import Literal
 
 import pytest
-from confluent_kafka import Producer
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.adapters.codec import Codec
-from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import ID_HEADER, EventReader, KafkaRecord, recorded_event_id
-from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
-from streams.adapters.scan import Scan
-from streams.adapters.tail import received
+from streams.adapters.events import ID_HEADER, recorded_event_id
+from streams.adapters.kafka import KafkaConfig
 from streams.audit.dead_letters.table import DeadLetterTable, LetterAction
-from streams.audit.verify.check import ConsistencyCheck
-from streams.audit.verify.report import VerifyReport, VerifyRequest
-from streams.audit.verify.topic_evidence import EvidenceReader
 from streams.core.errors import UnreadableError
-from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Label, Outcome, Verdict
-from streams.core.topics import topic_of
+from streams.core.messages import DeadLetter, Deferred, Escalation, Label
 from streams.embedded.broker import ApacheKafka, Tansu
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
-from tests.evaluation.support import call, database, event, outcome, verdict, write
+from tests.builders import call
+from tests.harness.audit import database, write
+from tests.harness.audit_world import World, event_of, kinds, letter, lose_an_outcome, settle_what_never_was
 from tests.harness.fakes.transactions import abort, left_open
 
 pytestmark = pytest.mark.embedded
-
-CODEC = Codec()
-LATER = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -59,104 +48,9 @@ def apache(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), data).start(supervisor))
 
 
-@dataclass
-class World:
-    """Topics of its own, and a run of its own in the audit. Everything is told twice: to Kafka and to ClickHouse."""
-
-    kafka: KafkaConfig
-    clickhouse: ClickHouseConfig
-    run: str = field(default_factory=lambda: uuid4().hex[:8])
-    cluster: str = ""
-    scan: type[Scan] = Scan
-
-    def __post_init__(self) -> None:
-        create_topics(self.kafka, self.prefix, 2, 1)
-        self.cluster = describe_cluster(self.kafka).cluster_id
-        self.producer = Producer(self.kafka.confluent())
-
-    @property
-    def prefix(self) -> str:
-        return f"{self.run}."
-
-    @property
-    def letters(self) -> DeadLetters:
-        """What makes dead letters, and the ids of events that have none."""
-        return DeadLetters(run=self.run, cluster_id=self.cluster, keep_whole=lambda _: "sha", event_id=self.ids)
-
-    @property
-    def ids(self) -> EventIds:
-        """What reads an event's id, and the hash of what it says."""
-        return EventIds(EventReader(CODEC, self.cluster, self.run, 900_000), CODEC, self.prefix)
-
-    def record(self, topic: str, offset: int, partition: int = 0) -> KafkaRecord:
-        """The record at a place."""
-        with self.scan(self.kafka) as scan:
-            return received(scan.record(self.prefix + topic, partition, offset))
-
-    def put(self, *messages: Any, partition: int = 0) -> None:
-        """Put messages on their topics only."""
-        for message in messages:
-            self.raw(topic_of(message).name, CODEC.encode(message), partition)
-
-    def raw(self, topic: str, value: bytes, partition: int = 0) -> None:
-        """Put bytes on a topic."""
-        self.producer.produce(self.prefix + topic, value, partition=partition)
-        assert self.producer.flush(20) == 0
-
-    def tell(self, *messages: Any) -> None:
-        """Put messages on their topics and into their tables."""
-        self.put(*messages)
-        write(self.clickhouse, *messages)
-
-    def publish(self, name: str, partition: int = 0) -> None:
-        """Publish an event."""
-        self.raw("events", json.dumps({"id": name, "text": "where is my order?"}).encode(), partition)
-
-    def made(self, name: str, offset: int = 0, partition: int = 0) -> tuple[Verdict, Call, Outcome]:
-        """What an event leads to, now."""
-        of, now = event(name, run=self.run), datetime.now(UTC)
-        topic = f"{self.prefix}events"
-        of = replace(of, origin=replace(of.origin, topic=topic, offset=offset, partition=partition))
-        made = call(of, started_at=now)
-        return (
-            replace(verdict(of), decided_at=now),
-            made,
-            replace(outcome(of), call_id=made.call_id, settled_at=now),
-        )
-
-    def live(self, *names: str) -> None:
-        """Events from their publication to their outcome, as they should be."""
-        for offset, name in enumerate(names):
-            self.publish(name)
-            self.tell(*self.made(name, offset))
-
-    def verify(self, **more: Any) -> VerifyReport:
-        """What verify finds, an hour from now."""
-        now = int((datetime.now(UTC) + LATER).timestamp() * 1000)
-        question = replace(VerifyRequest(run=self.run, now=now, grace=0), **more)
-        with self.scan(self.kafka) as scan:
-            collector = EvidenceReader(
-                scan=scan,
-                codec=CODEC,
-                prefix=self.prefix,
-                run=self.run,
-                letters=self.letters,
-                event=self.ids.event,
-                since=question.since,
-                tell=lambda *_: None,
-            )
-            client = self.clickhouse.connect(readonly=True)
-            return ConsistencyCheck(scan=scan, collector=collector, client=client, question=question).run()
-
-
 @pytest.fixture
 def world(in_memory: KafkaConfig, clickhouse: ClickHouseConfig) -> World:
     return World(in_memory, clickhouse)
-
-
-def kinds(report: VerifyReport) -> list[tuple[str, str, int]]:
-    """Every fault found, without its examples."""
-    return [(fault.kind, fault.topic, fault.count) for fault in report.faults]
 
 
 def test_a_stream_where_nothing_is_wrong_is_clean(world: World) -> None:
@@ -172,11 +66,6 @@ def test_a_stream_where_nothing_is_wrong_is_clean(world: World) -> None:
 Plant = Callable[[World], None]
 
 
-def lose_an_outcome(world: World) -> None:
-    world.publish("lost", 1)
-    world.tell(*world.made("lost", 0, 1)[:2])
-
-
 def end_an_event_twice(world: World) -> None:
     first = world.made("a")[2]
     world.tell(replace(first, state="failed", settled_at=first.settled_at + timedelta(seconds=1)))
@@ -184,14 +73,6 @@ def end_an_event_twice(world: World) -> None:
 
 def lose_a_row_of_calls(world: World) -> None:
     world.put(call(event_of(world, "a"), "second"))
-
-
-def event_of(world: World, name: str) -> Any:
-    return world.made(name)[0].event
-
-
-def settle_what_never_was(world: World) -> None:
-    world.tell(replace(world.made("never", 99)[2], call_id=None))
 
 
 def call_for_what_never_was(world: World) -> None:
@@ -308,15 +189,6 @@ def test_an_outcome_delivered_again_alike_is_a_fault_only_when_asked(world: Worl
     assert kinds(report) == []
     assert report.counts["outcomes"]["copies"] == 1
     assert kinds(world.verify(strict=True)) == [("copied_outcome", "outcomes", 1)]
-
-
-def letter(world: World, topic: str, offset: int, event_id: str, partition: int = 0) -> DeadLetter:
-    own = world.letters.letter_id(world.record(topic, offset, partition))
-    return DeadLetter(
-        dead_letter_id=own, run=world.run, topic=f"{world.prefix}{topic}", partition=partition, offset=offset,
-        payload=b"", payload_size=0, payload_sha256="", reason="bad_event", detail="", error_class="",
-        event_id=event_id, event_time=datetime.now(UTC),
-    )  # fmt: skip
 
 
 def test_a_dead_letter_with_its_reason_is_an_end(world: World) -> None:

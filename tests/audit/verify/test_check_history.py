@@ -22,8 +22,9 @@ from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
 from streams.resources import resource
-from tests.audit.verify.test_check import World, event_of, kinds, letter, lose_an_outcome, settle_what_never_was
-from tests.evaluation.support import call, database, write
+from tests.builders import call
+from tests.harness.audit import database, write
+from tests.harness.audit_world import World, event_of, kinds, letter, lose_an_outcome, settle_what_never_was
 from tests.harness.fakes.topic_history import WAIT_SECONDS, forget, remake
 from tests.harness.fakes.transactions import abort
 

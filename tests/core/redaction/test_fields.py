@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,41 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters.clickhouse import TABLES, row_of
-from streams.core.messages import Call, DeadLetter, Event, Finding, Header, Judgement, Label, Origin, Outcome, Verdict
 from streams.core.redaction.fields import CALL_TEXTS, LATE_TEXTS, ROW_TEXTS, STAMPED, redacted, redacted_row
-from tests.harness.sensitive_texts import EMAILS, PLANTED, POLICY, said_in, texts_with
-
-AT = datetime(2026, 11, 1, tzinfo=UTC)
-ORIGIN = Origin(
-    event_id="e1", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=0, data_subject="s"
-)
-
-
-def call(text: str = "", **more: Any) -> Call:
-    usual: dict[str, Any] = {"decision": "accepted", "status": "answered", "started_at": AT}
-    usual |= dict.fromkeys(CALL_TEXTS, text)
-    return Call(
-        origin=ORIGIN, call_id="c" * 32, tier="worker", handler="answer", handler_version="v", pipeline="p",
-        operation="chat", provider="m", request_model="m", **usual | more,
-    )  # fmt: skip
-
-
-def messages(text: str) -> list[Any]:
-    """One message of each kind that becomes a row in the sink, with a text wherever a text can be."""
-    finding = Finding(listener="intent", label=text, confidence=0.9, call_id="c" * 32)
-    event = Event(origin=ORIGIN, kind="text", text=text, data=text)
-    data = text.encode()
-    return [
-        Verdict(event=event, findings=(finding,), intents=(text,), confidence=0.9, action="work", handler="answer",
-                fingerprint="f", pipeline="p", decided_at=AT),
-        Outcome(origin=ORIGIN, state="answered", tier="worker", handler="answer", intent=text, answer=text,
-                reasons=(f"refused: {text}",), pipeline="p", settled_at=AT),
-        DeadLetter(dead_letter_id="d" * 32, run="live", topic="events", partition=0, offset=0, key=data,
-                   headers=(Header(key="from", value=data),), payload=data, payload_size=9, payload_sha256="s",
-                   reason="bad_event", detail=text, error_class="UnreadableError", event_id="e1", event_time=AT),
-        Label(event_id="e1", label=text, labelled_at=AT),
-        Judgement(event_id="e1", call_id="c", judge="ann", question="right?", verdict=text, comment=text, judged_at=AT),
-    ]  # fmt: skip
+from tests.harness.sensitive_texts import EMAILS, PLANTED, POLICY, call, messages, said_in, texts_with
 
 
 def everything(row: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from streams.models.providers.local import LocalModel
 from streams.models.providers.local_grammar import check_grammar, grammar, unenforced
 from streams.models.providers.local_probe import holds
 from streams.models.providers.protocol import ModelRequest
-from tests.models.providers.test_claude_schema import NAME, named, schemas
+from tests.harness.claude_schemas import NAME, named, schemas
 
 LOCAL = pytest.importorskip("xllamacpp")
 PASSED_OVER: dict[str, Any] = {
