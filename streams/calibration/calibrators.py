@@ -9,15 +9,17 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from streams.calibration.validation import AGAIN, ascends, check, check_keys, frozen, number, share
 from streams.core.errors import ConfigError
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
 LOGIT_CLIP = 1e-6
 """A score nearer to 0 or 1 than this counts as this near: its logit stays within 13.8 and can be scaled."""
 
@@ -48,6 +50,8 @@ class _Calibrator:
 
     def many(self, raw: Floats) -> Floats:
         """The same for an array of any shape, bit for bit: a threshold found on many decides alike on one."""
+        import numpy as np  # here: a tier calibrates one score at a time and needs no array
+
         flat = np.asarray(raw, dtype=np.float64)
         return np.array([self(score) for score in flat.ravel().tolist()], dtype=np.float64).reshape(flat.shape)
 

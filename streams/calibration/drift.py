@@ -12,13 +12,14 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from streams.calibration.martingale import Capital, opening, wager
 from streams.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MIN_SCORES = 20
 BINS = 32
@@ -37,8 +38,9 @@ _BETS: Final[dict[str, tuple[float, ...]]] = {
     "lower tail": (0.1, 0.3),  # a new cluster of low scores
     "upper tail": (0.1, 0.3),  # or of high ones
 }
-_STRENGTHS = np.array([strength for strengths in _BETS.values() for strength in strengths])
-_SHAPES = np.repeat(np.arange(len(_BETS)), [len(strengths) for strengths in _BETS.values()])
+_STRENGTHS: Final = [strength for strengths in _BETS.values() for strength in strengths]
+_SHAPES: Final = [shape for shape, strengths in enumerate(_BETS.values()) for _ in strengths]
+"""The shape of each bet, as its place in `_BETS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def reference_of(scores: Sequence[float]) -> Reference:
     The scores that place the edges are not counted. A bin bounded by scores that it counts holds a number of them
     that is fixed in advance, which the number of live scores in it is not, so the two would not be exchangeable.
     """
+    import numpy as np
+
     if len(scores) < MIN_SCORES:
         raise ConfigError(f"{len(scores)} scores are too few for a reference.", f"Give at least {MIN_SCORES}.")
     ordered = np.sort(np.asarray(scores, dtype=np.float64) + 0.0)
@@ -91,6 +95,8 @@ def reference_of(scores: Sequence[float]) -> Reference:
 
 def _edges(scores: NDArray[np.float64]) -> tuple[float, ...]:
     """Quantiles of the finite scores. A value that is several of them gets a bin of its own."""
+    import numpy as np
+
     finite = np.sort(scores[np.isfinite(scores)])
     if not len(finite):
         return ()
@@ -167,7 +173,9 @@ def payoffs(p: float | NDArray[np.float64]) -> NDArray[np.float64]:
 
     Every shape has mean 0 over a uniform p: the first two Legendre polynomials moved to 0 to 1, and the tails.
     """
+    import numpy as np
+
     slope, curvature = 2 * p - 1, 6 * p * (p - 1) + 1
     lower, upper = (p < _TAIL) / _TAIL - 1, (p >= 1 - _TAIL) / _TAIL - 1
     shapes = np.array([0 * p, slope, curvature, lower, upper])[_SHAPES]
-    return np.asarray(1 + (_STRENGTHS * shapes.T).T, dtype=np.float64)
+    return np.asarray(1 + (np.array(_STRENGTHS) * shapes.T).T, dtype=np.float64)

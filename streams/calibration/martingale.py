@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import Final, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final, Self
 
 from streams.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _JUMP_RATES: Final = (0.001, 0.0001)
 """Share of the capital dealt out anew at every event. One more part of it uses 1 / (events + 2)."""
@@ -64,6 +65,8 @@ def wager(capital: Capital, payoffs: NDArray[np.float64]) -> Capital:
     If none of them is expected to exceed 1, whatever went before, the wealth ever reaches 1 / rate with a
     probability of at most `rate` (Ville 1939, Étude critique de la notion de collectif).
     """
+    import numpy as np
+
     shares = jump_and_pay(np.array(capital.shares).reshape(_PARTS, -1), payoffs, capital.seen)
     growth = float(shares.sum())
     log_wealth = capital.log_wealth + math.log(growth)
@@ -79,6 +82,8 @@ def jump_and_pay(shares: NDArray[np.float64], payoffs: NDArray[np.float64], seen
     1 / events hardly (Shamir and Merhav 1999, Low-complexity sequential lossless coding for piecewise-stationary
     memoryless sources).
     """
+    import numpy as np
+
     rates = np.array([*_JUMP_RATES, 1 / (seen + 2)])[:, np.newaxis]
     dealt = (1 - rates) * shares + rates * shares.mean(axis=-1, keepdims=True)
     return np.asarray(dealt * payoffs[..., np.newaxis, :], dtype=np.float64)

@@ -14,11 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NoReturn, get_args
 
-import jsonschema
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
-
 from streams.core.confidence import probability
 from streams.core.messages import AttemptStatus, RefusalClass
 from streams.core.own_fault import raise_own_fault
@@ -86,6 +81,8 @@ class Contract:
     @cached_property
     def validator(self) -> Any:
         """Of the answer alone."""
+        import jsonschema  # here: a handler without a schema does not load it
+
         return jsonschema.Draft202012Validator(dict(self.schema or {}))
 
     def read(
@@ -144,8 +141,10 @@ class Contract:
 
     def _fault(self, answer: Any) -> str | None:
         """How an answer breaks the schema; None when it does not."""
+        from jsonschema.exceptions import best_match
+
         try:
-            error = jsonschema.exceptions.best_match(self.validator.iter_errors(answer))
+            error = best_match(self.validator.iter_errors(answer))
         except Exception as failure:  # for one, numbers that fit no float, and references that lead nowhere
             raise_own_fault(failure)
             return f"the answer cannot be checked ({type(failure).__name__}: {failure})"
@@ -154,8 +153,13 @@ class Contract:
 
 def check_schema(schema: Any) -> None:
     """Raise jsonschema.SchemaError for what is no JSON schema object, or refers to anything but its own $defs."""
+    import jsonschema  # here, as in `validator`
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
     if not isinstance(schema, dict):
-        raise jsonschema.SchemaError("the schema is no JSON object")
+        raise jsonschema.SchemaError("the schema is not a JSON object")
     jsonschema.Draft202012Validator.check_schema(schema)
     resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
     for reference in _references(schema):

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jsonschema import SchemaError
-
 from streams.core.contract import Contract, check_schema
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
@@ -171,6 +169,8 @@ def _schema(key: str, item: Any, task: str | None, labels: tuple[str, ...], sour
         return {"type": "string", "enum": list(labels)}
     if item.output_schema is None:
         return json.loads(source.shipped(f"tasks/{task}.json")) if task else None
+    from jsonschema import SchemaError
+
     at = f"{key}.schema"
     try:
         schema = json.loads(source.read(item.output_schema, at))
