@@ -1,35 +1,37 @@
-"""Prompt templates: sandboxed Jinja2 with a block `system` and a block `user`.
+"""Prompt templates: a small part of Jinja2, with a block `system` and a block `user`.
 
-An event's text is only ever a value in a template, never a template, so it can neither run nor read anything.
+An event's text is a value in a template, never a template, so it can neither run nor read anything.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
 from typing import Any, Final
 
-from jinja2 import TemplateSyntaxError
-from jinja2.exceptions import SecurityError
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
+from jinja2.filters import FILTERS as JINJA_FILTERS
+from jinja2.runtime import LoopContext
+from jinja2.tests import TESTS as JINJA_TESTS
+from jinja2.utils import htmlsafe_json_dumps
 
 from streams.core.errors import ConfigError, HandlerError
-from streams.pipeline.fence import unfenced
-from streams.pipeline.sandbox import Sandbox, forbidden, limited
+from streams.pipeline.prompt_language import BLOCKS, FILTERS, TESTS, NotAllowedError, check
 
-BLOCKS = ("system", "user")
 FENCE = "event"
 MAX_PROMPT_BYTES: Final = 600_000
 """Both parts together, in UTF-8. With the longest reply beside it, a call still fits into a message."""
-# Between the bracket and the name also what is not seen: a model may read over it.
+# Invisible characters may stand between the bracket and the name: a model may read over them.
 _UNSEEN = r"[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*"
 # One run of it at a time: two that could share a run would take a time quadratic in its length.
 _MARK = re.compile(rf"<(?={_UNSEEN}(?:/{_UNSEEN})?{FENCE})", re.IGNORECASE)
 
 
 def fenced(text: object) -> str:
-    """Text in a marked block, so that a model can tell data from instructions.
+    """Put text into a marked block, so that a model can tell data from instructions.
 
-    A mark inside the text, however spelt, is broken up: an event cannot end its own fence.
+    A mark inside the text, however it is spelt, is broken up: an event cannot end its own fence.
     """
     body = _MARK.sub("<\u200b", str(text))
     return f"<{FENCE}>\n{body}\n</{FENCE}>"
@@ -44,38 +46,32 @@ class PromptTemplate:
     def __init__(self, source: str, name: str, key: str) -> None:
         self.source = source
         self.name = name
+        environment = _Environment()
         try:
-            environment = Sandbox(fenced=fenced)
             tree = environment.parse(source)
-            self.unfenced = unfenced(tree)
-            if found := forbidden(tree):
-                what = f"{name}, line {found.line}: {found.what} may not be used in a prompt."
-                raise ConfigError(what, f"Use one of: {', '.join(found.allowed)}.", key)
-            self._template = environment.from_string(environment.metered(tree))
+            _check_has_blocks(tree, name, key)
+            self.unfenced = check(tree)
+            self._template = environment.from_string(tree)
+        except NotAllowedError as error:
+            what = f"{name}, line {error.line}: {error.what} cannot be used in a prompt."
+            raise ConfigError(what, error.remedy, key) from error
         except TemplateSyntaxError as error:
-            raise ConfigError(
-                f"{name}, line {error.lineno}: {error.message}", "Mend the template's syntax.", key
-            ) from error
+            what = f"{name}, line {error.lineno}: {error.message}"
+            raise ConfigError(what, "Fix the template's syntax.", key) from error
         except AssertionError as error:  # a name that jinja2 cannot place
-            raise ConfigError(f"{name}: {error}.", "Mend the template's syntax.", key) from error
-        missing = [block for block in BLOCKS if block not in self._template.blocks]
-        if missing:
-            raise ConfigError(
-                f"{name} has no block {' and no block '.join(missing)}",
-                "A prompt template has {% block system %}…{% endblock %} and {% block user %}…{% endblock %}.",
-                key,
-            )
+            raise ConfigError(f"{name}: {error}.", "Fix the template's syntax.", key) from error
+        except (RecursionError, SyntaxError, ValueError) as error:
+            what = f"{name} cannot be compiled: {error}."
+            raise ConfigError(what, "Write it with fewer levels and shorter numbers.", key) from error
 
     def render(self, variables: Mapping[str, Any]) -> tuple[str, str]:
-        """The system part and the user part, trimmed."""
+        """Return the system part and the user part, trimmed."""
         try:
             context = self._template.new_context(dict(variables))
-            with limited():
-                system, user = (_joined(self._template.blocks[block](context)).strip() for block in BLOCKS)
-        except Exception as error:  # a template can raise whatever its expressions do
-            raise HandlerError(
-                f"The prompt {self.name} could not be rendered: {error}.", "Mend the template."
-            ) from error
+            system, user = (_joined(self._template.blocks[block](context)).strip() for block in BLOCKS)
+        except Exception as error:  # an expression can raise anything
+            what = f"The prompt {self.name} could not be rendered: {error}."
+            raise HandlerError(what, "Fix the template.") from error
         size = len(system.encode("utf-8", "replace")) + len(user.encode("utf-8", "replace"))
         if size > MAX_PROMPT_BYTES:
             what = f"The prompt {self.name} has {size} bytes, {MAX_PROMPT_BYTES} are allowed."
@@ -83,12 +79,63 @@ class PromptTemplate:
         return system, user
 
 
+def _check_has_blocks(tree: nodes.Template, name: str, key: str) -> None:
+    present = {block.name for block in tree.find_all(nodes.Block)}
+    missing = [block for block in BLOCKS if block not in present]
+    if missing:
+        raise ConfigError(
+            f"{name} has no block {' and no block '.join(missing)}",
+            "A prompt template has {% block system %}…{% endblock %} and {% block user %}…{% endblock %}.",
+            key,
+        )
+
+
+class _Environment(Environment):
+    """Jinja2 with the filters and tests of prompts, no globals, and fields of plain data instead of attributes."""
+
+    def __init__(self) -> None:
+        super().__init__(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        self.globals = {}
+        own = {"fenced": fenced, "items": _items, "join": _join, "tojson": _json}
+        self.filters = {name: own.get(name) or JINJA_FILTERS[name] for name in FILTERS}
+        self.tests = {name: JINJA_TESTS[name] for name in TESTS}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return a field of a record, a mapping or `loop`; undefined for anything else, such as a method."""
+        if isinstance(obj, LoopContext) or (is_dataclass(obj) and attribute in obj.__dataclass_fields__):
+            return getattr(obj, attribute)
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return an item of a mapping, a list or a text; undefined where there is none."""
+        if isinstance(obj, (Mapping, list, tuple, str)):
+            try:
+                return obj[argument]
+            except (LookupError, TypeError):
+                pass
+        return self.undefined(obj=obj, name=argument)
+
+
+def _items(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(value.items())
+
+
+def _join(value: Iterable[Any], between: str = "") -> str:
+    if isinstance(value, str):
+        raise TypeError("join takes a list, and this is a text")
+    return between.join(map(str, value))
+
+
+def _json(value: Any) -> str:
+    return str(htmlsafe_json_dumps(value))
+
+
 def _joined(pieces: Iterable[str]) -> str:
-    """The pieces as one, no more of them than a prompt may have."""
+    """Join the pieces; raise ValueError as soon as they are more than a prompt may have."""
     kept, size = [], 0
     for piece in pieces:
         kept.append(piece)
         size += len(piece)
         if size > MAX_PROMPT_BYTES:
-            raise SecurityError(f"it has more than {MAX_PROMPT_BYTES} characters")
+            raise ValueError(f"it has more than {MAX_PROMPT_BYTES} characters")
     return "".join(kept)

@@ -23,7 +23,7 @@ from streams.core.topics import TOPICS
 from streams.embedded.kafka_node import JAVA_OPTIONS
 from streams.pipeline import spec, values
 from streams.pipeline.load import parse_spec
-from streams.pipeline.sandbox import FILTERS_ALLOWED, METHODS_ALLOWED, STATEMENTS_ALLOWED
+from streams.pipeline.prompt_language import FILTERS, LOOP_FIELDS, STATEMENTS, TESTS, VARIABLES
 from streams.pipeline.template import PromptTemplate
 
 DOCUMENTS = (
@@ -106,7 +106,7 @@ def test_the_pipeline_in_the_documentation_is_valid(root: Path) -> None:
 
 
 def test_what_a_template_may_use_is_documented(root: Path) -> None:
-    assert {*FILTERS_ALLOWED, *METHODS_ALLOWED, *STATEMENTS_ALLOWED} - coded(read(root, "pipeline")) == set()
+    assert {*FILTERS, *LOOP_FIELDS, *STATEMENTS, *TESTS, *VARIABLES} - coded(read(root, "pipeline")) == set()
 
 
 def test_the_template_in_the_documentation_renders(root: Path) -> None:
