@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from bench.what_if_stream import Logging, World, recorded, world
-from streams.core.comparison import number_in
+from streams.core.answer_comparison import number_in
 from streams.core.fingerprint import draw
 from streams.evaluation.what_if.change import SettingChange, parse_change
-from streams.evaluation.what_if.past import History, Past
+from streams.evaluation.what_if.history import History, Past
 from streams.evaluation.what_if.what_if import WhatIf, what_if
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import Pipeline, load_pipeline

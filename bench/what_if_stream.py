@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streams.core.messages import Attempt
 from streams.evaluation.cases import LabelsFrom
-from streams.evaluation.what_if.past import Past
+from streams.evaluation.what_if.history import Past
 
 
 @dataclass(frozen=True, slots=True, eq=False)

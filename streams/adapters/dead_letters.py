@@ -12,7 +12,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header, Origin
-from streams.core.own_fault import raise_own_fault
+from streams.core.process_fault import raise_process_fault
 from streams.core.topics import BY_NAME
 
 KEPT_BYTES = 64 * 1024
@@ -107,7 +107,7 @@ class EventIds:
         except ServiceError:  # the id may be there in a moment
             raise
         except Exception as error:  # whatever made it a dead letter may hide its id as well
-            raise_own_fault(error)
+            raise_process_fault(error)
             return self._by_record(record)
 
     def event(self, record: KafkaRecord) -> tuple[str, str]:
@@ -120,7 +120,7 @@ class EventIds:
         except ServiceError:
             raise
         except Exception as error:
-            raise_own_fault(error)
+            raise_process_fault(error)
             return self(record), ""
 
     def content_digest(self, record: KafkaRecord) -> str:
@@ -130,7 +130,7 @@ class EventIds:
         except ServiceError:
             raise
         except Exception as error:
-            raise_own_fault(error)
+            raise_process_fault(error)
             return ""
 
     def _is_event(self, record: KafkaRecord) -> bool:

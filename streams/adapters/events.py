@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 from streams.adapters.cloud_events import binary_id, binary_time, structured_id
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec, read_as, read_record
 from streams.core import exact_json
-from streams.core.duration import EARLIEST, LATEST, YEARS
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import data_subject, digest, trace_id
 from streams.core.messages import Event, EventKind, Origin, RawEvent
+from streams.core.time_range import EARLIEST, LATEST, YEARS
 
 ENVELOPE = ("id", "time", "text", "image", "trace_id", "data_subject", "data")
 ID_HEADER, TRACE_HEADER, SUBJECT_HEADER = "escalon-event-id", "traceparent", "escalon-data-subject"

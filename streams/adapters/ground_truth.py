@@ -13,10 +13,10 @@ from typing import Any, Final, NoReturn, TypeVar, get_args, get_type_hints
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import MAX_ID, KafkaRecord
-from streams.core.duration import YEARS
 from streams.core.errors import UnreadableError
 from streams.core.exact_json import once
 from streams.core.messages import Judgement, Label
+from streams.core.time_range import YEARS
 
 T = TypeVar("T", Label, Judgement)
 

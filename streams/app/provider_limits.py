@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from streams.core.errors import ConfigError, ModelError
-from streams.core.thinking import check_thinking, too_few
+from streams.core.thinking import check_thinking, warn_of_few_tokens
 from streams.models.providers.protocol import ModelRequest
 from streams.pipeline.handlers import TABLES, Handler
 from streams.pipeline.load import Pipeline
@@ -65,7 +65,7 @@ def little_room(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str
     for one in _asking(handlers):
         spec = pipeline.spec.models[one.spec.model]
         if spec.provider == "claude":
-            said = too_few(known_thinking(spec.model), one.spec.parameters, one.spec.max_tokens)
+            said = warn_of_few_tokens(known_thinking(spec.model), one.spec.parameters, one.spec.max_tokens)
             if said is not None:
                 yield f"{TABLES[one.tier]}.{one.name}: {said}"
 

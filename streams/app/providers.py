@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 from streams.app.language_models import LanguageModels
 from streams.app.provider_limits import check_request
 from streams.app.settings import Settings
-from streams.core.comparison import Agree, By, Comparison
+from streams.core.answer_comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline

@@ -25,7 +25,7 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.tail import received
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Deferred
-from streams.core.own_fault import raise_own_fault
+from streams.core.process_fault import raise_process_fault
 from streams.core.topics import DEFERRED, topic_of
 from streams.telemetry.lag import lag_statistics
 from streams.telemetry.message_metrics import observe
@@ -125,7 +125,7 @@ class Resumer:
             task = deferred.task
             _check_wait(deferred, self.now())
         except UnreadableError as error:
-            raise_own_fault(error)
+            raise_process_fault(error)
             letter = self.dead_letters.letter(record, error)
             self._publish(producer, letter, record)
             observe(letter)

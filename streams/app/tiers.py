@@ -26,7 +26,7 @@ from streams.core.budget import share
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Outcome, Result, Sighting, Verdict
-from streams.core.validate import check_sound
+from streams.core.validate import validate_message
 from streams.models.listeners.image import MAX_BYTES
 from streams.models.listeners.image_pool import FewAtOnce
 from streams.pipeline.handlers import Handler
@@ -128,7 +128,7 @@ def _match(app: faust.App, site: Site, desk: Desk, images: Images, capacity: int
 
     async def on_sighting(record: KafkaRecord, outbox: Outbox) -> None:
         sighting = site.codec.decode(Sighting, record.value or b"")
-        check_sound(sighting)
+        validate_message(sighting)
         seen.position = record.offset
         await outbox.publish(await match(sighting, record.timestamp, site.pipeline, desk, seen, images))
 
@@ -192,7 +192,7 @@ def _binding(
 ) -> Binding:
     async def handle(record: KafkaRecord, outbox: Outbox) -> None:
         message = site.codec.decode(kind, record.value or b"")
-        check_sound(message)
+        validate_message(message)
         await outbox.publish(await stage(message, record.timestamp))
 
     return _bound(topic, _concurrency(handlers), handle, site)

@@ -9,8 +9,8 @@ from functools import cache
 from importlib.resources import files
 
 from streams.audit.sql_text import parameters_of
-from streams.core.duration import EARLIEST, LATEST
 from streams.core.errors import ConfigError
+from streams.core.time_range import EARLIEST, LATEST
 
 STANDING: Mapping[str, str] = {
     "run": "live",

@@ -18,9 +18,9 @@ from streams.cli.times import moment
 from streams.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from streams.evaluation.compare.audit_reader import Runs
     from streams.evaluation.compare.comparison import Ask, RunComparison
     from streams.evaluation.compare.diff import Rules
-    from streams.evaluation.compare.pairs import Runs
     from streams.pipeline.load import Pipeline
 
 MAX_EXAMPLES = 5000
@@ -46,7 +46,7 @@ def compare_runs(
 ) -> None:
     """Hold two runs side by side on the same events: what changed, what it would cost, which is better."""
     # These bring SciPy, which every worker would else wait for at its start.
-    from streams.evaluation.compare.pairs import FOREVER, Runs
+    from streams.evaluation.compare.audit_reader import FOREVER, Runs
 
     _check(margin, examples, html)
     settings = read_settings()
@@ -70,7 +70,7 @@ def _compared(runs: Runs, ask: Ask) -> RunComparison:
 
 def _tell(made: RunComparison, html: Path | None, *, as_json: bool) -> None:
     from streams.cli.compare_tables import print_comparison
-    from streams.evaluation.compare.document import document
+    from streams.evaluation.compare.json_document import document
 
     if html is not None:
         _write(html, made)
@@ -120,7 +120,7 @@ def _loaded(settings: Settings, path: Path | None) -> Pipeline | None:
 
 
 def _write(path: Path, made: RunComparison) -> None:
-    from streams.evaluation.compare.page import page
+    from streams.evaluation.compare.html_page import page
 
     text = page(made)
     try:

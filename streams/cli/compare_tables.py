@@ -11,7 +11,7 @@ from rich.table import Table
 from streams.evaluation.compare.comparison import RunComparison, Slice
 from streams.evaluation.compare.conclusion import percent
 from streams.evaluation.compare.diff import End, Judged
-from streams.evaluation.compare.rows import rows
+from streams.evaluation.compare.table_rows import rows
 
 SHOWN_SLICES, SHOWN_FLIPS = 8, 5
 NO_VALUE = "–"

@@ -19,8 +19,8 @@ from streams.cli.console import err, out, print_json, table, usd
 from streams.cli.context import audit_database, pipeline_of
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError
+from streams.evaluation.calibration_status import CalibrationStatus, standings
 from streams.evaluation.cases import MAX_CASES, Since, read_cases
-from streams.evaluation.expiry import CalibrationStatus, standings
 from streams.pipeline.load import Pipeline
 
 

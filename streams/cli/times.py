@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from streams.core.duration import EARLIEST, clamped
 from streams.core.errors import ConfigError
+from streams.core.time_range import EARLIEST, clamped
 from streams.pipeline.values import seconds
 
 

@@ -87,7 +87,7 @@ def train_verifier(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model that reads task and answer and predicts whether the answer is right."""
-    from streams.evaluation.routing import reasoner_outcomes
+    from streams.evaluation.router_training import reasoner_outcomes
     from streams.models.verifier import Aside
     from streams.models.verifier.training import train_verifier as fit
 
@@ -125,7 +125,7 @@ def train_router(
     as_json: JsonOption = False,
 ) -> None:
     """Train a router on what became of earlier events, and compare it with the table on events it has not seen."""
-    from streams.evaluation.routing import train_router as fit
+    from streams.evaluation.router_training import train_router as fit
 
     loaded = pipeline_of(read_settings(), pipeline, load_uncalibrated)
     if not loaded.reasoners or not loaded.workers:

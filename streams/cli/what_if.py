@@ -48,7 +48,7 @@ def what_if_command(
     """Say what a change of thresholds or routes would have come to, from the audit alone, without any call."""
     # These bring SciPy, which every worker would else wait for at its start.
     from streams.evaluation.what_if.change import parse_change
-    from streams.evaluation.what_if.past import read_history
+    from streams.evaluation.what_if.history import read_history
     from streams.evaluation.what_if.what_if import what_if
 
     own = read_settings()

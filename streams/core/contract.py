@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn, get_args
 
 from streams.core.confidence import probability
 from streams.core.messages import AttemptStatus, RefusalClass
-from streams.core.own_fault import raise_own_fault
+from streams.core.process_fault import raise_process_fault
 
 RefusalContract = Literal["field", "token", "none"]
 REFUSAL_CLASSES: tuple[RefusalClass, ...] = get_args(RefusalClass)
@@ -146,7 +146,7 @@ class Contract:
         try:
             error = best_match(self.validator.iter_errors(answer))
         except Exception as failure:  # for one, numbers that fit no float, and references that lead nowhere
-            raise_own_fault(failure)
+            raise_process_fault(failure)
             return f"the answer cannot be checked ({type(failure).__name__}: {failure})"
         return None if error is None else f"{error.json_path}: {error.message}"
 

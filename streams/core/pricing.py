@@ -106,7 +106,7 @@ class Bounds:
     output: int
 
 
-def most(
+def highest_cost(
     price: Price,
     input_tokens: int | None,
     output_tokens: int | None,

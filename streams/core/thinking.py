@@ -102,7 +102,7 @@ def _check_budget(budget: object, max_tokens: int) -> None:
         raise ConfigError(what, f"Raise it above {budget}, by what the answer needs.", "max_tokens")
 
 
-def too_few(known: ThinkingModel | None, parameters: Mapping[str, Any], max_tokens: int) -> str | None:
+def warn_of_few_tokens(known: ThinkingModel | None, parameters: Mapping[str, Any], max_tokens: int) -> str | None:
     """A warning, with the remedy, where thinking may leave nothing for the answer; None where all is well."""
     given = parameters.get("thinking")
     budget = given.get("budget_tokens") if isinstance(given, Mapping) else None

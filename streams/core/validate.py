@@ -27,7 +27,7 @@ _CHECKS: Final[Mapping[type, tuple[str, Callable[[Any], bool]]]] = {
 }  # fmt: skip
 
 
-def check_sound(message: Any) -> None:
+def validate_message(message: Any) -> None:
     """Raise UnreadableError for a message of a tier that no tier of ours writes."""
     what, holds = _CHECKS.get(type(message), ("", None))
     if holds is not None and not holds(message):

@@ -16,12 +16,12 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from streams.audit.query import Audit
-from streams.core.agreement import Grade, Grader, Markers
-from streams.core.comparison import Agree
-from streams.core.duration import EARLIEST
+from streams.core.answer_comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import canonical, digest, draw
+from streams.core.grading import Grade, Grader, Markers
 from streams.core.messages import Attempt, Score
+from streams.core.time_range import EARLIEST
 from streams.models.verifier import Example
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline

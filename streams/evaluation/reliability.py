@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
-from streams.evaluation.compare.paired import CERTAINTY, wilson
+from streams.evaluation.compare.paired_statistics import CERTAINTY, wilson
 
 Floats = NDArray[np.float64]
 Strategy = Literal["equal mass", "equal width"]

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from streams.core.address import has_login
+from streams.core.answer_comparison import By
 from streams.core.budget import AtLimit
-from streams.core.comparison import By
 from streams.core.contract import RefusalContract
 from streams.core.messages import EventKind
 from streams.core.routing import CombineRule

@@ -17,7 +17,7 @@ from typing import Any
 from streams.adapters.events import KafkaRecord
 from streams.core.errors import EscalonError, ProcessError, ServiceError
 from streams.core.messages import Call, DeadLetter, Event, Run, RunState
-from streams.core.own_fault import own_fault
+from streams.core.process_fault import process_fault
 from streams.replay.drive import BrokenOffError, Drive, Row
 from streams.replay.rows import Rows
 from streams.replay.source import Chosen, Source
@@ -117,7 +117,7 @@ class Replay:
             if self._stopped is None:
                 self._ended[event.origin.event_id] = await self.drive(event)
         except BrokenOffError as broken:
-            error = own_fault(broken) or broken.__cause__
+            error = process_fault(broken) or broken.__cause__
             if isinstance(error, STOPS):
                 self._stopped = self._stopped or error
             elif isinstance(error, Exception):  # as live: what cannot be done ends in the dead letters

@@ -24,7 +24,7 @@ from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import KafkaRecord, kafka_time
 from streams.core.errors import EscalonError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
-from streams.core.own_fault import own_fault, raise_own_fault
+from streams.core.process_fault import process_fault, raise_process_fault
 from streams.core.topics import topic_of
 from streams.runtime.confirm import CAUSED, RETRY_SECONDS, Caused, hand_over
 from streams.runtime.drain import Drain
@@ -149,7 +149,7 @@ class Work:
 
     def _end(self, record: KafkaRecord, error: Exception) -> None:
         """End the process, which can neither do a message nor make a dead letter of it."""
-        if (own := own_fault(error)) is None:
+        if (own := process_fault(error)) is None:
             log.error("%s/%s/%s can be neither done nor dead-lettered", *place_of(record), exc_info=error)
             own = ProcessError(f"A message cannot be finished ({type(error).__name__}: {error}).", "Report it.")
         self._outbox.app.end(own)
@@ -237,7 +237,7 @@ async def _handle(
             WAITS.labels(record.topic).inc()
             await asyncio.sleep(RETRY_SECONDS)
         except Exception as error:
-            raise_own_fault(error)
+            raise_process_fault(error)
             if not isinstance(error, EscalonError):
                 if (ending := outbox.app.ending) is not None:  # what breaks now may break of that
                     raise ending from error

@@ -13,7 +13,7 @@ from streams.adapters.ground_truth import TRUTHS, read_truth
 from streams.adapters.tail import received
 from streams.core.errors import ServiceError
 from streams.core.messages import Call
-from streams.core.own_fault import raise_own_fault
+from streams.core.process_fault import raise_process_fault
 from streams.core.topics import BY_MESSAGE, BY_NAME
 from streams.sink.avro_forwarding import AvroRowLayout
 
@@ -104,7 +104,7 @@ class BatchBuilder:
         except ServiceError:
             raise
         except Exception as error:
-            raise_own_fault(error)
+            raise_process_fault(error)
             batch.unreadable.append((record, error))
             return
         batch.parts.setdefault((table, DecodedRows), DecodedRows(table)).pairs.append((record, row))

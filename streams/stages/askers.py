@@ -19,7 +19,7 @@ from streams.core.confidence import logprob_confidence, probability
 from streams.core.contract import MAX_REPLY, Reading, encodable, refused, too_large
 from streams.core.errors import ConfigError, HandlerError, ModelError, ServiceError
 from streams.core.messages import Score
-from streams.core.own_fault import causes
+from streams.core.process_fault import causes
 from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.handlers import Handler, Prompting
 from streams.stages.lane import Lane

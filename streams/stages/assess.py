@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.core.comparison import value_of
+from streams.core.answer_comparison import value_of
 from streams.core.confidence import probability
 from streams.core.contract import encodable
 from streams.core.escalation import combined
 from streams.core.messages import Attempt, Score
-from streams.core.own_fault import raise_own_fault
+from streams.core.process_fault import raise_process_fault
 from streams.models.verifier import Example
 from streams.pipeline.trust import Trust
 from streams.stages.ports import MAX_ERROR, OWN
@@ -72,7 +72,7 @@ class Assess:
                 if said is not None:
                     sources[path] = _probability(said)
             except Exception as failure:  # a source that breaks is a source that is unknown
-                raise_own_fault(failure)
+                raise_process_fault(failure)
                 error = encodable(f"{path} raised {type(failure).__name__}: {failure}"[:MAX_ERROR])
         scores = tuple(Score(label=name, probability=value) for name, value in sources.items())
         attempt = dataclasses.replace(attempt, sources=scores, error=error or attempt.error)

@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 
 from streams.core.messages import Call
-from streams.core.pricing import Bounds, most
+from streams.core.pricing import Bounds, highest_cost
 from streams.pipeline.handlers import Handler
 from streams.stages.calls import cached, price_of
 from streams.stages.ports import Asker, Desk, Said
@@ -29,7 +29,7 @@ def charge(call: Call, asker: Asker, task: Task, said: Said, desk: Desk) -> Deci
     if price is None or not _billed(said):
         return Decimal(0)
     counts = (reply.input_tokens, reply.output_tokens) if reply else (None, None)
-    return most(price, *counts, *cached(asker, said), _bounds(asker, task, said))
+    return highest_cost(price, *counts, *cached(asker, said), _bounds(asker, task, said))
 
 
 def _understated(asker: Asker, said: Said) -> bool:

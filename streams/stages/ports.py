@@ -11,13 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol, Self
 
-from streams.core.comparison import Agree
+from streams.core.answer_comparison import Agree
 from streams.core.contract import Reading, encodable
 from streams.core.errors import HandlerError, ModelError
 from streams.core.escalation import Bar
 from streams.core.messages import Attempt, Call, Origin, Score, StoredAnswer
-from streams.core.own_fault import raise_own_fault
 from streams.core.pricing import PriceList
+from streams.core.process_fault import raise_process_fault
 from streams.core.redaction.fields import redacted
 from streams.core.redaction.policy import RedactionPolicy
 from streams.models.listeners.image import ImageFeatures
@@ -61,7 +61,7 @@ class Said:
     @classmethod
     def failed(cls, error: ModelError | HandlerError, system: str = "", prompt: str = "") -> Self:
         """A try that gave no answer. Raises ProcessError where this process was the reason."""
-        raise_own_fault(error)
+        raise_process_fault(error)
         model_error = error if isinstance(error, ModelError) else None
         error_type = model_error.error_type if model_error else "handler_error"
         reading = Reading(status="failed", error_type=error_type, error=encodable(str(error)[:MAX_ERROR]))

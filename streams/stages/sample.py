@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from streams.core.comparison import Agree, value_of
+from streams.core.answer_comparison import Agree, value_of
 from streams.core.messages import Call, Score
 from streams.stages.consult import consult
 from streams.stages.ports import Desk

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from streams.core.errors import NOT_CALLED, EscalonError, HandlerError, ModelError
 from streams.core.messages import Attempt, Call
-from streams.core.own_fault import raise_own_fault
+from streams.core.process_fault import raise_process_fault
 from streams.stages.calls import MOST_ATTEMPTS, attempt_of, limited, record_of
 from streams.stages.charge import charge
 from streams.stages.lane import LONGEST_HOLD, past_deadline
@@ -115,7 +115,7 @@ async def _ask(question: Question, desk: Desk, measured: int) -> Said:
     except EscalonError:  # the operator's to mend, or the end of a replay
         raise
     except Exception as defect:
-        raise_own_fault(defect)
+        raise_process_fault(defect)
         log.exception("asking %s for %s broke", asker.model, asker.handler.name)
         said = Said.failed(_broken(asker, defect))
     finally:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 
-from streams.core.comparison import Comparison
+from streams.core.answer_comparison import Comparison
 from streams.core.errors import HANDLER_GONE, ConfigError
 from streams.core.escalation import Accept, Bar, Escalate, decide
 from streams.core.fingerprint import draw, task_fingerprint

@@ -15,8 +15,8 @@ import pytest
 
 from streams.adapters.clickhouse import TABLES, ClickHouseConfig, migrate
 from streams.adapters.clickhouse_retention import BODIES, Retention
-from streams.core.duration import EARLIEST, LATEST
 from streams.core.messages import Call, DeadLetter, Event, Header, Judgement, Label, Outcome, Run, Verdict
+from streams.core.time_range import EARLIEST, LATEST
 from tests.builders import START, call, event, label, outcome, verdict
 from tests.harness.audit import write
 

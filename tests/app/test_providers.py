@@ -13,7 +13,7 @@ import pytest
 
 from streams.app.providers import Providers, assessor, comparison
 from streams.app.settings import read_settings
-from streams.core.comparison import Comparison
+from streams.core.answer_comparison import Comparison
 from streams.core.errors import ConfigError
 from streams.models.listeners.router import Router
 from streams.models.verifier import Verifier

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.errors import ConfigError
-from streams.core.pricing import Bounds, LongPrompt, Price, PriceList, cost, most
+from streams.core.pricing import Bounds, LongPrompt, Price, PriceList, cost, highest_cost
 
 SHIPPED = Path(__file__).parents[2] / "streams" / "pipeline" / "prices-2026-11.toml"
 SONNET = Price(Decimal("3"), Decimal("15"), Decimal("0.30"), Decimal("3.75"))
@@ -237,12 +237,12 @@ def test_whatever_a_gateway_leaves_out_the_most_is_never_less_than_the_true_cost
     true, seen, bounds = usage
     spent = cost(price, *true)
     assert spent is not None
-    assert most(price, *seen, bounds) >= spent
+    assert highest_cost(price, *seen, bounds) >= spent
 
 
 def test_what_is_known_counts_as_it_is() -> None:
     wide = Bounds(prompt=10**6, cached=10**6, output=10**6)
-    assert most(SONNET, 1000, 50, 200, 100, wide) == cost(SONNET, 1000, 50, 200, 100)
+    assert highest_cost(SONNET, 1000, 50, 200, 100, wide) == cost(SONNET, 1000, 50, 200, 100)
 
 
 @pytest.mark.parametrize(
@@ -258,4 +258,4 @@ def test_what_is_known_counts_as_it_is() -> None:
     ],
 )
 def test_what_is_unknown_counts_at_its_worst(seen: Counts, millionths: Decimal) -> None:
-    assert most(SONNET, *seen, Bounds(prompt=2000, cached=400, output=300)) == millionths.scaleb(-6)
+    assert highest_cost(SONNET, *seen, Bounds(prompt=2000, cached=400, output=300)) == millionths.scaleb(-6)

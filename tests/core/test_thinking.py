@@ -16,7 +16,7 @@ from streams.core.thinking import (
     check_thinking,
     default_max_tokens,
     thinks,
-    too_few,
+    warn_of_few_tokens,
 )
 
 SHIPPED = Path(__file__).parents[2] / "streams" / "pipeline" / "thinking-2026-11.toml"
@@ -144,7 +144,7 @@ def test_what_the_provider_takes_is_good(model: str, parameters: dict[str, Any])
 def test_little_room_is_warned_of_with_what_the_model_takes(
     model: str, parameters: dict[str, Any], max_tokens: int, remedy: str | None
 ) -> None:
-    said = too_few(MODELS.find(model), parameters, max_tokens)
+    said = warn_of_few_tokens(MODELS.find(model), parameters, max_tokens)
     assert (said is None) == (remedy is None)
     if said is not None and remedy is not None:
         assert remedy in said

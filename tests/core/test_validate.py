@@ -9,7 +9,7 @@ import pytest
 
 from streams.core.errors import UnreadableError
 from streams.core.messages import Escalation, Event, Origin, Result, Sighting, Verdict
-from streams.core.validate import check_sound
+from streams.core.validate import validate_message
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 ORIGIN = Origin(event_id="e", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=0)
@@ -30,7 +30,7 @@ RESULT = Result(origin=ORIGIN, state="failed", tier="worker", handler="h", inten
     "message", [SIGHTING, replace(SIGHTING, image_hash="", thumbnail=None), VERDICT, ESCALATION, RESULT]
 )
 def test_what_a_tier_writes_is_sound(message: object) -> None:
-    check_sound(message)
+    validate_message(message)
 
 
 @pytest.mark.parametrize(
@@ -47,5 +47,5 @@ def test_what_a_tier_writes_is_sound(message: object) -> None:
 )
 def test_what_no_tier_could_work_on_is_told(message: object) -> None:
     with pytest.raises(UnreadableError) as caught:
-        check_sound(message)
+        validate_message(message)
     assert caught.value.reason == "bad_message"

@@ -13,7 +13,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.providers import comparison
 from streams.audit.query import Audit
-from streams.core.comparison import Agree
+from streams.core.answer_comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import draw
 from streams.evaluation.cases import (

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import ENVELOPE, ID_HEADER, TRACE_HEADER, EventReader, KafkaRecord
+from streams.core.answer_comparison import By
 from streams.core.budget import AtLimit
-from streams.core.comparison import By
 from streams.core.contract import REFUSAL_CLASSES, RefusalContract
 from streams.core.errors import Fault
 from streams.core.routing import COMBINE

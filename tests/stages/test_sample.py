@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from streams.core.comparison import Agree, Comparison
+from streams.core.answer_comparison import Agree, Comparison
 from streams.core.fingerprint import call_id, digest
 from streams.core.messages import Score
 from streams.stages.consult import consult

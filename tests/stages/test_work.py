@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.calibration.calibrators import Temperature
-from streams.core.comparison import Comparison
+from streams.core.answer_comparison import Comparison
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Deferred, Escalation, Finding, Message, Result, Score
 from streams.stages.assess import Assess

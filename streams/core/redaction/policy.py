@@ -13,9 +13,9 @@ from typing import Any
 import re2
 
 from streams.core.errors import ConfigError, EscalonError
-from streams.core.own_fault import raise_own_fault
+from streams.core.process_fault import raise_process_fault
 from streams.core.redaction.detectors import BUILT_IN, KEY_NAMES, Detector, Span
-from streams.core.typed import views
+from streams.core.redaction.text_views import views
 
 FAILED = "[redaction failed]"
 MAX_PASSES = 16
@@ -79,7 +79,7 @@ class RedactionPolicy:
         try:
             return self._text(text, MAX_NESTING) if text else text
         except Exception as error:
-            raise_own_fault(error)
+            raise_process_fault(error)
             self.tell(error)
             return FAILED
 
@@ -126,7 +126,7 @@ class RedactionPolicy:
                 raise TypeError(f"it returned {type(said).__name__} instead of a text")
             said.encode("utf-8")
         except Exception as error:
-            raise_own_fault(error)
+            raise_process_fault(error)
             self.tell(error)
             return FAILED
         return said

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.audit.query import Audit
+from streams.evaluation.compare.audit_reader import Calls, Overlap, Runs, read_calls, read_overlap, read_pairs
 from streams.evaluation.compare.comparison import ENOUGH, Ask, Floats, RunComparison, Side, Slice
 from streams.evaluation.compare.conclusion import conclude, percent
 from streams.evaluation.compare.diff import CHANGES, judge
-from streams.evaluation.compare.paired import CERTAINTY, mean_difference, wilson
-from streams.evaluation.compare.pairs import Calls, Overlap, Runs, read_calls, read_overlap, read_pairs
+from streams.evaluation.compare.paired_statistics import CERTAINTY, mean_difference, wilson
 from streams.evaluation.compare.preference import Accuracy, CostComparison
 from streams.evaluation.compare.tally import ENDINGS, SideTally, Tally, Truth
 

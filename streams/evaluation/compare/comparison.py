@@ -8,11 +8,11 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.core.agreement import USUAL_MARKERS, Markers
+from streams.core.grading import USUAL_MARKERS, Markers
+from streams.evaluation.compare.audit_reader import Calls, Overlap
 from streams.evaluation.compare.conclusion import Conclusion
 from streams.evaluation.compare.diff import Judged, Rules
-from streams.evaluation.compare.paired import DifferenceEstimate
-from streams.evaluation.compare.pairs import Calls, Overlap
+from streams.evaluation.compare.paired_statistics import DifferenceEstimate
 from streams.evaluation.compare.preference import Accuracy, CostComparison
 
 ENOUGH = 20

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from streams.evaluation.compare.paired import events_needed, labels_needed
+from streams.evaluation.compare.paired_statistics import events_needed, labels_needed
 from streams.evaluation.compare.preference import (
     MIN_LABELLED,
     Accuracy,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
-from streams.core.agreement import USUAL_MARKERS, Grader, Markers
-from streams.core.comparison import Agree, Comparison, same_json, value_of
+from streams.core.answer_comparison import Agree, Comparison, same_json, value_of
 from streams.core.fingerprint import digest
-from streams.evaluation.compare.paired import Paired
+from streams.core.grading import USUAL_MARKERS, Grader, Markers
+from streams.evaluation.compare.paired_statistics import Paired
 
 Aspect = Literal["answer", "intent"]
 Change = Literal["state", "answer", "intent", "tier", "handler"]

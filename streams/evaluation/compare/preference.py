@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from streams.evaluation.compare.paired import (
+from streams.evaluation.compare.paired_statistics import (
     CERTAINTY,
     DifferenceEstimate,
     Paired,

@@ -9,7 +9,7 @@ from typing import Final
 
 from streams.core.fingerprint import draw
 from streams.evaluation.compare.diff import End, Judged, Pair, tally
-from streams.evaluation.compare.paired import Paired
+from streams.evaluation.compare.paired_statistics import Paired
 
 ENDINGS: Final = ("worker", "reasoner", "ignored", "duplicate", "failed")
 """How an event may end: answered by a tier, or not answered."""

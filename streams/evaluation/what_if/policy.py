@@ -10,8 +10,8 @@ import numpy as np
 
 from streams.core.routing import Route
 from streams.evaluation.what_if.change import SettingChange
+from streams.evaluation.what_if.history import Past
 from streams.evaluation.what_if.off_policy import Floats, Mask
-from streams.evaluation.what_if.past import Past
 from streams.pipeline.load import Pipeline
 
 End = Literal["worker", "reasoner", "nobody"]

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import LabelsFrom
 from streams.evaluation.what_if.change import SettingChange
+from streams.evaluation.what_if.history import History, Past
+from streams.evaluation.what_if.observed_outcomes import Outcomes, Seen, outcomes_of
 from streams.evaluation.what_if.off_policy import (
     Floats,
     LoggedOutcome,
@@ -23,9 +25,7 @@ from streams.evaluation.what_if.off_policy import (
     hajek,
     horvitz_thompson,
 )
-from streams.evaluation.what_if.past import History, Past
 from streams.evaluation.what_if.policy import EscalationPolicy, Plan, as_it_was, explored_then, policy_of, with_change
-from streams.evaluation.what_if.seen import Outcomes, Seen, outcomes_of
 from streams.pipeline.load import Pipeline
 
 FEWEST = 2

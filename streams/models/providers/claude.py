@@ -13,7 +13,7 @@ import anthropic
 import httpx2
 
 from streams.core.errors import ConfigError, ModelError
-from streams.core.own_fault import own_fault
+from streams.core.process_fault import process_fault
 from streams.models.providers.claude_answer import ClaudeAnswer
 from streams.models.providers.claude_bounds import UNCOMPRESSED, bound
 from streams.models.providers.claude_errors import FOREIGN_ERRORS, translate
@@ -75,7 +75,7 @@ class ClaudeModel:
             return answer.reply()
         except FOREIGN_ERRORS as error:
             secret, began = self._client.api_key or "", answer.began or answer.has_output()
-            problem = own_fault(error) or translate(error, answer.request_id, secret, self._now(), began=began)
+            problem = process_fault(error) or translate(error, answer.request_id, secret, self._now(), began=began)
         # Raised out here, so that the foreign error, which may quote the key, is not chained and not logged.
         raise problem
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.evaluation.compare.conclusion import conclude
-from streams.evaluation.compare.paired import DifferenceEstimate, Paired
+from streams.evaluation.compare.paired_statistics import DifferenceEstimate, Paired
 from streams.evaluation.compare.preference import Accuracy, CostComparison, Quality, cost_of, quality_of
 
 MIRROR: dict[str, set[Quality]] = {

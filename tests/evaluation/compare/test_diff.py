@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from streams.core.comparison import Comparison
+from streams.core.answer_comparison import Comparison
 from streams.evaluation.compare.diff import CHANGES, End, Pair, judge, same, says, tally
-from streams.evaluation.compare.paired import Paired
+from streams.evaluation.compare.paired_statistics import Paired
 
 YES = End(state="answered", tier="worker", handler="answer", intent="order", answer='{"n": 7, "why": "x"}')
 BY_N = {("worker", "answer"): Comparison("fields", ("n",))}

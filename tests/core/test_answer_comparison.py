@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.comparison import By, Comparison, number_in, numbers_in, value_of
+from streams.core.answer_comparison import By, Comparison, number_in, numbers_in, value_of
 
 EXACT = Comparison()
 texts = st.text(max_size=12)

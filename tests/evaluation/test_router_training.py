@@ -12,7 +12,7 @@ import pytest
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.evaluation.cases import Case
-from streams.evaluation.routing import (
+from streams.evaluation.router_training import (
     ALLOWED_LOSS,
     RoutingPolicy,
     Trained,

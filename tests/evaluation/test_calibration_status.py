@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from streams.calibration.artifact import CalibrationArtifact
+from streams.evaluation.calibration_status import CalibrationStatus, standings
 from streams.evaluation.cases import Case
-from streams.evaluation.expiry import CalibrationStatus, standings
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.task import Task

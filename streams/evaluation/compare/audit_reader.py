@@ -9,8 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from streams.audit.query import Audit
-from streams.core.duration import LATEST
 from streams.core.errors import ConfigError
+from streams.core.time_range import LATEST
 from streams.evaluation.compare.diff import End, Pair
 
 BUCKET = 25_000

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 from scipy.stats import binomtest, ttest_rel  # type: ignore[import-untyped]
 
-from streams.evaluation.compare.paired import (
+from streams.evaluation.compare.paired_statistics import (
     DifferenceEstimate,
     Paired,
     difference,

@@ -8,7 +8,7 @@ import pytest
 
 from streams.adapters.events import due, kafka_time
 from streams.cli.times import moment
-from streams.core.duration import EARLIEST, LATEST, clamped
+from streams.core.time_range import EARLIEST, LATEST, clamped
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -23,10 +23,10 @@ from streams.core.messages import Attempt
 from streams.core.routing import Route
 from streams.evaluation.cases import LabelsFrom, Since
 from streams.evaluation.what_if.change import parse_change
-from streams.evaluation.what_if.past import History, Past, read_history
+from streams.evaluation.what_if.history import History, Past, read_history
+from streams.evaluation.what_if.observed_outcomes import shares_seen
 from streams.evaluation.what_if.policy import Plan, as_it_was, with_change
 from streams.evaluation.what_if.report import sentence, warnings
-from streams.evaluation.what_if.seen import shares_seen
 from streams.evaluation.what_if.what_if import Figure, WhatIf, what_if
 from streams.pipeline.load import Pipeline
 from tests.builders import REASONER_USD, call, event, label, reply, thought, verdict

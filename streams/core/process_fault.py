@@ -39,7 +39,7 @@ _CHAIN: Final = 20
 """Of causes, how many are looked at."""
 
 
-def own_fault(error: BaseException) -> ProcessError | None:
+def process_fault(error: BaseException) -> ProcessError | None:
     """The error as the process's own, where it or one of its causes is that; None where it may be the message's."""
     for cause in causes(error):
         if isinstance(cause, ProcessError):
@@ -49,9 +49,9 @@ def own_fault(error: BaseException) -> ProcessError | None:
     return None
 
 
-def raise_own_fault(error: BaseException) -> None:
+def raise_process_fault(error: BaseException) -> None:
     """Raise ProcessError where the error is the process's own; for the start of whatever catches everything."""
-    if (own := own_fault(error)) is not None:
+    if (own := process_fault(error)) is not None:
         raise own from (None if own is error else error)
 
 

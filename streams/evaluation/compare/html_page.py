@@ -13,7 +13,7 @@ from streams.evaluation.compare.comparison import RunComparison
 from streams.evaluation.compare.conclusion import percent
 from streams.evaluation.compare.diff import End, Judged
 from streams.evaluation.compare.plots import plots
-from streams.evaluation.compare.rows import number, rows
+from streams.evaluation.compare.table_rows import number, rows
 
 MAX_TEXT, MAX_ANSWER, MAX_SLICES = 600, 2000, 50
 _TOLD = {None: "", (True, True): "both", (True, False): "only A", (False, True): "only B", (False, False): "neither"}

@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 from typing import Any
 
 from streams.evaluation.cases import EVER
+from streams.evaluation.compare.audit_reader import Calls, Overlap, Runs
 from streams.evaluation.compare.compare import summed_up
 from streams.evaluation.compare.comparison import Ask, RunComparison
 from streams.evaluation.compare.diff import End, Pair, judge
-from streams.evaluation.compare.page import page
-from streams.evaluation.compare.pairs import Calls, Overlap, Runs
+from streams.evaluation.compare.html_page import page
 from streams.evaluation.compare.plots import plots
 from streams.evaluation.compare.tally import MAX_SLICES, OTHERS, TO_LABEL, Tally
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from streams.evaluation.compare.comparison import RunComparison, Side
-from streams.evaluation.compare.paired import DifferenceEstimate
+from streams.evaluation.compare.paired_statistics import DifferenceEstimate
 from streams.evaluation.compare.preference import Accuracy
 
 SHOWN_REASONS = 8

@@ -18,10 +18,10 @@ from streams.cli.console import jsonable
 from streams.core.errors import ConfigError
 from streams.core.messages import Event, Outcome, OutcomeState, Run
 from streams.evaluation.cases import EVER
+from streams.evaluation.compare.audit_reader import Runs
 from streams.evaluation.compare.compare import compare
 from streams.evaluation.compare.comparison import Ask, RunComparison
-from streams.evaluation.compare.document import document
-from streams.evaluation.compare.pairs import Runs
+from streams.evaluation.compare.json_document import document
 from tests.builders import START, call, event, label, verdict
 from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop

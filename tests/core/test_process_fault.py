@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import pytest
 
 from streams.core.errors import HandlerError, ModelError, ProcessError, UnreadableError
-from streams.core.own_fault import REMEDIES, own_fault, raise_own_fault
+from streams.core.process_fault import REMEDIES, process_fault, raise_process_fault
 
 
 @pytest.mark.parametrize("number", REMEDIES)
 def test_an_error_of_the_machine_is_the_processs_own_and_has_a_remedy(number: int) -> None:
-    own = own_fault(OSError(number, "so", "/a/file"))
+    own = process_fault(OSError(number, "so", "/a/file"))
     assert own is not None
     assert own.remedy == REMEDIES[number]
 
@@ -32,7 +32,7 @@ def test_an_error_of_the_machine_is_the_processs_own_and_has_a_remedy(number: in
     ids=lambda error: f"{type(error).__name__}: {error}",
 )
 def test_so_is_a_lack_of_memory_threads_handles_or_parts_of_the_program(error: Exception) -> None:
-    assert own_fault(error) is not None
+    assert process_fault(error) is not None
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_so_is_a_lack_of_memory_threads_handles_or_parts_of_the_program(error: E
     ids=lambda error: f"{type(error).__name__}: {error}",
 )
 def test_what_a_message_or_a_service_can_cause_is_not(error: Exception) -> None:
-    assert own_fault(error) is None
-    raise_own_fault(error)
+    assert process_fault(error) is None
+    raise_process_fault(error)
 
 
 def test_a_time_out_of_range_is_the_messages_fault_though_it_is_an_error_of_the_machine() -> None:
     with pytest.raises((OSError, OverflowError, ValueError)) as caught:
         datetime.fromtimestamp(1e20, UTC)
-    assert own_fault(caught.value) is None
+    assert process_fault(caught.value) is None
 
 
 def chained() -> HandlerError:
@@ -79,16 +79,16 @@ def chained() -> HandlerError:
 
 def test_it_is_found_behind_what_it_was_wrapped_in() -> None:
     with pytest.raises(ProcessError, match="No space left") as caught:
-        raise_own_fault(chained())
+        raise_process_fault(chained())
     assert isinstance(caught.value.__cause__, HandlerError)
 
 
 def test_an_error_that_says_so_itself_is_raised_as_it_is() -> None:
     error = ProcessError("The table is broken.")
-    assert own_fault(error) is error
+    assert process_fault(error) is error
 
 
 def test_causes_that_go_round_in_a_circle_come_to_an_end() -> None:
     first, second = ValueError("a"), ValueError("b")
     first.__cause__, second.__context__ = second, first
-    assert own_fault(first) is None
+    assert process_fault(first) is None

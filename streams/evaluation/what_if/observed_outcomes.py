@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from streams.core.fingerprint import draw
 from streams.evaluation.cases import LabelsFrom
 from streams.evaluation.what_if.direct_model import FOLDS, cross_fitted, design
+from streams.evaluation.what_if.history import Past
 from streams.evaluation.what_if.off_policy import Floats, LoggedOutcome, Mask, Model
-from streams.evaluation.what_if.past import Past
 
 SEEN_IN_A_BIN, MOST_BINS = 20, 5
 """Scores are divided into bins of so many seen outcomes, to tell how the chance of being seen depends on the score."""

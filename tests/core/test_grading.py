@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from streams.core.agreement import Grader, Markers
-from streams.core.comparison import Comparison
+from streams.core.answer_comparison import Comparison
+from streams.core.grading import Grader, Markers
 
 ORDER = {
     "type": "object",

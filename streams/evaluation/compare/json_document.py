@@ -7,7 +7,7 @@ from typing import Any
 
 from streams.evaluation.compare.comparison import RunComparison
 from streams.evaluation.compare.diff import Judged
-from streams.evaluation.compare.paired import difference
+from streams.evaluation.compare.paired_statistics import difference
 from streams.evaluation.compare.preference import Accuracy
 
 

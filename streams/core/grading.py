@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from streams.core.comparison import Agree, Comparison, number_in, value_of
+from streams.core.answer_comparison import Agree, Comparison, number_in, value_of
 from streams.core.redaction.detectors import BUILT_IN
 
 Grade = Literal["right", "wrong", "hidden", "misfit"]

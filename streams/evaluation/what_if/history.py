@@ -8,9 +8,9 @@ from importlib.resources import files
 from typing import Any
 
 from streams.audit.query import Audit
-from streams.core.agreement import Markers
-from streams.core.comparison import Agree
+from streams.core.answer_comparison import Agree
 from streams.core.errors import ConfigError
+from streams.core.grading import Markers
 from streams.core.messages import Action, Attempt, Decision
 from streams.core.routing import UNSURE
 from streams.evaluation.cases import MAX_CASES, LabelsFrom, Since, grader, markers_of, right
