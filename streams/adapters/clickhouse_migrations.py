@@ -1,7 +1,7 @@
 """ClickHouse's tables, brought up to date: DDL files in the order of their names, each applied once.
 
-Every statement can be run again. So a migration that was stopped starts over where it was, and of two that run at
-once each does the whole and neither harms the other.
+Every statement can be repeated. A migration that was stopped starts over where it was, and two that run at once each
+do the whole without harming the other.
 """
 
 from __future__ import annotations
@@ -9,49 +9,52 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from streams.adapters.clickhouse_cluster import Cluster
 from streams.adapters.clickhouse_connection import ClickHouseConfig
+from streams.adapters.clickhouse_layout import TableLayout
 from streams.adapters.clickhouse_retention import BODIES, Retention
 from streams.core.errors import ConfigError, ServiceError
 from streams.resources import resource
 
-LEDGER = (
-    "CREATE TABLE IF NOT EXISTS migrations (name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3),"
-    " checksum String) ENGINE = ReplacingMergeTree ORDER BY name"
+CREATE_DATABASE: Final = "CREATE DATABASE IF NOT EXISTS $database $on_cluster"
+CREATE_LEDGER: Final = (
+    "CREATE TABLE IF NOT EXISTS migrations $on_cluster (name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3),"
+    " checksum String) ENGINE = $replacing_merge_tree_everywhere ORDER BY name"
 )
-# A database from before the checksums; on a cluster there was none.
-LEDGER_OF_OLD = "ALTER TABLE migrations ADD COLUMN IF NOT EXISTS checksum String"
-# Two that migrate at once can be in each other's way for a moment. Then ClickHouse refuses one of them a statement:
-# the table or replica is being made by the other, its ALTER comes first, or the keeper tells of a conflict.
-WAIT_SECONDS = (0.2, 0.5, 1.0, 2.0)
-IN_EACH_OTHERS_WAY = re.compile(r"Code: (57|253|517|999)\.")
+BEFORE_RELEASE: Final = re.compile(r"\d{4}_\w+\.sql")
+"""Files of the development before 0.1.0; 01_tables.sql and its neighbours replaced them."""
+WAIT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0)
+CONCURRENT: Final = re.compile(r"Code: (57|253|517|999)\.")
+"""ClickHouse's refusals to one of two that migrate at once: the table or replica is being made by the other, its ALTER
+comes first, or the keeper reports a conflict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One DDL file. Its checksum is the sha256 of the statements, so that comments may change."""
+    """One DDL file, its placeholders not filled yet."""
 
     name: str
     statements: tuple[str, ...]
 
     @property
     def checksum(self) -> str:
-        """64 hexadecimal digits."""
+        """The SHA-256 of the statements. Comments may change."""
         return hashlib.sha256(";\n".join(self.statements).encode()).hexdigest()
 
 
-def migrations(directory: Path | None = None) -> list[Migration]:
-    """All DDL files, in order."""
+def migrations(layout: TableLayout, directory: Path | None = None) -> list[Migration]:
+    """Return the DDL files for a layout, in order. Files that end in .cluster.sql are for clusters only."""
     files = sorted((directory or resource("clickhouse")).glob("[0-9]*.sql"))
-    return [Migration(file.name, tuple(statements(file.read_text("utf-8")))) for file in files]
+    wanted = (file for file in files if layout.cluster is not None or not file.name.endswith(".cluster.sql"))
+    return [Migration(file.name, tuple(statements(file.read_text("utf-8")))) for file in wanted]
 
 
 def statements(sql: str) -> list[str]:
-    """The statements of a DDL file: each ends with a semicolon at the end of a line."""
+    """Split a DDL file into its statements: each ends with a semicolon at the end of a line."""
     code = "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--"))
     return [part.strip() for part in re.split(r";[ \t]*(?:\n|$)", code) if part.strip()]
 
@@ -63,7 +66,7 @@ def migrate(
     cluster: str | None = None,
     retention: Retention | None = None,
 ) -> list[str]:
-    """Apply what the database has not had yet; returns the files' names, and whose retention was changed.
+    """Apply the files that the database has not had yet; return their names, and the tables whose retention changed.
 
     A database made on a cluster stays on it when none is named. `retention` None leaves the tables' TTL alone.
     """
@@ -73,12 +76,12 @@ def migrate(
     for wait in (*WAIT_SECONDS, None):
         client = config.connect(database="")
         try:
-            _Migrator(client, config.database, _place(client, config.database, cluster), done).run(directory, retention)
+            _Migrator(client, _layout(client, config.database, cluster), done).run(directory, retention)
             return done
         except ClickHouseError as error:
-            if wait is None or not IN_EACH_OTHERS_WAY.search(str(error)):
+            if wait is None or not CONCURRENT.search(str(error)):
                 what = f"The migration failed ({str(error)[:500]})."
-                raise ServiceError(what, "Mend the cause and run it again.") from error
+                raise ServiceError(what, "Fix the cause and run `escalon migrate` again.") from error
         finally:
             client.close()
         time.sleep(wait)
@@ -88,84 +91,85 @@ def migrate(
 def script(
     database: str, directory: Path | None = None, *, cluster: str | None = None, retention: Retention | None = None
 ) -> str:
-    """All of it as SQL for an empty database: what `migrate` would run, and what it would note as done."""
-    place = Cluster(cluster, database) if cluster else None
-    parts = [("the database", _spread([f"CREATE DATABASE IF NOT EXISTS {database}"], place))]
-    parts += [("what has been applied", [f"USE {database}", *_spread([LEDGER], place)])]
-    for one in migrations(directory):
-        noted = f"INSERT INTO migrations (name, checksum) VALUES ('{one.name}', '{one.checksum}')"  # noqa: S608  our own
-        parts.append((one.name, [*_spread(one.statements, place), noted]))
+    """Return the SQL that `migrate` runs on an empty database, with the notes of what was applied."""
+    layout = TableLayout(database, cluster)
+    parts = [("the database", [CREATE_DATABASE]), ("what has been applied", ["USE $database", CREATE_LEDGER])]
+    for one in migrations(layout, directory):
+        noted = f"INSERT INTO migrations (name, checksum) VALUES ('{one.name}', '{one.checksum}')"  # noqa: S608
+        parts.append((one.name, [*one.statements, noted]))
     if retention is not None and (wanted := retention.alter({})):
-        parts.append(("retention", _spread(wanted, place)))
-    return "\n".join(f"-- {title}\n\n" + "".join(f"{one};\n\n" for one in sql) for title, sql in parts).rstrip() + "\n"
+        parts.append(("retention", wanted))
+    return (
+        "\n".join(
+            f"-- {title}\n\n" + "".join(f"{layout.fill(one)};\n\n" for one in sql) for title, sql in parts
+        ).rstrip()
+        + "\n"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Migrator:
     client: Any
-    database: str
-    cluster: Cluster | None
+    layout: TableLayout
     done: list[str]
 
     def run(self, directory: Path | None, retention: Retention | None) -> None:
-        self._apply(f"CREATE DATABASE IF NOT EXISTS {self.database}")
-        self.client.database = self.database
-        self._apply(LEDGER)
-        if self.cluster is None:
-            self._apply(LEDGER_OF_OLD)
-        found = migrations(directory)
-        noted = self._noted()
+        self._apply([CREATE_DATABASE])
+        self.client.database = self.layout.database
+        self._apply([CREATE_LEDGER])
+        found, noted = migrations(self.layout, directory), self._noted()
+        _refuse_older(noted)
         _refuse_changed(found, noted)
         for one in found:
             if one.name not in noted:
-                self._apply(*one.statements)
+                self._apply(one.statements)
                 self.done.append(one.name)
-            if not noted.get(one.name):
                 self.client.insert("migrations", [[one.name, one.checksum]], column_names=["name", "checksum"])
-        if retention is not None:
-            for statement in retention.alter(self._created()):
-                self._apply(statement)
-                self.done.append(f"retention of {statement.split()[2].removesuffix('_rows')}")
+        for statement in retention.alter(self._created()) if retention is not None else ():
+            self._apply([statement])
+            self.done.append(f"retention of {statement.split()[2].removesuffix('_$rows')}")
 
-    def _apply(self, *those: str) -> None:
-        for statement in _spread(those, self.cluster):
-            self.client.command(statement)
+    def _apply(self, templates: Iterable[str]) -> None:
+        for statement in templates:
+            self.client.command(self.layout.fill(statement))
 
     def _noted(self) -> dict[str, str]:
-        """The checksum of each migration that was applied; empty for those from before there were any."""
+        """Return the checksum of each migration that was applied."""
         rows = self.client.query("SELECT name, argMax(checksum, applied_at) FROM migrations GROUP BY name").result_rows
         return dict(rows)
 
     def _created(self) -> dict[str, str]:
-        """The CREATE TABLE of each table that holds rows, as ClickHouse prints it now."""
-        end = "_rows" if self.cluster is None else "_local"
-        names = {table: table.removesuffix("_rows") + end for table in BODIES}
+        """Return the present CREATE TABLE of each table that has a retention."""
+        names = {table: table.removesuffix("rows") + self.layout.rows for table in BODIES}
         return {
             table: str(self.client.query(f"SHOW CREATE TABLE {name}").result_rows[0][0])
             for table, name in names.items()
         }
 
 
-def _spread(those: list[str] | tuple[str, ...], cluster: Cluster | None) -> list[str]:
-    return list(those) if cluster is None else [one for statement in those for one in cluster.spread(statement)]
+def _refuse_older(noted: Mapping[str, str]) -> None:
+    if any(BEFORE_RELEASE.fullmatch(name) for name in noted):
+        what = "the database was made before the first release, whose tables differ."
+        remedy = "Name an empty one with ESCALON_CLICKHOUSE_DATABASE; rows can be copied with INSERT … SELECT."
+        raise ConfigError(what, remedy, "migrations")
 
 
-def _refuse_changed(found: list[Migration], noted: dict[str, str]) -> None:
-    changed = [one.name for one in found if noted.get(one.name) not in (None, "", one.checksum)]
+def _refuse_changed(found: Iterable[Migration], noted: Mapping[str, str]) -> None:
+    changed = [one.name for one in found if noted.get(one.name, one.checksum) != one.checksum]
     if changed:
         what = f"{', '.join(changed)} changed after this database had it, so tables and files no longer agree."
         raise ConfigError(what, "Restore the file as it was, and put the change into a new one.", "migrations")
 
 
-def _place(client: Any, database: str, cluster: str | None) -> Cluster | None:
-    """The cluster the database is to lie on. Raises ConfigError when its tables lie elsewhere already."""
+def _layout(client: Any, database: str, cluster: str | None) -> TableLayout:
+    """Return the layout that a database has or, when it is empty, is to get. Raises ConfigError when they differ."""
     asked = "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = 'calls_rows'"
     rows = client.query(asked, parameters={"database": database}).result_rows
     if not rows:
-        return Cluster(cluster, database) if cluster else None
+        return TableLayout(database, cluster or None)
     found = re.match(r"Distributed\('([^']+)'", rows[0][0])
     if cluster and (found is None or found[1] != cluster):
         where = "on one server" if found is None else f"on the cluster {found[1]}"
-        remedy = "Take another one with ESCALON_CLICKHOUSE_DATABASE; rows can be copied with INSERT … SELECT."
+        remedy = "Name another one with ESCALON_CLICKHOUSE_DATABASE; rows can be copied with INSERT … SELECT."
         raise ConfigError(f"the database {database} lies {where} already.", remedy, "cluster")
-    return Cluster(found[1], database) if found else None
+    return TableLayout(database, found[1] if found else None)

@@ -53,7 +53,8 @@ class Retention:
         ]
         if rows != (now_rows[1] if now_rows else ""):
             actions.append(f"MODIFY TTL {rows}" if rows else "REMOVE TTL")
-        return f"ALTER TABLE {table} {', '.join(actions)}" if actions else ""
+        name = table.removesuffix("rows") + "$rows $on_cluster"
+        return f"ALTER TABLE {name} {', '.join(actions)}" if actions else ""
 
     def _columns(self, table: str) -> dict[str, str]:
         time, bodies = BODIES[table]

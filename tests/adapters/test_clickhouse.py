@@ -14,14 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters.clickhouse import TABLES, ClickHouseConfig, insert, row_of
-from streams.adapters.clickhouse_migrations import statements
+from streams.adapters.clickhouse_migrations import script, statements
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.messages import Call, DeadLetter, Finding, Header, Origin, Score, Verdict
 from streams.resources import resource
 from tests.harness.arbitrary_messages import any_message
 
-FIRST = resource("clickhouse") / "0001_audit.sql"
-DDL = "\n".join(file.read_text("utf-8") for file in sorted(resource("clickhouse").glob("[0-9]*.sql")))
+DDL = script("escalon")
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -33,8 +32,6 @@ def tables(sql: str) -> dict[str, dict[str, str]]:
             lines = [line.strip().rstrip(",") for line in match[2].strip().splitlines()]
             columns = [line.partition(" ") for line in lines if not line.startswith("INDEX")]
             found[match[1]] = {name.strip("`"): rest for name, _, rest in columns if " ALIAS " not in rest}
-        if match := re.match(r"ALTER TABLE (\w+)", statement):
-            found[match[1]] |= dict(re.findall(r"ADD COLUMN IF NOT EXISTS (\w+) (.+?) AFTER \w+", statement))
     return found
 
 
@@ -67,7 +64,7 @@ def test_only_a_nullable_column_is_given_nothing_and_only_an_array_a_list(kind: 
 
 def test_every_table_has_its_message_and_its_view() -> None:
     assert set(COLUMNS) == {*TABLES.values(), *WITHOUT_MESSAGE}
-    views = re.findall(r"CREATE VIEW IF NOT EXISTS (\w+) AS SELECT .* FROM (\w+) FINAL", DDL)
+    views = re.findall(r"CREATE OR REPLACE VIEW (\w+) AS SELECT .* FROM (\w+) FINAL", DDL)
     assert {(f"{view}_rows", table) for view, table in views} == {(table, table) for table in COLUMNS}
 
 
@@ -146,7 +143,7 @@ def test_every_statement_of_ours_can_be_run_again() -> None:
 def test_a_row_lies_in_the_partition_that_its_sorting_key_says() -> None:
     """Else FINAL would have to look for its repetitions in other partitions, and would be much slower."""
     for statement in statements(DDL):
-        if found := re.search(r"PARTITION BY toYYYYMM\((\w+)\)\nORDER BY \((.*)\)", statement):
+        if found := re.search(r"PARTITION BY toYYYYMM\((\w+)\)\n(?:PRIMARY KEY .*\n)?ORDER BY \((.*)\)", statement):
             assert found[1] in found[2].split(", ")
 
 

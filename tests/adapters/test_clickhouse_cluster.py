@@ -18,15 +18,15 @@ import pytest
 
 import streams
 from streams.adapters.clickhouse import TABLES, ClickHouseConfig, insert, migrate, row_of
-from streams.adapters.clickhouse_cluster import Cluster
+from streams.adapters.clickhouse_layout import TableLayout
 from streams.adapters.clickhouse_migrations import migrations, script, statements
 from streams.adapters.clickhouse_retention import BODIES, Retention
-from streams.core.errors import ConfigError, EscalonError
+from streams.core.errors import ConfigError
 from tests.builders import call, event, label, outcome, verdict
 from tests.harness.audit import write
 
 KEPT = Retention(30, 400)
-ONE = Cluster("one", "escalon")
+ONE = TableLayout("escalon", "one")
 SPREAD = statements(script("escalon", cluster="one", retention=KEPT))
 
 
@@ -55,40 +55,28 @@ def test_rows_that_replace_each_other_go_to_one_shard() -> None:
     assert {shards[table] for table in ("calls", "outcomes", "verdicts", "labels", "judgements")} == {"event_id"}
 
 
-def test_new_columns_reach_both_tables_the_one_with_the_rows_first_and_an_index_only_that_one() -> None:
-    added = ONE.spread("ALTER TABLE calls_rows ADD COLUMN IF NOT EXISTS a String")
-    assert [one.split()[2] for one in added] == ["calls_local", "calls_rows"]
-    assert [one.split()[2] for one in ONE.spread("ALTER TABLE calls_rows ADD INDEX IF NOT EXISTS i a TYPE minmax")] == [
-        "calls_local"
-    ]
-    for altered in KEPT.alter({}):
-        assert [one.split()[2].rpartition("_")[2] for one in ONE.spread(altered)] == ["local"]
-
-
-def test_only_the_local_tables_are_sorted_by_a_new_column() -> None:
-    resorted = "ALTER TABLE calls_rows ADD COLUMN IF NOT EXISTS a String, MODIFY ORDER BY (run, a)"
-    local, distributed = ONE.spread(resorted)
-    assert local.endswith("ADD COLUMN IF NOT EXISTS a String, MODIFY ORDER BY (run, a)")
-    assert distributed.endswith("ADD COLUMN IF NOT EXISTS a String")
+def test_a_retention_is_set_on_the_tables_that_hold_the_rows() -> None:
+    altered = [ONE.fill(one) for one in KEPT.alter({})]
+    assert altered
+    for statement in altered:
+        assert re.match(r"ALTER TABLE \w+_local ON CLUSTER 'one' MODIFY ", statement)
 
 
 def test_a_version_of_a_row_stays_the_engines_argument() -> None:
-    table, _ = ONE.spread(
-        "CREATE TABLE IF NOT EXISTS a_rows (b Int8, c Int8) ENGINE = ReplacingMergeTree(c) ORDER BY (b)"
-    )
-    assert "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', c)" in table
+    engine = ONE.fill("ENGINE = $replacing_merge_tree_by_updated_at")
+    path = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
+    assert engine == f"ENGINE = ReplicatedReplacingMergeTree({path}, updated_at)"
 
 
-@pytest.mark.parametrize("statement", ["DROP TABLE calls_rows", "OPTIMIZE TABLE calls_rows FINAL"])
-def test_a_statement_of_no_known_form_is_not_sent_as_it_is(statement: str) -> None:
-    with pytest.raises(EscalonError, match="No form for a cluster"):
-        ONE.spread(statement)
+def test_a_placeholder_that_is_not_known_is_not_sent_as_it_is() -> None:
+    with pytest.raises(KeyError, match="rwos"):
+        ONE.fill("ALTER TABLE calls_$rwos $on_cluster ADD COLUMN IF NOT EXISTS a String")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a'; DROP"])
 def test_what_is_no_name_of_a_cluster_is_refused(name: str) -> None:
     with pytest.raises(ConfigError):
-        Cluster(name, "escalon")
+        TableLayout("escalon", name)
 
 
 # ---- On the engine ----
@@ -206,14 +194,25 @@ def test_both_tables_have_the_same_columns_after_every_migration(spread: ClickHo
         assert local == distributed, table
 
 
-def test_an_older_cluster_is_brought_up_to_date(config: ClickHouseConfig, tmp_path: Path) -> None:
-    first = migrations()[0]
-    (tmp_path / first.name).write_text(";\n".join(first.statements) + ";\n", "utf-8")
-    alone = AloneConfig(url=config.url, database=config.database)
-    assert migrate(alone, tmp_path, cluster="one") == [first.name]
-    assert migrate(alone) == [one.name for one in migrations()[1:]]
-    write(config, call(event("e1")))
-    assert ask(config, "SELECT explored, redaction FROM calls") == [(False, None)]
+MORE = """
+ALTER TABLE calls_$rows $on_cluster ADD COLUMN IF NOT EXISTS more Nullable(String) AFTER redaction;
+"""
+MORE_DISTRIBUTED = """
+ALTER TABLE calls_rows ON CLUSTER '$cluster' ADD COLUMN IF NOT EXISTS more Nullable(String) AFTER redaction;
+"""
+MORE_VIEW = "CREATE OR REPLACE VIEW calls $on_cluster AS SELECT *, model, refused FROM calls_rows FINAL;"
+
+
+def test_a_cluster_gets_the_columns_of_a_later_file(spread: ClickHouseConfig, tmp_path: Path) -> None:
+    for one in migrations(ONE):
+        (tmp_path / one.name).write_text(";\n".join(one.statements) + ";\n", "utf-8")
+    (tmp_path / "90_more.sql").write_text(MORE, "utf-8")
+    (tmp_path / "91_more.cluster.sql").write_text(MORE_DISTRIBUTED, "utf-8")
+    (tmp_path / "92_more_view.sql").write_text(MORE_VIEW, "utf-8")
+    alone = AloneConfig(url=spread.url, database=spread.database)
+    assert migrate(alone, tmp_path) == ["90_more.sql", "91_more.cluster.sql", "92_more_view.sql"]
+    write(spread, call(event("e1")))
+    assert ask(spread, "SELECT explored, more FROM calls") == [(False, None)]
 
 
 def test_a_database_of_one_server_is_not_made_one_of_a_cluster(config: ClickHouseConfig) -> None:

@@ -49,7 +49,7 @@ def test_the_sql_for_a_cluster_has_the_retention_that_is_set(offline: Escalon, m
 
 def test_a_wrong_name_of_a_cluster_or_number_of_days_is_told(offline: Escalon, monkeypatch: pytest.MonkeyPatch) -> None:
     done = offline("migrate", "--print", "--cluster", "no name")
-    assert (done.code, "'no name' is no name of a cluster" in done.err) == (2, True)
+    assert (done.code, "'no name' is not the name of a cluster" in done.err) == (2, True)
     monkeypatch.setenv("ESCALON_AUDIT_DAYS", "forty")
     done = offline("migrate", "--print")
     assert (done.code, "ESCALON_AUDIT_DAYS" in done.err) == (2, True)
@@ -62,7 +62,7 @@ def test_it_says_what_it_did_and_the_second_time_that_there_was_nothing_to_do(
         monkeypatch.setenv("ESCALON_AUDIT_DAYS", "400")
         first = escalon("migrate")
         assert first.code == 0
-        assert "0001_audit.sql" in first.out
+        assert "01_tables.sql" in first.out
         assert "retention of calls" in first.out
         assert "up to date" in escalon("migrate").out
 

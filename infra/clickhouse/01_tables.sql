@@ -1,8 +1,17 @@
--- The audit. Every table keeps one row for each deterministic id: what was delivered twice is replaced when parts
--- merge, and the views below hide it until then. Sorting keys hold nothing that differs between two deliveries.
+-- The tables that hold the audit's rows. Change them by a new file with ALTER, never here: a file is applied once.
+--
+-- Every table keeps one row for each deterministic id: a row that was delivered twice is replaced when parts merge, and
+-- the views hide it until then. Sorting keys hold nothing that differs between two deliveries.
 -- Column names follow OpenTelemetry's GenAI conventions where these have one.
+--
+-- `escalon migrate` fills the placeholders (streams/adapters/clickhouse_layout.py):
+--   $rows                                 `rows`; on a cluster `local`, because calls_rows is a Distributed table there
+--   $on_cluster                           empty; on a cluster ON CLUSTER with its name
+--   $replacing_merge_tree                 the table engine; on a cluster the replicated one
+--   $replacing_merge_tree_by_updated_at   the same; of rows with equal keys, the one that was updated last stays
+-- Files that end in .cluster.sql are applied on a cluster only.
 
-CREATE TABLE IF NOT EXISTS calls_rows
+CREATE TABLE IF NOT EXISTS calls_$rows $on_cluster
 (
     run LowCardinality(String),
     event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -13,6 +22,8 @@ CREATE TABLE IF NOT EXISTS calls_rows
     source_topic LowCardinality(String),
     source_partition Int32,
     source_offset Int64 CODEC(Delta, ZSTD(1)),
+    data_subject Nullable(String) CODEC(ZSTD(1)),
+    content_digest String CODEC(ZSTD(1)),
     tier LowCardinality(String),
     handler LowCardinality(String),
     handler_version LowCardinality(String),
@@ -40,28 +51,36 @@ CREATE TABLE IF NOT EXISTS calls_rows
     status LowCardinality(String),
     refusal_class LowCardinality(Nullable(String)),
     refusal_reason Nullable(String) CODEC(ZSTD(3)),
+    sources Map(LowCardinality(String), Float64),
     raw_confidence Nullable(Float64),
     confidence Nullable(Float64),
     threshold Nullable(Float64),
+    calibration LowCardinality(Nullable(String)),
+    propensity Nullable(Float64),
+    explored Bool,
     decision LowCardinality(String),
-    decision_reason String CODEC(ZSTD(1)),
+    -- Quotes what a model said. When its words expire, this default keeps the part that is counted.
+    decision_reason String DEFAULT if(decision = 'escalated', transform(status, ['answered'], ['unsure'], status), '') CODEC(ZSTD(1)),
     attempt UInt16,
     sample UInt16,
     error_type LowCardinality(Nullable(String)),
     error Nullable(String) CODEC(ZSTD(3)),
     response_id Nullable(String) CODEC(ZSTD(1)),
     fingerprint String CODEC(ZSTD(1)),
+    reused_from LowCardinality(Nullable(String)),
+    redaction LowCardinality(Nullable(String)),
     model LowCardinality(String) ALIAS coalesce(response_model, request_model),
     refused Bool ALIAS status = 'refused',
     INDEX by_call call_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX by_event event_id TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX by_trace trace_id TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX by_trace trace_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX by_subject data_subject TYPE bloom_filter(0.01) GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree
+ENGINE = $replacing_merge_tree
 PARTITION BY toYYYYMM(event_time)
 ORDER BY (run, event_time, event_id, call_id);
 
-CREATE TABLE IF NOT EXISTS outcomes_rows
+CREATE TABLE IF NOT EXISTS outcomes_$rows $on_cluster
 (
     run LowCardinality(String),
     event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -70,6 +89,8 @@ CREATE TABLE IF NOT EXISTS outcomes_rows
     source_topic LowCardinality(String),
     source_partition Int32,
     source_offset Int64 CODEC(Delta, ZSTD(1)),
+    data_subject Nullable(String) CODEC(ZSTD(1)),
+    content_digest String CODEC(ZSTD(1)),
     state LowCardinality(String),
     tier LowCardinality(String),
     handler LowCardinality(String),
@@ -80,13 +101,15 @@ CREATE TABLE IF NOT EXISTS outcomes_rows
     call_id Nullable(String) CODEC(ZSTD(1)),
     pipeline LowCardinality(String),
     settled_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
-    INDEX by_event event_id TYPE bloom_filter(0.01) GRANULARITY 1
+    redaction LowCardinality(Nullable(String)),
+    INDEX by_event event_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX by_subject data_subject TYPE bloom_filter(0.01) GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree
+ENGINE = $replacing_merge_tree
 PARTITION BY toYYYYMM(event_time)
 ORDER BY (run, event_time, event_id);
 
-CREATE TABLE IF NOT EXISTS verdicts_rows
+CREATE TABLE IF NOT EXISTS verdicts_$rows $on_cluster
 (
     run LowCardinality(String),
     event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -95,10 +118,13 @@ CREATE TABLE IF NOT EXISTS verdicts_rows
     source_topic LowCardinality(String),
     source_partition Int32,
     source_offset Int64 CODEC(Delta, ZSTD(1)),
+    data_subject Nullable(String) CODEC(ZSTD(1)),
+    content_digest String CODEC(ZSTD(1)),
     kind LowCardinality(String),
     text String CODEC(ZSTD(3)),
     data Nullable(String) CODEC(ZSTD(3)),
     image Nullable(String) CODEC(ZSTD(1)),
+    deadline Nullable(DateTime64(6, 'UTC')) CODEC(ZSTD(1)),
     findings Array(String) CODEC(ZSTD(1)),
     intents Array(LowCardinality(String)),
     confidence Nullable(Float64),
@@ -108,13 +134,17 @@ CREATE TABLE IF NOT EXISTS verdicts_rows
     fingerprint String CODEC(ZSTD(1)),
     pipeline LowCardinality(String),
     decided_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
-    INDEX by_event event_id TYPE bloom_filter(0.01) GRANULARITY 1
+    budget_deferrals UInt16,
+    redaction LowCardinality(Nullable(String)),
+    INDEX by_event event_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX by_subject data_subject TYPE bloom_filter(0.01) GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree
+ENGINE = $replacing_merge_tree
 PARTITION BY toYYYYMM(event_time)
-ORDER BY (run, event_time, event_id);
+PRIMARY KEY (run, event_time, event_id)
+ORDER BY (run, event_time, event_id, content_digest);
 
-CREATE TABLE IF NOT EXISTS dead_letters_rows
+CREATE TABLE IF NOT EXISTS dead_letters_$rows $on_cluster
 (
     run LowCardinality(String),
     event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -132,13 +162,15 @@ CREATE TABLE IF NOT EXISTS dead_letters_rows
     reason LowCardinality(String),
     detail String CODEC(ZSTD(1)),
     error_class LowCardinality(String),
+    content_digest String CODEC(ZSTD(1)),
+    redaction LowCardinality(Nullable(String)),
     INDEX by_event event_id TYPE bloom_filter(0.01) GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree
+ENGINE = $replacing_merge_tree
 PARTITION BY toYYYYMM(event_time)
 ORDER BY (run, event_time, dead_letter_id);
 
-CREATE TABLE IF NOT EXISTS labels_rows
+CREATE TABLE IF NOT EXISTS labels_$rows $on_cluster
 (
     run LowCardinality(String),
     event_id String CODEC(ZSTD(1)),
@@ -147,11 +179,11 @@ CREATE TABLE IF NOT EXISTS labels_rows
     label String CODEC(ZSTD(1)),
     labelled_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))
 )
-ENGINE = ReplacingMergeTree
+ENGINE = $replacing_merge_tree
 PARTITION BY toYYYYMM(labelled_at)
 ORDER BY (run, event_id, aspect, source, labelled_at);
 
-CREATE TABLE IF NOT EXISTS judgements_rows
+CREATE TABLE IF NOT EXISTS judgements_$rows $on_cluster
 (
     run LowCardinality(String),
     event_id String CODEC(ZSTD(1)),
@@ -162,18 +194,72 @@ CREATE TABLE IF NOT EXISTS judgements_rows
     comment String CODEC(ZSTD(1)),
     judged_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))
 )
-ENGINE = ReplacingMergeTree
+ENGINE = $replacing_merge_tree
 PARTITION BY toYYYYMM(judged_at)
 ORDER BY (run, event_id, call_id, judge, question, judged_at);
 
-CREATE VIEW IF NOT EXISTS calls AS SELECT *, model, refused FROM calls_rows FINAL;
+CREATE TABLE IF NOT EXISTS runs_$rows $on_cluster
+(
+    run String,
+    base LowCardinality(String),
+    pipeline LowCardinality(String),
+    pipeline_name LowCardinality(String),
+    topic LowCardinality(String),
+    selection String CODEC(ZSTD(1)),
+    state LowCardinality(String),
+    events UInt64,
+    paid_calls UInt64,
+    reused_calls UInt64,
+    cost_usd Decimal(24, 12),
+    max_cost_usd Nullable(Decimal(24, 12)),
+    started_at DateTime64(6, 'UTC'),
+    updated_at DateTime64(6, 'UTC')
+)
+ENGINE = $replacing_merge_tree_by_updated_at
+ORDER BY (run);
 
-CREATE VIEW IF NOT EXISTS outcomes AS SELECT * FROM outcomes_rows FINAL;
+CREATE TABLE IF NOT EXISTS erased_events_$rows $on_cluster
+(
+    event_id String CODEC(ZSTD(1)),
+    erasure_id String CODEC(ZSTD(1)),
+    erased_at DateTime64(6, 'UTC')
+)
+ENGINE = $replacing_merge_tree
+ORDER BY (event_id);
 
-CREATE VIEW IF NOT EXISTS verdicts AS SELECT * FROM verdicts_rows FINAL;
+CREATE TABLE IF NOT EXISTS erasures_$rows $on_cluster
+(
+    erasure_id String,
+    erased_at DateTime64(6, 'UTC'),
+    operator String,
+    selected_by LowCardinality(String),
+    events UInt64,
+    calls UInt64,
+    outcomes UInt64,
+    verdicts UInt64,
+    dead_letters UInt64,
+    labels UInt64,
+    judgements UInt64,
+    answers UInt64,
+    settled UInt64,
+    images UInt64,
+    blobs UInt64
+)
+ENGINE = $replacing_merge_tree
+ORDER BY (erasure_id);
 
-CREATE VIEW IF NOT EXISTS dead_letters AS SELECT * FROM dead_letters_rows FINAL;
-
-CREATE VIEW IF NOT EXISTS labels AS SELECT * FROM labels_rows FINAL;
-
-CREATE VIEW IF NOT EXISTS judgements AS SELECT * FROM judgements_rows FINAL;
+CREATE TABLE IF NOT EXISTS dead_letter_actions_$rows $on_cluster
+(
+    run LowCardinality(String),
+    acted_at DateTime64(6, 'UTC'),
+    dead_letter_id FixedString(32) CODEC(ZSTD(1)),
+    event_id String CODEC(ZSTD(1)),
+    action LowCardinality(String),
+    operator String CODEC(ZSTD(1)),
+    why String CODEC(ZSTD(1)),
+    topic LowCardinality(String),
+    `partition` Nullable(Int32),
+    `offset` Nullable(Int64)
+)
+ENGINE = $replacing_merge_tree
+ORDER BY (run, acted_at, dead_letter_id);

@@ -1,0 +1,50 @@
+-- The views that analysts read: each table without the rows that were replaced. A view keeps the columns that its table had
+-- when the view was made, so a later file that adds a column must replace the view, too.
+
+CREATE OR REPLACE VIEW calls $on_cluster AS SELECT *, model, refused FROM calls_rows FINAL;
+
+CREATE OR REPLACE VIEW outcomes $on_cluster AS SELECT * FROM outcomes_rows FINAL;
+
+CREATE OR REPLACE VIEW verdicts $on_cluster AS SELECT * FROM verdicts_rows FINAL;
+
+CREATE OR REPLACE VIEW dead_letters $on_cluster AS SELECT * FROM dead_letters_rows FINAL;
+
+CREATE OR REPLACE VIEW labels $on_cluster AS SELECT * FROM labels_rows FINAL;
+
+CREATE OR REPLACE VIEW judgements $on_cluster AS SELECT * FROM judgements_rows FINAL;
+
+CREATE OR REPLACE VIEW runs $on_cluster AS SELECT * FROM runs_rows FINAL;
+
+CREATE OR REPLACE VIEW erased_events $on_cluster AS SELECT * FROM erased_events_rows FINAL;
+
+CREATE OR REPLACE VIEW erasures $on_cluster AS SELECT * FROM erasures_rows FINAL;
+
+CREATE OR REPLACE VIEW dead_letter_actions $on_cluster AS SELECT * FROM dead_letter_actions_rows FINAL;
+
+CREATE OR REPLACE VIEW calls_hourly $on_cluster AS SELECT
+    summed.run AS run,
+    summed.hour AS hour,
+    summed.tier AS tier,
+    summed.handler AS handler,
+    summed.model AS model,
+    sum(summed.calls) AS calls,
+    sum(summed.cache_hits) AS cache_hits,
+    sum(summed.reused) AS reused,
+    sum(summed.refused) AS refused,
+    sum(summed.invalid) AS invalid,
+    sum(summed.failed) AS failed,
+    sum(summed.escalated) AS escalated,
+    sum(summed.input_tokens) AS input_tokens,
+    sum(summed.output_tokens) AS output_tokens,
+    sum(summed.cost_usd) AS cost_usd,
+    sum(summed.unpriced) AS unpriced,
+    sum(summed.saved_usd) AS saved_usd,
+    sum(summed.reused_usd) AS reused_usd,
+    arrayFirstOrNull(seconds -> isFinite(seconds), [quantileTDigestMerge(0.5)(summed.queues)]) AS queue_p50,
+    arrayFirstOrNull(seconds -> isFinite(seconds), [quantileTDigestMerge(0.95)(summed.queues)]) AS queue_p95,
+    arrayFirstOrNull(seconds -> isFinite(seconds), [quantileTDigestMerge(0.99)(summed.queues)]) AS queue_p99,
+    arrayFirstOrNull(seconds -> isFinite(seconds), [quantileTDigestMerge(0.5)(summed.durations)]) AS call_p50,
+    arrayFirstOrNull(seconds -> isFinite(seconds), [quantileTDigestMerge(0.95)(summed.durations)]) AS call_p95,
+    arrayFirstOrNull(seconds -> isFinite(seconds), [quantileTDigestMerge(0.99)(summed.durations)]) AS call_p99
+FROM calls_hourly_rows AS summed
+GROUP BY run, hour, tier, handler, model;
