@@ -99,16 +99,16 @@ class _Message:
             yield self
 
 
-async def _publish(_: KafkaRecord, outbox: bind.Outbox) -> None:
-    await outbox.publish([CALL, VERDICT])
+async def _publish(_: KafkaRecord, publisher: bind.StagePublisher) -> None:
+    await publisher.publish([CALL, VERDICT])
 
 
 def once(tracing: Tracing, messages: int) -> float:
     """Microseconds of CPU a message."""
     app: Any = _App()
     letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "", event_id=lambda _: "e")
-    outbox = bind.Outbox(app=app, codec=Codec(), prefix="", tracing=tracing)
-    bind.bind(bind.Binding(topic="events", concurrency=1, handle=_publish), outbox, letters, Drain())
+    publisher = bind.StagePublisher(app=app, codec=Codec(), prefix="", tracing=tracing)
+    bind.bind(bind.Binding(topic="events", concurrency=1, handle=_publish), publisher, letters, Drain())
     started = time.process_time()
     asyncio.run(app.work(_Message(messages)))
     return (time.process_time() - started) / messages * 1e6

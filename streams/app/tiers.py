@@ -26,14 +26,15 @@ from streams.core.budget import share
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Outcome, Result, Sighting, Verdict
+from streams.core.tables import ANSWERS, KNOWN_EVENTS, SEEN_IMAGES, SETTLED, SPENT, WATCHES, TableSpec
 from streams.core.validate import validate_message
 from streams.models.listeners.image import MAX_BYTES
 from streams.models.listeners.image_pool import FewAtOnce
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import BudgetSpec
-from streams.runtime.app import Place, faust_app
-from streams.runtime.bind import Binding, Outbox, bind
+from streams.runtime.app import ProcessConfig, faust_app
+from streams.runtime.bind import Binding, StagePublisher, bind
 from streams.runtime.drain import DrainingApp
 from streams.runtime.known import KnownEvents
 from streams.runtime.lag import watch_faust
@@ -84,7 +85,7 @@ class Site:
 def build(tier: WorkerTier, site: Site) -> DrainingApp:
     """The Faust app of one tier, its agents bound."""
     settings = site.settings
-    place = Place(
+    place = ProcessConfig(
         directory=site.directory(tier),
         prefix=settings.topic_prefix,
         replication=settings.replication,
@@ -93,11 +94,11 @@ def build(tier: WorkerTier, site: Site) -> DrainingApp:
     )
     app = faust_app(tier, site.kafka, place)
     prefix = settings.topic_prefix
-    outbox = Outbox(app=app, codec=site.codec, prefix=prefix, tracing=site.tracing)
+    publisher = StagePublisher(app=app, codec=site.codec, prefix=prefix, tracing=site.tracing)
     reader, dead_letters = reading(settings, site.cluster, site.codec, site.blobs)
     bindings = _TIERS[tier](app, site, reader)
     for binding in bindings:
-        bind(binding, outbox, dead_letters, app.drain)
+        bind(binding, publisher, dead_letters, app.drain)
     watch_faust(app, {f"{prefix}{binding.topic}" for binding in bindings})
     return app
 
@@ -106,15 +107,15 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
     pipeline, handlers = site.pipeline, site.pipeline.listeners
     desk = _desk(app, site, handlers, "events")
     images = FewAtOnce(partial(site.blobs.get, most=MAX_BYTES + 1))
-    known = KnownEvents(_table(app, "events-known", "events", site))
+    known = KnownEvents(_table(app, KNOWN_EVENTS, site))
 
-    async def on_event(record: KafkaRecord, outbox: Outbox) -> None:
+    async def on_event(record: KafkaRecord, publisher: StagePublisher) -> None:
         event, deadline = reader(record), pipeline.spec.deadline
         if reader.is_named(record, event):  # an id made of its record is not another event's
             known.check(event.origin)
         if deadline is not None:
             event = replace(event, deadline=due(record.timestamp, deadline))
-        await outbox.publish(await listen(event, record.timestamp, pipeline, desk, images))
+        await publisher.publish(await listen(event, record.timestamp, pipeline, desk, images))
 
     bindings = [_bound("events", _concurrency(handlers), on_event, site)]
     watcher = next((one for one in handlers.values() if one.spec.kind == IMAGE_DUPLICATE), None)
@@ -124,13 +125,13 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
 
 
 def _match(app: faust.App, site: Site, desk: Desk, images: Images, capacity: int) -> Binding:
-    seen = TableImages(_table(app, "images-seen", "images", site), capacity)
+    seen = TableImages(_table(app, SEEN_IMAGES, site), capacity)
 
-    async def on_sighting(record: KafkaRecord, outbox: Outbox) -> None:
+    async def on_sighting(record: KafkaRecord, publisher: StagePublisher) -> None:
         sighting = site.codec.decode(Sighting, record.value or b"")
         validate_message(sighting)
         seen.position = record.offset
-        await outbox.publish(await match(sighting, record.timestamp, site.pipeline, desk, seen, images))
+        await publisher.publish(await match(sighting, record.timestamp, site.pipeline, desk, seen, images))
 
     return _bound("images", 1, on_sighting, site)
 
@@ -154,9 +155,9 @@ def _reason(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
 
 
 def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
-    settled = TableSettled(_table(app, "settled", "results", site))
+    settled = TableSettled(_table(app, SETTLED, site))
 
-    async def on_result(record: KafkaRecord, outbox: Outbox) -> None:
+    async def on_result(record: KafkaRecord, publisher: StagePublisher) -> None:
         result = site.codec.decode(Result, record.value or b"")
         run, event_id = result.origin.run, result.origin.event_id
         prior = settled.get(run, event_id)
@@ -167,7 +168,7 @@ def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
         # not, the same result must make the same bytes.
         outcome = settle(result, record.timestamp)
         value = prior.outcome if prior else site.codec.encode(outcome)
-        await outbox.send("outcomes", event_id.encode(), value, result)
+        await publisher.send("outcomes", event_id.encode(), value, result)
         settled.put(run, event_id, Settled(record.partition, record.offset, value))
         if prior is None:
             observe_outcome(outcome)
@@ -190,36 +191,35 @@ def _binding(
     site: Site,
     handlers: Mapping[str, Handler],
 ) -> Binding:
-    async def handle(record: KafkaRecord, outbox: Outbox) -> None:
+    async def handle(record: KafkaRecord, publisher: StagePublisher) -> None:
         message = site.codec.decode(kind, record.value or b"")
         validate_message(message)
-        await outbox.publish(await stage(message, record.timestamp))
+        await publisher.publish(await stage(message, record.timestamp))
 
     return _bound(topic, _concurrency(handlers), handle, site)
 
 
 def _bound(
-    topic: str, concurrency: int, handle: Callable[[KafkaRecord, Outbox], Awaitable[None]], site: Site
+    topic: str, concurrency: int, handle: Callable[[KafkaRecord, StagePublisher], Awaitable[None]], site: Site
 ) -> Binding:
     return Binding(topic=topic, concurrency=concurrency, handle=handle, partitions=site.partitions(topic))
 
 
-def _table(app: faust.App, name: str, source: str, site: Site) -> Any:
-    """A table written by the messages of the topic `source`, as many partitions as that has."""
-    topic = f"{site.settings.topic_prefix}{source}"
-    return table(app, name, topic, site.partitions(source), site.settings.retention_seconds)
+def _table(app: faust.App, spec: TableSpec, site: Site) -> Any:
+    source = f"{site.settings.topic_prefix}{spec.source}"
+    return table(app, spec.name, source, site.partitions(spec.source), site.settings.retention_seconds)
 
 
 def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: str) -> Desk:
     tier = next(iter(handlers.values())).tier if handlers else None
-    remember = partial(_table, app, source=topic, site=site)
+    remember = partial(_table, app, site=site)
     budget = site.pipeline.spec.budgets.get(tier) if tier else None
     if tier and budget:
         BUDGET.labels(tier).set(float(budget.usd_per_day))
     return Desk(
         pipeline_hash=site.pipeline.hash,
         askers=site.providers.askers(handlers),
-        answers=TableAnswers(remember(f"{topic}-answers"), site.codec),
+        answers=TableAnswers(remember(ANSWERS[topic]), site.codec),
         prices=site.pipeline.prices,
         now=site.settings.now,
         timer=time.perf_counter,
@@ -233,19 +233,19 @@ def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: st
     )
 
 
-def _purse(remember: Callable[[str], Any], topic: str, budget: BudgetSpec, site: Site, tier: str) -> TablePurse:
+def _purse(remember: Callable[[TableSpec], Any], topic: str, budget: BudgetSpec, site: Site, tier: str) -> TablePurse:
     part = share(budget.usd_per_day, site.partitions(topic))
-    return TablePurse(remember(f"{topic}-spent"), part, lambda usd: BUDGET_SPENT.labels(tier).inc(float(usd)))
+    return TablePurse(remember(SPENT[topic]), part, lambda usd: BUDGET_SPENT.labels(tier).inc(float(usd)))
 
 
 def _gate(
-    remember: Callable[[str], Any], topic: str, handlers: Mapping[str, Handler], site: Site
+    remember: Callable[[TableSpec], Any], topic: str, handlers: Mapping[str, Handler], site: Site
 ) -> WatchedGate | None:
     """The gate of workers with a calibration; without any the workers' own thresholds need no watching."""
     trusts = {name: handler.trust for name, handler in handlers.items() if handler.trust is not None}
     if not any(trust.artifact for trust in trusts.values()):
         return None
-    watches = TableWatches(remember(f"{topic}-watches"))
+    watches = TableWatches(remember(WATCHES[topic]))
     return WatchedGate(trusts=trusts, watches=watches, partitions=site.partitions(topic), tell=observe_calibration)
 
 

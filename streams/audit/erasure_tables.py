@@ -6,9 +6,8 @@ A running process has a copy of its own and writes no changelog anew, so the ent
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import Producer
 
@@ -18,11 +17,7 @@ from streams.adapters.kafka import ADMIN_TIMEOUT, KafkaConfig
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest
 from streams.core.messages import Outcome
-from streams.core.topics import ANSWERS, IMAGES, changelog
-
-SETTLED = ("settle", "settled")
-POSITION_BYTES = 12
-"""Of a settled entry: the place of the result that won; the outcome's bytes follow."""
+from streams.core.tables import ANSWERS, SEEN_IMAGES, SETTLED, TableSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +53,20 @@ class TierTables:
         """The entries that hold something of these events. Reads the changelogs from their beginning."""
         keys = {key.encode() for one in asked for key in _keys(one)}
         ids = {event_id.encode() for event_id in event_ids}
-        wanted: dict[str, tuple[tuple[str, str], Any]] = {
-            **{
-                changelog(self.prefix, *place): (place, lambda key, _: b"" if key in keys else None)
-                for place in ANSWERS
-            },
-            changelog(self.prefix, *IMAGES): (IMAGES, lambda key, _: b"" if key in ids else None),
-            changelog(self.prefix, *SETTLED): (SETTLED, lambda key, value: self._settled(key, value, ids)),
+        becomes: dict[TableSpec, Callable[[bytes, bytes], bytes | None]] = {
+            **dict.fromkeys(ANSWERS.values(), lambda key, _: b"" if key in keys else None),
+            SEEN_IMAGES: lambda key, _: b"" if key in ids else None,
+            SETTLED: lambda key, value: self._settled(key, value, ids),
         }
+        tables = {table.changelog(self.prefix): table for table in becomes}
         found: dict[tuple[str, int, bytes], TableEntry] = {}
-        for record in entries(self.kafka, list(wanted)):
+        for record in entries(self.kafka, list(tables)):
             key = record.key or b""
-            place, becomes = wanted[record.topic]
+            table = tables[record.topic]
             found.pop((record.topic, record.partition, key), None)
-            value = becomes(key, record.value) if record.value else None
+            value = becomes[table](key, record.value) if record.value else None
             if value is not None and value != record.value:
-                entry = TableEntry(place[0], record.topic, record.partition, key, value)
+                entry = TableEntry(table.tier, record.topic, record.partition, key, value)
                 found[record.topic, record.partition, key] = entry
         return list(found.values())
 
@@ -82,11 +75,11 @@ class TierTables:
         if key.partition(b"\0")[2] not in ids:
             return None
         try:
-            outcome = self.codec.decode(Outcome, value[POSITION_BYTES:])
+            outcome = self.codec.decode(Outcome, value[SETTLED.head.size :])
         except UnreadableError:
             return b""
         origin = dataclasses.replace(outcome.origin, data_subject=None)
-        return value[:POSITION_BYTES] + self.codec.encode(
+        return value[: SETTLED.head.size] + self.codec.encode(
             dataclasses.replace(outcome, origin=origin, answer=None, reasons=())
         )
 

@@ -44,13 +44,3 @@ DEFERRED = {cause: BY_NAME[f"deferred-{cause}"] for cause in get_args(m.Deferral
 def topic_of(message: Any) -> TopicSpec:
     """Return the topic that a message is published to."""
     return DEFERRED[message.cause] if isinstance(message, m.Deferred) else BY_MESSAGE[type(message)]
-
-
-def changelog(prefix: str, tier: str, table: str) -> str:
-    """The topic behind a tier's table, as Faust names it."""
-    return f"escalon-{prefix}{tier}-{table}-changelog"
-
-
-# Where the tiers keep what was answered, by fingerprint: tier and table.
-ANSWERS = (("listen", "events-answers"), ("work", "verdicts-answers"), ("reason", "escalations-answers"))
-IMAGES = ("listen", "images-seen")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from streams.adapters.changelogs import entries
 from streams.adapters.kafka import KafkaConfig
-from streams.core.topics import ANSWERS, IMAGES, changelog
+from streams.core.tables import ANSWERS, SEEN_IMAGES
 from streams.models.listeners.image_index import SeenImage
 from streams.replay.store import Entry, ReplayStore
 
@@ -24,7 +24,7 @@ class Changelogs:
         """Bring the store's answers up to date."""
         some: list[Entry] = []
         positions = store.positions
-        topics = [changelog(self.prefix, *place) for place in ANSWERS]
+        topics = [table.changelog(self.prefix) for table in ANSWERS.values()]
         for record in entries(self.kafka, topics, positions):
             some.append((record.key or b"", record.value))
             positions[record.topic, record.partition] = record.offset + 1
@@ -36,7 +36,7 @@ class Changelogs:
     def images(self) -> list[SeenImage]:
         """Every image that was seen first, in their order."""
         found: dict[bytes, bytes] = {}
-        for record in entries(self.kafka, [changelog(self.prefix, *IMAGES)]):
+        for record in entries(self.kafka, [SEEN_IMAGES.changelog(self.prefix)]):
             key = record.key or b""
             found.pop(key, None)
             if record.value is not None:

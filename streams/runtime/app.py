@@ -21,7 +21,7 @@ BATCH_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ProcessConfig:
     """Where an app's process keeps things, and how it sends and stops."""
 
     directory: Path
@@ -36,7 +36,7 @@ class Place:
     """How long the end of what is in hand is waited for."""
 
 
-def faust_app(tier: str, kafka: KafkaConfig, place: Place) -> DrainingApp:
+def faust_app(tier: str, kafka: KafkaConfig, place: ProcessConfig) -> DrainingApp:
     """One tier's app: its own consumer group, at-least-once, no leader topic."""
     name = f"escalon-{place.prefix}{tier}"
     place.directory.mkdir(parents=True, exist_ok=True)

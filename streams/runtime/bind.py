@@ -26,7 +26,7 @@ from streams.core.errors import EscalonError, ProcessError, ServiceError, Unread
 from streams.core.messages import DeadLetter
 from streams.core.process_fault import process_fault, raise_process_fault
 from streams.core.topics import topic_of
-from streams.runtime.confirm import CAUSED, RETRY_SECONDS, Caused, hand_over
+from streams.runtime.confirm import PENDING, RETRY_SECONDS, PendingDeliveries, hand_over
 from streams.runtime.drain import Drain
 from streams.telemetry.message_metrics import handled, handling, observe
 from streams.telemetry.metrics import WAITS
@@ -39,7 +39,7 @@ log = logging.getLogger("escalon.runtime")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outbox:
+class StagePublisher:
     """Publishes messages to their topics, keyed as the table of topics says, in the trace of their event."""
 
     app: faust.App
@@ -48,7 +48,7 @@ class Outbox:
     tracing: Tracing = OFF
     handling: Handling | None = None
     """The message whose handling publishes."""
-    caused: Caused = field(default_factory=Caused)
+    pending: PendingDeliveries = field(default_factory=PendingDeliveries)
     """What has been published and Kafka has not confirmed yet."""
     topics: dict[str, Any] = field(default_factory=dict)
     """Faust's topics by name. Faust would make one anew for every message."""
@@ -73,24 +73,24 @@ class Outbox:
         async def send() -> Any:
             return await self.topics[name].send(key=key, value=value, headers=headers)
 
-        await hand_over(name, send, self.caused)
+        await hand_over(name, send, self.pending)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Binding:
-    """One stage on one topic. `handle` takes the record and publishes what it causes through `outbox`."""
+    """One stage on one topic. `handle` takes the record and publishes what it causes through `publisher`."""
 
     topic: str
     concurrency: int
-    handle: Callable[[KafkaRecord, Outbox], Awaitable[None]]
+    handle: Callable[[KafkaRecord, StagePublisher], Awaitable[None]]
     partitions: int | None = None
     """How many the topic has, and the tables of its tier with it; None for as many as there are."""
 
 
-def bind(binding: Binding, outbox: Outbox, dead_letters: DeadLetters, drain: Drain) -> None:
-    """Make an agent of the outbox's app that runs the binding's stage, and tells `drain` what it has in hand."""
-    topic = outbox.app.topic(
-        f"{outbox.prefix}{binding.topic}",
+def bind(binding: Binding, publisher: StagePublisher, dead_letters: DeadLetters, drain: Drain) -> None:
+    """Make an agent of the publisher's app that runs the binding's stage, and tells `drain` what it has in hand."""
+    topic = publisher.app.topic(
+        f"{publisher.prefix}{binding.topic}",
         key_type=bytes,
         value_type=bytes,
         key_serializer="raw",
@@ -99,43 +99,43 @@ def bind(binding: Binding, outbox: Outbox, dead_letters: DeadLetters, drain: Dra
         allow_empty=True,
     )
 
-    work = Work(binding, outbox, dead_letters, drain)
+    work = Work(binding, publisher, dead_letters, drain)
 
     async def run(stream: Any) -> None:
         events: AsyncIterator[Any] = stream.events()
         async for event in events:
             await work.handle(event)
 
-    outbox.app.agent(topic, name=f"escalon.{binding.topic}", concurrency=binding.concurrency)(run)
+    publisher.app.agent(topic, name=f"escalon.{binding.topic}", concurrency=binding.concurrency)(run)
 
 
 class Work:
     """Handles a binding's messages, and acknowledges each once Kafka has what it caused."""
 
-    def __init__(self, binding: Binding, outbox: Outbox, dead_letters: DeadLetters, drain: Drain) -> None:
-        self._binding, self._outbox, self._dead_letters, self._drain = binding, outbox, dead_letters, drain
+    def __init__(self, binding: Binding, publisher: StagePublisher, dead_letters: DeadLetters, drain: Drain) -> None:
+        self._binding, self._publisher, self._dead_letters, self._drain = binding, publisher, dead_letters, drain
         self._slots = asyncio.Semaphore(UNCONFIRMED)
         self._confirming: set[asyncio.Task[None]] = set()
 
     async def handle(self, event: Any) -> None:
         """Handle one message; its confirmation is waited for aside, while the agent takes the next."""
         event.message.incref()
-        if self._outbox.app.ending is not None:  # it stays uncommitted, for the next process
+        if self._publisher.app.ending is not None:  # it stays uncommitted, for the next process
             return
-        record, outbox = received(event.message), replace(self._outbox, caused=Caused())
-        CAUSED.set(outbox.caused)
+        record, publisher = received(event.message), replace(self._publisher, pending=PendingDeliveries())
+        PENDING.set(publisher.pending)
         with ExitStack() as held:
             held.enter_context(self._drain.handling())
             await self._slots.acquire()
             held.callback(self._slots.release)
             try:
                 self._check_partition(record)
-                letter = await _told(self._binding, record, outbox, self._dead_letters)
+                letter = await _observed(self._binding, record, publisher, self._dead_letters)
             except Exception as error:  # nothing leaves the agent: Faust would count the message as done
                 self._end(record, error)
-                finishing = self._leave(record, outbox, held.pop_all())
+                finishing = self._leave(record, publisher, held.pop_all())
             else:
-                finishing = self._confirm(event, record, outbox, letter, held.pop_all())
+                finishing = self._confirm(event, record, publisher, letter, held.pop_all())
         confirming = asyncio.create_task(finishing)
         self._confirming.add(confirming)
         confirming.add_done_callback(self._confirming.discard)
@@ -152,37 +152,37 @@ class Work:
         if (own := process_fault(error)) is None:
             log.error("%s/%s/%s can be neither done nor dead-lettered", *place_of(record), exc_info=error)
             own = ProcessError(f"A message cannot be finished ({type(error).__name__}: {error}).", "Report it.")
-        self._outbox.app.end(own)
+        self._publisher.app.end(own)
 
-    async def _leave(self, record: KafkaRecord, outbox: Outbox, held: ExitStack) -> None:
+    async def _leave(self, record: KafkaRecord, publisher: StagePublisher, held: ExitStack) -> None:
         """Leave a message to the next process, with what it has caused so far, such as an answer that was paid for."""
         with held:
             try:
-                await outbox.caused.confirmed()
+                await publisher.pending.confirmed()
             except Exception:  # it is done again in any case
                 log.exception("not all that %s/%s/%s has caused is in Kafka", *place_of(record))
 
     async def _confirm(
-        self, event: Any, record: KafkaRecord, outbox: Outbox, letter: DeadLetter | None, held: ExitStack
+        self, event: Any, record: KafkaRecord, publisher: StagePublisher, letter: DeadLetter | None, held: ExitStack
     ) -> None:
         with held:
             try:
-                await self._until_confirmed(record, outbox, letter)
+                await self._until_confirmed(record, publisher, letter)
             except Exception as error:  # undone it holds up all behind it, and a new process begins with it
                 self._end(record, error)
                 return
             event.ack()
 
-    async def _until_confirmed(self, record: KafkaRecord, outbox: Outbox, letter: DeadLetter | None) -> None:
+    async def _until_confirmed(self, record: KafkaRecord, publisher: StagePublisher, letter: DeadLetter | None) -> None:
         """Wait until Kafka has it all. Where it takes less than the producer may send, there is a dead letter, and
         where it takes none of the usual size, one as small as they come."""
         smallest = False
         while True:
             try:
-                await outbox.caused.confirmed()
+                await publisher.pending.confirmed()
                 return
             except UnreadableError as refusal:
-                outbox.caused.withdraw()
+                publisher.pending.withdraw()
                 if letter is None:
                     letter = await _letter(record, refusal, self._dead_letters)
                 elif not smallest:
@@ -190,7 +190,7 @@ class Work:
                 else:  # somebody must raise the limit, and until then all behind it waits
                     log.error("no dead letter can be published, trying again: %s", refusal)
                     await asyncio.sleep(RETRY_SECONDS)
-            await outbox.publish([letter])
+            await publisher.publish([letter])
 
 
 def place_of(record: KafkaRecord) -> tuple[str, int, int]:
@@ -213,11 +213,13 @@ def received(message: Any) -> KafkaRecord:
     )
 
 
-async def _told(binding: Binding, record: KafkaRecord, outbox: Outbox, dead_letters: DeadLetters) -> DeadLetter | None:
+async def _observed(
+    binding: Binding, record: KafkaRecord, publisher: StagePublisher, dead_letters: DeadLetters
+) -> DeadLetter | None:
     """Handle a message, counted and traced. One that is cut off is neither: it comes again."""
-    way = outbox.tracing.begin(record)
+    way = publisher.tracing.begin(record)
     with handling(record.topic):
-        letter = await _handle(binding, record, replace(outbox, handling=way), dead_letters)
+        letter = await _handle(binding, record, replace(publisher, handling=way), dead_letters)
     error = letter.reason if letter is not None else None
     handled(record.topic, error)
     way.end(error)
@@ -225,12 +227,12 @@ async def _told(binding: Binding, record: KafkaRecord, outbox: Outbox, dead_lett
 
 
 async def _handle(
-    binding: Binding, record: KafkaRecord, outbox: Outbox, dead_letters: DeadLetters
+    binding: Binding, record: KafkaRecord, publisher: StagePublisher, dead_letters: DeadLetters
 ) -> DeadLetter | None:
     """Handle a message; returns its dead letter when it became one."""
     while True:
         try:
-            await binding.handle(record, outbox)
+            await binding.handle(record, publisher)
             return None
         except ServiceError as away:  # the message is not at fault, and its neighbours would fare no better
             log.warning("%s waits: %s", binding.topic, away)
@@ -239,12 +241,12 @@ async def _handle(
         except Exception as error:
             raise_process_fault(error)
             if not isinstance(error, EscalonError):
-                if (ending := outbox.app.ending) is not None:  # what breaks now may break of that
+                if (ending := publisher.app.ending) is not None:  # what breaks now may break of that
                     raise ending from error
                 log.exception("%s failed on %s/%s/%s", binding.topic, *place_of(record))
-            outbox.caused.withdraw()
+            publisher.pending.withdraw()
             letter = await _letter(record, error, dead_letters)
-            await outbox.publish([letter])
+            await publisher.publish([letter])
             return letter
 
 

@@ -26,7 +26,7 @@ Send = Callable[[], Awaitable[Any]]
 """Hands bytes to the producer; what it returns can be awaited again, for the confirmation."""
 
 
-class Caused:
+class PendingDeliveries:
     """What one message has caused and Kafka may not have confirmed yet."""
 
     def __init__(self) -> None:
@@ -52,19 +52,19 @@ class Caused:
             await self._confirmations.pop(0)
 
 
-CAUSED: ContextVar[Caused | None] = ContextVar("caused", default=None)
+PENDING: ContextVar[PendingDeliveries | None] = ContextVar("pending", default=None)
 """What the message that is being handled has caused."""
 
 
 def claim(withdraw: Callable[[], None]) -> None:
     """Note that what the message being handled writes holds only if it does not end as a dead letter."""
-    caused = CAUSED.get()
-    if caused is not None:
-        caused.claim(withdraw)
+    pending = PENDING.get()
+    if pending is not None:
+        pending.claim(withdraw)
 
 
-async def hand_over(topic: str, send: Send, caused: Caused) -> None:
-    """Hand bytes to the producer, waiting while the broker is away; `caused` waits for the confirmation.
+async def hand_over(topic: str, send: Send, pending: PendingDeliveries) -> None:
+    """Hand bytes to the producer, waiting while the broker is away; `pending` waits for the confirmation.
 
     Raises UnreadableError when they are more than the producer may send.
     """
@@ -80,7 +80,7 @@ async def hand_over(topic: str, send: Send, caused: Caused) -> None:
                 await wait_or_raise(topic, error)
                 waiting = await until_taken(topic, send)
 
-    caused.add(confirm())
+    pending.add(confirm())
 
 
 async def until_taken(topic: str, send: Send) -> Any:

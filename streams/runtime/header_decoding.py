@@ -30,10 +30,10 @@ class Records(_MemoryRecordsPy):  # type: ignore[misc]
         """The next batch; None after the last."""
         data = self._next_slice
         batch = super().next_batch()
-        return Batch(data, batch) if isinstance(batch, DefaultRecordBatch) else batch
+        return LenientBatch(data, batch) if isinstance(batch, DefaultRecordBatch) else batch
 
 
-class Batch:
+class LenientBatch:
     """A batch as the client reads it, and from a name that is no UTF-8 on as `_Lenient` lets it be read.
 
     Raises ServiceError where it is compressed and cannot be decompressed here.

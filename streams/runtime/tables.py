@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import struct
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -26,18 +25,18 @@ from streams.calibration.drift import Watch
 from streams.core.budget import day_of
 from streams.core.errors import ConfigError, ProcessError, UnreadableError
 from streams.core.messages import StoredAnswer
+from streams.core.tables import SETTLED
 from streams.models.listeners.image_index import HashIndex, Nominee, SeenImage, likeliest
-from streams.runtime.confirm import CAUSED, claim, until_taken, wait_or_raise
+from streams.runtime.confirm import PENDING, claim, until_taken, wait_or_raise
 from streams.runtime.table_store import TableStore
 from streams.stages.settle import Settled
 
 log = logging.getLogger("escalon.runtime")
 MIB = 1024 * 1024
-_POSITION = struct.Struct(">iq")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Change:
+class TableChange:
     """One write to a table."""
 
     partition: int
@@ -58,7 +57,7 @@ class Table(faust.Table):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._latest: dict[tuple[int, Any], Change] = {}
+        self._latest: dict[tuple[int, Any], TableChange] = {}
         """The last change of each key that Kafka has not confirmed yet."""
 
     def _new_store(self) -> TableStore:
@@ -87,8 +86,8 @@ class Table(faust.Table):  # type: ignore[misc]
         self, partition: int | None, key: Any, value: Any, key_serializer: Any = None, value_serializer: Any = None
     ) -> Any:
         """Send a change, after the earlier ones of its partition, on behalf of the message that is being handled."""
-        caused = CAUSED.get()
-        if caused is None:
+        pending = PENDING.get()
+        if pending is None:
             return super().send_changelog(partition, key, value, key_serializer, value_serializer)
         raw = {"key_serializer": key_serializer, "value_serializer": value_serializer}
         usual = {"key_serializer": self.key_serializer, "value_serializer": self.value_serializer}
@@ -107,9 +106,9 @@ class Table(faust.Table):  # type: ignore[misc]
             )
 
         future = make()
-        change = Change(future.message.partition, key, make)
+        change = TableChange(future.message.partition, key, make)
         self._latest[change.partition, key] = change
-        caused.add(self._until_confirmed(change, future))
+        pending.add(self._until_confirmed(change, future))
         return future
 
     def _on_sent(self, generation: int, future: Any) -> None:
@@ -118,7 +117,7 @@ class Table(faust.Table):  # type: ignore[misc]
         if generation == self.app.consumer_generation_id:
             self._on_changelog_sent(future)
 
-    async def _until_confirmed(self, change: Change, future: Any) -> None:
+    async def _until_confirmed(self, change: TableChange, future: Any) -> None:
         """Wait until Kafka has a change.
 
         One that is over the limit of its changelog stays in this process alone. That is no fault of the message, and a
@@ -139,7 +138,7 @@ class Table(faust.Table):  # type: ignore[misc]
             if self._latest.get(place) is change:
                 del self._latest[place]
 
-    async def _confirmed(self, change: Change, future: Any) -> bool:
+    async def _confirmed(self, change: TableChange, future: Any) -> bool:
         try:
             async with self._turns[change.partition]:
                 publish = partial(self.changelog_topic.publish_message, future)
@@ -205,14 +204,14 @@ class TableSettled:
         data = self._table.get(f"{run}\0{event_id}".encode())
         if data is None:
             return None
-        partition, offset = _POSITION.unpack_from(data)
-        return Settled(partition, offset, bytes(data[_POSITION.size :]))
+        partition, offset = SETTLED.head.unpack_from(data)
+        return Settled(partition, offset, bytes(data[SETTLED.head.size :]))
 
     def put(self, run: str, event_id: str, settled: Settled) -> None:
         """Remember what settled an event, unless the result becomes a dead letter: that one settles nothing."""
         key = f"{run}\0{event_id}".encode()
         claim(partial(self._table.pop, key, None))
-        self._table[key] = _POSITION.pack(settled.partition, settled.offset) + settled.outcome
+        self._table[key] = SETTLED.head.pack(settled.partition, settled.offset) + settled.outcome
 
 
 class TableImages:

@@ -16,11 +16,11 @@ from streams.adapters.clickhouse_erasure import BLANKS, blank, sweep
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
 from streams.audit.erasure import Eraser
-from streams.audit.erasure_tables import SETTLED, TableEntry, TaskKey, TierTables
+from streams.audit.erasure_tables import TableEntry, TaskKey, TierTables
 from streams.core.errors import ServiceError
 from streams.core.fingerprint import data_subject, digest
 from streams.core.messages import DeadLetter, Event, Header, Judgement, Outcome
-from streams.core.topics import changelog
+from streams.core.tables import SETTLED
 from streams.runtime.tables import TableSettled
 from streams.stages.settle import Settled
 from tests.builders import START, call, event, label, outcome, verdict
@@ -237,7 +237,7 @@ def test_a_settled_event_stays_settled_without_its_answer(monkeypatch: pytest.Mo
     kept: dict[bytes, bytes] = {}
     written = dataclasses.replace(outcome(about("e1", "anna")), answer="secret", reasons=("refused: secret",))
     TableSettled(kept).put("live", "e1", Settled(2, 9, Codec().encode(written)))
-    topic = changelog("", *SETTLED)
+    topic = SETTLED.changelog("")
     some = tables(monkeypatch, *(record(topic, key, value) for key, value in kept.items()))
     (entry,) = some.find([], {"e1"})
     kept[entry.key] = entry.value

@@ -18,8 +18,8 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.tail import Tail
 from streams.app.settings import read_settings
-from streams.audit.erasure_tables import POSITION_BYTES
 from streams.core.messages import Outcome
+from streams.core.tables import SETTLED
 from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
@@ -227,9 +227,9 @@ def test_after_a_restart_the_tiers_have_forgotten_too(private: Private) -> None:
 
 def test_that_an_erased_event_has_ended_is_still_known_without_its_answer(private: Private) -> None:
     settled = private.latest("escalon-settle-settled-changelog")
-    outcome = Codec().decode(Outcome, settled[b"live\x00anna-1"][POSITION_BYTES:])
+    outcome = Codec().decode(Outcome, settled[b"live\x00anna-1"][SETTLED.head.size :])
     assert (outcome.state, outcome.answer, outcome.origin.data_subject) == ("answered", None, None)
-    assert json.loads(Codec().decode(Outcome, settled[b"live\x00bob-1"][POSITION_BYTES:]).answer or "")
+    assert json.loads(Codec().decode(Outcome, settled[b"live\x00bob-1"][SETTLED.head.size :]).answer or "")
 
 
 def test_what_comes_back_is_gone_again_after_a_sweep(private: Private) -> None:

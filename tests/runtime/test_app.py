@@ -7,12 +7,14 @@ from pathlib import Path
 import faust
 
 from streams.adapters.kafka import KafkaConfig
-from streams.runtime.app import Place, faust_app
+from streams.runtime.app import ProcessConfig, faust_app
 
 
 def test_an_app_keeps_what_it_does_not_lose_events_by(tmp_path: Path) -> None:
     app = faust_app(
-        "work", KafkaConfig(servers="a:1, b:2"), Place(directory=tmp_path / "tables", prefix="pre.", replication=3)
+        "work",
+        KafkaConfig(servers="a:1, b:2"),
+        ProcessConfig(directory=tmp_path / "tables", prefix="pre.", replication=3),
     )
     conf = app.conf
     assert conf.id == "escalon-pre.work"
@@ -28,18 +30,16 @@ def test_an_app_keeps_what_it_does_not_lose_events_by(tmp_path: Path) -> None:
 
 def test_a_log_in_reaches_the_client_and_is_not_shown(tmp_path: Path) -> None:
     kafka = KafkaConfig(servers="a:1", tls=True, sasl_mechanism="PLAIN", username="me", password="s3cret")
-    credentials = faust_app("work", kafka, Place(directory=tmp_path)).conf.broker_credentials
+    credentials = faust_app("work", kafka, ProcessConfig(directory=tmp_path)).conf.broker_credentials
     assert (credentials.username, credentials.password) == ("me", "s3cret")
     assert credentials.protocol.value == "SASL_SSL"
     assert "s3cret" not in repr(credentials)
-    assert (
-        faust_app("work", KafkaConfig(servers="a:1", tls=True), Place(directory=tmp_path)).conf.broker_credentials
-        is not None
-    )
-    assert faust_app("work", KafkaConfig(servers="a:1"), Place(directory=tmp_path)).conf.broker_credentials is None
+    place = ProcessConfig(directory=tmp_path)
+    assert faust_app("work", KafkaConfig(servers="a:1", tls=True), place).conf.broker_credentials is not None
+    assert faust_app("work", KafkaConfig(servers="a:1"), place).conf.broker_credentials is None
 
 
 def test_faust_still_asks_where_the_app_lets_messages_in_hand_end(tmp_path: Path) -> None:
     assert "_consumer_wait_empty" in faust.App._on_partitions_revoked.__code__.co_names
     assert "_consumer_wait_empty" in faust.App._stop_consumer.__code__.co_names
-    assert faust_app("work", KafkaConfig(servers="a:1"), Place(directory=tmp_path)).drain is not None
+    assert faust_app("work", KafkaConfig(servers="a:1"), ProcessConfig(directory=tmp_path)).drain is not None

@@ -18,7 +18,7 @@ from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import KafkaRecord
 from streams.core.errors import ConfigError, HandlerError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, RawEvent
-from streams.runtime.bind import UNCONFIRMED, Binding, Outbox, Work, bind, received
+from streams.runtime.bind import UNCONFIRMED, Binding, StagePublisher, Work, bind, received
 from streams.runtime.confirm import RETRY_SECONDS, claim
 from streams.runtime.drain import Drain
 from tests.harness.fakes.faust import FakeApp, FakeEvent, FakeMessage, FakeStream
@@ -26,36 +26,36 @@ from tests.harness.fakes.faust import FakeApp, FakeEvent, FakeMessage, FakeStrea
 AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
-async def publish_one(_: KafkaRecord, outbox: Outbox) -> None:
-    await outbox.publish([RawEvent(text="y")])
+async def publish_one(_: KafkaRecord, publisher: StagePublisher) -> None:
+    await publisher.publish([RawEvent(text="y")])
 
 
-async def never(_: KafkaRecord, __: Outbox) -> None:
+async def never(_: KafkaRecord, __: StagePublisher) -> None:
     await asyncio.Event().wait()
 
 
 NO_LETTERS = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "sha", event_id=lambda _: "e")
 
 
-def outbox(app: FakeApp) -> Outbox:
-    return Outbox(app=app, codec=Codec(), prefix="pre.")
+def publisher_on(app: FakeApp) -> StagePublisher:
+    return StagePublisher(app=app, codec=Codec(), prefix="pre.")
 
 
 def agent(
     app: FakeApp,
-    handle: Callable[[KafkaRecord, Outbox], Awaitable[None]],
+    handle: Callable[[KafkaRecord, StagePublisher], Awaitable[None]],
     keep_whole: Callable[[bytes], str] = lambda _: "sha",
 ) -> Callable[[FakeStream], Awaitable[None]]:
     letters = DeadLetters(
         run="live", cluster_id="cluster", keep_whole=keep_whole, event_id=lambda record: f"e{record.offset}"
     )
-    bind(Binding(topic="events", concurrency=4, handle=handle), outbox(app), letters, Drain())
+    bind(Binding(topic="events", concurrency=4, handle=handle), publisher_on(app), letters, Drain())
     return app.agents["pre.events"]  # type: ignore[no-any-return]
 
 
 async def test_a_message_is_published_to_its_topic_under_its_key() -> None:
     app = FakeApp()
-    await outbox(app).publish([RawEvent(id="mail-7", text="x"), RawEvent(text="y")])
+    await publisher_on(app).publish([RawEvent(id="mail-7", text="x"), RawEvent(text="y")])
     assert [(topic, key) for topic, key, _ in app.sent] == [("pre.events", b"mail-7"), ("pre.events", None)]
     assert Codec().decode(RawEvent, app.sent[1][2]) == RawEvent(text="y")
 
@@ -64,7 +64,7 @@ async def test_a_message_is_published_to_its_topic_under_its_key() -> None:
 async def test_a_timestamp_that_is_no_date_keeps_no_message_from_its_stage(seconds: Any) -> None:
     message, seen = FakeMessage(timestamp=seconds), list[int]()
 
-    async def handle(record: KafkaRecord, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: StagePublisher) -> None:
         seen.append(record.timestamp.year)
 
     await agent(FakeApp(), handle)(FakeStream(message))
@@ -75,13 +75,13 @@ async def test_a_timestamp_that_is_no_date_keeps_no_message_from_its_stage(secon
 async def test_publishing_waits_while_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
     app = FakeApp(errors=[KafkaConnectionError(), KafkaConnectionError()])
-    await outbox(app).publish([RawEvent(text="x")])
+    await publisher_on(app).publish([RawEvent(text="x")])
     assert len(app.sent) == 1
 
 
 async def test_a_message_over_the_brokers_limit_is_unreadable_and_not_tried_for_ever() -> None:
     with pytest.raises(UnreadableError) as caught:
-        await outbox(FakeApp(errors=[MessageSizeTooLargeError()])).publish([RawEvent(text="x")])
+        await publisher_on(FakeApp(errors=[MessageSizeTooLargeError()])).publish([RawEvent(text="x")])
     assert caught.value.reason == "too_large"
 
 
@@ -117,10 +117,10 @@ async def test_a_message_that_the_broker_makes_a_dead_letter_claims_nothing_in_t
     monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
     undone = list[str]()
 
-    async def handle(record: KafkaRecord, outbox: Outbox) -> None:
+    async def handle(record: KafkaRecord, publisher: StagePublisher) -> None:
         claim(lambda: undone.append("first"))
         claim(lambda: undone.append("second"))
-        await publish_one(record, outbox)
+        await publish_one(record, publisher)
 
     message = FakeMessage()
     await agent(FakeApp(unconfirmed=[refused]), handle)(FakeStream(message))
@@ -130,7 +130,7 @@ async def test_a_message_that_the_broker_makes_a_dead_letter_claims_nothing_in_t
 async def test_a_message_that_its_stage_cannot_do_claims_nothing_in_tables() -> None:
     undone = list[str]()
 
-    async def handle(_: KafkaRecord, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: StagePublisher) -> None:
         claim(lambda: undone.append("claimed"))
         raise UnreadableError("too_large", "It is too large.")
 
@@ -140,7 +140,7 @@ async def test_a_message_that_its_stage_cannot_do_claims_nothing_in_tables() -> 
 
 
 async def test_a_dead_letter_over_the_brokers_limit_is_published_once_more_as_small_as_they_come() -> None:
-    async def handle(_: KafkaRecord, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: StagePublisher) -> None:
         raise UnreadableError("invalid_utf8", "It is no UTF-8.")
 
     message = FakeMessage(headers=[("a", b"1")])
@@ -164,7 +164,7 @@ async def test_where_no_dead_letter_can_be_published_the_message_waits_with_a_pa
 
     monkeypatch.setattr("streams.runtime.bind.asyncio.sleep", sleep)
     app, message = FakeApp(unconfirmed=[MessageSizeTooLargeError() for _ in range(5)]), FakeMessage()
-    work = Work(Binding(topic="events", concurrency=4, handle=publish_one), outbox(app), NO_LETTERS, Drain())
+    work = Work(Binding(topic="events", concurrency=4, handle=publish_one), publisher_on(app), NO_LETTERS, Drain())
     await work.handle(FakeEvent(message))
     await asyncio.gather(*work._confirming)
     assert [topic for topic, _, _ in app.sent] == ["pre.events", *["pre.dead-letters"] * 5]
@@ -182,7 +182,7 @@ async def test_a_process_that_cannot_know_whether_a_message_is_done_ends() -> No
 
 async def test_a_message_that_is_cut_off_gives_its_place_back() -> None:
     drain = Drain(60)
-    work = Work(Binding(topic="events", concurrency=4, handle=never), outbox(FakeApp()), NO_LETTERS, drain)
+    work = Work(Binding(topic="events", concurrency=4, handle=never), publisher_on(FakeApp()), NO_LETTERS, drain)
     task = asyncio.create_task(work.handle(FakeEvent(FakeMessage())))
     await asyncio.sleep(0)
     task.cancel()
@@ -194,14 +194,14 @@ async def test_an_error_that_faust_has_wrapped_is_seen_through() -> None:
     wrapped = ProducerSendError("Error while sending")
     wrapped.__cause__ = MessageSizeTooLargeError()
     with pytest.raises(UnreadableError, match="over the broker's limit"):
-        await outbox(FakeApp(errors=[wrapped])).publish([RawEvent(text="x")])
+        await publisher_on(FakeApp(errors=[wrapped])).publish([RawEvent(text="x")])
 
 
 async def test_each_event_is_handled_and_then_acknowledged() -> None:
     messages = [FakeMessage(offset=number) for number in range(3)]
     handled: list[int] = []
 
-    async def handle(record: KafkaRecord, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: StagePublisher) -> None:
         assert messages[record.offset].refcount == 2
         handled.append(record.offset)
 
@@ -224,7 +224,7 @@ async def test_what_cannot_be_done_becomes_a_dead_letter_and_its_neighbours_go_t
     app, messages = FakeApp(), [FakeMessage(offset=number) for number in range(3)]
     handled: list[int] = []
 
-    async def handle(record: KafkaRecord, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: StagePublisher) -> None:
         if record.offset == 1:
             raise error
         handled.append(record.offset)
@@ -255,9 +255,9 @@ def wrapped(error: Exception) -> HandlerError:
 async def test_what_this_process_lacks_ends_it_and_leaves_all_messages_to_the_next_one(error: Exception) -> None:
     app, messages, begun = FakeApp(), [FakeMessage(offset=number) for number in range(3)], list[int]()
 
-    async def handle(record: KafkaRecord, outbox: Outbox) -> None:
+    async def handle(record: KafkaRecord, publisher: StagePublisher) -> None:
         begun.append(record.offset)
-        await publish_one(record, outbox)
+        await publish_one(record, publisher)
         raise error
 
     await agent(app, handle)(FakeStream(*messages))
@@ -270,7 +270,7 @@ async def test_what_this_process_lacks_ends_it_and_leaves_all_messages_to_the_ne
 async def test_what_breaks_while_the_process_ends_is_not_held_against_its_message() -> None:
     app, message = FakeApp(), FakeMessage()
 
-    async def handle(_: KafkaRecord, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: StagePublisher) -> None:
         app.end(ProcessError("the disk is full"))
         raise ZeroDivisionError("of that")
 
@@ -282,7 +282,7 @@ async def test_a_dead_letter_that_this_process_cannot_make_leaves_the_message_to
     def keep_whole(_: bytes) -> str:
         raise MemoryError
 
-    async def handle(_: KafkaRecord, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: StagePublisher) -> None:
         raise UnreadableError("too_large", "It is too large.")
 
     app, message = FakeApp(), FakeMessage(value=b"x" * 100_000)
@@ -293,7 +293,9 @@ async def test_a_dead_letter_that_this_process_cannot_make_leaves_the_message_to
 
 async def test_a_partition_that_the_tiers_tables_do_not_have_is_not_begun() -> None:
     app, message = FakeApp(), FakeMessage(partition=2)
-    bind(Binding(topic="events", concurrency=4, handle=publish_one, partitions=2), outbox(app), NO_LETTERS, Drain())
+    bind(
+        Binding(topic="events", concurrency=4, handle=publish_one, partitions=2), publisher_on(app), NO_LETTERS, Drain()
+    )
     await app.agents["pre.events"](FakeStream(message))
     assert "pre.events has more than the 2 partitions" in str(app.ending)
     assert (app.sent, message.refcount) == ([], 1)
@@ -303,7 +305,7 @@ async def test_a_message_waits_while_a_service_it_needs_is_away(monkeypatch: pyt
     monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
     away, handled = [ServiceError("away"), ServiceError("away")], list[int]()
 
-    async def handle(record: KafkaRecord, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: StagePublisher) -> None:
         if away:
             raise away.pop()
         handled.append(record.offset)
@@ -322,7 +324,7 @@ async def test_a_dead_letter_waits_while_the_store_for_its_original_is_away(monk
             raise away.pop()
         return "sha"
 
-    async def handle(_: KafkaRecord, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: StagePublisher) -> None:
         raise UnreadableError("too_large", "It is too large.")
 
     app = FakeApp()
@@ -333,7 +335,7 @@ async def test_a_dead_letter_waits_while_the_store_for_its_original_is_away(monk
 async def test_an_event_whose_handling_is_cut_off_stays_unacknowledged_and_comes_again() -> None:
     message = FakeMessage()
 
-    async def handle(_: KafkaRecord, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: StagePublisher) -> None:
         await asyncio.Event().wait()
 
     task = asyncio.ensure_future(agent(FakeApp(), handle)(FakeStream(message)))

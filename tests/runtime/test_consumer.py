@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
 from streams.adapters.kafka import KafkaConfig
-from streams.runtime.app import Place, faust_app
+from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.consumer import Consumer
 
 HERE, THERE, CHANGES = TP("verdicts", 0), TP("verdicts", 1), TP("changelog", 0)
@@ -112,7 +112,7 @@ class Broker:
 
 def consumer_on(broker: Broker, directory: Path) -> Any:
     """The consumer of an app that never starts, in front of a broker; `verdicts` is acknowledged."""
-    app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), Place(directory=directory))
+    app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=directory))
     app.topics._acking_topics.add("verdicts")
     consumer: Any = app.consumer
     assert isinstance(consumer, Consumer)
@@ -414,7 +414,7 @@ async def test_nothing_is_fetched_while_it_is_unknown_from_where(tmp_path: Path)
 
 @pytest.mark.parametrize("assigned", [True, False])
 async def test_the_watch_over_partitions_ends_no_process(assigned: bool, tmp_path: Path) -> None:
-    app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), Place(directory=tmp_path))
+    app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path))
     consumer: Any = app.consumer
     consumer._thread.thread_loop.close()
     state, now = SubscriptionState(), monotonic()

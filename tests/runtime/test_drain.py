@@ -13,7 +13,7 @@ from mode.utils.queues import FlowControlQueue
 
 from streams.adapters.kafka import KafkaConfig
 from streams.runtime import drain
-from streams.runtime.app import Place, faust_app
+from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.drain import Drain, DrainingApp, FlowControl
 
 
@@ -118,7 +118,7 @@ async def test_a_commit_that_does_not_end_is_not_waited_for_for_ever(monkeypatch
 
 
 async def test_a_rebalance_during_a_stop_waits_for_what_is_in_hand_and_commits_it(tmp_path: Path) -> None:
-    app: Any = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), Place(directory=tmp_path))
+    app: Any = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path))
     app._consumer = steps = Steps()
     app._stopped.set()
     await app._on_partitions_revoked({TP("verdicts", 0)})
@@ -127,7 +127,9 @@ async def test_a_rebalance_during_a_stop_waits_for_what_is_in_hand_and_commits_i
 
 
 async def test_a_recovery_waits_for_a_broker_that_is_away_and_ends_with_the_process(tmp_path: Path) -> None:
-    recovery: Any = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), Place(directory=tmp_path)).tables.recovery
+    recovery: Any = faust_app(
+        "work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path)
+    ).tables.recovery
     away = asyncio.Event()
     waiting = asyncio.create_task(recovery._wait(away.wait(), timeout=0.001))
     await asyncio.sleep(0.05)

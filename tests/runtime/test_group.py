@@ -16,7 +16,7 @@ from aiokafka.errors import GroupLoadInProgressError, KafkaError, NotCoordinator
 from aiokafka.protocol.commit import OffsetFetchResponse_v1, OffsetFetchResponse_v3
 
 from streams.adapters.kafka import KafkaConfig
-from streams.runtime.app import Place, faust_app
+from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.group import ConsumerThread, hear_errors_of_offsets
 
 HERE = TopicPartition("verdicts", 0)
@@ -28,7 +28,7 @@ async def test_an_error_in_the_group_ends_the_process_also_while_nothing_is_fetc
     ended: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.runtime.consumer.WATCH_SECONDS", 0.01)
-    consumer: Any = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), Place(directory=tmp_path)).consumer
+    consumer: Any = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path)).consumer
     thread = consumer._thread
     assert isinstance(thread, ConsumerThread)
     thread.thread_loop.close()

@@ -14,7 +14,7 @@ from aiokafka.record.util import calc_crc32c
 
 from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ServiceError
-from streams.runtime.app import Place, faust_app
+from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.header_decoding import Records
 from tests.harness.fakes.strange_headers import Headers, batch
 
@@ -70,7 +70,9 @@ async def test_a_tiers_consumer_reads_so(tmp_path: Path, monkeypatch: pytest.Mon
     async def start(_: Any) -> None:
         raise ConnectionError
 
-    thread: Any = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), Place(directory=tmp_path)).consumer._thread
+    thread: Any = faust_app(
+        "work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path)
+    ).consumer._thread
     monkeypatch.setattr("faust.transport.drivers.aiokafka.AIOKafkaConsumerThread.on_start", start)
     with pytest.raises(ConnectionError):
         await thread.on_start()

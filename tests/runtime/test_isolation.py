@@ -18,8 +18,8 @@ from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig, create_changelogs, create_topics
 from streams.runtime import consumer as consumers
-from streams.runtime.app import Place, faust_app
-from streams.runtime.bind import Binding, Outbox, bind
+from streams.runtime.app import ProcessConfig, faust_app
+from streams.runtime.bind import Binding, StagePublisher, bind
 from streams.runtime.drain import DrainingApp
 from streams.runtime.lag import watch_faust
 from streams.runtime.tables import table
@@ -63,18 +63,18 @@ class Tier:
     @asynccontextmanager
     async def running(self, *, remembers: bool = False) -> AsyncIterator[DrainingApp]:
         """The tier, until it has stopped in good order. It may remember in a table what it has taken."""
-        app = faust_app("listen", self.kafka, Place(directory=self.directory, prefix=self.prefix))
+        app = faust_app("listen", self.kafka, ProcessConfig(directory=self.directory, prefix=self.prefix))
         ids = EventIds(EventReader(Codec(), "cluster", "live", 100_000), Codec(), self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
         answers = table(app, "answers", self.topic, 1, 3600) if remembers else {}
 
-        async def take(record: KafkaRecord, _: Outbox) -> None:
+        async def take(record: KafkaRecord, _: StagePublisher) -> None:
             answers[record.value] = b"1"
             self.taken.append(record.value or b"")
             await self.goes.wait()
 
         binding = Binding(topic="events", concurrency=4, handle=take)
-        bind(binding, Outbox(app=app, codec=Codec(), prefix=self.prefix), letters, app.drain)
+        bind(binding, StagePublisher(app=app, codec=Codec(), prefix=self.prefix), letters, app.drain)
         watch_faust(app, {self.topic})
         await app.start()
         try:

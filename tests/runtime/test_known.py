@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from streams.core.errors import UnreadableError
-from streams.runtime.confirm import CAUSED, Caused
+from streams.runtime.confirm import PENDING, PendingDeliveries
 from streams.runtime.known import KnownEvents
 from tests.harness.fakes.faust import FakeTable
 from tests.stages.support import event
@@ -18,11 +18,11 @@ AGAIN, OTHER = replace(FIRST, offset=90), replace(FIRST, offset=91, content_dige
 
 
 @pytest.fixture
-def caused() -> Iterator[Caused]:
-    caused = Caused()
-    token = CAUSED.set(caused)
-    yield caused
-    CAUSED.reset(token)
+def pending() -> Iterator[PendingDeliveries]:
+    pending = PendingDeliveries()
+    token = PENDING.set(pending)
+    yield pending
+    PENDING.reset(token)
 
 
 def test_the_same_event_again_passes_and_another_one_is_refused_with_the_place_of_the_first() -> None:
@@ -42,20 +42,24 @@ def test_a_replay_knows_nothing_of_live_events() -> None:
 
 
 @pytest.mark.parametrize("handled", [1, 2])
-def test_an_event_that_becomes_a_dead_letter_leaves_its_id_to_the_corrected_one(caused: Caused, handled: int) -> None:
+def test_an_event_that_becomes_a_dead_letter_leaves_its_id_to_the_corrected_one(
+    pending: PendingDeliveries, handled: int
+) -> None:
     known = KnownEvents(FakeTable())
     for _ in range(handled):  # delivered again after a crash
         known.check(FIRST)
-    caused.withdraw()
+    pending.withdraw()
     known.check(OTHER)
 
 
-def test_a_redelivery_that_becomes_a_dead_letter_does_not_take_the_id_from_the_first(caused: Caused) -> None:
+def test_a_redelivery_that_becomes_a_dead_letter_does_not_take_the_id_from_the_first(
+    pending: PendingDeliveries,
+) -> None:
     table = FakeTable()
-    CAUSED.set(Caused())
+    PENDING.set(PendingDeliveries())
     KnownEvents(table).check(FIRST)
-    CAUSED.set(caused)
+    PENDING.set(pending)
     KnownEvents(table).check(AGAIN)
-    caused.withdraw()
+    pending.withdraw()
     with pytest.raises(UnreadableError):
         KnownEvents(table).check(OTHER)

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from streams.adapters.kafka import KafkaConfig
 from streams.embedded.broker import Tansu
 from streams.embedded.supervisor import Supervisor
-from streams.runtime.app import Place, faust_app
+from streams.runtime.app import ProcessConfig, faust_app
 
 pytestmark = pytest.mark.embedded
 
@@ -33,7 +33,7 @@ def make(kafka: KafkaConfig, topic: str) -> None:
 async def test_a_topic_is_not_forgotten_when_another_is_looked_up(kafka: KafkaConfig, tmp_path: Path) -> None:
     """Else what was taken for it, and not sent yet, would wait for the next message to it."""
     make(kafka, "verdicts")
-    producer = faust_app("listen", kafka, Place(directory=tmp_path)).producer
+    producer = faust_app("listen", kafka, ProcessConfig(directory=tmp_path)).producer
     await producer.start()
     try:
         known = producer._ensure_producer().client.cluster

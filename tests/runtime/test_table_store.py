@@ -16,7 +16,7 @@ from faust.types import TP
 
 from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ProcessError
-from streams.runtime.app import Place, faust_app
+from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.table_store import ASIDE, CORRUPT, TableStore, is_corrupt
 from streams.runtime.tables import table
 from streams.telemetry.metrics import REGISTRY
@@ -29,7 +29,7 @@ class Opened:
     """A table's store as a process has it, and why the process ended."""
 
     def __init__(self, directory: Path) -> None:
-        app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), Place(directory=directory))
+        app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=directory))
         self.ended: list[ProcessError] = []
         app.end = self.ended.append  # type: ignore[method-assign, assignment]
         self.store: TableStore = table(app, "answers", "verdicts", 2, 3600).data

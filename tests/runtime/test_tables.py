@@ -22,7 +22,7 @@ from streams.calibration.drift import observe, reference_of, watch
 from streams.core.errors import ProcessError
 from streams.core.messages import StoredAnswer
 from streams.models.listeners.image_index import SeenImage
-from streams.runtime.confirm import CAUSED, Caused
+from streams.runtime.confirm import PENDING, PendingDeliveries
 from streams.runtime.tables import Table, TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.stages.settle import Settled
 from tests.harness.arbitrary_messages import any_message
@@ -32,12 +32,12 @@ AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def caused() -> Iterator[Caused]:
-    """What the message that is being handled has caused."""
-    caused = Caused()
-    token = CAUSED.set(caused)
-    yield caused
-    CAUSED.reset(token)
+def pending() -> Iterator[PendingDeliveries]:
+    """What the message that is being handled has pending."""
+    pending = PendingDeliveries()
+    token = PENDING.set(pending)
+    yield pending
+    PENDING.reset(token)
 
 
 class FakeApp:
@@ -101,26 +101,26 @@ def test_what_settled_an_event_comes_back_as_it_was(partition: int, offset: int,
     assert settled.get("live", "e1") == Settled(partition, offset, outcome)
 
 
-def test_a_result_that_becomes_a_dead_letter_has_settled_nothing(caused: Caused) -> None:
+def test_a_result_that_becomes_a_dead_letter_has_settled_nothing(pending: PendingDeliveries) -> None:
     settled = TableSettled(FakeTable())
     settled.put("live", "e1", Settled(0, 5, b"x"))
-    caused.withdraw()
+    pending.withdraw()
     assert settled.get("live", "e1") is None
 
 
-def test_nor_has_one_that_is_delivered_again_and_becomes_a_dead_letter_then(caused: Caused) -> None:
+def test_nor_has_one_that_is_delivered_again_and_becomes_a_dead_letter_then(pending: PendingDeliveries) -> None:
     settled = TableSettled(FakeTable())
     for _ in range(2):
         settled.put("live", "e1", Settled(0, 5, b"x"))
-    caused.withdraw()
-    caused.withdraw()
+    pending.withdraw()
+    pending.withdraw()
     assert settled.get("live", "e1") is None
 
 
-def test_nothing_is_a_duplicate_of_an_image_whose_sighting_became_a_dead_letter(caused: Caused) -> None:
+def test_nothing_is_a_duplicate_of_an_image_whose_sighting_became_a_dead_letter(pending: PendingDeliveries) -> None:
     images = TableImages(FakeTable(), 10)
     add(images, 5, "e1", 1)
-    caused.withdraw()
+    pending.withdraw()
     assert near(images, 1, 0, "e2") == []
     add(images, 6, "e2", 1)
     assert near(images, 1, 0, "e3") == [("e2", 0)]
@@ -314,12 +314,12 @@ async def test_a_change_confirmed_after_a_rebalance_does_not_say_how_far_the_tab
 
 
 async def test_a_message_is_done_only_when_kafka_has_its_writes_and_they_do_not_wait_for_each_other() -> None:
-    changelog, caused = FakeChangelog(), Caused()
+    changelog, pending = FakeChangelog(), PendingDeliveries()
     written = TableOfOneTopic(changelog)
-    CAUSED.set(caused)
+    PENDING.set(pending)
     written.send_changelog(0, b"a", b"1")
     assert written.send_changelog(0, b"b", b"2").message.partition == 0  # Faust asks for it
-    done = asyncio.create_task(caused.confirmed())
+    done = asyncio.create_task(pending.confirmed())
     await some_turns()
     assert changelog.sent == [(0, b"a", b"1"), (0, b"b", b"2")]
     assert not done.done()
@@ -331,14 +331,14 @@ async def test_a_message_is_done_only_when_kafka_has_its_writes_and_they_do_not_
 
 async def test_a_write_that_kafka_lost_is_sent_again_but_not_over_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
-    changelog, caused = FakeChangelog(KafkaTimeoutError()), Caused()
+    changelog, pending = FakeChangelog(KafkaTimeoutError()), PendingDeliveries()
     written = TableOfOneTopic(changelog)
-    CAUSED.set(caused)
+    PENDING.set(pending)
     written.send_changelog(0, b"a", b"old")
     written.send_changelog(0, b"a", b"new")
     written.send_changelog(1, b"a", b"elsewhere")
     await some_turns()
-    done = asyncio.create_task(caused.confirmed())
+    done = asyncio.create_task(pending.confirmed())
     changelog.waiting[2].set_result(None)
     await some_turns()
     assert not done.done()
@@ -350,12 +350,12 @@ async def test_a_write_that_kafka_lost_is_sent_again_but_not_over_a_later_one(mo
 
 async def test_a_write_that_kafka_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
-    changelog, caused = FakeChangelog(KafkaTimeoutError()), Caused()
-    CAUSED.set(caused)
+    changelog, pending = FakeChangelog(KafkaTimeoutError()), PendingDeliveries()
+    PENDING.set(pending)
     TableOfOneTopic(changelog).send_changelog(0, b"a", b"1")
     await some_turns()
     changelog.waiting[-1].set_result(None)
-    await caused.confirmed()
+    await pending.confirmed()
     assert changelog.sent == [(0, b"a", b"1")] * 2
 
 
@@ -363,15 +363,15 @@ async def test_a_write_that_kafka_lost_is_sent_again(monkeypatch: pytest.MonkeyP
 async def test_a_write_that_is_over_its_changelogs_limit_holds_up_nothing_and_is_logged(
     later: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    changelog, caused = FakeChangelog(MessageSizeTooLargeError()), Caused()
+    changelog, pending = FakeChangelog(MessageSizeTooLargeError()), PendingDeliveries()
     written = TableOfOneTopic(changelog)
-    CAUSED.set(caused)
+    PENDING.set(pending)
     written.send_changelog(0, b"a", b"1" * 5000)
     if later:
         written.send_changelog(0, b"a", later)
     await some_turns()
     for one in changelog.waiting[1:]:
         one.set_result(None)
-    await caused.confirmed()
+    await pending.confirmed()
     assert (len(changelog.sent), written._latest) == (1 + len(later), {})
     assert "raise its max.message.bytes" in caplog.text

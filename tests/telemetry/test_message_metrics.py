@@ -16,7 +16,7 @@ from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import KafkaRecord
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcome
-from streams.runtime.bind import Binding, Outbox, bind
+from streams.runtime.bind import Binding, StagePublisher, bind
 from streams.runtime.drain import Drain
 from streams.telemetry.message_metrics import handling, observe
 from streams.telemetry.metrics import observe_insert_retry, observe_rows
@@ -106,8 +106,8 @@ def test_no_series_is_named_after_an_event_or_its_words(call: Call, escalation: 
 
 def bound(app: FakeApp, handle: Any) -> Any:
     letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "sha", event_id=lambda _: "e")
-    outbox = Outbox(app=app, codec=Codec(), prefix="pre.")
-    bind(Binding(topic="events", concurrency=4, handle=handle), outbox, letters, Drain())
+    publisher = StagePublisher(app=app, codec=Codec(), prefix="pre.")
+    bind(Binding(topic="events", concurrency=4, handle=handle), publisher, letters, Drain())
     return app.agents["pre.events"]
 
 
@@ -117,7 +117,7 @@ async def test_each_message_counts_by_how_its_handling_ended(
     monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
     away = [ServiceError("away")]
 
-    async def handle(record: KafkaRecord, _: Outbox) -> None:
+    async def handle(record: KafkaRecord, _: StagePublisher) -> None:
         if record.offset == 1:
             raise UnreadableError("not_text", "It is none.")
         if away:
@@ -133,7 +133,7 @@ async def test_each_message_counts_by_how_its_handling_ended(
 
 
 async def test_a_message_is_in_flight_while_it_is_handled_and_not_counted_when_cut_off(change: MetricsChange) -> None:
-    async def handle(_: KafkaRecord, __: Outbox) -> None:
+    async def handle(_: KafkaRecord, __: StagePublisher) -> None:
         await asyncio.Event().wait()
 
     task = asyncio.ensure_future(bound(FakeApp(), handle)(FakeStream(FakeMessage())))

@@ -15,7 +15,7 @@ from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import KafkaRecord
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Label, Origin
-from streams.runtime.bind import Binding, Outbox, bind
+from streams.runtime.bind import Binding, StagePublisher, bind
 from streams.runtime.drain import Drain
 from streams.telemetry.otlp import OtlpExporter
 from streams.telemetry.span import Span
@@ -168,11 +168,11 @@ async def test_a_bound_stage_is_unharmed_by_a_collector_that_is_away(monkeypatch
     fates, app, messages = Counter[str](), FakeApp(), [FakeMessage(offset=number) for number in range(20)]
     spans = OtlpExporter({}, lambda fate, count: fates.update({fate: count}))
 
-    async def handle(_: KafkaRecord, outbox: Outbox) -> None:
-        await outbox.publish([call()])
+    async def handle(_: KafkaRecord, publisher: StagePublisher) -> None:
+        await publisher.publish([call()])
 
     letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "sha", event_id=lambda _: "lost")
-    bound = Outbox(app=app, codec=Codec(), prefix="pre.", tracing=Tracing(group="g", spans=spans))
+    bound = StagePublisher(app=app, codec=Codec(), prefix="pre.", tracing=Tracing(group="g", spans=spans))
     bind(Binding(topic="events", concurrency=4, handle=handle), bound, letters, Drain())
     await app.agents["pre.events"](FakeStream(*messages))
     bound.tracing.close()
@@ -185,13 +185,13 @@ async def test_a_bound_stage_traces_a_redelivery_under_the_same_ids_and_a_dead_l
     spans, app = FakeSpans(), FakeApp()
     tracing = Tracing(group="g", spans=spans)
 
-    async def handle(received: KafkaRecord, outbox: Outbox) -> None:
+    async def handle(received: KafkaRecord, publisher: StagePublisher) -> None:
         if received.offset == 18:
             raise UnreadableError("not_text", "It is none.")
-        await outbox.publish([call()])
+        await publisher.publish([call()])
 
     letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "sha", event_id=lambda _: "lost")
-    bound = Outbox(app=app, codec=Codec(), prefix="pre.", tracing=tracing)
+    bound = StagePublisher(app=app, codec=Codec(), prefix="pre.", tracing=tracing)
     bind(Binding(topic="events", concurrency=4, handle=handle), bound, letters, Drain())
     stream = FakeStream(FakeMessage(), FakeMessage(), FakeMessage(offset=18))
     await app.agents["pre.events"](stream)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from streams.core.fingerprint import canonical, digest
 from streams.core.messages import Event
+from streams.core.tables import SEEN_IMAGES
 
 MOST_NOMINEES: Final = 256
 """Images near a new one of which the thumbnails are compared."""
@@ -20,7 +20,7 @@ MOST_LOOKS: Final = 4
 """Images near a new one of which the pixels are compared."""
 _THUMBNAIL_LEVELS: Final = 48
 """By how much two thumbnails may differ in one place, in grey levels, before a look at the pixels is a waste."""
-_ENTRY: Final = struct.Struct(">qQ32sQQ")
+_ENTRY: Final = SEEN_IMAGES.head
 _FAR: Final = 255
 
 

@@ -19,7 +19,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.tail import Offsets, Tail
 from streams.audit.query import Audit
 from streams.core.messages import DeadLetter, Outcome, StoredAnswer
-from streams.core.topics import ANSWERS, changelog
+from streams.core.tables import ANSWERS
 from streams.sink.batch import SINK_TABLES
 from tests.harness.faults.fleet import Fleet
 from tests.harness.faults.provider import Content
@@ -141,7 +141,7 @@ def _wrong(watch: Watch) -> list[str]:
 def stored_at(fleet: Fleet) -> dict[Content, float]:
     """When each answer was first sent to the changelog of its tier's store, in seconds since 1970."""
     codec, found = Codec(), dict[Content, float]()
-    tail = Tail(fleet.running.kafka, [changelog("", tier, table) for tier, table in ANSWERS if tier != "listen"])
+    tail = Tail(fleet.running.kafka, [ANSWERS[topic].changelog("") for topic in ("verdicts", "escalations")])
     try:
         for record in tail.to_end():
             if record.value:
