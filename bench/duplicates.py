@@ -18,8 +18,9 @@ from PIL import Image
 
 from bench.duplicates_images import CHANGES, KINDS, copies, encoded, resized
 from streams.models.listeners.image import image_features, perceptual_hash, pixels
-from streams.models.listeners.image_index import HashIndex, Nominee, SeenImage, likeliest
+from streams.models.listeners.image_index import HashIndex, likeliest
 from streams.models.listeners.same_image import same_image
+from streams.models.listeners.seen_image import Nominee, SeenImage
 
 MAX_DISTANCE = 10
 

@@ -30,7 +30,8 @@ from streams.evaluation.calibrate import calibrate
 from streams.evaluation.calibrator_choice import choose_calibrator
 from streams.evaluation.cases import EVER, Case
 from streams.models.listeners.router import Router
-from streams.models.verifier import Example, Verifier
+from streams.models.verifier.artifact import Verifier
+from streams.models.verifier.example import Example
 from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_pipeline, load_uncalibrated

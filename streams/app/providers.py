@@ -137,7 +137,7 @@ def assessor(handler: Handler) -> Assess:
 
 
 def _verify(path: Path, score: VerifierScore) -> Verify:
-    from streams.models.verifier import Verifier
+    from streams.models.verifier.artifact import Verifier
 
     verifier = Verifier.load(path)
     if score == "gain" and not verifier.knows_reasoner:

@@ -29,7 +29,7 @@ from streams.evaluation.cases import (
     read_cases,
     set_aside,
 )
-from streams.models.verifier import Verifier
+from streams.models.verifier.artifact import Verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_uncalibrated
 

@@ -88,7 +88,7 @@ def train_verifier(
 ) -> None:
     """Train a model that reads task and answer and predicts whether the answer is right."""
     from streams.evaluation.router_training import reasoner_outcomes
-    from streams.models.verifier import Aside
+    from streams.models.verifier.artifact import Aside
     from streams.models.verifier.training import train_verifier as fit
 
     loaded = pipeline_of(read_settings(), pipeline, load_uncalibrated)

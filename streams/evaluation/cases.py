@@ -22,7 +22,7 @@ from streams.core.fingerprint import canonical, digest, draw
 from streams.core.grading import Grade, Grader, Markers
 from streams.core.messages import Attempt, Score
 from streams.core.time_range import EARLIEST
-from streams.models.verifier import Example
+from streams.models.verifier.example import Example
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.assess import VERIFIER

@@ -20,7 +20,7 @@ from streams.core.routing import NONE
 from streams.evaluation.cases import Case, first_of_each_task, set_aside
 from streams.models.listeners.router import Judge, Router, worth
 from streams.models.listeners.text_verifier import train_words
-from streams.models.verifier import Example
+from streams.models.verifier.example import Example
 from streams.models.verifier.training import train_verifier
 
 TRAINED_SHARE = 0.7

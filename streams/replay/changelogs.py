@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from streams.adapters.changelogs import entries
 from streams.adapters.kafka import KafkaConfig
 from streams.core.tables import ANSWERS, SEEN_IMAGES
-from streams.models.listeners.image_index import SeenImage
+from streams.models.listeners.seen_image import SeenImage
 from streams.replay.store import Entry, ReplayStore
 
 BATCH = 2_000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.models.listeners.image_index import HashIndex, Nominee, SeenImage, likeliest
+from streams.models.listeners.image_index import HashIndex, likeliest
+from streams.models.listeners.seen_image import Nominee, SeenImage
 from streams.replay.store import ReplayStore
 
 

@@ -19,7 +19,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.tail import Offsets
 from streams.core.errors import ConfigError, UnreadableError
 from streams.core.messages import Origin, StoredAnswer
-from streams.models.listeners.image_index import SeenImage
+from streams.models.listeners.seen_image import SeenImage
 
 _PRIOR, _OF_ENTRY, _OWN, _DONE, _NEW_IMAGE = b"p", b"e", b"a", b"d", b"n"
 _POSITIONS, _STATE, _SPENT = b"o", b"s", b"m"

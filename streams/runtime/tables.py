@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import faust
 from aiokafka.errors import KafkaError
@@ -26,10 +26,13 @@ from streams.core.budget import day_of
 from streams.core.errors import ConfigError, ProcessError, UnreadableError
 from streams.core.messages import StoredAnswer
 from streams.core.tables import SETTLED
-from streams.models.listeners.image_index import HashIndex, Nominee, SeenImage, likeliest
+from streams.models.listeners.seen_image import Nominee, SeenImage
 from streams.runtime.confirm import PENDING, claim, until_taken, wait_or_raise
 from streams.runtime.table_store import TableStore
 from streams.stages.settle import Settled
+
+if TYPE_CHECKING:
+    from streams.models.listeners.image_index import HashIndex
 
 log = logging.getLogger("escalon.runtime")
 MIB = 1024 * 1024
@@ -229,6 +232,8 @@ class TableImages:
 
     def likeliest(self, new: SeenImage, max_distance: int) -> list[Nominee]:
         """Earlier images of other events that a new one may be a copy of, the likeliest first."""
+        from streams.models.listeners.image_index import likeliest
+
         near = self._built().near(new, max_distance)
         kept = ((self._kept(event_id), distance) for event_id, distance in near)
         return likeliest(new, (Nominee(seen, distance) for seen, distance in kept if seen is not None))
@@ -255,6 +260,8 @@ class TableImages:
 
     def _built(self) -> HashIndex:
         if self._index is None:
+            from streams.models.listeners.image_index import HashIndex  # it loads NumPy, for images alone
+
             found = (SeenImage.unpacked(key.decode(), value) for key, value in self._table.items())
             light = [(place, replace(seen, thumbnail=b"")) for place, seen in filter(None, found)]
             light.sort(key=lambda item: (item[0], item[1].event_id))

@@ -16,7 +16,7 @@ from streams.core.contract import encodable
 from streams.core.escalation import combined
 from streams.core.messages import Attempt, Score
 from streams.core.process_fault import raise_process_fault
-from streams.models.verifier import Example
+from streams.models.verifier.example import Example
 from streams.pipeline.trust import Trust
 from streams.stages.ports import MAX_ERROR, OWN
 from streams.stages.task import Answer, Task

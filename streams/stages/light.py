@@ -7,17 +7,19 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streams.core.contract import Reading
 from streams.core.messages import Score
-from streams.models.listeners.classifier import Classifier
-from streams.models.listeners.router import Router
 from streams.models.listeners.rules import RuleSet
 from streams.pipeline.handlers import Handler
 from streams.stages.lane import Lane
 from streams.stages.ports import OWN, Asker, Said
 from streams.stages.task import Task
+
+if TYPE_CHECKING:  # they load NumPy, and rules need none
+    from streams.models.listeners.classifier import Classifier
+    from streams.models.listeners.router import Router
 
 MAX_SCORES = 20
 

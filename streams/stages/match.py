@@ -14,7 +14,7 @@ from streams.core.errors import HANDLER_GONE, ConfigError
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Finding, Message, Sighting
 from streams.core.routing import DUPLICATE
-from streams.models.listeners.image_index import Nominee, SeenImage
+from streams.models.listeners.seen_image import Nominee, SeenImage
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.listen import conclude

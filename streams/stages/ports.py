@@ -21,7 +21,7 @@ from streams.core.process_fault import raise_process_fault
 from streams.core.redaction.fields import redacted
 from streams.core.redaction.policy import RedactionPolicy
 from streams.models.listeners.image import ImageFeatures
-from streams.models.listeners.image_index import Nominee, SeenImage
+from streams.models.listeners.seen_image import Nominee, SeenImage
 from streams.models.providers.protocol import ModelReply
 from streams.pipeline.handlers import Handler
 from streams.stages.lane import Lane

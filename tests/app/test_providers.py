@@ -16,7 +16,7 @@ from streams.app.settings import read_settings
 from streams.core.answer_comparison import Comparison
 from streams.core.errors import ConfigError
 from streams.models.listeners.router import Router
-from streams.models.verifier import Verifier
+from streams.models.verifier.artifact import Verifier
 from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline

@@ -15,7 +15,7 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import set_aside
 from streams.models.listeners.router import Router
-from streams.models.verifier import Aside, Verifier
+from streams.models.verifier.artifact import Aside, Verifier
 from tests.builders import call, event, reply, thought, verdict
 from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop

@@ -26,7 +26,7 @@ from streams.evaluation.cases import (
     read_ignored,
     set_aside,
 )
-from streams.models.verifier import Example
+from streams.models.verifier.example import Example
 from streams.pipeline.load import Pipeline
 from streams.stages.task import Task
 from tests.builders import REASONER_USD, START, WORKER_USD, call, event, label, reply, sources, thought, verdict

@@ -22,7 +22,7 @@ from streams.evaluation.router_training import (
 )
 from streams.models.listeners.router import Router
 from streams.models.listeners.text_verifier import Words
-from streams.models.verifier import Example
+from streams.models.verifier.example import Example
 from streams.stages.task import Task
 from tests.builders import REASONER_USD, WORKER_USD
 from tests.harness.shop import case, texts

@@ -21,7 +21,7 @@ from streams.core.errors import ConfigError
 from streams.models.listeners.classifier import Classifier
 from streams.models.listeners.router import Router
 from streams.models.providers.cassette import RecordedModel
-from streams.models.verifier import Verifier
+from streams.models.verifier.artifact import Verifier
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline, parse_spec
 from tests.harness.shop import FILES, PIPELINE

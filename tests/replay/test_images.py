@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.adapters.codec import Codec
-from streams.models.listeners.image_index import SeenImage
+from streams.models.listeners.seen_image import SeenImage
 from streams.replay.images import EarlierImages
 from streams.replay.store import ReplayStore
 

@@ -12,7 +12,7 @@ import pytest
 from streams.adapters.codec import Codec
 from streams.core.errors import ConfigError
 from streams.core.messages import Attempt, Call, Origin, StoredAnswer
-from streams.models.listeners.image_index import SeenImage
+from streams.models.listeners.seen_image import SeenImage
 from streams.replay.store import ReplayStore
 from tests.stages.support import START, event
 

@@ -21,7 +21,7 @@ from streams.adapters.codec import Codec
 from streams.calibration.drift import observe, reference_of, watch
 from streams.core.errors import ProcessError
 from streams.core.messages import StoredAnswer
-from streams.models.listeners.image_index import SeenImage
+from streams.models.listeners.seen_image import SeenImage
 from streams.runtime.confirm import PENDING, PendingDeliveries
 from streams.runtime.tables import Table, TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
 from streams.stages.settle import Settled

@@ -19,7 +19,8 @@ from streams.core.errors import HandlerError, ModelError, UnreadableError
 from streams.core.messages import AttemptStatus, Event, Finding, Origin, Score, StoredAnswer, Verdict
 from streams.core.pricing import Price, PriceList
 from streams.models.listeners.image import ImageFeatures
-from streams.models.listeners.image_index import HashIndex, Nominee, SeenImage, likeliest
+from streams.models.listeners.image_index import HashIndex, likeliest
+from streams.models.listeners.seen_image import Nominee, SeenImage
 from streams.models.providers.protocol import ModelReply
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.handlers import Handler

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from streams.core.errors import UnreadableError
 
 if TYPE_CHECKING:
@@ -129,7 +127,7 @@ def _divided(image: Image.Image, factor: int) -> tuple[int, int]:
 def _phash(upright: Image.Image) -> int:
     import imagehash
 
-    return int.from_bytes(np.packbits(imagehash.phash(upright).hash).tobytes(), "big")
+    return int(str(imagehash.phash(upright)), 16)
 
 
 def _has_more_frames(image: Image.Image, data: bytes) -> bool:

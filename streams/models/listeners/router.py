@@ -23,7 +23,8 @@ from streams.core.routing import NONE
 from streams.models.listeners.classifier import Classifier
 from streams.models.listeners.saved import BROKEN, Saved, check_stored
 from streams.models.listeners.text_verifier import Words
-from streams.models.verifier import Example, Verifier
+from streams.models.verifier.artifact import Verifier
+from streams.models.verifier.example import Example
 
 FORMAT, VERSION = "escalon-router", 1
 NONE_FROM = 0.5

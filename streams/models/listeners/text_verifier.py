@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.models.listeners.classifier import Classifier
 from streams.models.listeners.training import train
-from streams.models.verifier import Example
+from streams.models.verifier.example import Example
 
 YES, NO = "yes", "no"
 

@@ -20,7 +20,8 @@ from streams.core.errors import ConfigError
 from streams.models.listeners.classifier import Provenance
 from streams.models.listeners.saved import BROKEN, Saved, check_stored
 from streams.models.verifier.ensemble import Ensemble, Mixture
-from streams.models.verifier.features import Category, Example, Layout
+from streams.models.verifier.example import Example
+from streams.models.verifier.features import Category, Layout
 
 FORMAT = "escalon-verifier"
 VERSION = 2

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.models.verifier import checks, text_features
+from streams.models.verifier.example import Example
 
 MAX_FIELDS = 20
 """Fields of each kind that are used, the first in alphabetical order."""
@@ -25,20 +26,6 @@ _LARGEST = 1e12
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A task and what is known about the worker's answer to it, which is None before there is one.
-
-    `answer` is JSON text or plain text. `sources` are other confidences in the answer by name, such as verbalized,
-    logprob or self_consistency, each a number.
-    """
-
-    text: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-    answer: str | None = None
-    sources: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

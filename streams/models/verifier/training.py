@@ -17,7 +17,8 @@ from streams.models.listeners.classifier import Provenance
 from streams.models.listeners.training import brier_score, expected_calibration_error, log_loss
 from streams.models.verifier.artifact import Verifier
 from streams.models.verifier.ensemble import Ensemble, Mixture
-from streams.models.verifier.features import Example, Layout
+from streams.models.verifier.example import Example
+from streams.models.verifier.features import Layout
 from streams.models.verifier.fit import TREES, category_rates, fit_ensemble, fit_mixture, out_of_fold_rates
 
 FOLDS = 5

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.messages import Event, Origin
-from streams.models.listeners.image_index import MOST_LOOKS, MOST_NOMINEES, HashIndex, Nominee, SeenImage, likeliest
+from streams.models.listeners.image_index import MOST_LOOKS, MOST_NOMINEES, HashIndex, likeliest
+from streams.models.listeners.seen_image import Nominee, SeenImage
 
 FLAT = bytes(32 * 32)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.models.listeners.router import NONE_FROM, Router, worth
-from streams.models.verifier import Example
+from streams.models.verifier.example import Example
 from streams.models.verifier.training import train_verifier
 
 train = partial(train_verifier, trees=8)

@@ -9,7 +9,7 @@ from streams.core.errors import ConfigError
 from streams.models.listeners.classifier import Classifier
 from streams.models.listeners.text_verifier import Words, train_words
 from streams.models.listeners.training import train
-from streams.models.verifier import Example
+from streams.models.verifier.example import Example
 
 EXAMPLES = [Example(text=f"{'refund' if n % 2 else 'tracking'} of order {n}", data={}, answer=None) for n in range(60)]
 TRUTH = [bool(n % 2) for n in range(60)]

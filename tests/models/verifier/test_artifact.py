@@ -12,8 +12,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from streams.core.errors import ConfigError
 from streams.models.listeners.classifier import Provenance
-from streams.models.verifier import Example, Verifier
+from streams.models.verifier.artifact import Verifier
 from streams.models.verifier.ensemble import Ensemble, Linear, Mixture, logit, sigmoid
+from streams.models.verifier.example import Example
 from streams.models.verifier.features import Category, Layout
 from streams.models.verifier.forest import Forest
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from streams.core.errors import ConfigError
-from streams.models.verifier import Example, Verifier
+from streams.models.verifier.artifact import Verifier
 from streams.models.verifier.ensemble import sigmoid
+from streams.models.verifier.example import Example
 from streams.models.verifier.fit import (
     PENALTY,
     TREES,
