@@ -35,7 +35,7 @@ from streams.adapters.dead_letters import EventIds
 from streams.adapters.events import EventReader
 from streams.adapters.ground_truth import TRUTHS, read_truth
 from streams.adapters.kafka import describe_cluster
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.core.errors import UnreadableError
 from streams.core.messages import DeadLetter, Outcome
@@ -162,7 +162,7 @@ def _letters(
 ) -> dict[Place, DeadLetter]:
     """The dead letters that are not among what was published, by the place of the record they are about, once those of
     the last records are there."""
-    tail, codec, found = Tail(running.kafka, ["dead-letters"]), Codec(), dict[Place, DeadLetter]()
+    tail, codec, found = TopicReader(running.kafka, ["dead-letters"]), Codec(), dict[Place, DeadLetter]()
     deadline, told = time.monotonic() + WAIT_SECONDS, 0.0
     still = time.monotonic()
     try:
@@ -184,7 +184,7 @@ def _letters(
 
 def _outcomes(running: Running) -> set[str]:
     """The ids of all events that have an outcome, once no more come."""
-    tail, codec, found = Tail(running.kafka, ["outcomes"]), Codec(), set[str]()
+    tail, codec, found = TopicReader(running.kafka, ["outcomes"]), Codec(), set[str]()
     still = time.monotonic()
     try:
         while time.monotonic() - still < STILL_SECONDS:
@@ -208,7 +208,7 @@ class _Judge:
         self._dead = {letter.event_id for letter in letters.values()}
         self._reader = EventReader(self._codec, cluster.cluster_id, settings.run, settings.max_event_bytes)
         self._ids = EventIds(self._reader, self._codec, settings.topic_prefix)
-        with closing(Tail(running.kafka, sorted(BY_NAME))) as tail:
+        with closing(TopicReader(running.kafka, sorted(BY_NAME))) as tail:
             self._records = {(one.topic, one.partition, one.offset): one for one in tail.to_end()}
 
     def fault(self, place: Place, one: Fuzzed) -> str | None:

@@ -25,7 +25,7 @@ from typing import Any
 
 from bench.fault_servers import passing_fleet
 from streams.adapters.codec import Codec
-from streams.adapters.tail import Offsets, Tail
+from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.app.publisher import Publisher
 from streams.core.messages import Outcome, Verdict
 from tests.harness.fakes.messages_outcomes import Outcome as Said
@@ -76,7 +76,7 @@ def publish(publisher: Publisher, name: str, count: int, rate: float) -> set[str
 
 def await_all(on: Fleet, kind: Any, topic: str, start: Offsets, ids: set[str]) -> list[tuple[float, float]]:
     """Wait until every event has a message on a topic; when each was published and when that was written."""
-    tail, left, found = Tail(on.running.kafka, [topic], start), set(ids), []
+    tail, left, found = TopicReader(on.running.kafka, [topic], start), set(ids), []
     deadline = time.monotonic() + PATIENCE
     try:
         while left:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.adapters.registry_config import codec_for
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
@@ -134,7 +134,7 @@ def stream(running: Running, events: int) -> None:
     with Publisher(running.kafka) as publisher:
         for number in range(events):
             publisher.publish(f"What does item {number * 3 // 4} cost?", id=f"event-{number}")
-    tail, codec, ended = Tail(running.kafka, ["outcomes"]), codec_for(None), set[str]()
+    tail, codec, ended = TopicReader(running.kafka, ["outcomes"]), codec_for(None), set[str]()
     deadline = time.monotonic() + TIMEOUT
     while len(ended) < events and time.monotonic() < deadline:
         running.supervisor.check()

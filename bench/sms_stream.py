@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.adapters.registry_config import codec_for
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
 from streams.cli.train import train_classifier
@@ -103,7 +103,7 @@ def _publish(running: Running, events: list[dict[str, Any]]) -> dict[str, dict[s
 
 def _outcomes(running: Running, ids: dict[str, dict[str, Any]]) -> dict[str, Outcome]:
     tail, coding, found = (
-        Tail(running.kafka, ["outcomes"]),
+        TopicReader(running.kafka, ["outcomes"]),
         codec_for(running.settings.schema_registry),
         dict[str, Outcome](),
     )

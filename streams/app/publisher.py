@@ -17,7 +17,7 @@ from streams.adapters.events import recorded_event_id
 from streams.adapters.ground_truth import checked, label_text
 from streams.adapters.kafka import KafkaConfig, describe_cluster
 from streams.adapters.registry_config import codec_for
-from streams.adapters.tail import received
+from streams.adapters.topic_reader import record_of
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.fingerprint import canonical, digest
@@ -169,7 +169,7 @@ class Publisher:
             if error is not None:
                 self._failures.append(error.str())
                 return
-            record = received(message)
+            record = record_of(message)
             known = event_id or recorded_event_id(record, self._cluster_id)
             self._deliveries.append(Delivery(known, record.topic, record.partition, record.offset))
 

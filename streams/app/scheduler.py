@@ -22,7 +22,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import KafkaRecord
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.tail import received
+from streams.adapters.topic_reader import record_of
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Deferred
 from streams.core.process_fault import raise_process_fault
@@ -102,7 +102,7 @@ class Resumer:
             if place in self._waiting:
                 continue
             following = self._follow.see(consumer, message)
-            if at_end or self._goes_on_or_waits(received(message), consumer, producer):
+            if at_end or self._goes_on_or_waits(record_of(message), consumer, producer):
                 done[place] = following
         if done:
             self._confirm(producer)

@@ -10,7 +10,7 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.clickhouse_erasure import BATCH, batched
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.audit.query import Audit
 from streams.core.errors import UnreadableError
 from streams.core.messages import Outcome
@@ -33,7 +33,7 @@ def ended(
 
 def _on_topic(kafka: KafkaConfig, codec: Codec, topic: str, run: str, wanted: Set[str]) -> set[str]:
     found = set()
-    with closing(Tail(kafka, [topic], on_gap=lambda _: None)) as tail:
+    with closing(TopicReader(kafka, [topic], on_gap=lambda _: None)) as tail:
         for record in tail.to_end():
             try:
                 origin = codec.decode(Outcome, record.value or b"").origin

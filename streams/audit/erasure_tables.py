@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from confluent_kafka import Producer
 
-from streams.adapters.changelogs import entries
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import ADMIN_TIMEOUT, KafkaConfig
+from streams.adapters.topic_reader import table_entries
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest
 from streams.core.messages import Outcome
@@ -60,7 +60,7 @@ class TierTables:
         }
         tables = {table.changelog(self.prefix): table for table in becomes}
         found: dict[tuple[str, int, bytes], TableEntry] = {}
-        for record in entries(self.kafka, list(tables)):
+        for record in table_entries(self.kafka, list(tables)):
             key = record.key or b""
             table = tables[record.topic]
             found.pop((record.topic, record.partition, key), None)

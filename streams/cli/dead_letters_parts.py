@@ -10,7 +10,7 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka import describe_cluster
 from streams.adapters.registry_config import codec_for
-from streams.adapters.scan import Scan
+from streams.adapters.topic_reader import TopicReader
 from streams.app.reading import reading
 from streams.app.settings import Settings
 from streams.audit.dead_letters.originals import Originals
@@ -34,7 +34,7 @@ def originals_of(settings: Settings, letters: DeadLetterTable, needs_kafka: bool
     if settings.kafka is None and not needs_kafka:
         yield Originals(scan=None, **values)
         return
-    with Scan(kafka_of(settings)) as scan:
+    with TopicReader(kafka_of(settings)) as scan:
         yield Originals(scan=scan, **values)
 
 
@@ -46,7 +46,7 @@ def republish_of(settings: Settings, originals: Originals, source: str | None) -
         return
     kafka = kafka_of(settings)
     reader, _ = reading(settings, describe_cluster(kafka), originals.codec, originals.blobs)
-    with Scan(kafka) as scan:
+    with TopicReader(kafka) as scan:
         yield FromEvents(
             originals=originals,
             scan=scan,

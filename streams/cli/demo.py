@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.registry_config import codec_for
-from streams.adapters.tail import Offsets, Tail
+from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.app.settings import Settings
 from streams.audit.ended_events import ended
 from streams.audit.query import Audit
@@ -76,7 +76,7 @@ def stream(running: Running, events: Path, timeout: float) -> set[str]:
     """
     settings, deadline = running.settings, time.monotonic() + timeout
     codec, topics = codec_for(settings.schema_registry), watched(settings.topic_prefix)
-    with closing(Tail(running.kafka, topics, start=_ends(running, topics))) as tail:
+    with closing(TopicReader(running.kafka, topics, start=_ends(running, topics))) as tail:
         expected = {one.event_id for one in publish_all(settings, list(read_source(str(events))))}
         flow = Flow(codec, settings.topic_prefix)
         flow.ended |= ended(running.kafka, running.clickhouse, codec, settings.topic_prefix, settings.run, expected)
@@ -96,7 +96,7 @@ def stream(running: Running, events: Path, timeout: float) -> set[str]:
 
 
 def _ends(running: Running, topics: list[str]) -> Offsets:
-    probe = Tail(running.kafka, topics)
+    probe = TopicReader(running.kafka, topics)
     try:
         return probe.ends()
     finally:

@@ -11,7 +11,7 @@ from rich.progress import track
 from streams.adapters.clickhouse import row_of
 from streams.adapters.log_reader import refuse
 from streams.adapters.registry_config import codec_for
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Delivery, Publisher
 from streams.app.settings import Settings
 from streams.cli.console import TIER_COLOURS, cell, err, out, print_json
@@ -66,7 +66,7 @@ def publish_all(settings: Settings, events: Iterable[Publishable], topic: str | 
 def watch() -> None:
     """Show the flow through the tiers, live, until Ctrl-C."""
     settings = located()
-    tail = Tail(kafka_of(settings), watched(settings.topic_prefix), on_gap=say_gap)
+    tail = TopicReader(kafka_of(settings), watched(settings.topic_prefix), on_gap=say_gap)
     show(tail, Flow(codec_for(settings.schema_registry), settings.topic_prefix), lambda: True)
 
 
@@ -78,7 +78,7 @@ def outcomes(
     settings = located()
     # Who follows goes on behind what retention deleted; who wants all there is must not miss any.
     on_gap = say_gap if follow else refuse
-    tail = Tail(kafka_of(settings), [f"{settings.topic_prefix}outcomes"], on_gap=on_gap)
+    tail = TopicReader(kafka_of(settings), [f"{settings.topic_prefix}outcomes"], on_gap=on_gap)
     coding, seen = codec_for(settings.schema_registry), set[str]()
     for record in tail.follow(lambda: False) if follow else tail.to_end():
         try:

@@ -16,7 +16,7 @@ from rich.text import Text
 from streams.adapters.codec import Codec
 from streams.adapters.events import KafkaRecord
 from streams.adapters.log_reader import Gap
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.cli.console import TIER_COLOURS, err, out, usd
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Escalation, Outcome, Verdict
@@ -170,7 +170,7 @@ def say_gap(gap: Gap) -> None:
     err.print(f"Kafka deleted {gap} before they were read.", style="yellow", markup=False, highlight=False)
 
 
-def show(tail: Tail, flow: Flow, going_on: Callable[[], bool], expected: int | None = None) -> None:
+def show(tail: TopicReader, flow: Flow, going_on: Callable[[], bool], expected: int | None = None) -> None:
     """Count what comes and show it, for as long as `going_on` says; it may also raise."""
     with FlowView(flow, expected) as view:
         while going_on():

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from streams.adapters.registry_config import codec_for
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.hiding import HidingFormatter
 from streams.app.settings import Settings, hider, read_settings
 from streams.app.worker import FAUST_TIERS, TIERS, run_resumer, run_sink, run_tier
@@ -129,7 +129,7 @@ def _watch(running: Running) -> None:
         return True
 
     prefix = running.settings.topic_prefix
-    tail = Tail(running.kafka, watched(prefix), on_gap=say_gap)
+    tail = TopicReader(running.kafka, watched(prefix), on_gap=say_gap)
     show(tail, Flow(codec_for(running.settings.schema_registry), prefix), going_on)
 
 

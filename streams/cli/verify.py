@@ -62,7 +62,7 @@ def _run(settings: Settings, question: VerifyRequest, tell: Callable[[str, int],
     from streams.adapters.dead_letters import EventIds
     from streams.adapters.kafka import describe_cluster
     from streams.adapters.registry_config import codec_for
-    from streams.adapters.scan import Scan
+    from streams.adapters.topic_reader import TopicReader
     from streams.app.reading import reading
     from streams.audit.verify.check import ConsistencyCheck
     from streams.audit.verify.topic_evidence import EvidenceReader
@@ -70,7 +70,7 @@ def _run(settings: Settings, question: VerifyRequest, tell: Callable[[str, int],
     kafka, codec = kafka_of(settings), codec_for(settings.schema_registry)
     client = clickhouse_of(settings).connect(readonly=True)
     reader, letters = reading(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
-    with Scan(kafka) as scan:
+    with TopicReader(kafka) as scan:
         collector = EvidenceReader(
             scan=scan,
             codec=codec,

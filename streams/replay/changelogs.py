@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streams.adapters.changelogs import entries
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.topic_reader import table_entries
 from streams.core.tables import ANSWERS, SEEN_IMAGES
 from streams.models.listeners.seen_image import SeenImage
 from streams.replay.store import Entry, ReplayStore
@@ -25,7 +25,7 @@ class Changelogs:
         some: list[Entry] = []
         positions = store.positions
         topics = [table.changelog(self.prefix) for table in ANSWERS.values()]
-        for record in entries(self.kafka, topics, positions):
+        for record in table_entries(self.kafka, topics, positions):
             some.append((record.key or b"", record.value))
             positions[record.topic, record.partition] = record.offset + 1
             if len(some) >= BATCH:
@@ -36,7 +36,7 @@ class Changelogs:
     def images(self) -> list[SeenImage]:
         """Every image that was seen first, in their order."""
         found: dict[bytes, bytes] = {}
-        for record in entries(self.kafka, [SEEN_IMAGES.changelog(self.prefix)]):
+        for record in table_entries(self.kafka, [SEEN_IMAGES.changelog(self.prefix)]):
             key = record.key or b""
             found.pop(key, None)
             if record.value is not None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig, topic_ids
-from streams.adapters.tail import Offsets, Tail
+from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Event
 from streams.replay.selection import Selection
@@ -100,8 +100,8 @@ class Source:
     def _topic_id(self) -> str:
         return topic_ids(self.kafka, [self.topic])[self.topic]
 
-    def _tail(self, start: Offsets | None) -> Tail:
-        return Tail(self.kafka, [self.topic], start, only_started=start is not None)
+    def _tail(self, start: Offsets | None) -> TopicReader:
+        return TopicReader(self.kafka, [self.topic], start, only_started=start is not None)
 
 
 def _earliest(

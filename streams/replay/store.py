@@ -16,7 +16,7 @@ from typing import Any, Self
 from rocksdict import Options, Rdict, WriteBatch
 
 from streams.adapters.codec import Codec
-from streams.adapters.tail import Offsets
+from streams.adapters.topic_reader import Offsets
 from streams.core.errors import ConfigError, UnreadableError
 from streams.core.messages import Origin, StoredAnswer
 from streams.models.listeners.seen_image import SeenImage

@@ -10,7 +10,7 @@ from streams.adapters.clickhouse import TABLES, row_of
 from streams.adapters.codec import Codec
 from streams.adapters.events import KafkaRecord
 from streams.adapters.ground_truth import TRUTHS, read_truth
-from streams.adapters.tail import received
+from streams.adapters.topic_reader import record_of
 from streams.core.errors import ServiceError
 from streams.core.messages import Call
 from streams.core.process_fault import raise_process_fault
@@ -86,7 +86,7 @@ class BatchBuilder:
             part.messages.append(message)
             part.bodies.append(body)
         else:
-            self._decode(batch, topic, received(message))
+            self._decode(batch, topic, record_of(message))
         batch.ends[message.topic(), message.partition()] = message.offset() + 1
         batch.rows += 1
         batch.size += len(value or b"")
@@ -95,7 +95,7 @@ class BatchBuilder:
         """The same messages, decoded."""
         batch = Batch(0)
         for message in forwarded.messages:
-            self._decode(batch, message.topic().removeprefix(self._prefix), received(message))
+            self._decode(batch, message.topic().removeprefix(self._prefix), record_of(message))
         return batch
 
     def _decode(self, batch: Batch, topic: str, record: KafkaRecord) -> None:

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from streams.adapters.kafka import CLIENT_LOG, KafkaConfig, refused
-from streams.adapters.tail import received
+from streams.adapters.topic_reader import record_of
 from streams.core.errors import ConfigError
 from tests.harness.secure.authority import Authority
 
@@ -138,12 +138,12 @@ class FakeMessage:
 
 
 def test_a_message_of_the_client_becomes_a_record() -> None:
-    record = received(FakeMessage([("a", b"1"), ("b", None)]))
+    record = record_of(FakeMessage([("a", b"1"), ("b", None)]))
     assert (record.topic, record.partition, record.offset, record.key, record.value) == ("events", 3, 17, b"k", b"v")
     assert record.timestamp == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
     assert list(record.headers) == [("a", b"1")]
     assert (record.header("a"), record.header("b")) == ("1", None)
-    assert list(received(FakeMessage(None)).headers) == []
+    assert list(record_of(FakeMessage(None)).headers) == []
 
 
 def test_an_address_with_a_login_is_refused_and_not_repeated() -> None:

@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 
 from streams.adapters import log_reader
-from streams.adapters.changelogs import entries
 from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.log_reader import Gap
-from streams.adapters.scan import Scan
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader, table_entries
 from streams.core.errors import ConfigError, ServiceError
 from streams.embedded.broker import ApacheKafka, Tansu
 from streams.embedded.supervisor import Supervisor
@@ -48,11 +46,11 @@ def test_marks_and_aborted_records_are_not_missed(apache: KafkaConfig) -> None:
     send(apache, topic, [b"plain"])
     commit(apache, topic, [b"committed"])
     abort(apache, topic, values(2))
-    with left_open(apache, topic, [b"open"]), Scan(apache) as scan:
+    with left_open(apache, topic, [b"open"]), TopicReader(apache) as scan:
         send(apache, topic, [b"behind what is open"])
         marks = scan.marks(topic)
         assert [message.value() for message in scan.read(topic, marks)] == [b"plain", b"committed"]
-    with closing(Tail(apache, [topic])) as tail:
+    with closing(TopicReader(apache, [topic])) as tail:
         assert [record.value for record in tail.to_end()] == [b"plain", b"committed", b"behind what is open"]
 
 
@@ -60,7 +58,7 @@ def test_marks_and_aborted_records_are_not_missed(apache: KafkaConfig) -> None:
 def test_what_is_deleted_before_it_was_read_is_an_error(apache: KafkaConfig, before: int) -> None:
     topic = make(apache)
     send(apache, topic, values(1000))
-    with Scan(apache) as scan:
+    with TopicReader(apache) as scan:
         marks = scan.marks(topic)
         forget(apache, topic, before)
         with pytest.raises(ServiceError, match=f"offsets 0 to {before - 1} of {topic}/0"):
@@ -71,7 +69,7 @@ def test_who_answers_for_a_gap_gets_the_rest(apache: KafkaConfig) -> None:
     topic, gaps = make(apache, partitions=2), list[Gap]()
     send(apache, topic, values(1000))
     send(apache, topic, values(500), partition=1)
-    with Scan(apache) as scan:
+    with TopicReader(apache) as scan:
         marks = scan.marks(topic)
         forget(apache, topic, 990)
         found = [(one.partition(), one.offset()) for one in scan.read(topic, marks, gaps.append)]
@@ -82,7 +80,7 @@ def test_who_answers_for_a_gap_gets_the_rest(apache: KafkaConfig) -> None:
 def test_a_topic_made_again_does_not_pass_for_the_one_that_was_marked(apache: KafkaConfig) -> None:
     topic = make(apache)
     send(apache, topic, values(100))
-    with Scan(apache) as scan:
+    with TopicReader(apache) as scan:
         marks = scan.marks(topic)
         remake(apache, topic)
         send(apache, topic, values(20))
@@ -94,7 +92,7 @@ def test_a_partition_is_read_again_by_the_same_reader(apache: KafkaConfig) -> No
     topic = make(apache, partitions=2)
     send(apache, topic, values(2))
     send(apache, topic, values(5000), partition=1)
-    with Scan(apache) as scan:
+    with TopicReader(apache) as scan:
         for _ in range(2):
             assert len(list(scan.read(topic, scan.marks(topic)))) == 5002
             assert scan.record(topic, 0, 1).value() == b"1"
@@ -104,7 +102,7 @@ def test_a_record_that_is_gone_is_none(apache: KafkaConfig) -> None:
     topic = make(apache)
     send(apache, topic, values(10))
     forget(apache, topic, 5)
-    with Scan(apache) as scan:
+    with TopicReader(apache) as scan:
         assert scan.record(topic, 0, 4) is None
         assert scan.record(topic, 0, 12) is None
         assert scan.record(topic, 0, 5).value() == b"5"
@@ -115,11 +113,11 @@ def test_a_follower_that_retention_overtakes_hears_of_it(apache: KafkaConfig) ->
     send(apache, topic, values(100))
     forget(apache, topic, 60)
     with (
-        closing(Tail(apache, [topic], {(topic, 0): 10})) as tail,
+        closing(TopicReader(apache, [topic], {(topic, 0): 10})) as tail,
         pytest.raises(ServiceError, match="offsets 10 to 59"),
     ):
         list(tail.follow(lambda: False))
-    with closing(Tail(apache, [topic], {(topic, 0): 10}, on_gap=gaps.append)) as tail:
+    with closing(TopicReader(apache, [topic], {(topic, 0): 10}, on_gap=gaps.append)) as tail:
         found = list[int]()
         while len(found) < 40:
             found += [record.offset for record in tail.batch()]
@@ -129,17 +127,17 @@ def test_a_follower_that_retention_overtakes_hears_of_it(apache: KafkaConfig) ->
 def test_a_follower_is_not_silent_about_a_topic_that_is_gone(apache: KafkaConfig) -> None:
     topic = make(apache)
     send(apache, topic, values(10))
-    with closing(Tail(apache, [topic], {(topic, 0): 50})) as tail, pytest.raises(ServiceError, match=topic):
+    with closing(TopicReader(apache, [topic], {(topic, 0): 50})) as tail, pytest.raises(ServiceError, match=topic):
         list(tail.follow(lambda: False))
 
 
 def test_changelogs_start_again_where_positions_are_those_of_an_older_log(apache: KafkaConfig) -> None:
     topic = make(apache)
-    with closing(Tail(apache, [topic])) as tail:
+    with closing(TopicReader(apache, [topic])) as tail:
         assert list(tail.to_end()) == []
     send(apache, topic, values(3))
-    assert [one.offset for one in entries(apache, [topic], {(topic, 0): 500})] == []  # records without keys
-    with closing(Tail(apache, [topic], {(topic, 0): 500})) as tail:
+    assert [one.offset for one in table_entries(apache, [topic], {(topic, 0): 500})] == []  # records without keys
+    with closing(TopicReader(apache, [topic], {(topic, 0): 500})) as tail:
         assert [record.offset for record in tail.to_end()] == [0, 1, 2]
 
 
@@ -191,7 +189,7 @@ def test_a_partition_without_a_leader_is_named(tmp_path: Path, monkeypatch: pyte
         kafka = KafkaConfig(servers=Tansu().start(supervisor))
         topic = make(kafka)
         send(kafka, topic, values(10))
-        scan = Scan(kafka)
+        scan = TopicReader(kafka)
         marks = scan.marks(topic)
     with scan, pytest.raises(ServiceError, match=f"{topic}/0"):
         list(scan.read(topic, marks))

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from streams.adapters.events import recorded_event_id
 from streams.adapters.kafka import CLIENT_LOG, KafkaConfig, create_topics, describe_cluster
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
@@ -48,7 +48,7 @@ def test_a_publisher_knows_each_event_by_the_id_that_its_readers_will_make(
             publisher.publish("first")
             publisher.publish(data={"a": 1}, key="k")
             deliveries = publisher.flush()
-        tail = Tail(kafka, [f"{prefix}events"])
+        tail = TopicReader(kafka, [f"{prefix}events"])
         try:
             read = [recorded_event_id(record, cluster) for record in tail.to_end()]
         finally:

@@ -20,7 +20,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig, create_topics
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.scheduler import Resumer
 from streams.core.errors import ServiceError
 from streams.core.fingerprint import digest
@@ -86,7 +86,7 @@ class Deployment:
 
     def records(self, topic: str, enough: Callable[[list[KafkaRecord]], bool]) -> list[KafkaRecord]:
         """The records of a topic, once there are enough."""
-        tail, found = Tail(self.kafka, [self.prefix + topic]), list[KafkaRecord]()
+        tail, found = TopicReader(self.kafka, [self.prefix + topic]), list[KafkaRecord]()
         deadline = time.monotonic() + WAIT_SECONDS
         try:
             while not enough(found) and time.monotonic() < deadline:

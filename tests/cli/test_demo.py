@@ -11,7 +11,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.scan import Scan
+from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.audit.ended_events import ended
 from streams.cli.demo import stream
@@ -63,7 +63,7 @@ def recorded(clickhouse: ClickHouseConfig, count: int) -> bool:
 
 def forget_outcomes(kafka: KafkaConfig) -> None:
     """Delete all outcomes from their topic."""
-    with Scan(kafka) as scan:
+    with TopicReader(kafka) as scan:
         marks = scan.marks("outcomes")
     for partition, (low, high) in marks.items():
         if low < high:

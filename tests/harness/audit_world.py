@@ -15,8 +15,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
-from streams.adapters.scan import Scan
-from streams.adapters.tail import received
+from streams.adapters.topic_reader import TopicReader, record_of
 from streams.audit.verify.check import ConsistencyCheck
 from streams.audit.verify.report import VerifyReport, VerifyRequest
 from streams.audit.verify.topic_evidence import EvidenceReader
@@ -38,7 +37,7 @@ class World:
     clickhouse: ClickHouseConfig
     run: str = field(default_factory=lambda: uuid4().hex[:8])
     cluster: str = ""
-    scan: type[Scan] = Scan
+    scan: type[TopicReader] = TopicReader
 
     def __post_init__(self) -> None:
         create_topics(self.kafka, self.prefix, 2, 1)
@@ -62,7 +61,7 @@ class World:
     def record(self, topic: str, offset: int, partition: int = 0) -> KafkaRecord:
         """The record at a place."""
         with self.scan(self.kafka) as scan:
-            return received(scan.record(self.prefix + topic, partition, offset))
+            return record_of(scan.record(self.prefix + topic, partition, offset))
 
     def put(self, *messages: Any, partition: int = 0) -> None:
         """Put messages on their topics only."""

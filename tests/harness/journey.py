@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.adapters.registry_config import codec_for
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.audit.query import Audit
 from streams.core.messages import Call, DeadLetter, Outcome
@@ -76,7 +76,7 @@ class Journey:
         return found
 
     def _read(self, topic: str, kind: Any, identity: Any, expected: set[str]) -> Any:
-        tail, coding = Tail(self.running.kafka, [topic]), codec_for(self.running.settings.schema_registry)
+        tail, coding = TopicReader(self.running.kafka, [topic]), codec_for(self.running.settings.schema_registry)
         found: dict[str, list[Any]] = {}
         deadline = time.monotonic() + OUTCOME_SECONDS
         try:
@@ -94,7 +94,7 @@ class Journey:
     def _trail(self, event_ids: list[str]) -> str:
         """The topics that have messages about some events, and the errors of the calls made for them."""
         coding, found = codec_for(self.running.settings.schema_registry), []
-        tail = Tail(self.running.kafka, [spec.name for spec in TOPICS])
+        tail = TopicReader(self.running.kafka, [spec.name for spec in TOPICS])
         try:
             for record in tail.to_end():
                 if any(one.encode() in (record.key or b"") + (record.value or b"") for one in event_ids):

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from streams.adapters.codec import Codec
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.core.budget import day_of, share
 from streams.core.messages import Call, Deferred, Escalation, Outcome
@@ -82,7 +82,7 @@ def turn_to_day(number: int, of: Running) -> None:
 
 def read(of: Running, topic: str, kind: type[M]) -> list[tuple[int, M]]:
     """Every message there is now on a topic, with its partition."""
-    tail = Tail(of.kafka, [topic])
+    tail = TopicReader(of.kafka, [topic])
     try:
         return [(record.partition, CODEC.decode(kind, record.value or b"")) for record in tail.to_end()]
     finally:

@@ -16,7 +16,7 @@ from streams.adapters import schemas
 from streams.adapters.codec import SINGLE_OBJECT, Codec
 from streams.adapters.events import KafkaRecord, recorded_event_id
 from streams.adapters.kafka import describe_cluster
-from streams.adapters.tail import Tail, received
+from streams.adapters.topic_reader import TopicReader, record_of
 from streams.core.messages import RawEvent
 from tests.harness.fakes.strange_headers import Headers
 from tests.harness.fakes.strange_headers import publish as publish_strange
@@ -160,7 +160,7 @@ def test_a_broken_message_lands_in_the_dead_letters_while_its_neighbours_go_thro
             producer.produce("events", value, on_delivery=lambda _, message, name=name: ids.update({name: message}))
         neighbours.add(f"beside-{reason}")
     assert producer.flush(30) == 0
-    positions = {name: recorded_event_id(received(message), cluster.cluster_id) for name, message in ids.items()}
+    positions = {name: recorded_event_id(record_of(message), cluster.cluster_id) for name, message in ids.items()}
     journey.outcomes({positions[name] for name in neighbours})
     expected = {positions[reason]: reason for reason in broken} | {"not-an-image": "not_an_image"}
     letters = journey.dead_letters(set(expected))
@@ -207,7 +207,7 @@ def test_the_key_shows_nowhere(journey: Journey) -> None:
 
 def read(journey: Journey, offset: int) -> KafkaRecord:
     """The record at an offset of the first partition of the events."""
-    tail = Tail(journey.running.kafka, ["events"], {("events", 0): offset}, only_started=True)
+    tail = TopicReader(journey.running.kafka, ["events"], {("events", 0): offset}, only_started=True)
     try:
         return next(record for record in tail.to_end() if record.offset == offset)
     finally:

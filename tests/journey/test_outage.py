@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streams.adapters.codec import Codec
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.audit.report import make_report
@@ -35,7 +35,7 @@ def sound(_: Any) -> Answer:
 
 def wait_for_rounds(journey: Journey) -> None:
     """Return once every event has been put off often enough."""
-    tail, rounds = Tail(journey.running.kafka, ["deferred-provider"]), dict.fromkeys(EVENTS, 0)
+    tail, rounds = TopicReader(journey.running.kafka, ["deferred-provider"]), dict.fromkeys(EVENTS, 0)
     deadline = time.monotonic() + WAIT_SECONDS
     try:
         while min(rounds.values()) < ROUNDS:

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.core.messages import Outcome
 from streams.core.tables import SETTLED
@@ -93,7 +93,7 @@ class Private:
 
     def latest(self, topic: str) -> dict[bytes, bytes]:
         """The last values on a compacted topic, without those that were deleted."""
-        tail, found = Tail(self.running.kafka, [topic]), dict[bytes, bytes]()
+        tail, found = TopicReader(self.running.kafka, [topic]), dict[bytes, bytes]()
         try:
             for record in tail.to_end():
                 found.pop(record.key or b"", None)
@@ -235,7 +235,7 @@ def test_that_an_erased_event_has_ended_is_still_known_without_its_answer(privat
 def test_what_comes_back_is_gone_again_after_a_sweep(private: Private) -> None:
     private.journey.query("SELECT count() AS n FROM outcomes", lambda rows: rows[0]["n"] == len(EVENTS) + 4)
     before = private.counts()
-    tail = Tail(private.running.kafka, ["calls", "outcomes", "verdicts"])
+    tail = TopicReader(private.running.kafka, ["calls", "outcomes", "verdicts"])
     producer = Producer(private.running.kafka.confluent())
     for record in list(tail.to_end()):
         producer.produce(record.topic, record.value, key=record.key)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from streams.adapters.kafka import describe_cluster
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from tests.harness.fakes.messages_server import Failure
 from tests.harness.journey import PIPELINE, Journey, answer
 from tests.harness.pictures import picture
@@ -95,7 +95,7 @@ class Replaying:
     def topics(self) -> dict[str, str]:
         """A hash of every record of every topic, changelogs among them."""
         kafka = self.journey.running.kafka
-        tail = Tail(kafka, sorted(describe_cluster(kafka).partitions.keys() - {"__consumer_offsets"}))
+        tail = TopicReader(kafka, sorted(describe_cluster(kafka).partitions.keys() - {"__consumer_offsets"}))
         lines: dict[str, list[str]] = {}
         for record in tail.to_end():
             lines.setdefault(record.topic, []).append(repr(record))

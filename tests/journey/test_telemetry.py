@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from streams.adapters.events import KafkaRecord
 from streams.adapters.registry_config import codec_for
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.app.worker import TIERS
 from streams.core.fingerprint import trace_id
@@ -58,7 +58,7 @@ class Watched:
 
     def records(self) -> list[KafkaRecord]:
         """Everything on the topics that the tiers write to."""
-        tail = Tail(self.journey.running.kafka, TOPICS)
+        tail = TopicReader(self.journey.running.kafka, TOPICS)
         try:
             return list(tail.to_end())
         finally:

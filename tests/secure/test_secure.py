@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.adapters.kafka import describe_cluster
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.worker import TIERS
 from streams.audit.query import Audit
 from tests.harness.secure.pipeline import USER, CommandEnd, Secure, escalon, planted
@@ -160,7 +160,7 @@ def places(secure: Secure) -> Iterator[tuple[str, bytes]]:
         for path in (secure.directory / directory).rglob("*"):
             if path.is_file():
                 yield str(path), path.read_bytes()
-    tail = Tail(of.kafka, sorted(describe_cluster(of.kafka).partitions.keys() - {"__consumer_offsets"}))
+    tail = TopicReader(of.kafka, sorted(describe_cluster(of.kafka).partitions.keys() - {"__consumer_offsets"}))
     for record in tail.to_end():
         parts = (record.key or b"", record.value or b"", repr(record.headers).encode())
         yield f"topic {record.topic}", b"\n".join(parts)

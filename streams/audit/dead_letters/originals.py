@@ -10,7 +10,7 @@ from typing import Any
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
-from streams.adapters.scan import Scan
+from streams.adapters.topic_reader import TopicReader
 from streams.audit.dead_letters.table import DeadLetterTable
 from streams.core.errors import EscalonError, UnreadableError
 from streams.core.messages import DeadLetter, Header
@@ -25,7 +25,7 @@ class GoneError(EscalonError):
 class Originals:
     """Finds dead letters and the bytes they stand for. `scan` None: there is no Kafka to ask."""
 
-    scan: Scan | None
+    scan: TopicReader | None
     letters: DeadLetterTable
     codec: Codec
     blobs: BlobStore

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import ID_HEADER, TIME_HEADER, KafkaRecord
-from streams.adapters.scan import Scan
-from streams.adapters.tail import received
+from streams.adapters.topic_reader import TopicReader, record_of
 from streams.audit.dead_letters.originals import GoneError, Originals
 from streams.audit.dead_letters.table import ENDING, OF_THE_SINK, LetterStatus
 from streams.core.errors import UnreadableError
@@ -66,7 +65,7 @@ class FromEvents:
     """
 
     originals: Originals
-    scan: Scan
+    scan: TopicReader
     codec: Codec
     prefix: str
     event: Callable[[KafkaRecord], tuple[str, str]]
@@ -78,7 +77,7 @@ class FromEvents:
             return as_it_came(self.originals)(letter)
         origin = self._origin(letter)
         found = self.scan.record(origin.topic, origin.partition, origin.offset)
-        record = received(found) if found is not None else None
+        record = record_of(found) if found is not None else None
         if record is None or not record.value or not self._is(record, origin):
             what = f"{origin.topic} does not hold its event any more ({origin.partition}/{origin.offset})."
             raise GoneError(what, _AGAIN)

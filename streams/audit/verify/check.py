@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from streams.adapters.log_reader import Gap
-from streams.adapters.scan import Marks, Scan
+from streams.adapters.topic_reader import Marks, TopicReader
 from streams.audit.dead_letters.table import DeadLetterTable
 from streams.audit.verify.arrays import OTHER_RUN, RECORDED_END, Array, as_events, events_of
 from streams.audit.verify.clickhouse_evidence import RunEvidence
@@ -44,7 +44,7 @@ class _Strangers:
 class ConsistencyCheck:
     """Reads everything once and compares it."""
 
-    scan: Scan
+    scan: TopicReader
     collector: EvidenceReader
     client: Any
     """Of ClickHouse, for reading."""

@@ -14,8 +14,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.log_reader import Gap
-from streams.adapters.scan import Marks, Scan
-from streams.adapters.tail import received
+from streams.adapters.topic_reader import Marks, TopicReader, record_of
 from streams.audit.dead_letters.table import ENDING, OF_THE_SINK
 from streams.audit.verify.arrays import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, GrowingArray, digest, said
 from streams.audit.verify.message_identity import IdentityReader, MessageIdentity
@@ -137,7 +136,7 @@ class _Reading:
 class EvidenceReader:
     """Reads topics into arrays. Times are in milliseconds; `tell` hears of every record that was read."""
 
-    scan: Scan
+    scan: TopicReader
     codec: Codec
     prefix: str
     run: str
@@ -156,7 +155,7 @@ class EvidenceReader:
         """Every record of the topic events, with the id it has or would have."""
         reading = _Reading("events", marks, self.since, GrowingArray(PLACE))
         for message in self._messages(reading):
-            name, content = self.event(received(message))
+            name, content = self.event(record_of(message))
             place = (message.partition(), message.offset(), message.timestamp()[1])
             reading.entries.add(digest(name), *place, said(content))
         return reading.found(self._compacted("events"))
@@ -222,7 +221,7 @@ class EvidenceReader:
         for partition, offset in places:
             low, high = marks.get(partition, (offset, offset))
             marks[partition] = min(low, offset), max(high, offset + 1)
-        records = (received(message) for message in self.scan.read(self.prefix + topic, marks, self.gaps.append))
+        records = (record_of(message) for message in self.scan.read(self.prefix + topic, marks, self.gaps.append))
         return (record for record in records if (record.partition, record.offset) in places)
 
     def names(self, topic: str, partition: int, offset: int) -> dict[str, str]:
@@ -231,7 +230,7 @@ class EvidenceReader:
         if message is None:
             return {}
         if topic == "events":
-            return {"event_id": self.event(received(message))[0]}
+            return {"event_id": self.event(record_of(message))[0]}
         try:
             one = IdentityReader(self.codec)(BY_NAME[topic].message, message)
         except UnreadableError as error:

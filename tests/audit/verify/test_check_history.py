@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.clickhouse_retention import Retention
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.scan import Scan
+from streams.adapters.topic_reader import TopicReader
 from streams.cli.main import app
 from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
@@ -235,7 +235,7 @@ def test_an_outcome_of_an_aborted_event_is_an_orphan(world: World) -> None:
     assert kinds(world.verify()) == [("orphan_outcome", "outcomes", 1)]
 
 
-class Overtaken(Scan):
+class Overtaken(TopicReader):
     """Retention deletes the events' beginning once their marks are fixed."""
 
     def marks(self, topic: str) -> dict[int, tuple[int, int]]:
@@ -268,14 +268,14 @@ def test_the_command_fails_and_says_what_it_has_not_read(world: World, monkeypat
     write(world.clickhouse, call(event_of(world, "a"), "third", started_at=OLD))
     told = json.loads(escalon.invoke(app, ["verify", "--json"]).stdout)
     assert (told["clean"], told["young"], told["unproven"]) == (True, {"lost_event": 1}, {"stray_row": 1})
-    monkeypatch.setattr("streams.adapters.scan.Scan", Overtaken)
+    monkeypatch.setattr("streams.adapters.topic_reader.TopicReader", Overtaken)
     failed = escalon.invoke(app, ["verify"])
     assert failed.exit_code == 1
     assert "2 offsets that Kafka deleted before they were read" in failed.output
     assert "Nothing is lost" not in failed.output
 
 
-class MadeAgain(Scan):
+class MadeAgain(TopicReader):
     """The outcomes are deleted and made again once their marks are fixed, and have as many records soon."""
 
     def marks(self, topic: str) -> dict[int, tuple[int, int]]:

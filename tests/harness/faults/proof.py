@@ -16,7 +16,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.adapters.codec import Codec
-from streams.adapters.tail import Offsets, Tail
+from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.audit.query import Audit
 from streams.core.messages import DeadLetter, Outcome, StoredAnswer
 from streams.core.tables import ANSWERS
@@ -38,7 +38,7 @@ class Watch:
     def __init__(self, fleet: Fleet, planned: Mapping[str, Planned]) -> None:
         self.planned = planned
         self._codec = Codec()
-        self._tail = Tail(fleet.running.kafka, ["outcomes", "dead-letters"])
+        self._tail = TopicReader(fleet.running.kafka, ["outcomes", "dead-letters"])
         self.outcomes: dict[str, list[bytes]] = {}
         self.dead: dict[str, str] = {}
         """The reason by event."""
@@ -141,7 +141,7 @@ def _wrong(watch: Watch) -> list[str]:
 def stored_at(fleet: Fleet) -> dict[Content, float]:
     """When each answer was first sent to the changelog of its tier's store, in seconds since 1970."""
     codec, found = Codec(), dict[Content, float]()
-    tail = Tail(fleet.running.kafka, [ANSWERS[topic].changelog("") for topic in ("verdicts", "escalations")])
+    tail = TopicReader(fleet.running.kafka, [ANSWERS[topic].changelog("") for topic in ("verdicts", "escalations")])
     try:
         for record in tail.to_end():
             if record.value:
@@ -178,7 +178,7 @@ def wait_until_still(fleet: Fleet) -> None:
 
 def ends(fleet: Fleet, topics: Iterable[str]) -> Offsets:
     """Where the partitions of some topics end now."""
-    tail = Tail(fleet.running.kafka, list(topics))
+    tail = TopicReader(fleet.running.kafka, list(topics))
     try:
         return tail.ends()
     finally:

@@ -21,7 +21,7 @@ from urllib.request import urlopen
 from confluent_kafka import Producer
 
 from streams.adapters.codec import Codec
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.app.worker import TIERS
 from streams.core.errors import NOT_CALLED
@@ -241,7 +241,7 @@ def _started(run: Run, url: str) -> Iterator[Running]:
 def _outcomes(running: Running, run: Run, began: float) -> tuple[dict[str, list[Outcome]], int]:
     """By event, until all are there or the time is over; and how often a worker was killed meanwhile."""
     found: dict[str, list[Outcome]] = defaultdict(list)
-    tail, kills = Tail(running.kafka, ["outcomes"]), 0
+    tail, kills = TopicReader(running.kafka, ["outcomes"]), 0
     try:
         while len(found) < run.events and (elapsed := time.monotonic() - began) < run.wait_seconds:
             running.supervisor.check()
@@ -264,7 +264,7 @@ def _due(verdict: Verdict) -> datetime:
 
 
 def _messages(running: Running, topic: str, kind: Any) -> list[Any]:
-    tail = Tail(running.kafka, [topic])
+    tail = TopicReader(running.kafka, [topic])
     try:
         return [CODEC.decode(kind, record.value or b"") for record in tail.to_end()]
     finally:

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from streams.adapters.kafka import KafkaConfig, create_topics
 from streams.adapters.registry_config import codec_for
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.core.messages import DeadLetter, Outcome
 from streams.embedded.broker import ApacheKafka
@@ -120,7 +120,7 @@ class Tiers:
             future.result(30)
 
     def _read(self, topic: str, kind: Any, identity: Any, expected: set[str]) -> Any:
-        tail, codec = Tail(self.kafka, [topic]), codec_for(self.environment.get("ESCALON_SCHEMA_REGISTRY"))
+        tail, codec = TopicReader(self.kafka, [topic]), codec_for(self.environment.get("ESCALON_SCHEMA_REGISTRY"))
         found: dict[str, list[Any]] = {}
         deadline = time.monotonic() + WAIT_SECONDS
         try:

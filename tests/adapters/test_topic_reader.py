@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.adapters.kafka import KafkaConfig, create_topics
-from streams.adapters.tail import Tail
+from streams.adapters.topic_reader import TopicReader
 from tests.harness.fakes.strange_headers import Headers, publish
 
 pytestmark = pytest.mark.embedded
@@ -15,7 +15,7 @@ def test_a_header_whose_name_is_no_utf_8_is_left_out_and_all_else_is_read(kafka:
     create_topics(kafka, "", 1, 1)
     strange: Headers = [("escalon-event-id", b"mail-7"), (b"\xff\xfe", b"1"), ("(<NULL>, ", b"2")]
     publish(kafka, "events", (b"first", []), (b"strange", strange), (None, [(b"\xff", b"")]), (b"last", [("a", b"1")]))
-    tail = Tail(kafka, ["events"])
+    tail = TopicReader(kafka, ["events"])
     try:
         found = list(tail.to_end())
     finally:
