@@ -34,7 +34,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import EventIds
 from streams.adapters.events import EventReader
 from streams.adapters.ground_truth import TRUTHS, read_truth
-from streams.adapters.kafka import describe_cluster
+from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.core.errors import UnreadableError

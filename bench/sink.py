@@ -32,7 +32,8 @@ from bench.sink_data import PARTITIONS, call, publish, traffic
 from streams.adapters.clickhouse import ClickHouseConfig, row_of
 from streams.adapters.clickhouse_migrations import migrate
 from streams.adapters.codec import Codec
-from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics
 from streams.core.messages import Call
 from streams.embedded.broker import ApacheKafka, Broker, Tansu
 from streams.embedded.stack import EmbeddedStack, start_clickhouse

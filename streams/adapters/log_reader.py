@@ -14,7 +14,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from streams.adapters.kafka import ADMIN_TIMEOUT, KafkaConfig
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import ADMIN_TIMEOUT
 from streams.core.errors import ServiceError
 
 BATCH, POLL_SECONDS, END_POLLS = 2000, 0.5, 20

@@ -9,7 +9,8 @@ from typing import Any, Self
 from confluent_kafka import OFFSET_BEGINNING
 
 from streams.adapters.events import KafkaRecord, kafka_time
-from streams.adapters.kafka import KafkaConfig, cleanup_policy, describe_cluster, topic_ids, written_up_to
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import TopicIds, cleanup_policy, describe_cluster, written_up_to
 from streams.adapters.log_reader import Bounds, LogReader, OnGap, refuse
 from streams.core.errors import ConfigError, ServiceError
 
@@ -117,7 +118,7 @@ class TopicReader:
 
     def incarnations(self, topics: Iterable[str]) -> dict[str, str]:
         """Return Kafka's own id of each topic. A topic that is deleted and created again has another one."""
-        return topic_ids(self._config, list(topics))
+        return TopicIds(self._config).required(list(topics))
 
     def _places_of(self, topic: str) -> list[tuple[str, int]]:
         if topic not in self._partitions:

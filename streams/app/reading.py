@@ -6,7 +6,7 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader
-from streams.adapters.kafka import ClusterMetadata
+from streams.adapters.kafka_admin import ClusterMetadata
 from streams.app.settings import Settings
 
 

@@ -17,7 +17,8 @@ import faust
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, KafkaRecord, due
-from streams.adapters.kafka import ClusterMetadata, KafkaConfig
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import ClusterMetadata
 from streams.app.providers import Providers
 from streams.app.reading import reading
 from streams.app.redaction import policy_of

@@ -15,7 +15,8 @@ import faust
 from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
-from streams.adapters.kafka import KafkaConfig, create_changelogs, describe_cluster
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_changelogs, describe_cluster
 from streams.adapters.registry_config import patient_codec_for
 from streams.app.fitting import await_room, check_partitions
 from streams.app.providers import Providers

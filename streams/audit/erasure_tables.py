@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from confluent_kafka import Producer
 
 from streams.adapters.codec import Codec
-from streams.adapters.kafka import ADMIN_TIMEOUT, KafkaConfig
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import ADMIN_TIMEOUT
 from streams.adapters.topic_reader import table_entries
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest

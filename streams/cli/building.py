@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from streams.adapters.clickhouse_migrations import migrate as apply_migrations
 from streams.adapters.clickhouse_migrations import script
-from streams.adapters.kafka import create_topics, describe_cluster
+from streams.adapters.kafka_admin import create_topics, describe_cluster
 from streams.app.language_models import lacking
 from streams.app.provider_limits import little_room, not_held_to
 from streams.app.providers import Providers

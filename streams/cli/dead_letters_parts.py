@@ -8,7 +8,7 @@ from typing import Any
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.dead_letters import EventIds
-from streams.adapters.kafka import describe_cluster
+from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.reading import reading

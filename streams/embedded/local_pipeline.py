@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
-from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics
 from streams.app.providers import Providers
 from streams.app.redaction import policy_of
 from streams.app.settings import Settings

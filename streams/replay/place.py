@@ -14,7 +14,8 @@ from typing import Any
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.adapters.kafka import KafkaConfig, describe_cluster
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.registry_config import codec_for
 from streams.app.providers import Providers
 from streams.app.reading import reading

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import EventReader, KafkaRecord
-from streams.adapters.kafka import KafkaConfig, topic_ids
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import TopicIds
 from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Event
@@ -98,7 +99,7 @@ class Source:
             raise ServiceError(what, "Run it again: what is left of them will be chosen.")
 
     def _topic_id(self) -> str:
-        return topic_ids(self.kafka, [self.topic])[self.topic]
+        return TopicIds(self.kafka).required([self.topic])[self.topic]
 
     def _tail(self, start: Offsets | None) -> TopicReader:
         return TopicReader(self.kafka, [self.topic], start, only_started=start is not None)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import faust
 
-from streams.adapters.kafka import OFFSET_RESET, KafkaConfig, TopicIds
+from streams.adapters.kafka import OFFSET_RESET, KafkaConfig
+from streams.adapters.kafka_admin import TopicIds
 from streams.runtime.drain import DRAIN_SECONDS, Drain, DrainingApp
 from streams.runtime.recovery import TableManager
 from streams.runtime.tables import Table

@@ -19,7 +19,7 @@ from typing import Any
 import faust
 from mode.utils.queues import FlowControlEvent
 
-from streams.adapters.kafka import TopicIds
+from streams.adapters.kafka_admin import TopicIds
 from streams.core.errors import ProcessError
 from streams.runtime.consumer import Consumer
 from streams.runtime.producer import Producer

@@ -31,7 +31,7 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     async def look_up(self, topics: Collection[str]) -> dict[str, str]:
         """The ids that topics have now. Raises an error of the client's that is tried again when nobody answers."""
         try:
-            found: dict[str, str] = await asyncio.to_thread(self.app.topic_ids, topics)
+            found: dict[str, str] = await asyncio.to_thread(self.app.topic_ids.known, topics)
         except ServiceError as away:
             raise errors.RequestTimedOutError from away
         return found

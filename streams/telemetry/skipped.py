@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from streams.adapters.kafka import ADMIN_TIMEOUT
+from streams.adapters.kafka_admin import ADMIN_TIMEOUT
 from streams.telemetry.metrics import SKIPPED
 
 log = logging.getLogger("escalon.runtime")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from streams.adapters.kafka import CLIENT_LOG, KafkaConfig, refused
+from streams.adapters.kafka import CLIENT_LOG, KafkaConfig
+from streams.adapters.kafka_errors import refused
 from streams.adapters.topic_reader import record_of
 from streams.core.errors import ConfigError
 from tests.harness.secure.authority import Authority
@@ -158,7 +159,7 @@ def test_an_address_with_a_login_is_refused_and_not_repeated() -> None:
     [
         (KafkaError._AUTHENTICATION, "SASL authentication error", "refuses the login of me by SCRAM-SHA-512"),
         (KafkaError._SSL, "error:0A000086: certificate verify failed: ", "not signed by ca.pem"),
-        (KafkaError._SSL, "error:0A00010B: wrong version number", "speaks no TLS"),
+        (KafkaError._SSL, "error:0A00010B: wrong version number", "does not speak TLS"),
         (KafkaError._SSL, "tlsv13 alert certificate required", "ESCALON_KAFKA_CERT_FILE"),
     ],
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics
 from streams.adapters.topic_reader import TopicReader
 from tests.harness.fakes.strange_headers import Headers, publish
 

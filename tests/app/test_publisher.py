@@ -11,7 +11,8 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from streams.adapters.events import recorded_event_id
-from streams.adapters.kafka import CLIENT_LOG, KafkaConfig, create_topics, describe_cluster
+from streams.adapters.kafka import CLIENT_LOG, KafkaConfig
+from streams.adapters.kafka_admin import create_topics, describe_cluster
 from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.core.errors import ServiceError

@@ -19,7 +19,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, KafkaRecord
-from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics
 from streams.adapters.topic_reader import TopicReader
 from streams.app.scheduler import Resumer
 from streams.core.errors import ServiceError

@@ -15,7 +15,8 @@ import lz4.frame
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics
 from streams.app.settings import read_settings
 from streams.embedded.broker import Tansu
 from streams.embedded.clickhouse_protocol import QueryError, Statement, find_insert, guard, skeleton_of

@@ -14,7 +14,8 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, KafkaRecord
-from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics, describe_cluster
 from streams.adapters.topic_reader import TopicReader, record_of
 from streams.audit.verify.check import ConsistencyCheck
 from streams.audit.verify.report import VerifyReport, VerifyRequest

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.events import recorded_event_id
-from streams.adapters.kafka import describe_cluster
+from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.topic_reader import record_of
 from streams.cli.main import app
 from tests.harness.journey import Journey

@@ -15,7 +15,7 @@ from fastavro import schemaless_writer
 from streams.adapters import schemas
 from streams.adapters.codec import SINGLE_OBJECT, Codec
 from streams.adapters.events import KafkaRecord, recorded_event_id
-from streams.adapters.kafka import describe_cluster
+from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.topic_reader import TopicReader, record_of
 from streams.core.messages import RawEvent
 from tests.harness.fakes.strange_headers import Headers

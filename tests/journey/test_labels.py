@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.codec import Codec
-from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics, describe_cluster
 from streams.app.publisher import Publisher
 from streams.app.reading import reading
 from streams.app.settings import read_settings

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from streams.adapters.kafka import describe_cluster
+from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.topic_reader import TopicReader
 from tests.harness.fakes.messages_server import Failure
 from tests.harness.journey import PIPELINE, Journey, answer

@@ -16,7 +16,8 @@ from confluent_kafka import Consumer, TopicPartition
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, KafkaRecord
-from streams.adapters.kafka import KafkaConfig, create_changelogs, create_topics
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_changelogs, create_topics
 from streams.runtime import consumer as consumers
 from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.bind import Binding, StagePublisher, bind

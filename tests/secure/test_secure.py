@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 from confluent_kafka import Producer
 
-from streams.adapters.kafka import describe_cluster
+from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.topic_reader import TopicReader
 from streams.app.worker import TIERS
 from streams.audit.query import Audit

@@ -16,7 +16,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader
-from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics
 from streams.sink.sink import Sink
 from streams.telemetry import lag
 from streams.telemetry.metrics import REGISTRY

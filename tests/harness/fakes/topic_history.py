@@ -7,7 +7,8 @@ from uuid import uuid4
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.adapters.kafka import KafkaConfig, topic_ids
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import TopicIds
 from streams.core.errors import ServiceError
 
 WAIT_SECONDS = 30.0
@@ -46,6 +47,6 @@ def remake(kafka: KafkaConfig, topic: str, partitions: int = 1) -> None:
 
 def _id(kafka: KafkaConfig, topic: str) -> str | None:
     try:
-        return topic_ids(kafka, [topic])[topic]
+        return TopicIds(kafka).required([topic])[topic]
     except ServiceError:
         return None

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from streams.adapters.kafka import KafkaConfig, create_topics
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics
 from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher

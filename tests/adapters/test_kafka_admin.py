@@ -1,4 +1,4 @@
-"""Topics are created as soon as the cluster has brokers enough for them."""
+"""Topics are created once, as soon as the cluster has enough brokers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters import kafka as adapter
-from streams.adapters.kafka import KafkaConfig, create_topics, describe_cluster
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_changelogs, create_topics, describe_cluster
 from streams.core.errors import ServiceError
 from streams.embedded.broker import MESSAGE_BYTES, ApacheKafka, await_broker, free_ports
 from streams.embedded.kafka_node import KafkaNode, new_cluster_id
@@ -45,11 +45,17 @@ def test_topics_wait_for_a_broker_that_is_still_starting(tmp_path: Path, kafka_h
 
 
 @pytest.mark.kafka
-def test_more_copies_than_brokers_is_an_error_in_the_end(
-    tmp_path: Path, kafka_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(adapter, "ADMIN_TIMEOUT", 2.0)
+def test_more_copies_than_brokers_is_an_error_in_the_end(tmp_path: Path, kafka_home: Path) -> None:
     with Supervisor(tmp_path / "logs") as supervisor:
         config = KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), tmp_path).start(supervisor))
         with pytest.raises(ServiceError, match=r"could not be created: .*replicat"):
-            create_topics(config, "", 1, 3)
+            create_topics(config, "", 1, 3, wait_seconds=2.0)
+
+
+@pytest.mark.embedded
+def test_a_changelog_exists_before_the_first_worker_and_is_created_only_once(kafka: KafkaConfig) -> None:
+    assert create_changelogs(kafka, {"a-changelog": 4, "b-changelog": 1}, 1) == ["a-changelog", "b-changelog"]
+    found = describe_cluster(kafka).partitions
+    assert (found["a-changelog"], found["b-changelog"]) == (4, 1)
+    assert create_changelogs(kafka, {"a-changelog": 4}, 1) == []
+    assert create_changelogs(kafka, {}, 1) == []
