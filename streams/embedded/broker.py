@@ -22,7 +22,7 @@ from streams.embedded.supervisor import Child, Supervisor
 
 MESSAGE_BYTES: Final = 16 << 20
 """The largest message Apache Kafka takes by default, so that one too large for the pipeline can be dead-lettered."""
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 180.0
 PORT_TRIES: Final = 3
 _TAKEN: Final = re.compile("Address (already )?in use")  # glibc's words, then musl's
 

@@ -27,7 +27,7 @@ from streams.resources import resource
 
 SHUTDOWN_SECONDS = 10.0
 """How long a worker may take to stop once it has drained."""
-READY_SECONDS = 120.0
+READY_SECONDS = 180.0
 STEADY_SECONDS = 60.0
 """A process that has run for so long may end and be begun anew; one that ends sooner after that would again."""
 RECORD = "record"

@@ -21,7 +21,7 @@ from streams.embedded.supervisor import Supervisor, module_command, module_envir
 
 _STATE: Final = "embedded.json"
 _LOCK: Final = "embedded.lock"
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)
