@@ -19,34 +19,20 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import KafkaRecord
-from streams.core.messages import Call, Event, Origin, Verdict
 from streams.runtime import bind
 from streams.runtime.drain import Drain
 from streams.telemetry.trace_context import TraceContext
 from streams.telemetry.tracing import Handling, Tracing
+from tests.builders import CALL, START, TRACE, event, verdict
 
-AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PRODUCER = TraceContext(TRACE, "00f067aa0ba902b7", True)
-ORIGIN = Origin(event_id="e1", run="live", event_time=AT, trace_id=TRACE, topic="events", partition=0, offset=7)
-CALL = Call(
-    origin=ORIGIN, call_id="0123456789abcdef0123456789abcdef", tier="listener", handler="intent", handler_version="v",
-    pipeline="p", operation="classify", provider="escalon", request_model="wordllama", prompt="x" * 200, response="{}",
-    input_tokens=120, output_tokens=12, cost_usd=Decimal("0.0001"), started_at=AT, queue_seconds=0.02,
-    duration_seconds=0.001, status="answered", decision="found",
-)  # fmt: skip
-VERDICT = Verdict(
-    event=Event(origin=ORIGIN, kind="text", text="x" * 200), findings=(), intents=("a",), confidence=None,
-    action="work", handler="answer", fingerprint="f", pipeline="p", decided_at=AT,
-)  # fmt: skip
+VERDICT = verdict(event(text="x" * 200))
 
 
 class _Topic:
@@ -82,7 +68,7 @@ class _App:
 class _Message:
     """One Faust message, its event and a stream of many of it."""
 
-    topic, partition, offset, key, value, timestamp = "events", 0, 7, b"k", b"x" * 200, AT.timestamp()
+    topic, partition, offset, key, value, timestamp = "events", 0, 7, b"k", b"x" * 200, START.timestamp()
 
     def __init__(self, count: int) -> None:
         self.count, self.message = count, self

@@ -1,4 +1,7 @@
-"""Builders of messages: each gives a valid message, of which a test names only what it is about."""
+"""Builders of messages: each gives a valid message, of which a test names only what it is about.
+
+Every event is published at START, in the same place of its topic, and belongs to the same trace.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,42 @@ from typing import Any
 
 from streams.audit.dead_letters.table import LetterStatus
 from streams.core.fingerprint import call_id
-from streams.core.messages import Call, Event, Label, Origin, Outcome, Score, Tier, Verdict
+from streams.core.messages import (
+    Attempt,
+    AttemptStatus,
+    Call,
+    Event,
+    EventKind,
+    Label,
+    Origin,
+    Outcome,
+    Score,
+    Tier,
+    Verdict,
+)
 
-START = datetime(2026, 11, 1, tzinfo=UTC)
-
+START = datetime(2026, 11, 1, 12, tzinfo=UTC)
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 WORKER_USD, REASONER_USD = Decimal("0.001"), Decimal("0.02")
 
 
-def event(event_id: str, text: str = "my order", *, run: str = "live", hour: float = 0.0, **more: Any) -> Event:
-    """An event some hours after START."""
-    at = START + timedelta(hours=hour)
-    origin = Origin(event_id=event_id, run=run, event_time=at, trace_id="t", topic="events", partition=0, offset=0)
-    return Event(origin=origin, kind="text", text=text, **more)
+def origin(event_id: str = "e1", *, run: str = "live", hour: float = 0.0, **more: Any) -> Origin:
+    """The origin of an event that was published some hours after START."""
+    usual: dict[str, Any] = {"trace_id": TRACE, "topic": "events", "partition": 0, "offset": 7}
+    return Origin(event_id=event_id, run=run, event_time=START + timedelta(hours=hour), **usual | more)
+
+
+ORIGIN = origin()
+
+
+def event(event_id: str = "e1", text: str = "my order", *, run: str = "live", hour: float = 0.0, **more: Any) -> Event:
+    """An event some hours after START, of the kind that its fields make it."""
+    kind: EventKind = "image" if more.get("image") else "text" if text else "json"
+    return Event(origin=origin(event_id, run=run, hour=hour), kind=kind, text=text, **more)
 
 
 def verdict(of: Event, handler: str = "answer", **more: Any) -> Verdict:
-    """A verdict that sends an event to a worker."""
+    """A verdict that routes an event to a worker."""
     usual: dict[str, Any] = {"action": "work", "intents": ("order",), "findings": (), "confidence": None}
     return Verdict(
         event=of, handler=handler, fingerprint="f", pipeline="p", decided_at=of.origin.event_time, **usual | more
@@ -56,12 +79,12 @@ def reply(answer: Any, confidence: float | None = None) -> str:
 
 
 def thought(of: Event, answer: Any, **more: Any) -> Call:
-    """What the reasoner answered to an event."""
+    """The answer of the reasoner to an event."""
     return call(of, "think", "reasoner", response=reply(answer), **more)
 
 
 def outcome(of: Event) -> Outcome:
-    """That an event was settled."""
+    """The outcome of an event that a worker answered."""
     return Outcome(
         origin=of.origin, state="answered", tier="worker", handler="answer", intent="order", pipeline="p",
         settled_at=of.origin.event_time,
@@ -69,22 +92,20 @@ def outcome(of: Event) -> Outcome:
 
 
 def label(of: Event, truth: Any, *, hours: float = 1.0, **more: Any) -> Label:
-    """The truth about an event, told some hours later."""
-    origin = of.origin
-    at = origin.event_time + timedelta(hours=hours)
-    return Label(event_id=origin.event_id, run=origin.run, label=json.dumps(truth), labelled_at=at, **more)
+    """The truth about an event, labelled some hours after it."""
+    at = of.origin.event_time + timedelta(hours=hours)
+    return Label(event_id=of.origin.event_id, run=of.origin.run, label=json.dumps(truth), labelled_at=at, **more)
 
 
 def sources(**by_name: float) -> tuple[Score, ...]:
-    """Sources of confidence."""
+    """Sources of confidence by name."""
     return tuple(Score(label=name, probability=value) for name, value in by_name.items())
 
 
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+def attempt(status: AttemptStatus = "answered", **more: Any) -> Attempt:
+    """An attempt of the worker `answer`."""
+    return Attempt(**{"tier": "worker", "handler": "answer", "status": status, "call_id": "c"} | more)
 
-AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
-
-ORIGIN = Origin(event_id="e1", run="live", event_time=AT, trace_id=TRACE, topic="events", partition=0, offset=7)
 
 CALL = Call(
     origin=ORIGIN,
@@ -104,7 +125,7 @@ CALL = Call(
     output_tokens=20,
     cache_read_tokens=40,
     cost_usd=Decimal("0.0012"),
-    started_at=AT,
+    started_at=START,
     duration_seconds=1.5,
     finish_reason="end_turn",
     status="answered",
@@ -112,10 +133,11 @@ CALL = Call(
     decision_reason="sure of it",
     response_id="req-1",
 )
+"""A call with all that spans and metrics report."""
 
 
-STANDING = LetterStatus(
-    dead_letter_id="0" * 32, event_time=AT, event_id="e", topic="pre.events", partition=0, offset=0,
+LETTER_STATUS = LetterStatus(
+    dead_letter_id="0" * 32, event_time=START, event_id="e", topic="pre.events", partition=0, offset=0,
     reason="invalid_json", error_class="UnreadableError", detail="", payload_size=1, state="open", acted_at=None,
     operator="", why="", retried_partition=None, retried_offset=None, outcome=None, erased=False,
 )  # fmt: skip

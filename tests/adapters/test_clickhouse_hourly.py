@@ -49,7 +49,7 @@ def test_a_call_that_was_delivered_twice_counts_once(audit: ClickHouseConfig) ->
         "SELECT run, toHour(hour) AS h, sum(calls) AS n FROM calls_hourly WHERE run IN ('live', 'try')"
         " GROUP BY run, h ORDER BY run, h"
     )
-    expected = [{"run": "live", "h": 0, "n": 3}, {"run": "live", "h": 1, "n": 1}, {"run": "try", "h": 0, "n": 1}]
+    expected = [{"run": "live", "h": 12, "n": 3}, {"run": "live", "h": 13, "n": 1}, {"run": "try", "h": 12, "n": 1}]
     assert summed(audit, counts) == expected
     assert summed(audit, counts) == expected
 

@@ -28,9 +28,9 @@ from streams.core.fingerprint import digest
 from streams.core.messages import DeadLetter, Deferred, Escalation, Verdict
 from streams.telemetry import lag
 from streams.telemetry.metrics import REGISTRY, SKIPPED, WAITING
+from tests.builders import event, verdict
 from tests.harness.fakes.topic_history import forget
 from tests.harness.fakes.transactions import abort
-from tests.stages.support import event, verdict
 
 pytestmark = pytest.mark.embedded
 

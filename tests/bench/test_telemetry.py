@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.telemetry import CALL, measure, once, without
+from bench.telemetry import measure, once, without
 from streams.telemetry.metrics import REGISTRY
 from streams.telemetry.tracing import Tracing
+from tests.builders import CALL
 
 
 def counted() -> float:

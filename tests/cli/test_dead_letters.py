@@ -10,8 +10,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.cli.dead_letters_shown import show_letter, show_list
 from streams.core.messages import DeadLetter, Header
-from tests.audit.dead_letters.test_retry import AT
-from tests.builders import STANDING
+from tests.builders import LETTER_STATUS, START
 from tests.harness.commands import in_shop
 
 NOWHERE = ClickHouseConfig(url="http://127.0.0.1:1")
@@ -51,14 +50,14 @@ def letter(payload: bytes) -> DeadLetter:
         dead_letter_id=SOME, run="live", topic="events", partition=0, offset=0, key=EVIL.encode(),
         headers=(Header(key=EVIL, value=EVIL.encode()), Header(key="raw", value=b"\xff")), payload=payload,
         payload_size=len(payload), payload_sha256="", reason="r", detail="", error_class="E", event_id="e",
-        event_time=AT,
+        event_time=START,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("payload", [EVIL.encode(), b"\xff\x1b[2J", b"[bold]text[/bold] \n two", b""])
 def test_nothing_a_stranger_has_sent_steers_the_terminal(capsys: pytest.CaptureFixture[str], payload: bytes) -> None:
-    bad = replace(STANDING, detail=EVIL, event_id=EVIL, reason=EVIL, topic=EVIL, error_class=EVIL, why=EVIL)
-    show_letter(replace(bad, acted_at=AT, state="dropped", operator=EVIL), letter(payload), payload, False)
+    bad = replace(LETTER_STATUS, detail=EVIL, event_id=EVIL, reason=EVIL, topic=EVIL, error_class=EVIL, why=EVIL)
+    show_letter(replace(bad, acted_at=START, state="dropped", operator=EVIL), letter(payload), payload, False)
     show_list([bad], "", False, more=True)
     said = capsys.readouterr().out
     assert not set(said) & set("\x1b\x9b\u202e\x07")
@@ -66,11 +65,11 @@ def test_nothing_a_stranger_has_sent_steers_the_terminal(capsys: pytest.CaptureF
 
 
 def test_text_is_shown_as_text_and_other_bytes_with_their_place(capsys: pytest.CaptureFixture[str]) -> None:
-    show_letter(STANDING, letter(b"one\ntwo"), b"[b]one[/b]\ntwo", False)
+    show_letter(LETTER_STATUS, letter(b"one\ntwo"), b"[b]one[/b]\ntwo", False)
     assert "[b]one[/b]\ntwo" in capsys.readouterr().out
-    show_letter(STANDING, letter(b""), bytes(range(17)), False)
+    show_letter(LETTER_STATUS, letter(b""), bytes(range(17)), False)
     shown = capsys.readouterr().out
     assert "00000000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f  ................" in shown
     assert "00000010  10" in shown
-    show_letter(STANDING, None, None, False)
+    show_letter(LETTER_STATUS, None, None, False)
     assert "The original bytes are gone" in capsys.readouterr().out

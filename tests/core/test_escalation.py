@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 from streams.core.escalation import COMBINE, ESCALATES, Accept, Escalate, combined, decide, explain
 from streams.core.messages import Attempt, AttemptStatus, Score
 from streams.pipeline.spec import Combine
+from tests.builders import attempt
 
 probabilities = st.floats(0, 1)
-
-
-def attempt(status: AttemptStatus = "answered", **more: Any) -> Attempt:
-    return Attempt(tier="worker", handler="answer", status=status, call_id="c", **more)
 
 
 def test_the_table_knows_every_way_an_attempt_can_end() -> None:

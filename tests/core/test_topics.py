@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
 
 from streams.core import messages as m
 from streams.core.topics import BY_NAME, DEFERRED, TOPICS, topic_of
+from tests.builders import ORIGIN, START, event
 
-AT = datetime(2026, 11, 1, tzinfo=UTC)
-ORIGIN = m.Origin(event_id="e1", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=7)
-EVENT = m.Event(origin=ORIGIN, kind="text", text="hello")
+EVENT = event()
 VERDICT = m.Verdict(
     event=EVENT, findings=(), intents=("order",), confidence=None, action="work", handler="extract", fingerprint="f1",
-    pipeline="p", decided_at=AT,
+    pipeline="p", decided_at=START,
 )  # fmt: skip
 ESCALATION = m.Escalation(
-    event=EVENT, intents=("order",), handler="resolve", reason="routed", fingerprint="f2", pipeline="p", decided_at=AT
+    event=EVENT,
+    intents=("order",),
+    handler="resolve",
+    reason="routed",
+    fingerprint="f2",
+    pipeline="p",
+    decided_at=START,
 )
 RESULT = m.Result(
-    origin=ORIGIN, state="answered", tier="worker", handler="extract", intent="order", pipeline="p", decided_at=AT
+    origin=ORIGIN, state="answered", tier="worker", handler="extract", intent="order", pipeline="p", decided_at=START
 )
 
 
@@ -38,7 +42,7 @@ def test_every_message_has_one_topic_and_a_deferral_one_for_each_cause() -> None
 
 @pytest.mark.parametrize("cause", get_args(m.DeferralCause))
 def test_a_deferral_goes_to_the_topic_of_its_cause(cause: m.DeferralCause) -> None:
-    waiting = m.Deferred(cause=cause, escalation=ESCALATION, not_before=AT, reason="r")
+    waiting = m.Deferred(cause=cause, escalation=ESCALATION, not_before=START, reason="r")
     assert topic_of(waiting).name == f"deferred-{cause}"
 
 
@@ -48,20 +52,20 @@ def test_identical_tasks_meet_in_one_partition() -> None:
 
 def test_what_is_about_one_event_keeps_its_order() -> None:
     sighting = m.Sighting(event=EVENT, listener="seen", image_hash="0" * 16, findings=())
-    by_budget = m.Deferred(cause="budget", escalation=ESCALATION, not_before=AT, reason="budget")
-    by_provider = m.Deferred(cause="provider", escalation=ESCALATION, not_before=AT, reason="overloaded")
+    by_budget = m.Deferred(cause="budget", escalation=ESCALATION, not_before=START, reason="budget")
+    by_provider = m.Deferred(cause="provider", escalation=ESCALATION, not_before=START, reason="overloaded")
     outcome = m.Outcome(
-        origin=ORIGIN, state="ignored", tier="listener", handler="", intent="nothing", pipeline="p", settled_at=AT
+        origin=ORIGIN, state="ignored", tier="listener", handler="", intent="nothing", pipeline="p", settled_at=START
     )
     call = m.Call(
         origin=ORIGIN, call_id="c", tier="worker", handler="h", handler_version="v", pipeline="p", operation="chat",
-        provider="x", request_model="m", started_at=AT, status="answered", decision="accepted",
+        provider="x", request_model="m", started_at=START, status="answered", decision="accepted",
     )  # fmt: skip
-    label = m.Label(event_id="e1", label="order", labelled_at=AT)
-    judgement = m.Judgement(event_id="e1", call_id="c", judge="j", question="q", verdict="good", judged_at=AT)
+    label = m.Label(event_id="e1", label="order", labelled_at=START)
+    judgement = m.Judgement(event_id="e1", call_id="c", judge="j", question="q", verdict="good", judged_at=START)
     letter = m.DeadLetter(
         dead_letter_id="d", run="live", topic="events", partition=0, offset=7, payload=b"", payload_size=0,
-        payload_sha256="", reason="empty", detail="", error_class="X", event_id="e1", event_time=AT,
+        payload_sha256="", reason="empty", detail="", error_class="X", event_id="e1", event_time=START,
     )  # fmt: skip
     assert {key(x) for x in (sighting, by_budget, by_provider, RESULT, outcome, call, label, judgement, letter)} == {
         "e1"

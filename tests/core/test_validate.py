@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from streams.core.errors import UnreadableError
-from streams.core.messages import Escalation, Event, Origin, Result, Sighting, Verdict
+from streams.core.messages import Escalation, Result, Sighting, Verdict
 from streams.core.validate import validate_message
+from tests.builders import ORIGIN, START, event
 
-AT = datetime(2026, 11, 1, tzinfo=UTC)
-ORIGIN = Origin(event_id="e", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=0)
-EVENT = Event(origin=ORIGIN, kind="text", text="x")
+EVENT = event()
 PICTURE = replace(EVENT, kind="image", image="a" * 64)
 SIGHTING = Sighting(event=PICTURE, listener="seen", image_hash="0123456789abcdef", findings=(), thumbnail=bytes(1024))
 VERDICT = Verdict(
     event=EVENT, findings=(), intents=("a",), confidence=None, action="work", handler="h", fingerprint="f",
-    pipeline="p", decided_at=AT,
+    pipeline="p", decided_at=START,
 )  # fmt: skip
 ESCALATION = Escalation(
-    event=EVENT, intents=("a",), handler="h", reason="routed", fingerprint="f", pipeline="p", decided_at=AT
+    event=EVENT, intents=("a",), handler="h", reason="routed", fingerprint="f", pipeline="p", decided_at=START
 )
-RESULT = Result(origin=ORIGIN, state="failed", tier="worker", handler="h", intent="a", pipeline="p", decided_at=AT)
+RESULT = Result(origin=ORIGIN, state="failed", tier="worker", handler="h", intent="a", pipeline="p", decided_at=START)
 
 
 @pytest.mark.parametrize(

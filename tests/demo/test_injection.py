@@ -15,7 +15,7 @@ from streams.pipeline.handlers import Handler
 from streams.pipeline.load import parse_spec
 from streams.stages.light import RulesAsker
 from streams.stages.task import task_of
-from tests.stages.support import event
+from tests.builders import event
 
 PACK = Path(__file__).parents[2] / "streams" / "demo" / "pack"
 FILE = (PACK / "pipeline.toml").read_text("utf-8") + (PACK / "models-local.toml").read_text("utf-8")

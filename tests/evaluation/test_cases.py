@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def test_cases_come_oldest_first_and_from_a_moment_on(config: ClickHouseConfig, 
         of = event(name, run="since", hour=hour)
         write(config, verdict(of), call(of, response=reply({"number": "7"})))
     assert [found.event_id for found in read(config, pipeline, "since")] == ["a", "b", "c"]
-    later = read(config, pipeline, "since", since=START.replace(hour=2))
+    later = read(config, pipeline, "since", since=START + timedelta(hours=2))
     assert [found.event_id for found in later] == ["b", "c"]
 
 
@@ -274,7 +275,7 @@ def test_ignored_events_are_read_without_duplicates_and_only_those_of_the_run(co
         first = Example(text="text a", data={}, answer=None)
         last = Example(text="text d", data={"shop": 3}, answer=None)
         assert read_ignored(audit, Since(run="ignored")) == [first, last]
-        assert read_ignored(audit, Since(run="ignored", since=START.replace(hour=3))) == [last]
+        assert read_ignored(audit, Since(run="ignored", since=START + timedelta(hours=3))) == [last]
     finally:
         audit.close()
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import string
-from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
 
-from streams.core.messages import Call, DeadLetter, Event, Finding, Header, Judgement, Label, Origin, Outcome, Verdict
+from streams.core.messages import Call, DeadLetter, Event, Finding, Header, Judgement, Label, Outcome, Verdict
 from streams.core.redaction.checksums import IBAN_LENGTHS, luhn
 from streams.core.redaction.detectors import BUILT_IN
 from streams.core.redaction.fields import CALL_TEXTS
 from streams.core.redaction.policy import RedactionPolicy
+from tests.builders import START, origin
 
 POLICY = RedactionPolicy(id="all-1", detectors=tuple(BUILT_IN.values()))
 LETTERS, DIGITS = string.ascii_lowercase, string.digits
@@ -104,15 +104,11 @@ def _strings(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-AT = datetime(2026, 11, 1, tzinfo=UTC)
-
-ORIGIN = Origin(
-    event_id="e1", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=0, data_subject="s"
-)
+ORIGIN = origin(data_subject="s")
 
 
 def call(text: str = "", **more: Any) -> Call:
-    usual: dict[str, Any] = {"decision": "accepted", "status": "answered", "started_at": AT}
+    usual: dict[str, Any] = {"decision": "accepted", "status": "answered", "started_at": START}
     usual |= dict.fromkeys(CALL_TEXTS, text)
     return Call(
         origin=ORIGIN, call_id="c" * 32, tier="worker", handler="answer", handler_version="v", pipeline="p",
@@ -127,12 +123,13 @@ def messages(text: str) -> list[Any]:
     data = text.encode()
     return [
         Verdict(event=event, findings=(finding,), intents=(text,), confidence=0.9, action="work", handler="answer",
-                fingerprint="f", pipeline="p", decided_at=AT),
+                fingerprint="f", pipeline="p", decided_at=START),
         Outcome(origin=ORIGIN, state="answered", tier="worker", handler="answer", intent=text, answer=text,
-                reasons=(f"refused: {text}",), pipeline="p", settled_at=AT),
+                reasons=(f"refused: {text}",), pipeline="p", settled_at=START),
         DeadLetter(dead_letter_id="d" * 32, run="live", topic="events", partition=0, offset=0, key=data,
                    headers=(Header(key="from", value=data),), payload=data, payload_size=9, payload_sha256="s",
-                   reason="bad_event", detail=text, error_class="UnreadableError", event_id="e1", event_time=AT),
-        Label(event_id="e1", label=text, labelled_at=AT),
-        Judgement(event_id="e1", call_id="c", judge="ann", question="right?", verdict=text, comment=text, judged_at=AT),
+                   reason="bad_event", detail=text, error_class="UnreadableError", event_id="e1", event_time=START),
+        Label(event_id="e1", label=text, labelled_at=START),
+        Judgement(event_id="e1", call_id="c", judge="ann", question="right?", verdict=text, comment=text,
+                  judged_at=START),
     ]  # fmt: skip

@@ -14,7 +14,8 @@ from streams.core.messages import Event, Origin, StoredAnswer
 from streams.stages.consult import consult
 from streams.stages.question import Consultation, Question
 from streams.stages.task import task_of
-from tests.stages.support import START, Office, event, office, refusal, said
+from tests.builders import START, event
+from tests.stages.support import Office, office, refusal, said
 
 PAID = Decimal("0.0015")  # 1,000 tokens in at 1 a million, 100 out at 5
 

@@ -23,7 +23,8 @@ from streams.replay.source import Chosen, Source
 from streams.replay.spending import CostLimitError, Spending, WouldAskError
 from streams.replay.store import ReplayStore
 from streams.stages.task import Task
-from tests.stages.support import START, build, event, handlers, verdict
+from tests.builders import START, event, outcome, verdict
+from tests.stages.support import build, handlers
 
 ALL = Chosen({})
 
@@ -64,12 +65,6 @@ class Written:
     def ended(self) -> list[str]:
         """The events that have outcomes, in order."""
         return [one.origin.event_id for one in self.messages if isinstance(one, Outcome)]
-
-
-def outcome(of: Event) -> Outcome:
-    return Outcome(
-        origin=of.origin, state="answered", tier="worker", handler="h", intent="i", pipeline="p", settled_at=START
-    )
 
 
 async def ends(of: Event) -> list[Row]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,13 +12,9 @@ from streams.core.errors import ConfigError
 from streams.core.messages import Attempt, Call, Origin, StoredAnswer
 from streams.models.listeners.seen_image import SeenImage
 from streams.replay.store import ReplayStore
-from tests.stages.support import START, event
+from tests.builders import START, origin
 
 CODEC = Codec()
-
-
-def origin(event_id: str, hours: float = 0) -> Origin:
-    return replace(event(event_id).origin, event_time=START + timedelta(hours=hours))
 
 
 def stored(answer: str, of: Origin, fingerprint: str = "task") -> StoredAnswer:
@@ -48,22 +42,22 @@ def store(tmp_path: Path) -> Iterator[ReplayStore]:
 
 
 def test_each_event_finds_its_own_answer_and_others_the_nearest_before_them(store: ReplayStore) -> None:
-    store.take_over([entry("key", "1", origin("a", 1)), entry("key", "2", origin("b", 3))], {})
-    store.take_over([entry("another", "3", origin("c", 2), "another task")], {})
-    found = {hours: answer_of(store.find("task", origin("x", hours))) for hours in (0, 1.5, 3, 9)}
+    store.take_over([entry("key", "1", origin("a", hour=1)), entry("key", "2", origin("b", hour=3))], {})
+    store.take_over([entry("another", "3", origin("c", hour=2), "another task")], {})
+    found = {hours: answer_of(store.find("task", origin("x", hour=hours))) for hours in (0, 1.5, 3, 9)}
     assert found == {0: "1", 1.5: "1", 3: "2", 9: "2"}
-    assert answer_of(store.find("task", origin("a", 1))) == "1", "though a later answer stands under its key"
-    assert store.find("no task", origin("a", 1)) is None
-    assert store.find("tas", origin("a", 1)) is None
+    assert answer_of(store.find("task", origin("a", hour=1))) == "1", "though a later answer stands under its key"
+    assert store.find("no task", origin("a", hour=1)) is None
+    assert store.find("tas", origin("a", hour=1)) is None
     assert store.get("task") is None, "what the live run was answered is not this run's own"
 
 
 def test_a_deleted_entry_and_one_that_cannot_be_read_are_not_found(store: ReplayStore) -> None:
-    store.take_over([entry("a", "1", origin("a")), entry("a", "2", origin("b", 1)), (b"b", b"nonsense")], {})
-    store.take_over([entry("ab", "3", origin("c", 2), "other")], {})
+    store.take_over([entry("a", "1", origin("a")), entry("a", "2", origin("b", hour=1)), (b"b", b"nonsense")], {})
+    store.take_over([entry("ab", "3", origin("c", hour=2), "other")], {})
     store.take_over([(b"a", None), (b"b", None)], {})
     assert store.find("task", origin("a")) is None
-    assert answer_of(store.find("other", origin("c", 2))) == "3"
+    assert answer_of(store.find("other", origin("c", hour=2))) == "3"
 
 
 def image(number: int) -> SeenImage:

@@ -10,8 +10,8 @@ import pytest
 from streams.core.errors import UnreadableError
 from streams.runtime.confirm import PENDING, PendingDeliveries
 from streams.runtime.known import KnownEvents
+from tests.builders import event
 from tests.harness.fakes.faust import FakeTable
-from tests.stages.support import event
 
 FIRST = replace(event().origin, event_id="row-7", content_digest="a" * 32)
 AGAIN, OTHER = replace(FIRST, offset=90), replace(FIRST, offset=91, content_digest="b" * 32)

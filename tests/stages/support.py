@@ -9,14 +9,14 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from streams.core.contract import Reading
 from streams.core.errors import HandlerError, ModelError, UnreadableError
-from streams.core.messages import AttemptStatus, Event, Finding, Origin, Score, StoredAnswer, Verdict
+from streams.core.messages import AttemptStatus, Event, Finding, Score, StoredAnswer, Verdict
 from streams.core.pricing import Price, PriceList
 from streams.models.listeners.image import ImageFeatures
 from streams.models.listeners.image_index import HashIndex, likeliest
@@ -28,8 +28,10 @@ from streams.pipeline.load import Pipeline, load_pipeline
 from streams.stages.lane import Lane
 from streams.stages.ports import Asker, Desk, Said
 from streams.stages.task import Task
+from tests import builders
+from tests.builders import START as START
+from tests.builders import event as event
 
-START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 M = TypeVar("M")
 
 PIPELINE = """
@@ -97,20 +99,10 @@ def handlers(pipeline: Pipeline) -> dict[str, Handler]:
     return {**pipeline.listeners, **pipeline.workers, **pipeline.reasoners}
 
 
-def event(event_id: str = "e1", text: str = "hello", **more: Any) -> Event:
-    """An event; every event stands at the same place in Kafka, for the stages do not care."""
-    origin = Origin(
-        event_id=event_id, run="live", event_time=START, trace_id="t" * 32, topic="events", partition=0, offset=7
-    )
-    kind = "image" if more.get("image") else "text" if text else "json"
-    return Event(origin=origin, kind=kind, text=text, **more)  # type: ignore[arg-type]
-
-
 def verdict(of: Event, handler: str = "extract", intent: str = "order", **more: Any) -> Verdict:
-    """A verdict that routes an event to a worker."""
+    """A verdict that routes an event to a worker by the finding of a listener."""
     finding = Finding(listener="intent", label=intent, confidence=0.9, call_id="listener-call")
-    usual = {"action": "work", "findings": (finding,), "fingerprint": "f", "pipeline": "p", "decided_at": START}
-    return Verdict(event=of, handler=handler, intents=(intent,), confidence=0.9, **usual | more)  # type: ignore[arg-type]
+    return builders.verdict(of, handler, **{"intents": (intent,), "findings": (finding,), "confidence": 0.9} | more)
 
 
 def said(value: Any = "yes", confidence: float | None = None, status: AttemptStatus = "answered", **more: Any) -> Said:

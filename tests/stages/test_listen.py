@@ -129,7 +129,7 @@ async def test_the_verdict_carries_the_fingerprint_of_the_workers_task(here: Off
     one = the(Verdict, await heard(here, event("e1", data='{"a": 1}'), intent=said("order", 0.9)))
     other = the(Verdict, await heard(here, event("e2", data='{"a": 2}')))
     assert one.fingerprint == other.fingerprint  # the worker sees the text alone
-    task: dict[str, object] = {"text": "hello", "data": {}, "image": None, "reason": None}
+    task: dict[str, object] = {"text": "my order", "data": {}, "image": None, "reason": None}
     assert one.fingerprint == task_fingerprint(here.pipeline.workers["extract"].version, task)
 
 

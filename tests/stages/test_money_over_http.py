@@ -14,10 +14,10 @@ import pytest
 
 from streams.core.pricing import PriceList, cost
 from streams.core.rate import RateLimit
+from tests.builders import event
 from tests.harness.fakes.messages_outcomes import Answer, Failure, Outcome, Raw, StreamError, refusal
 from tests.harness.fakes.messages_wire import events, sse, tokens
 from tests.harness.over_http import DESK, House, house, with_options
-from tests.stages.support import event
 from tests.stages.trusting import FakePurse
 
 COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")

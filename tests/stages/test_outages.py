@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from streams.core.messages import Verdict
+from tests.builders import event
 from tests.harness.fakes.messages_outcomes import Answer, DropConnection, DropStream, Failure, Outcome, Raw
 from tests.harness.over_http import ALONE, DESK, house, with_options
-from tests.stages.support import event
 
 NIGHT = 2 * 3600
 ROUND = 300

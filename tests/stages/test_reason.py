@@ -77,7 +77,7 @@ async def test_what_the_reasoner_cannot_do_has_failed_for_both_reasons(here: Off
 async def test_the_reasoner_sees_the_task_the_attempt_and_the_reason(here: Office) -> None:
     await reasoned(here, said())
     (task,) = here.askers["resolve"].asked
-    assert task.text == "hello"
+    assert task.text == "my order"
     assert task.reason == "refused: missing_information: no order number"
     assert task.attempt is not None
     assert (task.attempt.handler, task.attempt.refusal_reason) == ("extract", "no order number")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import event
 from tests.harness.fakes.messages_outcomes import Answer
 from tests.harness.over_http import ALONE, house, with_options
-from tests.stages.support import event
 
 PROMPT = "{% block system %}Be brief.{% endblock %}{% block user %}{{ text | fenced }}{% endblock %}"
 PLAIN = ALONE.replace('task = "answer"', 'prompt = "plain.j2"\nrefusal = "none"')

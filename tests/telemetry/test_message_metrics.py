@@ -20,11 +20,10 @@ from streams.runtime.bind import Binding, StagePublisher, bind
 from streams.runtime.drain import Drain
 from streams.telemetry.message_metrics import handling, observe
 from streams.telemetry.metrics import observe_insert_retry, observe_rows
-from tests.builders import CALL, ORIGIN
+from tests.builders import CALL, ORIGIN, event, verdict
 from tests.harness.arbitrary_messages import any_message
 from tests.harness.fakes.faust import FakeApp, FakeMessage, FakeStream
 from tests.harness.metrics import MetricsChange, samples
-from tests.stages.support import event, verdict
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ASKED = {"tier": "worker", "handler": "answer", "model": "claude-haiku-5-5"}
@@ -64,7 +63,7 @@ def test_a_call_that_went_wrong_is_counted_by_its_error(change: MetricsChange) -
 
 
 def test_the_way_of_an_event_is_counted(change: MetricsChange) -> None:
-    waiting = verdict(event())
+    waiting = verdict(event(), "extract")
     outcome = Outcome(
         origin=ORIGIN, state="answered", tier="worker", handler="h", intent="i", pipeline="p",
         settled_at=AT + timedelta(seconds=3),

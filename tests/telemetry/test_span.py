@@ -11,7 +11,7 @@ import pytest
 
 from streams.telemetry.span import HandledMessage, Span, call_span, handling_span
 from streams.telemetry.trace_context import TraceContext
-from tests.builders import AT, CALL, ORIGIN, TRACE
+from tests.builders import CALL, ORIGIN, START, TRACE
 
 HANDLING = TraceContext(TRACE, "aaaaaaaaaaaaaaaa", True)
 PLACE = HandledMessage(topic="verdicts", partition=3, offset=17, group="escalon-work", size=200)
@@ -25,7 +25,7 @@ def test_a_call_is_a_span_under_its_own_id_for_as_long_as_it_took() -> None:
     span = of()
     assert span.context == TraceContext(TRACE, "0123456789abcdef", True)
     assert (span.name, span.kind, span.error) == ("chat claude-haiku-5-5", "client", None)
-    assert (span.started_at, span.ended_at) == (AT, AT + timedelta(seconds=1.5))
+    assert (span.started_at, span.ended_at) == (START, START + timedelta(seconds=1.5))
 
 
 def test_a_call_lies_beneath_the_call_that_led_to_it_else_beneath_the_handling() -> None:
@@ -83,7 +83,7 @@ def test_a_call_that_failed_says_how() -> None:
 
 def test_a_handled_message_is_a_span_with_its_place() -> None:
     parent = TraceContext(TRACE, "bbbbbbbbbbbbbbbb", True)
-    span = handling_span(HANDLING, parent, PLACE, (AT, AT + timedelta(seconds=2)), ORIGIN, None)
+    span = handling_span(HANDLING, parent, PLACE, (START, START + timedelta(seconds=2)), ORIGIN, None)
     assert (span.name, span.kind, span.parent) == ("process verdicts", "consumer", "bbbbbbbbbbbbbbbb")
     assert span.attributes == {
         "messaging.system": "kafka",
@@ -100,8 +100,8 @@ def test_a_handled_message_is_a_span_with_its_place() -> None:
 
 
 def test_a_clock_that_is_set_back_gives_no_span_that_ends_before_it_starts() -> None:
-    span = handling_span(HANDLING, None, PLACE, (AT, AT - timedelta(seconds=2)), None, None)
-    assert (span.started_at, span.ended_at, span.parent) == (AT, AT, None)
+    span = handling_span(HANDLING, None, PLACE, (START, START - timedelta(seconds=2)), None, None)
+    assert (span.started_at, span.ended_at, span.parent) == (START, START, None)
 
 
 def test_every_name_is_one_of_the_conventions_or_our_own() -> None:
@@ -110,6 +110,6 @@ def test_every_name_is_one_of_the_conventions_or_our_own() -> None:
     known = {value for module in (attributes, messaging) for value in vars(module).values() if isinstance(value, str)}
     used = {
         **of(texts=True, cache_write_tokens=1, first_token_seconds=0.1).attributes,
-        **handling_span(HANDLING, None, PLACE, (AT, AT), ORIGIN, None).attributes,
+        **handling_span(HANDLING, None, PLACE, (START, START), ORIGIN, None).attributes,
     }
     assert [name for name in used if not name.startswith("escalon.") and name not in known] == []

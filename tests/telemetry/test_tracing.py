@@ -21,9 +21,8 @@ from streams.telemetry.otlp import OtlpExporter
 from streams.telemetry.span import Span
 from streams.telemetry.trace_context import TraceContext, read_traceparent, span_of_handling
 from streams.telemetry.tracing import MAX_HEADER_BYTES, Handling, Tracing, forwarded_headers, origin_of, trace_headers
-from tests.builders import CALL
+from tests.builders import CALL, event, verdict
 from tests.harness.fakes.faust import FakeApp, FakeMessage, FakeStream
-from tests.stages.support import event, verdict
 
 TRACE, OTHER = "4bf92f3577b34da6a3ce929d0e0e4736", "4bf92f3577b34da6a3ce929d0e0e4737"
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -21,8 +21,7 @@ from streams.audit.dead_letters.table import DeadLetterTable
 from streams.core.errors import ConfigError
 from streams.core.messages import DeadLetter, Deferred, Escalation, Event, Result, Sighting, Verdict
 from streams.core.topics import topic_of
-from tests.builders import STANDING
-from tests.stages.support import START, verdict
+from tests.builders import LETTER_STATUS, START, verdict
 
 CAME, LATER = datetime(2026, 11, 1, 9, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
 CODEC = Codec()
@@ -154,4 +153,4 @@ def test_a_letter_that_cannot_be_read_names_no_event(tmp_path: Path) -> None:
     ],
 )
 def test_only_what_ends_an_event_is_retried_by_it(topic: str, reason: str, may: bool) -> None:
-    assert (why_no_event(replace(STANDING, topic=topic, reason=reason), "pre.") is None) == may
+    assert (why_no_event(replace(LETTER_STATUS, topic=topic, reason=reason), "pre.") is None) == may

@@ -23,7 +23,7 @@ from streams.audit.dead_letters.table import DeadLetterTable, LetterAction
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header
 from streams.core.topics import BY_NAME
-from tests.builders import STANDING
+from tests.builders import LETTER_STATUS
 
 AT = datetime(2026, 11, 1, 0, 0, 0, 5000, UTC)
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -273,13 +273,13 @@ def test_many_are_sent_in_batches_that_fit_into_memory(site: Site, monkeypatch: 
     ],
 )
 def test_a_retry_is_refused_where_it_could_do_nothing_or_harm(change: dict[str, Any], said: str | None) -> None:
-    assert why_not(replace(STANDING, **change), "pre.", ("open",)) == said
+    assert why_not(replace(LETTER_STATUS, **change), "pre.", ("open",)) == said
 
 
 def test_only_when_asked_one_is_retried_again_and_never_one_that_was_dropped() -> None:
     again = ("open", "retried")
-    assert why_not(replace(STANDING, state="retried"), "pre.", again) is None
-    assert why_not(replace(STANDING, state="dropped"), "pre.", again) is not None
+    assert why_not(replace(LETTER_STATUS, state="retried"), "pre.", again) is None
+    assert why_not(replace(LETTER_STATUS, state="dropped"), "pre.", again) is not None
 
 
 def test_the_whole_is_checked_against_the_hash_of_what_was_received(site: Site) -> None:

@@ -19,7 +19,6 @@ from streams.calibration.artifact import CalibrationArtifact
 from streams.calibration.calibrators import Platt
 from streams.calibration.drift import reference_of
 from streams.core.errors import ConfigError
-from streams.core.messages import Attempt
 from streams.core.routing import Route
 from streams.evaluation.cases import LabelsFrom, Since
 from streams.evaluation.what_if.change import parse_change
@@ -29,7 +28,7 @@ from streams.evaluation.what_if.policy import Plan, as_it_was, with_change
 from streams.evaluation.what_if.report import sentence, warnings
 from streams.evaluation.what_if.what_if import Figure, WhatIf, what_if
 from streams.pipeline.load import Pipeline
-from tests.builders import REASONER_USD, call, event, label, reply, thought, verdict
+from tests.builders import REASONER_USD, attempt, call, event, label, reply, thought, verdict
 from tests.harness.audit import database, write
 from tests.harness.shop import PIPELINE, shop
 
@@ -46,12 +45,6 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return shop(tmp_path_factory.mktemp("shop"), TWO_REASONERS)
 
 
-def attempt(score: float | None = 0.9, **more: Any) -> Attempt:
-    return Attempt(
-        tier="worker", handler="answer", **{"status": "answered", "call_id": "c", "raw_confidence": score} | more
-    )
-
-
 def past(score: float | None = 0.9, number: int = 0, **more: Any) -> Past:
     """An accepted answer of the worker `answer`."""
     usual: dict[str, Any] = {
@@ -60,7 +53,7 @@ def past(score: float | None = 0.9, number: int = 0, **more: Any) -> Past:
         "action": "work",
         "handler": "answer",
         "pipeline": "p",
-        "attempt": attempt(score),
+        "attempt": attempt(raw_confidence=score),
         "decision": "accepted",
         "worker_usd": 0.001,
     }
@@ -173,7 +166,7 @@ def test_a_calibration_of_another_version_is_refused(tmp_path: Path) -> None:
         (["workers.answer.threshold=none"], escalated(None), Plan("worker", "answer", "think", 0.1)),
         (
             ["workers.answer.threshold=0"],
-            escalated(attempt=attempt(None, status="refused", refusal_class="policy")),
+            escalated(attempt=attempt("refused", refusal_class="policy")),
             Plan("reasoner", "answer", "think", 1.0),
         ),
         (["workers.answer.explore=0.3"], past(0.2), Plan("worker", "answer", "think", 0.3)),

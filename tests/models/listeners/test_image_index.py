@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.messages import Event, Origin
 from streams.models.listeners.image_index import MOST_LOOKS, MOST_NOMINEES, HashIndex, likeliest
 from streams.models.listeners.seen_image import Nominee, SeenImage
+from tests.builders import event
 
 FLAT = bytes(32 * 32)
 
@@ -124,12 +123,8 @@ def test_an_entry_of_an_older_table_cannot_be_compared() -> None:
     assert SeenImage.unpacked("e", bytes(16)) is None
 
 
-AT = datetime(2026, 11, 1, tzinfo=UTC)
-ORIGIN = Origin(event_id="e", run="live", event_time=AT, trace_id="t", topic="events", partition=0, offset=0)
-
-
 def words(text: str, data: str | None = None) -> tuple[int, int]:
-    one = SeenImage.of(Event(origin=ORIGIN, kind="image", text=text, data=data, image="a" * 64), 1, FLAT)
+    one = SeenImage.of(event(text=text, data=data, image="a" * 64), 1, FLAT)
     return one.text, one.data
 
 
