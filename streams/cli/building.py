@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from streams.adapters.clickhouse_migrations import migrate as apply_migrations
 from streams.adapters.clickhouse_migrations import script
@@ -117,19 +116,8 @@ def pull_model(name: Annotated[str, typer.Argument(help="A name from `escalon mo
 
 
 def pull(name: str) -> Path:
-    """Fetch weights with a progress bar; returns the file."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        bar = progress.add_task(name, total=None)
-        return store.pull(
-            name, read_settings().weights_dir, lambda done, total: progress.update(bar, completed=done, total=total)
-        )
+    """Fetch weights; huggingface_hub shows the progress."""
+    return store.pull(name, read_settings().weights_dir)
 
 
 def migrate(

