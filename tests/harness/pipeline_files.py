@@ -1,4 +1,4 @@
-"""Pipeline files made to measure."""
+"""Pipeline files of tests: a valid one, changes to it, and the errors of wrong ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from streams.core.errors import ConfigError
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import Pipeline, load_pipeline
+from tests.stages import support
 
 TEMPLATE = "{% block system %}Be brief. {{ knowledge }}{% endblock %}{% block user %}{{ text | fenced }}{% endblock %}"
 SCHEMA = '{"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}'
@@ -84,3 +85,13 @@ def wrong(directory: Path, text: str = BASE, files: Mapping[str, str] = FILES) -
     with pytest.raises(ConfigError) as caught:
         loaded(directory, text, files)
     return caught.value
+
+
+FUNCTION = "def hide(text):\n    return text\n"
+
+
+def with_redaction(directory: Path, redaction: str = "", function: str = FUNCTION) -> Pipeline:
+    """The pipeline of the stages' tests with a table [redaction] and the function that it may name."""
+    (directory / "desk_hides.py").write_text(function, "utf-8")
+    (directory / "pipeline.toml").write_text(support.PIPELINE + redaction, "utf-8")
+    return load_pipeline(directory / "pipeline.toml", ANY_PYTHON)

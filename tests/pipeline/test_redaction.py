@@ -10,12 +10,8 @@ from typing import get_args
 import pytest
 
 from streams.core.errors import ConfigError
-from streams.pipeline.code import ANY_PYTHON
-from streams.pipeline.load import Pipeline, load_pipeline
 from streams.pipeline.redaction import BuiltIn, RedactionSpec
-from tests.stages.support import PIPELINE
-
-FUNCTION = "def hide(text):\n    return text\n"
+from tests.harness.pipeline_files import FUNCTION, with_redaction
 
 
 def test_the_table_in_the_documentation_is_valid(pytestconfig: pytest.Config) -> None:
@@ -26,31 +22,25 @@ def test_the_table_in_the_documentation_is_valid(pytestconfig: pytest.Config) ->
     assert {f"`{name}`" for name in get_args(BuiltIn)} <= set(re.findall(r"`\w+`", text))
 
 
-def loaded(directory: Path, redaction: str = "", function: str = FUNCTION) -> Pipeline:
-    (directory / "desk_hides.py").write_text(function, "utf-8")
-    (directory / "pipeline.toml").write_text(PIPELINE + redaction, "utf-8")
-    return load_pipeline(directory / "pipeline.toml", ANY_PYTHON)
-
-
 def policy_id(directory: Path, redaction: str, function: str = FUNCTION) -> str:
-    found = loaded(directory, redaction, function).redaction
+    found = with_redaction(directory, redaction, function).redaction
     assert found is not None
     return found.id
 
 
 def test_without_the_table_nothing_is_redacted(tmp_path: Path) -> None:
-    assert loaded(tmp_path).redaction is None
+    assert with_redaction(tmp_path).redaction is None
 
 
 def test_the_bare_table_brings_every_built_in_detector(tmp_path: Path) -> None:
-    found = loaded(tmp_path, "[redaction]\n").redaction
+    found = with_redaction(tmp_path, "[redaction]\n").redaction
     assert found is not None
     assert found.policy.text("jo@x.org, 10.0.0.1") == "[email], [ip]"
     assert found.id.startswith("redaction-")
 
 
 def test_patterns_of_ones_own_join_the_detectors_named(tmp_path: Path) -> None:
-    found = loaded(tmp_path, "[redaction]\ndetect = ['email']\npatterns = { customer = 'C-\\d+' }\n").redaction
+    found = with_redaction(tmp_path, "[redaction]\ndetect = ['email']\npatterns = { customer = 'C-\\d+' }\n").redaction
     assert found is not None
     assert found.policy.text("jo@x.org C-77 10.0.0.1") == "[email] [customer] 10.0.0.1"
 
@@ -72,8 +62,8 @@ def test_the_id_follows_from_the_name_the_rules_and_the_function_s_source(tmp_pa
 
 
 def test_the_pipeline_s_hash_knows_the_redaction_and_the_handlers_versions_do_not(tmp_path: Path) -> None:
-    plain, redacting = loaded(tmp_path), loaded(tmp_path, "[redaction]\nfunction = 'desk_hides:hide'\n")
-    other = loaded(tmp_path, "[redaction]\nfunction = 'desk_hides:hide'\n", FUNCTION + "# changed\n")
+    plain, redacting = with_redaction(tmp_path), with_redaction(tmp_path, "[redaction]\nfunction = 'desk_hides:hide'\n")
+    other = with_redaction(tmp_path, "[redaction]\nfunction = 'desk_hides:hide'\n", FUNCTION + "# changed\n")
     assert len({plain.hash, redacting.hash, other.hash}) == 3
     assert {name: one.version for name, one in plain.workers.items()} == {
         name: one.version for name, one in redacting.workers.items()
@@ -96,5 +86,5 @@ def test_the_pipeline_s_hash_knows_the_redaction_and_the_handlers_versions_do_no
 )
 def test_a_wrong_table_is_told_with_its_key_and_the_remedy(tmp_path: Path, table: str, key: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
-        loaded(tmp_path, f"[redaction]\n{table}\n")
+        with_redaction(tmp_path, f"[redaction]\n{table}\n")
     assert caught.value.key.startswith(key)
