@@ -21,7 +21,7 @@ from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
-from streams.cli.train import train_classifier
+from streams.cli.classifier_training import train_classifier
 from streams.core.messages import Outcome
 from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import load_pipeline

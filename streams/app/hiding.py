@@ -1,11 +1,12 @@
-"""A last line of defence: secrets are taken out of whatever is logged or told, whoever wrote it.
+"""Remove secrets from whatever is logged or printed, as a last line of defence.
 
-Our own texts hold none. But a library may quote the header or the address that it was given.
+escalon's own texts hold none, but a library may quote the header or the address that it was given.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import threading
@@ -13,14 +14,15 @@ import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Final
 from urllib.parse import quote, unquote
 
 from streams.core.address import split_login
 
 HIDDEN: Final = "[hidden]"
 SHORTEST: Final = 6
-"""Characters of a value that is looked for; a shorter one would be found in words that are none."""
+"""The fewest characters of a value that is hidden; a shorter one would also occur in ordinary words."""
 _NAME: Final = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIALS?|CONNECTION_STRING|_KEY)$")
 _HEADERS: Final = re.compile(r"^OTEL_EXPORTER_OTLP_(\w+_)?HEADERS$")
 _ADDRESS: Final = re.compile(
@@ -29,7 +31,7 @@ _ADDRESS: Final = re.compile(
 
 
 class Hider:
-    """Takes values out of texts."""
+    """Replaces given values in texts by HIDDEN."""
 
     def __init__(self, values: Iterable[str]) -> None:
         spelt = {spelling for value in values for spelling in (value, quote(value, safe=""))}
@@ -37,12 +39,16 @@ class Hider:
         self._pattern = re.compile("|".join(map(re.escape, found))) if found else None
 
     def __call__(self, text: str) -> str:
-        """The text without them."""
         return self._pattern.sub(HIDDEN, text) if self._pattern is not None else text
 
 
+def environment_hider(environment: Mapping[str, str] | None = None) -> Hider:
+    """Return a hider for every secret in the environment; a wrong setting does not make it raise."""
+    return Hider(secrets_of(os.environ if environment is None else environment))
+
+
 def secrets_of(environment: Mapping[str, str]) -> Iterator[str]:
-    """The secrets in an environment, and in the files it names: by the names of its variables."""
+    """Yield the secrets in an environment and in the files that it names, recognised by the variables' names."""
     for variable, value in environment.items():
         name = variable.removesuffix("_FILE")
         content = value.strip() if name == variable else _content(value)
@@ -56,13 +62,13 @@ def secrets_of(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _of_password(password: str, environment: Mapping[str, str], name: str) -> Iterator[str]:
-    """A password, and the login that it is half of, if the other half has its usual name."""
+    """Yield a password, and its login if the user name is in a variable with the usual name."""
     stem = name.removesuffix("PASSWORD")
     yield from _of_login(environment.get(f"{stem}USER") or environment.get(f"{stem}USERNAME"), password)
 
 
 def _of_login(user: str | None, password: str) -> Iterator[str]:
-    """A password, and how HTTP writes the login."""
+    """Yield a password, and the login as HTTP encodes it."""
     yield password
     if user and password:
         yield b64encode(f"{user}:{password}".encode()).decode()
@@ -71,15 +77,15 @@ def _of_login(user: str | None, password: str) -> Iterator[str]:
 def _content(path: str) -> str:
     try:
         return Path(path).expanduser().read_text("utf-8").strip()
-    except (OSError, ValueError, RuntimeError):  # the last of a home that is not there
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: there is no home directory
         return ""
 
 
 def _of_headers(value: str) -> Iterator[str]:
-    """Of `name=value,name=value`, each value as it is and decoded, with and without the scheme before it."""
+    """Yield each value of `name=value,name=value`, raw and decoded, with and without the scheme before it."""
     for pair in value.split(","):
-        told = pair.partition("=")[2].strip()
-        for spelt in (told, unquote(told)):
+        raw = pair.partition("=")[2].strip()
+        for spelt in (raw, unquote(raw)):
             yield from (spelt, spelt.rpartition(" ")[2])
 
 
@@ -91,17 +97,16 @@ class HidingFormatter(logging.Formatter):
         self._hide = hide
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line without secrets."""
         return self._hide(super().format(record))
 
 
 def hide_everywhere(hide: Callable[[str], str]) -> None:
-    """Hide in what Python itself prints: log records without a handler, and exceptions that nobody caught."""
+    """Hide in what Python itself prints: log records without a handler, and uncaught exceptions."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(HidingFormatter("%(message)s", hide))
 
-    def told(kind: Any, error: Any, trace: Any) -> None:
+    def report(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
         sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
 
-    sys.excepthook = told
-    threading.excepthook = lambda args: told(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.excepthook = report
+    threading.excepthook = lambda args: report(args.exc_type, args.exc_value, args.exc_traceback)

@@ -12,7 +12,6 @@ from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.clickhouse_retention import Retention
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.registry_config import RegistryConfig
-from streams.app.hiding import Hider, secrets_of
 from streams.core.address import has_login
 from streams.core.errors import ConfigError
 from streams.pipeline.code import NO_PYTHON, AllowedPython, allowed_python
@@ -80,11 +79,6 @@ class Settings:
     def now(self) -> datetime:
         """The time of day, in UTC."""
         return datetime.now(UTC) + self.clock_offset
-
-
-def hider(environment: Mapping[str, str] | None = None) -> Hider:
-    """What takes every secret of the environment out of a text; never raises for a setting that is wrong."""
-    return Hider(secrets_of(os.environ if environment is None else environment))
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -1,136 +1,82 @@
-"""Commands that learn from prior cases: calibrate."""
+"""escalon calibrate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import Annotated
 
 import numpy as np
 import typer
 
-from streams.app.providers import assessor, comparison
+from streams.app.providers import assessor
 from streams.app.settings import read_settings
-from streams.audit.query import Audit
-from streams.cli.console import err, out, print_json, table
-from streams.cli.context import audit_database, pipeline_of
-from streams.cli.options import LabelsOption, PipelineOption, RunOption, SinceOption
+from streams.calibration.risk_control import Target
+from streams.cli.commands import new_app
+from streams.cli.console import out, print_json, table
+from streams.cli.context import find_pipeline
+from streams.cli.labelled_cases import cases_of, find_worker, labels_from, now, relative, report_left_out
+from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.cli.times import moment
 from streams.core.errors import ConfigError
-from streams.evaluation.cases import (
-    MAX_CASES,
-    Case,
-    LabelsFrom,
-    Since,
-    labelled,
-    left_out,
-    of_this_version,
-    read_cases,
-    set_aside,
-)
+from streams.evaluation.calibrate import Calibrated
+from streams.evaluation.calibrate import calibrate as calibrate_worker
+from streams.evaluation.cases import Case, Since, labelled, left_out, of_this_version, set_aside
+from streams.evaluation.plots import GuaranteeCurve, plot_guarantee, plot_reliability
 from streams.models.verifier.artifact import Verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_uncalibrated
 
-if TYPE_CHECKING:
-    from streams.evaluation.calibrate import Calibrated
+app = new_app()
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command("calibrate", epilog="Example: escalon calibrate --handler answer --max-error 0.05 --certainty 0.9")(
-        calibrate_handler
-    )
-
-
-def calibrate_handler(
+@app.command(epilog="Example: escalon calibrate --handler answer --max-error 0.05 --certainty 0.9")
+def calibrate(
     handler: Annotated[str, typer.Option(help="The worker to calibrate.")],
-    max_error: Annotated[float, typer.Option(help="Of what it answers alone, at most this share may be wrong.")],
-    certainty: Annotated[float, typer.Option(help="How certain that must be.")] = 0.9,
+    max_error: Annotated[float, typer.Option(help="The largest share of its accepted answers that may be wrong.")],
+    certainty: Annotated[float, typer.Option(help="The certainty of that guarantee.")] = 0.9,
     output: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The artifact; else calibration/HANDLER.json beside the pipeline file."),
+        typer.Option("--out", "-o", help="The artifact. Default: calibration/HANDLER.json beside the pipeline file."),
     ] = None,
     since: SinceOption = None,
     labels: LabelsOption = "people",
     run: RunOption = "live",
-    plots: Annotated[Path | None, typer.Option(help="A directory for the reliability and guarantee diagrams.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Draw reliability and guarantee in this directory.")] = None,
     pipeline: PipelineOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Pick the threshold of a worker from labelled cases, with a guarantee, and write it down."""
-    # These bring SciPy, which every worker would else wait for at its start.
-    from streams.calibration.risk_control import Target
-    from streams.evaluation.calibrate import calibrate
-
-    loaded = pipeline_of(read_settings(), pipeline, load_uncalibrated)
-    worker = worker_of(loaded, handler)
-    part = Since(run=run, since=moment(since, lambda: datetime.now(UTC)))
-    cases = list(of_this_version(cases_of(loaded, [handler], part), worker))
-    if worker.trust is not None and worker.trust.verifier is not None:
-        learnt = Verifier.load(worker.trust.verifier).aside
-        cases = set_aside(cases, learnt.salt, learnt.share)[1] if learnt else cases
-    known, odd = labelled(cases, labels_from(labels)), left_out(cases, labels_from(labels))
-    tell_left_out(odd)
-    if odd and not known:
-        raise ConfigError(f"no answer of {handler} can be compared. {odd[0]}", "See docs/escalation.md.", "labels")
-    today = datetime.now(UTC).date().isoformat()
-    made = calibrate(
-        worker, assessor(worker), known, Target(max_error, certainty), labels=labels_from(labels), date=today
-    )
+    """Choose a worker's threshold from labelled cases, with a guarantee, and write the artifact."""
+    loaded = find_pipeline(read_settings(), pipeline, load_uncalibrated)
+    worker, source = find_worker(loaded, handler), labels_from(labels)
+    cases = _cases(loaded, worker, Since(run=run, since=moment(since, now)))
+    known, excluded = labelled(cases, source), left_out(cases, source)
+    report_left_out(excluded)
+    if excluded and not known:
+        raise ConfigError(f"no answer of {handler} can be compared. {excluded[0]}", "See docs/escalation.md.", "labels")
+    target, today = Target(max_error, certainty), now().date().isoformat()
+    made = calibrate_worker(worker, assessor(worker), known, target, labels=source, date=today)
     path = output or loaded.path.parent / "calibration" / f"{handler}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(made.artifact.to_json(), "utf-8")
     if plots is not None:
-        draw_plots(made, plots)
-    _tell(made, path, loaded, as_json=as_json)
+        _draw(made, plots)
+    if as_json:
+        _print_json(made, path)
+    else:
+        _print(made, path, loaded)
 
 
-def worker_of(pipeline: Pipeline, name: str) -> Handler:
-    """A worker by name."""
-    if name not in pipeline.workers:
-        raise ConfigError(
-            f"the pipeline has no worker {name!r}.", f"Use one of: {', '.join(pipeline.workers)}.", "handler"
-        )
-    return pipeline.workers[name]
+def _cases(pipeline: Pipeline, worker: Handler, part: Since) -> list[Case]:
+    """Read the cases of the worker's present version that its verifier has not learnt from."""
+    cases = list(of_this_version(cases_of(pipeline, [worker.name], part), worker))
+    if worker.trust is None or worker.trust.verifier is None:
+        return cases
+    learnt = Verifier.load(worker.trust.verifier).aside
+    return set_aside(cases, learnt.salt, learnt.share)[1] if learnt else cases
 
 
-def cases_of(pipeline: Pipeline, workers: list[str], part: Since) -> list[Case]:
-    """The audited cases of some workers."""
-    agrees = {name: comparison(worker_of(pipeline, name).spec.correct) for name in workers}
-    with audit_database() as database:
-        audit = Audit(database, max_rows=MAX_CASES)
-        try:
-            return read_cases(audit, pipeline, agrees, workers, part)
-        finally:
-            audit.close()
-
-
-def relative(path: Path, pipeline: Pipeline) -> Path:
-    """A file's path as the pipeline file would name it."""
-    place, directory = path.resolve(), pipeline.path.parent.resolve()
-    return place.relative_to(directory) if place.is_relative_to(directory) else place
-
-
-def labels_from(text: str) -> LabelsFrom:
-    """The option's value, checked."""
-    for known in get_args(LabelsFrom):
-        if text == known:
-            return known  # type: ignore[no-any-return]
-    raise ConfigError(f"{text!r} gives no labels.", "Use people or reasoner.", "labels")
-
-
-def tell_left_out(sentences: Sequence[str]) -> None:
-    """Say which answers could not be compared, apart from the figures."""
-    for sentence in sentences:
-        err.print(sentence, markup=False, highlight=False)
-
-
-def draw_plots(made: Calibrated, directory: Path) -> None:
-    """The diagrams of a calibration, as SVG."""
-    from streams.evaluation.plots import GuaranteeCurve, plot_guarantee, plot_reliability
-
+def _draw(made: Calibrated, directory: Path) -> None:
+    """Draw the diagrams of a calibration as SVG."""
     directory.mkdir(parents=True, exist_ok=True)
     name, artifact = made.artifact.handler, made.artifact
     plot_reliability(directory / f"{name}-reliability.svg", made.measured, f"{name}: calibrated confidence")
@@ -147,29 +93,29 @@ def draw_plots(made: Calibrated, directory: Path) -> None:
     plot_guarantee(directory / f"{name}-guarantee.svg", curve, f"{name}: what each threshold would accept")
 
 
-def _tell(made: Calibrated, path: Path, pipeline: Pipeline, *, as_json: bool) -> None:
+def _print_json(made: Calibrated, path: Path) -> None:
+    names = ("id", "n", "threshold", "coverage", "bound", "accepted", "errors", "log_loss", "brier", "ece")
+    metrics = {name: getattr(made.artifact, name) for name in names}
+    method = made.artifact.calibrator.method
+    print_json({"artifact": str(path), "calibrator": method, "events": made.events, **metrics})
+
+
+def _print(made: Calibrated, path: Path, pipeline: Pipeline) -> None:
     artifact = made.artifact
-    if as_json:
-        names = ("id", "n", "threshold", "coverage", "bound", "accepted", "errors", "log_loss", "brier", "ece")
-        figures = {name: getattr(artifact, name) for name in names}
-        print_json({"artifact": str(path), "calibrator": artifact.calibrator.method, "events": made.events, **figures})
-        return
     rows = [(row.method, row.log_loss, row.brier, row.ece) for row in made.choice.table]
     out.print(table(["calibrator", "log loss", "Brier", "ECE"], rows, "On held-out folds"))
     low, high = made.measured.ece_interval
-    out.print(f"Taken: {artifact.calibrator.method}. ECE {artifact.ece:.3f} (95 % interval {low:.3f} to {high:.3f}).\n")
+    out.print(
+        f"Chosen: {artifact.calibrator.method}. ECE {artifact.ece:.3f} (95 % interval {low:.3f} to {high:.3f}).\n"
+    )
     out.print(
         f"Threshold {artifact.threshold:.3f} accepts {artifact.coverage:.0%} of the {artifact.n} labelled cases "
-        f"(different tasks, of {made.events} events); {artifact.errors} of those {artifact.accepted} "
-        f"are wrong. With certainty {artifact.certainty:.0%}, at most {artifact.max_error:.0%} of the tasks it accepts "
-        f"are answered wrongly, while tasks stay like these ({artifact.method})."
+        f"(different tasks, from {made.events} events); {artifact.errors} of those {artifact.accepted} are wrong. "
+        f"With certainty {artifact.certainty:.0%}, at most {artifact.max_error:.0%} of the tasks it accepts are "
+        f"answered wrongly, as long as tasks stay like these ({artifact.method})."
     )
-    named = pipeline.spec.workers[artifact.handler]
     out.print(f"Wrote {path}, id {artifact.id}.", soft_wrap=True)
-    out.print(
-        f'In [workers.{artifact.handler}] write calibration = "{relative(path, pipeline)}"',
-        markup=False,
-        soft_wrap=True,
-    )
-    if named.threshold is not None:
-        out.print("and remove its threshold, which the calibration replaces.")
+    named = f'In [workers.{artifact.handler}] write calibration = "{relative(path, pipeline)}"'
+    out.print(named, markup=False, soft_wrap=True)
+    if pipeline.spec.workers[artifact.handler].threshold is not None:
+        out.print("and remove threshold, which the calibration replaces.")

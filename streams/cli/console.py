@@ -1,4 +1,4 @@
-"""How the commands speak: tables and colours for people, JSON for programs."""
+"""Output of the commands: tables and colours for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ TIER_COLOURS = {"listener": "cyan", "worker": "green", "reasoner": "magenta"}
 
 
 def note(text: str) -> None:
-    """Print a remark that is no result to standard error."""
+    """Print a remark to standard error."""
     err.print(text, style="dim", markup=False, highlight=False)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on a line."""
-    # JSON leaves some characters as they are that steer a terminal; they stand only inside its strings.
+    """Print one JSON document on a line."""
+    # JSON does not escape every character that can control a terminal; such characters occur only in its strings.
     sys.stdout.write(harmless(json.dumps(value, default=jsonable, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
 def jsonable(value: Any) -> Any:
-    """Times as ISO 8601, exact numbers as strings of digits, bytes as text as far as they are."""
+    """Convert a value for json.dumps: times to ISO 8601, decimals to strings, bytes to text."""
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    raise TypeError(f"{type(value).__name__} is no JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def cell(value: Any) -> str:
-    """A value as a table shows it; never as markup, for it may come from an event."""
+    """Return a value as table text, escaped because it may come from an event."""
     if value is None:
         return "[dim]–[/dim]"
     if isinstance(value, float):
@@ -60,7 +60,7 @@ def cell(value: Any) -> str:
 
 
 def usd(value: Decimal | None) -> str:
-    """Money for people; None is unknown."""
+    """Return an amount for people; None is unknown."""
     if value is None:
         return "unknown"
     sign, size = "-" if value < 0 else "", abs(value)
@@ -68,7 +68,7 @@ def usd(value: Decimal | None) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
-    """A table with numbers to the right."""
+    """Return a table with numbers aligned right."""
     shown = Table(
         title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 1, 0, 0)
     )

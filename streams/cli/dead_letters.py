@@ -1,4 +1,4 @@
-"""The commands about what could not be read or done: dead-letters list, show, retry, drop."""
+"""escalon dead-letters list, show, retry, drop."""
 
 from __future__ import annotations
 
@@ -15,64 +15,54 @@ from streams.audit.dead_letters.originals import GoneError
 from streams.audit.dead_letters.republish import EVENTS, why_no_event
 from streams.audit.dead_letters.retry import NotRetried, why_not
 from streams.audit.dead_letters.table import STATES, DeadLetterTable, LetterAction, LetterFilter, LetterStatus, marked
-from streams.cli.context import audit_database, clickhouse_of, located
-from streams.cli.dead_letters_parts import originals_of, republish_of, retrier_of
-from streams.cli.dead_letters_shown import show_letter, show_list, tell_dropped, tell_planned, tell_retried
-from streams.cli.erase import operator
-from streams.cli.events import JsonOption
-from streams.cli.options import SinceOption
+from streams.cli.audit_access import audit_database
+from streams.cli.commands import new_app
+from streams.cli.context import operator, require_clickhouse, server_settings
+from streams.cli.dead_letter_services import originals_of, republish_of, retrier_of
+from streams.cli.dead_letter_view import print_dropped, print_letter, print_list, print_planned, print_retried
+from streams.cli.options import JsonLinesOption, SinceOption, UntilOption
 from streams.cli.times import moment
 from streams.core.errors import ConfigError
 
-AT_ONCE: Final = 100_000
-"""Dead letters that one command takes on; the next one goes on with the rest."""
-letters_app = typer.Typer(help="What could not be read or done: look at it, retry it, drop it.", no_args_is_help=True)
+MAX_LETTERS: Final = 100_000
+"""The most dead letters that one command handles; the next command handles the rest."""
+app = new_app("Look at messages that could not be processed, and retry or drop them.")
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="As `escalon dead-letters list` shows them.")]
-ReasonOption = Annotated[str | None, typer.Option(help="Only those with this reason, as invalid_json.")]
-TopicOption = Annotated[str | None, typer.Option(help="Only those from this topic, as events.")]
-UntilOption = Annotated[str | None, typer.Option(help="Only from before then, written as for --since.")]
+IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids from `escalon dead-letters list`.")]
+ReasonOption = Annotated[str | None, typer.Option(help="Only those with this reason, such as invalid_json.")]
+TopicOption = Annotated[str | None, typer.Option(help="Only those from this topic, such as events.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands."""
-    letters_app.command("list", epilog="Example: escalon dead-letters list --reason invalid_json --since 7d")(list_)
-    letters_app.command(epilog="Example: escalon dead-letters show 0123456789abcdef0123456789abcdef")(show)
-    letters_app.command(epilog="Example: escalon dead-letters retry --reason operator_error")(retry)
-    letters_app.command(
-        epilog='Example: escalon dead-letters drop 0123456789abcdef0123456789abcdef --reason "a test of ours"'
-    )(drop)
-    app.add_typer(letters_app, name="dead-letters")
-
-
-def list_(
+@app.command("list", epilog="Example: escalon dead-letters list --reason invalid_json --since 7d")
+def list_letters(
     reason: ReasonOption = None,
     topic: TopicOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    state: Annotated[str | None, typer.Option(help=f"Only those that are {', '.join(STATES)}.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=AT_ONCE, help="Show no more.")] = 50,
-    as_json: JsonOption = False,
+    state: Annotated[str | None, typer.Option(help=f"Only those in this state: {', '.join(STATES)}.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_LETTERS, help="The most to list.")] = 50,
+    as_json: JsonLinesOption = False,
 ) -> None:
-    """List dead letters, the newest first, each with what became of it."""
-    settings = located()
+    """List dead letters, newest first, each with its present state."""
+    settings = server_settings()
     if state is not None and state not in STATES:
-        raise ConfigError(f"{state!r} is no state.", f"Use one of {', '.join(STATES)}.", "state")
+        raise ConfigError(f"{state!r} is not a state.", f"Use one of {', '.join(STATES)}.", "state")
     choice = _choice(settings, reason, topic, since, until, (state,) if state else STATES, limit + 1)
     with audit_database() as database, closing(database.connect(readonly=True)) as client:
         found = DeadLetterTable(client).chosen(choice)
-    show_list(found[:limit], settings.topic_prefix, as_json, more=len(found) > limit)
+    print_list(found[:limit], settings.topic_prefix, as_json, more=len(found) > limit)
 
 
+@app.command(epilog="Example: escalon dead-letters show 0123456789abcdef0123456789abcdef")
 def show(
-    letter: Annotated[str, typer.Argument(metavar="ID", help="As `escalon dead-letters list` shows it.")],
-    as_json: JsonOption = False,
+    letter: Annotated[str, typer.Argument(metavar="ID", help="An id from `escalon dead-letters list`.")],
+    as_json: JsonLinesOption = False,
 ) -> None:
-    """Show one dead letter whole: its place, key and headers, why it is one, and the original bytes.
+    """Show one dead letter: its topic and offset, key, headers, reason and original bytes.
 
-    Bytes that are no text are shown in hexadecimal. With --json they are Base64, in full.
+    Bytes that are not text are shown in hexadecimal; --json has them in full as Base64.
     """
-    settings = located()
+    settings = server_settings()
     with audit_database() as database, closing(database.connect(readonly=True)) as client:
         letters = DeadLetterTable(client)
         (one,) = _known(letters, settings, [letter])
@@ -82,68 +72,85 @@ def show(
                 value = None if found is None or one.erased else originals.whole(found)
             except GoneError:
                 value = None
-    show_letter(one, found, value, as_json)
+    print_letter(one, found, value, as_json)
 
 
+@app.command(epilog="Example: escalon dead-letters retry --reason operator_error")
 def retry(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Those to retry.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="The ids of those to retry.")] = None,
     reason: ReasonOption = None,
     topic: TopicOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    every: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Also those that were retried before.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Retry all open ones.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Include those that were retried before.")] = False,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="events", help="Send the event through all tiers again instead.")
+        str | None, typer.Option("--from", metavar="events", help="Publish the event instead, through all tiers.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be retried, and publish nothing.")] = False,
-    as_json: JsonOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be retried; publish nothing.")] = False,
+    as_json: JsonLinesOption = False,
 ) -> None:
-    """Publish the original bytes again, after a fix, where they came from, under the same event id and time.
+    """Publish the original bytes again to their topic, after a fix, with the same event id and time.
 
-    Where that would make the same dead letter again, as after a worker was renamed, --from events publishes the event
-    instead. An event that has ended meanwhile is left alone. docs/dead-letters.md says what holds when this is
-    interrupted.
+    Use --from events if that would only fail again, for example because a worker was renamed: it publishes the event
+    instead. Events that have ended meanwhile are left alone. docs/dead-letters.md says what an interruption leaves.
     """
-    settings = located()
+    settings = server_settings()
     states = ("open", "retried") if again else ("open",)
-    chosen = [one is not None for one in (reason, topic, since, until)]
-    if bool(ids) + every + any(chosen) != 1:
+    filtered = any(one is not None for one in (reason, topic, since, until))
+    if bool(ids) + every + filtered != 1:
         remedy = "Give ids, or --reason, --topic, --since and --until, or --all."
-        raise ConfigError("say which dead letters.", remedy, "retry")
+        raise ConfigError("say which dead letters to retry.", remedy, "retry")
     if source not in (None, EVENTS):
-        raise ConfigError(f"retrying from {source!r} is not possible.", "Write --from events, or leave it out.", "from")
-    with closing(clickhouse_of(settings).connect()) as client:
+        raise ConfigError(f"cannot retry from {source!r}.", "Write --from events, or leave it out.", "from")
+    choice = _choice(settings, reason, topic, since, until, states, MAX_LETTERS)
+    with closing(require_clickhouse(settings).connect()) as client:
         letters = DeadLetterTable(client)
-        choice = _choice(settings, reason, topic, since, until, states, AT_ONCE)
         found = _known(letters, settings, ids) if ids else letters.chosen(choice)
         refused, wanted = _sorted_out(found, settings.topic_prefix, states, source)
         if dry_run:
-            tell_planned(refused, wanted, as_json)
-            return
-        with (
-            originals_of(settings, letters, needs_kafka=True) as originals,
-            republish_of(settings, originals, source) as of,
-        ):
-            retrier = retrier_of(settings, letters, originals, of)
-            tell_retried([*refused], retrier.retry(one.dead_letter_id for one in wanted), as_json)
+            print_planned(refused, wanted, as_json)
+        else:
+            _retry(settings, letters, refused, wanted, source, as_json)
 
 
+def _retry(
+    settings: Settings,
+    letters: DeadLetterTable,
+    refused: Sequence[NotRetried],
+    wanted: Sequence[LetterStatus],
+    source: str | None,
+    as_json: bool,
+) -> None:
+    with (
+        originals_of(settings, letters, needs_kafka=True) as originals,
+        republish_of(settings, originals, source) as republish,
+    ):
+        retrier = retrier_of(settings, letters, originals, republish)
+        print_retried(refused, retrier.retry(one.dead_letter_id for one in wanted), as_json)
+
+
+@app.command(epilog='Example: escalon dead-letters drop 0123456789abcdef0123456789abcdef --reason "a test message"')
 def drop(
     ids: IdsArgument,
-    reason: Annotated[str, typer.Option(help="Why; it goes on the record.")],
-    as_json: JsonOption = False,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    as_json: JsonLinesOption = False,
 ) -> None:
-    """End dead letters for good, on the record. Their bytes stay as long as the topic and the audit keep them."""
-    settings = located()
+    """Close dead letters for good, and record who did it and why.
+
+    Their bytes stay as long as the topic and the audit keep them.
+    """
+    settings = server_settings()
     why = reason.strip()
     if not 0 < len(why) <= 1000:
-        raise ConfigError("a reason has 1 to 1000 characters.", 'Write --reason "why".', "reason")
-    with closing(clickhouse_of(settings).connect()) as client:
+        raise ConfigError("a reason must have 1 to 1000 characters.", 'Write --reason "why".', "reason")
+    with closing(require_clickhouse(settings).connect()) as client:
         letters = DeadLetterTable(client)
         found = _known(letters, settings, ids)
         refused = [
-            NotRetried(one.dead_letter_id, one.event_id, f"it was {one.state} before") for one in found if _is_done(one)
+            NotRetried(one.dead_letter_id, one.event_id, f"it was already {one.state}")
+            for one in found
+            if _is_done(one)
         ]
         action = LetterAction(
             run=settings.run, acted_at=settings.now(), dead_letter_id="", event_id="",
@@ -151,7 +158,7 @@ def drop(
         )  # fmt: skip
         done = marked([one for one in found if not _is_done(one)], action)
         letters.record(done)
-    tell_dropped(refused, done, as_json)
+    print_dropped(refused, done, as_json)
 
 
 def _is_done(one: LetterStatus) -> bool:
@@ -183,13 +190,13 @@ def _time(settings: Settings, text: str | None, key: str) -> datetime | None:
 
 
 def _known(letters: DeadLetterTable, settings: Settings, ids: Sequence[str]) -> list[LetterStatus]:
-    """The dead letters with these ids; raises ConfigError when one is not known."""
+    """Return the dead letters with these ids; raise ConfigError if one does not exist."""
     wanted = tuple(dict.fromkeys(ids))
     wrong = [one for one in wanted if not _ID.fullmatch(one)]
     found = [] if wrong else letters.chosen(LetterFilter(run=settings.run, ids=wanted, limit=len(wanted)))
     missing = wrong or sorted(set(wanted) - {one.dead_letter_id for one in found})
     if missing:
-        remedy = "See escalon dead-letters list; the audit is some seconds behind the topics."
+        remedy = "See `escalon dead-letters list`; the audit is a few seconds behind the topics."
         raise ConfigError(f"there is no dead letter {missing[0]!r}.", remedy, "ID")
     return found
 

@@ -1,11 +1,8 @@
-"""The command that erases what people said: erase."""
+"""escalon erase."""
 
 from __future__ import annotations
 
-import getpass
-import socket
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,56 +12,57 @@ from streams.adapters.registry_config import codec_for
 from streams.app.settings import Settings
 from streams.audit.erasure import Eraser, ErasureScope
 from streams.audit.erasure_tables import TierTables
+from streams.cli.commands import new_app
 from streams.cli.console import out, print_json, table
-from streams.cli.context import clickhouse_of, kafka_of, located
-from streams.cli.events import JsonOption
+from streams.cli.context import operator, require_clickhouse, require_kafka, server_settings
+from streams.cli.options import JsonOption
 from streams.core.errors import ConfigError
 
-
-def register(app: typer.Typer) -> None:
-    """Add this command."""
-    app.command(epilog="Example: escalon erase --subject customer-77 --dry-run")(erase)
+app = new_app()
 
 
+@app.command(epilog="Example: escalon erase --subject customer-77 --dry-run")
 def erase(
-    subject: Annotated[str | None, typer.Option(help="Whom the events are about, as producers name them.")] = None,
-    event_id: Annotated[list[str] | None, typer.Option(help="An event; may be given several times.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    subject: Annotated[
+        str | None, typer.Option(help="The person the events are about, as producers name them.")
+    ] = None,
+    event_id: Annotated[list[str] | None, typer.Option(help="The event with this id; may be repeated.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be erased; change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Erase what was said in some events, in all runs: audit, tables of the tiers, blobs. Counts and costs stay.
+    """Erase the contents of events in all runs: in the audit, the tables of the tiers and the blobs.
 
-    Topics cannot be edited: they keep what they hold as long as docs/privacy.md says.
+    Counts and costs stay. Topics cannot be edited; docs/privacy.md says how long they keep the contents.
     """
     named, ids = (subject or "").strip(), event_id or []
     if bool(named) == bool(ids) or not all(ids):
-        raise ConfigError("say either whom or which events.", "Give --subject NAME, or --event-id ID.", "subject")
-    settings = located()
+        raise ConfigError("say which events.", "Give either --subject NAME or --event-id ID.", "subject")
+    settings = server_settings()
     eraser = _eraser(settings)
     found = eraser.find(eraser.events_of(named), "subject") if named else eraser.find(ids, "events")
     if not (any(found.rows.values()) or found.entries):
-        remedy = "Check how the producer names it, and that it has ended; see docs/privacy.md."
-        raise ConfigError("nothing is known of such an event.", remedy, "subject" if named else "event-id")
+        remedy = "Check how the producer names it, and that the event has ended; see docs/privacy.md."
+        raise ConfigError("there is no such event.", remedy, "subject" if named else "event-id")
     if dry_run or not as_json:
-        _tell(found, as_json, "would be erased" if dry_run else "to erase")
+        _print_counts(found, as_json, "would be erased" if dry_run else "to erase")
     if dry_run:
         return
-    _agreed(found, yes)
+    _confirm(found, yes)
     at, who = settings.now(), operator()
     erasure_id = eraser.erase(found, who, at)
     if as_json:
         print_json({"erasure_id": erasure_id, "operator": who, "erased_at": at, **_counts(found)})
         return
-    out.print(f"Erased by {who} at {at.isoformat(timespec='seconds')}; the audit has it as {erasure_id}.")
+    out.print(f"Erased by {who} at {at.isoformat(timespec='seconds')}; erasure id {erasure_id}.")
     _advise(settings, found)
 
 
 def _eraser(settings: Settings) -> Eraser:
     tables = TierTables(
-        kafka=kafka_of(settings), prefix=settings.topic_prefix, codec=codec_for(settings.schema_registry)
+        kafka=require_kafka(settings), prefix=settings.topic_prefix, codec=codec_for(settings.schema_registry)
     )
-    return Eraser(clickhouse=clickhouse_of(settings), tables=tables, blobs=BlobStore(settings.blobs))
+    return Eraser(clickhouse=require_clickhouse(settings), tables=tables, blobs=BlobStore(settings.blobs))
 
 
 def _counts(found: ErasureScope) -> dict[str, int]:
@@ -79,38 +77,27 @@ def _counts(found: ErasureScope) -> dict[str, int]:
     }
 
 
-def _tell(found: ErasureScope, as_json: bool, title: str) -> None:
+def _print_counts(found: ErasureScope, as_json: bool, title: str) -> None:
     if as_json:
         print_json({"dry_run": True, **_counts(found)})
     else:
         out.print(table(["what", "how many"], list(_counts(found).items()), title))
 
 
-def _agreed(found: ErasureScope, yes: bool) -> None:
+def _confirm(found: ErasureScope, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ConfigError("nobody can be asked whether to erase.", "Give --yes, or --dry-run to look first.", "yes")
-    typer.confirm(f"Erase what was said in {len(found.event_ids)} events? It cannot be undone.", abort=True)
-
-
-def operator() -> str:
-    """Who runs this command, as the machine knows."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError):  # no such user, as in some containers
-        return f"unknown@{socket.gethostname()}"
+        what = "standard input is not a terminal, so erasing cannot be confirmed."
+        raise ConfigError(what, "Give --yes, or --dry-run to look first.", "yes")
+    typer.confirm(f"Erase the contents of {len(found.event_ids)} events? This cannot be undone.", abort=True)
 
 
 def _advise(settings: Settings, found: ErasureScope) -> None:
-    """What is left to do, and what cannot be done."""
+    """Print what is left to do."""
     if found.tiers:
-        out.print(f"Restart {', '.join(found.tiers)}: running processes keep a copy of their tables until then.")
-    replays = _replays(settings.data_dir / "replays")
-    if replays:
-        out.print(f"Replays keep copies of answers of their own; delete those done with, in {replays}.", soft_wrap=True)
-    out.print("Topics keep what they hold until their retention ends. Backups are yours to look after.")
-
-
-def _replays(directory: Path) -> Path | None:
-    return directory if directory.is_dir() and any(directory.iterdir()) else None
+        out.print(f"Restart {', '.join(found.tiers)}: running processes keep a copy of their tables.")
+    replays = settings.data_dir / "replays"
+    if replays.is_dir() and any(replays.iterdir()):
+        out.print(f"Replays keep their own copies of answers; delete finished replays in {replays}.", soft_wrap=True)
+    out.print("Topics keep the contents until their retention ends. Backups are yours to erase.")

@@ -1,9 +1,11 @@
-"""The command about the truth: label."""
+"""escalon label."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -12,98 +14,79 @@ from typing import Annotated
 import typer
 
 from streams.adapters.ground_truth import from_json
-from streams.app.publisher import Delivery, Publisher
 from streams.app.settings import Settings
 from streams.audit.query import Audit
+from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json
-from streams.cli.context import kafka_of, located
-from streams.cli.events import JsonOption
+from streams.cli.context import server_settings
+from streams.cli.options import JsonLinesOption
+from streams.cli.publication import publish_labels
 from streams.core.errors import ConfigError, EscalonError, UnreadableError
 from streams.core.messages import Label
 
 MAX_LABELS = 1_000_000
 SHOWN_FAULTS = 10
-ASKED_AT_ONCE = 1_000
+IDS_PER_QUERY = 1_000
 _KNOWN = """
     SELECT DISTINCT event_id FROM verdicts WHERE run = {run:String} AND event_id IN {ids:Array(String)}
     UNION DISTINCT SELECT event_id FROM outcomes WHERE run = {run:String} AND event_id IN {ids:Array(String)}
 """
+app = new_app()
 
 
-def register(app: typer.Typer) -> None:
-    """Add this command."""
-    app.command(epilog='Example: echo \'{"event_id": "mail-77", "label": {"intent": "order"}}\' | escalon label -')(
-        label
-    )
-
-
+@app.command(epilog='Example: echo \'{"event_id": "mail-77", "label": {"intent": "order"}}\' | escalon label -')
 def label(
     source: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines, or - for stdin; see docs/messages.md.")],
-    as_json: JsonOption = False,
+    as_json: JsonLinesOption = False,
 ) -> None:
-    """Publish the truth about events and wait until Kafka has confirmed it. Nothing is published if a line is wrong.
+    """Publish labels, the correct answers to events, and wait until Kafka has confirmed them.
 
-    Labels about events that the audit does not know are published too, for the event may be on its way, and reported.
+    If a line is wrong, nothing is published. A label whose event the audit does not know is published and reported,
+    because its event may still be on the way.
     """
-    settings = located()
+    settings = server_settings()
     labels = read_labels(source, settings.now())
     deliveries = publish_labels(settings, labels)
     known = known_events(settings, labels)
     unknown = [] if known is None else [one for one in labels if (one.run, one.event_id) not in known]
     if as_json:
-        odd = {one.event_id for one in unknown}
+        unknown_ids = {one.event_id for one in unknown}
         for one in deliveries:
-            place = {"event_id": one.event_id, "topic": one.topic, "partition": one.partition, "offset": one.offset}
-            print_json(place | {"event_known": None if known is None else one.event_id not in odd})
+            print_json(asdict(one) | {"event_known": None if known is None else one.event_id not in unknown_ids})
     else:
         out.print(f"{len(deliveries)} labels published and confirmed.")
     if known is None:
-        err.print("Whether there are such events was not checked, for there is no audit to ask.")
+        err.print("The events were not checked, because there is no audit.")
     if unknown:
         what = f"{len(unknown)} of {len(labels)} labels are about events that the audit does not know"
-        remedy = "They count once such an event is recorded. Check their event_id and run."
-        err.print(f"{what} (for one, {unknown[0].event_id}). {remedy}", markup=False, highlight=False)
+        remedy = "They count as soon as the event is recorded. Check their event_id and run."
+        err.print(f"{what} (for example {unknown[0].event_id}). {remedy}", markup=False, highlight=False)
 
 
 def known_events(settings: Settings, labels: Sequence[Label]) -> set[tuple[str, str]] | None:
-    """The runs and ids of those of the labels' events that the audit knows; None where there is no audit to ask."""
+    """Return (run, event_id) of each labelled event that the audit knows; None if the audit cannot be queried."""
     if settings.clickhouse is None:
         return None
-    asked: dict[str, list[str]] = {}
+    ids: dict[str, list[str]] = {}
     for one in labels:
-        asked.setdefault(one.run, []).append(one.event_id)
+        ids.setdefault(one.run, []).append(one.event_id)
     try:
-        audit = Audit(settings.clickhouse, max_rows=MAX_LABELS)
-        try:
-            return {
-                (run, one) for run, ids in asked.items() for part in _parts(ids) for one in _known(audit, run, part)
-            }
-        finally:
-            audit.close()
+        with closing(Audit(settings.clickhouse, max_rows=MAX_LABELS)) as audit:
+            return {(run, found) for run in ids for found in _known(audit, run, ids[run])}
     except EscalonError:
         return None
 
 
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + ASKED_AT_ONCE] for start in range(0, len(ids), ASKED_AT_ONCE))
-
-
-def _known(audit: Audit, run: str, ids: Sequence[str]) -> list[str]:
-    return [row[0] for row in audit.query(_KNOWN, {"run": run, "ids": list(ids)}).rows]
-
-
-def publish_labels(settings: Settings, labels: Sequence[Label]) -> list[Delivery]:
-    """Publish labels; returns their confirmed deliveries."""
-    with Publisher(kafka_of(settings), blobs=settings.blobs) as publisher:
-        for one in labels:
-            publisher.publish_label(one)
-        return publisher.flush()
+def _known(audit: Audit, run: str, ids: Sequence[str]) -> Iterator[str]:
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        rows = audit.query(_KNOWN, {"run": run, "ids": list(ids[start : start + IDS_PER_QUERY])}).rows
+        yield from (row[0] for row in rows)
 
 
 def read_labels(source: str, said_at: datetime) -> list[Label]:
-    """The labels of a file of JSON lines, or of `-` for stdin; `said_at` is the time of those that name none.
+    """Read the labels of a file of JSON lines, or of stdin for `-`; `said_at` is the time of those without one.
 
-    Raises ConfigError that names the lines which are no labels.
+    Raises ConfigError, which names the lines that are not labels.
     """
     if source == "-":
         return _labels(sys.stdin.buffer, "standard input", said_at)
@@ -128,6 +111,6 @@ def _labels(lines: Iterable[bytes], name: str, said_at: datetime) -> list[Label]
         raise ConfigError(f"there are more than {MAX_LABELS} labels.", "Publish them in several parts.", name)
     if faults:
         more = [f"and {len(faults) - SHOWN_FAULTS} more lines"] if len(faults) > SHOWN_FAULTS else []
-        told = "\n  ".join(["", *faults[:SHOWN_FAULTS], *more])
-        raise ConfigError(f"lines that are no labels: {len(faults)}. Nothing was published.{told}", "", name)
+        listed = "\n  ".join(["", *faults[:SHOWN_FAULTS], *more])
+        raise ConfigError(f"invalid lines: {len(faults)}. Nothing was published. Fix them:{listed}", "", name)
     return labels

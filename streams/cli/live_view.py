@@ -1,11 +1,13 @@
-"""The live view of the flow: what passes through each tier, counted from the topics."""
+"""The live view: counts of what passes through each tier, read from the topics."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Self
 
 from rich.console import Group
@@ -15,8 +17,11 @@ from rich.text import Text
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import KafkaRecord
+from streams.adapters.kafka import KafkaConfig
 from streams.adapters.log_reader import Gap
+from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
+from streams.app.settings import Settings
 from streams.cli.console import TIER_COLOURS, err, out, usd
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Escalation, Outcome, Verdict
@@ -24,25 +29,26 @@ from streams.core.topics import BY_NAME
 
 WATCHED = ("verdicts", "escalations", "outcomes", "calls", "dead-letters")
 TIERS = ("listener", "worker", "reasoner")
-MAX_EVENTS = 1_000_000
-LAST = 6
-QUIET_SECONDS = 10.0
+MAX_IDENTITIES = 1_000_000
+LAST_LINES = 6
+PLAIN_INTERVAL_SECONDS = 10.0
+"""Time between two lines if the output is not a terminal."""
 
 
 @dataclass
-class Flow:
-    """What has passed so far. `ended` holds the events with an outcome or a dead letter."""
+class LiveCounts:
+    """Counts of the messages seen so far. `ended` holds the ids of events with an outcome or a dead letter."""
 
     codec: Codec
     prefix: str = ""
     counts: Counter[str] = field(default_factory=Counter)
-    cost: dict[str, Any] = field(default_factory=dict)
+    cost: dict[str, Decimal] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     last: list[str] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
 
     def add(self, record: KafkaRecord) -> None:
-        """Count one record of a watched topic; one delivered twice counts once."""
+        """Count one record of a watched topic; a record that was delivered twice counts once."""
         kind = BY_NAME[record.topic.removeprefix(self.prefix)].message
         try:
             message: Any = self.codec.decode(kind, record.value or b"")
@@ -52,55 +58,55 @@ class Flow:
         _COUNTERS[kind](self, message)
 
     def first(self, identity: str) -> bool:
-        """Whether this is seen for the first time; beyond the bound everything counts."""
+        """True the first time an identity is seen, and always beyond MAX_IDENTITIES."""
         if identity in self._seen:
             return False
-        if len(self._seen) < MAX_EVENTS:
+        if len(self._seen) < MAX_IDENTITIES:
             self._seen.add(identity)
         return True
 
-    def say(self, line: str) -> None:
-        """Keep a line for the last few shown."""
-        self.last = [*self.last, line][-LAST:]
+    def show_line(self, line: str) -> None:
+        """Append to the last few lines, which are shown."""
+        self.last = [*self.last, line][-LAST_LINES:]
 
 
-def _call(flow: Flow, call: Call) -> None:
-    if not flow.first(f"call {call.call_id}"):
+def _call(live: LiveCounts, call: Call) -> None:
+    if not live.first(f"call {call.call_id}"):
         return
-    flow.counts[f"{call.tier} calls"] += 1
-    flow.counts[f"{call.tier} cached"] += call.cache_hit
-    flow.counts[f"{call.tier} refused"] += call.status == "refused"
-    flow.counts[f"{call.tier} broken"] += call.status in ("invalid", "failed")
-    flow.counts[f"{call.tier} escalated"] += call.decision == "escalated"
+    live.counts[f"{call.tier} calls"] += 1
+    live.counts[f"{call.tier} cached"] += call.cache_hit
+    live.counts[f"{call.tier} refused"] += call.status == "refused"
+    live.counts[f"{call.tier} broken"] += call.status in ("invalid", "failed")
+    live.counts[f"{call.tier} escalated"] += call.decision == "escalated"
     if call.cost_usd is not None:
-        flow.cost[call.tier] = flow.cost.get(call.tier, 0) + call.cost_usd
+        live.cost[call.tier] = live.cost.get(call.tier, Decimal(0)) + call.cost_usd
 
 
-def _verdict(flow: Flow, verdict: Verdict) -> None:
-    if flow.first(f"verdict {verdict.event.origin.event_id}"):
-        flow.counts["events"] += 1
-        flow.counts[f"route {verdict.action}"] += 1
+def _verdict(live: LiveCounts, verdict: Verdict) -> None:
+    if live.first(f"verdict {verdict.event.origin.event_id}"):
+        live.counts["events"] += 1
+        live.counts[f"route {verdict.action}"] += 1
 
 
-def _escalation(flow: Flow, escalation: Escalation) -> None:
-    if flow.first(f"escalation {escalation.event.origin.event_id}"):
-        flow.counts[f"escalation {escalation.reason}"] += 1
-        flow.say(f"{escalation.event.origin.event_id}  ▲ {escalation.reason}: {escalation.detail}")
+def _escalation(live: LiveCounts, escalation: Escalation) -> None:
+    if live.first(f"escalation {escalation.event.origin.event_id}"):
+        live.counts[f"escalation {escalation.reason}"] += 1
+        live.show_line(f"{escalation.event.origin.event_id}  ▲ {escalation.reason}: {escalation.detail}")
 
 
-def _outcome(flow: Flow, outcome: Outcome) -> None:
-    flow.ended.add(outcome.origin.event_id)
-    if flow.first(f"outcome {outcome.origin.event_id}"):
-        flow.counts[f"outcome {outcome.state}"] += 1
+def _outcome(live: LiveCounts, outcome: Outcome) -> None:
+    live.ended.add(outcome.origin.event_id)
+    if live.first(f"outcome {outcome.origin.event_id}"):
+        live.counts[f"outcome {outcome.state}"] += 1
         answer = outcome.answer or outcome.duplicate_of or "; ".join(outcome.reasons)
-        flow.say(f"{outcome.origin.event_id}  ● {outcome.state} by {outcome.tier} {outcome.handler}  {answer}")
+        live.show_line(f"{outcome.origin.event_id}  ● {outcome.state} by {outcome.tier} {outcome.handler}  {answer}")
 
 
-def _dead_letter(flow: Flow, letter: DeadLetter) -> None:
-    flow.ended.add(letter.event_id)
-    if flow.first(f"dead {letter.dead_letter_id}"):
-        flow.counts["dead letters"] += 1
-        flow.say(f"{letter.event_id}  ✗ dead letter: {letter.reason}")
+def _dead_letter(live: LiveCounts, letter: DeadLetter) -> None:
+    live.ended.add(letter.event_id)
+    if live.first(f"dead {letter.dead_letter_id}"):
+        live.counts["dead letters"] += 1
+        live.show_line(f"{letter.event_id}  ✗ dead letter: {letter.reason}")
 
 
 _COUNTERS: dict[type, Any] = {
@@ -112,31 +118,31 @@ _COUNTERS: dict[type, Any] = {
 }
 
 
-def render(flow: Flow, expected: int | None = None) -> Group:
-    """The view: a row a tier, a line of outcomes, and what happened last."""
+def render(live: LiveCounts, expected: int | None = None) -> Group:
+    """Return the view: a row for each tier, the outcomes, and the last few lines."""
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("tier", "calls", "cached", "refused", "broken", "escalated", "cost"):
         shown.add_column(column, justify="left" if column == "tier" else "right", min_width=9)
     for tier in TIERS:
-        numbers = (str(flow.counts[f"{tier} {what}"]) for what in ("calls", "cached", "refused", "broken", "escalated"))
-        shown.add_row(Text(f"{tier}s", TIER_COLOURS[tier]), *numbers, usd(flow.cost.get(tier)))
+        numbers = (str(live.counts[f"{tier} {what}"]) for what in ("calls", "cached", "refused", "broken", "escalated"))
+        shown.add_row(Text(f"{tier}s", TIER_COLOURS[tier]), *numbers, usd(live.cost.get(tier)))
     states = "   ".join(
-        f"{state} {flow.counts[f'outcome {state}']}" for state in ("answered", "ignored", "duplicate", "failed")
+        f"{state} {live.counts[f'outcome {state}']}" for state in ("answered", "ignored", "duplicate", "failed")
     )
-    done = f"{len(flow.ended)} of {expected}" if expected is not None else str(len(flow.ended))
-    ends = Text(f"events ended {done}   {states}   dead letters {flow.counts['dead letters']}", "bold")
-    lines = [Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in flow.last]
+    done = f"{len(live.ended)} of {expected}" if expected is not None else str(len(live.ended))
+    ends = Text(f"events ended {done}   {states}   dead letters {live.counts['dead letters']}", "bold")
+    lines = [Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in live.last]
     return Group(shown, Text(), ends, *lines)
 
 
-class FlowView:
-    """The view on a terminal, redrawn as it changes; elsewhere a line now and then."""
+class LiveView:
+    """The view on a terminal, redrawn as it changes; elsewhere a line every PLAIN_INTERVAL_SECONDS."""
 
-    def __init__(self, flow: Flow, expected: int | None = None) -> None:
-        self._flow = flow
+    def __init__(self, live: LiveCounts, expected: int | None = None) -> None:
+        self._counts = live
         self._expected = expected
-        self._live = Live(render(flow, expected), console=out, refresh_per_second=4)
-        self._said = time.monotonic()
+        self._live = Live(render(live, expected), console=out, refresh_per_second=4)
+        self._printed_at = time.monotonic()
 
     def __enter__(self) -> Self:
         if out.is_terminal:
@@ -146,34 +152,41 @@ class FlowView:
     def update(self) -> None:
         """Show what has changed."""
         if out.is_terminal:
-            self._live.update(render(self._flow, self._expected))
-        elif time.monotonic() - self._said > QUIET_SECONDS:
-            self._said = time.monotonic()
-            calls = ", ".join(f"{self._flow.counts[f'{tier} calls']} {tier}" for tier in TIERS)
-            out.print(f"{len(self._flow.ended)} of {self._expected or 'all'} events ended; calls: {calls}", style="dim")
+            self._live.update(render(self._counts, self._expected))
+        elif time.monotonic() - self._printed_at > PLAIN_INTERVAL_SECONDS:
+            self._printed_at = time.monotonic()
+            calls = ", ".join(f"{self._counts.counts[f'{tier} calls']} {tier}" for tier in TIERS)
+            ended = f"{len(self._counts.ended)} of {self._expected or 'all'} events ended"
+            out.print(f"{ended}; calls: {calls}", style="dim")
 
     def __exit__(self, *_: object) -> None:
         if out.is_terminal:
             self.update()
             self._live.stop()
         else:
-            out.print(render(self._flow, self._expected))
+            out.print(render(self._counts, self._expected))
 
 
-def watched(prefix: str) -> list[str]:
-    """The topics the view counts."""
+def watched_topics(prefix: str) -> list[str]:
+    """Return the topics that the view reads."""
     return [prefix + name for name in WATCHED]
 
 
-def say_gap(gap: Gap) -> None:
-    """Say what was deleted before it could be shown."""
+def report_gap(gap: Gap) -> None:
+    """Warn that Kafka deleted records before they could be read."""
     err.print(f"Kafka deleted {gap} before they were read.", style="yellow", markup=False, highlight=False)
 
 
-def show(tail: TopicReader, flow: Flow, going_on: Callable[[], bool], expected: int | None = None) -> None:
-    """Count what comes and show it, for as long as `going_on` says; it may also raise."""
-    with FlowView(flow, expected) as view:
-        while going_on():
+def show(tail: TopicReader, live: LiveCounts, keep_running: Callable[[], bool], expected: int | None = None) -> None:
+    """Count and show new records while `keep_running` returns true; it may also raise."""
+    with LiveView(live, expected) as view:
+        while keep_running():
             for record in tail.batch():
-                flow.add(record)
+                live.add(record)
             view.update()
+
+
+def follow(settings: Settings, kafka: KafkaConfig, keep_running: Callable[[], bool]) -> None:
+    """Show everything that the topics hold and what comes, while `keep_running` returns true."""
+    with closing(TopicReader(kafka, watched_topics(settings.topic_prefix), on_gap=report_gap)) as tail:
+        show(tail, LiveCounts(codec_for(settings.schema_registry), settings.topic_prefix), keep_running)

@@ -1,80 +1,62 @@
 """The command `escalon`.
 
-Exit codes: 0 done, 1 something is broken or away, 2 the command or the pipeline file is wrong, 130 interrupted.
+Exit codes: 0 success; 1 something is broken or cannot be reached; 2 the command, a setting or the pipeline file is
+wrong; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
-from streams.app.hiding import hide_everywhere
-from streams.app.settings import hider
-from streams.cli import (
-    building,
-    calibrate,
-    compare,
-    dead_letters,
-    erase,
-    events,
-    label,
-    query,
-    replay,
-    report,
-    serving,
-    trace,
-    train,
-    verify,
-    what_if,
-)
-from streams.cli.console import err
+from streams.app.hiding import Hider, environment_hider, hide_everywhere
+from streams.cli.commands import CommandTable, new_app
 from streams.core.errors import EscalonError
 
 BROKEN, WRONG, INTERRUPTED = 1, 2, 130
 
-app = typer.Typer(
-    name="escalon",
-    help="AI on event streams in three tiers: listeners on every event, workers for routine, reasoners for the rest.",
-    epilog="Start with: escalon demo",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+app = new_app(
+    "AI on event streams in three tiers: listeners on every event, workers for routine, reasoners for the rest."
 )
-for module in (
-    serving,
-    events,
-    label,
-    report,
-    query,
-    trace,
-    calibrate,
-    train,
-    verify,
-    dead_letters,
-    replay,
-    what_if,
-    compare,
-    erase,
-    building,
-):
-    module.register(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"escalon {version('escalon')}\n")
+        raise typer.Exit
+
+
+@app.callback(cls=CommandTable, epilog="Start with: escalon demo")
+def escalon(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
 
 
 def run() -> None:
-    """The entry point: every error of ours ends as one message and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop in good order, as on Ctrl-C
-    hide = hider()
+    """Run the command line; every error of escalon ends as one message and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop cleanly, as on Ctrl-C
+    hide = environment_hider()
     hide_everywhere(hide)
     try:
-        app(standalone_mode=True)
+        app(prog_name="escalon", standalone_mode=True)
     except EscalonError as error:
-        err.print(f"escalon: {hide(str(error))}", style="red", markup=False, highlight=False)
+        _print_error(error, hide)
         sys.exit(WRONG if error.fault in ("operator", "producer") else BROKEN)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(BROKEN)
+
+
+def _print_error(error: EscalonError, hide: Hider) -> None:
+    from streams.cli.console import err
+
+    err.print(f"escalon: {hide(str(error))}", style="red", markup=False, highlight=False)

@@ -1,36 +1,39 @@
-"""The command replay: past events through a candidate pipeline, before anything goes live."""
+"""escalon replay."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams.adapters.clickhouse import ClickHouseConfig, row_of
+from streams.adapters.clickhouse import row_of
+from streams.adapters.clickhouse_connection import ClickHouseConfig
+from streams.app.settings import Settings
 from streams.audit.query import Audit
+from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json, usd
-from streams.cli.context import clickhouse_of, kafka_of, located, pipeline_of
+from streams.cli.context import find_pipeline, require_clickhouse, require_kafka, server_settings
+from streams.cli.options import JsonOption, SinceOption, UntilOption
 from streams.cli.times import moment
 from streams.core.errors import ConfigError
 from streams.core.messages import Run
+from streams.replay.condition import events_where
+from streams.replay.place import Order, Place
+from streams.replay.run import Rehearsal
+from streams.replay.selection import Selection, parse_offsets
+from streams.replay.source import Chosen
 
-if TYPE_CHECKING:
-    from streams.app.settings import Settings
-    from streams.replay.place import Order
-    from streams.replay.run import Rehearsal
-    from streams.replay.selection import Selection
-    from streams.replay.source import Chosen
-
-Tell = Callable[[Run], None]
+Report = Callable[[Run], None]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-QUIET_SECONDS = 10.0
+PLAIN_INTERVAL_SECONDS = 10.0
+"""Time between two lines if the output is not a terminal."""
 _MEAN_COST = """
     SELECT concat(tier, '.', handler) AS name, sum(cost_usd) / countIf(cost_usd IS NOT NULL) AS usd
     FROM calls
@@ -38,67 +41,65 @@ _MEAN_COST = """
     GROUP BY name
     HAVING countIf(cost_usd IS NOT NULL) > 0
 """
+app = new_app()
 
 
-def register(app: typer.Typer) -> None:
-    """Add this command."""
-    app.command(
-        epilog="Example: escalon replay --since 7d --pipeline candidate.toml --run shorter-prompt --max-cost 5"
-    )(replay)
-
-
+@app.command(epilog="Example: escalon replay --since 7d --pipeline candidate.toml --run shorter-prompt --max-cost 5")
 def replay(
-    run: Annotated[str, typer.Option(help="A name for this replay; the same again goes on where it stopped.")],
-    pipeline: Annotated[Path, typer.Option("--pipeline", "-p", help="The candidate pipeline.")],
-    since: Annotated[str | None, typer.Option(help="Events from then on: a date, a time with its offset, 7d.")] = None,
-    until: Annotated[str | None, typer.Option(help="Events before then.")] = None,
+    run: Annotated[str, typer.Option(help="The replay's name; the name of an unfinished replay resumes it.")],
+    pipeline: Annotated[Path, typer.Option("--pipeline", "-p", help="The candidate pipeline file.")],
+    since: SinceOption = None,
+    until: UntilOption = None,
     where: Annotated[
-        str | None, typer.Option(help="Only events of which this holds in the audit: \"intent = 'order'\".")
+        str | None, typer.Option(help="Only events that meet this SQL condition in the audit: \"intent = 'order'\".")
     ] = None,
-    event: Annotated[list[str] | None, typer.Option(help="Only this event, by its id; may be repeated.")] = None,
-    offsets: Annotated[list[str] | None, typer.Option(help="PARTITION:FIRST-STOP; once a partition.")] = None,
-    sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="A random share of them.")] = 1.0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the earliest so many.")] = None,
-    topic: Annotated[str | None, typer.Option(help="Another topic than events, by its whole name.")] = None,
-    max_cost: Annotated[str | None, typer.Option(help="Stop when so many US dollars are spent.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would have to be asked, and ask nothing.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")] = False,
+    event: Annotated[list[str] | None, typer.Option(help="Only the event with this id; may be repeated.")] = None,
+    offsets: Annotated[
+        list[str] | None, typer.Option(metavar="PARTITION:FIRST-STOP", help="Only these offsets; once a partition.")
+    ] = None,
+    sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="A random share of the events.")] = 1.0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many events, the earliest.")] = None,
+    topic: Annotated[str | None, typer.Option(help="The full name of the topic, if it is not events.")] = None,
+    max_cost: Annotated[str | None, typer.Option(help="Stop when this many US dollars are spent.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report the calls that it would make; make none.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Run past events through a candidate pipeline. What did not change is answered from what live calls said.
+    """Run past events through a candidate pipeline. Unchanged calls are answered from the audit, at no cost.
 
-    Nothing is written to Kafka. The calls, verdicts and outcomes land in the audit under the run's name.
+    Nothing is written to Kafka. Calls, verdicts and outcomes go to the audit under the replay's name.
     """
-    from streams.replay.place import Order, Place
-
-    settings = located()
+    settings = server_settings()
     if _NAME.fullmatch(run) is None or run == settings.run:
-        raise ConfigError(f"{run!r} is no name for a replay.", "Use letters, digits, points and dashes.", "run")
-    place = Place(settings=settings, kafka=kafka_of(settings), clickhouse=clickhouse_of(settings))
-    asked = _Asked(since, until, where, event, offsets, sample, limit)
+        what = f"{run!r} cannot be the name of a replay."
+        raise ConfigError(what, f"Use letters, digits, points and dashes, and not {settings.run}.", "run")
+    place = Place(settings=settings, kafka=require_kafka(settings), clickhouse=require_clickhouse(settings))
+    filters = _Filters(since, until, where, event, offsets, sample, limit)
     order = Order(
         run=run,
-        pipeline=pipeline_of(settings, pipeline),
-        selection=place.as_before(run, _selection(asked, settings, place.clickhouse)),
+        pipeline=find_pipeline(settings, pipeline),
+        selection=place.as_before(run, _selection(filters, settings, place.clickhouse)),
         topic=topic or f"{settings.topic_prefix}events",
         max_cost_usd=_money(max_cost),
     )
+    _replay(place, order, dry_run=dry_run, as_json=as_json)
+
+
+def _replay(place: Place, order: Order, *, dry_run: bool, as_json: bool) -> None:
     source = place.source(order)
     chosen = source.choose(order.selection)
     if not as_json:
-        _say_chosen(order, chosen)
+        _print_chosen(order, chosen)
     if dry_run:
         rehearsal = place.rehearse(order, source, chosen)
-        _say_rehearsal(rehearsal, _mean_costs(place.clickhouse, settings.run), as_json=as_json)
+        _print_rehearsal(rehearsal, _mean_costs(place.clickhouse, place.settings.run), as_json=as_json)
         return
-    with _progress(len(chosen), quiet=as_json) as tell:
-        done = place.replay(order, source, chosen, tell)
-    _say_done(done, as_json=as_json)
+    with _progress(len(chosen), quiet=as_json) as report:
+        done = place.replay(order, source, chosen, report)
+    _print_done(done, as_json=as_json)
 
 
-class _Asked(NamedTuple):
-    """Which events were asked for, in the words of the command line."""
+class _Filters(NamedTuple):
+    """The options that select events, as given on the command line."""
 
     since: str | None
     until: str | None
@@ -109,23 +110,20 @@ class _Asked(NamedTuple):
     limit: int | None
 
 
-def _selection(asked: _Asked, settings: Settings, clickhouse: ClickHouseConfig) -> Selection:
-    from streams.replay.condition import events_where
-    from streams.replay.selection import Selection, parse_offsets
-
-    named = frozenset(asked.events) if asked.events else None
-    if asked.where is not None:
-        met = events_where(clickhouse, asked.where, settings.run)
+def _selection(filters: _Filters, settings: Settings, clickhouse: ClickHouseConfig) -> Selection:
+    named = frozenset(filters.events) if filters.events else None
+    if filters.where is not None:
+        met = events_where(clickhouse, filters.where, settings.run)
         named = met if named is None else named & met
     return Selection(
-        since=moment(asked.since, settings.now) if asked.since else None,
-        until=moment(asked.until, settings.now) if asked.until else None,
-        offsets=parse_offsets(asked.offsets) if asked.offsets else None,
+        since=moment(filters.since, settings.now) if filters.since else None,
+        until=moment(filters.until, settings.now) if filters.until else None,
+        offsets=parse_offsets(filters.offsets) if filters.offsets else None,
         events=named,
-        condition=", ".join(filter(None, [f"where {asked.where}" if asked.where else "", *_ids(asked.events)])),
-        share=asked.sample,
-        limit=asked.limit,
-        words=repr(tuple(asked)),
+        condition=", ".join(filter(None, [f"where {filters.where}" if filters.where else "", *_ids(filters.events)])),
+        share=filters.sample,
+        limit=filters.limit,
+        words=repr(tuple(filters)),
     )
 
 
@@ -134,34 +132,31 @@ def _ids(events: list[str] | None) -> list[str]:
 
 
 def _money(text: str | None) -> Decimal | None:
-    """Exact money above 0."""
+    """Parse an exact amount above 0."""
     try:
         amount = None if text is None else Decimal(text)
     except InvalidOperation:
         amount = Decimal(0)
     if amount is not None and (not amount.is_finite() or amount <= 0):
-        raise ConfigError(f"{text!r} is no amount.", "Write US dollars above 0, such as 2.50.", "max-cost")
+        raise ConfigError(f"{text!r} is not an amount.", "Write US dollars above 0, such as 2.50.", "max-cost")
     return amount
 
 
-def _say_chosen(order: Order, chosen: Chosen) -> None:
+def _print_chosen(order: Order, chosen: Chosen) -> None:
     out.print(f"{len(chosen):,} events of the topic {order.topic} ({order.selection}).", markup=False, soft_wrap=True)
     if chosen.unreadable:
-        out.print(f"{chosen.unreadable:,} records hold no readable event; they are left out.")
+        out.print(f"{chosen.unreadable:,} records are not readable events and are left out.")
     for partition, first in sorted(chosen.begins.items()):
-        what = f"Partition {partition} begins at offset {first}: Kafka no longer holds what was before."
+        what = f"Partition {partition} begins at offset {first}: Kafka no longer has what was before."
         out.print(what, style="yellow")
 
 
 def _mean_costs(clickhouse: ClickHouseConfig, run: str) -> dict[str, Decimal]:
-    audit = Audit(clickhouse)
-    try:
+    with closing(Audit(clickhouse)) as audit:
         return {row["name"]: row["usd"] for row in audit.query(_MEAN_COST, {"run": run}).records()}
-    finally:
-        audit.close()
 
 
-def _say_rehearsal(rehearsal: Rehearsal, costs: dict[str, Decimal], *, as_json: bool) -> None:
+def _print_rehearsal(rehearsal: Rehearsal, costs: dict[str, Decimal], *, as_json: bool) -> None:
     known = {name: number * costs[name] for name, number in rehearsal.asked.items() if name in costs}
     total = sum(known.values(), Decimal(0)) if len(known) == len(rehearsal.asked) else None
     if as_json:
@@ -170,18 +165,18 @@ def _say_rehearsal(rehearsal: Rehearsal, costs: dict[str, Decimal], *, as_json: 
         return
     out.print(f"{rehearsal.unchanged:,} of them need no call.")
     for name, number in rehearsal.asked.most_common():
-        price = f"about {usd(known[name])}" if name in known else "at a cost that is not known"
-        out.print(f"For the others {name} would be asked {number:,} times, {price}.", markup=False)
+        price = f"for about {usd(known[name])}" if name in known else "at an unknown cost"
+        out.print(f"For the others {name} would be called {number:,} times, {price}.", markup=False)
     if rehearsal.asked:
         out.print(
-            f"In all {usd(total)}, by what a call of each cost live. What the new answers lead to is not in it: a "
-            "reasoner may have to be asked as well."
+            f"Total: {usd(total)}, at the mean cost of the live calls. Calls that follow from new answers, such as "
+            "those of a reasoner after a refusal, are not included."
         )
 
 
 @contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Tell]:
-    """A bar on a terminal; elsewhere a line now and then."""
+def _progress(total: int, *, quiet: bool) -> Iterator[Report]:
+    """Show a bar on a terminal; elsewhere print a line every PLAIN_INTERVAL_SECONDS."""
     columns = (
         TextColumn("replaying"),
         BarColumn(),
@@ -189,27 +184,27 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Tell]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[spent]}"),
     )
-    said = time.monotonic()
+    printed_at = time.monotonic()
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
         task = bar.add_task("", total=total, spent="")
 
-        def tell(run: Run) -> None:
-            nonlocal said
+        def report(run: Run) -> None:
+            nonlocal printed_at
             bar.update(task, completed=run.events, spent=f"calls {run.paid_calls:,}, {usd(run.cost_usd)}")
-            if not quiet and not err.is_terminal and time.monotonic() - said > QUIET_SECONDS:
-                said = time.monotonic()
+            if not quiet and not err.is_terminal and time.monotonic() - printed_at > PLAIN_INTERVAL_SECONDS:
+                printed_at = time.monotonic()
                 err.print(f"{run.events:,} of {total:,} events, calls {run.paid_calls:,}, {usd(run.cost_usd)} so far")
 
-        yield tell
+        yield report
 
 
-def _say_done(run: Run, *, as_json: bool) -> None:
+def _print_done(run: Run, *, as_json: bool) -> None:
     if as_json:
         print_json(row_of(run))
         return
     out.print(
-        f"{run.run} in all: events {run.events:,}, calls made {run.paid_calls:,}, answers taken from {run.base} "
-        f"{run.reused_calls:,}, spent {usd(run.cost_usd)}.",
+        f"{run.run} in total: {run.events:,} events, {run.paid_calls:,} calls made, {run.reused_calls:,} answers "
+        f"reused from {run.base}, {usd(run.cost_usd)} spent.",
         markup=False,
     )
     out.print(f"See what changed: escalon compare {run.base} {run.run}", markup=False, soft_wrap=True)

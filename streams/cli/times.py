@@ -1,4 +1,4 @@
-"""Times as people write them on a command line."""
+"""Times as users write them on a command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.pipeline.values import seconds
 
 
 def moment(text: str | None, now: Callable[[], datetime], key: str = "since") -> datetime:
-    """A time: ISO 8601 (UTC where it names no offset), or how long ago, as in 7d; within the range of time.
+    """Parse a time: ISO 8601 (UTC if it has no offset), or an age such as 7d. None is the earliest time.
 
     Raises ConfigError, which names the option `key`.
     """
@@ -26,5 +26,7 @@ def moment(text: str | None, now: Callable[[], datetime], key: str = "since") ->
     try:
         read = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no time.", "Write 2026-11-01, 2026-11-01T09:00+01:00, or 7d.", key) from error
+        raise ConfigError(
+            f"{text!r} is not a time.", "Write 2026-11-01, 2026-11-01T09:00+01:00, or 7d.", key
+        ) from error
     return clamped(read if read.tzinfo else read.replace(tzinfo=UTC))

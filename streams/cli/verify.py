@@ -1,50 +1,56 @@
-"""The command that proves the audit: verify."""
+"""escalon verify."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from streams.adapters.blobs import BlobStore
+from streams.adapters.dead_letters import EventIds
+from streams.adapters.kafka_admin import describe_cluster
+from streams.adapters.registry_config import codec_for
+from streams.adapters.topic_reader import TopicReader
+from streams.app.reading import reading
+from streams.app.settings import Settings
+from streams.audit.verify.check import ConsistencyCheck
+from streams.audit.verify.report import FAULTS, OF_WHAT_IS_HELD, VerifyReport, VerifyRequest
+from streams.audit.verify.topic_evidence import EvidenceReader
+from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json, table
-from streams.cli.context import clickhouse_of, kafka_of, located
-from streams.cli.options import SinceOption
+from streams.cli.context import require_clickhouse, require_kafka, server_settings
+from streams.cli.options import JsonOption, SinceOption
+from streams.cli.times import moment
 from streams.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from streams.app.settings import Settings
-    from streams.audit.verify.report import VerifyReport, VerifyRequest
+from streams.pipeline.values import seconds
 
 FAULTY = 1
+app = new_app()
 
 
-def register(app: typer.Typer) -> None:
-    """Add this command."""
-    app.command(epilog="Examples: escalon verify · escalon verify --since 7d --json")(verify)
-
-
+@app.command(epilog="Examples: escalon verify · escalon verify --since 7d --json")
 def verify(
     since: SinceOption = None,
-    grace: Annotated[str, typer.Option(help="How long an event or a row may be on its way: 90s, 10m, 2h.")] = "10m",
-    strict: Annotated[bool, typer.Option("--strict", help="Count outcomes delivered twice, alike, as faults.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")] = False,
+    grace: Annotated[str, typer.Option(help="How long an event or a row may take to arrive: 90s, 10m, 2h.")] = "10m",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Count an identical outcome that was delivered twice as a fault.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Prove that nothing was lost: every event has one end, and every record of the topics its row in ClickHouse.
+    """Prove that nothing was lost: each event has exactly one end, and each record its row in ClickHouse.
 
-    Exit code 1 when anything is missing, doubled or without an origin. docs/verify.md says what is compared.
+    The exit code is 1 if anything is missing, duplicated or without an origin. docs/verify.md says what is compared.
     """
-    from streams.audit.verify.report import VerifyRequest
-
-    settings = located()
+    settings = server_settings()
     now = settings.now()
     question = VerifyRequest(
         run=settings.run,
         now=_milliseconds(now),
         grace=_grace(grace),
-        since=_since(since, lambda: now),
+        since=_milliseconds(moment(since, lambda: now)),
         strict=strict,
     )
     with err.status("Reading …") as status:
@@ -57,18 +63,9 @@ def verify(
         raise typer.Exit(FAULTY)
 
 
-def _run(settings: Settings, question: VerifyRequest, tell: Callable[[str, int], None]) -> VerifyReport:
-    from streams.adapters.blobs import BlobStore
-    from streams.adapters.dead_letters import EventIds
-    from streams.adapters.kafka_admin import describe_cluster
-    from streams.adapters.registry_config import codec_for
-    from streams.adapters.topic_reader import TopicReader
-    from streams.app.reading import reading
-    from streams.audit.verify.check import ConsistencyCheck
-    from streams.audit.verify.topic_evidence import EvidenceReader
-
-    kafka, codec = kafka_of(settings), codec_for(settings.schema_registry)
-    client = clickhouse_of(settings).connect(readonly=True)
+def _run(settings: Settings, question: VerifyRequest, report: Callable[[str, int], None]) -> VerifyReport:
+    kafka, codec = require_kafka(settings), codec_for(settings.schema_registry)
+    client = require_clickhouse(settings).connect(readonly=True)
     reader, letters = reading(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
     with TopicReader(kafka) as scan:
         collector = EvidenceReader(
@@ -79,14 +76,14 @@ def _run(settings: Settings, question: VerifyRequest, tell: Callable[[str, int],
             letters=letters,
             event=EventIds(reader, codec, settings.topic_prefix).event,
             since=question.since,
-            tell=tell,
+            tell=report,
         )
         return ConsistencyCheck(scan=scan, collector=collector, client=client, question=question).run()
 
 
 def _document(report: VerifyReport, question: VerifyRequest) -> dict[str, Any]:
     own = {"clean": report.clean, "run": question.run, "grace_seconds": question.grace / 1000}
-    # asdict would make Counters of the pairs in these two.
+    # asdict would turn the pairs in these two into Counters.
     return own | asdict(report) | {"young": dict(report.young), "unproven": dict(report.unproven)}
 
 
@@ -98,18 +95,16 @@ def _show(report: VerifyReport) -> None:
     if report.reasons:
         out.print(table(["dead letters", "events"], [[name, count] for name, count in report.reasons.items()]))
     for topic in report.trimmed:
-        out.print(f"Of {topic} only a part is held or was asked for: what is older is not proven.", style="yellow")
+        out.print(f"{topic} was read only in part: nothing is proven of older records.", style="yellow")
     for topic, count in report.held_back.items():
-        out.print(f"{count} offsets of {topic} lie behind an open transaction and are not read yet.", style="yellow")
+        out.print(f"{count} offsets of {topic} are behind an open transaction and were not read.", style="yellow")
     _show_faults(report)
     _conclude(report)
 
 
 def _show_faults(report: VerifyReport) -> None:
-    from streams.audit.verify.report import FAULTS
-
     for kind, count in report.young.items():
-        out.print(f"{count} × {FAULTS[kind]}: too young to be a fault.", highlight=False)
+        out.print(f"{count} × {FAULTS[kind]}: too recent to be a fault.", highlight=False)
     for fault in report.faults:
         out.print(f"[red]{fault.topic}: {fault.count} {FAULTS[fault.kind]}[/red]", highlight=False)
         for example in fault.examples:
@@ -118,17 +113,15 @@ def _show_faults(report: VerifyReport) -> None:
 
 
 def _conclude(report: VerifyReport) -> None:
-    """Say in one sentence what is proven, and never more."""
-    from streams.audit.verify.report import FAULTS, OF_WHAT_IS_HELD
-
+    """Print in one sentence what is proven, and never more."""
     for kind, count in report.unproven.items():
         style = "yellow" if kind in OF_WHAT_IS_HELD else "dim"
-        out.print(f"{count} × perhaps {FAULTS[kind]}: unproven.", style=style, highlight=False)
+        out.print(f"{count} × possibly {FAULTS[kind]}: unproven.", style=style, highlight=False)
     if report.clean:
-        out.print("Nothing is lost, doubled or without an origin, as far as the topics go back.", style="green")
+        out.print("Nothing is lost, duplicated or without an origin, as far back as the topics go.", style="green")
     elif not report.faults:
         out.print(
-            "No fault is found, but not everything that the topics hold is proven: what would tell is deleted.",
+            "No fault was found, but part of the topics is unproven, because the evidence was deleted.",
             style="yellow",
         )
 
@@ -137,17 +130,9 @@ def _milliseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000)
 
 
-def _since(text: str | None, now: Callable[[], datetime]) -> int:
-    from streams.cli.times import moment
-
-    return _milliseconds(moment(text, now))
-
-
 def _grace(text: str) -> int:
-    from streams.pipeline.values import seconds
-
     try:
         found = float(seconds(text))
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no time.", "Write 90s, 10m or 2h.", "grace") from error
+        raise ConfigError(f"{text!r} is not a duration.", "Write 90s, 10m or 2h.", "grace") from error
     return int(found * 1000)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.app.hiding import HIDDEN, Hider, HidingFormatter, secrets_of
-from streams.app.settings import hider, read_settings
+from streams.app.hiding import HIDDEN, Hider, HidingFormatter, environment_hider, secrets_of
+from streams.app.settings import read_settings
 from streams.core.errors import ConfigError
 
 
@@ -30,7 +30,7 @@ from streams.core.errors import ConfigError
     ],
 )
 def test_a_secret_is_hidden_however_it_is_spelt(name: str, value: str, text: str) -> None:
-    said = hider({name: value})(text)
+    said = environment_hider({name: value})(text)
     assert HIDDEN in said
     for secret in (
         b64encode(b"me:proxy-word").decode(),
@@ -47,7 +47,7 @@ def test_a_secret_is_hidden_however_it_is_spelt(name: str, value: str, text: str
 def test_a_secret_in_a_file_is_hidden_too(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("from-a-file\n")
     environment = {"ANTHROPIC_API_KEY_FILE": str(tmp_path / "key"), "ESCALON_KAFKA_CA_FILE": "/etc/ca.pem"}
-    assert hider(environment)("says from-a-file of /etc/ca.pem") == f"says {HIDDEN} of /etc/ca.pem"
+    assert environment_hider(environment)("says from-a-file of /etc/ca.pem") == f"says {HIDDEN} of /etc/ca.pem"
 
 
 def test_a_login_of_two_settings_is_hidden_as_http_writes_it(tmp_path: Path) -> None:
@@ -55,16 +55,16 @@ def test_a_login_of_two_settings_is_hidden_as_http_writes_it(tmp_path: Path) -> 
     login = b64encode(b"me:topsecret").decode()
     for name, value in (("X_PASSWORD", "topsecret"), ("X_PASSWORD_FILE", str(tmp_path / "word"))):
         for user in ("X_USER", "X_USERNAME"):
-            assert hider({user: "me", name: value})(f"Basic {login}") == f"Basic {HIDDEN}"
+            assert environment_hider({user: "me", name: value})(f"Basic {login}") == f"Basic {HIDDEN}"
 
 
 def test_a_file_that_cannot_be_read_hides_nothing_and_stops_nothing(tmp_path: Path) -> None:
-    assert hider({"ANTHROPIC_API_KEY_FILE": str(tmp_path / "none")})("text") == "text"
+    assert environment_hider({"ANTHROPIC_API_KEY_FILE": str(tmp_path / "none")})("text") == "text"
 
 
 def test_what_is_no_secret_and_what_is_too_short_is_left_alone() -> None:
     environment = {"ESCALON_DATA": "/data/here", "X_TOKEN": "a", "ESCALON_CLICKHOUSE": "http://host:8123"}
-    assert hider(environment)("a /data/here http://host:8123") == "a /data/here http://host:8123"
+    assert environment_hider(environment)("a /data/here http://host:8123") == "a /data/here http://host:8123"
 
 
 def test_a_longer_secret_is_hidden_whole_when_it_begins_with_another() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.calibration.artifact import CalibrationArtifact
-from streams.cli.calibrate import labels_from
+from streams.cli.labelled_cases import labels_from
 from streams.cli.times import moment
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Label
@@ -53,7 +53,7 @@ def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon
     artifact = CalibrationArtifact.parse((tmp_path / "calibration" / "answer.json").read_text("utf-8"))
     assert (artifact.n, artifact.max_error, artifact.certainty, artifact.labels_source) == (CASES, 0.2, 0.9, "people")
     assert 'In [workers.answer] write calibration = "calibration/answer.json"' in done.out
-    assert "and remove its threshold" in done.out
+    assert "and remove threshold" in done.out
     assert f"accepts {artifact.coverage:.0%} of the {CASES} labelled cases" in done.out
     text = PIPELINE.replace("threshold = 0.8", 'calibration = "calibration/answer.json"')
     (tmp_path / "pipeline.toml").write_text(text, "utf-8")
@@ -83,9 +83,9 @@ def test_for_programs_it_prints_one_json_document_and_plots_where_it_is_told(esc
         (("--run", "nowhere"), "no labelled case of answer as it is now"),
         (("--run", "old"), "no labelled case of answer as it is now"),
         (("--since", "2030-01-01"), "no labelled case of answer as it is now"),
-        (("--since", "yesterday"), "'yesterday' is no time"),
+        (("--since", "yesterday"), "'yesterday' is not a time"),
         (("--labels", "reasoner"), "Set explore = 0.01 or more"),
-        (("--labels", "nobody"), "'nobody' gives no labels"),
+        (("--labels", "nobody"), "'nobody' is not a source of labels"),
         (("--handler", "nobody"), "no worker 'nobody'. Use one of: answer, name, add"),
         (("--max-error", "5"), "max_error: 5.0 is no share between 0 and 1"),
     ],
@@ -155,7 +155,7 @@ def test_a_moment_is_a_date_a_time_or_how_long_ago(text: str | None, at: datetim
 
 @pytest.mark.parametrize("text", ["", "7", "7w", "tomorrow", "2026-13-01", "-7d"])
 def test_what_is_no_moment_is_told(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no time") as caught:
+    with pytest.raises(ConfigError, match="is not a time") as caught:
         moment(text, lambda: NOW)
     assert caught.value.key == "since"
 

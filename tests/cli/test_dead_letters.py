@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.cli.dead_letters_shown import show_letter, show_list
+from streams.cli.dead_letter_view import print_letter, print_list
 from streams.core.messages import DeadLetter, Header
 from tests.builders import LETTER_STATUS, START
 from tests.harness.commands import in_shop
@@ -26,9 +26,9 @@ EVIL = "\x1b[2J\x9b31m\u202e\x07evil"
         (("retry", SOME, "--reason", "defect"), "say which dead letters"),
         (("retry", SOME, "--from", "verdicts"), "Write --from events, or leave it out"),
         (("list", "--state", "lost"), "Use one of open, retried, dropped"),
-        (("list", "--since", "soon"), "no time"),
-        (("drop", SOME, "--reason", " "), "a reason has 1 to 1000 characters"),
-        (("drop", SOME, "--reason", "x" * 1001), "a reason has 1 to 1000 characters"),
+        (("list", "--since", "soon"), "not a time"),
+        (("drop", SOME, "--reason", " "), "a reason must have 1 to 1000 characters"),
+        (("drop", SOME, "--reason", "x" * 1001), "a reason must have 1 to 1000 characters"),
         (("drop", SOME), "Missing option '--reason'"),
     ],
 )
@@ -57,19 +57,19 @@ def letter(payload: bytes) -> DeadLetter:
 @pytest.mark.parametrize("payload", [EVIL.encode(), b"\xff\x1b[2J", b"[bold]text[/bold] \n two", b""])
 def test_nothing_a_stranger_has_sent_steers_the_terminal(capsys: pytest.CaptureFixture[str], payload: bytes) -> None:
     bad = replace(LETTER_STATUS, detail=EVIL, event_id=EVIL, reason=EVIL, topic=EVIL, error_class=EVIL, why=EVIL)
-    show_letter(replace(bad, acted_at=START, state="dropped", operator=EVIL), letter(payload), payload, False)
-    show_list([bad], "", False, more=True)
+    print_letter(replace(bad, acted_at=START, state="dropped", operator=EVIL), letter(payload), payload, False)
+    print_list([bad], "", False, more=True)
     said = capsys.readouterr().out
     assert not set(said) & set("\x1b\x9b\u202e\x07")
     assert "evil" in said
 
 
 def test_text_is_shown_as_text_and_other_bytes_with_their_place(capsys: pytest.CaptureFixture[str]) -> None:
-    show_letter(LETTER_STATUS, letter(b"one\ntwo"), b"[b]one[/b]\ntwo", False)
+    print_letter(LETTER_STATUS, letter(b"one\ntwo"), b"[b]one[/b]\ntwo", False)
     assert "[b]one[/b]\ntwo" in capsys.readouterr().out
-    show_letter(LETTER_STATUS, letter(b""), bytes(range(17)), False)
+    print_letter(LETTER_STATUS, letter(b""), bytes(range(17)), False)
     shown = capsys.readouterr().out
     assert "00000000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f  ................" in shown
     assert "00000010  10" in shown
-    show_letter(LETTER_STATUS, None, None, False)
+    print_letter(LETTER_STATUS, None, None, False)
     assert "The original bytes are gone" in capsys.readouterr().out

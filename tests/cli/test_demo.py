@@ -15,8 +15,8 @@ from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.audit.ended_events import ended
 from streams.cli.demo import stream
-from streams.cli.events import publish_all
-from streams.cli.sources import read_source
+from streams.cli.event_source import read_source
+from streams.cli.publication import publish_events
 from streams.embedded.local_pipeline import Running, running_pipeline
 from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.topic_history import forget
@@ -75,7 +75,7 @@ def test_events_published_again_are_not_waited_for(running: Running, tmp_path: P
     lines = [{"id": f"mail-{number}", "text": f"hello {number}"} for number in range(5)]
     events.write_text("\n".join(json.dumps(line) for line in lines), "utf-8")
     everything = {line["id"] for line in lines}
-    publish_all(running.settings, list(read_source(str(events))))  # and broken off
+    publish_events(running.settings, list(read_source(str(events))))  # and broken off
     assert stream(running, events, WAIT_SECONDS) == everything
     assert stream(running, events, WAIT_SECONDS) == everything
     while not recorded(running.clickhouse, 5):

@@ -22,7 +22,7 @@ def test_it_must_be_said_either_whom_or_which_events(
 ) -> None:
     with in_shop(tmp_path, NOWHERE, monkeypatch, capsys) as escalon:
         done = escalon("erase", *arguments, "--yes")
-    assert (done.code, "Give --subject NAME, or --event-id ID." in done.err) == (2, True)
+    assert (done.code, "Give either --subject NAME or --event-id ID." in done.err) == (2, True)
 
 
 def test_without_a_broker_the_tables_cannot_be_erased_so_nothing_is(
@@ -32,4 +32,4 @@ def test_without_a_broker_the_tables_cannot_be_erased_so_nothing_is(
     monkeypatch.delenv("ESCALON_KAFKA", raising=False)
     with in_shop(tmp_path, NOWHERE, monkeypatch, capsys) as escalon:
         done = escalon("erase", "--subject", "anna", "--yes")
-    assert (done.code, "No broker is configured" in done.err) == (1, True)
+    assert (done.code, "No Kafka broker is configured" in done.err) == (1, True)

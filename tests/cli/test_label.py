@@ -36,7 +36,7 @@ def test_wrong_lines_are_named_with_their_numbers_and_nothing_is_published(tmp_p
     with pytest.raises(ConfigError) as refused:
         read_labels(file, AT)
     told = str(refused.value)
-    assert "lines that are no labels: 2. Nothing was published." in told
+    assert "invalid lines: 2. Nothing was published." in told
     assert "line 2: The key 'label' is missing." in told
     assert "line 4: This is no JSON" in told
     assert "line 1" not in told
@@ -69,7 +69,7 @@ def test_wrong_lines_from_stdin_are_refused_before_a_broker_is_asked_for(
     monkeypatch.delenv("ESCALON_KAFKA", raising=False)
     refused = CliRunner().invoke(app, ["label", "-"], input="nonsense\n")
     assert isinstance(refused.exception, ConfigError)
-    assert "standard input: lines that are no labels: 1." in str(refused.exception)
+    assert "standard input: invalid lines: 1." in str(refused.exception)
     unplaced = CliRunner().invoke(app, ["label", "-"], input=json.dumps({"event_id": "a", "label": 1}))
     assert isinstance(unplaced.exception, ServiceError)
     assert "escalon up" in unplaced.exception.remedy

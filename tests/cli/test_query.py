@@ -19,11 +19,9 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.named_queries import names
 from streams.audit.query import Audit, QueryResult
 from streams.audit.trace import Trace, read_trace
-from streams.cli.answers import cell, plain, print_table
 from streams.cli.printable import lines, one_line
-from streams.cli.trace import tree_of
-from streams.cli.trace_lines import Show
-from streams.cli.trace_waterfall import bars_of, waterfall
+from streams.cli.result_output import cell, plain, print_table
+from streams.cli.trace_view import Show, bars_of, tree_of, waterfall
 from streams.core.errors import ConfigError
 from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop
@@ -105,9 +103,9 @@ def test_a_parameter_is_bound_by_the_type_the_query_names(escalon: Escalon) -> N
         (("query", "SELECT {x:String}"), "Add --param x=VALUE"),
         (("query", "SELECT 1", "--param", "x"), "NAME=VALUE"),
         (("query", "SELECT {x:UInt8}", "--param", "x=many"), "ClickHouse refused the query"),
-        (("query", "SELECT 1", "--since", "soon"), "is no time"),
+        (("query", "SELECT 1", "--since", "soon"), "is not a time"),
         (("query", "SELECT 1", "--format", "parquet"), "--out FILE.parquet"),
-        (("query", "SELECT 1", "--out", "x.txt"), "a table is for the terminal"),
+        (("query", "SELECT 1", "--out", "x.txt"), "a table cannot be written to a file"),
         (("query", "SELECT 1", "--format", "csv", "--out", "none/x.csv"), "cannot be written"),
         (("query", "DROP TABLE calls_rows"), "only questions are asked here"),
         (("trace", "nobody"), "has no event 'nobody'"),

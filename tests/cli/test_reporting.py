@@ -81,4 +81,4 @@ def test_labels_about_unknown_events_are_reported(escalon: Escalon, config: Clic
     known, other = event("known", run="labels"), event("misspelt", run="labels")
     write(config, verdict(known), outcome(known), call(known), label(known, "7"), label(other, "7", source="desk"))
     done = escalon("report", "--run", "labels")
-    assert "1 labels from desk are about 1 events that the audit does not know (for one, misspelt)" in done.out
+    assert "1 labels from desk are about 1 events that the audit does not know (for example misspelt)" in done.out

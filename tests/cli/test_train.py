@@ -104,7 +104,7 @@ def test_a_router_that_does_better_is_written_and_loads(escalon: Escalon, tmp_pa
 def test_a_router_that_does_no_better_is_refused_unless_its_user_insists(escalon: Escalon, tmp_path: Path) -> None:
     done = escalon("train", "router", "--run", "unteachable")
     assert done.code == 0, done.err
-    assert "does no better than the table" in done.out
+    assert "It is not better than the table" in done.out
     assert "will not load" in done.out
     with pytest.raises(ConfigError):
         Router.load(tmp_path / "router.zip")

@@ -52,9 +52,9 @@ def escalon(
 def test_it_says_what_a_higher_threshold_would_have_come_to(escalon: Escalon) -> None:
     done = escalon("what-if", "--set", "workers.answer.threshold=0.95")
     assert (done.code, done.err) == (0, "")
-    assert "60 events, 95 % intervals, right by labels" in done.out
+    assert "60 events, 95 % intervals, right according to labels" in done.out
     assert "40 events go from worker to reasoner." in done.out
-    assert "Of 20 the reasoner's answer is not recorded" in done.out
+    assert "The reasoner's answer is not recorded for 20 events" in done.out
     assert "An event costs" in done.out
     assert "60 events are labelled." in done.out
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -78,7 +78,7 @@ def test_for_programs_it_prints_one_json_document(escalon: Escalon) -> None:
         (("--set", "workers.answer.prompt=x.j2"), "escalon replay"),
         (("--set", "workers.answer.threshold=0.9", "--labels", "nobody"), "Use people or reasoner"),
         (("--set", "workers.answer.threshold=0.9", "--run", "nowhere"), "0 events that the change concerns"),
-        (("--set", "workers.answer.threshold=0.9", "--since", "yesterday"), "is no time"),
+        (("--set", "workers.answer.threshold=0.9", "--since", "yesterday"), "is not a time"),
     ],
 )
 def test_a_wrong_question_ends_in_a_message_and_not_in_a_traceback(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli.sources import read_source
-from streams.cli.train import train_classifier
+from streams.cli.classifier_training import train_classifier
+from streams.cli.event_source import read_source
 from streams.demo.starter import write_pack
 from streams.models.listeners.classifier import Classifier
 from streams.models.listeners.image import perceptual_hash

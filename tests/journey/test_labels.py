@@ -79,7 +79,9 @@ def test_labels_of_every_kind_reach_the_audit_and_wrong_ones_the_dead_letters(st
     assert said.exit_code == 0, said.output
     delivery = json.loads(said.stdout)
     assert (delivery["event_id"], delivery["topic"], delivery["event_known"]) == ("a", "labels", False)
-    assert "1 of 1 labels are about events that the audit does not know (for one, a)" in " ".join(said.stderr.split())
+    assert "1 of 1 labels are about events that the audit does not know (for example a)" in " ".join(
+        said.stderr.split()
+    )
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     with Publisher(stack.addresses.kafka) as publisher:
         publisher.label("b", "refund", aspect="intent", source="desk")
@@ -117,7 +119,7 @@ def test_labels_about_events_that_the_audit_knows_are_told_from_others(stack: Em
         said.stderr.split()
     )
     other_run = json.dumps({"event_id": "known", "label": "x", "run": "trial"})
-    assert "(for one, known)" in " ".join(CliRunner().invoke(app, ["label", "-"], input=other_run).stderr.split())
+    assert "(for example known)" in " ".join(CliRunner().invoke(app, ["label", "-"], input=other_run).stderr.split())
     quiet = CliRunner().invoke(app, ["label", "-"], input=lines.splitlines()[0])
     assert quiet.stderr == ""
 

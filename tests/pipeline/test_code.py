@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.app.settings import Settings, read_settings
-from streams.cli.context import pipeline_of
+from streams.cli.context import find_pipeline
 from streams.core.errors import ConfigError
 from streams.pipeline.code import ANY_PYTHON, NO_PYTHON, AllowedPython, allowed_python
 from streams.pipeline.load import load_pipeline, load_uncalibrated
@@ -102,9 +102,9 @@ def test_a_directory_without_allowed_functions_takes_no_module_s_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
-    pipeline_of(settings_of(tmp_path, "desk,json"), written(tmp_path, '[workers.work]\nhandler = "json:dumps"\n'))
+    find_pipeline(settings_of(tmp_path, "desk,json"), written(tmp_path, '[workers.work]\nhandler = "json:dumps"\n'))
     assert str(tmp_path) not in sys.path
-    pipeline_of(settings_of(tmp_path, "desk"), written(tmp_path, WORKER))
+    find_pipeline(settings_of(tmp_path, "desk"), written(tmp_path, WORKER))
     assert sys.path[0] == str(tmp_path)
 
 

@@ -276,9 +276,9 @@ def test_the_command_writes_a_page_and_json(escalon: Escalon, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--margin", "2"), "margin: 2.0 is no margin"),
+        (("--margin", "2"), "margin: 2.0 is not a share between 0 and 1"),
         (("--examples", "-1"), "examples: -1 examples are not possible"),
-        (("--until", "tomorrow"), "until: 'tomorrow' is no time"),
+        (("--until", "tomorrow"), "until: 'tomorrow' is not a time"),
         (("--html", "nowhere/page.html"), "there is no directory"),
         (("--html", "."), "cannot be written"),
         (("--pipeline", "none.toml"), "there is no pipeline file"),

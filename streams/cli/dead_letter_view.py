@@ -1,4 +1,4 @@
-"""Dead letters on a terminal and as JSON. What they hold came from outside, and nothing of it steers the terminal."""
+"""Dead letters on a terminal and as JSON. Their content is foreign, so none of it may control the terminal."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SHOWN_REFUSALS, DETAIL_CHARACTERS = 10, 80
 HEX_ROW: Final = 16
 
 
-def show_list(found: Sequence[LetterStatus], prefix: str, as_json: bool, *, more: bool) -> None:
-    """A table, or a JSON document a line."""
+def print_list(found: Sequence[LetterStatus], prefix: str, as_json: bool, *, more: bool) -> None:
+    """Print a table, or one JSON document a line."""
     if as_json:
         for one in found:
             print_json(asdict(one))
@@ -32,13 +32,13 @@ def show_list(found: Sequence[LetterStatus], prefix: str, as_json: bool, *, more
         ]
         for one in found
     ]  # fmt: skip
-    out.print(table(columns, rows) if rows else "There is none.")
+    out.print(table(columns, rows) if rows else "There are none.")
     if more:
-        out.print(f"There are more than {len(found)}: raise --limit, or ask for less.", style="yellow")
+        out.print(f"There are more than {len(found)}: raise --limit, or narrow the selection.", style="yellow")
 
 
-def show_letter(one: LetterStatus, letter: DeadLetter | None, value: bytes | None, as_json: bool) -> None:
-    """Everything about one; `value` None: the bytes are gone."""
+def print_letter(one: LetterStatus, letter: DeadLetter | None, value: bytes | None, as_json: bool) -> None:
+    """Print one dead letter; `value` is None if the original bytes are gone."""
     if as_json:
         print_json(_document(one, letter, value))
         return
@@ -54,55 +54,54 @@ def show_letter(one: LetterStatus, letter: DeadLetter | None, value: bytes | Non
     if letter is not None and not one.erased:
         facts += [("key", letter.key), *((f"header {item.key}", item.value) for item in letter.headers)]
     for name, fact in facts:
-        said = fact.decode("utf-8", "backslashreplace") if isinstance(fact, bytes) else str(fact)
-        shown = "–" if fact is None else one_line(said)
+        text = fact.decode("utf-8", "backslashreplace") if isinstance(fact, bytes) else str(fact)
+        shown = "–" if fact is None else one_line(text)
         out.print(f"{one_line(name):<15} {shown}", markup=False, highlight=False, soft_wrap=True)
     out.print()
     shown = "The original bytes are gone: redacted, erased, or past their retention." if value is None else _body(value)
     out.print(shown, markup=False, highlight=False, soft_wrap=True)
 
 
-def tell_planned(refused: Sequence[NotRetried], wanted: Sequence[LetterStatus], as_json: bool) -> None:
-    """What a retry would do."""
+def print_planned(refused: Sequence[NotRetried], wanted: Sequence[LetterStatus], as_json: bool) -> None:
+    """Print what a retry would do."""
     if as_json:
         for one in wanted:
             print_json({"dead_letter_id": one.dead_letter_id, "event_id": one.event_id, "would": "retry"})
-        _print_refused(refused)
+        _print_refused_json(refused)
         return
     out.print(f"{len(wanted)} would be retried.")
-    _tell_refused(Counter(one.why for one in refused), refused)
+    _print_refused(Counter(one.why for one in refused), refused)
 
 
-def tell_retried(refused: Sequence[NotRetried], told: Iterable[RetryResult], as_json: bool) -> None:
-    """What a retry did, as it is done."""
+def print_retried(refused: Sequence[NotRetried], results: Iterable[RetryResult], as_json: bool) -> None:
+    """Print what a retry does, as it goes on."""
     first, kinds, retried = list(refused), Counter(one.why for one in refused), 0
     if as_json:
-        _print_refused(refused)
-    for one in told:
+        _print_refused_json(refused)
+    for one in results:
         if isinstance(one, NotRetried):
             kinds[one.why] += 1
             if len(first) < SHOWN_REFUSALS:
                 first.append(one)
         retried += isinstance(one, LetterAction)
         if as_json:
-            print_json(_told(one))
+            print_json(_result(one))
     if not as_json:
         out.print(f"{retried} retried: published again and confirmed by Kafka.")
-        _tell_refused(kinds, first)
+        _print_refused(kinds, first)
 
 
-def tell_dropped(refused: Sequence[NotRetried], done: Sequence[LetterAction], as_json: bool) -> None:
-    """What was dropped."""
+def print_dropped(refused: Sequence[NotRetried], done: Sequence[LetterAction], as_json: bool) -> None:
     if as_json:
         for one in done:
-            print_json(_told(one))
-        _print_refused(refused)
+            print_json(_result(one))
+        _print_refused_json(refused)
         return
     out.print(f"{len(done)} dropped.")
-    _tell_refused(Counter(one.why for one in refused), refused)
+    _print_refused(Counter(one.why for one in refused), refused)
 
 
-def _told(one: RetryResult) -> dict[str, Any]:
+def _result(one: RetryResult) -> dict[str, Any]:
     if isinstance(one, NotRetried):
         return {"dead_letter_id": one.dead_letter_id, "event_id": one.event_id, "left": one.why}
     return {"dead_letter_id": one.dead_letter_id, "event_id": one.event_id, "done": one.action} | (
@@ -110,19 +109,19 @@ def _told(one: RetryResult) -> dict[str, Any]:
     )
 
 
-def _print_refused(refused: Iterable[NotRetried]) -> None:
+def _print_refused_json(refused: Iterable[NotRetried]) -> None:
     for one in refused:
-        print_json(_told(one))
+        print_json(_result(one))
 
 
-def _tell_refused(kinds: Counter[str], first: Sequence[NotRetried]) -> None:
+def _print_refused(kinds: Counter[str], first: Sequence[NotRetried]) -> None:
     if not kinds:
         return
-    out.print(f"{kinds.total()} left as they are:", style="yellow")
+    out.print(f"{kinds.total()} left unchanged:", style="yellow")
     for one in first[:SHOWN_REFUSALS]:
         out.print(f"  {one.dead_letter_id}  {one_line(one.why)}", markup=False, highlight=False, soft_wrap=True)
     if kinds.total() > SHOWN_REFUSALS:
-        out.print(f"  and {kinds.total() - SHOWN_REFUSALS} more; --json names them all.")
+        out.print(f"  and {kinds.total() - SHOWN_REFUSALS} more; --json lists them all.")
 
 
 def _document(one: LetterStatus, letter: DeadLetter | None, value: bytes | None) -> dict[str, Any]:
@@ -136,7 +135,7 @@ def _headers(letter: DeadLetter) -> list[list[str]]:
 
 
 def _body(value: bytes) -> str:
-    """Text as text, all else in hexadecimal, sixteen bytes a line with their place."""
+    """Return text as it is, and other bytes in hexadecimal, HEX_ROW bytes a line with their offset."""
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
@@ -144,8 +143,8 @@ def _body(value: bytes) -> str:
     if text is not None and not any(unseen(char) for char in text if char not in "\n\r\t"):
         return lines(text)
     rows = (value[start : start + HEX_ROW] for start in range(0, len(value), HEX_ROW))
-    return "\n".join(f"{place * HEX_ROW:08x}  {row.hex(' '):<47}  {_seen(row)}" for place, row in enumerate(rows))
+    return "\n".join(f"{place * HEX_ROW:08x}  {row.hex(' '):<47}  {_ascii(row)}" for place, row in enumerate(rows))
 
 
-def _seen(row: bytes) -> str:
+def _ascii(row: bytes) -> str:
     return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)

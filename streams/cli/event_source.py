@@ -1,4 +1,4 @@
-"""What `escalon publish` reads: JSONL, text, or a folder of images."""
+"""Events to publish, read from JSON lines, text or images."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".
 
 @dataclass(frozen=True, slots=True)
 class Publishable:
-    """One event to publish; `image` is a file to put into the blob store."""
+    """An event to publish; `image` is a file for the blob store."""
 
     event: RawEvent
     image: Path | None = None
 
 
 def read_source(source: str) -> Iterator[Publishable]:
-    """Every event of a file (`.jsonl`, `.json`, or one event a line of text), a folder of images, or `-` for stdin."""
+    """Yield each event of a file (JSON or text, one event a line), an image, a folder of images, or `-` for stdin."""
     if source == "-":
         yield from _lines(sys.stdin, Path(), "standard input")
         return
@@ -33,7 +33,7 @@ def read_source(source: str) -> Iterator[Publishable]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES)
         if not files:
-            raise ConfigError(f"{path} holds no images.", f"Images end in {', '.join(sorted(IMAGES))}.", "FILE")
+            raise ConfigError(f"{path} holds no images.", f"Supported endings: {', '.join(sorted(IMAGES))}.", "FILE")
         yield from (Publishable(RawEvent(), file) for file in files)
     elif path.suffix.lower() in IMAGES:
         yield Publishable(RawEvent(), path)
@@ -62,7 +62,9 @@ def _line(line: str, directory: Path) -> Publishable:
     try:
         fields = exact_json.loads(line)
     except ValueError as error:
-        raise UnreadableError("invalid_json", f"it starts like JSON and is none ({error}).", "Mend it.") from error
+        raise UnreadableError(
+            "invalid_json", f"it starts like JSON but is not valid ({error}).", "Fix the line."
+        ) from error
     image = fields.get("image")
     if isinstance(image, str) and (directory / image).is_file():
         return Publishable(from_object({**fields, "image": None}), directory / image)

@@ -1,4 +1,4 @@
-"""A comparison for people, in 80 columns. It brings SciPy, so `compare` imports it when it is asked."""
+"""A comparison of two runs on a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ NO_VALUE = "–"
 
 
 def print_comparison(made: RunComparison, out: Console) -> None:
-    """The whole report."""
+    """Print the conclusion, the figures of both runs, and the first changed events."""
     out.print(f"A is {made.a.run}, B is {made.b.run}: {made.overlap.both:,} events ended in both.", markup=False)
     out.print()
     out.print(made.verdict.sentence, style="bold", markup=False, highlight=False)
     for caution in made.cautions:
         out.print(f"- {_plain(caution, 1000)}", markup=False, highlight=False)
     out.print()
-    out.print(_table(("", "A", "B", "B less A (95 % interval)"), [tuple(map(_short, row)) for row in rows(made)]))
+    out.print(_table(("", "A", "B", "B minus A (95 % interval)"), [tuple(map(_short, row)) for row in rows(made)]))
     for line in _sentences(made):
         out.print()
         out.print(line, markup=False, highlight=False)
-    for title, slices in (("intent in A", made.by_intent), ("sent to in A", made.by_handler)):
+    for title, slices in (("intent in A", made.by_intent), ("handler in A", made.by_handler)):
         out.print()
         out.print(_table((title, "events", "agree", "interval"), [_slice(one) for one in slices[:SHOWN_SLICES]]))
         if len(slices) > SHOWN_SLICES:
-            out.print(f"and {len(slices) - SHOWN_SLICES} more; --json has all", style="dim")
+            out.print(f"and {len(slices) - SHOWN_SLICES} more; --json lists all", style="dim")
     for one in made.flips[:SHOWN_FLIPS]:
         out.print()
         for line in _flip(one, out.width):
@@ -59,7 +59,7 @@ def _sentences(made: RunComparison) -> Iterator[str]:
     yield f"Changed: {made.flipped:,} events ({share})" + (f": {changes}." if changes else ".")
     one = made.agreement
     interval = "" if one.low is None or one.high is None else f" (interval {_share(one.low)} to {_share(one.high)})"
-    by = f"the rules of pipeline {made.rules}" if made.rules else "JSON values, for no pipeline was given"
+    by = f"the rules of pipeline {made.rules}" if made.rules else "JSON values, because no pipeline was given"
     yield f"Both give the same answer to {_share(one.agreeing / one.events)} of the events{interval}, by {by}."
 
 
@@ -76,8 +76,8 @@ def _share(share: float) -> str:
 
 def _flip(one: Judged, width: int) -> Iterator[str]:
     pair = one.pair
-    told = {None: "", (True, False): "; only A is right", (False, True): "; only B is right"}
-    yield f"{_plain(pair.event_id, 40)}: {', '.join(one.changes)} changed{told.get(one.right, '')}"
+    right = {None: "", (True, False): "; only A is right", (False, True): "; only B is right"}
+    yield f"{_plain(pair.event_id, 40)}: {', '.join(one.changes)} changed{right.get(one.right, '')}"
     yield f"  {_plain(pair.text, width - 2)}"
     for name, end in (("A", pair.a), ("B", pair.b)):
         yield f"  {name} {_plain(ended(end), width - 4)}"
@@ -86,10 +86,10 @@ def _flip(one: Judged, width: int) -> Iterator[str]:
 
 
 def ended(end: End) -> str:
-    """How an event ended, in one line."""
+    """Return an event's ending in one line."""
     by = f"{end.tier} {end.handler}".strip()
-    said = f"{by}: {end.answer}" if end.state == "answered" else f"{end.state} ({by})"
-    return said + (f"  [{end.reasons[-1]}]" if end.reasons else "")
+    text = f"{by}: {end.answer}" if end.state == "answered" else f"{end.state} ({by})"
+    return text + (f"  [{end.reasons[-1]}]" if end.reasons else "")
 
 
 def _short(text: str) -> str:
@@ -97,7 +97,7 @@ def _short(text: str) -> str:
 
 
 def _plain(text: str, width: int) -> str:
-    """A text in one line of at most `width`, without what could steer a terminal: it may come from an event."""
+    """Return a text, which may come from an event, in one line of `width` characters, without control characters."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * width])
     line = " ".join(line.split())
     return line if len(line) <= width else line[: max(0, width - 1)] + "…"

@@ -1,4 +1,4 @@
-"""Answers of the audit, printed: a table for people, CSV and JSON lines for programs."""
+"""Results of audit queries: a table for people, CSV and JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from streams.audit.query import QueryResult
 from streams.cli.printable import harmless, one_line
 
 CELL_CHARACTERS = 160
-"""How much of a cell a table shows, unless all is asked for."""
+"""The most characters of a cell that a table shows by default."""
 LEAST_AMOUNT = Decimal("0.000001")
 Write = Callable[[QueryResult, TextIO], None]
 
 
 def as_table(answer: QueryResult, limit: int | None = CELL_CHARACTERS) -> Table:
-    """The rows for people, with numbers to the right and what is unknown as a dash."""
+    """Return the rows as a table, with numbers aligned right and NULL as a dash."""
     shown = Table(header_style="dim", box=None, padding=(0, 1, 0, 0))
     for place, column in enumerate(answer.columns):
         numeric = any(isinstance(row[place], (int, float, Decimal)) for row in answer.rows)
@@ -35,7 +35,7 @@ def as_table(answer: QueryResult, limit: int | None = CELL_CHARACTERS) -> Table:
 
 
 def print_table(answer: QueryResult, out: Console, limit: int | None = CELL_CHARACTERS) -> None:
-    """A table where it fits; where columns would be squeezed to nothing, one block a row."""
+    """Print a table if it fits the width; otherwise one block a row."""
     made = as_table(answer, limit)
     room = out.measure(made).minimum if answer.rows else 0
     if len(answer.columns) <= 1 or (_least(made, out) <= out.width and room <= out.width):
@@ -49,7 +49,7 @@ def print_table(answer: QueryResult, out: Console, limit: int | None = CELL_CHAR
 
 
 def _least(made: Table, out: Console) -> int:
-    """A width at which every header and every short cell still stands on one line."""
+    """Return the least width that keeps every header and every short cell on one line."""
     wide = 0
     for column in made.columns:
         cells = [str(column.header), *(str(text) for text in column.cells)]
@@ -58,7 +58,7 @@ def _least(made: Table, out: Console) -> int:
 
 
 def cell(value: Any, limit: int | None = CELL_CHARACTERS) -> str:
-    """A value as a table shows it; never as markup, for it may come from an event."""
+    """Return a value as table text, escaped because it may come from an event."""
     if value is None:
         return "[dim]–[/dim]"
     if isinstance(value, bool):
@@ -73,19 +73,19 @@ def cell(value: Any, limit: int | None = CELL_CHARACTERS) -> str:
 
 
 def _amount(value: Decimal, limit: int | None) -> str:
-    """An exact number; to six places, unless all is asked for or it would vanish."""
+    """Format an exact number, rounded to six places if `limit` is set and the number is not smaller."""
     short = value.quantize(LEAST_AMOUNT) if limit is not None and abs(value) >= LEAST_AMOUNT else value
     return format(short.normalize(), "f")
 
 
 def text_of(value: Any) -> str:
-    """A value as text: nested ones as JSON."""
+    """Return a value as text; a nested value as JSON."""
     simple = plain(value)
     return simple if isinstance(simple, str) else json.dumps(simple, ensure_ascii=False)
 
 
 def plain(value: Any) -> Any:
-    """A value in terms of JSON: exact numbers as strings of digits, times as ISO 8601, no number that is none."""
+    """Convert a value for JSON: decimals to strings, times to ISO 8601, NaN and infinity to null."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -104,13 +104,13 @@ def plain(value: Any) -> Any:
 
 
 def write_json(answer: QueryResult, file: TextIO) -> None:
-    """A JSON object a row."""
+    """Write one JSON object a row."""
     for record in answer.records():
         file.write(harmless(json.dumps(plain(record), ensure_ascii=False)) + "\n")
 
 
 def write_csv(answer: QueryResult, file: TextIO) -> None:
-    """A header and a line a row; what is null is empty, nested values are JSON."""
+    """Write a header and one line a row; NULL is empty, a nested value is JSON."""
     writer = csv.writer(file)
     writer.writerow(answer.columns)
     writer.writerows(["" if value is None else text_of(value) for value in row] for row in answer.rows)

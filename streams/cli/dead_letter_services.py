@@ -1,10 +1,9 @@
-"""Put together what the commands about dead letters need of Kafka, ClickHouse and the blob store."""
+"""Build what the dead-letter commands need from Kafka, ClickHouse and the blob store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.dead_letters import EventIds
@@ -17,34 +16,31 @@ from streams.audit.dead_letters.originals import Originals
 from streams.audit.dead_letters.republish import FromEvents, Republish, as_it_came
 from streams.audit.dead_letters.retry import Retrier
 from streams.audit.dead_letters.table import DeadLetterTable
-from streams.cli.context import kafka_of
-from streams.cli.erase import operator
+from streams.cli.context import operator, require_kafka
 
 
 @contextmanager
 def originals_of(settings: Settings, letters: DeadLetterTable, needs_kafka: bool = False) -> Iterator[Originals]:
-    """Find originals; without a broker, unless one is needed, only in the audit."""
-    values: dict[str, Any] = {
-        "letters": letters,
-        "codec": codec_for(settings.schema_registry),
-        "blobs": BlobStore(settings.blobs),
-        "prefix": settings.topic_prefix,
-        "run": settings.run,
-    }
-    if settings.kafka is None and not needs_kafka:
-        yield Originals(scan=None, **values)
-        return
-    with TopicReader(kafka_of(settings)) as scan:
-        yield Originals(scan=scan, **values)
+    """Find original records in Kafka and the audit; without a configured broker only in the audit."""
+    with ExitStack() as stack:
+        without_kafka = settings.kafka is None and not needs_kafka
+        yield Originals(
+            scan=None if without_kafka else stack.enter_context(TopicReader(require_kafka(settings))),
+            letters=letters,
+            codec=codec_for(settings.schema_registry),
+            blobs=BlobStore(settings.blobs),
+            prefix=settings.topic_prefix,
+            run=settings.run,
+        )
 
 
 @contextmanager
 def republish_of(settings: Settings, originals: Originals, source: str | None) -> Iterator[Republish]:
-    """Choose the record that a letter is retried by: its original, or its event."""
+    """Retry a dead letter by its original record, or by its event if `source` is given."""
     if source is None:
         yield as_it_came(originals)
         return
-    kafka = kafka_of(settings)
+    kafka = require_kafka(settings)
     reader, _ = reading(settings, describe_cluster(kafka), originals.codec, originals.blobs)
     with TopicReader(kafka) as scan:
         yield FromEvents(
@@ -57,8 +53,8 @@ def republish_of(settings: Settings, originals: Originals, source: str | None) -
 
 
 def retrier_of(settings: Settings, letters: DeadLetterTable, originals: Originals, republish: Republish) -> Retrier:
-    """Publish the records, and write down that it was done."""
-    kafka = kafka_of(settings)
+    """Return what publishes the records and records each retry."""
+    kafka = require_kafka(settings)
     return Retrier(
         kafka=kafka,
         partitions=describe_cluster(kafka).partitions,

@@ -1,0 +1,63 @@
+"""escalon check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.app.language_models import lacking
+from streams.app.provider_limits import little_room, not_held_to
+from streams.app.providers import Providers
+from streams.app.redaction import policy_of
+from streams.app.settings import read_settings
+from streams.cli.commands import new_app
+from streams.cli.console import err, out, table
+from streams.cli.context import find_pipeline
+from streams.pipeline.handlers import TABLES, Handler
+
+app = new_app()
+
+
+@app.command(epilog="Example: escalon check pipeline.toml")
+def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline file.")]) -> None:
+    """Check a pipeline file and every file it names.
+
+    If something is wrong, the exit code is 2 and the message names the key and the fix.
+
+    Warnings: a prompt prints an event's text outside a fence, thinking may use up max_tokens before the answer, or
+    weights or keys are missing. Notes: parts of a schema that the provider does not enforce.
+    """
+    settings = read_settings()
+    pipeline = find_pipeline(settings, file)
+    handlers = [*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values()]
+    Providers(pipeline, settings).check(handlers)
+    policy_of(pipeline)
+    rows = [(one.tier, one.name, _description(one), one.version[:12]) for one in handlers]
+    out.print(table(["tier", "handler", "model or kind", "version"], rows))
+    routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
+    out.print(table(["intent", "action", "handler"], routes))
+    warnings = [*unfenced_text(handlers), *little_room(handlers, pipeline), *lacking(pipeline, settings)]
+    for warning in warnings:
+        err.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for note in not_held_to(handlers, pipeline):
+        err.print(f"Note: {note}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"{file} is valid. Pipeline {pipeline.name}, hash {pipeline.hash[:12]}.")
+
+
+def _description(handler: Handler) -> str:
+    what = getattr(handler.spec, "kind", None) or handler.spec.model or handler.function
+    return f"{what}, else {handler.fallback.spec.model}" if handler.fallback else str(what)
+
+
+def unfenced_text(handlers: Iterable[Handler]) -> Iterator[str]:
+    """Yield a warning for each place where a prompt prints an event's text without a fence."""
+    for handler in handlers:
+        if handler.prompting is None:
+            continue
+        for found in handler.prompting.template.unfenced:
+            where = f"{TABLES[handler.tier]}.{handler.name}: {handler.prompting.template.name}, line {found.line}"
+            what = f"prints {found.name} outside a fence, so the model may take its words for instructions"
+            yield f"{where}, {what}. Write {{{{ {found.name} | fenced }}}}."

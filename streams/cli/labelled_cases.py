@@ -1,0 +1,57 @@
+"""Labelled cases from the audit, for the commands that learn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+from streams.app.providers import comparison
+from streams.cli.audit_access import open_audit
+from streams.cli.console import err
+from streams.core.errors import ConfigError
+from streams.evaluation.cases import MAX_CASES, Case, LabelsFrom, Since, read_cases
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
+
+
+def find_worker(pipeline: Pipeline, name: str) -> Handler:
+    """Return a worker by name; raise ConfigError if the pipeline has none of that name."""
+    if name not in pipeline.workers:
+        raise ConfigError(
+            f"the pipeline has no worker {name!r}.", f"Use one of: {', '.join(pipeline.workers)}.", "handler"
+        )
+    return pipeline.workers[name]
+
+
+def cases_of(pipeline: Pipeline, workers: list[str], part: Since) -> list[Case]:
+    """Read the audited cases of some workers."""
+    agrees = {name: comparison(find_worker(pipeline, name).spec.correct) for name in workers}
+    with open_audit(max_rows=MAX_CASES) as audit:
+        return read_cases(audit, pipeline, agrees, workers, part)
+
+
+def labels_from(text: str) -> LabelsFrom:
+    """Return the value of --labels; raise ConfigError if it is not valid."""
+    for known in get_args(LabelsFrom):
+        if text == known:
+            return known  # type: ignore[no-any-return]
+    raise ConfigError(f"{text!r} is not a source of labels.", "Use people or reasoner.", "labels")
+
+
+def report_left_out(sentences: Sequence[str]) -> None:
+    """Print to standard error which answers could not be compared."""
+    for sentence in sentences:
+        err.print(sentence, markup=False, highlight=False)
+
+
+def relative(path: Path, pipeline: Pipeline) -> Path:
+    """Return a file's path as the pipeline file would name it."""
+    place, directory = path.resolve(), pipeline.path.parent.resolve()
+    return place.relative_to(directory) if place.is_relative_to(directory) else place
+
+
+def now() -> datetime:
+    """Return the time of day, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,41 @@
+"""escalon publish."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from streams.cli.commands import new_app
+from streams.cli.console import err, out, print_json
+from streams.cli.context import server_settings
+from streams.cli.event_source import read_source
+from streams.cli.options import JsonLinesOption
+from streams.cli.publication import publish_events
+
+app = new_app()
+
+
+@app.command(epilog="Examples: escalon publish mail.jsonl · escalon publish photos/ · tail -f log | escalon publish -")
+def publish(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="JSON lines, text (one event a line), images, or - for stdin.")
+    ],
+    topic: Annotated[str | None, typer.Option(help="The topic to publish to, if it is not events.")] = None,
+    as_json: JsonLinesOption = False,
+) -> None:
+    """Publish events and wait until Kafka has confirmed them."""
+    settings = server_settings()
+    if source == "-":
+        deliveries = publish_events(settings, read_source(source), topic)
+    else:
+        events = list(read_source(source))
+        bar = track(events, "publishing", console=err, disable=as_json or not err.is_terminal, transient=True)
+        deliveries = publish_events(settings, bar, topic)
+    if as_json:
+        for one in deliveries:
+            print_json(asdict(one))
+    else:
+        out.print(f"{len(deliveries)} events published and confirmed.")

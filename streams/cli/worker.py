@@ -1,0 +1,57 @@
+"""escalon worker."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.app.hiding import HidingFormatter, environment_hider
+from streams.app.settings import Settings
+from streams.app.worker import FAUST_TIERS, TIERS, run_resumer, run_sink, run_tier
+from streams.cli.commands import new_app
+from streams.cli.context import DEFAULT_PIPELINE, find_pipeline, require_clickhouse, require_kafka, server_settings
+from streams.cli.options import PipelineOption
+from streams.core.errors import ConfigError
+from streams.pipeline.load import Pipeline
+
+app = new_app()
+
+
+@app.command(epilog="Example: escalon worker listen")
+def worker(
+    tier: Annotated[str, typer.Argument(metavar="TIER", help=f"One of {', '.join(TIERS)}.")],
+    pipeline: PipelineOption = None,
+) -> None:
+    """Run one tier in this process until SIGTERM or Ctrl-C.
+
+    listen, work and reason are the three tiers; settle writes the outcomes, record the audit in ClickHouse, and
+    resume publishes postponed tasks again.
+    """
+    _configure_logging()
+    settings = server_settings()
+    if tier == "record":
+        loaded = _pipeline_if_any(settings, pipeline)
+        run_sink(settings, require_kafka(settings), require_clickhouse(settings), loaded)
+    elif tier == "resume":
+        run_resumer(settings, require_kafka(settings))
+    elif tier in FAUST_TIERS:
+        run_tier(tier, settings, require_kafka(settings), find_pipeline(settings, pipeline))
+    else:
+        raise ConfigError(f"there is no tier {tier!r}.", f"Use one of: {', '.join(TIERS)}.", "tier")
+
+
+def _configure_logging() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(HidingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", environment_hider()))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for noisy in ("aiokafka", "faust.transport", "httpx", "httpx2"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _pipeline_if_any(settings: Settings, path: Path | None) -> Pipeline | None:
+    """Return the pipeline whose redaction the sink applies; the sink also runs without one."""
+    named = path or settings.pipeline
+    return find_pipeline(settings, named) if named or DEFAULT_PIPELINE.is_file() else None
