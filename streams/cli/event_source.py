@@ -13,7 +13,7 @@ from streams.core import exact_json
 from streams.core.errors import ConfigError, UnreadableError
 from streams.core.messages import RawEvent
 
-IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from streams.core.errors import UnreadableError
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
 """What is decoded. Pillow knows more formats, but each decoder is code that strangers' bytes reach."""
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
@@ -45,14 +44,7 @@ _EXIF_BYTES, _EXIF_PARTS = 1_000_000, 16
 _BAND_PIXELS = 1_000_000
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 """By an image's orientation, which Image.Transpose shows it upright."""
-_TIFF_TAGS = frozenset(
-    {256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 338, 339, 347}
-    | {512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 532}
-)
-"""What of a TIFF's directory says how its pixels are kept."""
-_TIFF_TYPES = frozenset({1, 3, 4, 5, 7, 16})
-_TIFF_VALUES = 200_000
-_ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 274, 322, 323
+_ORIENTATION = 274
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +89,7 @@ def image_features(data: bytes) -> ImageFeatures:
     from PIL import Image
 
     with opened(data) as image:
-        if _has_more_frames(image, data):
+        if _has_more_frames(image):
             image.load()
             return ImageFeatures(None)
         image.draft("L", _DRAFT_SIZE)
@@ -138,10 +130,8 @@ def _phash(upright: Image.Image) -> int:
     return int.from_bytes(np.packbits(lowest > np.median(lowest)).tobytes(), "big")
 
 
-def _has_more_frames(image: Image.Image, data: bytes) -> bool:
-    """Whether an image has frames or pages beside its first. A photo's embedded previews are neither."""
-    if image.format == "TIFF":
-        return _more_pages(data)
+def _has_more_frames(image: Image.Image) -> bool:
+    """True if an image has frames beside its first. A photo's embedded previews are not frames."""
     return bool(getattr(image, "is_animated", False)) and image.format not in ("JPEG", "MPO")
 
 
@@ -150,7 +140,7 @@ def is_large(data: bytes) -> bool:
     if len(data) > LARGE_BYTES:
         return True
     with opened(data) as image:
-        return _room(image) > LARGE_PIXELS
+        return _pixels(image) > LARGE_PIXELS
 
 
 @contextmanager
@@ -163,11 +153,11 @@ def opened(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
     try:
         if data.count(b"Exif\0\0") > _EXIF_PARTS:
             raise Image.DecompressionBombError(f"more than {_EXIF_PARTS} parts of Exif")
-        source = _Source(_plain_tiff(data) if data[:2] in (b"II", b"MM") else data)
+        source = _Source(data)
         with Image.open(source, formats=FORMATS) as image:
             source.left = None
-            if _room(image) > max_pixels:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height}, {_room(image)} to decode")
+            if _pixels(image) > max_pixels:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height}, {_pixels(image)} to decode")
             yield image
     # Pillow has a limit of its own as well, and warns at half of it.
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -199,66 +189,8 @@ class _Source(io.BytesIO):
         return super().read(size)
 
 
-def _room(image: Image.Image) -> int:
-    """For how many pixels its decoder makes room: a tile of a TIFF may be larger than the TIFF."""
-    from PIL.TiffImagePlugin import TiffImageFile
-
-    pixels = image.width * image.height
-    if not isinstance(image, TiffImageFile):
-        return pixels
-    return max(pixels, int(image.tag_v2.get(_TILE_WIDTH, 0)) * int(image.tag_v2.get(_TILE_LENGTH, 0)))
-
-
-def _plain_tiff(data: bytes) -> bytes:
-    """The TIFF with a directory that holds only how its pixels are kept.
-
-    Pillow makes an object of every number in all its directories, hundreds of bytes of memory for one of the file.
-    """
-    from PIL import Image
-
-    offset, number, entry, head = _tiff_layout(data)
-    place, entries = _tiff_directory(data)
-    kept: dict[int, bytes] = {}
-    for start in range(place, min(place + entries * entry.size, len(data) - entry.size + 1), entry.size):
-        tag, kind, values, _ = entry.unpack_from(data, start)
-        if tag not in _TIFF_TAGS or tag in kept or kind not in _TIFF_TYPES or not values:
-            continue
-        if values > _TIFF_VALUES:
-            raise Image.DecompressionBombError(f"{values} values of tag {tag}")
-        kept[tag] = data[start : start + entry.size]
-    end = len(data) + len(data) % 2
-    directory = number.pack(len(kept)) + b"".join(kept.values()) + offset.pack(0)
-    return (
-        data[:head] + offset.pack(end) + data[head + offset.size :].ljust(end - head - offset.size, b"\0") + directory
-    )
-
-
-def _tiff_layout(data: bytes) -> tuple[struct.Struct, struct.Struct, struct.Struct, int]:
-    """How a TIFF writes an offset, a count and an entry of its directory, and where its first offset is."""
-    big = data[2] == 43
-    if not big and 42 not in data[2:4]:
-        raise ValueError("not a TIFF")
-    order = "<" if data[:2] == b"II" else ">"
-    offset, number, entry = (
-        struct.Struct(order + one) for one in (("Q", "Q", "HHQ8s") if big else ("I", "H", "HHI4s"))
-    )
-    return offset, number, entry, 8 if big else 4
-
-
-def _tiff_directory(data: bytes) -> tuple[int, int]:
-    """Where the entries of a TIFF's first directory begin, and how many they are."""
-    offset, number, _, head = _tiff_layout(data)
-    (place,) = offset.unpack_from(data, head)
-    (entries,) = number.unpack_from(data, place)
-    return place + number.size, entries
-
-
-def _more_pages(data: bytes) -> bool:
-    """Whether a TIFF's first directory names another one."""
-    offset, _, entry, _ = _tiff_layout(data)
-    place, entries = _tiff_directory(data)
-    end = place + entries * entry.size
-    return end + offset.size <= len(data) and offset.unpack_from(data, end) != (0,)
+def _pixels(image: Image.Image) -> int:
+    return image.width * image.height
 
 
 def _upright(image: Image.Image, mode: Literal["L", "RGB"] = "L", factor: int = 1) -> Image.Image:
