@@ -50,7 +50,7 @@ check: lint test  ## all that a change must pass
 audit:  ## known holes in the pinned dependencies; says so when its service cannot be asked
 	@test -d $(VENV)/audit || $(PYTHON) -m venv $(VENV)/audit
 	@$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9" || true
-	@$(VENV)/audit/bin/python infra/audit.py requirements.lock
+	@$(VENV)/audit/bin/python infra/dependencies.py requirements.lock
 
 format: setup-dev  ## put the code into its form
 	$(BIN)/ruff format .
