@@ -40,7 +40,7 @@ from streams.app.settings import read_settings
 from streams.core.errors import UnreadableError
 from streams.core.messages import DeadLetter, Outcome
 from streams.core.topics import BY_NAME, TOPICS
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.strange_headers import Wire, publish_batches
 from tests.harness.journey import PIPELINE, FakeClaude
@@ -76,7 +76,7 @@ class Report:
 
 
 @contextmanager
-def pipeline(directory: Path, kafka_home: Path | None) -> Iterator[Running]:
+def pipeline(directory: Path, kafka_home: Path | None) -> Iterator[RunningPipeline]:
     """The pipeline of the journey."""
     environment = {
         "ESCALON_DATA": str(directory), "ESCALON_CACHE": str(directory / "cache"), "KAFKA_HOME": str(kafka_home or ""),
@@ -91,7 +91,7 @@ def pipeline(directory: Path, kafka_home: Path | None) -> Iterator[Running]:
             yield open_.enter_context(running_pipeline(settings, loaded))
 
 
-def run(running: Running, messages: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> Report:
+def run(running: RunningPipeline, messages: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> Report:
     """Publish the messages and count what becomes of them."""
     started, report = time.monotonic(), Report(messages, seed)
     published = _publish(running, messages, Fuzzer(seed, BlobStore(running.settings.blobs).put))
@@ -113,7 +113,7 @@ def run(running: Running, messages: int, seed: int, tell: Callable[[str], None] 
     return report
 
 
-def _publish(running: Running, messages: int, fuzzer: Fuzzer) -> dict[Place, Fuzzed]:
+def _publish(running: RunningPipeline, messages: int, fuzzer: Fuzzer) -> dict[Place, Fuzzed]:
     settings = {"enable.idempotence": False, "message.max.bytes": 2_000_000, "queue.buffering.max.kbytes": 1 << 20}
     producer, published, failures = Producer(running.kafka.confluent(**settings)), {}, []
 
@@ -144,7 +144,7 @@ def _publish(running: Running, messages: int, fuzzer: Fuzzer) -> dict[Place, Fuz
     return published | dict(zip(places, odd, strict=True))
 
 
-def _publish_last(running: Running) -> list[Place]:
+def _publish_last(running: RunningPipeline) -> list[Place]:
     producer, places = Producer(running.kafka.confluent(**{"enable.idempotence": False})), []
     partitions = describe_cluster(running.kafka).partitions
     for spec in (one for one in TOPICS if one.name != "dead-letters"):
@@ -158,7 +158,7 @@ def _publish_last(running: Running) -> list[Place]:
 
 
 def _letters(
-    running: Running, until: set[Place], published: Set[Place], tell: Callable[[str], None]
+    running: RunningPipeline, until: set[Place], published: Set[Place], tell: Callable[[str], None]
 ) -> dict[Place, DeadLetter]:
     """The dead letters that are not among what was published, by the place of the record they are about, once those of
     the last records are there."""
@@ -182,7 +182,7 @@ def _letters(
     return found
 
 
-def _outcomes(running: Running) -> set[str]:
+def _outcomes(running: RunningPipeline) -> set[str]:
     """The ids of all events that have an outcome, once no more come."""
     tail, codec, found = TopicReader(running.kafka, ["outcomes"]), Codec(), set[str]()
     still = time.monotonic()
@@ -202,7 +202,7 @@ def _outcomes(running: Running) -> set[str]:
 class _Judge:
     """Says of a message without a dead letter whether it was rightly accepted."""
 
-    def __init__(self, running: Running, letters: Mapping[Place, DeadLetter], ended: set[str]) -> None:
+    def __init__(self, running: RunningPipeline, letters: Mapping[Place, DeadLetter], ended: set[str]) -> None:
         cluster, settings = describe_cluster(running.kafka), running.settings
         self.letters, self._ended, self._codec = letters, ended, Codec()
         self._dead = {letter.event_id for letter in letters.values()}

@@ -29,7 +29,7 @@ from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.core.messages import Outcome
 from streams.embedded.broker import free_ports
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.load import load_pipeline
 
 ROOT = Path(__file__).parents[1]
@@ -129,7 +129,7 @@ def requests(url: str) -> int:
         return int(json.load(answer)["count"])
 
 
-def stream(running: Running, events: int) -> None:
+def stream(running: RunningPipeline, events: int) -> None:
     """Publish the events and wait until the audit has all their outcomes."""
     with Publisher(running.kafka) as publisher:
         for number in range(events):
@@ -146,7 +146,7 @@ def stream(running: Running, events: int) -> None:
     audit.close()
 
 
-def replay(running: Running, pipeline: Path, run: str) -> dict[str, Any]:
+def replay(running: RunningPipeline, pipeline: Path, run: str) -> dict[str, Any]:
     """Replay everything by the command; its figures."""
     command = [sys.executable, "-m", "streams", "replay", "--run", run, "--pipeline", str(pipeline), "--json"]
     started = time.monotonic()
@@ -161,7 +161,7 @@ def replay(running: Running, pipeline: Path, run: str) -> dict[str, Any]:
     return {"seconds": round(seconds, 1), "rate": round(said["events"] / took), "reused": said["reused_calls"]}
 
 
-def differing(running: Running, run: str) -> int:
+def differing(running: RunningPipeline, run: str) -> int:
     """Outcomes of a run that are not those of the live one, or are not there."""
     sql = """
         SELECT countIf(runs != 2 OR different != 1) FROM

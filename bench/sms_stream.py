@@ -23,7 +23,7 @@ from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
 from streams.cli.classifier_training import train_classifier
 from streams.core.messages import Outcome
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.load import load_pipeline
 
 PIPELINE = """
@@ -92,7 +92,7 @@ def measure(events: list[dict[str, Any]], training: list[dict[str, Any]]) -> dic
     }
 
 
-def _publish(running: Running, events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _publish(running: RunningPipeline, events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Publish and return the rows by event id."""
     ids = {f"sms-{len(events)}-{number}": row for number, row in enumerate(events)}
     with Publisher(running.kafka) as publisher:
@@ -101,7 +101,7 @@ def _publish(running: Running, events: list[dict[str, Any]]) -> dict[str, dict[s
     return ids
 
 
-def _outcomes(running: Running, ids: dict[str, dict[str, Any]]) -> dict[str, Outcome]:
+def _outcomes(running: RunningPipeline, ids: dict[str, dict[str, Any]]) -> dict[str, Outcome]:
     tail, coding, found = (
         TopicReader(running.kafka, ["outcomes"]),
         codec_for(running.settings.schema_registry),

@@ -18,7 +18,7 @@ from streams.stages.askers import load_function
 log = logging.getLogger("escalon.redaction")
 
 
-def policy_of(pipeline: Pipeline) -> RedactionPolicy | None:
+def redaction_policy(pipeline: Pipeline) -> RedactionPolicy | None:
     """What the pipeline hides; None without [redaction]. Raises ConfigError when its function cannot be loaded."""
     asked = pipeline.redaction
     if asked is None:
@@ -31,11 +31,11 @@ def policy_of(pipeline: Pipeline) -> RedactionPolicy | None:
     return dataclasses.replace(asked.policy, function=function, tell=_once())
 
 
-def prepared_by(pipeline: Pipeline | None) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+def row_redactor(pipeline: Pipeline | None) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
     """What the pipeline's redaction does to a row of a table; nothing without any."""
     from streams.sink.batch import unchanged
 
-    policy = policy_of(pipeline) if pipeline is not None else None
+    policy = redaction_policy(pipeline) if pipeline is not None else None
     return unchanged if policy is None else partial(_prepared, policy)
 
 

@@ -43,7 +43,7 @@ log = logging.getLogger("escalon.resume")
 
 
 @dataclass(kw_only=True)
-class Resumer:
+class Scheduler:
     """Publishes tasks again that were put off, each not before its time, until `stop` is set."""
 
     kafka: KafkaConfig

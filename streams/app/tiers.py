@@ -19,9 +19,9 @@ from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, KafkaRecord, due
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ClusterMetadata
+from streams.app.event_reader import build_event_reader
 from streams.app.providers import Providers
-from streams.app.reading import reading
-from streams.app.redaction import policy_of
+from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
 from streams.core.budget import share
 from streams.core.errors import ServiceError, UnreadableError
@@ -96,7 +96,7 @@ def build(tier: WorkerTier, site: Site) -> DrainingApp:
     app = faust_app(tier, site.kafka, place)
     prefix = settings.topic_prefix
     publisher = StagePublisher(app=app, codec=site.codec, prefix=prefix, tracing=site.tracing)
-    reader, dead_letters = reading(settings, site.cluster, site.codec, site.blobs)
+    reader, dead_letters = build_event_reader(settings, site.cluster, site.codec, site.blobs)
     bindings = _TIERS[tier](app, site, reader)
     for binding in bindings:
         bind(binding, publisher, dead_letters, app.drain)
@@ -230,7 +230,7 @@ def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: st
         agrees=site.providers.agrees(handlers),
         assessors=site.providers.assessors(handlers),
         gate=_gate(remember, topic, handlers, site),
-        redaction=policy_of(site.pipeline),
+        redaction=redaction_policy(site.pipeline),
     )
 
 

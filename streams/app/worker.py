@@ -18,11 +18,11 @@ from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_changelogs, describe_cluster
 from streams.adapters.registry_config import patient_codec_for
+from streams.app.event_reader import build_event_reader
 from streams.app.fitting import await_room, check_partitions
 from streams.app.providers import Providers
-from streams.app.reading import reading
-from streams.app.redaction import prepared_by
-from streams.app.scheduler import Resumer
+from streams.app.redaction import row_redactor
+from streams.app.scheduler import Scheduler
 from streams.app.settings import Settings
 from streams.app.telemetry import tracing_of
 from streams.app.tiers import Site, WorkerTier, build
@@ -102,12 +102,12 @@ def _run_now(work: Coroutine[Any, Any, None]) -> None:
 
 def run_sink(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Pipeline | None) -> None:
     """Run the sink, with the pipeline's redaction; returns after SIGTERM or SIGINT."""
-    prepare = prepared_by(pipeline)
+    prepare = row_redactor(pipeline)
     log.info("redaction: %s", _redaction_of(pipeline))
     serve_web(settings.web)
     stop, coding = _stop(), _prepared(settings)
     blobs = BlobStore(settings.blobs)
-    _, letters = reading(settings, describe_cluster(kafka), coding, blobs)
+    _, letters = build_event_reader(settings, describe_cluster(kafka), coding, blobs)
     ErasureSweeper(clickhouse=clickhouse, blobs=blobs, stop=stop).start()
     Sink(
         kafka=kafka,
@@ -126,12 +126,12 @@ def _redaction_of(pipeline: Pipeline | None) -> str:
     return pipeline.redaction.id if pipeline.redaction else f"none, for {pipeline.path.name} asks for none"
 
 
-def run_resumer(settings: Settings, kafka: KafkaConfig) -> None:
+def run_scheduler(settings: Settings, kafka: KafkaConfig) -> None:
     """Run what lets deferred tasks go on; returns after SIGTERM or SIGINT."""
     serve_web(settings.web)
     stop, coding = _stop(), _prepared(settings)
-    _, letters = reading(settings, describe_cluster(kafka), coding, BlobStore(settings.blobs))
-    Resumer(
+    _, letters = build_event_reader(settings, describe_cluster(kafka), coding, BlobStore(settings.blobs))
+    Scheduler(
         kafka=kafka, codec=coding, prefix=settings.topic_prefix, dead_letters=letters, now=settings.now, stop=stop
     ).run()
 

@@ -11,7 +11,7 @@ import typer
 from streams.app.language_models import lacking
 from streams.app.provider_limits import little_room, not_held_to
 from streams.app.providers import Providers
-from streams.app.redaction import policy_of
+from streams.app.redaction import redaction_policy
 from streams.app.settings import read_settings
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, table
@@ -34,7 +34,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The pipelin
     pipeline = find_pipeline(settings, file)
     handlers = [*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values()]
     Providers(pipeline, settings).check(handlers)
-    policy_of(pipeline)
+    redaction_policy(pipeline)
     rows = [(one.tier, one.name, _description(one), one.version[:12]) for one in handlers]
     out.print(table(["tier", "handler", "model or kind", "version"], rows))
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]

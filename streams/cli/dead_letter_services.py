@@ -10,7 +10,7 @@ from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
-from streams.app.reading import reading
+from streams.app.event_reader import build_event_reader
 from streams.app.settings import Settings
 from streams.audit.dead_letters.originals import Originals
 from streams.audit.dead_letters.republish import FromEvents, Republish, as_it_came
@@ -41,7 +41,7 @@ def republish_of(settings: Settings, originals: Originals, source: str | None) -
         yield as_it_came(originals)
         return
     kafka = require_kafka(settings)
-    reader, _ = reading(settings, describe_cluster(kafka), originals.codec, originals.blobs)
+    reader, _ = build_event_reader(settings, describe_cluster(kafka), originals.codec, originals.blobs)
     with TopicReader(kafka) as scan:
         yield FromEvents(
             originals=originals,

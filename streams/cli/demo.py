@@ -28,7 +28,7 @@ from streams.cli.publication import publish_events
 from streams.cli.report_tables import print_report
 from streams.core.errors import ServiceError
 from streams.demo.starter import write_pack
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.models.weights import store
 from streams.pipeline.code import AllowedPython
 from streams.pipeline.load import Pipeline, load_pipeline
@@ -87,7 +87,7 @@ def _prepare(settings: Settings, directory: Path, models: str) -> Pipeline:
     return pipeline
 
 
-def stream(running: Running, events: Path, timeout: float) -> set[str]:
+def stream(running: RunningPipeline, events: Path, timeout: float) -> set[str]:
     """Publish the events, show the live view until each has ended, and return their ids.
 
     An event that ended in an earlier run counts as ended. Raises ServiceError after `timeout` seconds.
@@ -113,7 +113,7 @@ def stream(running: Running, events: Path, timeout: float) -> set[str]:
     return expected
 
 
-def _ends(running: Running, topics: list[str]) -> Offsets:
+def _ends(running: RunningPipeline, topics: list[str]) -> Offsets:
     with closing(TopicReader(running.kafka, topics)) as probe:
         return probe.ends()
 

@@ -17,7 +17,7 @@ from streams.cli.context import find_pipeline
 from streams.cli.live_view import follow
 from streams.cli.options import CassetteOption, PipelineOption, RecordOption
 from streams.core.errors import ConfigError
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 
 app = new_app()
 
@@ -48,7 +48,7 @@ def up(
             out.print("Stopping.")
 
 
-def _supervise(running: Running, watch: bool) -> None:
+def _supervise(running: RunningPipeline, watch: bool) -> None:
     """Restart and reload tiers until Ctrl-C, with the live view or without."""
     reload_asked = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())
@@ -65,7 +65,7 @@ def _supervise(running: Running, watch: bool) -> None:
         time.sleep(0.5)
 
 
-def _reload(running: Running, asked: threading.Event) -> None:
+def _reload(running: RunningPipeline, asked: threading.Event) -> None:
     """Reload the pipeline if asked; if its file is wrong, report that and keep the running tiers."""
     if not asked.is_set():
         return

@@ -14,7 +14,7 @@ from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
-from streams.app.reading import reading
+from streams.app.event_reader import build_event_reader
 from streams.app.settings import Settings
 from streams.audit.verify.check import ConsistencyCheck
 from streams.audit.verify.report import FAULTS, OF_WHAT_IS_HELD, VerifyReport, VerifyRequest
@@ -66,7 +66,7 @@ def verify(
 def _run(settings: Settings, question: VerifyRequest, report: Callable[[str, int], None]) -> VerifyReport:
     kafka, codec = require_kafka(settings), codec_for(settings.schema_registry)
     client = require_clickhouse(settings).connect(readonly=True)
-    reader, letters = reading(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
+    reader, letters = build_event_reader(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
     with TopicReader(kafka) as scan:
         collector = EvidenceReader(
             scan=scan,

@@ -10,7 +10,7 @@ import typer
 
 from streams.app.hiding import HidingFormatter, environment_hider
 from streams.app.settings import Settings
-from streams.app.worker import FAUST_TIERS, TIERS, run_resumer, run_sink, run_tier
+from streams.app.worker import FAUST_TIERS, TIERS, run_scheduler, run_sink, run_tier
 from streams.cli.commands import new_app
 from streams.cli.context import DEFAULT_PIPELINE, find_pipeline, require_clickhouse, require_kafka, server_settings
 from streams.cli.options import PipelineOption
@@ -36,7 +36,7 @@ def worker(
         loaded = _pipeline_if_any(settings, pipeline)
         run_sink(settings, require_kafka(settings), require_clickhouse(settings), loaded)
     elif tier == "resume":
-        run_resumer(settings, require_kafka(settings))
+        run_scheduler(settings, require_kafka(settings))
     elif tier in FAUST_TIERS:
         run_tier(tier, settings, require_kafka(settings), find_pipeline(settings, pipeline))
     else:

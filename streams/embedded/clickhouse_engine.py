@@ -21,7 +21,7 @@ from streams.embedded.clickhouse_protocol import (
     skeleton_of,
 )
 from streams.embedded.clickhouse_request import Request, refuse_native_revisions
-from streams.embedded.clickhouse_sessions import Handles
+from streams.embedded.clickhouse_sessions import EngineHandles
 
 HEAD_BYTES: Final = 1 << 18
 """How much of a body is looked at to find INSERT … FORMAT: the engine's own limit of a statement."""
@@ -43,12 +43,12 @@ class Exchange(Protocol):
         ...
 
 
-class Engine:
+class ClickHouseEngine:
     """chDB on one directory, answering requests from any number of threads."""
 
     def __init__(self, path: Path, *, max_statement_bytes: int = 256 << 20) -> None:
         self._path = path
-        self._handles = Handles(path)
+        self._handles = EngineHandles(path)
         self._max_statement_bytes = max_statement_bytes
         self.version, self.timezone = self._handles.query("SELECT version(), timezone()").split()
         names = self._handles.query("SELECT lower(name) FROM system.table_functions").split()

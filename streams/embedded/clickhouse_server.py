@@ -21,7 +21,7 @@ from aiohttp import web
 from streams.core.errors import EscalonError, ServiceError
 from streams.embedded.clickhouse_blocks import BlockEncoder
 from streams.embedded.clickhouse_compression import Encoder, choose_encoder
-from streams.embedded.clickhouse_engine import Engine
+from streams.embedded.clickhouse_engine import ClickHouseEngine
 from streams.embedded.clickhouse_exchange import ClientGoneError, HttpExchange
 from streams.embedded.clickhouse_protocol import QueryError
 from streams.embedded.clickhouse_request import DEFAULT_USERS, Request, User, is_on, load_users, read_request
@@ -35,7 +35,7 @@ class ClickHouseServer:
     """The routes. At most `threads` queries run at once and 64 more wait; further ones get a 503."""
 
     def __init__(
-        self, engine: Engine, users: Sequence[User], *, threads: int = 8, max_body_bytes: int = 1 << 30
+        self, engine: ClickHouseEngine, users: Sequence[User], *, threads: int = 8, max_body_bytes: int = 1 << 30
     ) -> None:
         self._engine = engine
         self._users = tuple(users)
@@ -135,11 +135,11 @@ async def serve(path: Path, users: Sequence[User], *, port: int, port_file: Path
         await runner.cleanup()
 
 
-def open_engine(path: Path) -> Engine:
+def open_engine(path: Path) -> ClickHouseEngine:
     """The engine on `path`, made when missing. Raises `ServiceError` when it cannot be opened."""
     path.mkdir(parents=True, exist_ok=True)
     try:
-        return Engine(path)
+        return ClickHouseEngine(path)
     except RuntimeError as error:
         remedy = "Is another process using it? Stop that one, or take another directory."
         raise ServiceError(f"ClickHouse's engine cannot open {path}: {error}.", remedy) from error

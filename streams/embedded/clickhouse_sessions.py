@@ -30,7 +30,7 @@ class _Session:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Handles:
+class EngineHandles:
     """Opens the engine on one directory and lends handles, so that no client sees another's settings.
 
     A process can open one directory only. Raises RuntimeError when another process has it open.

@@ -14,7 +14,7 @@ from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
 from streams.app.providers import Providers
-from streams.app.redaction import policy_of
+from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
 from streams.app.worker import FAUST_TIERS, TIERS, ready_file
 from streams.core.errors import ServiceError
@@ -35,7 +35,7 @@ RECORD = "record"
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningPipeline:
     """A running pipeline: where everything is, and the processes to look after."""
 
     settings: Settings
@@ -107,7 +107,7 @@ class Running:
         loaded = load_pipeline(self.pipeline, self.settings.python)
         handlers = [*loaded.listeners.values(), *loaded.workers.values(), *loaded.reasoners.values()]
         Providers(loaded, self.settings).check(handlers)
-        policy_of(loaded)
+        redaction_policy(loaded)
         readers = (*FAUST_TIERS, RECORD)
         self.supervisor.stop(*(self.processes[tier] for tier in readers))
         self.start_all(readers)
@@ -119,7 +119,7 @@ class Running:
 @contextmanager
 def running_pipeline(
     settings: Settings, pipeline: Pipeline, report: Callable[[str], None] = lambda _: None
-) -> Iterator[Running]:
+) -> Iterator[RunningPipeline]:
     """Start what is not configured as external, then the pipeline's processes; stop all of it at the end.
 
     Inside it every tier has its partitions, so that no event waits for a start. `report` is given one sentence about
@@ -134,7 +134,7 @@ def running_pipeline(
         migrate(clickhouse, retention=settings.audit_retention)
         environment = worker_environment(settings, kafka, clickhouse, pipeline.path)
         located = replace(settings, kafka=kafka, clickhouse=clickhouse)
-        running = Running(located, kafka, clickhouse, supervisor, pipeline.path, environment)
+        running = RunningPipeline(located, kafka, clickhouse, supervisor, pipeline.path, environment)
         shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
         try:
             running.start_all(TIERS)

@@ -17,9 +17,9 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.registry_config import codec_for
+from streams.app.event_reader import build_event_reader
 from streams.app.providers import Providers
-from streams.app.reading import reading
-from streams.app.redaction import prepared_by
+from streams.app.redaction import row_redactor
 from streams.app.settings import Settings
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
@@ -63,7 +63,7 @@ class Place:
         """The topic's events, under the name of the replay."""
         codec, blobs = codec_for(self.settings.schema_registry), BlobStore(self.settings.blobs)
         named = replace(self.settings, run=order.run)
-        reader, letters = reading(named, describe_cluster(self.kafka), codec, blobs)
+        reader, letters = build_event_reader(named, describe_cluster(self.kafka), codec, blobs)
         return Source(self.kafka, order.topic, reader, letters)
 
     def as_before(self, run: str, selection: Selection) -> Selection:
@@ -123,7 +123,7 @@ class Place:
         )
 
     def _rows(self, order: Order) -> Rows:
-        return Rows(self.clickhouse, prepared_by(order.pipeline))
+        return Rows(self.clickhouse, row_redactor(order.pipeline))
 
     def _store(self, directory: Path) -> ReplayStore:
         return ReplayStore(directory, codec_for(self.settings.schema_registry))

@@ -11,7 +11,7 @@ from functools import partial
 
 from streams.adapters.blobs import BlobStore
 from streams.app.providers import Providers
-from streams.app.redaction import policy_of
+from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
 from streams.core.errors import ConfigError
 from streams.core.messages import Tier
@@ -85,7 +85,7 @@ class Stages:
             prior=self.store,
             agrees=self.providers.agrees(handlers),
             assessors=self.providers.assessors(handlers),
-            redaction=policy_of(self.pipeline),
+            redaction=redaction_policy(self.pipeline),
         )
 
 

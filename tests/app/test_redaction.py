@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.app.redaction import policy_of, prepared_by
+from streams.app.redaction import redaction_policy, row_redactor
 from streams.core.errors import ConfigError
 from streams.core.redaction.policy import FAILED
 from streams.pipeline.code import ANY_PYTHON
@@ -44,20 +44,20 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 def test_without_a_pipeline_or_its_table_rows_stay_as_they_are(loaded: Load) -> None:
     row = {"answer": "jo@x.org"}
-    assert prepared_by(None)("outcomes_rows", row) == row
-    assert prepared_by(loaded(""))("outcomes_rows", row) == row
-    assert policy_of(loaded("")) is None
+    assert row_redactor(None)("outcomes_rows", row) == row
+    assert row_redactor(loaded(""))("outcomes_rows", row) == row
+    assert redaction_policy(loaded("")) is None
 
 
 def test_the_function_is_called_after_the_rules(loaded: Load) -> None:
     pipeline = loaded("[redaction]\ndetect = ['email']\nfunction = 'app_hides:shout'\n")
     assert pipeline.redaction is not None
-    row = prepared_by(pipeline)("outcomes_rows", {"answer": "to jo@x.org", "reasons": ["a"], "handler": "x"})
+    row = row_redactor(pipeline)("outcomes_rows", {"answer": "to jo@x.org", "reasons": ["a"], "handler": "x"})
     assert row == {"answer": "TO [EMAIL]", "reasons": ["A"], "handler": "x", "redaction": pipeline.redaction.id}
 
 
 def test_a_function_that_raises_is_told_once_without_its_words(loaded: Load, caplog: pytest.LogCaptureFixture) -> None:
-    policy = policy_of(loaded("[redaction]\nfunction = 'app_hides:fail'\n"))
+    policy = redaction_policy(loaded("[redaction]\nfunction = 'app_hides:fail'\n"))
     assert policy is not None
     with caplog.at_level(logging.ERROR):
         assert {policy.text(text) for text in ("anna", "bob")} == {FAILED}
@@ -69,4 +69,4 @@ def test_a_function_that_raises_is_told_once_without_its_words(loaded: Load, cap
 @pytest.mark.parametrize(("name", "said"), [("wait", "asynchronous"), ("nothing", "no function"), ("gone", "imported")])
 def test_a_function_that_cannot_be_used_is_refused_at_the_start(loaded: Load, name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        policy_of(loaded(f"[redaction]\nfunction = 'app_hides:{name}'\n"))
+        redaction_policy(loaded(f"[redaction]\nfunction = 'app_hides:{name}'\n"))

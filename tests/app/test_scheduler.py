@@ -22,7 +22,7 @@ from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
 from streams.adapters.topic_reader import TopicReader
-from streams.app.scheduler import Resumer
+from streams.app.scheduler import Scheduler
 from streams.core.errors import ServiceError
 from streams.core.fingerprint import digest
 from streams.core.messages import DeadLetter, Deferred, Escalation, Verdict
@@ -72,11 +72,11 @@ class Deployment:
 
     @contextmanager
     def resumer(self, clock: Clock, keep_whole: Callable[[bytes], str] = lambda _: "sha") -> Iterator[None]:
-        """A running Resumer; stops in good order at the end."""
+        """A running Scheduler; stops in good order at the end."""
         ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=keep_whole, event_id=ids)
         stop = threading.Event()
-        one = Resumer(kafka=self.kafka, codec=CODEC, prefix=self.prefix, dead_letters=letters, now=clock, stop=stop)
+        one = Scheduler(kafka=self.kafka, codec=CODEC, prefix=self.prefix, dead_letters=letters, now=clock, stop=stop)
         with ThreadPoolExecutor(1) as threads:
             running = threads.submit(one.run)
             try:

@@ -17,7 +17,7 @@ from streams.audit.ended_events import ended
 from streams.cli.demo import stream
 from streams.cli.event_source import read_source
 from streams.cli.publication import publish_events
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.topic_history import forget
 
@@ -38,7 +38,7 @@ unsure = "ignore"
 @pytest.fixture
 def running(
     kafka_home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Running]:
+) -> Iterator[RunningPipeline]:
     """A pipeline that asks no model."""
     data = tmp_path_factory.mktemp("again")
     (data / "pipeline.toml").write_text(PIPELINE, "utf-8")
@@ -51,7 +51,7 @@ def running(
         yield found
 
 
-def known(running: Running, wanted: set[str]) -> set[str]:
+def known(running: RunningPipeline, wanted: set[str]) -> set[str]:
     """Which events have ended."""
     return ended(running.kafka, running.clickhouse, Codec(), "", running.settings.run, wanted)
 
@@ -70,7 +70,7 @@ def forget_outcomes(kafka: KafkaConfig) -> None:
             forget(kafka, "outcomes", high, partition)
 
 
-def test_events_published_again_are_not_waited_for(running: Running, tmp_path: Path) -> None:
+def test_events_published_again_are_not_waited_for(running: RunningPipeline, tmp_path: Path) -> None:
     events = tmp_path / "events.jsonl"
     lines = [{"id": f"mail-{number}", "text": f"hello {number}"} for number in range(5)]
     events.write_text("\n".join(json.dumps(line) for line in lines), "utf-8")

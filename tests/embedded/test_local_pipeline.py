@@ -13,7 +13,7 @@ from streams.adapters.kafka import KafkaConfig
 from streams.app.settings import read_settings
 from streams.app.worker import TIERS
 from streams.core.errors import ServiceError
-from streams.embedded.local_pipeline import STEADY_SECONDS, Running
+from streams.embedded.local_pipeline import STEADY_SECONDS, RunningPipeline
 from streams.embedded.supervisor import Child, Supervisor
 
 
@@ -32,10 +32,12 @@ class Sleepers(Supervisor):
         return super().spawn(name, ["/bin/sleep", "60"], grace=grace)
 
 
-def running(supervisor: Supervisor, directory: Path, **environment: str) -> Running:
+def running(supervisor: Supervisor, directory: Path, **environment: str) -> RunningPipeline:
     settings = read_settings({"ESCALON_DATA": str(directory), **environment})
     kafka, clickhouse = KafkaConfig(servers="localhost:1"), ClickHouseConfig(url="http://localhost:1")
-    return Running(settings, kafka, clickhouse, supervisor, Path("pipeline.toml"), {"KEPT": "yes", **environment})
+    return RunningPipeline(
+        settings, kafka, clickhouse, supervisor, Path("pipeline.toml"), {"KEPT": "yes", **environment}
+    )
 
 
 def test_each_process_on_one_machine_has_a_web_port_of_its_own(tmp_path: Path) -> None:

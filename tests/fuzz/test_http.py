@@ -20,7 +20,7 @@ from streams.adapters.kafka_admin import create_topics
 from streams.app.settings import read_settings
 from streams.embedded.broker import Tansu
 from streams.embedded.clickhouse_protocol import QueryError, Statement, find_insert, guard, skeleton_of
-from streams.embedded.local_pipeline import Running, worker_environment
+from streams.embedded.local_pipeline import RunningPipeline, worker_environment
 from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
 from streams.pipeline.code import ANY_PYTHON
@@ -50,7 +50,7 @@ def tier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         create_topics(kafka, settings.topic_prefix, settings.partitions, settings.replication)
         file = PIPELINE / "pipeline.toml"
         environment = worker_environment(replace(settings, python=ANY_PYTHON), kafka, clickhouse, file)
-        Running(settings, kafka, clickhouse, supervisor, file, environment).start_all(["settle"])
+        RunningPipeline(settings, kafka, clickhouse, supervisor, file, environment).start_all(["settle"])
         yield f"http://127.0.0.1:{port}"
         supervisor.check()
 

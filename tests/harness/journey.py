@@ -14,7 +14,7 @@ from streams.app.publisher import Publisher
 from streams.audit.query import Audit
 from streams.core.messages import Call, DeadLetter, Outcome
 from streams.core.topics import TOPICS
-from streams.embedded.local_pipeline import Running
+from streams.embedded.local_pipeline import RunningPipeline
 from tests.harness.fakes.messages_outcomes import Failure
 from tests.harness.fakes.messages_thread import MessagesThread
 
@@ -58,7 +58,7 @@ class FakeClaude(MessagesThread):
 class Journey:
     """A running pipeline and its fake model."""
 
-    running: Running
+    running: RunningPipeline
     claude: FakeClaude
 
     def publisher(self) -> Publisher:

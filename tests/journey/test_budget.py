@@ -19,7 +19,7 @@ from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.core.budget import day_of, share
 from streams.core.messages import Call, Deferred, Escalation, Outcome
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.load import Pipeline, load_pipeline
 from tests.harness.fakes.messages_outcomes import Answer, Slow
 from tests.harness.journey import FakeClaude, Journey
@@ -69,7 +69,7 @@ def running(file: str, broker_home: Path | None, data: Path, partitions: int) ->
             yield Journey(started, claude), pipeline
 
 
-def turn_to_day(number: int, of: Running) -> None:
+def turn_to_day(number: int, of: RunningPipeline) -> None:
     """Start both reason processes and the resume process again, their clocks that many days ahead."""
     old = [of.processes[name] for name in ("resume", "reason", "reason-1")]
     of.supervisor.stop(*old)
@@ -80,7 +80,7 @@ def turn_to_day(number: int, of: Running) -> None:
     of.start("resume", environment=later)  # last, for what a rebalance does to calls in flight is another question
 
 
-def read(of: Running, topic: str, kind: type[M]) -> list[tuple[int, M]]:
+def read(of: RunningPipeline, topic: str, kind: type[M]) -> list[tuple[int, M]]:
     """Every message there is now on a topic, with its partition."""
     tail = TopicReader(of.kafka, [topic])
     try:
@@ -89,7 +89,7 @@ def read(of: Running, topic: str, kind: type[M]) -> list[tuple[int, M]]:
         tail.close()
 
 
-def once(of: Running, there: Callable[[], bool]) -> None:
+def once(of: RunningPipeline, there: Callable[[], bool]) -> None:
     """Return as soon as `there` says yes."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not there():
@@ -98,7 +98,7 @@ def once(of: Running, there: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def outcomes_and_waiting(of: Running, day: int) -> tuple[list[Outcome], list[Deferred]]:
+def outcomes_and_waiting(of: RunningPipeline, day: int) -> tuple[list[Outcome], list[Deferred]]:
     """The outcomes so far, and what was deferred on a day, once every event is in one of the two."""
     settled, waiting = list[Outcome](), list[Deferred]()
 
@@ -111,7 +111,7 @@ def outcomes_and_waiting(of: Running, day: int) -> tuple[list[Outcome], list[Def
     return settled, waiting
 
 
-def spent(of: Running, asked: int) -> dict[tuple[str, int], Decimal]:
+def spent(of: RunningPipeline, asked: int) -> dict[tuple[str, int], Decimal]:
     """The cost of all calls by day and partition, once there are as many as the model was asked."""
     calls: dict[str, Call] = {}
 

@@ -19,8 +19,8 @@ from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics, describe_cluster
+from streams.app.event_reader import build_event_reader
 from streams.app.publisher import Publisher
-from streams.app.reading import reading
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.cli.main import app
@@ -52,7 +52,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedS
 def recorder(stack: EmbeddedStack, stop: threading.Event) -> Sink:
     settings, codec = read_settings(), Codec()
     kafka = KafkaConfig(servers=stack.addresses.kafka)
-    _, letters = reading(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
+    _, letters = build_event_reader(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
     clickhouse = ClickHouseConfig(url=stack.addresses.clickhouse)
     return Sink(kafka=kafka, clickhouse=clickhouse, codec=codec, prefix="", dead_letters=letters, stop=stop)
 

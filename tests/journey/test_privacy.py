@@ -20,7 +20,7 @@ from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
 from streams.core.messages import Outcome
 from streams.core.tables import SETTLED
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from streams.sink.erasure_sweeper import ErasureSweeper
@@ -76,7 +76,7 @@ class Private:
     """The pipeline after some events, and the command."""
 
     journey: Journey
-    running: Running
+    running: RunningPipeline
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The audit's answer."""

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from streams.app.settings import read_settings
 from streams.app.worker import FAUST_TIERS, TIERS
 from streams.embedded.broker import Broker
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.embedded.stack import EmbeddedStack, start_clickhouse
 from streams.pipeline.load import load_pipeline
 from tests.harness.faults.cluster import KafkaCluster
@@ -47,7 +47,7 @@ class Toll:
 class Fleet:
     """The processes by tier and instance."""
 
-    running: Running
+    running: RunningPipeline
     stack: EmbeddedStack
     broker: Broker
     provider: Provider

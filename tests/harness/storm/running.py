@@ -27,7 +27,7 @@ from streams.app.worker import TIERS
 from streams.core.errors import NOT_CALLED
 from streams.core.messages import Call, Outcome, Verdict
 from streams.core.retry_budget import RESERVE
-from streams.embedded.local_pipeline import Running, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.load import load_pipeline
 from streams.stages.question import TRIES_A_ROUND
 from tests.harness.fakes.messages_thread import MessagesThread
@@ -204,7 +204,7 @@ def run_storm(run: Run, weather: Weather) -> Report:
         )
 
 
-def _publish(running: Running, events: int) -> None:
+def _publish(running: RunningPipeline, events: int) -> None:
     """One message a batch, for the in-memory broker may number those of one batch alike."""
     producer = Producer(running.kafka.confluent(**{"batch.num.messages": 1}))
     for number in range(events):
@@ -215,7 +215,7 @@ def _publish(running: Running, events: int) -> None:
 
 
 @contextmanager
-def _started(run: Run, url: str) -> Iterator[Running]:
+def _started(run: Run, url: str) -> Iterator[RunningPipeline]:
     path = run.data / "pipeline.toml"
     path.write_text(PIPELINE.replace("CONCURRENCY", str(run.concurrency)), "utf-8")
     named = {
@@ -238,7 +238,7 @@ def _started(run: Run, url: str) -> Iterator[Running]:
         os.environ.update(before)
 
 
-def _outcomes(running: Running, run: Run, began: float) -> tuple[dict[str, list[Outcome]], int]:
+def _outcomes(running: RunningPipeline, run: Run, began: float) -> tuple[dict[str, list[Outcome]], int]:
     """By event, until all are there or the time is over; and how often a worker was killed meanwhile."""
     found: dict[str, list[Outcome]] = defaultdict(list)
     tail, kills = TopicReader(running.kafka, ["outcomes"]), 0
@@ -263,7 +263,7 @@ def _due(verdict: Verdict) -> datetime:
     return verdict.event.origin.event_time + DEADLINE
 
 
-def _messages(running: Running, topic: str, kind: Any) -> list[Any]:
+def _messages(running: RunningPipeline, topic: str, kind: Any) -> list[Any]:
     tail = TopicReader(running.kafka, [topic])
     try:
         return [CODEC.decode(kind, record.value or b"") for record in tail.to_end()]
@@ -271,7 +271,7 @@ def _messages(running: Running, topic: str, kind: Any) -> list[Any]:
         tail.close()
 
 
-def _changes(running: Running) -> dict[str, float]:
+def _changes(running: RunningPipeline) -> dict[str, float]:
     """The figures of WORK and REASON about breakers and retries."""
     found: dict[str, float] = {}
     for tier in ("work", "reason"):
@@ -282,7 +282,7 @@ def _changes(running: Running) -> dict[str, float]:
     return found
 
 
-def _verified(running: Running) -> str:
+def _verified(running: RunningPipeline) -> str:
     """What `escalon verify` says that is no praise."""
     command = [sys.executable, "-m", "streams", "verify", "--grace", "0s"]
     done = subprocess.run(command, env=dict(running.environment), capture_output=True, text=True, check=False)

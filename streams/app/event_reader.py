@@ -10,7 +10,7 @@ from streams.adapters.kafka_admin import ClusterMetadata
 from streams.app.settings import Settings
 
 
-def reading(
+def build_event_reader(
     settings: Settings, cluster: ClusterMetadata, codec: Codec, blobs: BlobStore
 ) -> tuple[EventReader, DeadLetters]:
     """What reads events, and what becomes of those that cannot be read."""
