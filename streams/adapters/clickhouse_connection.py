@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import IO, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from streams.core.address import has_login, is_http, without_login
 from streams.core.errors import ConfigError, ServiceError
+
+
+class ClickHouseClient(Protocol):
+    """The part of clickhouse-connect's client that escalon uses."""
+
+    database: str | None
+
+    def query(
+        self,
+        query: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        column_formats: Mapping[str, str] | None = None,
+    ) -> Any: ...
+
+    def command(
+        self, cmd: str, parameters: Mapping[str, object] | None = None, *, settings: Mapping[str, object] | None = None
+    ) -> object: ...
+
+    def insert(self, table: str, data: Sequence[Sequence[object]], column_names: Sequence[str]) -> object: ...
+
+    def raw_stream(
+        self, query: str, parameters: Mapping[str, object], *, fmt: str
+    ) -> AbstractContextManager[IO[bytes]]: ...
+
+    def close(self) -> None: ...
+
 
 DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 READING = {"readonly": 2}

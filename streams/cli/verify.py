@@ -17,7 +17,7 @@ from streams.adapters.topic_reader import TopicReader
 from streams.app.event_reader import build_event_reader
 from streams.app.settings import Settings
 from streams.audit.verify.check import ConsistencyCheck
-from streams.audit.verify.report import FAULTS, OF_WHAT_IS_HELD, VerifyReport, VerifyRequest
+from streams.audit.verify.report import FAULTS, FAULTS_OF_HELD_RECORDS, VerifyReport, VerifyRequest
 from streams.audit.verify.topic_evidence import EvidenceReader
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json, table
@@ -68,7 +68,7 @@ def _run(settings: Settings, question: VerifyRequest, report: Callable[[str, int
     client = require_clickhouse(settings).connect(readonly=True)
     reader, letters = build_event_reader(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
     with TopicReader(kafka) as scan:
-        collector = EvidenceReader(
+        evidence = EvidenceReader(
             scan=scan,
             codec=codec,
             prefix=settings.topic_prefix,
@@ -76,9 +76,9 @@ def _run(settings: Settings, question: VerifyRequest, report: Callable[[str, int
             letters=letters,
             event=EventIds(reader, codec, settings.topic_prefix).event,
             since=question.since,
-            tell=report,
+            on_progress=report,
         )
-        return ConsistencyCheck(scan=scan, collector=collector, client=client, question=question).run()
+        return ConsistencyCheck(scan=scan, reader=evidence, client=client, question=question).run()
 
 
 def _document(report: VerifyReport, question: VerifyRequest) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _show_faults(report: VerifyReport) -> None:
 def _conclude(report: VerifyReport) -> None:
     """Print in one sentence what is proven, and never more."""
     for kind, count in report.unproven.items():
-        style = "yellow" if kind in OF_WHAT_IS_HELD else "dim"
+        style = "yellow" if kind in FAULTS_OF_HELD_RECORDS else "dim"
         out.print(f"{count} × possibly {FAULTS[kind]}: unproven.", style=style, highlight=False)
     if report.clean:
         out.print("Nothing is lost, duplicated or without an origin, as far back as the topics go.", style="green")

@@ -106,7 +106,7 @@ class World:
         now = int((datetime.now(UTC) + LATER).timestamp() * 1000)
         question = replace(VerifyRequest(run=self.run, now=now, grace=0), **more)
         with self.scan(self.kafka) as scan:
-            collector = EvidenceReader(
+            reader = EvidenceReader(
                 scan=scan,
                 codec=CODEC,
                 prefix=self.prefix,
@@ -114,10 +114,10 @@ class World:
                 letters=self.letters,
                 event=self.ids.event,
                 since=question.since,
-                tell=lambda *_: None,
+                on_progress=lambda *_: None,
             )
             client = self.clickhouse.connect(readonly=True)
-            return ConsistencyCheck(scan=scan, collector=collector, client=client, question=question).run()
+            return ConsistencyCheck(scan=scan, reader=reader, client=client, question=question).run()
 
 
 def kinds(report: VerifyReport) -> list[tuple[str, str, int]]:

@@ -141,5 +141,5 @@ def test_a_dead_letter_lands_as_if_first_seen_once_it_is_retried_after_the_fix(j
     report = json.loads(verified.stdout)
     assert (verified.exit_code, report["faults"]) == (0, [])
     assert report["ends"] | {"deferred": 0} == {
-        "outcome": 2, "dead_letter": 0, "dropped": 1, "deferred": 0, "on_the_way": 0, "lost": 0,
+        "outcome": 2, "dead_letter": 0, "dropped": 1, "deferred": 0, "in_flight": 0, "lost": 0,
     }  # fmt: skip

@@ -1,6 +1,6 @@
-"""What is kept of every record and row while they are counted: fingerprints and places, in arrays.
+"""The entries of topics and rows of tables that are compared, as arrays of ids, positions and times.
 
-An event takes 44 bytes, a message about an event 105, a row 24, so that millions fit into memory.
+An event takes 44 bytes, a message about an event 105, a row 24, so millions fit into memory.
 """
 
 from __future__ import annotations
@@ -13,91 +13,84 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-PLACE: Final = np.dtype([("id", "S16"), ("partition", "<i4"), ("offset", "<i8"), ("at", "<i8"), ("said", "S8")])
-"""An event: its id, where it is, its Kafka timestamp in milliseconds, and a hash of what it says, empty if unknown."""
-_EVENT: Final = np.dtype([("id", "S16"), ("said", "S8")])
-LINKED: Final = np.dtype(
+EVENT: Final = np.dtype([("id", "S16"), ("partition", "<i4"), ("offset", "<i8"), ("at", "<i8"), ("content", "S8")])
+"""An event: its id, position and Kafka timestamp in milliseconds, and a hash of its content, empty if unknown."""
+EVENT_KEY: Final = np.dtype([("id", "S16"), ("content", "S8")])
+MESSAGE: Final = np.dtype(
     [
-        *[(name, PLACE[name]) for name in PLACE.names or ()],
+        *[(name, EVENT[name]) for name in EVENT.names or ()],
         ("event", "S16"),
-        ("standing", "u1"),
+        ("scope", "u1"),
         ("source_partition", "<i4"),
         ("source_offset", "<i8"),
         ("call", "S16"),
-        ("content", "S8"),
-        ("born", "<i8"),
+        ("body", "S8"),
+        ("event_time", "<i8"),
     ]
 )
-"""A message about an event: besides, the event, where that stood, the call it names, a hash of its bytes, and the time
-by which its row expires."""
+"""A message about an event: also the event and its position, the call that it names, a hash of the message's bytes, and
+the time by which its row expires."""
 ROW: Final = np.dtype([("id", "S16"), ("at", "<i8")])
-"""A row of ClickHouse: its id, and its own time in milliseconds."""
-RECORDED_END: Final = np.dtype([("id", "S16"), ("at", "<i8"), ("said", "S8")])
-"""A row of an outcome: its event's id, when it was settled, and a hash of what the event says, empty if unknown."""
+"""A row in ClickHouse: its id, and its own time in milliseconds."""
+OUTCOME_ROW: Final = np.dtype([("id", "S16"), ("at", "<i8"), ("content", "S8")])
+"""A row of an outcome: the event's id, the time it was settled, and a hash of the event's content, empty if unknown."""
 CHUNK: Final = 20_000
-# Standings of a message: of another run, of this run and a known events topic, of this run and another topic.
-OTHER_RUN, OURS, ELSEWHERE = 0, 1, 2
+# Scopes of a message: another run, this run and the pipeline's events topic, this run and another topic.
+OTHER_RUN, THIS_TOPIC, OTHER_TOPIC = 0, 1, 2
 
 
 def digest(*parts: str) -> bytes:
-    """16 bytes for an id, as ClickHouse's MD5 of its parts with a zero byte in between gives them."""
+    """Return 16 bytes for an id, equal to ClickHouse's MD5 of the parts joined by a zero byte."""
     return md5("\0".join(parts).encode(), usedforsecurity=False).digest()
 
 
-def said(content_digest: str) -> bytes:
-    """8 bytes for what an event says; none where it is not known."""
+def content_hash(content_digest: str) -> bytes:
+    """Return 8 bytes for an event's content, or none if it is unknown."""
     return digest(content_digest)[:8] if content_digest else b""
 
 
-def events_of(found: list[tuple[bytes, bytes]]) -> Array:
-    """An array of events: their ids, and hashes of what they say."""
-    return np.array(found, _EVENT)
-
-
-def as_events(ids: Array, said: Array) -> Array:
-    """The same, of two arrays."""
-    events = np.empty(len(ids), _EVENT)
-    events["id"], events["said"] = ids, said
-    return events
+def event_keys(ids: Array, contents: Array) -> Array:
+    """Return two arrays as one of EVENT_KEY."""
+    keys = np.empty(len(ids), EVENT_KEY)
+    keys["id"], keys["content"] = ids, contents
+    return keys
 
 
 class GrowingArray:
-    """A growing array."""
+    """An array of one dtype that entries are added to."""
 
-    def __init__(self, kind: np.dtype[Any]) -> None:
-        self._kind = kind
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._dtype = dtype
         self._chunks: list[Array] = []
         self._new: list[tuple[Any, ...]] = []
 
     def add(self, *values: Any) -> None:
-        """Add one entry, its values in the order of the kind's names."""
+        """Add one entry, its values in the order of the dtype's names."""
         self._new.append(values)
         if len(self._new) >= CHUNK:
             self._pack()
 
     def extend(self, entries: Array) -> None:
-        """Add entries of the same kind."""
         self._chunks.append(entries)
 
     def entries(self) -> Array:
-        """All of them."""
         self._pack()
         if len(self._chunks) != 1:
-            self._chunks = [np.concatenate([np.empty(0, self._kind), *self._chunks])]
+            self._chunks = [np.concatenate([np.empty(0, self._dtype), *self._chunks])]
         return self._chunks[0]
 
     def _pack(self) -> None:
         if self._new:
-            self._chunks.append(np.array(self._new, self._kind))
+            self._chunks.append(np.array(self._new, self._dtype))
             self._new.clear()
 
 
-def rows_of(pieces: Iterator[bytes], kind: np.dtype[Any] = ROW) -> Array:
-    """Rows of a kind from ClickHouse's RowBinary; a ROW is 16 bytes of id and 8 bytes of time."""
-    ledger, rest = GrowingArray(kind), b""
+def rows_from_binary(pieces: Iterator[bytes], dtype: np.dtype[Any] = ROW) -> Array:
+    """Return the rows in ClickHouse's RowBinary, whose pieces may be cut anywhere."""
+    rows, rest = GrowingArray(dtype), b""
     for piece in pieces:
         data = rest + piece
-        whole = len(data) // kind.itemsize * kind.itemsize
-        ledger.extend(np.frombuffer(data[:whole], kind))
+        whole = len(data) // dtype.itemsize * dtype.itemsize
+        rows.extend(np.frombuffer(data[:whole], dtype))
         rest = data[whole:]
-    return ledger.entries()
+    return rows.entries()

@@ -1,4 +1,4 @@
-"""What a message of ours is about: as much of it as `escalon verify` compares, and no more."""
+"""The identity of a message: the few fields that `escalon verify` compares."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _NEEDED: Final[Mapping[type, Mapping[str, Any]]] = {
         ("dead_letter_id", "run", "topic", "partition", "offset", "reason", "event_id", "content_digest", "event_time")
     ),
 }
-"""The fields of each message that are read; the others are skipped."""
+"""The fields that are read of each message; the decoder skips the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageIdentity:
-    """What a message is about. `key` are the parts of its id, as its table's key has them."""
+    """The subject of a message. `key` are the parts of its id, in the order of its table's key."""
 
     key: tuple[str, ...]
     run: str
@@ -42,28 +42,27 @@ class MessageIdentity:
     call_id: str | None = None
     reason: str = ""
     content_digest: str = ""
-    """Of what its event says; empty where it is not known."""
-    born: datetime = _EPOCH
-    """The time by which its row expires: its event's own, or when a truth was said."""
+    """Hash of its event's content; empty if unknown."""
+    event_time: datetime = _EPOCH
+    """The time by which its row expires: the event's own, or that of the label or judgement."""
 
 
 class IdentityReader:
-    """Reads no more of a message than what it is about. Raises UnreadableError."""
+    """Decodes the identity of messages and nothing else. Raises UnreadableError."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._readers = {kind: _only(schemas.current()[kind].parsed, keep) for kind, keep in _NEEDED.items()}
 
     def __call__(self, kind: type, message: Any) -> MessageIdentity:
-        """What a message of a kind is about."""
         if kind is Label:
             label = read_truth(Label, record_of(message), self._codec)
-            said = (label.run, label.event_id, label.aspect, label.source, _micros(label.labelled_at))
-            return MessageIdentity(key=said, run=label.run, event_id=label.event_id, born=label.labelled_at)
+            parts = (label.run, label.event_id, label.aspect, label.source, _micros(label.labelled_at))
+            return MessageIdentity(key=parts, run=label.run, event_id=label.event_id, event_time=label.labelled_at)
         if kind is Judgement:
             one = read_truth(Judgement, record_of(message), self._codec)
             key = (one.run, one.event_id, one.call_id, one.judge, one.question, _micros(one.judged_at))
-            return MessageIdentity(key=key, run=one.run, event_id=one.event_id, born=one.judged_at)
+            return MessageIdentity(key=key, run=one.run, event_id=one.event_id, event_time=one.judged_at)
         writer, body = self._codec.writer_schema(message.value() or b"")
         return _identity(kind, read_record(writer, body, self._readers[kind]))
 
@@ -77,7 +76,7 @@ def _identity(kind: type, record: Mapping[str, Any]) -> MessageIdentity:
             source=(record["topic"], record["partition"], record["offset"]),
             reason=record["reason"],
             content_digest=record["content_digest"],
-            born=record["event_time"],
+            event_time=record["event_time"],
         )
     origin = record["event"]["origin"] if kind is Verdict else record["origin"]
     run, event_id = origin["run"], origin["event_id"]
@@ -88,12 +87,12 @@ def _identity(kind: type, record: Mapping[str, Any]) -> MessageIdentity:
         source=(origin["topic"], origin["partition"], origin["offset"]),
         call_id=record.get("call_id"),
         content_digest=origin["content_digest"],
-        born=origin["event_time"],
+        event_time=origin["event_time"],
     )
 
 
 def _only(schema: Any, keep: Mapping[str, Any]) -> Any:
-    """A schema for reading some fields of a record, and no others."""
+    """Return a reader schema for some fields of a record."""
     return parse_schema(_narrowed(schema, keep))
 
 
@@ -106,5 +105,5 @@ def _narrowed(schema: Any, keep: Mapping[str, Any]) -> Any:
 
 
 def _micros(time: datetime) -> str:
-    """Microseconds since 1970, exact, as ClickHouse's toUnixTimestamp64Micro has them."""
+    """Return microseconds since 1970, exact, equal to ClickHouse's toUnixTimestamp64Micro."""
     return str((time - _EPOCH) // timedelta(microseconds=1))

@@ -1,4 +1,4 @@
-"""What `escalon verify` counts: every record of the topics as it stands there, before any deduplication."""
+"""The records of the topics that `escalon verify` counts, before any deduplication."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.log_reader import Gap
 from streams.adapters.topic_reader import Marks, TopicReader, record_of
 from streams.audit.dead_letters.table import ENDING, OF_THE_SINK
-from streams.audit.verify.arrays import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, GrowingArray, digest, said
+from streams.audit.verify.arrays import (
+    EVENT,
+    MESSAGE,
+    OTHER_RUN,
+    OTHER_TOPIC,
+    THIS_TOPIC,
+    Array,
+    GrowingArray,
+    content_hash,
+    digest,
+)
 from streams.audit.verify.message_identity import IdentityReader, MessageIdentity
 from streams.core.errors import UnreadableError
 from streams.core.messages import Deferred
@@ -28,7 +38,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 @dataclass(slots=True)
 class TopicEvidence:
-    """What a topic holds. Arrays are of PLACE for events and of LINKED for the others."""
+    """The contents of a topic: an array of EVENT for events, of MESSAGE for the others."""
 
     topic: str
     entries: Array
@@ -37,41 +47,39 @@ class TopicEvidence:
     starts: Mapping[int, int]
     """By partition, the first offset that was read."""
     begun: Mapping[int, int] = field(default_factory=dict)
-    """By partition, the Kafka timestamp of the first record that was read and has a credible one, in milliseconds."""
+    """By partition, the first credible Kafka timestamp, in milliseconds."""
     trimmed: frozenset[int] = frozenset()
-    """Partitions of which something before their start is gone, or was left out."""
+    """Partitions whose records before the start were removed, or left out."""
     compacted: bool = False
-    """Whether Kafka may have removed a record for a later one of its key."""
     runs: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class DeadLetterEvidence:
-    """What the dead letters say, and what people did about them."""
+    """The dead letters, and what operators did about them."""
 
     acted: Mapping[str, tuple[str, int]]
-    """By dead letter, whether it was `retried` or `dropped`, and when, in milliseconds."""
+    """By dead letter, the last action (`retried` or `dropped`) and its time in milliseconds."""
     opened: list[tuple[bytes, bytes]] = field(default_factory=list)
-    """Events that ended in one which nobody has done anything about: their ids, and hashes of what they say."""
+    """Events that ended in an open dead letter: their ids, and hashes of their content."""
     dropped: list[tuple[bytes, bytes]] = field(default_factory=list)
     retried: dict[bytes, int] = field(default_factory=dict)
-    """By event id, when it was retried last."""
+    """By event id, the time of the last retry."""
     reasons: Counter[str] = field(default_factory=Counter)
-    """Of those that ended an event and are open."""
+    """Reasons of the open dead letters that ended an event."""
     places: dict[tuple[str, int, int], set[str]] = field(default_factory=dict)
-    """By topic, partition and offset of a record, the dead letters that have stood for one there."""
+    """By topic, partition and offset, the dead letters about a record at that position."""
 
-    def hear(self, letter: str, place: tuple[str, int, int], event: tuple[bytes, bytes], reason: str) -> None:
-        """One dead letter, about the record at a place; once, however often it is heard of."""
-        heard = self.places.setdefault(place, set())
-        if letter in heard:
+    def add(self, letter: str, place: tuple[str, int, int], event: tuple[bytes, bytes], reason: str) -> None:
+        """Add a dead letter about the record at a position. Adding it again has no effect."""
+        known = self.places.setdefault(place, set())
+        if letter in known:
             return
-        heard.add(letter)
+        known.add(letter)
         if place[0] in ENDING and reason != OF_THE_SINK:
-            self.note(letter, event, reason)
+            self._end(letter, event, reason)
 
-    def note(self, letter: str, event: tuple[bytes, bytes], reason: str) -> None:
-        """One that ends its event, unless it was retried."""
+    def _end(self, letter: str, event: tuple[bytes, bytes], reason: str) -> None:
         action, at = self.acted.get(letter, ("", 0))
         if action == "retried":
             self.retried[event[0]] = max(at, self.retried.get(event[0], 0))
@@ -84,21 +92,21 @@ class DeadLetterEvidence:
 
 @dataclass(slots=True)
 class _Reading:
-    """One topic's arrays while they grow."""
+    """One topic's arrays while it is being read."""
 
     topic: str
     marks: Marks
     since: int
     entries: GrowingArray
-    unreadable: GrowingArray = field(default_factory=lambda: GrowingArray(PLACE))
+    unreadable: GrowingArray = field(default_factory=lambda: GrowingArray(EVENT))
     starts: dict[int, int] = field(default_factory=dict)
     begun: dict[int, int] = field(default_factory=dict)
     trimmed: set[int] = field(default_factory=set)
 
     def takes(self, message: Any, latest: int) -> bool:
-        """Whether the message lies in the time asked for. From the first that does, all of its partition do.
+        """True if the message is in the requested time. All messages of a partition after the first such one are.
 
-        A time after `latest` is nobody's but a producer's whose clock is wrong.
+        A time after `latest` comes from a producer with a wrong clock.
         """
         partition, at = message.partition(), message.timestamp()[1]
         if partition not in self.starts:
@@ -111,7 +119,7 @@ class _Reading:
         return True
 
     def lost(self, gap: Gap) -> None:
-        """Take what follows a gap for the beginning: of what was before only a part is known."""
+        """Start again after a gap, since the records before it are known only in part."""
         self.starts.pop(gap.partition, None)
         self.begun.pop(gap.partition, None)
         self.trimmed.add(gap.partition)
@@ -134,38 +142,39 @@ class _Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceReader:
-    """Reads topics into arrays. Times are in milliseconds; `tell` hears of every record that was read."""
+    """Reads topics into arrays. Times are in milliseconds."""
 
     scan: TopicReader
     codec: Codec
     prefix: str
     run: str
     letters: DeadLetters
-    """Makes the ids of events that have none, and of dead letters."""
+    """Derives the ids of dead letters."""
     event: Callable[[KafkaRecord], tuple[str, str]]
-    """The id of an event, and the hash of what it says."""
+    """Returns the id of an event and the hash of its content."""
     since: int
-    tell: Callable[[str, int], None]
+    on_progress: Callable[[str, int], None]
+    """Called with a topic and the number of its records that were read."""
     latest: int = 2**63 - 1
-    """The latest time that a record may bear credibly."""
+    """The latest credible time of a record."""
     gaps: list[Gap] = field(default_factory=list)
-    """What Kafka deleted before it was read."""
+    """Offsets that Kafka deleted before they were read."""
 
     def events(self, marks: Marks) -> TopicEvidence:
-        """Every record of the topic events, with the id it has or would have."""
-        reading = _Reading("events", marks, self.since, GrowingArray(PLACE))
+        """Read the topic events, each record with the id that it has or would have."""
+        reading = _Reading("events", marks, self.since, GrowingArray(EVENT))
         for message in self._messages(reading):
             name, content = self.event(record_of(message))
             place = (message.partition(), message.offset(), message.timestamp()[1])
-            reading.entries.add(digest(name), *place, said(content))
+            reading.entries.add(digest(name), *place, content_hash(content))
         return reading.found(self._compacted("events"))
 
     def messages(
         self, topic: str, kind: type, marks: Marks, letters: DeadLetterEvidence | None = None
     ) -> TopicEvidence:
-        """Every record of a topic of ours; what dead letters say goes into `letters`."""
+        """Read a topic of messages; dead letters are added to `letters`."""
         reading, identify, runs = (
-            _Reading(topic, marks, self.since, GrowingArray(LINKED)),
+            _Reading(topic, marks, self.since, GrowingArray(MESSAGE)),
             IdentityReader(self.codec),
             set[str](),
         )
@@ -177,14 +186,14 @@ class EvidenceReader:
                 reading.unreadable.add(b"", *place, b"")
                 continue
             runs.add(one.run)
-            content = said(one.content_digest)
+            content = content_hash(one.content_digest)
             reading.entries.add(digest(*one.key), *place, content, *self._linked(one, message.value()))
             if letters is not None and one.source is not None:
                 self._note(one, letters)
         return reading.found(self._compacted(topic), frozenset(runs))
 
     def deferred(self, marks: Mapping[str, Marks]) -> dict[bytes, int]:
-        """Until when each event waits that was put off, in milliseconds; `marks` by topic."""
+        """Return the time until which each deferred event waits, in milliseconds; `marks` by topic."""
         waiting: dict[bytes, int] = {}
         for topic in (spec.name for spec in DEFERRED.values()):
             for message in self.scan.read(self.prefix + topic, marks[topic], self.gaps.append):
@@ -196,10 +205,10 @@ class EvidenceReader:
                 waiting[name] = max(waiting.get(name, 0), int(one.not_before.timestamp() * 1000))
         return waiting
 
-    def excused(
+    def with_dead_letter(
         self, topic: str, places: Collection[tuple[int, int]], letters: DeadLetterEvidence
     ) -> set[tuple[int, int]]:
-        """Of some partitions and offsets those whose record has a dead letter, and not only one that was there once."""
+        """Return the positions whose present record has a dead letter; an earlier record there does not count."""
         wanted = {place: ids for place in places if (ids := letters.places.get((topic, *place)))}
         return {
             place
@@ -207,8 +216,8 @@ class EvidenceReader:
             if self.letters.letter_id(record) in wanted[place := (record.partition, record.offset)]
         }
 
-    def times(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], int]:
-        """The own times of the events at some partitions and offsets, by which their rows expire, in milliseconds."""
+    def event_times(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], int]:
+        """Return the times of the events at some positions, by which their rows expire, in milliseconds."""
         reader = EventReader(self.codec, self.letters.cluster_id, self.run, sys.maxsize)
         return {
             (record.partition, record.offset): int(_own_time(reader, record).timestamp() * 1000)
@@ -216,7 +225,6 @@ class EvidenceReader:
         }
 
     def _records(self, topic: str, places: Collection[tuple[int, int]]) -> Iterator[KafkaRecord]:
-        """The records at some partitions and offsets."""
         marks: dict[int, tuple[int, int]] = {}
         for partition, offset in places:
             low, high = marks.get(partition, (offset, offset))
@@ -224,8 +232,8 @@ class EvidenceReader:
         records = (record_of(message) for message in self.scan.read(self.prefix + topic, marks, self.gaps.append))
         return (record for record in records if (record.partition, record.offset) in places)
 
-    def names(self, topic: str, partition: int, offset: int) -> dict[str, str]:
-        """What a record is about, in words: its event's id and its call's, as far as it can be read."""
+    def describe(self, topic: str, partition: int, offset: int) -> dict[str, str]:
+        """Return the ids of a record's event and call, as far as it can be read."""
         message = self.scan.record(self.prefix + topic, partition, offset)
         if message is None:
             return {}
@@ -248,24 +256,27 @@ class EvidenceReader:
             if reading.takes(message, self.latest):
                 yield message
             if count % 1000 == 0:
-                self.tell(reading.topic, count)
+                self.on_progress(reading.topic, count)
 
     def _compacted(self, topic: str) -> bool:
         return self.scan.compacted(self.prefix + topic)
 
     def _linked(self, one: MessageIdentity, value: bytes | None) -> tuple[Any, ...]:
         topic, partition, offset = one.source or ("", -1, -1)
-        here = OURS if topic == f"{self.prefix}events" else ELSEWHERE
-        standing = here if one.run == self.run else OTHER_RUN
+        this_run = THIS_TOPIC if topic == f"{self.prefix}events" else OTHER_TOPIC
+        scope = this_run if one.run == self.run else OTHER_RUN
         call = digest(one.call_id) if one.call_id else b""
-        content = md5(value or b"", usedforsecurity=False).digest()[:8]
-        born = (one.born - _EPOCH) // _MILLISECOND
-        return digest(one.event_id), standing, partition, offset, call, content, born
+        body = md5(value or b"", usedforsecurity=False).digest()[:8]
+        event_time = (one.event_time - _EPOCH) // _MILLISECOND
+        return digest(one.event_id), scope, partition, offset, call, body, event_time
 
     def _note(self, one: MessageIdentity, letters: DeadLetterEvidence) -> None:
         if one.source is not None and one.run == self.run:
-            topic, event = one.source[0].removeprefix(self.prefix), (digest(one.event_id), said(one.content_digest))
-            letters.hear(one.key[0], (topic, *one.source[1:]), event, one.reason)
+            topic, event = (
+                one.source[0].removeprefix(self.prefix),
+                (digest(one.event_id), content_hash(one.content_digest)),
+            )
+            letters.add(one.key[0], (topic, *one.source[1:]), event, one.reason)
 
 
 def _own_time(reader: EventReader, record: KafkaRecord) -> datetime:

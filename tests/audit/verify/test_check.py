@@ -58,7 +58,7 @@ def test_a_stream_where_nothing_is_wrong_is_clean(world: World) -> None:
     world.tell(Label(event_id="a", run=world.run, label="1", labelled_at=datetime(2026, 11, 1, 0, 0, 0, 7, UTC)))
     report = world.verify()
     assert kinds(report) == []
-    assert report.ends == {"outcome": 3, "dead_letter": 0, "dropped": 0, "deferred": 0, "on_the_way": 0, "lost": 0}
+    assert report.ends == {"outcome": 3, "dead_letter": 0, "dropped": 0, "deferred": 0, "in_flight": 0, "lost": 0}
     assert report.counts["calls"] | {"rows_unproven": 0} == {"records": 3, "copies": 0, "rows": 3, "rows_unproven": 0}
     assert report.counts["labels"]["rows"] == 1
 
@@ -162,7 +162,7 @@ def test_what_is_younger_than_the_grace_is_no_fault_yet(world: World) -> None:
     report = world.verify(grace=2 * 3_600_000)
     assert kinds(report) == []
     assert report.young == {"lost_event": 1, "missing_row": 1}
-    assert report.ends["on_the_way"] == 1
+    assert report.ends["in_flight"] == 1
 
 
 def test_an_event_from_the_far_future_is_lost_like_any_other(world: World) -> None:
@@ -256,7 +256,7 @@ def test_a_retried_event_that_came_to_no_end_is_lost_once_the_grace_since_then_i
     assert kinds(world.verify()) == [("lost_event", "events", 1)]
     hour = 3_600_000
     young = world.verify(grace=2 * hour)
-    assert (kinds(young), young.ends["on_the_way"]) == ([], 1)
+    assert (kinds(young), young.ends["in_flight"]) == ([], 1)
 
 
 def test_the_grace_of_a_retried_event_begins_with_the_retry(world: World) -> None:
@@ -267,7 +267,7 @@ def test_the_grace_of_a_retried_event_begins_with_the_retry(world: World) -> Non
     world.tell(one)
     act(world, one, "retried")
     report = world.verify(grace=2 * 3_600_000)
-    assert (kinds(report), report.ends["on_the_way"]) == ([], 1)
+    assert (kinds(report), report.ends["in_flight"]) == ([], 1)
 
 
 def test_a_dropped_dead_letter_is_settled(world: World) -> None:

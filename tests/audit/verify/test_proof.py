@@ -8,9 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.audit.verify.arrays import ELSEWHERE, LINKED, OTHER_RUN, OURS, PLACE, Array, GrowingArray, digest
+from streams.audit.verify.arrays import EVENT, MESSAGE, OTHER_RUN, OTHER_TOPIC, THIS_TOPIC, Array, GrowingArray, digest
 from streams.audit.verify.clickhouse_evidence import days_kept
-from streams.audit.verify.proof import DAY_MS, arrivals, expired, first_spoken, links, orphans, whole_since
+from streams.audit.verify.proof import (
+    DAY_MS,
+    complete_since,
+    earliest_arrivals,
+    first_mentioned,
+    link_to_events,
+    may_have_expired,
+    orphans,
+)
 from streams.audit.verify.topic_evidence import TopicEvidence
 
 Entry = tuple[str, int, int, int]
@@ -18,18 +26,18 @@ Entry = tuple[str, int, int, int]
 
 def places(*entries: Entry) -> Array:
     """Events: name, partition, offset, time."""
-    ledger = GrowingArray(PLACE)
+    array = GrowingArray(EVENT)
     for name, partition, offset, at in entries:
-        ledger.add(digest(name), partition, offset, at, b"")
-    return ledger.entries()
+        array.add(digest(name), partition, offset, at, b"")
+    return array.entries()
 
 
-def messages(*entries: Entry, standing: int = OURS) -> Array:
+def messages(*entries: Entry, scope: int = THIS_TOPIC) -> Array:
     """Messages about events: name, source partition and offset, time."""
-    ledger = GrowingArray(LINKED)
+    array = GrowingArray(MESSAGE)
     for name, partition, offset, at in entries:
-        ledger.add(digest(name), 0, 0, at, b"", digest(name), standing, partition, offset, b"", b"", 0)
-    return ledger.entries()
+        array.add(digest(name), 0, 0, at, b"", digest(name), scope, partition, offset, b"", b"", 0)
+    return array.entries()
 
 
 def found(
@@ -62,24 +70,24 @@ WHOLE = [
 def test_a_topic_is_whole_from_then_on(
     marks: Mapping[int, tuple[int, int]], begun: Mapping[int, int], since: int | None
 ) -> None:
-    assert whole_since(found(messages(), marks, begun)) == since
+    assert complete_since(found(messages(), marks, begun)) == since
 
 
 def test_a_compacted_topic_is_never_whole() -> None:
-    assert whole_since(found(messages(), {0: (0, 5)}, {0: 100}, compacted=True)) is None
+    assert complete_since(found(messages(), {0: (0, 5)}, {0: 100}, compacted=True)) is None
 
 
 def test_an_event_came_no_earlier_than_those_before_it_whatever_time_it_bears() -> None:
     events = places(
         ("a", 0, 1, 50), ("b", 0, 2, 10), ("c", 0, 5, 9999), ("d", 0, 6, 0), ("e", 1, 0, 9999), ("f", 1, 1, 7)
     )
-    assert arrivals(events, events[[5, 4, 3, 2, 1, 0]], 1000).tolist() == [7, 0, 50, 50, 50, 50]
+    assert earliest_arrivals(events, events[[5, 4, 3, 2, 1, 0]], 1000).tolist() == [7, 0, 50, 50, 50, 50]
 
 
 def test_rows_expire_by_their_age_alone() -> None:
     times = np.array([0, 10 * DAY_MS, 20 * DAY_MS, 2**62], dtype=np.int64)
-    assert expired(times, 5, 20 * DAY_MS).tolist() == [True, True, False, False]
-    assert expired(times, None, 2**62).tolist() == [False] * 4
+    assert may_have_expired(times, 5, 20 * DAY_MS).tolist() == [True, True, False, False]
+    assert may_have_expired(times, None, 2**62).tolist() == [False] * 4
 
 
 TABLE = "CREATE TABLE a.b (`a` String TTL toDateTime(t) + toIntervalDay(3)) ENGINE = MergeTree ORDER BY a"
@@ -102,8 +110,8 @@ EVENTS = places(("a", 0, 5, 100), ("b", 0, 7, 200))
 
 def test_the_topic_was_there_when_a_message_was_about_what_is_on_it() -> None:
     said = messages(("a", 0, 5, 150), ("b", 0, 7, 250), ("never", 0, 9, 160))
-    linked = links(said, EVENTS)
-    assert (linked.strangers.tolist(), linked.alive) == ([2], 150)
+    linked = link_to_events(said, EVENTS)
+    assert (linked.unknown.tolist(), linked.first_confirmed) == ([2], 150)
 
 
 @pytest.mark.parametrize(
@@ -112,20 +120,20 @@ def test_the_topic_was_there_when_a_message_was_about_what_is_on_it() -> None:
         messages(("a", 0, 6, 150)),  # the same id at another place
         messages(("a", 1, 5, 150)),
         messages(("a", 0, 5, 99)),  # before this event had come
-        messages(("a", 0, 5, 150), standing=ELSEWHERE),
-        messages(("a", 0, 5, 150), standing=OTHER_RUN),
+        messages(("a", 0, 5, 150), scope=OTHER_TOPIC),
+        messages(("a", 0, 5, 150), scope=OTHER_RUN),
         messages(),
     ],
     ids=str,
 )
 def test_a_message_about_another_event_says_nothing_of_the_topic(said: Array) -> None:
-    assert links(said, EVENTS).alive is None
+    assert link_to_events(said, EVENTS).first_confirmed is None
 
 
-def judged(said: Array, alive: int | None, *more_said: Array, **more: Any) -> tuple[list[int], int]:
+def judged(said: Array, first_confirmed: int | None, *more_said: Array, **more: Any) -> tuple[list[int], int]:
     """Which messages are orphans, and how many may be."""
     events = found(EVENTS, more.pop("marks", {0: (5, 10)}), **more)
-    split = orphans(said, events, alive, first_spoken([said, *more_said])[0])
+    split = orphans(said, events, first_confirmed, first_mentioned([said, *more_said])[0])
     return split.faults.tolist(), split.unproven
 
 
@@ -140,7 +148,7 @@ ORPHANS = [
     (judged(NEVER, 250, messages(("never", 0, 6, 200))), []),  # it was on its way before
     (judged(NEVER, 250, compacted=True), []),  # a later record may have replaced it
     (judged(messages(("never", 0, 5, 300)), 250, compacted=True), [0]),  # another event is in its place
-    (judged(messages(("never", 0, 2, 1), standing=ELSEWHERE), None), [0]),
+    (judged(messages(("never", 0, 2, 1), scope=OTHER_TOPIC), None), [0]),
 ]
 
 
