@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 TESTERS ?= 2
 DEMO_WEIGHTS := qwen2.5-coder-1.5b-instruct-q4_k_m qwen2.5-coder-0.5b-instruct-q4_k_m
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
-	--python-version 3.11 --extra local --extra embedded --extra otel --custom-compile-command "make lock"
+	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel
+EVERYTHING := --extra evaluation --extra embedded
 
 .PHONY: help setup setup-dev weights demo test test-kafka test-faults lint check audit format lock clean
 
@@ -58,8 +59,9 @@ format: setup-dev  ## put the code into its form
 
 lock: setup-dev  ## pin all dependencies anew, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(COMPILE) --upgrade --group build -o requirements.lock
-	$(COMPILE) --upgrade --group dev -o requirements-dev.lock
+	$(COMPILE) --upgrade --group build -o requirements-tiers.lock
+	$(COMPILE) $(EVERYTHING) --upgrade --group build -o requirements.lock
+	$(COMPILE) $(EVERYTHING) --upgrade --group dev -o requirements-dev.lock
 
 clean:  ## remove the virtual environment and what tests leave; data in .escalon stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
