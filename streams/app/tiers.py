@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import faust
 
@@ -20,6 +20,7 @@ from streams.adapters.events import EventReader, KafkaRecord, due
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ClusterMetadata
 from streams.app.event_reader import build_event_reader
+from streams.app.process import WorkerTier
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
@@ -53,8 +54,6 @@ from streams.telemetry.tracing import OFF, Tracing
 
 PLACES_A_CALL = 2
 """Tasks on their way for each call that may run: some of them back off, and hold no call's slot meanwhile."""
-
-WorkerTier = Literal["listen", "work", "reason", "settle"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,38 +1,28 @@
-"""Run one tier in this process until it is told to stop."""
+"""Run one of the tiers that are Faust apps, in this process, until it is asked to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-import threading
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import faust
 
 from streams.adapters.blobs import BlobStore
-from streams.adapters.clickhouse import ClickHouseConfig
-from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_changelogs, describe_cluster
 from streams.adapters.registry_config import patient_codec_for
-from streams.app.event_reader import build_event_reader
 from streams.app.fitting import await_room, check_partitions
+from streams.app.process import WorkerTier, ready_file
 from streams.app.providers import Providers
-from streams.app.redaction import row_redactor
-from streams.app.scheduler import Scheduler
 from streams.app.settings import Settings
 from streams.app.telemetry import tracing_of
-from streams.app.tiers import Site, WorkerTier, build
+from streams.app.tiers import Site, build
 from streams.pipeline.load import Pipeline
-from streams.sink.erasure_sweeper import ErasureSweeper
-from streams.sink.sink import Sink
 from streams.telemetry.web import serve_web
 
-FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
-TIERS = (*FAUST_TIERS, "record", "resume")
 log = logging.getLogger("escalon.worker")
 
 
@@ -48,7 +38,7 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
         kafka=kafka,
         cluster=describe_cluster(kafka),
         pipeline=pipeline,
-        codec=_prepared(settings),
+        codec=patient_codec_for(settings.schema_registry),
         blobs=BlobStore(settings.blobs),
         providers=Providers(pipeline, settings),
         tracing=tracing_of(settings, tier),
@@ -74,11 +64,6 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
         site.tracing.close()
 
 
-def ready_file(settings: Settings, tier: str) -> Path:
-    """A file that a tier's process touches whenever it has its partitions and its tables."""
-    return settings.data_dir / "ready" / f"{tier}-{settings.instance}"
-
-
 def _announcer(file: Path) -> object:
     file.parent.mkdir(parents=True, exist_ok=True)
 
@@ -98,52 +83,3 @@ def _run_now(work: Coroutine[Any, Any, None]) -> None:
         loop.run_until_complete(work)
     finally:
         loop.close()
-
-
-def run_sink(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Pipeline | None) -> None:
-    """Run the sink, with the pipeline's redaction; returns after SIGTERM or SIGINT."""
-    prepare = row_redactor(pipeline)
-    log.info("redaction: %s", _redaction_of(pipeline))
-    serve_web(settings.web)
-    stop, coding = _stop(), _prepared(settings)
-    blobs = BlobStore(settings.blobs)
-    _, letters = build_event_reader(settings, describe_cluster(kafka), coding, blobs)
-    ErasureSweeper(clickhouse=clickhouse, blobs=blobs, stop=stop).start()
-    Sink(
-        kafka=kafka,
-        clickhouse=clickhouse,
-        codec=coding,
-        prefix=settings.topic_prefix,
-        dead_letters=letters,
-        stop=stop,
-        prepare=prepare,
-    ).run()
-
-
-def _redaction_of(pipeline: Pipeline | None) -> str:
-    if pipeline is None:
-        return "none, for no pipeline file is named; rows are stored as they come"
-    return pipeline.redaction.id if pipeline.redaction else f"none, for {pipeline.path.name} asks for none"
-
-
-def run_scheduler(settings: Settings, kafka: KafkaConfig) -> None:
-    """Run what lets deferred tasks go on; returns after SIGTERM or SIGINT."""
-    serve_web(settings.web)
-    stop, coding = _stop(), _prepared(settings)
-    _, letters = build_event_reader(settings, describe_cluster(kafka), coding, BlobStore(settings.blobs))
-    Scheduler(
-        kafka=kafka, codec=coding, prefix=settings.topic_prefix, dead_letters=letters, now=settings.now, stop=stop
-    ).run()
-
-
-def _stop() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
-def _prepared(settings: Settings) -> Codec:
-    """A codec that has its schemas registered, so that no message waits for the registry."""
-    return patient_codec_for(settings.schema_registry)

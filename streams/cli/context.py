@@ -8,15 +8,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
 from streams.app.settings import Settings, read_settings
 from streams.core.errors import ConfigError, ServiceError
-from streams.embedded.stack import running
 from streams.pipeline.code import AllowedPython, functions_in
 from streams.pipeline.files import has_beside
-from streams.pipeline.load import Pipeline, load_pipeline
+
+if TYPE_CHECKING:
+    from streams.pipeline.load import Pipeline
 
 DEFAULT_PIPELINE = Path("pipeline.toml")
 
@@ -26,6 +28,8 @@ def server_settings() -> Settings:
     settings = read_settings()
     if settings.kafka is not None and settings.clickhouse is not None:
         return settings
+    from streams.embedded.stack import running
+
     found = running(settings.data_dir)
     if found is None:
         return settings
@@ -53,18 +57,20 @@ def require_clickhouse(settings: Settings) -> ClickHouseConfig:
 
 
 def find_pipeline(
-    settings: Settings, path: Path | None, load: Callable[[Path, AllowedPython], Pipeline] = load_pipeline
+    settings: Settings, path: Path | None, load: Callable[[Path, AllowedPython], Pipeline] | None = None
 ) -> Pipeline:
     """Load the pipeline named on the command line or by ESCALON_PIPELINE, or ./pipeline.toml.
 
     Its directory goes on Python's path only if the file names functions of a module there that may run: any other
     file in it could shadow one of Python's own modules.
     """
+    from streams.pipeline.load import load_pipeline
+
     chosen = path or settings.pipeline or DEFAULT_PIPELINE
     if not chosen.is_file():
         remedy = "Write a starter with `escalon init .`, or name the file with --pipeline."
         raise ConfigError(f"there is no pipeline file {chosen}.", remedy, "pipeline")
-    pipeline, directory = load(chosen.absolute(), settings.python), chosen.absolute().parent
+    pipeline, directory = (load or load_pipeline)(chosen.absolute(), settings.python), chosen.absolute().parent
     if any(has_beside(directory, function) for _, function in functions_in(pipeline.spec)):
         sys.path.insert(0, str(directory))
     return pipeline

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.app.hiding import HidingFormatter, environment_hider
+from streams.app.plain_tiers import run_scheduler, run_sink
+from streams.app.process import FAUST_TIERS, TIERS
 from streams.app.settings import Settings
-from streams.app.worker import FAUST_TIERS, TIERS, run_scheduler, run_sink, run_tier
 from streams.cli.commands import new_app
 from streams.cli.context import DEFAULT_PIPELINE, find_pipeline, require_clickhouse, require_kafka, server_settings
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError
-from streams.pipeline.load import Pipeline
+
+if TYPE_CHECKING:
+    from streams.pipeline.load import Pipeline
 
 app = new_app()
 
@@ -38,6 +41,8 @@ def worker(
     elif tier == "resume":
         run_scheduler(settings, require_kafka(settings))
     elif tier in FAUST_TIERS:
+        from streams.app.worker import run_tier  # it imports Faust, which the sink and the scheduler do not use
+
         run_tier(tier, settings, require_kafka(settings), find_pipeline(settings, pipeline))
     else:
         raise ConfigError(f"there is no tier {tier!r}.", f"Use one of: {', '.join(TIERS)}.", "tier")

@@ -13,10 +13,10 @@ from pathlib import Path
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
+from streams.app.process import FAUST_TIERS, TIERS, ready_file
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
-from streams.app.worker import FAUST_TIERS, TIERS, ready_file
 from streams.core.errors import ServiceError
 from streams.embedded.broker import Tansu, choose_broker
 from streams.embedded.stack import EmbeddedStack

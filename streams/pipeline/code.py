@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from streams.core.errors import ConfigError
-from streams.pipeline import spec as s
 from streams.pipeline.files import module_of
+
+if TYPE_CHECKING:  # the settings need the setting alone, without the pipeline file and what reads it
+    from streams.pipeline import spec as s
 
 SETTING: Final = "ESCALON_ALLOW_PYTHON"
 EVERY: Final = "1"

@@ -10,8 +10,8 @@ import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
+from streams.app.process import TIERS
 from streams.app.settings import read_settings
-from streams.app.worker import TIERS
 from streams.core.errors import ServiceError
 from streams.embedded.local_pipeline import STEADY_SECONDS, RunningPipeline
 from streams.embedded.supervisor import Child, Supervisor

@@ -9,7 +9,7 @@ import pytest
 import typer
 import yaml  # type: ignore[import-untyped]
 
-from streams.app.worker import TIERS
+from streams.app.process import TIERS
 from streams.cli.main import app
 
 # Read by compose alone; no process of ours sees them.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from streams.app.worker import TIERS
+from streams.app.process import TIERS
 from streams.telemetry import lag
 from streams.telemetry.metrics import REGISTRY
 

@@ -15,8 +15,8 @@ from confluent_kafka import Producer
 from streams.adapters.events import KafkaRecord
 from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
+from streams.app.process import TIERS
 from streams.app.settings import read_settings
-from streams.app.worker import TIERS
 from streams.core.fingerprint import trace_id
 from streams.core.messages import Call
 from streams.embedded.local_pipeline import running_pipeline

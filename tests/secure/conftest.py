@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from streams.app.process import TIERS
 from streams.app.settings import read_settings
-from streams.app.worker import TIERS
 from streams.embedded.local_pipeline import running_pipeline
 from streams.embedded.supervisor import Supervisor, module_command, module_environment
 from streams.pipeline.code import ANY_PYTHON

@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 
 from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.topic_reader import TopicReader
-from streams.app.worker import TIERS
+from streams.app.process import TIERS
 from streams.audit.query import Audit
 from tests.harness.secure.pipeline import USER, CommandEnd, Secure, escalon, planted
 from tests.harness.secure.sockets import command_lines, family, listening

@@ -14,8 +14,8 @@ from typing import Final
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from streams.app.process import FAUST_TIERS, TIERS
 from streams.app.settings import read_settings
-from streams.app.worker import FAUST_TIERS, TIERS
 from streams.embedded.broker import Broker
 from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.embedded.stack import EmbeddedStack, start_clickhouse

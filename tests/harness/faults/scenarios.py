@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from streams.app.worker import FAUST_TIERS
+from streams.app.process import FAUST_TIERS
 from tests.harness.faults.clock import Clock
 from tests.harness.faults.fleet import Fleet, Place
 

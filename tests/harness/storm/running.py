@@ -22,8 +22,8 @@ from confluent_kafka import Producer
 
 from streams.adapters.codec import Codec
 from streams.adapters.topic_reader import TopicReader
+from streams.app.process import TIERS
 from streams.app.settings import read_settings
-from streams.app.worker import TIERS
 from streams.core.errors import NOT_CALLED
 from streams.core.messages import Call, Outcome, Verdict
 from streams.core.retry_budget import RESERVE

@@ -1,0 +1,28 @@
+"""The processes of a pipeline by name, and what all of them share. It imports none of their libraries."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Literal, get_args
+
+from streams.app.settings import Settings
+
+WorkerTier = Literal["listen", "work", "reason", "settle"]
+"""A tier that is a Faust app."""
+FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
+TIERS = (*FAUST_TIERS, "record", "resume")
+
+
+def ready_file(settings: Settings, tier: str) -> Path:
+    """A file that a tier's process touches whenever it has its partitions and its tables."""
+    return settings.data_dir / "ready" / f"{tier}-{settings.instance}"
+
+
+def stop_event() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
