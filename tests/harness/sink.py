@@ -24,7 +24,7 @@ from tests.builders import event, outcome
 
 CODEC = Codec()
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

@@ -58,14 +58,20 @@ def running(duplicate: str, data: Path, home: Path | None) -> Iterator[Journey]:
 
 
 def ends(journey: Journey) -> dict[str, str]:
-    """How each event ended, published one after the other."""
+    """The end of each event, published in three waves: bare images, the one with words, and the copies of both."""
+    copies = {event_id for event_id, _, end, _ in EVENTS if end == "duplicate"}
+    worded = {event_id for event_id, text, *_ in EVENTS if text} - copies
+    bare = {event_id for event_id, *_ in EVENTS} - copies - worded
     found = {}
-    for event_id, text, _, image in EVENTS:
+    for wave in (bare, worded, copies):
         with journey.publisher() as publisher:
-            publisher.publish(text, id=event_id, image=image)
-            publisher.flush()
-        (outcome,) = journey.outcomes({event_id})[event_id]
-        found[event_id] = outcome.state + (f" by {outcome.handler}" if outcome.tier != "listener" else "")
+            for event_id, text, _, image in EVENTS:
+                if event_id in wave:
+                    publisher.publish(text, id=event_id, image=image)
+        ended = journey.outcomes(wave)
+        for event_id in wave:
+            (outcome,) = ended[event_id]
+            found[event_id] = outcome.state + (f" by {outcome.handler}" if outcome.tier != "listener" else "")
     return found
 
 

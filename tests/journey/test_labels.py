@@ -34,7 +34,7 @@ from tests.harness.audit import write
 
 pytestmark = pytest.mark.embedded
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture

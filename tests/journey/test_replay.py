@@ -202,7 +202,7 @@ def test_a_rehearsal_says_what_would_be_asked_and_asks_nothing(here: Replaying) 
 def test_it_stops_at_its_cost_limit_and_goes_on_without_paying_twice(here: Replaying) -> None:
     candidate = (here.directory / "brief.toml").read_text().replace("prompts/brief.j2", "prompts/briefer.j2")
     (here.directory / "briefer.toml").write_text(
-        candidate.replace('timeout = "10s"', 'timeout = "10s"\nconcurrency = 1')
+        candidate.replace('timeout = "60s"', 'timeout = "60s"\nconcurrency = 1')
     )
     prompt = (here.directory / "prompts" / "brief.j2").read_text().replace("Be brief.", "Be brief. Be very brief.")
     (here.directory / "prompts" / "briefer.j2").write_text(prompt)

@@ -11,7 +11,7 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import TopicIds
 from streams.core.errors import ServiceError
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 def make(kafka: KafkaConfig, topic: str | None = None, partitions: int = 1) -> str:

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.adapters.kafka import KafkaConfig
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 def send(kafka: KafkaConfig, topic: str, values: Sequence[bytes], partition: int = 0) -> None:
