@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from streams.adapters.registry_config import codec_for
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings

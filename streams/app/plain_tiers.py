@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse_connection import ClickHouseConfig
+from streams.adapters.codec_factory import patient_codec_for
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import describe_cluster
-from streams.adapters.registry_config import patient_codec_for
 from streams.app.event_reader import build_event_reader
 from streams.app.process import stop_event
 from streams.app.settings import Settings

@@ -13,11 +13,11 @@ from typing import Any, Literal, Self
 from confluent_kafka import KafkaError, Message, Producer
 
 from streams.adapters.blobs import BlobStore
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.events import recorded_event_id
 from streams.adapters.ground_truth import checked, label_text
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import describe_cluster
-from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import record_of
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError, ServiceError

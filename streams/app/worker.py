@@ -11,9 +11,9 @@ from typing import Any
 import faust
 
 from streams.adapters.blobs import BlobStore
+from streams.adapters.codec_factory import patient_codec_for
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_changelogs, describe_cluster
-from streams.adapters.registry_config import patient_codec_for
 from streams.app.fitting import await_room, check_partitions
 from streams.app.process import WorkerTier, ready_file
 from streams.app.providers import Providers

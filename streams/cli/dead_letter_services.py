@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from streams.adapters.blobs import BlobStore
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka_admin import describe_cluster
-from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.event_reader import build_event_reader
 from streams.app.settings import Settings

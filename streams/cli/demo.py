@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
-from streams.adapters.registry_config import codec_for
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.app.settings import Settings, read_settings
 from streams.audit.ended_events import ended

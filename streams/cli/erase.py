@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streams.adapters.blobs import BlobStore
-from streams.adapters.registry_config import codec_for
+from streams.adapters.codec_factory import codec_for
 from streams.app.settings import Settings
 from streams.audit.erasure import Eraser, ErasureScope
 from streams.audit.erasure_tables import TierTables

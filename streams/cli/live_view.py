@@ -16,10 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.adapters.codec import Codec
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.events import KafkaRecord
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.log_reader import Gap
-from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import Settings
 from streams.cli.console import TIER_COLOURS, err, out, usd

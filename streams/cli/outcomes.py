@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from streams.adapters.clickhouse import row_of
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.log_reader import refuse
-from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.cli.commands import new_app
 from streams.cli.console import TIER_COLOURS, cell, err, out, print_json

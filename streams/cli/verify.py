@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from streams.adapters.blobs import BlobStore
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka_admin import describe_cluster
-from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.event_reader import build_event_reader
 from streams.app.settings import Settings

@@ -14,9 +14,9 @@ from typing import Any
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import describe_cluster
-from streams.adapters.registry_config import codec_for
 from streams.app.event_reader import build_event_reader
 from streams.app.providers import Providers
 from streams.app.redaction import row_redactor

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streams.adapters.registry_config import codec_for
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.audit.query import Audit

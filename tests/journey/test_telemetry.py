@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pytest
 from confluent_kafka import Producer
 
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.events import KafkaRecord
-from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.process import TIERS
 from streams.app.settings import read_settings

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+from streams.adapters.codec_factory import codec_for
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
-from streams.adapters.registry_config import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.core.messages import DeadLetter, Outcome
