@@ -1,6 +1,7 @@
-"""Python that a pipeline file names, and whether its operator allows it.
+"""Python that a pipeline file names, and the operator's permission for it.
 
-A pipeline file is data. Only where the operator says so may it name code, and only the modules that he names.
+A pipeline file is data. It may name code only where the operator allows it, and only of the modules that are allowed.
+
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 @dataclass(frozen=True, slots=True)
 class AllowedPython:
-    """The modules whose functions a pipeline file may name, each with what lies beneath it; EVERY is all."""
+    """The modules whose functions a pipeline file may name, each with its submodules; EVERY allows all."""
 
     modules: tuple[str, ...] = ()
 
@@ -42,17 +43,19 @@ _WORDS: Final = {"": NO_PYTHON, "0": NO_PYTHON, "no": NO_PYTHON, "false": NO_PYT
 
 
 def allowed_python(text: str) -> AllowedPython:
-    """What the setting says: modules by comma, 1 for any, 0 for none. Raises ConfigError for anything else."""
+    """Read the setting: modules separated by commas, 1 for any, 0 for none. Raises ConfigError for anything else."""
     if (word := _WORDS.get(text.strip().lower())) is not None:
         return word
     modules = tuple(name.strip() for name in text.split(",") if name.strip())
     if not all(_MODULE.fullmatch(name) for name in modules):
-        raise ConfigError(f"{text!r:.200} names no modules.", "Write them by comma, as in desk,checks.", SETTING)
+        raise ConfigError(
+            f"{text!r:.200} is not a list of modules.", "Separate them by commas, as in desk,checks.", SETTING
+        )
     return AllowedPython(modules)
 
 
 def functions_in(spec: s.PipelineSpec) -> Iterator[tuple[str, str]]:
-    """Every `package.module:function` of a file, after the key that names it."""
+    """Yield every `package.module:function` of a file, after the key that names it."""
     for table in ("listeners", "workers", "reasoners"):
         for name, one in getattr(spec, table).items():
             key = f"{table}.{name}"
@@ -67,11 +70,11 @@ def functions_in(spec: s.PipelineSpec) -> Iterator[tuple[str, str]]:
 
 
 def check_allowed(spec: s.PipelineSpec, allowed: AllowedPython) -> None:
-    """Raises ConfigError for the first function that is not allowed, with the setting that would allow them all."""
+    """Raise ConfigError for the first function that is not allowed; its remedy allows all of them."""
     refused = [(key, path) for key, path in functions_in(spec) if module_of(path) not in allowed]
     if refused:
         key, path = refused[0]
         needed = dict.fromkeys([*allowed.modules, *(module_of(other) for _, other in refused)])
-        what = f"{path} is Python, and this pipeline file may not run any of {module_of(path)}."
-        remedy = f"Read what it does; then allow it with {SETTING}={','.join(needed)}, or take the key out."
+        what = f"{path} is Python, and the operator has not allowed the module {module_of(path)}."
+        remedy = f"Read what it does; then allow it with {SETTING}={','.join(needed)}, or remove the key."
         raise ConfigError(what, remedy, key)

@@ -1,4 +1,4 @@
-"""The files a pipeline is made of."""
+"""The files of a pipeline, read and hashed."""
 
 from __future__ import annotations
 
@@ -10,47 +10,46 @@ from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
 
 LARGEST_TEXT_BYTES, LARGEST_BYTES = 8_000_000, 1 << 30
-"""Prompts, schemas and the pipeline file itself; artifacts."""
+"""Limits for prompts, schemas and the pipeline file itself, and for artifacts."""
 
 
 def module_of(path: str) -> str:
-    """The module of `package.module:function`."""
+    """Return the module of `package.module:function`."""
     return path.partition(":")[0]
 
 
 def beside(path: str) -> str:
-    """The file of that module, from the directory it is found in."""
+    """Return the module's file, relative to the directory that Python would search."""
     return f"{module_of(path).replace('.', '/')}.py"
 
 
 def has_beside(directory: Path, path: str) -> bool:
-    """Whether the module of `package.module:function` lies in the pipeline file's directory."""
+    """True if the module of `package.module:function` is in the pipeline file's directory."""
     return (directory / beside(path)).is_file()
 
 
 class Files:
-    """Every file a pipeline is made of, read once and remembered for the hash."""
+    """Every file of a pipeline, read once and kept for the hash."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._seen: dict[str, bytes] = {}
 
     def read(self, name: str, key: str) -> str:
-        """A UTF-8 file's text; `key` is the pipeline file's key that names it."""
+        """Read a UTF-8 file; `key` is the pipeline file's key that names it."""
         try:
             return self._read(name, key, LARGEST_TEXT_BYTES).decode("utf-8")
         except UnicodeDecodeError as error:
             raise ConfigError(f"{name} is not UTF-8.", "Save it as UTF-8.", key) from error
 
     def read_bytes(self, name: str, key: str) -> bytes:
-        """A file's bytes."""
         return self._read(name, key, LARGEST_BYTES)
 
     def _read(self, name: str, key: str, largest: int) -> bytes:
         path = self.directory / name
         try:
             if path.exists() and not path.is_file():  # a device or a pipe may never end
-                raise ValueError("it is no file")
+                raise ValueError("it is not a regular file")
             if path.stat().st_size > largest:
                 raise ValueError(f"it has more than {largest} bytes")
             data = path.read_bytes()
@@ -60,9 +59,10 @@ class Files:
         return self.remember(name, data)
 
     def module(self, path: str, key: str) -> bytes:
-        """The bytes of the module that `package.module:function` lives in, so that editing it makes a new version.
+        """Return the source of the module of `package.module:function`, so that editing it makes a new version.
 
-        It is looked for beside the pipeline file, then where Python looks.
+        The module is looked for beside the pipeline file, then on Python's path.
+
         """
         module = module_of(path)
         if has_beside(self.directory, path):
@@ -77,16 +77,15 @@ class Files:
         return self.remember(f"module:{module}", Path(found.origin).read_bytes())
 
     def remember(self, name: str, data: bytes) -> bytes:
-        """Count something read elsewhere into the hash."""
+        """Add something that was read elsewhere to the hash."""
         self._seen[name] = data
         return data
 
     def shipped(self, name: str) -> str:
-        """The text of a file that escalon ships."""
+        """Return the text of a file that ships with escalon."""
         text = (package_files("streams.pipeline") / name).read_text("utf-8")
         self._seen[f"escalon:{name}"] = text.encode()
         return text
 
     def digest(self) -> str:
-        """The hash over all of them."""
         return digest(*(part for name in sorted(self._seen) for part in (name, self._seen[name])))

@@ -21,7 +21,7 @@ from streams.pipeline.problems import as_config_error, known
 from streams.pipeline.redaction import Redaction, redaction_in
 
 UNREADABLE = (ValueError, RecursionError)
-"""What tomllib raises: for TOML that is none, for numbers of thousands of digits, for nesting beyond its stack."""
+"""Raised by tomllib for text that is not TOML, for numbers of thousands of digits and for too deep a nesting."""
 SHIPPED_PRICES = "prices-2026-11.toml"
 
 
@@ -40,10 +40,10 @@ class Pipeline:
     combine: CombineRule
     prices: PriceList
     redaction: Redaction | None = None
-    """What is hidden from the audit; None: nothing."""
+    """Hides texts from the audit; None hides nothing."""
 
     def reasoner_of(self, worker: str) -> Handler | None:
-        """Who takes over from a worker; None when the pipeline has no reasoner."""
+        """Return the reasoner that a worker escalates to; None when the pipeline has no reasoner."""
         named = self.workers[worker].spec.reasoner
         return self.reasoners[named] if named else next(iter(self.reasoners.values()), None)
 
@@ -51,13 +51,14 @@ class Pipeline:
 def load_pipeline(path: Path, python: AllowedPython = NO_PYTHON) -> Pipeline:
     """Read and check a pipeline file, which may name functions of the modules in `python` and no others.
 
-    It runs nothing. Raises ConfigError that names the key at fault and the remedy.
+    It runs none of them. Raises ConfigError with the key at fault and the remedy.
+
     """
     return _load(path, python, lambda spec: spec)
 
 
 def load_uncalibrated(path: Path, python: AllowedPython = NO_PYTHON) -> Pipeline:
-    """The same without the workers' calibrations, for whoever is about to make them anew."""
+    """Load a pipeline without the workers' calibrations, in order to make new ones."""
     return _load(path, python, _without_calibrations)
 
 
@@ -67,7 +68,7 @@ def _load(path: Path, python: AllowedPython, prepared: Callable[[s.PipelineSpec]
     try:
         table = tomllib.loads(text)
     except UNREADABLE as error:
-        raise ConfigError(f"{path.name} is no valid TOML: {error}.", "Mend the line it names.") from error
+        raise ConfigError(f"{path.name} is not valid TOML: {error}.", "Fix the line named above.") from error
     spec = prepared(parse_spec(table))
     check_allowed(spec, python)
     tiers = {
@@ -114,17 +115,15 @@ def _routes(spec: s.PipelineSpec) -> dict[str, Route]:
         routes = _targets(spec) | routes
         if NONE not in routes:
             remedy = f'Add for example {NONE} = "ignore", or a worker or reasoner.'
-            raise ConfigError(
-                "says nothing of events that the router finds to be none of these.", remedy, "routes.none"
-            )
+            raise ConfigError("is missing: the router finds some events to be none of these.", remedy, "routes.none")
     if UNSURE not in routes:
         remedy = f'Add for example {UNSURE} = "ignore", or a worker or reasoner.'
-        raise ConfigError("says nothing of events no listener is sure about.", remedy, f"routes.{UNSURE}")
+        raise ConfigError("is missing: there may be events that no listener is sure of.", remedy, f"routes.{UNSURE}")
     return routes
 
 
 def _targets(spec: s.PipelineSpec) -> dict[str, Route]:
-    """Each handler as the route of its own name: what a router finds."""
+    """Return each handler as the route of its own name, which is what a router finds."""
     workers = {f"workers.{name}": Route("work", name) for name in spec.workers}
     return workers | {f"reasoners.{name}": Route("reason", name) for name in spec.reasoners}
 
@@ -139,7 +138,7 @@ def _route(intent: str, target: str, spec: s.PipelineSpec) -> Route:
     if table == "reasoners" and name in spec.reasoners:
         return Route("reason", name)
     targets = [f"workers.{name}" for name in spec.workers] + [f"reasoners.{name}" for name in spec.reasoners]
-    raise ConfigError(f"{target!r} leads nowhere.", known(["ignore", *targets], "a target"), key)
+    raise ConfigError(f"{target!r} is not a target.", known(["ignore", *targets], "a target"), key)
 
 
 def _check_reasoners(spec: s.PipelineSpec) -> None:
@@ -153,7 +152,7 @@ def _check_reasoners(spec: s.PipelineSpec) -> None:
 
 
 def _check_budgets(spec: s.PipelineSpec, prices: PriceList) -> None:
-    """A budget can be kept only where every call has a price."""
+    """Raise ConfigError for a call without a price, whose budget could not be kept."""
     for tier, budget in spec.budgets.items():
         if "at_limit" in budget.model_fields_set and budget.at_limit not in s.AT_LIMIT[tier]:
             what = f"{budget.at_limit!r} means nothing to a {tier}."
@@ -176,4 +175,6 @@ def _prices(spec: s.PipelineSpec, source: Files) -> PriceList:
     try:
         return PriceList.parse(tomllib.loads(text))
     except UNREADABLE as error:
-        raise ConfigError(f"{spec.prices} is no valid TOML: {error}.", "Mend the line it names.", "prices") from error
+        raise ConfigError(
+            f"{spec.prices} is not valid TOML: {error}.", "Fix the line named above.", "prices"
+        ) from error

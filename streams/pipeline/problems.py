@@ -1,4 +1,4 @@
-"""What is wrong with a pipeline file, in words: the dotted key and the remedy."""
+"""Mistakes in a pipeline file as errors with the dotted key and the remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.pipeline import spec as s
 
 
 def as_config_error(error: ValidationError) -> ConfigError:
-    """All that pydantic found, as one error; the first problem gives its key."""
+    """Return all of pydantic's findings as one error; the first one gives its key."""
     problems = [_problem(item) for item in error.errors(include_url=False)]
     first = problems[0]
     more = "".join(f"\n{problem}" for problem in problems[1:])
@@ -22,16 +22,16 @@ def as_config_error(error: ValidationError) -> ConfigError:
 _REMEDIES = {
     "missing": "Add it.",
     "union_tag_not_found": "Add it; docs/pipeline.md lists the kinds.",
-    "too_short": "Give as many.",
+    "too_short": "Add more.",
 }
 
 
 def _problem(error: Any) -> ConfigError:
     location = [str(part) for part in error["loc"]]
     if location and location[0] in ("listeners", "models") and len(location) > 2:
-        del location[2]  # the union's tag, which is no key of the file
+        del location[2]  # the union's tag, not a key of the file
     if location and location[-1] == "[key]":
-        location.pop()  # pydantic's mark for a table's name that is wrong
+        location.pop()  # pydantic's mark for a wrong table name
     if error["type"].startswith("union_tag"):
         location.append(str(error["ctx"]["discriminator"]).strip("'"))
     remedy = _REMEDIES.get(error["type"], "")
@@ -45,10 +45,10 @@ def _closest(key: str) -> str:
     models = [value for value in vars(s).values() if isinstance(value, type) and issubclass(value, BaseModel)]
     known = {field.alias or name for model in models for name, field in model.model_fields.items()}
     near = difflib.get_close_matches(key, known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else "Remove it, or see docs/pipeline.md for the keys there are."
+    return f"Did you mean {near[0]!r}?" if near else "Remove it; docs/pipeline.md lists the keys."
 
 
 def known(names: Any, what: str) -> str:
-    """The remedy for a name that is not there."""
+    """Return the remedy for an unknown name."""
     listed = ", ".join(names)
     return f"Use one of: {listed}." if listed else f"Add {what} to the file."

@@ -79,7 +79,7 @@ class _Scope:
 
     names: frozenset[str]
     foreign: frozenset[str]
-    """Those that hold words of a producer or another model."""
+    """Names that hold words of a producer or another model."""
     outer: frozenset[str] = frozenset()
     """Names outside the loop."""
 
@@ -165,7 +165,7 @@ def _loop(loop: nodes.For, scope: _Scope) -> Iterator[Unfenced]:
 
 
 def _check_list(node: nodes.Node) -> None:
-    """A filter that makes text longer could be looped over inside a loop, and again inside that."""
+    """Refuse loops over longer text than the event's: a loop in a loop would multiply the growth."""
     while isinstance(node, nodes.Filter) and node.name in LIST_FILTERS and node.node is not None:
         node = node.node
     while isinstance(node, (nodes.Getattr, nodes.Getitem)):
@@ -276,7 +276,7 @@ def _check_one_of(kind: str, name: str, known: Iterable[str], line: int) -> None
 
 
 def _words(node: nodes.Node, scope: _Scope) -> Iterator[str]:
-    """The variables whose foreign words an expression's value may hold."""
+    """Yield the variables whose foreign words an expression's value may hold."""
     match node:
         case nodes.Name():
             if node.name in scope.foreign:

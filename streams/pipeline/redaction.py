@@ -1,4 +1,4 @@
-"""The table `[redaction]` of a pipeline file: what the audit must not hold."""
+"""The table `[redaction]` of a pipeline file: texts that the audit must not hold."""
 
 from __future__ import annotations
 
@@ -19,55 +19,53 @@ ID_CHARACTERS = 12
 
 
 class RedactionSpec(Strict):
-    """What is found in texts, and gives way to its name in brackets."""
+    """Detectors and patterns; a text that one finds is replaced by its name in brackets."""
 
     name: Name = "redaction"
     """The first part of the policy's id on rows."""
     detect: tuple[BuiltIn, ...] = get_args(BuiltIn)
     patterns: dict[Name, Annotated[str, Field(min_length=1, max_length=10_000)]] = Field({}, max_length=100)
-    """Regular expressions of one's own, by name."""
+    """Regular expressions of the operator's own, by name."""
     function: FunctionPath | None = None
-    """A Python function from a text to a text, called last."""
+    """Called last, with a text; returns a text."""
 
     @field_validator("patterns")
     @classmethod
     def _matches_something(cls, patterns: dict[str, str]) -> dict[str, str]:
         for name, pattern in patterns.items():
             if name in BUILT_IN:
-                raise ValueError(f"{name!r} is the name of a built-in detector; choose another")
+                raise ValueError(f"{name!r} is the name of a built-in detector; choose another name")
             try:
                 matches_nothing = re2.compile(pattern, options()).search("")
             except re2.error as error:
-                said = error.args[0].decode("utf-8", "replace") if error.args else "it is no pattern"
+                said = error.args[0].decode("utf-8", "replace") if error.args else "it is not a pattern"
                 raise ValueError(f"{name}: {said}; RE2 has no look-around and no back-references") from error
             if matches_nothing:
-                raise ValueError(f"{name} matches the empty text; make a character of it required")
+                raise ValueError(f"{name} matches the empty text; require at least one character")
         return patterns
 
     @model_validator(mode="after")
     def _hides_something(self) -> RedactionSpec:
         if not (self.detect or self.patterns or self.function):
-            raise ValueError("there is nothing to redact; remove the table, or name a detector in detect")
+            raise ValueError("the table redacts nothing; remove it, or name a detector in detect")
         return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redaction:
-    """The table resolved. The policy's id names its rules: detectors, patterns and the function's module."""
+    """The table, resolved. The policy's id names its rules: detectors, patterns and the function's module."""
 
     policy: RedactionPolicy
-    """Without its function, which is code and loaded where it runs."""
+    """Without the function, which is loaded where it runs."""
     function: str | None
-    """The dotted path of the function that comes last."""
 
     @property
     def id(self) -> str:
-        """What rows are stamped with."""
         return self.policy.id
 
 
 def redaction_in(spec: RedactionSpec | None, source: Files) -> Redaction | None:
-    """The pipeline's redaction; None without any. Raises ConfigError when its function's module is not there."""
+    """Return the pipeline's redaction, or None. Raises ConfigError when the module of its function cannot be found."""
     if spec is None:
         return None
     module = source.module(spec.function, "redaction.function") if spec.function else b""

@@ -1,4 +1,4 @@
-"""What a pipeline file may say. Every key is checked here; what a key means is in docs/pipeline.md."""
+"""The keys of a pipeline file and their checks. docs/pipeline.md explains them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from streams.pipeline.values import (
 
 
 class ModelPolicy(Strict):
-    """How often a process asks a model, over all its handlers. Nothing here changes what it answers."""
+    """Limits for calls to a model, over all handlers of a process. Nothing here changes an answer."""
 
     requests_per_minute: int | None = Field(None, ge=1)
     input_tokens_per_minute: int | None = Field(None, ge=1)
     output_tokens_per_minute: int | None = Field(None, ge=1)
     retry_budget: float = Field(0.3, ge=0, le=0.9)
-    """The share of its calls that may be retries, over all its handlers together."""
+    """Share of the calls that may be retries."""
 
 
 class ClaudeModelSpec(ModelPolicy):
@@ -50,19 +50,19 @@ class ClaudeModelSpec(ModelPolicy):
     @classmethod
     def _without_a_login(cls, address: str | None) -> str | None:
         if address is not None and has_login(address):
-            raise ValueError("a pipeline file holds no secrets; take the login out of the address")
+            raise ValueError("a pipeline file must not hold secrets; remove the login from the address")
         return address
 
 
 class LocalModelSpec(ModelPolicy):
-    """A GGUF model run in the worker's own process."""
+    """A GGUF model, run in the worker's own process."""
 
     provider: Literal["local"]
     model: str
     """A name from `escalon models list`, or a path to a GGUF file."""
     threads: int = Field(2, ge=1, le=256)
     context: int = Field(4096, ge=512, le=1_000_000)
-    """Tokens of context for each of the parallel calls."""
+    """Tokens of context for each parallel call."""
     parallel: int = Field(1, ge=1, le=64)
     priced_as: str | None = None
 
@@ -80,7 +80,7 @@ ModelSpec = Annotated[ClaudeModelSpec | LocalModelSpec | RecordedModelSpec, Fiel
 
 
 class CallPolicy(Strict):
-    """How any handler is called. Nothing here changes what it answers."""
+    """Settings for calling any handler. Nothing here changes an answer."""
 
     timeout: Duration = 60.0
     concurrency: int = Field(4, ge=1, le=1024)
@@ -90,18 +90,16 @@ class CallPolicy(Strict):
 
 
 class ListenerPolicy(CallPolicy):
-    """What every listener has."""
+    """Settings of every listener."""
 
     timeout: Duration = 10.0
     retries: int = Field(1, ge=0, le=10)
     applies_to: tuple[EventKind, ...] = ("text", "json", "image")
     threshold: Probability | None = None
-    """A finding under this confidence counts as nothing found."""
+    """A finding under this confidence counts as none."""
 
 
 class ClassifierListener(ListenerPolicy):
-    """Local embeddings and a calibrated linear model, trained by `escalon train listener`."""
-
     kind: Literal["classifier"]
     artifact: str
     cache: CachePolicy = "off"
@@ -118,11 +116,11 @@ class RulesListener(ListenerPolicy):
 
 
 class ImageDuplicateListener(ListenerPolicy):
-    """Perceptual hashes against the images seen so far."""
+    """Compares perceptual hashes, and then pixels, with the images seen so far."""
 
     kind: Literal["image-duplicate"]
     max_distance: int = Field(10, ge=0, le=32)
-    """Bits of 64 in which two hashes may differ and still be one image."""
+    """Bits of 64 in which the hashes of two copies may differ."""
     capacity: int = Field(100_000, ge=1, le=10_000_000)
     """Images remembered; the oldest are forgotten first."""
     applies_to: tuple[EventKind, ...] = ("image",)
@@ -133,36 +131,34 @@ AnyPrompt = TypeVar("AnyPrompt", bound="PromptPolicy")
 
 
 class PromptPolicy(Strict):
-    """What a handler asks a language model."""
+    """A handler's question to a language model."""
 
     model: Name
     fallback: Name | None = None
-    """The model that is asked once when the other has failed for its provider's fault."""
+    """Asked once when the model has failed through its provider's fault."""
     prompt: str | None = None
-    """A Jinja2 template file with the blocks `system` and `user`."""
+    """A template file with the blocks `system` and `user`."""
     output_schema: str | None = Field(None, alias="schema")
-    """A JSON schema file; without one the answer is plain text."""
+    """A JSON Schema file; without one the answer is plain text."""
     knowledge: str | None = None
-    """A text file the template sees as `knowledge`."""
+    """A text file, the variable `knowledge` in the template."""
     refusal: RefusalContract = "field"
     refusal_token: str = Field("REFUSE", min_length=3, max_length=40)
     confidence: Confidence = ()
     max_tokens: int = Field(512, ge=1, le=MOST_MAX_TOKENS)
-    """Without the key there is room for thinking on top, where the model thinks."""
+    """Without the key, models that think get more."""
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     inputs: tuple[Input, ...] = ("text", "data", "image")
-    """What of an event the handler sees; two events alike in these are the same task."""
+    """Parts of an event that the handler sees. Two events alike in these are the same task."""
 
 
 def _only_stated(spec: AnyPrompt) -> AnyPrompt:
     if set(spec.confidence) - {"verbalized", "logprob"}:
-        raise ValueError('its confidence may be "verbalized" or "logprob"; the others are for workers')
+        raise ValueError('its confidence may be "verbalized" or "logprob"; the other sources are for workers')
     return spec
 
 
 class LanguageModelListener(ListenerPolicy, PromptPolicy):
-    """A language model that names one of `labels`."""
-
     kind: Literal["language-model"]
     labels: tuple[str, ...] = Field(min_length=2)
     refusal: RefusalContract = "none"
@@ -175,7 +171,7 @@ class LanguageModelListener(ListenerPolicy, PromptPolicy):
 
 
 class RouterListener(ListenerPolicy):
-    """A model trained by `escalon train router` on what became of earlier events; it finds a route."""
+    """A model trained by `escalon train router` on the outcomes of earlier events; it finds a route."""
 
     kind: Literal["router"]
     artifact: str
@@ -184,8 +180,6 @@ class RouterListener(ListenerPolicy):
 
 
 class FunctionListener(ListenerPolicy):
-    """A Python function from an event to a label."""
-
     kind: Literal["function"]
     handler: FunctionPath
     inputs: tuple[Input, ...] = ("text", "data", "image")
@@ -204,22 +198,22 @@ ListenerSpec = Annotated[
 Task = Literal["summarise", "extract", "answer", "resolve"]
 Combine = Literal["mean", "min", "product"]
 VerifierScore = Literal["correctness", "gain"]
-"""What a verifier is asked: is the answer right, or would the reasoner gain nothing on it?"""
+"""`correctness`: the answer is right; `gain`: asking the reasoner would gain nothing."""
 
 
 class CorrectSpec(Strict):
-    """When an answer agrees with a label."""
+    """The rule by which an answer agrees with a label."""
 
     by: Annotated[str, named_or_function(*get_args(By))] = "exact"
-    """`package.module:function` gets the answer and the label, as JSON values, and returns whether they agree."""
+    """A function `package.module:function` gets the answer and the label, as JSON values, and returns a bool."""
     fields: tuple[str, ...] = ()
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """As a share of the label's size."""
+    """Relative to the label's size."""
 
     @model_validator(mode="after")
     def _fields_where_they_count(self) -> CorrectSpec:
         if (self.by == "fields") != bool(self.fields):
-            raise ValueError('by = "fields" needs fields = [...], and nothing else has them')
+            raise ValueError('by = "fields" needs fields = [...], and only it takes them')
         return self
 
 
@@ -236,7 +230,7 @@ class TaskHandler(CallPolicy, PromptPolicy):
     model: Name | None = None  # type: ignore[assignment]
     handler: FunctionPath | None = None
     task: Task | None = None
-    """A shipped task type: it brings a prompt and a schema where the file gives none."""
+    """A shipped task type: brings a prompt and a schema where the file gives none."""
     correct: Correct = CorrectSpec()
 
     @model_validator(mode="after")
@@ -244,25 +238,25 @@ class TaskHandler(CallPolicy, PromptPolicy):
         if (self.model is None) == (self.handler is None):
             raise ValueError('give either a model (with a prompt or a task) or handler = "package.module:function"')
         if self.model is None and self.fallback is not None:
-            raise ValueError("a fallback stands in for a model, and a Python function has none")
+            raise ValueError("a fallback replaces a model, and a Python function has no model")
         if self.model is not None and self.prompt is None and self.task is None:
             raise ValueError("give a prompt file, or a task type (summarise, extract, answer, resolve)")
         if "verbalized" in self.confidence and self.output_schema is None and self.task is None:
-            raise ValueError('confidence = "verbalized" needs a schema, since it is a field of the answer')
+            raise ValueError('confidence = "verbalized" needs a schema, since it is a field of the reply')
         if self.handler is not None and {"verbalized", "logprob"} & set(self.confidence):
             raise ValueError('a Python function gives its confidence with its Answer; "logprob" is for models')
         return self
 
 
 class WorkerSpec(TaskHandler):
-    """Tier 2. What it refuses, is unsure of or fails at goes to its reasoner."""
+    """Tier 2. Refusals, unsure answers and failures go to the worker's reasoner."""
 
     threshold: Probability | None = None
     reasoner: Name | None = None
-    """Needed only where the pipeline has several reasoners."""
+    """Required where the pipeline has several reasoners."""
     combine_confidence: Combine = "mean"
     samples: int = Field(5, ge=2, le=50)
-    """For self-consistency."""
+    """Calls for self-consistency."""
     verifier: str | None = None
     """The artifact of `escalon train verifier`."""
     verifier_score: VerifierScore = "correctness"
@@ -271,7 +265,7 @@ class WorkerSpec(TaskHandler):
     on_expiry: Literal["warn", "fallback"] = "warn"
     fallback_threshold: Probability = 1.0
     explore: Probability = 0.0
-    """The share of accepted answers that a reasoner is asked for as well."""
+    """Share of accepted answers for which the reasoner is asked as well."""
 
     @model_validator(mode="after")
     def _believed_for_a_reason(self) -> WorkerSpec:
@@ -283,7 +277,7 @@ class WorkerSpec(TaskHandler):
 
 
 class ReasonerSpec(TaskHandler):
-    """Tier 3. The last word; its answers are not shared between events unless the file says so."""
+    """Tier 3. Its answers are not shared between events unless the file says so."""
 
     timeout: Duration = 180.0
     concurrency: int = Field(2, ge=1, le=1024)
@@ -296,27 +290,25 @@ class ReasonerSpec(TaskHandler):
 
 
 class VerdictSpec(Strict):
-    """How several listeners' findings become one verdict."""
-
     combine: CombineRule = "first"
 
 
 class BudgetSpec(Strict):
-    """Exact money a day (UTC), and what becomes of a task when it is spent."""
+    """Exact US dollars a day (UTC), and the fate of a task when they are spent."""
 
     usd_per_day: Decimal = Field(gt=0)
     at_limit: AtLimit = "defer"
 
 
 class RetryLaterSpec(Strict):
-    """When a task goes on whose model failed, and it need not be the task's own fault."""
+    """Delay and count of later rounds for a task whose model failed through no fault of the task."""
 
     wait: Duration = 300.0
     times: Annotated[int, Field(ge=0, le=100)] = 3
-    """How often it is put off before it ends as failed, while the model answers others. An outage has no end here."""
+    """Further rounds before the task fails, while the model answers other tasks. During an outage there is no limit."""
 
 
-# What a tier's budget may say; a listener that is not asked finds nothing.
+# Listeners have no choice: one that is not asked finds nothing.
 AT_LIMIT: dict[str, tuple[AtLimit, ...]] = {
     "listener": (),
     "worker": ("defer", "fail"),
@@ -325,11 +317,9 @@ AT_LIMIT: dict[str, tuple[AtLimit, ...]] = {
 
 
 class PipelineSpec(Strict):
-    """The whole file."""
-
     name: Name
     deadline: Duration | None = None
-    """How long after its record's timestamp an event is worked on; None: for as long as it takes."""
+    """Seconds after the record's timestamp in which an event is worked on; None: no limit."""
     models: dict[Name, ModelSpec] = Field(default_factory=dict)
     listeners: dict[Name, ListenerSpec] = Field(min_length=1)
     verdict: VerdictSpec = VerdictSpec()
@@ -337,9 +327,9 @@ class PipelineSpec(Strict):
     workers: dict[Name, WorkerSpec] = Field(default_factory=dict)
     reasoners: dict[Name, ReasonerSpec] = Field(default_factory=dict)
     prices: str | None = None
-    """A price file; without one the dated list that escalon ships."""
+    """Replaces the shipped price list."""
     budgets: dict[Literal["listener", "worker", "reasoner"], BudgetSpec] = Field(default_factory=dict)
     retry_later: RetryLaterSpec | None = RetryLaterSpec()
-    """None in a replay: there nothing goes on later."""
+    """None in a replay, which has no later rounds."""
     redaction: RedactionSpec | None = None
-    """What the audit must not hold; without it everything is kept as it is."""
+    """Without the table nothing is hidden."""

@@ -29,9 +29,10 @@ _MARK = re.compile(rf"<(?={_UNSEEN}(?:/{_UNSEEN})?{FENCE})", re.IGNORECASE)
 
 
 def fenced(text: object) -> str:
-    """Put text into a marked block, so that a model can tell data from instructions.
+    """Put text into a marked block, so that a model can distinguish data from instructions.
 
     A mark inside the text, however it is spelt, is broken up: an event cannot end its own fence.
+
     """
     body = _MARK.sub("<\u200b", str(text))
     return f"<{FENCE}>\n{body}\n</{FENCE}>"

@@ -1,4 +1,4 @@
-"""Facts of models that think, applied to a handler of the pipeline file."""
+"""The shipped facts about models that think, applied to a handler of the pipeline file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHIPPED_THINKING = "thinking-2026-11.toml"
 
 
 def with_max_tokens(item: Any, model: Any, source: Files) -> Any:
-    """The handler with the max_tokens of the file, else its tier's with room for thinking where its model thinks."""
+    """Return the handler with its max_tokens: the file's, or the tier's default with room for thinking."""
     if model.provider != "claude" or "max_tokens" in item.model_fields_set:
         return item
     source.shipped(SHIPPED_THINKING)  # it decides, so it counts into the pipeline's hash
@@ -23,7 +23,7 @@ def with_max_tokens(item: Any, model: Any, source: Files) -> Any:
 
 
 def known_thinking(model: str) -> ThinkingModel | None:
-    """Facts of a Claude model's thinking; None for a model that is not in the shipped table."""
+    """Return the facts about a Claude model's thinking; None for a model that is not in the shipped table."""
     return _shipped().find(model)
 
 

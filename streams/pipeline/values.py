@@ -1,4 +1,4 @@
-"""The values a pipeline file is written with: durations, names, probabilities, paths to functions."""
+"""The types of values in a pipeline file: durations, names, probabilities, paths to functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)")
 
 
 def seconds(value: Any) -> Any:
-    """`"30s"`, `"12h"` or `"7d"` as seconds; numbers are seconds already."""
+    """Return `"30s"`, `"12h"` or `"7d"` in seconds; numbers are seconds already."""
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match is None:
@@ -28,23 +28,23 @@ _FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 FunctionPath = Annotated[str, Field(pattern=_FUNCTION)]
 Input = Literal["text", "data", "image"]
 CachePolicy = Literal["shared", "own", "off"]
-"""`shared`: an answer serves other events with the same input; `own`: only its own event; `off`: nobody."""
+"""`shared`: an answer serves other events with the same input; `own`: only its own event; `off`: none."""
 
 
 def one_or_more(value: Any) -> Any:
-    """A list, or the one thing it would hold; `"none"` is an empty list."""
+    """Return a list, or its single item in a list; `"none"` is an empty list."""
     if isinstance(value, str):
         return () if value == "none" else (value,)
     return value
 
 
 def named_or_function(*names: str) -> AfterValidator:
-    """One of some names, or the path of a function. One rule with one message; a union would tell of each part."""
+    """Check for one of some names or the path of a function. A union would give one message for each of its parts."""
 
     def check(value: str) -> str:
         if value not in names and not re.fullmatch(_FUNCTION, value):
             listed = ", ".join(f'"{name}"' for name in names)
-            raise ValueError(f'{value!r:.100} is none of {listed}, nor a function as "package.module:function"')
+            raise ValueError(f'{value!r:.100} is neither one of {listed} nor a function as "package.module:function"')
         return value
 
     return AfterValidator(check)
@@ -57,6 +57,6 @@ Confidence = Annotated[
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors, so that a misspelt one is never silently ignored."""
+    """A table in which unknown keys are errors, so that a misspelt one is not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), populate_by_name=True)

@@ -1,4 +1,4 @@
-"""Broken pipeline files, cassettes and artifacts are told as what they are, whatever is in them."""
+"""Broken pipeline files, cassettes and artifacts are ConfigErrors, with any content."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "pipeline.toml"
 
 
-def told(read: Callable[[], object]) -> None:
+def check_read_or_refused(read: Callable[[], object]) -> None:
     """It is read, or it is a ConfigError with words."""
     try:
         read()
@@ -58,14 +58,14 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 @LONG
 @given(st.lists(words, max_size=30).map(" ".join), st.integers(0, len(PIPELINE)), st.integers(0, 60))
-def test_a_pipeline_file_with_anything_in_it_is_loaded_or_told(place: Path, noise: str, at: int, gone: int) -> None:
+def test_a_pipeline_file_with_anything_in_it_is_loaded_or_refused(place: Path, noise: str, at: int, gone: int) -> None:
     place.write_text(PIPELINE[:at] + noise + PIPELINE[at + gone :], "utf-8")
-    told(lambda: load_pipeline(place, ANY_PYTHON))
+    check_read_or_refused(lambda: load_pipeline(place, ANY_PYTHON))
 
 
 @LONG
 @given(st.data())
-def test_a_table_with_any_value_at_any_key_is_taken_or_told(data: st.DataObject) -> None:
+def test_a_table_with_any_value_at_any_key_is_taken_or_refused(data: st.DataObject) -> None:
     import tomllib
 
     table = tomllib.loads(PIPELINE)
@@ -77,7 +77,7 @@ def test_a_table_with_any_value_at_any_key_is_taken_or_told(data: st.DataObject)
         else:
             inner[key] = data.draw(values)
             break
-    told(lambda: parse_spec(table))
+    check_read_or_refused(lambda: parse_spec(table))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_table_with_any_value_at_any_key_is_taken_or_told(data: st.DataObject)
     ],
     ids=["arrays", "tables", "headers", "digits", "hex", "open", "null", "exponent", "size"],
 )
-def test_toml_that_leads_its_reader_astray_is_told(place: Path, text: str) -> None:
+def test_toml_that_overwhelms_its_reader_is_refused(place: Path, text: str) -> None:
     place.write_text(text, "utf-8")
     with pytest.raises(ConfigError):
         load_pipeline(place, ANY_PYTHON)
@@ -105,7 +105,7 @@ def test_a_prompt_that_never_ends_is_not_read(place: Path) -> None:
     os.mkfifo(place.parent / "endless")
     for name in ("endless", "/dev/zero"):
         place.write_text(PIPELINE.replace('"prompt.j2"', f'"{name}"', 1), "utf-8")
-        with pytest.raises(ConfigError, match="it is no file"):
+        with pytest.raises(ConfigError, match="it is not a regular file"):
             load_pipeline(place, ANY_PYTHON)
 
 
@@ -125,9 +125,9 @@ LINE = {"key": "k", "request": {"model": "m", "system": "", "prompt": "p", "max_
         max_size=3,
     )
 )
-def test_a_cassette_with_anything_in_it_is_read_or_told(tmp_path: Path, lines: list[bytes]) -> None:
+def test_a_cassette_with_anything_in_it_is_read_or_refused(tmp_path: Path, lines: list[bytes]) -> None:
     (tmp_path / "cassette.jsonl").write_bytes(b"\n".join(lines))
-    told(lambda: RecordedModel(tmp_path / "cassette.jsonl"))
+    check_read_or_refused(lambda: RecordedModel(tmp_path / "cassette.jsonl"))
 
 
 # ---- Artifacts ----
@@ -179,20 +179,20 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize("name", BAD)
-def test_an_artifact_that_is_none_is_told_and_no_bomb_goes_off(tmp_path: Path, kind: str, name: str) -> None:
+def test_a_file_that_is_not_an_artifact_is_refused_and_no_bomb_goes_off(tmp_path: Path, kind: str, name: str) -> None:
     with pytest.raises(ConfigError):
         READERS[kind](BAD[name], tmp_path / "x.zip")
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_an_artifact_with_any_bytes_damaged_is_told(tmp_path: Path, kind: str) -> None:
+def test_an_artifact_with_any_bytes_damaged_is_refused(tmp_path: Path, kind: str) -> None:
     draw = random.Random(kind)
     for _ in range(400):
         data = bytearray(PLAIN)
         for _ in range(draw.choice((1, 2, 8))):
             data[draw.randrange(len(data))] = draw.randrange(256)
         broken = bytes(data[: draw.randrange(len(data))] if draw.random() < 0.2 else data)
-        told(lambda broken=broken: READERS[kind](broken, tmp_path / "x.zip"))  # type: ignore[misc]
+        check_read_or_refused(lambda broken=broken: READERS[kind](broken, tmp_path / "x.zip"))  # type: ignore[misc]
 
 
 @LONG
@@ -202,6 +202,6 @@ def test_an_artifact_with_any_bytes_damaged_is_told(tmp_path: Path, kind: str) -
     | st.just("[" * 100_000)
     | st.just("9" * 5000)
 )
-def test_a_calibration_with_anything_in_it_is_told(text: str) -> None:
+def test_a_calibration_with_anything_in_it_is_read_or_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         CalibrationArtifact.parse(text)

@@ -1,6 +1,6 @@
 """Streams as gateways send them: real shapes, mutated, over HTTP through the real SDK.
 
-What must hold, whatever a stream looks like: the text is that of the text blocks in the order of their indices, a count
+For every stream: the text is that of the text blocks in the order of their indices, a count
 is never under the largest seen and None where none was given, and a stream that broke off is never an answer.
 """
 
@@ -269,7 +269,7 @@ def test_a_model_that_is_not_named_is_unknown(provider: Provider, named: str | N
     assert (reply.text, reply.model, reply.response_id) == (TEXT, None, None)
 
 
-def test_a_count_that_nobody_gives_is_unknown(provider: Provider) -> None:
+def test_a_missing_count_is_unknown(provider: Provider) -> None:
     reply = provider.reply(wire([start(usage={"input_tokens": 20}), *PLAIN[1:-2], end(), STOP]))
     assert (reply.input_tokens, reply.output_tokens) == (20, None)
     assert (reply.cache_read_tokens, reply.cache_write_tokens, reply.thinking_tokens) == (None, None, None)
@@ -298,7 +298,7 @@ def test_a_stream_without_a_stop_reason_broke_off(provider: Provider, kept: int,
     assert (error.error_type, error.retryable) == ("unreachable" if kept else "bad_reply", True)
 
 
-def test_a_stop_reason_that_stands_before_the_text_does_not_end_it(provider: Provider) -> None:
+def test_a_stop_reason_before_the_text_does_not_end_it(provider: Provider) -> None:
     cut = [start(stop_reason="end_turn"), *PLAIN[1:4]]
     assert provider.failure(wire(cut)).error_type == "unreachable"
     assert provider.reply(wire([*cut, *PLAIN[4:-2], STOP])).text == TEXT
@@ -328,9 +328,7 @@ ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Over
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("at", range(len(PLAIN)))
-def test_an_error_before_the_end_is_an_error_whatever_text_came_before_it(
-    provider: Provider, at: int, named: bool
-) -> None:
+def test_an_error_before_the_end_is_an_error_after_any_text(provider: Provider, at: int, named: bool) -> None:
     error = provider.failure(wire([*PLAIN[:at], ERROR, *PLAIN[at:]], named=named))
     assert (error.error_type, error.retryable) == ("overloaded", True)
 
@@ -347,7 +345,7 @@ def test_an_error_in_another_form_is_one_as_well(provider: Provider, body: bytes
     assert provider.failure(body).error_type in ("overloaded", "server_error")
 
 
-def test_two_messages_in_one_stream_are_no_reply(provider: Provider) -> None:
+def test_two_messages_in_one_stream_are_not_a_reply(provider: Provider) -> None:
     assert provider.failure(wire([*PLAIN[:4], start(id="msg_2"), *PLAIN[2:]])).error_type == "bad_reply"
 
 
@@ -437,7 +435,7 @@ json_values = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(streams(), st.data())
-def test_whatever_stands_in_a_stream_it_is_a_reply_or_a_model_error(
+def test_any_stream_is_a_reply_or_a_model_error(
     made: tuple[Events, str, dict[str, int | None]], data: st.DataObject
 ) -> None:
     events, _, _ = copy.deepcopy(made)

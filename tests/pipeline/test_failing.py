@@ -1,4 +1,4 @@
-"""What a pipeline file may say of models that fail."""
+"""Keys of a pipeline file for models that fail: limits, retries, fallback, later rounds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_handler_with_a_model_may_have_one(tmp_path: Path, table: str) -> 
     [
         ("[workers.work]\n", '[workers.work]\nfallback = "gone"\n', "workers.work.fallback", "no model is named"),
         ("[workers.work]\n", '[workers.work]\nfallback = "m"\n', "workers.work.fallback", "handler's own model"),
-        ("[workers.code]\n", '[workers.code]\nfallback = "spare"\n', "workers.code", "a Python function has none"),
+        ("[workers.code]\n", '[workers.code]\nfallback = "spare"\n', "workers.code", "a Python function has no model"),
         ("[models.m]\n", "[models.m]\nrequests_per_minute = 0\n", "models.m.requests_per_minute", "greater than"),
         ("[models.m]\n", "[models.m]\nretry_budget = 1\n", "models.m.retry_budget", "less than"),
         ("[models.m]\n", "[models.m]\nretry_budget = nan\n", "models.m.retry_budget", ""),
@@ -58,13 +58,15 @@ def test_every_handler_with_a_model_may_have_one(tmp_path: Path, table: str) -> 
         ("[workers.work]\n", "[retry_later]\nwait = 0\n[workers.work]\n", "retry_later.wait", "greater than"),
     ],
 )
-def test_what_means_nothing_is_told_with_its_key(tmp_path: Path, old: str, new: str, key: str, said: str) -> None:
+def test_a_key_without_meaning_is_an_error_that_names_it(
+    tmp_path: Path, old: str, new: str, key: str, said: str
+) -> None:
     error = wrong(tmp_path, changed(old, new, WITH))
     assert error.key.startswith(key)
     assert said in str(error)
 
 
-def test_what_the_fallback_cannot_do_is_told_under_its_key(tmp_path: Path) -> None:
+def test_an_error_of_the_fallback_names_its_key(tmp_path: Path) -> None:
     claude = SAVED.replace(
         'provider = "recorded"\nmodel = "other"\ncassette = "none.jsonl"', 'provider = "claude"\nmodel = "other"'
     )

@@ -75,7 +75,7 @@ def test_of_several_reasoners_each_worker_names_its_own(tmp_path: Path) -> None:
     assert [getattr(pipeline.reasoner_of(name), "name", None) for name in ("work", "code")] == ["other", "think"]
 
 
-def test_without_a_reasoner_nobody_takes_over(tmp_path: Path) -> None:
+def test_without_a_reasoner_a_worker_does_not_escalate(tmp_path: Path) -> None:
     text = changed('question = "reasoners.think"', 'question = "ignore"').partition("[reasoners")[0]
     assert loaded(tmp_path, text).reasoner_of("work") is None
 
@@ -97,8 +97,8 @@ def test_without_a_reasoner_nobody_takes_over(tmp_path: Path) -> None:
         ("[workers.work]", "[workers.Work]", "workers.Work", "pattern"),
         ("[listeners.rules]\n", "[listeners.Rules]\n", "listeners.Rules", "pattern"),
         ('order = "workers.work"', 'order = "workers.wrok"', "routes.order", "Use one of: ignore, workers.work"),
-        ('order = "workers.work"', 'order = "somewhere"', "routes.order", "leads nowhere"),
-        ('order = "workers.work"', 'duplicate = "workers.wrok"', "routes.duplicate", "leads nowhere"),
+        ('order = "workers.work"', 'order = "somewhere"', "routes.order", "is not a target"),
+        ('order = "workers.work"', 'duplicate = "workers.wrok"', "routes.duplicate", "is not a target"),
         ('unsure = "workers.code"\n', "", "routes.unsure", 'unsure = "ignore"'),
         ('prompt = "prompt.j2"', 'prompt = "gone.j2"', "workers.work.prompt", "gone.j2 cannot be read"),
         ('prompt = "prompt.j2"', 'prompt = "p\\u0000"', "workers.work.prompt", "cannot be read"),
@@ -121,7 +121,7 @@ def test_without_a_reasoner_nobody_takes_over(tmp_path: Path) -> None:
             "[workers.work]\n",
             '[workers.work]\nconfidence = "guess"\n',
             "workers.work.confidence.0",
-            'none of "verbalized", "logprob"',
+            'one of "verbalized", "logprob"',
         ),
         (
             "[workers.work]\n",
@@ -183,13 +183,13 @@ def test_without_a_reasoner_nobody_takes_over(tmp_path: Path) -> None:
             "[workers.work]\n",
             '[workers.work]\ncorrect = { fields = ["a"] }\n',
             "workers.work.correct",
-            "nothing else has them",
+            "only it takes them",
         ),
         (
             "[workers.work]\n",
             '[workers.work]\ncorrect = "sort of"\n',
             "workers.work.correct.by",
-            'none of "exact", "fields", "numeric"',
+            'one of "exact", "fields", "numeric"',
         ),
         (
             "[workers.work]\n",
@@ -214,7 +214,7 @@ def test_without_a_reasoner_nobody_takes_over(tmp_path: Path) -> None:
         ('task = "resolve"', 'task = "resolve"\nexplore = 0.5', "reasoners.think.explore", "unknown key"),
         ('labels = ["order"', 'confidence = "desk:do"\nlabels = ["order"', "listeners.label", "are for workers"),
         ('name = "desk"', 'name = "desk"\nprices = "gone.toml"', "prices", "gone.toml cannot be read"),
-        ('name = "desk"', 'name = "desk"\nprices = "prompt.j2"', "prices", "is no valid TOML"),
+        ('name = "desk"', 'name = "desk"\nprices = "prompt.j2"', "prices", "is not valid TOML"),
     ],
 )
 def test_an_error_names_the_key_and_the_remedy(tmp_path: Path, old: str, new: str, key: str, said: str) -> None:
@@ -247,26 +247,26 @@ def test_a_stated_confidence_needs_a_schema_to_be_a_field_of(tmp_path: Path) -> 
     assert "needs a schema" in str(error)
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_one_error_lists_every_problem(tmp_path: Path) -> None:
     error = wrong(tmp_path, changed("[workers.work]\n", "[workers.work]\ntreshold = 1\ntimout = 2\n"))
     first, second = str(error).splitlines()
     assert first.startswith("workers.work.treshold: unknown key.")
     assert second.startswith("workers.work.timout: unknown key.")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
         load_pipeline(tmp_path / "nowhere.toml")
 
 
-def test_bad_toml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_bad_toml_is_an_error_that_names_its_line(tmp_path: Path) -> None:
     error = wrong(tmp_path, "name = \n")
-    assert "no valid TOML" in str(error)
+    assert "not valid TOML" in str(error)
     assert "line 1" in str(error)
 
 
 @pytest.mark.parametrize("content", ["true", "[]", '{"type": "strange"}', '{"pattern": "("}', '{"$ref": "#/gone"}'])
-def test_a_file_that_is_no_json_schema_is_told(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_json_schema_is_an_error(tmp_path: Path, content: str) -> None:
     error = wrong(tmp_path, files={"schema.json": content})
     assert (error.key, error.remedy) == ("workers.work.schema", "Write a JSON Schema of draft 2020-12.")
 
@@ -279,13 +279,13 @@ def test_a_file_that_is_no_json_schema_is_told(tmp_path: Path, content: str) -> 
         (TEMPLATE + "\n{% if %}", "line 2"),
     ],
 )
-def test_a_template_that_is_none_is_told(tmp_path: Path, content: str, said: str) -> None:
+def test_a_file_that_is_not_a_template_is_an_error(tmp_path: Path, content: str, said: str) -> None:
     error = wrong(tmp_path, files={"prompt.j2": content})
     assert error.key == "workers.work.prompt"
     assert said in str(error)
 
 
-def test_a_file_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
     loaded(tmp_path)
     (tmp_path / "facts.md").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match=r"workers\.work\.knowledge: facts\.md is not UTF-8"):
@@ -363,7 +363,7 @@ def test_what_becomes_of_a_task_without_money_must_mean_something_to_its_tier(
         ('[budgets.worker]\nat_limit = "fail"', "budgets.worker.usd_per_day"),
     ],
 )
-def test_a_budget_that_is_none_is_told(tmp_path: Path, budget: str, key: str) -> None:
+def test_a_wrong_budget_is_an_error(tmp_path: Path, budget: str, key: str) -> None:
     assert wrong(tmp_path, f"{PRICED}\n{budget}\n").key == key
 
 
@@ -437,7 +437,7 @@ def test_with_a_router_the_file_must_say_what_becomes_of_none(tmp_path: Path) ->
     assert 'none = "ignore"' in error.remedy
 
 
-def test_without_a_router_handlers_are_no_routes(tmp_path: Path) -> None:
+def test_without_a_router_handlers_are_not_routes(tmp_path: Path) -> None:
     assert "workers.work" not in loaded(tmp_path).routes
 
 

@@ -74,7 +74,7 @@ def test_the_pipeline_s_hash_knows_the_redaction_and_the_handlers_versions_do_no
     ("table", "key", "said"),
     [
         ("detect = ['name']", "redaction.detect", "'key', 'email'"),
-        ("detect = []", "redaction", "nothing to redact"),
+        ("detect = []", "redaction", "redacts nothing"),
         ("patterns = { email = 'x' }", "redaction.patterns", "built-in"),
         ("patterns = { look = '(?=x)' }", "redaction.patterns", "look-around"),
         ("patterns = { any = 'x*' }", "redaction.patterns", "empty text"),
@@ -84,7 +84,7 @@ def test_the_pipeline_s_hash_knows_the_redaction_and_the_handlers_versions_do_no
         ("detects = ['email']", "redaction.detects", "detect"),
     ],
 )
-def test_a_wrong_table_is_told_with_its_key_and_the_remedy(tmp_path: Path, table: str, key: str, said: str) -> None:
+def test_a_wrong_table_is_an_error_with_its_key_and_a_remedy(tmp_path: Path, table: str, key: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         with_redaction(tmp_path, f"[redaction]\n{table}\n")
     assert caught.value.key.startswith(key)

@@ -90,7 +90,7 @@ def test_the_two_parts_are_rendered_apart_and_trimmed() -> None:
 @pytest.mark.parametrize(
     ("source", "said"), [("", "no block system and no block user"), ("{% block %}", "line 1"), ("{{ x", "line 1")]
 )
-def test_what_is_no_prompt_template_is_told_with_its_key(source: str, said: str) -> None:
+def test_a_file_that_is_not_a_prompt_template_is_an_error_with_its_key(source: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         PromptTemplate(source, "p.j2", "workers.w.prompt")
     assert caught.value.key == "workers.w.prompt"

@@ -1,4 +1,4 @@
-"""How far a worker is believed, as its file says."""
+"""A worker's sources of confidence, threshold and calibration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a new version of a handler, and what leaves its cache valid."""
+"""Changes that make a new version of a handler, and changes that leave its cache valid."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_a_hash_is_64_bits_and_the_same_each_time() -> None:
     ],
     ids=["empty", "text", "half a png", "half a jpeg", "half a gif", "pdf", "tiff", "png without its pixels"],
 )
-def test_bytes_that_are_no_whole_image_are_unreadable(data: bytes) -> None:
+def test_bytes_that_are_not_a_whole_image_are_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableError) as error:
         perceptual_hash(data)
     assert error.value.reason == "not_an_image"

@@ -45,7 +45,7 @@ def router(verifiers: Mapping[str, Any], threshold: float = 0.3, **more: Any) ->
 
 @pytest.fixture(scope="module")
 def real() -> Router:
-    """One that tells topics apart."""
+    """A judge that separates topics."""
     topics = ["maths" if n % 3 else "trade" for n in range(90)]
     examples = [Example(f"How many pens? {n}", {"topic": topic}) for n, topic in enumerate(topics)]
     maths = [topic == "maths" for topic in topics]
@@ -112,7 +112,7 @@ def test_one_that_was_not_admitted_is_not_loaded(real: Router, tmp_path: Path) -
         Router.load(tmp_path / "router.zip")
 
 
-def test_a_missing_file_is_told_with_how_to_make_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_that_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no router at .*escalon train router"):
         Router.load(tmp_path / "none.zip")
 

@@ -63,7 +63,7 @@ def test_a_pattern_that_cannot_be_used_is_named_with_its_place(pattern: str) -> 
     assert error.value.remedy
 
 
-def test_a_pattern_that_is_no_text_is_a_configuration_error() -> None:
+def test_a_pattern_that_is_not_text_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="7"):
         RuleSet({"bad": [7]})  # type: ignore[list-item]
 

@@ -15,7 +15,7 @@ EXAMPLES = [Example(text=f"{'refund' if n % 2 else 'tracking'} of order {n}", da
 TRUTH = [bool(n % 2) for n in range(60)]
 
 
-def test_it_tells_tasks_apart_by_their_words_and_comes_back_equal_from_its_bytes() -> None:
+def test_it_separates_tasks_by_their_words_and_comes_back_equal_from_its_bytes() -> None:
     made = train_words(EXAMPLES, TRUTH, seed=0, date="2026-11-24")
     assert made is not None
     again = Words(Classifier.from_bytes(made.to_bytes(), "test"))

@@ -40,7 +40,7 @@ WORDS = {
 
 
 class LengthEmbedder:
-    """A fake at the protocol that tells short texts from long ones and nothing else."""
+    """A fake at the protocol that separates short texts from long ones and nothing else."""
 
     name = "length"
     dim = 2

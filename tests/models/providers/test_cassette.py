@@ -1,4 +1,4 @@
-"""Cassettes: what is recorded comes back unchanged, and what is not there says so."""
+"""Cassettes: a recorded answer comes back unchanged, and a missing one is an error."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_answers_to_one_request_come_back_in_order_and_the_last_is_repeate
     assert await model.ask(REQUEST, timeout=5) == REPLY
 
 
-async def test_what_is_no_model_error_is_not_recorded(tmp_path: Path) -> None:
+async def test_only_model_errors_are_recorded(tmp_path: Path) -> None:
     await record(tmp_path / "c.jsonl", ConfigError("wrong"))
     assert (tmp_path / "c.jsonl").read_bytes() == b""
 

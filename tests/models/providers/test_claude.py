@@ -76,7 +76,7 @@ async def model(server: MessagesServer) -> AsyncIterator[LanguageModel]:
 def streamed(
     model: Any = "m", text: Any = "hi", stop_reason: Any = "end_turn", stop_details: Any = None, output_tokens: Any = 1
 ) -> bytes:
-    """A whole answer as it stands on the wire."""
+    """A whole answer in its wire form."""
     end = {"stop_reason": stop_reason, "stop_details": stop_details}
     events: list[dict[str, Any]] = [
         {"type": "message_start", "message": {"model": model, "usage": {"input_tokens": 3}}},
@@ -93,7 +93,7 @@ async def failure_of(model: LanguageModel, request: ModelRequest | None = None, 
     return caught.value
 
 
-async def test_a_lack_of_file_handles_is_no_fault_of_the_provider(model: LanguageModel, server: MessagesServer) -> None:
+async def test_a_lack_of_file_handles_is_not_the_providers_fault(model: LanguageModel, server: MessagesServer) -> None:
     await model.ask(ask_for(), 5)  # all is imported by now
     other = ClaudeModel(KEY, server.url)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -305,7 +305,7 @@ async def test_what_becomes_of_the_connection_after_the_last_event_does_not_matt
     assert (await model.ask(ask_for(), timeout=20)).text == "It left today."
 
 
-async def test_nobody_listening_is_unreachable() -> None:
+async def test_a_port_without_a_listener_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     model = ClaudeModel(KEY, f"http://127.0.0.1:{port}")
@@ -322,7 +322,7 @@ async def test_nobody_listening_is_unreachable() -> None:
         ("an error of next year", "server_error", True),
     ],
 )
-async def test_an_error_inside_the_stream_is_told_by_its_own_type(
+async def test_an_error_inside_the_stream_keeps_its_own_type(
     model: LanguageModel, server: MessagesServer, said: str, error_type: str, retryable: bool
 ) -> None:
     server.script(StreamError(said))
@@ -375,7 +375,7 @@ async def test_a_reply_whose_parts_are_of_no_such_kind_is_a_bad_reply(
     assert (error.error_type, error.retryable) == ("bad_reply", True)
 
 
-async def test_half_a_surrogate_pair_is_a_question_mark_wherever_it_stands(
+async def test_half_a_surrogate_pair_is_a_question_mark_in_any_place(
     model: LanguageModel, server: MessagesServer
 ) -> None:
     half = "\ud800"
@@ -548,6 +548,6 @@ async def test_the_key_shows_in_no_repr_log_or_error(server: MessagesServer, cap
         assert KEY not in text
 
 
-async def test_a_prompt_that_is_no_unicode_text_is_rejected_before_it_is_sent(model: LanguageModel) -> None:
+async def test_a_prompt_that_is_not_unicode_text_is_rejected_before_it_is_sent(model: LanguageModel) -> None:
     error = await failure_of(model, ask_for("\ud800"))
     assert (error.error_type, error.unbilled) == ("rejected", True)

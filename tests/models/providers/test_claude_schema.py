@@ -148,7 +148,7 @@ def as_enforced(schema: Any) -> Any:
 
 
 def _refers(part: Any) -> bool:
-    """Whether a variant is a reference, of which nobody checks that it agrees with a type beside it."""
+    """True for a variant that is a reference: its agreement with a type beside it is not checked."""
     return any("$ref" in one for key in ("anyOf", "oneOf") for one in part.get(key, ()) if isinstance(one, dict))
 
 

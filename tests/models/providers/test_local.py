@@ -337,7 +337,7 @@ async def test_closing_gives_the_memory_back(small_weights: Path) -> None:
 
 
 @pytest.mark.weights
-async def test_a_file_that_is_no_model_is_a_model_error(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_model_is_a_model_error(tmp_path: Path) -> None:
     path = tmp_path / "noise.gguf"
     path.write_bytes(b"GGUF" + bytes(1000))
     model = LocalModel(path, threads=1, context=64, parallel=1)

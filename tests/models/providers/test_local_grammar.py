@@ -77,7 +77,7 @@ def test_what_cannot_be_compiled_is_refused_with_the_keyword_at_fault(
     assert (caught.value.key, bool(caught.value.remedy)) == ("schema", True)
 
 
-def test_the_probe_tells_a_grammar_from_none() -> None:
+def test_the_probe_distinguishes_a_grammar_from_none() -> None:
     assert holds('%llguidance {}\nstart: %json {"type": "object"}')
     assert not holds('%llguidance {}\nstart: %json {"type": "strange"}')
     assert not holds("nonsense")
@@ -111,7 +111,7 @@ async def test_a_model_that_could_not_be_held_to_its_schema_is_not_asked(small_w
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(schemas)
-def test_whatever_the_schema_it_compiles_or_is_refused(schema: Any) -> None:
+def test_any_schema_compiles_or_is_refused(schema: Any) -> None:
     whole = wire({**schema, "$defs": {"d": {"type": "string", "maxLength": 3}}})
     good = holds(grammar(json.dumps(whole)))
     with nullcontext() if good else pytest.raises(ConfigError, match="cannot hold"):

@@ -50,7 +50,7 @@ def test_an_expression_has_its_value_by_operator_precedence(expression: str, val
 @pytest.mark.parametrize(
     "expression", ["", "1 / 0", "9^9^9^9", "2 +", "3 4", "(1", "1)", "()", "5 % %%(", "a + 1", "(-2)^0.5"]
 )
-def test_what_is_no_expression_or_too_large_has_no_value(expression: str) -> None:
+def test_a_broken_or_too_large_expression_has_no_value(expression: str) -> None:
     assert evaluate(tokens(expression)) is None
 
 
@@ -94,7 +94,7 @@ def test_a_wrong_equation_is_found_and_does_not_hold(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["x + 2x = 12", "4 feet = 48 inches", "no figures here", "= 4", "a = b + c", "7x = 21"]
 )
-def test_definitions_and_unknowns_are_no_equations_to_recompute(text: str) -> None:
+def test_definitions_and_unknowns_are_not_recomputed(text: str) -> None:
     assert equations(text) == []
 
 
@@ -194,7 +194,7 @@ def test_long_texts_are_cut_so_that_their_rest_changes_nothing(piece: str) -> No
     assert text_features(long[:MAX_TEXT]) == text_features(long + piece)
 
 
-def test_options_and_stem_of_a_question_are_told_apart() -> None:
+def test_options_and_stem_of_a_question_are_separated() -> None:
     found = text_features("Which is NOT a metal?\nA. Iron\nB. Oxygen gas\nC. Iron 2\nD. All of the above\nAnswer:")
     assert (found["options"], found["stem_question"], found["negations"]) == (4.0, 1.0, 1.0)
     assert (found["option_all_none"], found["option_figures"], found["option_same_start"]) == (1.0, 0.25, 1.0)

@@ -49,7 +49,7 @@ def trained() -> Verifier:
     return train(*cases(), date="2026-11-23")
 
 
-def test_a_verifier_learns_to_tell_right_answers_from_wrong_ones(trained: Verifier) -> None:
+def test_a_verifier_learns_to_separate_right_answers_from_wrong_ones(trained: Verifier) -> None:
     examples, worker, _ = cases(seed=1)
     scores = trained.scores(examples)
     assert scores[worker].min() > scores[~np.array(worker)].max()
