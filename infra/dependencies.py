@@ -1,7 +1,7 @@
 """Ask pip-audit for known vulnerabilities in the pinned dependencies: `python infra/dependencies.py requirements.lock`.
 
 The exit code is 0 if it knows of none, 1 if it knows of one. If its service cannot be reached, nothing was checked; the
-output says so, but the exit code is 0, because the change at hand did not cause it.
+output says so, but the exit code is 0, because the present change did not cause it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Is the worker in this container well? Exit code 0 for yes; else 1, and why on standard error.
+"""Check the worker in this container: exit code 0 if it is healthy, else 1 with the reason on standard error.
 
-healthcheck.py web PORT         the tier's web server, whose pages are made in the event loop of the agents, answers
+healthcheck.py web PORT         the tier's web server, which runs in the event loop of the agents, answers
 healthcheck.py connected PORT   a TCP connection from this container to PORT is established
 
-It needs the standard library alone, so that a check costs no import of escalon.
+It uses the standard library only, so that a check does not import escalon.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 def answers(port: int, seconds: float = SECONDS) -> bool:
-    """Whether GET / on this port of 127.0.0.1 ends with status 200 within `seconds`."""
+    """True if GET / on this port of 127.0.0.1 returns status 200 within `seconds`."""
     connection = HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         connection.request("GET", "/")
@@ -31,7 +31,7 @@ def answers(port: int, seconds: float = SECONDS) -> bool:
 
 
 def connected(port: int, tables: Iterable[Path] = TABLES) -> bool:
-    """Whether the kernel's tables of TCP sockets hold an established connection to a remote `port`."""
+    """True if the kernel's tables of TCP sockets have an established connection to a remote `port`."""
     rows = (row.split() for table in tables if table.exists() for row in table.read_text("ascii").splitlines()[1:])
     return any(row[3] == ESTABLISHED and int(row[2].rpartition(":")[2], 16) == port for row in rows)
 
@@ -43,7 +43,7 @@ CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one check; returns the exit code."""
+    """Run one check and return the exit code."""
     check, complaint = CHECKS[arguments[0]]
     if check(int(arguments[1])):
         return 0

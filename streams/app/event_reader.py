@@ -1,4 +1,4 @@
-"""What reads events, for whoever needs no Faust to do so."""
+"""Build the reader of events, without Faust."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streams.app.settings import Settings
 def build_event_reader(
     settings: Settings, cluster: ClusterMetadata, codec: Codec, blobs: BlobStore
 ) -> tuple[EventReader, DeadLetters]:
-    """What reads events, and what becomes of those that cannot be read."""
+    """Return the reader of events and the builder of dead letters for those it cannot read."""
     reader = EventReader(codec, cluster.cluster_id, settings.run, settings.max_event_bytes)
     ids = EventIds(reader, codec, settings.topic_prefix)
     dead_letters = DeadLetters(

@@ -1,4 +1,4 @@
-"""Remove secrets from whatever is logged or printed, as a last line of defence.
+"""Remove secrets from logs and other output, as a last line of defence.
 
 escalon's own texts hold none, but a library may quote the header or the address that it was given.
 """

@@ -50,8 +50,8 @@ def run_sink(settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfi
 
 def _redaction_of(pipeline: Pipeline | None) -> str:
     if pipeline is None:
-        return "none, for no pipeline file is named; rows are stored as they come"
-    return pipeline.redaction.id if pipeline.redaction else f"none, for {pipeline.path.name} asks for none"
+        return "none, because no pipeline file is given; rows are stored unchanged"
+    return pipeline.redaction.id if pipeline.redaction else f"none, because {pipeline.path.name} has no [redaction]"
 
 
 def run_scheduler(settings: Settings, kafka: KafkaConfig) -> None:

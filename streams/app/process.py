@@ -1,4 +1,4 @@
-"""The processes of a pipeline by name, and what all of them share. It imports none of their libraries."""
+"""The processes of a pipeline by name, and functions that all of them use; no tier's libraries are imported."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TIERS = (*FAUST_TIERS, "record", "resume")
 
 
 def ready_file(settings: Settings, tier: str) -> Path:
-    """A file that a tier's process touches whenever it has its partitions and its tables."""
+    """Return the file that a tier's process touches each time it has its partitions and tables."""
     return settings.data_dir / "ready" / f"{tier}-{settings.instance}"
 
 
 def stop_event() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

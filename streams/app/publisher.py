@@ -1,4 +1,4 @@
-"""The Python client: publish events, and the truth about them, with delivery confirmed."""
+"""The Python client: publish events and labels, with delivery confirmed by Kafka."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_QUEUED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where Kafka has confirmed an event or a label to stand, and the event's id."""
+    """An event or a label that Kafka has confirmed, with the event's id."""
 
     event_id: str
     topic: str
@@ -46,8 +46,8 @@ class Publisher:
             publisher.publish("Where is my order 1234?", id="mail-77")
             deliveries = publisher.flush()
 
-    Without arguments it takes what the environment says (ESCALON_KAFKA and so on). Delivery is idempotent within one
-    Publisher; an event with an id of its own may be published again and still ends in one outcome.
+    Without arguments it uses the environment (ESCALON_KAFKA and others). Delivery is idempotent within one Publisher;
+    an event with its own id may be published again and still ends in one outcome.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Publisher:
         settings = read_settings()
         config = KafkaConfig(servers=kafka) if isinstance(kafka, str) else kafka or settings.kafka
         if config is None:
-            raise ConfigError("no broker is named.", "Pass host:port, or set it.", "ESCALON_KAFKA")
+            raise ConfigError("no broker is given.", "Pass host:port, or set the variable.", "ESCALON_KAFKA")
         self.topic = topic or f"{settings.topic_prefix}events"
         self._labels = f"{settings.topic_prefix}labels"
         self._now = settings.now
@@ -70,7 +70,7 @@ class Publisher:
         self._cluster_id = describe_cluster(config).cluster_id
         self._deliveries: list[Delivery] = []
         self._failures: list[str] = []
-        self._trouble = "time ran out"
+        self._last_error = "time ran out"
         limits = {"queue.buffering.max.messages": MAX_QUEUED, "linger.ms": 5, "acks": "all", "error_cb": self._on_error}
         self._producer = Producer(config.confluent(**{"enable.idempotence": idempotent} | limits))
 
@@ -85,10 +85,10 @@ class Publisher:
         key: str | None = None,
         data_subject: str | None = None,
     ) -> None:
-        """Queue one event. Order is kept among events with the same key; without one the content decides.
+        """Queue one event. Order is kept among events with the same key: by default the id, else a content hash.
 
-        `data_subject` names whom it is about, so that `escalon erase` finds it; rows hold only a hash of the name.
-        Where the program traces with OpenTelemetry, the event goes on in its current trace.
+        `data_subject` names the person it is about, so that `escalon erase` finds it; rows hold only a hash of the
+        name. If the program uses OpenTelemetry, the event continues its current trace.
         """
         dumped = json.dumps(data, ensure_ascii=False, sort_keys=True) if data else None
         self.publish_raw(
@@ -96,7 +96,7 @@ class Publisher:
         )
 
     def publish_raw(self, event: RawEvent, *, image: bytes | Path | None = None, key: str | None = None) -> None:
-        """Queue an event as it stands on the topic; an image is put into the blob store first."""
+        """Queue an event in the form of the topic; put its image into the blob store first."""
         if image is not None:
             content = image.read_bytes() if isinstance(image, Path) else image
             event = replace(event, image=self._blobs.put(content))
@@ -113,9 +113,9 @@ class Publisher:
         run: str = "live",
         time: datetime | None = None,
     ) -> None:
-        """Queue the truth about an event: what its answer should have been, as text or as any JSON value.
+        """Queue the correct answer to an event, as text or as any JSON value.
 
-        `source` says who says so, `time` when (now, unless given). Raises UnreadableError for what is no label.
+        `source` names its author, `time` is its date (default: now). Raises UnreadableError if it is not valid.
         """
         said_at = time or self._now()
         text = label_text(label)
@@ -124,7 +124,6 @@ class Publisher:
         )
 
     def publish_label(self, label: Label) -> None:
-        """Queue a label as it stands on the topic."""
         label = checked(label, self._now())
         self._queue(self._labels, label, label.event_id, label.event_id)
 
@@ -139,17 +138,17 @@ class Publisher:
         self._producer.poll(0)
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> list[Delivery]:
-        """Wait until every queued event and label is confirmed; returns them in the order Kafka confirmed them.
+        """Wait until Kafka has confirmed every queued event and label; return them in the order of confirmation.
 
-        Raises ServiceError when one was not, within `timeout` seconds.
+        Raises ServiceError if one is not confirmed within `timeout` seconds.
         """
         left = self._producer.flush(timeout)
         failures, self._failures = self._failures, []
         deliveries, self._deliveries = self._deliveries, []
         if left or failures:
-            why = failures[0] if failures else self._trouble
+            why = failures[0] if failures else self._last_error
             what = f"{left + len(failures)} messages were not confirmed ({why})."
-            raise ServiceError(what, "Check the broker, then publish them again under the same ids.")
+            raise ServiceError(what, "Check the broker, then publish them again with the same ids.")
         return deliveries
 
     def __enter__(self) -> Self:
@@ -162,8 +161,8 @@ class Publisher:
             self.flush()
 
     def _on_error(self, error: KafkaError) -> None:
-        """What is wrong between client and broker; nothing was given up yet."""
-        self._trouble = error.str()
+        """Remember a client error; the client still retries."""
+        self._last_error = error.str()
 
     def _on_delivery(self, event_id: str | None) -> Any:
         def report(error: KafkaError | None, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""A pipeline's redaction, ready to use: its function loaded, and what goes wrong told once."""
+"""A pipeline's redaction, with its function loaded and its first error logged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("escalon.redaction")
 
 
 def redaction_policy(pipeline: Pipeline) -> RedactionPolicy | None:
-    """What the pipeline hides; None without [redaction]. Raises ConfigError when its function cannot be loaded."""
+    """Return the policy; None without [redaction]. Raises ConfigError if its function cannot be loaded."""
     asked = pipeline.redaction
     if asked is None:
         return None
@@ -32,7 +32,7 @@ def redaction_policy(pipeline: Pipeline) -> RedactionPolicy | None:
 
 
 def row_redactor(pipeline: Pipeline | None) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    """What the pipeline's redaction does to a row of a table; nothing without any."""
+    """Return the function that redacts a row of a table; without redaction it changes nothing."""
     from streams.sink.batch import unchanged
 
     policy = redaction_policy(pipeline) if pipeline is not None else None
@@ -44,13 +44,13 @@ def _prepared(policy: RedactionPolicy, table: str, row: dict[str, Any]) -> dict[
 
 
 def _once() -> Callable[[Exception], None]:
-    """Tells the first error alone, and not its words, which may hold what was to be hidden."""
-    told = False
+    """Return a function that logs the class of the first error; its message may contain what was to be hidden."""
+    logged = False
 
-    def tell(error: Exception) -> None:
-        nonlocal told
-        if not told:
-            told = True
-            log.error("redaction failed (%s); what it fails on is withheld from the audit", type(error).__name__)
+    def report(error: Exception) -> None:
+        nonlocal logged
+        if not logged:
+            logged = True
+            log.error("redaction failed (%s); texts that it fails on are withheld from the audit", type(error).__name__)
 
-    return tell
+    return report

@@ -1,10 +1,10 @@
-"""RESUME: what was put off goes on when its time has come. A plain consumer that lets Kafka do the waiting.
+"""Publish deferred tasks again when they are due: the tier `resume`.
 
-Each cause of waiting has its topic. All messages of one topic wait equally long, so it is read in its order.
+Each cause of a deferral has its topic. All messages of a topic wait equally long, so it is read in order. A partition
+whose next message is not due is paused at that message: nothing is held in memory, and a restart loses nothing.
 
-A partition whose next message must wait is paused at that message, so nothing is held in memory and a restart loses
-nothing. The order is the guarantee: publish, have Kafka confirm, then commit; what is published twice after a crash is
-answered from the store and settled once.
+The order is the guarantee: 1. publish, 2. wait until Kafka has confirmed, 3. commit. A task that is published twice
+after a crash is answered from the store and settled once.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from streams.telemetry.tracing import forwarded_headers
 POLL_SECONDS, FLUSH_SECONDS = 0.5, 30.0
 BATCH = 500
 RETRY_AFTER = timedelta(seconds=1)
-"""After how long a service that was not there is asked again."""
+"""The pause before an unavailable service is asked again."""
 LONGEST_WAIT = timedelta(days=31)
-"""Nothing of ours waits longer, and what would wait for ever would hold up all that stands behind it."""
+"""The longest deferral; a later `not_before` is an error that would block the partition."""
 log = logging.getLogger("escalon.resume")
 
 
 @dataclass(kw_only=True)
 class Scheduler:
-    """Publishes tasks again that were put off, each not before its time, until `stop` is set."""
+    """Publishes each deferred task again when it is due, until `stop` is set."""
 
     kafka: KafkaConfig
     codec: Codec
@@ -53,22 +53,22 @@ class Scheduler:
     now: Callable[[], datetime]
     stop: threading.Event
     _waiting: dict[tuple[str, int], datetime] = field(default_factory=dict)
-    """Until when each paused partition waits."""
+    """The time until which each paused partition waits."""
     _failures: list[str] = field(default_factory=list)
     _follow: OffsetTracker = field(default_factory=OffsetTracker)
 
     def run(self) -> None:
-        """Consume, publish, commit, until told to stop. Raises ServiceError when Kafka confirms nothing any more."""
+        """Consume, publish and commit until `stop` is set. Raises ServiceError if Kafka confirms nothing."""
         consumer = Consumer(
             self.kafka.consumer(
                 f"escalon-{self.prefix}resume",
                 **{"session.timeout.ms": 10_000, "enable.partition.eof": True, **lag_statistics()},
             )
         )
-        # The tiers' own producers share out keys by murmur2, so that a task comes back to its store of answers.
+        # The tiers' producers partition by murmur2; with the same partitioner a task returns to its store of answers.
         by_key = {"partitioner": "murmur2_random"}
         producer = Producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"} | by_key))
-        consumer.subscribe([self.prefix + spec.name for spec in DEFERRED.values()], on_revoke=self._let_go)
+        consumer.subscribe([self.prefix + spec.name for spec in DEFERRED.values()], on_revoke=self._on_revoke)
         try:
             while not self.stop.is_set():
                 self._wake(consumer)
@@ -76,9 +76,9 @@ class Scheduler:
         finally:
             consumer.close()
 
-    def _let_go(self, consumer: Any, _: Any) -> None:
+    def _on_revoke(self, consumer: Any, _: Any) -> None:
         self._follow.forget()
-        # The client would keep a partition paused that it is given again.
+        # The client would keep a partition paused if it were assigned again.
         self._resume(consumer, list(self._waiting))
 
     def _wake(self, consumer: Any) -> None:
@@ -89,37 +89,37 @@ class Scheduler:
             consumer.resume([TopicPartition(*place) for place in places])
         for place in places:
             del self._waiting[place]
-            self._tell_waiting(place[0])
+            self._observe_waiting(place[0])
 
     def _step(self, consumer: Any, producer: Any) -> None:
         done: dict[tuple[str, int], int] = {}
         for message in consumer.consume(BATCH, POLL_SECONDS):
             at_end = is_partition_end(message)
             if message.error() is not None and not at_end:
-                log.warning("Kafka says: %s", message.error())
+                log.warning("Kafka error: %s", message.error())
                 continue
             place = message.topic(), message.partition()
             if place in self._waiting:
                 continue
             following = self._follow.see(consumer, message)
-            if at_end or self._goes_on_or_waits(record_of(message), consumer, producer):
+            if at_end or self._handle_or_wait(record_of(message), consumer, producer):
                 done[place] = following
         if done:
             self._confirm(producer)
             _commit(consumer, done)
 
-    def _goes_on_or_waits(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
-        """As `_goes_on`; where the schema registry or the blob store is not there, it is tried again in a while."""
+    def _handle_or_wait(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
+        """Call `_handle`; if the schema registry or the blob store is unavailable, retry after RETRY_AFTER."""
         try:
-            return self._goes_on(record, consumer, producer)
-        except ServiceError as away:
-            log.warning("%s/%s waits: %s", record.topic, record.partition, away)
+            return self._handle(record, consumer, producer)
+        except ServiceError as error:
+            log.warning("%s/%s waits: %s", record.topic, record.partition, error)
             WAITS.labels(record.topic).inc()
             self._hold(consumer, record, self.now() + RETRY_AFTER)
             return False
 
-    def _goes_on(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
-        """Publish a task whose time has come; else pause its partition there."""
+    def _handle(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
+        """Publish a task that is due, or pause its partition there; return whether the record is done."""
         try:
             deferred = self.codec.decode(Deferred, record.value or b"")
             task = deferred.task
@@ -138,19 +138,18 @@ class Scheduler:
         return False
 
     def _hold(self, consumer: Any, record: KafkaRecord, until: datetime) -> None:
-        """Pause a partition at a record."""
         place = TopicPartition(record.topic, record.partition, record.offset)
         consumer.pause([place])
         consumer.seek(place)
         self._follow.back(record.topic, record.partition, record.offset)
         self._waiting[record.topic, record.partition] = until
-        self._tell_waiting(record.topic)
+        self._observe_waiting(record.topic)
 
-    def _tell_waiting(self, topic: str) -> None:
+    def _observe_waiting(self, topic: str) -> None:
         WAITING.labels(topic).set(sum(place[0] == topic for place in self._waiting))
 
     def _publish(self, producer: Any, message: Any, record: KafkaRecord) -> None:
-        """Publish what a record causes, in the record's trace."""
+        """Publish a message in the trace of its record."""
         spec = topic_of(message)
         producer.produce(
             f"{self.prefix}{spec.name}",
@@ -167,14 +166,16 @@ class Scheduler:
     def _confirm(self, producer: Any) -> None:
         left = producer.flush(FLUSH_SECONDS)
         if left or self._failures:
-            what = f"Kafka did not confirm what was to go on ({', '.join(self._failures[:1]) or 'time ran out'})."
-            raise ServiceError(what, "Check the broker and start this process again: nothing was committed.")
+            what = f"Kafka did not confirm the deferred tasks ({', '.join(self._failures[:1]) or 'time ran out'})."
+            raise ServiceError(what, "Check the broker, then restart this process; nothing was committed.")
 
 
 def _check_wait(deferred: Deferred, now: datetime) -> None:
     if deferred.not_before - now > LONGEST_WAIT:
         what = f"It must wait until {deferred.not_before.isoformat()}, longer than {LONGEST_WAIT.days} days."
-        raise UnreadableError("bad_time", what, "Only a tier defers; check who else writes to this topic.")
+        raise UnreadableError(
+            "bad_time", what, "Only escalon's tiers may write to this topic; check for other producers."
+        )
 
 
 def _commit(consumer: Any, done: dict[tuple[str, int], int]) -> None:
@@ -182,4 +183,4 @@ def _commit(consumer: Any, done: dict[tuple[str, int], int]) -> None:
         offsets = [TopicPartition(*place, offset) for place, offset in done.items()]
         consumer.commit(offsets=offsets, asynchronous=False)
     except KafkaException as error:
-        log.warning("offsets not committed, at worst these tasks go on twice: %s", error)
+        log.warning("offsets not committed; these tasks may be published twice: %s", error)

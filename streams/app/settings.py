@@ -1,4 +1,4 @@
-"""The one place that reads the environment."""
+"""The settings, read from environment variables here and nowhere else."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from streams.telemetry.web import WebAddress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where everything is. Built by `read_settings`; secrets never show in its repr."""
+    """All settings, as `read_settings` reads them; the repr leaves secrets out."""
 
     kafka: KafkaConfig | None
-    """None: the embedded broker."""
+    """None for the embedded broker."""
     clickhouse: ClickHouseConfig | None
-    """None: the embedded ClickHouse."""
+    """None for the embedded ClickHouse."""
     schema_registry: RegistryConfig | None
     data_dir: Path
     weights_dir: Path
     cache_dir: Path
     blobs: str = field(repr=False)
-    """Its address may hold a login."""
+    """The address of the blob store, which may contain a login."""
     pipeline: Path | None
     python: AllowedPython = NO_PYTHON
     """The Python that a pipeline file may run."""
@@ -41,48 +41,45 @@ class Settings:
     topic_prefix: str
     max_event_bytes: int
     retention_seconds: float
-    """How long tables remember: answers at most, settled events, images."""
+    """The retention of the RocksDB tables: answers, settled events, images."""
     audit_retention: Retention
-    """How long ClickHouse keeps bodies and rows."""
     topic_retention_seconds: float | None
-    """How long topics made now keep a message; None: as the broker does."""
+    """The retention of topics that are created now; None for the broker's default."""
     web_host: str
-    """The address of this machine that the web port is bound to."""
     web_port: int | None
     batch_bytes: int
-    """What a worker may send at once to one partition."""
+    """The most bytes that a producer sends to one partition at once."""
     drain_seconds: float
-    """How long a worker finishes what it has in hand before it stops or gives partitions away."""
+    """The time to finish tasks in flight before a worker stops or gives up partitions."""
     anthropic_api_key: str | None = field(repr=False)
     anthropic_base_url: str | None
     cassette: Path | None
-    """Language models answer from this file instead."""
+    """A recording that language models answer from, instead of a provider."""
     record_cassette: Path | None
-    """What language models answer is added to this file."""
+    """A recording that the answers of language models are added to."""
     kafka_home: Path | None
     clock_offset: timedelta
-    """Added to the time of day; for rehearsing what happens when a day turns."""
+    """Added to the time of day, to rehearse the change of a day."""
     instance: str
-    """Tells apart the processes of one tier that share a data directory."""
+    """The name of this process among those of one tier that share a data directory."""
     traces: bool
-    """Whether spans are sent to a collector."""
     traces_percent: int
-    """Of the traces that begin here, how many are recorded."""
+    """The percentage of the traces begun here that is recorded."""
     traces_texts: bool
-    """Whether spans hold prompts and answers."""
+    """True if spans contain prompts and answers."""
 
     @property
     def web(self) -> WebAddress | None:
-        """Where a process serves health and figures; None: nowhere."""
+        """Return the address for health and metrics; None if they are not served."""
         return None if self.web_port is None else WebAddress(self.web_host, self.web_port)
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """Return the time of day, in UTC."""
         return datetime.now(UTC) + self.clock_offset
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment. docs/settings.md lists the variables; a wrong one raises ConfigError."""
+    """Read the variables that docs/settings.md lists; raise ConfigError if one is wrong."""
     get = _Reader(os.environ if environment is None else environment)
     data_dir = Path(get.text("ESCALON_DATA") or ".escalon").absolute()
     cache_dir = Path(get.text("ESCALON_CACHE") or Path.home() / ".cache" / "escalon")
@@ -175,10 +172,10 @@ class _Reader:
         return Path(value).expanduser() if value else None
 
     def address(self, name: str) -> str | None:
-        """An address without a login in it, for it is shown."""
+        """Return an address; it must not contain a login, because it is printed."""
         value = self.text(name)
         if value is not None and has_login(value):
-            raise ConfigError("the address holds a login, which would end up in logs.", "Take it out.", name)
+            raise ConfigError("the address contains a login, which would be logged.", "Remove it.", name)
         return value
 
     def number(self, name: str, default: int, least: int = 0) -> int:
@@ -188,8 +185,8 @@ class _Reader:
         except ValueError:
             number = least - 1
         if number < least:
-            what = f"{value!r} is no whole number of at least {least}."
-            raise ConfigError(what, f"Set it to one, for example {default}.", name)
+            what = f"{value!r} is not a whole number of at least {least}."
+            raise ConfigError(what, f"Set it to a number such as {default}.", name)
         return number
 
     def flag(self, name: str) -> bool:
@@ -199,7 +196,7 @@ class _Reader:
         return value in ("1", "true", "yes")
 
     def secret(self, name: str) -> str | None:
-        """A secret, from the variable or from the file that NAME_FILE names."""
+        """Return a secret, from the variable or from the file that NAME_FILE names."""
         file = self.path(f"{name}_FILE")
         if file is None:
             return self.text(name)
@@ -209,5 +206,7 @@ class _Reader:
             raise ConfigError(
                 f"{file} cannot be read ({error.strerror}).", "Check the path.", f"{name}_FILE"
             ) from error
-        except UnicodeDecodeError:  # it quotes what it cannot read, so it is not chained
-            raise ConfigError(f"{file} is no text.", "Write the secret alone, as UTF-8.", f"{name}_FILE") from None
+        except UnicodeDecodeError:  # not chained, because it quotes the file
+            raise ConfigError(
+                f"{file} is not UTF-8 text.", "Write only the secret into it, as UTF-8.", f"{name}_FILE"
+            ) from None

@@ -1,4 +1,4 @@
-"""How a tier traces, as the settings say."""
+"""The tracing of a tier, from the settings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from streams.telemetry.tracing import OFF, Tracing
 
 
 def tracing_of(settings: Settings, tier: str) -> Tracing:
-    """Spans go to the collector that OpenTelemetry's standard variables name, or nowhere. Raises ConfigError."""
+    """Return tracing to the collector of OpenTelemetry's standard variables; OFF unless ESCALON_TRACES is set.
+
+    Raises ConfigError if the settings are wrong.
+    """
     if not settings.traces:
         return OFF
     if settings.traces_percent > 100:
-        what = f"{settings.traces_percent} is no share of a hundred."
+        what = f"{settings.traces_percent} is not a percentage."
         raise ConfigError(what, "Set it to a number from 0 to 100.", "ESCALON_TRACES_PERCENT")
     from streams.telemetry.otlp import OtlpExporter
 

@@ -1,4 +1,4 @@
-"""Run one of the tiers that are Faust apps, in this process, until it is asked to stop."""
+"""Run a Faust tier in this process until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ log = logging.getLogger("escalon.worker")
 
 
 def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> None:
-    """Run a Faust tier; returns after SIGTERM or SIGINT.
+    """Run a Faust tier; return after SIGTERM or SIGINT.
 
-    Raises ProcessError where this process lacks what it needs, and SystemExit when Faust gives up.
+    Raises ProcessError if this process lacks a resource, and SystemExit if Faust gives up.
     """
     web = serve_web(settings.web)
     await_room(settings.data_dir / "tables")
@@ -45,7 +45,7 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
     )
     app = build(tier, site)
     check_partitions(app, settings.topic_prefix, site.cluster.partitions)
-    # A consumer that started before its changelogs hears of them minutes later, and until then recovers no table.
+    # A consumer that starts before its changelog topics exist learns of them minutes later; tables would wait.
     changelogs = {table.changelog_topic.get_topic_name(): table.partitions for table in app.tables.values()}
     create_changelogs(kafka, changelogs, settings.replication)
     _run_now(site.providers.load())
@@ -70,7 +70,7 @@ def _announcer(file: Path) -> object:
     async def announce(*_: object, **__: object) -> None:
         try:
             await asyncio.to_thread(file.touch)
-        except OSError as error:  # whoever waits for the file waits on; the tier itself needs it for nothing
+        except OSError as error:  # only a process that waits for the file is affected
             log.warning("%s cannot be written: %s", file, error)
 
     return announce

@@ -55,7 +55,7 @@ def _supervise(running: RunningPipeline, watch: bool) -> None:
 
     def keep_running() -> bool:
         _reload(running, reload_asked)
-        for line in running.revive():
+        for line in running.restart_ended():
             err.print(line, style="red", markup=False, highlight=False)
         return True
 

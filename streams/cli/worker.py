@@ -31,7 +31,7 @@ def worker(
     """Run one tier in this process until SIGTERM or Ctrl-C.
 
     listen, work and reason are the three tiers; settle writes the outcomes, record the audit in ClickHouse, and
-    resume publishes postponed tasks again.
+    resume publishes deferred tasks when they are due.
     """
     _configure_logging()
     settings = server_settings()

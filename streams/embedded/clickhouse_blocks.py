@@ -1,8 +1,8 @@
-"""ClickHouse's own compressed blocks, which a client asks for with compress=1: LZ4 behind a CityHash128 checksum.
+"""ClickHouse's compressed blocks, which a client requests with compress=1: LZ4 behind a CityHash128 checksum.
 
-A block is 16 bytes of checksum over what follows, one byte for the method, the block's size with these 9 bytes, the
-size of what it holds, both in 4 bytes, and the compressed bytes. The hash is CityHash 1.0.2 of Google's, of 2011, as
-ClickHouse has frozen it.
+A block is: 16 bytes of checksum over the rest; 1 byte for the method; 4 bytes for the compressed size, which includes
+these 9 bytes of header; 4 bytes for the plain size; the compressed bytes. The hash is Google's CityHash 1.0.2 of 2011,
+the version that ClickHouse has frozen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 import lz4.block
 
 BLOCK_BYTES: Final = 1 << 16
-"""What one block holds at most. Small ones, for a block can be read only as a whole."""
+"""The most plain bytes in a block. Blocks are small, because a block can only be read whole."""
 _LZ4: Final = 0x82
 _HEADER: Final = struct.Struct("<BII")
 _CHECKSUM: Final = struct.Struct("<QQ")
@@ -32,14 +32,14 @@ class BlockEncoder:
         self._held = bytearray()
 
     def compress(self, data: bytes) -> bytes:
-        """The blocks that are full."""
+        """Add data, and return the blocks that are full."""
         self._held += data
         full = len(self._held) // BLOCK_BYTES * BLOCK_BYTES
         ready, self._held = bytes(self._held[:full]), self._held[full:]
         return b"".join(_block(ready[place : place + BLOCK_BYTES]) for place in range(0, full, BLOCK_BYTES))
 
     def flush(self) -> bytes:
-        """The last block."""
+        """Return the last block."""
         rest, self._held = bytes(self._held), bytearray()
         return _block(rest) if rest else b""
 
@@ -51,7 +51,7 @@ def _block(plain: bytes) -> bytes:
 
 
 def cityhash128(data: bytes) -> Pair:
-    """The low and the high 64 bits of a text's hash."""
+    """Return the low and the high 64 bits of a hash."""
     if len(data) >= 16:
         low, high = _TWO.unpack_from(data)
         return _seeded(data[16:], (low ^ _K3, high))

@@ -12,7 +12,7 @@ from backports import zstd
 from streams.embedded.clickhouse_protocol import QueryError
 
 PIECE_BYTES: Final = 1 << 20
-"""The most that one step of decompression gives, whatever the body claims."""
+"""The most bytes that one step of decompression returns."""
 
 
 class _Zlib:
@@ -55,7 +55,7 @@ class Decoder:
         self._frame: Any = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The plain bytes that `data` completes."""
+        """Yield the plain bytes that `data` completes."""
         if self._new is None:
             yield data
             return
@@ -70,7 +70,7 @@ class Decoder:
                 data, self._frame = self._frame.unused_data or b"", None
 
     def finish(self) -> None:
-        """Raise when the body ended in the middle of a frame."""
+        """Raise QueryError if the body ended in the middle of a frame."""
         if self._frame is not None:
             raise QueryError(271, "Cannot decompress the body: it ends within a frame.", "CANNOT_DECOMPRESS")
 
@@ -79,11 +79,11 @@ class Encoder(Protocol):
     """Compresses a response piece by piece."""
 
     def compress(self, data: bytes) -> bytes:
-        """What can be sent already of everything given so far."""
+        """Add data, and return the bytes that are ready to be sent."""
         ...
 
     def flush(self) -> bytes:
-        """The rest, once."""
+        """Return the remaining bytes; called once, at the end."""
         ...
 
 
@@ -117,7 +117,7 @@ _COMPRESSORS: Final[dict[str, Callable[[], Encoder]]] = {
 
 
 def choose_encoder(accepted: str) -> tuple[str | None, Encoder]:
-    """The first encoding of an Accept-Encoding header that is known here, else none, and its encoder."""
+    """Return the first supported encoding of an Accept-Encoding header, None if there is none, and its encoder."""
     for item in accepted.split(","):
         name = item.split(";")[0].strip()
         if name in _COMPRESSORS:

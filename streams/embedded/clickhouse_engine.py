@@ -1,4 +1,4 @@
-"""Runs one request on the engine, in the calling thread."""
+"""Run requests on the ClickHouse engine chDB, each in the calling thread."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from streams.embedded.clickhouse_request import Request, refuse_native_revisions
 from streams.embedded.clickhouse_sessions import EngineHandles
 
 HEAD_BYTES: Final = 1 << 18
-"""How much of a body is looked at to find INSERT … FORMAT: the engine's own limit of a statement."""
+"""The part of a body that is searched for INSERT … FORMAT: the engine's own limit for a statement."""
 
 
 class Exchange(Protocol):
-    """The other side of a request: its plain body, and the response. Every method may block."""
+    """The body and the response of a request. Every method may block."""
 
     def read(self) -> bytes:
-        """The next piece of the body, decompressed; empty at its end."""
+        """Return the next piece of the body, decompressed; empty at its end."""
         ...
 
     def begin(self, format_name: str | None, summary: Mapping[str, str]) -> None:
-        """Send status and headers; errors can then only be appended."""
+        """Send status and headers; a later error can only be appended to the result."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -44,7 +44,7 @@ class Exchange(Protocol):
 
 
 class ClickHouseEngine:
-    """chDB on one directory, answering requests from any number of threads."""
+    """chDB on one directory; any number of threads may run requests."""
 
     def __init__(self, path: Path, *, max_statement_bytes: int = 256 << 20) -> None:
         self._path = path
@@ -55,7 +55,7 @@ class ClickHouseEngine:
         self._outside = frozenset(names) - SAFE_TABLE_FUNCTIONS
 
     def run(self, request: Request, exchange: Exchange) -> None:
-        """Answer one request; raises `QueryError`, before `begin` or after it."""
+        """Answer one request; raise `QueryError` before or after `begin`."""
         try:
             head = self._read_head(request, exchange)
             insert = find_insert(head)
@@ -70,7 +70,7 @@ class ClickHouseEngine:
             raise QueryError.from_engine(error) from error
 
     def close(self) -> None:
-        """Flush and close; no request may be running."""
+        """Flush and close. No request may be running."""
         self._handles.close()
 
     def cancel_all(self) -> None:
@@ -118,7 +118,7 @@ class ClickHouseEngine:
 
 
 def _check_writable(request: Request) -> None:
-    """A kept handle cannot go back from readonly, so what GET may not do is refused by its kind."""
+    """Refuse a write by GET in a session: its handle could not be made writable again after readonly."""
     if request.readonly and not request.user.readonly and request.options.get("session_id"):
         raise QueryError(164, "Cannot execute query in readonly mode: use POST.", "READONLY")
 
@@ -151,7 +151,7 @@ def _buffer(handle: Any, request: Request, exchange: Exchange, statement: Statem
 
 
 def _empty_result(handle: Any, request: Request, statement: Statement, wanted: str) -> bytes:
-    """A Native block without rows, as ClickHouse sends it: clients take the column names from it."""
+    """Return a Native block without rows, from which clients take the column names."""
     if wanted != "Native":
         return b""
     described = b"DESCRIBE TABLE (" + statement.without_format() + b"\n)"

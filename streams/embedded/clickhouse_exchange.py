@@ -1,4 +1,4 @@
-"""One HTTP request seen from the thread that runs its query."""
+"""The HTTP side of a request, for the thread that runs its query."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from streams.embedded.clickhouse_protocol import QueryError
 from streams.embedded.clickhouse_request import Request
 
 STALLED_SECONDS: Final = 300.0
-"""A client that neither sends nor takes a byte for so long gives its thread back."""
+"""A client that neither sends nor receives for this long is disconnected, and its thread released."""
 
 EXPANSION: Final = 20
-"""How much larger than the largest body one may become; rows shrink to a tenth or so."""
+"""The largest decompressed body, as a multiple of the largest body; rows shrink to about a tenth."""
 _CONTENT_TYPES: Final = {
     "Native": "application/octet-stream",
     "RowBinary": "application/octet-stream",
@@ -33,11 +33,11 @@ _T = TypeVar("_T")
 
 
 class ClientGoneError(Exception):
-    """The client hung up or stalled; nobody is left to be told."""
+    """The client disconnected or stalled."""
 
 
 class HttpExchange:
-    """Lends a request's body and response to one thread; back-pressure is the client's own."""
+    """Gives one thread access to a request's body and response, at the client's speed."""
 
     def __init__(
         self, request: web.Request, asked: Request, server_headers: Mapping[str, str], max_body_bytes: int
@@ -56,7 +56,7 @@ class HttpExchange:
         self.response: web.StreamResponse | None = None
 
     def read(self) -> bytes:
-        """The next piece of the body, decompressed; empty at its end. Blocks; not for the event loop."""
+        """Return the next piece of the body, decompressed; empty at its end. Blocks; not for the event loop."""
         while True:
             for piece in self._pieces:
                 if piece:
@@ -102,19 +102,19 @@ class HttpExchange:
             self._wait(self.response.write(encoded))
 
     def finish(self) -> None:
-        """Send what compression still holds. Blocks; not for the event loop."""
+        """Send what is left in the encoder. Blocks; not for the event loop."""
         if self.response is not None and self._encoder is not None and (rest := self._encoder.flush()):
             self._wait(self.response.write(rest))
 
     def append_error(self, error: QueryError, version: str) -> None:
-        """Tell a client that already got a 200 that the result is broken. Blocks; not for the event loop."""
+        """Append an error to a result after status 200 was sent. Blocks; not for the event loop."""
         message = f"{error.what} (version {version})\n"
         length = len(message.encode())
         marker = "\r\n__exception__\r\n"
         self.write(f"{marker}{self._tag}\r\n{message}{length} {self._tag}{marker}".encode())
 
     def _chosen_encoder(self) -> tuple[str | None, Encoder]:
-        """ClickHouse's own blocks where the client asks for them, else an encoding of HTTP that it accepts."""
+        """Return ClickHouse's blocks if the client asks for them, else an HTTP encoding that it accepts."""
         if self._asked.is_on("compress"):
             return None, BlockEncoder()
         wants = self._asked.is_on("enable_http_compression")

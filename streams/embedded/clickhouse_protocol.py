@@ -1,4 +1,4 @@
-"""What ClickHouse's HTTP protocol says about one statement: its kind, its guards, its errors."""
+"""One statement in ClickHouse's HTTP protocol: its kind, its guards, its errors."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ TRANSPORT_PARAMETERS: Final = frozenset({
     "send_progress_in_http_headers", "http_headers_progress_interval_ms", "add_http_cors_header",
     "cancel_http_readonly_queries_on_client_close", "async_insert", "wait_for_async_insert",
 })  # fmt: skip
-"""URL parameters that are no settings of the engine. An asynchronous insert would be acknowledged unwritten."""
+"""URL parameters that are not settings of the engine. Asynchronous inserts would be acknowledged unstored."""
 
 SAFE_TABLE_FUNCTIONS: Final = frozenset({
     "dictionary", "format", "fuzzjson", "generaterandom", "generateseries", "generate_series", "input", "loop",
     "merge", "null", "numbers", "numbers_mt", "primes", "values", "view", "viewifpermitted", "zeros", "zeros_mt",
 })  # fmt: skip
-"""Table functions that touch neither files nor the network (lower case): all that a reader may call."""
+"""Table functions (lower case) that use neither files nor the network: the only ones that a reader may call."""
 
 STREAMED_FORMATS: Final = frozenset(
     {"Native", "TabSeparated", "TSV", "CSV", "RowBinary", "JSONEachRow", "JSONCompactEachRow"}
 )
-"""Formats whose blocks can be concatenated, so that a result need not be held whole."""
+"""Formats whose blocks can be concatenated, so that a result can be streamed."""
 
-# Each takes what it takes and gives nothing back, and what is not closed reaches to the end, which the engine refuses:
-# so a statement is looked through in a time that grows with its length, whatever it holds.
+# Possessive, so nothing backtracks; an unclosed literal reaches to the end, which the engine refuses. So the time to
+# scan a statement is linear in its length.
 _STRING = r"'(?:\\.|''|[^'\\])*+(?:'|\\?\Z)"
 _QUOTED_NAME = r"`(?:\\.|``|[^`\\])*+(?:`|\\?\Z)|\"(?:\\.|\"\"|[^\"\\])*+(?:\"|\\?\Z)"
 _COMMENT = r"--[^\n]*+|#[ !][^\n]*+|/\*(?:(?>.*?\*/)|.*+)"
 _LEXEME = re.compile(rf"(?P<string>{_STRING})|(?P<here>\$\w*+\$)|(?P<name>{_QUOTED_NAME})|(?:{_COMMENT})", re.S)
 MAX_DOLLARS: Final = 1000
-"""Marks of a heredoc that is never closed, in one statement."""
+"""The most marks of unclosed heredocs in one statement."""
 _INSERT = re.compile(
     rf"(?:\s|{_COMMENT})*+(?P<sql>INSERT\b(?:[^'`\"]|{_STRING}|{_QUOTED_NAME})*?)"
     r"\bFORMAT\s++(?P<format>\w++)[ \t]*+;?[ \t]*+(?:\r?\n)?".encode(),
@@ -66,7 +66,7 @@ class QueryError(ServiceError):
 
     @classmethod
     def from_engine(cls, error: Exception) -> QueryError:
-        """The same error without the words that the Python binding puts in front of it."""
+        """Convert an error of the engine, without the prefix of the Python binding."""
         text = str(error)
         found = re.search(r"Code: (\d+)\. DB::Exception: ", text)
         if found is None:
@@ -78,19 +78,18 @@ class QueryError(ServiceError):
 
     @property
     def status(self) -> int:
-        """The HTTP status that carries this error."""
         return STATUS_OF_CODE.get(self.code, 500)
 
 
 class Insert(NamedTuple):
-    """An INSERT whose rows follow in the body: the statement without FORMAT, the format, where rows begin."""
+    """An INSERT whose rows follow in the body: the statement without FORMAT, the format, the offset of the rows."""
 
     sql: str
     format: str
     rows_at: int
 
     def from_file(self, path: str) -> str:
-        """The same INSERT with its rows in a file; the grammar wants the file in front of the settings."""
+        """Return the same INSERT with its rows in a file, which the grammar expects before the settings."""
         settings = next((one.start() for one in _SETTINGS.finditer(self.sql) if one["settings"]), len(self.sql))
         head, tail = self.sql[:settings], self.sql[settings:]
         return f"{head}\nFROM INFILE '{path}' COMPRESSION 'none'\n{tail}\nFORMAT {self.format}"
@@ -98,19 +97,19 @@ class Insert(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement: its text, what it looks like without literals and comments, and its own FORMAT."""
+    """A statement: its text, its text without literals and comments, and its FORMAT."""
 
     text: bytes
     skeleton: str
     reads: bool
-    """It gives a result and changes nothing."""
+    """True if it returns a result and changes nothing."""
     selects: bool
-    """It is a SELECT, which can be streamed and described."""
+    """True for a SELECT, which can be streamed and described."""
     format: str | None
 
     @classmethod
     def parse(cls, text: bytes) -> Statement:
-        """Look at `text` only as far as the HTTP protocol must; the engine parses it properly."""
+        """Parse only what the HTTP protocol needs; the engine parses the rest."""
         skeleton = skeleton_of(text.decode("utf-8", "replace"))
         clause = _FORMAT_CLAUSE.search(skeleton)
         reads = _READS.match(skeleton)
@@ -118,20 +117,19 @@ class Statement:
         return cls(text, skeleton, reads is not None, selects, clause[1] if clause and reads else None)
 
     def without_format(self) -> bytes:
-        """The text up to its FORMAT clause."""
         clause = _FORMAT_BYTES.search(self.text) if self.format else None
         return self.text[: clause.start()] if clause else self.text
 
 
 def skeleton_of(sql: str) -> str:
-    """The statement with comments as a blank and string literals empty; quoted names stay."""
+    """Replace comments by a blank and string literals by empty ones; quoted names stay."""
     parts, at, unclosed = [], 0, 0
     while found := _LEXEME.search(sql, at):
         parts.append(sql[at : found.start()])
         at = found.end()
         if mark := found["here"]:
             close = sql.find(mark, at)
-            if close < 0:  # no heredoc, but a name with dollars
+            if close < 0:  # a name with dollars, not a heredoc
                 unclosed += 1
                 parts.append("$")
                 at = found.start() + 1
@@ -146,7 +144,7 @@ def skeleton_of(sql: str) -> str:
 
 
 def find_insert(head: bytes) -> Insert | None:
-    """The INSERT … FORMAT at the start of a body, None when it is any other statement."""
+    """Return the INSERT … FORMAT at the start of a body, None for any other statement."""
     found = _INSERT.match(head)
     if found is None:
         return None
@@ -157,7 +155,7 @@ def find_insert(head: bytes) -> Insert | None:
 
 
 def guard(skeleton: str, *, readonly: bool, outside: frozenset[str]) -> None:
-    """Refuse what a shared engine must not run; `outside` are functions (lower case) barred to readers."""
+    """Refuse statements that a shared engine must not run; `outside` are functions (lower case) barred to readers."""
     if _KAFKA_ENGINE.search(skeleton):
         raise QueryError(
             344,
@@ -171,8 +169,8 @@ def guard(skeleton: str, *, readonly: bool, outside: frozenset[str]) -> None:
         raise QueryError(62, "Syntax error (Multi-statements are not allowed)", "SYNTAX_ERROR")
     if not readonly:
         return
-    if not _READS.match(skeleton):  # the engine itself would still let a reader say SYSTEM and KILL
-        raise QueryError(164, "A reader may only ask. Use a login that may write.", "READONLY")
+    if not _READS.match(skeleton):  # the engine itself would allow a reader SYSTEM and KILL
+        raise QueryError(164, "A reader may only read. Log in as a user that may write.", "READONLY")
     called = {name.lower() for name in _CALL.findall(skeleton)} & outside
     if called or _FILE_AS_TABLE.search(skeleton):
         through = f"the function {min(called)}" if called else "a path as a table"

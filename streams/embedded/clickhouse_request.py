@@ -1,4 +1,4 @@
-"""From one HTTP request to one `Request`: who asks, what, with which parameters and settings."""
+"""Parse an HTTP request: user, options, settings, parameters and external tables."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from streams.core.errors import ConfigError
 from streams.embedded.clickhouse_protocol import TRANSPORT_PARAMETERS, QueryError
 
 MAX_TYPES_CHARACTERS: Final = 10_000
-"""Finding the commas between types takes the square of their length."""
+"""A limit, because finding the commas between types takes quadratic time."""
 _NAME = re.compile(r"\A[A-Za-z_]\w*\Z")
 _OFF: Final = ("", "0", "false", "no")
-# What would change the bytes that a client sends or reads, or what it may see, and is not done here.
+# Options that would change the bytes or the rights of a client, and are not implemented.
 _NOT_SERVED: Final[Mapping[str, str]] = {
-    "decompress": "Requests in ClickHouse's own compressed blocks are not read here. Send them plain, or with a"
+    "decompress": "The embedded server does not read ClickHouse's own compressed blocks. Send plain bodies, or a"
     " Content-Encoding of gzip, deflate, lz4 or zstd (JDBC: compress.client.request=false, decompress=false).",
     "role": "The embedded server has no roles. Leave role out.",
 }
@@ -32,7 +32,7 @@ _HEADER_PARAMETERS: Final = (("X-ClickHouse-Database", "database"), ("X-ClickHou
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who may log in; an empty password lets anyone on this machine in under that name."""
+    """A user that may log in; with an empty password any program on this machine may."""
 
     name: str
     password: str = field(repr=False)
@@ -44,7 +44,7 @@ DEFAULT_USERS: Final = (User("default", "", readonly=False), User("reader", "", 
 
 @dataclass(frozen=True, slots=True)
 class ExternalTable:
-    """Data sent along with a query, to be a temporary table for its duration."""
+    """Data sent with a query, which is a temporary table for its duration."""
 
     name: str
     structure: str
@@ -54,7 +54,7 @@ class ExternalTable:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked, without the body that may follow."""
+    """A request without the body that may follow."""
 
     user: User
     options: Mapping[str, str]
@@ -63,42 +63,40 @@ class Request:
     external: tuple[ExternalTable, ...]
     query_id: str
     safe_method: bool
-    """The method was GET: nothing may change."""
+    """True for GET, which must not change anything."""
 
     def is_on(self, option: str) -> bool:
-        """Whether a flag of the URL is set."""
         return is_on(self.options, option)
 
     @property
     def readonly(self) -> bool:
-        """Whether this request must change nothing."""
         return self.user.readonly or self.safe_method or self.is_on("readonly")
 
 
 def is_on(options: Mapping[str, str], option: str) -> bool:
-    """Whether a flag is set among the parameters of a URL."""
+    """True if a flag is set among the parameters of a URL."""
     return options.get(option, "0").lower() not in _OFF
 
 
 def load_users(path: Path) -> tuple[User, ...]:
-    """Users of a JSON file: a list of objects with name, password and readonly."""
+    """Read the users of a JSON file: a list of objects with name, password and readonly."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return tuple(User(row["name"], row["password"], readonly=row["readonly"]) for row in rows)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        what = f"{path} holds no list of users: {error!r}."
-        raise ConfigError(what, 'Each one is {"name": …, "password": …, "readonly": true|false}.') from error
+        what = f"{path} is not a list of users: {error!r}."
+        raise ConfigError(what, 'Write each one as {"name": …, "password": …, "readonly": true|false}.') from error
 
 
 def authenticate(request: web.Request, users: Iterable[User]) -> User:
-    """The user that the request's Basic header, ClickHouse headers or URL parameters name."""
+    """Return the user named by the Basic header, ClickHouse's headers or the URL; raise QueryError if unknown."""
     name = request.headers.get("X-ClickHouse-User") or request.query.get("user") or ""
     password = request.headers.get("X-ClickHouse-Key") or request.query.get("password") or ""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
             name, _, password = base64.b64decode(token).decode().partition(":")
-        except ValueError:  # no Base64, or not of UTF-8
+        except ValueError:  # not Base64, or not of UTF-8
             raise QueryError(516, "The Authorization header is not Basic.", "AUTHENTICATION_FAILED") from None
     name = name or "default"
     for user in users:
@@ -109,14 +107,14 @@ def authenticate(request: web.Request, users: Iterable[User]) -> User:
 
 
 def refuse_browsers(request: web.Request) -> None:
-    """Refuse a page of another site, which any browser on this machine would let post here."""
+    """Refuse requests from web pages, because a browser on this machine lets any page post here."""
     host = request.host.rsplit(":", 1)[0]
     if host not in ("127.0.0.1", "localhost") or "Origin" in request.headers:
         raise QueryError(497, "The embedded server answers local programs only, not web pages.", "ACCESS_DENIED")
 
 
 async def read_request(request: web.Request, users: Iterable[User], max_body_bytes: int) -> Request:
-    """Everything of the request except a plain body; a multipart form is read here, up to `max_body_bytes`."""
+    """Parse a request without its plain body; a multipart form is read, up to `max_body_bytes`."""
     refuse_browsers(request)
     user = authenticate(request, users)
     options: dict[str, str] = dict(request.query)
@@ -127,8 +125,8 @@ async def read_request(request: web.Request, users: Iterable[User], max_body_byt
     if request.content_type == "multipart/form-data":
         try:
             files = await _read_form(request, options, max_body_bytes)
-        except (ValueError, web.RequestPayloadError) as error:  # aiohttp's words for a form that breaks off
-            raise QueryError(36, "The form is no form, or breaks off.", "BAD_ARGUMENTS") from error
+        except (ValueError, web.RequestPayloadError) as error:  # aiohttp raises these for a truncated form
+            raise QueryError(36, "The form is not valid, or is truncated.", "BAD_ARGUMENTS") from error
     external = tuple(_external_table(name, data, options) for name, data in files.items())
     parameters = {name[6:]: options.pop(name) for name in list(options) if name.startswith("param_")}
     settings = {name: options.pop(name) for name in list(options) if name not in TRANSPORT_PARAMETERS}
@@ -148,11 +146,11 @@ def _refuse_not_served(options: Mapping[str, str]) -> None:
 
 
 def refuse_native_revisions(request: Request, format_name: str | None) -> None:
-    """Refuse a Native format of a later revision: its blocks have fields that are neither written nor read here."""
+    """Refuse the Native format of a later revision, whose blocks have fields that are not implemented."""
     if format_name == "Native" and request.is_on("client_protocol_version"):
         what = (
-            "The embedded server writes and reads the Native format of revision 0 alone. Leave client_protocol_version"
-            " out, or ask for another format, for example RowBinaryWithNamesAndTypes. clickhouse-go always sends it"
+            "The embedded server supports the Native format of revision 0 only. Leave client_protocol_version out,"
+            " or ask for another format, for example RowBinaryWithNamesAndTypes. clickhouse-go always sends it"
             " over HTTP: connect it to a ClickHouse server instead."
         )
         raise QueryError(48, what, "NOT_IMPLEMENTED")
@@ -189,5 +187,5 @@ def _external_table(name: str, data: bytes, options: dict[str, str]) -> External
 
 
 def _encodable(text: str) -> str:
-    """The text with a question mark for each byte that was no UTF-8."""
+    """Replace each byte that was not UTF-8 by a question mark."""
     return text.encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
 """ClickHouse's HTTP interface on 127.0.0.1 over chDB: `python -m streams.embedded.clickhouse_server`.
 
-One process owns the data directory. What it does not do: TLS, grants and quotas, ClickHouse's own block
-compression (`compress=1`), progress headers, replication. An answered INSERT is on disk.
+One process owns the data directory. An acknowledged INSERT is on disk. Not implemented: TLS, grants and quotas,
+requests in ClickHouse's compressed blocks, progress headers, replication.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from streams.embedded.clickhouse_request import DEFAULT_USERS, Request, User, is
 
 WAITING_REQUESTS: Final = 64
 GRACE_SECONDS: Final = 3.0
-"""How long running queries may go on after a stop was asked for, before they are cancelled."""
+"""The time that running queries have after a stop signal, before they are cancelled."""
 
 
 class ClickHouseServer:
-    """The routes. At most `threads` queries run at once and 64 more wait; further ones get a 503."""
+    """The routes. At most `threads` queries run and WAITING_REQUESTS more wait; further ones get a 503."""
 
     def __init__(
         self, engine: ClickHouseEngine, users: Sequence[User], *, threads: int = 8, max_body_bytes: int = 1 << 30
@@ -46,7 +46,6 @@ class ClickHouseServer:
         self._headers = {"X-ClickHouse-Timezone": engine.timezone, "X-ClickHouse-Server-Display-Name": "escalon"}
 
     def application(self) -> web.Application:
-        """The aiohttp application."""
         application = web.Application()
         application.add_routes(
             [web.get("/ping", _ok), web.get("/", self._query), web.post("/", self._query)],
@@ -54,7 +53,7 @@ class ClickHouseServer:
         return application
 
     async def close(self) -> None:
-        """Wait for running queries for a while, cancel the rest, then flush and close the engine."""
+        """Wait GRACE_SECONDS for running queries, cancel the rest, then flush and close the engine."""
         for _ in range(int(GRACE_SECONDS / 0.05)):
             if not self._running:
                 break
@@ -82,7 +81,7 @@ class ClickHouseServer:
 
     async def _run(self, asked: Request, exchange: HttpExchange) -> None:
         if self._running >= self._limit:
-            what = f"Too many simultaneous queries: {self._limit} run or wait."
+            what = f"Too many simultaneous queries: {self._limit} are running or waiting."
             raise QueryError(202, what, "TOO_MANY_SIMULTANEOUS_QUERIES")
         self._running += 1
         try:
@@ -100,7 +99,7 @@ class ClickHouseServer:
         exchange.finish()
 
     def _failure(self, error: QueryError, query_id: str, encoder: Encoder) -> web.Response:
-        """The error's response. A client that asked for blocks takes whatever comes for blocks."""
+        """Return an error's response, in blocks if the client asked for them, because it expects nothing else."""
         headers = {
             **self._headers,
             "X-ClickHouse-Exception-Code": str(error.code),
@@ -116,7 +115,7 @@ async def _ok(_request: web.Request) -> web.Response:
 
 
 async def serve(path: Path, users: Sequence[User], *, port: int, port_file: Path | None, threads: int) -> None:
-    """Serve `path` until SIGTERM or SIGINT. `port` 0 takes a free one; `port_file` gets it once it answers."""
+    """Serve `path` until SIGTERM or SIGINT. Port 0 means a free one; it is written to `port_file` once it answers."""
     stop = asyncio.Event()
     server = ClickHouseServer(open_engine(path), users, threads=threads)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,12 +135,12 @@ async def serve(path: Path, users: Sequence[User], *, port: int, port_file: Path
 
 
 def open_engine(path: Path) -> ClickHouseEngine:
-    """The engine on `path`, made when missing. Raises `ServiceError` when it cannot be opened."""
+    """Open the engine on `path`, which is created if missing; raise `ServiceError` if that fails."""
     path.mkdir(parents=True, exist_ok=True)
     try:
         return ClickHouseEngine(path)
     except RuntimeError as error:
-        remedy = "Is another process using it? Stop that one, or take another directory."
+        remedy = "Stop the process that uses it, or choose another directory."
         raise ServiceError(f"ClickHouse's engine cannot open {path}: {error}.", remedy) from error
 
 
@@ -152,11 +151,11 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. 0 after a clean stop, 1 when the engine or the port cannot be had."""
+    """Run the command line; return 0 after a clean stop, 1 if the engine or the port is not available."""
     parser = argparse.ArgumentParser(description="ClickHouse's HTTP interface over chDB, on 127.0.0.1.")
     parser.add_argument("--path", type=Path, required=True, help="data directory")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--port-file", type=Path, help="file that gets the port once it answers")
+    parser.add_argument("--port", type=int, default=0, help="0 for a free one")
+    parser.add_argument("--port-file", type=Path, help="file to write the port to once it answers")
     parser.add_argument("--users", type=Path, help="JSON list of users; default: `default` and `reader`")
     parser.add_argument("--threads", type=int, default=8, help="queries that run at the same time")
     given = parser.parse_args(arguments)

@@ -33,7 +33,7 @@ class _Session:
 class EngineHandles:
     """Opens the engine on one directory and lends handles, so that no client sees another's settings.
 
-    A process can open one directory only. Raises RuntimeError when another process has it open.
+    A process can open one directory only. Raises RuntimeError if another process has it open.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class EngineHandles:
 
     @contextmanager
     def lend(self, request: Request) -> Iterator[Any]:
-        """A handle with the request's database, settings and external tables applied."""
+        """Lend a handle with the request's database, settings and external tables applied."""
         name = request.options.get("session_id")
         if name:
             with self._borrow(name, request) as handle, _restored(handle, request, self._directory):
@@ -70,12 +70,12 @@ class EngineHandles:
             handle.close()
 
     def query(self, sql: str) -> str:
-        """The answer to one of the server's own questions, tab-separated."""
+        """Run one of the server's own queries and return its result, tab-separated."""
         answer: bytes = self._root.query(sql, "TSV").bytes()
         return answer.decode()
 
     def close(self) -> None:
-        """Flush and close everything; no request may be running."""
+        """Flush and close everything. No request may be running."""
         with self._lock:
             for session in self._sessions.values():
                 session.handle.close()
@@ -112,7 +112,7 @@ class EngineHandles:
         return session
 
     def _make_room(self) -> None:
-        """Close every session whose time is over, and the one nearest to it when there are too many."""
+        """Close expired sessions, and if there are still too many, the one that expires next."""
         resting = sorted((one.expires, key) for key, one in self._sessions.items() if not one.lock.locked())
         surplus = len(self._sessions) - self._max_sessions + 1
         now = self._clock()
@@ -125,8 +125,7 @@ class EngineHandles:
 
 
 def _target(path: Path) -> str:
-    """What to connect to. A config.xml that someone put into the directory is read by the engine itself; one that is
-    named would hide it."""
+    """Return the connection string. The engine reads a config.xml in the directory, unless another file is named."""
     if (path / "config.xml").exists():
         return str(path)
     return f"{path}?config-file={resource('clickhouse') / 'embedded.xml'}"
@@ -137,7 +136,7 @@ def _session_seconds(request: Request) -> float:
         wanted = float(request.options.get("session_timeout", DEFAULT_SESSION_SECONDS))
     except ValueError:
         wanted = math.nan
-    if not wanted >= 0:  # with NaN a session would neither live nor end
+    if not wanted >= 0:  # also refuses NaN, with which a session would never expire
         raise QueryError(36, "session_timeout is not a number of seconds.", "BAD_ARGUMENTS")
     return min(wanted, LONGEST_SESSION_SECONDS)
 
@@ -154,7 +153,7 @@ def _apply(handle: Any, request: Request, directory: Path) -> None:
 
 @contextmanager
 def _restored(handle: Any, request: Request, directory: Path) -> Iterator[None]:
-    """Parameters of one request end with it, also within a session."""
+    """Apply a request's database, settings and tables, and undo them at its end, for a handle of a session."""
     undo = [f"DROP TABLE IF EXISTS {table.name}" for table in request.external]
     if request.options.get("database"):
         undo.append(f"USE {_identifier(_rows(handle, 'SELECT currentDatabase()')[0][0])}")

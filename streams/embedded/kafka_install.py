@@ -1,4 +1,4 @@
-"""Fetches the jars of an Apache Kafka broker through Maven, once."""
+"""Download the jars of Apache Kafka once, with Maven."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ _BROKER_JAR: Final = "kafka_2.13-{version}.jar"
 
 
 def kafka_version(resources: Path) -> str:
-    """The version of Apache Kafka that `resources`/pom.xml pins. `resources` is the directory infra/kafka."""
+    """Return the version of Apache Kafka that pom.xml in `resources`, the directory infra/kafka, pins."""
     pom = resources / "pom.xml"
     try:
         found = _VERSION.search(pom.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{pom} cannot be read: {error.strerror}.", "Reinstall escalon.") from error
     if found is None:
-        raise ConfigError(f"{pom} names no kafka.version.", "Reinstall escalon.")
+        raise ConfigError(f"{pom} has no kafka.version.", "Reinstall escalon.")
     return found[1]
 
 
 def installed(cache_dir: Path, resources: Path) -> Path | None:
-    """The Kafka home in `cache_dir` of the pinned version, None when it is not there."""
+    """Return the home of the pinned Kafka version in `cache_dir`, None if it is not installed."""
     home = cache_dir / f"kafka-{kafka_version(resources)}"
     return home if (home / "libs").is_dir() else None
 
 
 def install(cache_dir: Path, on_line: Callable[[str], None], resources: Path) -> Path:
-    """Make `cache_dir`/kafka-VERSION/libs whole or not at all and return kafka-VERSION.
+    """Create `cache_dir`/kafka-VERSION/libs completely or not at all, and return kafka-VERSION.
 
-    `on_line` gets the name of each jar as it arrives; those that Maven had already are not named. Raises
-    `ServiceError` when Java or Maven is missing or the download fails.
+    `on_line` gets the name of each downloaded jar, but not of those in Maven's cache. Raises `ServiceError` if Java or
+    Maven is missing or the download fails.
     """
-    version, cache_dir = kafka_version(resources), cache_dir.absolute()  # Maven resolves a relative path by the pom's
+    version, cache_dir = kafka_version(resources), cache_dir.absolute()  # Maven resolves relative paths against the pom
     if home := installed(cache_dir, resources):
-        on_line(f"Apache Kafka {version} is there already: {home}")
+        on_line(f"Apache Kafka {version} is already installed: {home}")
         return home
     maven = _program("mvn", "Maven", "apt install maven")
     java_program()
@@ -58,7 +58,7 @@ def install(cache_dir: Path, on_line: Callable[[str], None], resources: Path) ->
             draft = Path(scratch) / f"kafka-{version}"
             _download(maven, resources / "pom.xml", draft / "libs", on_line)
             if not (draft / "libs" / _BROKER_JAR.format(version=version)).is_file():
-                raise ServiceError(f"Maven succeeded but brought no broker of version {version}.", "Check the pom.")
+                raise ServiceError(f"Maven succeeded, but the broker {version} is missing.", "Reinstall escalon.")
             home = draft.rename(cache_dir / draft.name)
     on_line(f"Apache Kafka {version} is installed: {home}")
     return home
@@ -66,7 +66,7 @@ def install(cache_dir: Path, on_line: Callable[[str], None], resources: Path) ->
 
 @contextmanager
 def _alone_in(directory: Path, on_line: Callable[[str], None]) -> Iterator[None]:
-    """Wait for another process that installs into the same directory: Maven's own cache is not made for two at once."""
+    """Wait for another process that installs into the same directory, because Maven's cache does not allow two."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         try:
@@ -80,14 +80,14 @@ def _alone_in(directory: Path, on_line: Callable[[str], None]) -> Iterator[None]
 
 
 def java_program() -> str:
-    """The path of `java`. Raises `ServiceError` when there is none."""
+    """Return the path of `java`; raise `ServiceError` if there is none."""
     return _program("java", "Java 17 or later", "apt install openjdk-17-jre-headless")
 
 
 def _program(name: str, called: str, remedy: str) -> str:
     path = shutil.which(name)
     if path is None:
-        raise ServiceError(f"{called} is needed and there is no `{name}` on the PATH.", f"Try: {remedy}")
+        raise ServiceError(f"{called} is needed, but `{name}` is not on the PATH.", f"Try: {remedy}")
     return path
 
 
@@ -105,6 +105,6 @@ def _download(maven: str, pom: Path, libs: Path, on_line: Callable[[str], None])
     if process.returncode != 0:
         tail = "".join(f"\n    {line}" for line in last)
         raise ServiceError(
-            f"Maven could not fetch Apache Kafka (exit code {process.returncode}):{tail}",
-            "\nCheck the network or the mirror in Maven's settings.xml, then try again.",
+            f"Maven could not download Apache Kafka (exit code {process.returncode}):{tail}",
+            "\nCheck the network or the mirror in Maven's settings.xml, then run it again.",
         )

@@ -1,4 +1,4 @@
-"""One node of Apache Kafka, a broker and controller in one, alone or among others on 127.0.0.1."""
+"""A node of Apache Kafka on 127.0.0.1, broker and controller in one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ JAVA_OPTIONS: Final = {
     "KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m",
     "KAFKA_JVM_PERFORMANCE_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
 }
-"""By the names that Kafka's own scripts heed. The second is for a start that is quick, not for long work."""
+"""Java options by the variables that Kafka's scripts use. The second makes it start fast, not run fast."""
 
-# After a kill the node waits for its own last session to end, so that is short.
+# The session timeout is short, because a killed node waits for its own last session to end.
 _PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id={id}
@@ -52,7 +52,7 @@ log.cleaner.dedupe.buffer.size=16777216
 
 
 def new_cluster_id() -> str:
-    """An id for a new cluster, as Kafka writes them."""
+    """Return an id for a new cluster in Kafka's format."""
     return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
@@ -60,8 +60,8 @@ def new_cluster_id() -> str:
 class KafkaNode:
     """A node with the jars of `home`/libs and its data in `data_dir`.
 
-    `controllers` has the controller's port of every node of the cluster by id, this one's among them. What is
-    replicated has a copy on each, and is confirmed when all but one have it.
+    `controllers` has the controller port of each node of the cluster by id. Internal topics have a replica on each node
+    and are confirmed when all but one have the message.
     """
 
     id: int
@@ -74,11 +74,10 @@ class KafkaNode:
 
     @property
     def name(self) -> str:
-        """What its process is called."""
         return "kafka" if len(self.controllers) == 1 else f"kafka-{self.id}"
 
     def start(self, supervisor: Supervisor, cluster_id: str) -> Child:
-        """Start its process, and before the first time make its storage, in the cluster of this id."""
+        """Start its process; the first time, format its storage for this cluster."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         properties = self.data_dir / "server.properties"
         properties.write_text(self._properties(), encoding="ascii")
@@ -109,18 +108,18 @@ class KafkaNode:
         return [java_program(), *options, log4j, "-cp", f"{self.home / 'libs'}/*"]
 
     def _format(self, properties: Path, cluster_id: str) -> None:
-        # In one argument: an id may begin with a hyphen, and would be taken for an option.
+        # In one argument, because an id that begins with a hyphen would be taken for an option.
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties)]
-        done = subprocess.run(  # noqa: S603 - no shell; every argument is ours
+        done = subprocess.run(  # noqa: S603 - no shell; every argument is our own
             [*self._java(), *tool], capture_output=True, text=True, check=False, timeout=FORMAT_SECONDS
         )
         if done.returncode != 0:
-            said = (done.stdout + done.stderr)[-2000:]
-            raise ServiceError(f"Apache Kafka could not format {self.data_dir}:\n{said}", "Is the disk full?")
+            output = (done.stdout + done.stderr)[-2000:]
+            raise ServiceError(f"Apache Kafka could not format {self.data_dir}:\n{output}", "Is the disk full?")
 
 
 def _escape(path: Path) -> str:
-    """A path as Java's properties files have it: ASCII, with UTF-16 escapes."""
+    """Return a path as Java's properties files write it: ASCII, with UTF-16 escapes."""
     units = str(path).encode("utf-16-be")
     codes = [int.from_bytes(units[place : place + 2], "big") for place in range(0, len(units), 2)]
     return "".join(chr(code) if 32 <= code < 127 and code != 0x5C else f"\\u{code:04x}" for code in codes)

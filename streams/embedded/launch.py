@@ -1,6 +1,6 @@
-"""Becomes another program that dies with the process that asked for it: `launch.py PARENT_PID PROGRAM ARGUMENT…`.
+"""Run a program that dies with its parent process: `launch.py PARENT_PID PROGRAM ARGUMENT…`.
 
-Run as a file with `python -I -S`, so it imports nothing of the package.
+This file is run with `python -I -S`, so it imports nothing from the package.
 """
 
 import ctypes
@@ -12,12 +12,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Ask the kernel for SIGKILL at the parent's death, then become the program. Does not return."""
+    """Ask the kernel for SIGKILL at the parent's death, then replace this process by the program."""
     parent, program = int(sys.argv[1]), sys.argv[2:]
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         sys.exit(f"prctl failed: {os.strerror(ctypes.get_errno())}")
-    if os.getppid() != parent:  # It died before the kernel was asked.
-        sys.exit("the parent is gone")
+    if os.getppid() != parent:  # it died before the kernel was asked
+        sys.exit("the parent process has ended")
     try:
         os.execvp(program[0], program)  # noqa: S606 - becoming that program is the purpose
     except OSError as error:

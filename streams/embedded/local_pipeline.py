@@ -1,4 +1,4 @@
-"""Run a whole pipeline on this machine: servers where none are configured, topics, tables, one process a tier."""
+"""Run a whole pipeline on this machine: the servers, unless configured, topics, tables, and a process for each tier."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ from streams.pipeline.load import Pipeline, load_pipeline
 from streams.resources import resource
 
 SHUTDOWN_SECONDS = 10.0
-"""How long a worker may take to stop once it has drained."""
+"""The time a worker has to stop after it has drained."""
 READY_SECONDS = 180.0
 STEADY_SECONDS = 60.0
-"""A process that has run for so long may end and be begun anew; one that ends sooner after that would again."""
+"""A restarted process that ends sooner than this is not restarted again."""
 RECORD = "record"
-"""It has no table to wait for, and reads the pipeline's file for its redaction."""
+"""The sink: it has no tables to wait for, but reads the pipeline file for its redaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningPipeline:
-    """A running pipeline: where everything is, and the processes to look after."""
+    """A running pipeline: its settings, servers and processes."""
 
     settings: Settings
     kafka: KafkaConfig
     clickhouse: ClickHouseConfig
     supervisor: Supervisor
     pipeline: Path
-    """The pipeline's file."""
+    """The pipeline file."""
     environment: Mapping[str, str] = field(repr=False)
-    """What the pipeline's processes are started with."""
+    """The environment of the pipeline's processes."""
     processes: dict[str, Child] = field(default_factory=dict)
-    """The last one started of each name: its tier, and its instance if that is not the usual one."""
+    """The last process started under each name: TIER, or TIER-INSTANCE."""
     clock: Callable[[], float] = time.monotonic
-    _revived: dict[str, float] = field(default_factory=dict)
-    """When the process of a tier was begun anew."""
+    _restarted_at: dict[str, float] = field(default_factory=dict)
+    """The time at which a tier was last restarted."""
 
     def start(self, tier: str, instance: str | None = None, environment: Mapping[str, str] | None = None) -> Child:
         """Start one process of a tier, with `environment` added to the pipeline's.
 
-        A second one of the same tier needs an `instance` of its own. Where web ports are wanted, each name has the
-        next one from ESCALON_WEB_PORT on.
+        A second process of the same tier needs its own `instance`. If ESCALON_WEB_PORT is set, each name gets the next
+        port from there.
         """
         settings = self._of(instance)
         ready_file(settings, tier).unlink(missing_ok=True)
@@ -72,37 +72,37 @@ class RunningPipeline:
         return self.processes[name]
 
     def start_all(self, tiers: Iterable[str]) -> None:
-        """Start a process of each, and wait until those of Faust have partitions and tables; raises ServiceError."""
+        """Start each tier, and wait until the Faust tiers have partitions and tables, or raise ServiceError."""
         for tier, child in [(tier, self.start(tier)) for tier in tiers]:
             if tier in FAUST_TIERS:
                 self.wait_ready(child, tier)
 
     def wait_ready(self, child: Child, tier: str, instance: str | None = None) -> None:
-        """Wait until a Faust tier's process has partitions and tables; raises ServiceError when it does not."""
+        """Wait until a Faust tier has its partitions and tables, or raise ServiceError."""
         self.supervisor.wait_ready(child, ready_file(self._of(instance), tier).exists, READY_SECONDS)
 
-    def revive(self) -> list[str]:
-        """Start the tiers anew whose processes have ended by themselves; a line about each.
+    def restart_ended(self) -> list[str]:
+        """Restart each tier whose process has ended, and return a line about each.
 
-        Raises ServiceError where a server has ended, or a tier soon after it was begun anew.
+        Raises ServiceError if a server has ended, or a tier soon after its restart.
         """
-        said = []
+        restarted = []
         for tier in TIERS:
             child, now = self.processes[tier], self.clock()
-            code, steady = child.process.poll(), now - self._revived.get(tier, -math.inf) >= STEADY_SECONDS
+            code, steady = child.process.poll(), now - self._restarted_at.get(tier, -math.inf) >= STEADY_SECONDS
             if code is None or not steady:
                 continue
             self.supervisor.stop(child)
             self.start(tier)
-            self._revived[tier] = now
-            said.append(f"{tier} ended with exit code {code} and is begun anew; {child.log} says why.")
+            self._restarted_at[tier] = now
+            restarted.append(f"{tier} ended with exit code {code} and was restarted; see {child.log}.")
         self.supervisor.check()
-        return said
+        return restarted
 
     def reload(self) -> None:
-        """Start the tiers again that read the pipeline's file, with the file as it is now.
+        """Restart the tiers that read the pipeline file. Meanwhile events wait in Kafka.
 
-        The file is checked first: raises ConfigError when it is wrong, and what runs goes on. Events wait in Kafka.
+        The file is checked first: if it is wrong, ConfigError is raised and the running tiers continue.
         """
         loaded = load_pipeline(self.pipeline, self.settings.python)
         handlers = [*loaded.listeners.values(), *loaded.workers.values(), *loaded.reasoners.values()]
@@ -120,10 +120,9 @@ class RunningPipeline:
 def running_pipeline(
     settings: Settings, pipeline: Pipeline, report: Callable[[str], None] = lambda _: None
 ) -> Iterator[RunningPipeline]:
-    """Start what is not configured as external, then the pipeline's processes; stop all of it at the end.
+    """Start the servers that are not configured, then the pipeline's processes; stop all of them at the end.
 
-    Inside it every tier has its partitions, so that no event waits for a start. `report` is given one sentence about
-    the broker that was chosen.
+    Inside it every tier has its partitions. `report` gets one sentence about the chosen broker.
     """
     with ExitStack() as open_:
         supervisor, kafka, clickhouse, batch_bytes = _servers(settings, open_, report)
@@ -133,8 +132,8 @@ def running_pipeline(
         )
         migrate(clickhouse, retention=settings.audit_retention)
         environment = worker_environment(settings, kafka, clickhouse, pipeline.path)
-        located = replace(settings, kafka=kafka, clickhouse=clickhouse)
-        running = RunningPipeline(located, kafka, clickhouse, supervisor, pipeline.path, environment)
+        connected = replace(settings, kafka=kafka, clickhouse=clickhouse)
+        running = RunningPipeline(connected, kafka, clickhouse, supervisor, pipeline.path, environment)
         shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
         try:
             running.start_all(TIERS)
@@ -146,7 +145,7 @@ def running_pipeline(
 def _servers(
     settings: Settings, open_: ExitStack, report: Callable[[str], None]
 ) -> tuple[Supervisor, KafkaConfig, ClickHouseConfig, int]:
-    """What runs or is configured, and how many bytes a worker may send at once."""
+    """Return the supervisor, the two servers, and the most bytes that a producer may send at once."""
     if settings.kafka is not None and settings.clickhouse is not None:
         supervisor = open_.enter_context(Supervisor(settings.data_dir / "logs"))
         return supervisor, settings.kafka, settings.clickhouse, settings.batch_bytes
@@ -159,13 +158,13 @@ def _servers(
     report(broker.note)
     stack = open_.enter_context(EmbeddedStack(settings.data_dir, broker))
     if isinstance(broker, Tansu):
-        # Tables of a broker that forgot its topics belong to nobody.
+        # Local tables are worthless, because the broker has lost the topics they were built from.
         shutil.rmtree(settings.data_dir / "tables", ignore_errors=True)
     return (
         stack.supervisor,
         KafkaConfig(servers=stack.addresses.kafka),
         ClickHouseConfig(url=stack.addresses.clickhouse),
-        # Tansu may number the messages of one batch alike, and the recovery of a table would then miss keys.
+        # Tansu may give all messages of a batch one offset, and the recovery of a table would then miss keys.
         1 if isinstance(broker, Tansu) else settings.batch_bytes,
     )
 
@@ -173,7 +172,7 @@ def _servers(
 def worker_environment(
     settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Path
 ) -> dict[str, str]:
-    """The environment of the pipeline's processes: this one's, with the addresses and the pipeline."""
+    """Return this process's environment with the addresses and the pipeline added."""
     named = {
         "ESCALON_KAFKA": kafka.servers,
         "ESCALON_CLICKHOUSE": clickhouse.url,

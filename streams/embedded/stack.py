@@ -26,17 +26,17 @@ READY_SECONDS: Final = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the two servers listen: Kafka's bootstrap `host:port`, and ClickHouse's URL."""
+    """The addresses of the two servers: Kafka's bootstrap `host:port`, and ClickHouse's URL."""
 
     kafka: str
     clickhouse: str
 
 
 class EmbeddedStack:
-    """Context manager that runs both servers. Inside it `addresses` and `supervisor` are set.
+    """A context manager that runs both servers. Inside it, `addresses` and `supervisor` are set.
 
-    Workers spawned through `supervisor` are stopped before the servers. Raises `ServiceError` when another
-    stack has the directory, or a server does not start.
+    Workers spawned through `supervisor` are stopped before the servers. Raises `ServiceError` if another stack uses the
+    directory, or a server does not start.
     """
 
     addresses: Addresses
@@ -66,7 +66,7 @@ class EmbeddedStack:
 
 
 def running(data_dir: Path) -> Addresses | None:
-    """The servers that another process runs on `data_dir`; None when there are none or one has died."""
+    """Return the servers that another process runs on `data_dir`; None if there are none or one has died."""
     try:
         state = json.loads((data_dir / _STATE).read_text(encoding="utf-8"))
         addresses = Addresses(**state["addresses"])
@@ -78,9 +78,9 @@ def running(data_dir: Path) -> Addresses | None:
 
 @contextmanager
 def clickhouse_only(data_dir: Path, *, wait_seconds: float = 30.0) -> Iterator[str]:
-    """ClickHouse's URL on `data_dir`: the running server's, else one started for the duration.
+    """Yield the URL of ClickHouse on `data_dir`: the running server, or one started meanwhile.
 
-    Waits up to `wait_seconds` while another command has the directory for itself.
+    Waits up to `wait_seconds` while another command has locked the directory.
     """
     deadline = time.monotonic() + wait_seconds
     data_dir = data_dir.resolve()
@@ -116,7 +116,7 @@ def start_clickhouse(supervisor: Supervisor, data_dir: Path, port: int = 0) -> s
 
 
 def answers_ping(url: str) -> bool:
-    """Whether a ClickHouse server answers at `url`."""
+    """True if a ClickHouse server answers at `url`."""
     return _get(url, "/ping") == b"Ok.\n"
 
 
@@ -156,7 +156,7 @@ def _alive(pid: int) -> bool:
 
 @contextmanager
 def _locked(data_dir: Path) -> Iterator[None]:
-    """Own `data_dir` while inside; the kernel gives the lock back even when this process is killed."""
+    """Lock `data_dir`; the kernel releases the lock even if this process is killed."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / _LOCK).open("a+", encoding="ascii") as lock:
         try:
@@ -165,7 +165,7 @@ def _locked(data_dir: Path) -> Iterator[None]:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             what = f"{data_dir} is in use by process {owner}."
-            raise ServiceError(what, "Stop that one, or choose another data directory.") from None
+            raise ServiceError(what, "Stop that process, or set ESCALON_DATA to another directory.") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

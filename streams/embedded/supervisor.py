@@ -1,4 +1,4 @@
-"""Child processes with a log file each, that are waited for, watched, and stopped in reverse order."""
+"""Child processes, each with a log file: started, watched, and stopped in reverse order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Final, Self
 from streams.core.errors import ServiceError
 
 LOG_BYTES: Final = 10 << 20
-"""A log that is larger when its process starts is moved to NAME.log.1 first."""
+"""A larger log is moved to NAME.log.1 when its process starts."""
 _TAIL_LINES: Final = 15
 _TAIL_BYTES: Final = 8192
 _POLL_SECONDS: Final = 0.05
@@ -26,7 +26,7 @@ _LAUNCH: Final = Path(__file__).with_name("launch.py")
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One running process. `grace` is how long it may take to stop after SIGTERM, in seconds."""
+    """A running process. `grace` is the time it has to stop after SIGTERM, in seconds."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -35,7 +35,7 @@ class Child:
     grace: float
 
     def tail(self) -> str:
-        """The last lines that this run of the process wrote, each indented."""
+        """Return the last lines that this process has written, each indented."""
         with self.log.open("rb") as stream:
             stream.seek(max(self.log_from, self.log.stat().st_size - _TAIL_BYTES))
             lines = stream.read().decode("utf-8", "replace").splitlines()
@@ -43,10 +43,9 @@ class Child:
 
 
 class Supervisor:
-    """Starts processes that die with this one, even when it is killed. A context manager.
+    """A context manager that starts processes which die with this one, even if it is killed.
 
-    Linux sends a child its death signal when the thread that started it ends, so one thread of the
-    supervisor's own starts them all.
+    Linux sends a child its death signal when the thread that started it ends, so one thread starts them all.
     """
 
     def __init__(self, log_dir: Path) -> None:
@@ -67,7 +66,7 @@ class Supervisor:
     ) -> Child:
         """Start `argv` with its output in NAME.log; `env` replaces the whole environment, None inherits it."""
         if any(child.name == name for child in self._children):
-            raise ServiceError(f"A process named {name} is supervised already.", "Stop it first.")
+            raise ServiceError(f"A process named {name} is already running.", "Stop it first.")
         self._log_dir.mkdir(parents=True, exist_ok=True)
         log = self._log_dir / f"{name}.log"
         if log.exists() and log.stat().st_size > LOG_BYTES:
@@ -79,7 +78,7 @@ class Supervisor:
         return child
 
     def wait_ready(self, child: Child, ready: Callable[[], bool], seconds: float) -> None:
-        """Ask `ready` until it says yes. Raises `ServiceError` when any child dies or time runs out."""
+        """Wait until `ready` returns true. Raises `ServiceError` if any child dies or time runs out."""
         deadline = time.monotonic() + seconds
         while not ready():
             self.check()
@@ -89,7 +88,7 @@ class Supervisor:
             time.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
-        """Raise `ServiceError` with its last log lines when a child has died."""
+        """Raise `ServiceError` with its last log lines if a child has died."""
         for child in self._children:
             code = child.process.poll()
             if code is not None:
@@ -98,11 +97,11 @@ class Supervisor:
                 raise ServiceError(what, f"\nThe whole log is {child.log}.")
 
     def pids(self) -> dict[str, int]:
-        """The process id of each child by name, in the order they were started."""
+        """Return the process id of each child by name, in the order they were started."""
         return {child.name: child.process.pid for child in self._children}
 
     def stop(self, *children: Child) -> None:
-        """SIGTERM to all at once, then SIGKILL to each whose grace is over; nothing to one that has ended."""
+        """Send SIGTERM to all at once, then SIGKILL to each whose grace is over."""
         for child in children:
             child.process.terminate()
         began = time.monotonic()
@@ -112,21 +111,21 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
-            if child in self._children:  # not earlier: who interrupts this finds the others still supervised
+            if child in self._children:  # only now, so that an interrupt leaves the others supervised
                 self._children.remove(child)
 
     def kill(self, child: Child) -> None:
-        """SIGKILL, without a warning, and forget it: what a crash or the kernel does."""
+        """Send SIGKILL without a warning, as in a crash, and forget the child."""
         self._children.remove(child)
         child.process.kill()
         child.process.wait()
 
     def child(self, name: str) -> Child:
-        """The child of this name. Raises `ServiceError` when there is none."""
+        """Return the child of this name; raise `ServiceError` if there is none."""
         for one in self._children:
             if one.name == name:
                 return one
-        raise ServiceError(f"No process named {name} is supervised.", "Start it first.")
+        raise ServiceError(f"No process named {name} is running.", "Start it first.")
 
     def close(self) -> None:
         """Stop every child, the last one first."""
@@ -136,15 +135,15 @@ class Supervisor:
 
 
 def module_command(module: str) -> list[str]:
-    """The command that runs one of our modules, with `module_environment`.
+    """Return the command that runs a module of this package, to be used with `module_environment`.
 
-    It leaves the working directory off Python's path, where any file could take the place of one of Python's own.
+    It leaves the working directory off Python's path, because a file there could shadow one of Python's own modules.
     """
     return [sys.executable, "-P", "-m", module]
 
 
 def module_environment() -> dict[str, str]:
-    """This process's environment; a source checkout, which is not installed, comes first on Python's path."""
+    """Return this process's environment, with a source checkout that is not installed first on Python's path."""
     root = Path(__file__).resolve().parents[2]
     if root in (Path(one).resolve() for one in site.getsitepackages()):
         return dict(os.environ)
@@ -161,5 +160,5 @@ def _start(argv: Sequence[str], env: Mapping[str, str] | None, log: Path) -> sub
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C at the terminal is the supervisor's to pass on, in its order.
+            start_new_session=True,  # Ctrl-C must not reach it: the supervisor stops its children in order
         )

@@ -1,4 +1,4 @@
-"""Secrets are found by the names of their variables, and taken out of whatever is told."""
+"""Secrets are found by the names of their variables, and removed from logs and output."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_read_hides_nothing_and_stops_nothing(tmp_path: Pa
     assert environment_hider({"ANTHROPIC_API_KEY_FILE": str(tmp_path / "none")})("text") == "text"
 
 
-def test_what_is_no_secret_and_what_is_too_short_is_left_alone() -> None:
+def test_other_values_and_short_ones_are_left_alone() -> None:
     environment = {"ESCALON_DATA": "/data/here", "X_TOKEN": "a", "ESCALON_CLICKHOUSE": "http://host:8123"}
     assert environment_hider(environment)("a /data/here http://host:8123") == "a /data/here http://host:8123"
 
@@ -102,9 +102,9 @@ def test_an_address_with_a_login_is_refused_and_not_repeated(environment: dict[s
     assert "planted" not in str(caught.value.__cause__)
 
 
-def test_a_secret_file_that_is_no_text_is_told_of_without_its_bytes(tmp_path: Path) -> None:
+def test_a_secret_file_that_is_not_text_is_reported_without_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"planted\xff")
-    with pytest.raises(ConfigError, match="is no text") as caught:
+    with pytest.raises(ConfigError, match="is not UTF-8 text") as caught:
         read_settings({"ANTHROPIC_API_KEY_FILE": str(tmp_path / "key")})
     assert caught.value.__cause__ is None
 

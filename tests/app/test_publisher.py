@@ -1,4 +1,4 @@
-"""What is published is known by the same ids as what is read, and quietly, on Apache Kafka."""
+"""Published events have the same ids as the events that are read, on Apache Kafka."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.embedded
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    """What the broker runs under."""
     with Supervisor(tmp_path) as supervisor:
         yield supervisor
 

@@ -1,4 +1,4 @@
-"""The pipeline's redaction as it is used: its function loaded, its failures told once and without words."""
+"""The pipeline's redaction as it is used: its function loaded, its first failure logged without its message."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def test_the_function_is_called_after_the_rules(loaded: Load) -> None:
     assert row == {"answer": "TO [EMAIL]", "reasons": ["A"], "handler": "x", "redaction": pipeline.redaction.id}
 
 
-def test_a_function_that_raises_is_told_once_without_its_words(loaded: Load, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_function_that_raises_is_logged_once_without_its_message(
+    loaded: Load, caplog: pytest.LogCaptureFixture
+) -> None:
     policy = redaction_policy(loaded("[redaction]\nfunction = 'app_hides:fail'\n"))
     assert policy is not None
     with caplog.at_level(logging.ERROR):

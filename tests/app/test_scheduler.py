@@ -1,4 +1,4 @@
-"""What was deferred goes on in its time, on a real broker."""
+"""Deferred tasks are published when they are due, on a real broker."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class Deployment:
         assert producer.flush(20) == 0
 
     @contextmanager
-    def resumer(self, clock: Clock, keep_whole: Callable[[bytes], str] = lambda _: "sha") -> Iterator[None]:
-        """A running Scheduler; stops in good order at the end."""
+    def scheduler(self, clock: Clock, keep_whole: Callable[[bytes], str] = lambda _: "sha") -> Iterator[None]:
+        """A running Scheduler, which is stopped at the end."""
         ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=keep_whole, event_id=ids)
         stop = threading.Event()
@@ -110,7 +110,7 @@ class Deployment:
             time.sleep(0.1)
 
     def committed(self, partition: int) -> int:
-        """Where the group goes on in a partition of the deferred."""
+        """The committed offset: where the group goes on in a partition of the deferred."""
         consumer = Consumer(self.kafka.confluent(**{"group.id": f"escalon-{self.prefix}resume"}))
         try:
             (place,) = consumer.committed([TopicPartition(f"{self.prefix}deferred-budget", partition)], 20)
@@ -148,7 +148,7 @@ def here(kafka: KafkaConfig) -> Deployment:
 def test_a_task_whose_time_has_come_goes_on_to_its_topic_and_is_committed(here: Deployment) -> None:
     waiting = verdict(event("worked"))
     here.defer(0, deferred("reasoned"), Deferred(cause="budget", verdict=waiting, not_before=TODAY, reason="budget"))
-    with here.resumer(Clock()):
+    with here.scheduler(Clock()):
         (escalation,) = here.records("escalations", lambda found: len(found) >= 1)
         (worked,) = here.records("verdicts", lambda found: len(found) >= 1)
     assert CODEC.decode(Escalation, escalation.value or b"") == task("reasoned")
@@ -168,7 +168,7 @@ def test_what_waits_for_a_provider_goes_on_in_its_own_time_beside_what_waits_for
         )
         producer.produce(f"{here.prefix}deferred-provider", CODEC.encode(one), partition=0)
     assert producer.flush(20) == 0
-    with here.resumer(clock):
+    with here.scheduler(clock):
         assert here.tasks("first") == ["first"]
         clock.time = soon
         assert sorted(here.tasks("second", "third")) == ["first", "second", "third"]
@@ -192,7 +192,7 @@ def test_a_task_goes_on_in_its_trace(here: Deployment) -> None:
     producer = Producer(here.kafka.confluent())
     producer.produce(f"{here.prefix}deferred-budget", CODEC.encode(one), partition=0, headers=sent)
     assert producer.flush(20) == 0
-    with here.resumer(Clock()):
+    with here.scheduler(Clock()):
         (found,) = here.records("escalations", lambda records: len(records) >= 1)
     assert list(found.headers) == sent
 
@@ -200,7 +200,7 @@ def test_a_task_goes_on_in_its_trace(here: Deployment) -> None:
 def test_a_task_comes_back_to_the_partition_that_has_its_stored_answer(here: Deployment) -> None:
     names = [f"event-{number}" for number in range(24)]
     here.defer(0, *map(deferred, names))
-    with here.resumer(Clock()):
+    with here.scheduler(Clock()):
         found = here.records("escalations", lambda found: len(found) >= len(names))
     partitioner: Any = DefaultPartitioner()  # which the tiers publish with
     by_the_tiers = {name: partitioner(digest(name).encode(), list(range(PARTITIONS)), []) for name in names}
@@ -211,7 +211,7 @@ def test_a_task_comes_back_to_the_partition_that_has_its_stored_answer(here: Dep
 def test_a_task_that_must_wait_holds_up_its_own_partition_only(here: Deployment) -> None:
     here.defer(0, deferred("first"), deferred("held", TOMORROW), deferred("behind"))
     here.defer(1, deferred("beside"))
-    with here.resumer(Clock()):
+    with here.scheduler(Clock()):
         assert sorted(here.tasks("first", "beside")) == ["beside", "first"]
         here.defer(1, deferred("later"))
         assert sorted(here.tasks("first", "beside", "later")) == ["beside", "first", "later"]
@@ -223,7 +223,7 @@ def test_a_held_task_and_those_behind_it_go_on_once_the_clock_says_so(here: Depl
     later = TOMORROW + timedelta(days=1)
     here.defer(0, deferred("held", TOMORROW), deferred("behind"), deferred("longer", later), deferred("last"))
     here.defer(1, deferred("beside"))
-    with here.resumer(clock):
+    with here.scheduler(clock):
         assert here.tasks("beside") == ["beside"]
         clock.time = TOMORROW
         assert sorted(here.tasks("held", "behind")) == ["behind", "beside", "held"]
@@ -234,9 +234,9 @@ def test_a_held_task_and_those_behind_it_go_on_once_the_clock_says_so(here: Depl
 
 def test_a_restart_loses_nothing_and_repeats_nothing_that_was_committed(here: Deployment) -> None:
     here.defer(0, deferred("first"), deferred("held", TOMORROW), deferred("behind"))
-    with here.resumer(Clock()):
+    with here.scheduler(Clock()):
         here.tasks("first")
-    with here.resumer(Clock(TOMORROW)):
+    with here.scheduler(Clock(TOMORROW)):
         assert sorted(here.tasks("held", "behind")) == ["behind", "first", "held"]
     assert here.committed(0) == 3
 
@@ -247,9 +247,9 @@ def test_held_tasks_go_on_after_a_second_process_has_taken_some_of_the_partition
         until = deferred(f"held-{number}", TOMORROW)
         here.defer(number, deferred(f"first-{number}"), until, deferred(f"behind-{number}"))
     names = {what: {f"{what}-{number}" for number in range(PARTITIONS)} for what in ("first", "held", "behind")}
-    with here.resumer(clock):
+    with here.scheduler(clock):
         here.tasks(*names["first"])
-        with here.resumer(Clock(TOMORROW)):  # ahead of the first, so that what it is given goes on at once
+        with here.scheduler(Clock(TOMORROW)):  # ahead of the first, so that what it is given goes on at once
             moved = here.records("escalations", lambda found: len(found) > PARTITIONS)
             assert {event_of(record) for record in moved} > names["first"]
             clock.time = TOMORROW
@@ -260,7 +260,7 @@ def test_held_tasks_go_on_after_a_second_process_has_taken_some_of_the_partition
 def test_what_cannot_be_read_goes_to_the_dead_letters_and_blocks_nothing(here: Deployment) -> None:
     empty = Deferred(cause="budget", not_before=TODAY, reason="budget")
     here.defer(0, b"\xff no message", empty, deferred("behind"))
-    with here.resumer(Clock()):
+    with here.scheduler(Clock()):
         assert here.tasks("behind") == ["behind"]
         found = here.records("dead-letters", lambda found: len(found) >= 2)
     letters = [CODEC.decode(DeadLetter, record.value or b"") for record in found]
@@ -277,12 +277,12 @@ def test_offsets_without_a_task_are_passed_over_and_deleted_ones_are_counted(
     topic = f"{here.prefix}deferred-budget"
     here.defer(0, deferred("first"))
     end = abort(here.kafka, topic, [CODEC.encode(deferred("aborted"))] * 2)
-    with here.resumer(Clock()):
+    with here.scheduler(Clock()):
         here.until(lambda: here.committed(0) == end)
         assert here.tasks("first") == ["first"]
     here.defer(0, deferred("deleted"), deferred("held", TOMORROW), deferred("deleted too"), deferred("last"))
     forget(here.kafka, topic, end + 1)
-    with here.resumer(clock := Clock()):
+    with here.scheduler(clock := Clock()):
         here.until(lambda: WAITING.labels(topic)._value.get() == 1)
         forget(here.kafka, topic, end + 3)
         clock.time = TOMORROW
@@ -292,7 +292,7 @@ def test_offsets_without_a_task_are_passed_over_and_deleted_ones_are_counted(
     assert SKIPPED.labels(topic)._value.get() == 3
 
 
-def test_what_waits_is_told_as_lag_from_the_first_message_on(here: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_messages_count_as_lag_from_the_first_one_on(here: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lag, "STATISTICS_MS", 100)
     here.defer(0, *[deferred(f"{number}", TOMORROW) for number in range(3)])
 
@@ -303,7 +303,7 @@ def test_what_waits_is_told_as_lag_from_the_first_message_on(here: Deployment, m
         return {one.labels["partition"]: one.value for one in family.samples if one.labels["topic"] == topic}
 
     try:
-        with here.resumer(Clock()):
+        with here.scheduler(Clock()):
             deadline = time.monotonic() + WAIT_SECONDS
             while waiting().get("0") != 3 and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -312,7 +312,7 @@ def test_what_waits_is_told_as_lag_from_the_first_message_on(here: Deployment, m
         lag.LAG.watch(tuple)
 
 
-def test_what_cannot_be_kept_while_the_blob_store_is_not_there_waits_and_so_does_what_stands_behind_it(
+def test_a_letter_that_the_unavailable_blob_store_must_keep_waits_and_so_do_the_messages_behind_it(
     kafka: KafkaConfig,
 ) -> None:
     away, asked, clock = [True], threading.Event(), Clock()
@@ -325,7 +325,7 @@ def test_what_cannot_be_kept_while_the_blob_store_is_not_there_waits_and_so_does
 
     here = Deployment(kafka)
     here.defer(0, b"x" * 100_000, deferred("behind"))
-    with here.resumer(clock, keep_whole):
+    with here.scheduler(clock, keep_whole):
         assert asked.wait(WAIT_SECONDS)
         here.until(lambda: WAITING.labels(f"{here.prefix}deferred-budget")._value.get() == 1)
         away.clear()

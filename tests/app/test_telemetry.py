@@ -14,7 +14,7 @@ from streams.telemetry.tracing import OFF, Tracing
 
 @pytest.fixture
 def made() -> Iterator[list[Tracing]]:
-    """What a test has made; closed at its end."""
+    """A list of tracings, which are closed at the end of a test."""
     found: list[Tracing] = []
     yield found
     for one in found:
@@ -34,5 +34,5 @@ def test_a_tier_traces_as_the_settings_say(made: list[Tracing]) -> None:
 
 
 def test_more_than_all_traces_is_an_error_of_the_operator() -> None:
-    with pytest.raises(ConfigError, match="ESCALON_TRACES_PERCENT: 101 is no share of a hundred"):
+    with pytest.raises(ConfigError, match="ESCALON_TRACES_PERCENT: 101 is not a percentage"):
         tracing_of(read_settings({"ESCALON_TRACES": "1", "ESCALON_TRACES_PERCENT": "101"}), "work")

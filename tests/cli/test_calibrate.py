@@ -65,7 +65,7 @@ def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon
     assert "remove its threshold" not in again.out
 
 
-def test_for_programs_it_prints_one_json_document_and_plots_where_it_is_told(escalon: Escalon, tmp_path: Path) -> None:
+def test_for_programs_it_prints_one_json_document_and_draws_the_plots(escalon: Escalon, tmp_path: Path) -> None:
     done = escalon(*TARGET, "--out", "mine.json", "--plots", "plots", "--json")
     figures = json.loads(done.stdout)
     artifact = CalibrationArtifact.parse((tmp_path / "mine.json").read_text("utf-8"))
@@ -91,7 +91,7 @@ def test_for_programs_it_prints_one_json_document_and_plots_where_it_is_told(esc
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_is_wrong_is_told_in_plain_words(
+def test_a_mistake_is_reported_in_plain_words(
     escalon: Escalon, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     done = escalon(*TARGET, *arguments)
@@ -154,7 +154,7 @@ def test_a_moment_is_a_date_a_time_or_how_long_ago(text: str | None, at: datetim
 
 
 @pytest.mark.parametrize("text", ["", "7", "7w", "tomorrow", "2026-13-01", "-7d"])
-def test_what_is_no_moment_is_told(text: str) -> None:
+def test_a_text_that_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a time") as caught:
         moment(text, lambda: NOW)
     assert caught.value.key == "since"

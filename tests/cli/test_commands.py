@@ -63,7 +63,7 @@ def test_the_starter_pipeline_is_in_order_as_it_is_written(desk: Path) -> None:
     assert "is valid" in done.stdout
 
 
-def test_a_starter_is_not_written_over_what_is_there(desk: Path) -> None:
+def test_a_starter_does_not_overwrite_files(desk: Path) -> None:
     done = escalon("init", ".", cwd=desk)
     assert done.returncode == 2
     assert "not empty" in done.stderr

@@ -1,4 +1,4 @@
-"""How values are written for people."""
+"""Values as text for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `escalon dead-letters` refuses, and how it shows what strangers have sent."""
+"""Covers dead_letters.py and dead_letter_view.py: arguments that are refused, and foreign content on a terminal."""
 
 from __future__ import annotations
 

@@ -52,12 +52,11 @@ def running(
 
 
 def known(running: RunningPipeline, wanted: set[str]) -> set[str]:
-    """Which events have ended."""
     return ended(running.kafka, running.clickhouse, Codec(), "", running.settings.run, wanted)
 
 
 def recorded(clickhouse: ClickHouseConfig, count: int) -> bool:
-    """Whether the audit has so many outcomes."""
+    """True if the audit has at least `count` outcomes."""
     return bool(clickhouse.connect().query("SELECT count() FROM outcomes").result_rows[0][0] >= count)
 
 

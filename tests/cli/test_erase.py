@@ -1,4 +1,4 @@
-"""What `escalon erase` refuses before it looks at any server."""
+"""Arguments that `escalon erase` refuses before it connects to a server."""
 
 from __future__ import annotations
 

@@ -42,14 +42,14 @@ def test_wrong_lines_are_named_with_their_numbers_and_nothing_is_published(tmp_p
     assert "line 1" not in told
 
 
-def test_only_the_first_of_many_wrong_lines_are_told(tmp_path: Path) -> None:
+def test_only_the_first_of_many_wrong_lines_are_listed(tmp_path: Path) -> None:
     file = written(tmp_path, *["wrong"] * (SHOWN_FAULTS + 5))
     with pytest.raises(ConfigError, match="and 5 more lines") as refused:
         read_labels(file, AT)
     assert str(refused.value).count("line ") == SHOWN_FAULTS
 
 
-def test_a_file_that_is_not_there_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_a_missing_file_is_the_users_fault(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_labels(str(tmp_path / "none.jsonl"), AT)
 

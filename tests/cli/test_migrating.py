@@ -47,7 +47,9 @@ def test_the_sql_for_a_cluster_has_the_retention_that_is_set(offline: Escalon, m
     assert re.search(r"MODIFY COLUMN prompt TTL .*toIntervalDay\(30\)", done.stdout)
 
 
-def test_a_wrong_name_of_a_cluster_or_number_of_days_is_told(offline: Escalon, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_name_of_a_cluster_or_number_of_days_is_refused(
+    offline: Escalon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = offline("migrate", "--print", "--cluster", "no name")
     assert (done.code, "'no name' is not the name of a cluster" in done.err) == (2, True)
     monkeypatch.setenv("ESCALON_AUDIT_DAYS", "forty")
@@ -67,7 +69,7 @@ def test_it_says_what_it_did_and_the_second_time_that_there_was_nothing_to_do(
         assert "up to date" in escalon("migrate").out
 
 
-def test_a_cluster_that_the_server_does_not_know_is_told_in_its_words(
+def test_a_cluster_that_the_server_does_not_know_is_reported_in_its_words(
     server: ClickHouseConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with in_shop(tmp_path, server, monkeypatch, capsys) as escalon:

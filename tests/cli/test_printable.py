@@ -1,4 +1,4 @@
-"""What an event or a model wrote is shown as text: it cannot steer a terminal, and JSON says what it was."""
+"""Text of an event or a model is shown as text: it cannot control a terminal, and JSON keeps it exactly."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVIL = "a\x1b]0;title\x07 \x1b[2J\x1b[31mred \x9b31m [bold]b[/bold] \u202egnirts
 
 
 def printed(*things: Any, **options: Any) -> str:
-    """What a terminal would get, with Rich's own colours."""
+    """Return the bytes for a terminal, with Rich's own colours."""
     console = Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=200)
     console.push_render_hook(Harmless())
     console.print(*things, **options)
@@ -30,7 +30,7 @@ def printed(*things: Any, **options: Any) -> str:
 
 
 def steering(text: str) -> set[str]:
-    """What is left that would steer, once Rich's own colours are away."""
+    """Return the control characters that are left without Rich's own colours."""
     for own in ("\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m"):
         text = text.replace(own, "")
     return {char for char in text if unseen(char) and char != "\n"}

@@ -112,7 +112,7 @@ def test_a_parameter_is_bound_by_the_type_the_query_names(escalon: Escalon) -> N
         (("trace", "waits"), "It is in: open. Add --run NAME."),
     ],
 )
-def test_a_mistake_is_told_in_one_message(escalon: Escalon, arguments: tuple[str, ...], said: str) -> None:
+def test_a_mistake_is_reported_in_one_message(escalon: Escalon, arguments: tuple[str, ...], said: str) -> None:
     done = escalon(*arguments)
     assert (done.code, done.stdout) == (2, "")
     assert said in done.err

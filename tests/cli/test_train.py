@@ -1,4 +1,4 @@
-"""`escalon train verifier` and `escalon train router`, on what stands in the audit."""
+"""`escalon train verifier` and `escalon train router`, on cases in the audit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VERIFIED = PIPELINE.replace(
 
 
 def routed(run: str, word: str, count: int = 250) -> list[Any]:
-    """Half of the events are passed on; those have a word. And events that needed nobody."""
+    """Half of the events are passed on; those have a word. And events that needed no handler."""
     hard = np.random.default_rng(5).random(count) < 0.5
     found: list[Any] = []
     for number, (text, fails) in enumerate(zip(texts(count, 3), hard, strict=True)):
@@ -113,7 +113,7 @@ def test_a_router_that_does_no_better_is_refused_unless_its_user_insists(escalon
     assert replace(Router.load(tmp_path / "router.zip"), admitted=False).comparison["held_out"] > 0
 
 
-def test_a_router_needs_cases_and_somebody_to_choose_between(escalon: Escalon, tmp_path: Path) -> None:
+def test_a_router_needs_cases_and_handlers_to_choose_between(escalon: Escalon, tmp_path: Path) -> None:
     few = escalon("train", "router", "--run", "nowhere")
     assert few.code == 2
     assert "0 prior cases are too few" in few.err

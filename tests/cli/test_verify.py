@@ -1,4 +1,4 @@
-"""What `escalon verify --json` prints."""
+"""The JSON document of `escalon verify`."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def escalon(
         yield escalon
 
 
-def test_it_says_what_a_higher_threshold_would_have_come_to(escalon: Escalon) -> None:
+def test_it_estimates_the_effect_of_a_higher_threshold(escalon: Escalon) -> None:
     done = escalon("what-if", "--set", "workers.answer.threshold=0.95")
     assert (done.code, done.err) == (0, "")
     assert "60 events, 95 % intervals, right according to labels" in done.out

@@ -128,7 +128,7 @@ def test_an_installation_in_the_cache_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_kafka_home_without_jars_is_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no Apache Kafka"):
+    with pytest.raises(ConfigError, match="does not contain Apache Kafka"):
         choose_broker(tmp_path, resource("kafka"), kafka_home=tmp_path)
 
 

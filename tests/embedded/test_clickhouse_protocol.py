@@ -24,7 +24,7 @@ def test_an_insert_is_split_from_the_rows_that_follow_it() -> None:
         b"INSERT INTO t SELECT * FROM u FORMAT CSV",
     ],
 )
-def test_other_statements_are_no_insert_with_rows(text: bytes) -> None:
+def test_other_statements_are_not_an_insert_with_rows(text: bytes) -> None:
     assert find_insert(text) is None
 
 
@@ -65,9 +65,9 @@ def test_readers_do_not_reach_files_or_the_network_and_writers_may(sql: str) -> 
 @pytest.mark.parametrize(
     "sql", ["SYSTEM STOP MERGES", "KILL QUERY WHERE 1", " /* x */ SET readonly = 0", "DROP TABLE t"]
 )
-def test_readers_may_only_ask(sql: str) -> None:
+def test_readers_may_only_read(sql: str) -> None:
     guard(skeleton_of(sql), readonly=False, outside=OUTSIDE)
-    with pytest.raises(QueryError, match="only ask") as refused:
+    with pytest.raises(QueryError, match="only read") as refused:
         guard(skeleton_of(sql), readonly=True, outside=OUTSIDE)
     assert refused.value.code == 164
 

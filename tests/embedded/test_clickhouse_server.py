@@ -278,7 +278,7 @@ def test_an_acknowledged_insert_survives_a_killed_server(tmp_path: Path) -> None
 
 
 def threads(supervisor: Supervisor) -> int:
-    """How many the engine has."""
+    """Count the engine's threads."""
     return len(list(Path(f"/proc/{supervisor.pids()['clickhouse']}/task").iterdir()))
 
 

@@ -101,7 +101,7 @@ def test_when_every_session_is_busy_a_new_one_is_refused(handles: EngineHandles)
     assert refused.value.status == 503
 
 
-def test_a_session_time_that_is_no_number_is_a_bad_argument(handles: EngineHandles) -> None:
+def test_a_session_time_that_is_not_a_number_is_a_bad_argument(handles: EngineHandles) -> None:
     with (
         pytest.raises(QueryError, match="not a number"),
         handles.lend(request("a", session_timeout="long")),

@@ -40,7 +40,7 @@ echo "[INFO] Downloaded from central: https://example.org/org/kafka_2.13-9.9.9.j
 """
 
 
-def test_the_version_stands_in_the_pom() -> None:
+def test_the_version_is_read_from_the_pom() -> None:
     assert kafka_version(resource("kafka")).startswith("4.")
 
 
@@ -83,19 +83,17 @@ def test_of_several_at_once_one_fetches_and_the_others_wait(tmp_path: Path, reso
 
 @pytest.mark.usefixtures("bin_dir")
 def test_a_missing_maven_is_named(tmp_path: Path, resources: Path) -> None:
-    with pytest.raises(ServiceError, match="no `mvn` on the PATH"):
+    with pytest.raises(ServiceError, match="`mvn` is not on the PATH"):
         install(tmp_path / "cache", print, resources)
 
 
 def test_a_missing_java_is_named(tmp_path: Path, resources: Path, bin_dir: Path) -> None:
     put(bin_dir, "mvn", "exit 0")
-    with pytest.raises(ServiceError, match="no `java` on the PATH"):
+    with pytest.raises(ServiceError, match="`java` is not on the PATH"):
         install(tmp_path / "cache", print, resources)
 
 
-@pytest.mark.parametrize(
-    ("script", "said"), [("echo Unknown host; exit 1", "Unknown host"), ("exit 0", "brought no broker")]
-)
+@pytest.mark.parametrize(("script", "said"), [("echo Unknown host; exit 1", "Unknown host"), ("exit 0", "is missing")])
 def test_a_download_that_fails_leaves_nothing(
     tmp_path: Path, resources: Path, bin_dir: Path, script: str, said: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a node's properties say; that they work is seen where brokers are started."""
+"""The properties of a node; that they work is tested with the brokers."""
 
 from __future__ import annotations
 

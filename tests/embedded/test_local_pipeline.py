@@ -73,7 +73,7 @@ def test_a_process_that_is_started_is_not_ready_by_what_an_earlier_one_announced
         started.wait_ready(child, "reason")
 
 
-def test_a_tier_that_ends_is_begun_anew_and_one_that_ends_again_at_once_stops_all(tmp_path: Path) -> None:
+def test_a_tier_that_ends_is_restarted_and_one_that_ends_again_at_once_stops_all(tmp_path: Path) -> None:
     now = [1000.0]
 
     def end(tier: str) -> None:
@@ -85,21 +85,21 @@ def test_a_tier_that_ends_is_begun_anew_and_one_that_ends_again_at_once_stops_al
         for tier in TIERS:
             started.start(tier)
         before = supervisor.pids()
-        assert started.revive() == []
+        assert started.restart_ended() == []
         end("work")
-        (line,) = started.revive()
-        assert line.startswith("work ended with exit code -9 and is begun anew")
+        (line,) = started.restart_ended()
+        assert line.startswith("work ended with exit code -9 and was restarted")
         after = supervisor.pids()
         assert {name for name in before if before[name] != after[name]} == {"work"}
 
         now[0] += STEADY_SECONDS
         end("work")
-        assert len(started.revive()) == 1
+        assert len(started.restart_ended()) == 1
 
         now[0] += STEADY_SECONDS - 1
         end("work")
         with pytest.raises(ServiceError, match=r"work .* was killed by signal 9"):
-            started.revive()
+            started.restart_ended()
 
 
 def test_a_server_that_ends_stops_all(tmp_path: Path) -> None:
@@ -111,4 +111,4 @@ def test_a_server_that_ends_stops_all(tmp_path: Path) -> None:
         server.process.kill()
         server.process.wait()
         with pytest.raises(ServiceError, match="clickhouse"):
-            started.revive()
+            started.restart_ended()

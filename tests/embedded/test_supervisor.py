@@ -81,7 +81,7 @@ def test_children_are_stopped_in_reverse_order(tmp_path: Path) -> None:
 
 
 def test_children_that_are_stopped_together_need_not_wait_for_each_other(tmp_path: Path) -> None:
-    code = (  # ends when both have been told
+    code = (  # ends when both have their signal
         "import signal, sys, time\n"
         "from pathlib import Path\n"
         "def stop(*_):\n"
@@ -146,7 +146,7 @@ def test_an_environment_that_is_given_is_all_the_child_gets(tmp_path: Path) -> N
 def test_two_children_of_one_name_are_refused(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         supervisor.spawn("worker", SLEEP)
-        with pytest.raises(ServiceError, match="supervised already"):
+        with pytest.raises(ServiceError, match="already running"):
             supervisor.spawn("worker", SLEEP)
 
 

@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]
 from streams.app.process import TIERS
 from streams.cli.main import app
 
-# Read by compose alone; no process of ours sees them.
+# Read by compose alone; no process of escalon sees them.
 COMPOSE_ONLY = {"ESCALON_PIPELINE_DIR"}
 ONE_SHOT = {"setup", "cli"}
 SCALABLE = set(TIERS)
@@ -66,7 +66,7 @@ def test_every_variable_taken_from_outside_is_a_setting_or_documented_as_for_com
         assert {name for name in taken if name not in text} == set(), document
 
 
-def test_whoever_makes_topics_and_tables_is_told_how_long_to_keep_them(services: dict[str, Service]) -> None:
+def test_services_that_create_topics_and_tables_know_their_retention(services: dict[str, Service]) -> None:
     days = {"ESCALON_AUDIT_BODY_DAYS", "ESCALON_AUDIT_DAYS", "ESCALON_TOPIC_RETENTION_DAYS"}
     for name in ONE_SHOT:
         assert days <= services[name]["environment"].keys(), name
@@ -130,7 +130,7 @@ def test_a_web_check_asks_the_port_its_tier_serves(services: dict[str, Service])
         assert check[-2:] == ["web", environment["ESCALON_WEB_PORT"]], name
 
 
-def test_a_plain_consumer_is_checked_by_its_connection_to_the_broker_it_is_told_of(
+def test_a_plain_consumer_is_checked_by_its_connection_to_its_broker(
     services: dict[str, Service],
 ) -> None:
     broker = services["record"]["environment"]["ESCALON_KAFKA"]

@@ -198,5 +198,5 @@ def test_what_a_cell_holds_is_shown_as_text_and_goes_into_an_address_encoded(nam
     assert all(part.endswith(":percentencode}") for part in spelt), spelt
 
 
-def test_grafana_itself_is_not_told_to_trust_html(root: Path) -> None:
+def test_grafana_itself_does_not_trust_html(root: Path) -> None:
     assert "GF_PANELS_DISABLE_SANITIZE_HTML" not in (root / "docker-compose.yml").read_text("utf-8")

@@ -52,7 +52,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def coded(text: str) -> set[str]:
-    """Everything that stands alone in backquotes."""
+    """Return every text in backquotes."""
     return set(re.findall(r"`([^`\n]+)`", text))
 
 
@@ -120,7 +120,7 @@ def test_the_template_in_the_documentation_renders(root: Path) -> None:
 
 def reasons_in_code(root: Path) -> set[str]:
     """The codes of dead letters: those that errors are made with, and those that the code computes."""
-    faults = set(get_args(Fault)) - {"infrastructure"}  # while a service is away, the message waits
+    faults = set(get_args(Fault)) - {"infrastructure"}  # while a service is unavailable, the message waits
     found = {"truncated", "bad_avro", "defect"} | {f"{fault}_error" for fault in faults}
     for file in (root / "streams").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):

@@ -18,7 +18,7 @@ GRAMMAR = {"by", "sum", "min", "max", "rate", "increase", "delta", "and", "or", 
 
 
 def metrics() -> dict[str, tuple[str, set[str]]]:
-    """Every metric of ours by its documented name: its kind and its labels."""
+    """Every metric of escalon by its documented name: its kind and its labels."""
     found: dict[str, tuple[str, set[str]]] = dict.fromkeys((lag.NAME, lag.HELD_NAME), ("gauge", {"topic", "partition"}))
     for collector in set(REGISTRY._collector_to_names):
         for name in REGISTRY._collector_to_names[collector]:
