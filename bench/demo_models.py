@@ -115,7 +115,7 @@ RIGHT: Mapping[str, Callable[[Row, Row], bool]] = {
 
 
 def judge(task: Task, reading: Reading, truth: Row) -> bool:
-    """Whether an answer or a refusal is what the truth asks for. A reasoner may refuse what it must not answer."""
+    """True if the reply is what the truth asks for. A reasoner may refuse what it must not answer."""
     if task.prompt == "resolve" and truth["refuse"]:
         return reading.status in ("answered", "refused")
     if truth["refuse"] or reading.status != "answered":

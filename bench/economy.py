@@ -1,4 +1,4 @@
-"""Whether escalation is worth trusting: cost against quality, the guarantee, and the trained listener.
+"""A benchmark of escalation: cost against quality, the guarantee, and the trained listener.
 
     python -m bench.economy --train DIR --test DIR [--json] [--plots DIR]
 
@@ -70,7 +70,7 @@ DRAWS = 500
 
 
 def needs_of(parts: Parts, decided: Decided, outcomes: Outcomes) -> dict[str, Floats]:
-    """How much each test row needs the reasoner, by each way to choose; shape (n,), the greatest goes first."""
+    """Each test row's need of the reasoner, by each way to choose; shape (n,), the greatest goes first."""
     needs = {
         **{"confidence": -decided.probability, "gain": decided.gains, decided.decided_by: -decided.value},
         "tfidf_before": -tfidf_scores(parts, words_before),
@@ -98,7 +98,7 @@ def measure_set(parts: Parts, decided: Decided, needs: Mapping[str, Floats]) -> 
 
 
 def measure_threshold(parts: Parts, decided: Decided, outcomes: Outcomes) -> Figures:
-    """What the calibrated threshold gives, by the curve and by the stages, which must say the same."""
+    """Return the figures at the calibrated threshold, by the curve and by the stages, which must agree."""
     curve = accuracies(asked_first(-decided.value), outcomes)
     for threshold in [decided.threshold, *np.quantile(decided.value, SHARES)]:
         passed_on = decided.escalated(threshold)
@@ -165,7 +165,7 @@ def run(train: Path, test: Path, plots: Path | None) -> Figures:
     found: Figures = {"split": {"own": own, "trained": TRAINED if own else None, "seed": SEED if own else None}}
     found |= {"sets": {}, "guarantee": {"skipped": f"{GUARANTEED} is skipped"}, "intents": {}}
     for name, (file, way) in SETS.items():
-        tell(started, name)
+        report(started, name)
         parts = read_parts(file, train, test)
         if isinstance(parts, str):
             found["sets"][name] = {"skipped": parts}
@@ -176,12 +176,12 @@ def run(train: Path, test: Path, plots: Path | None) -> Figures:
             found["sets"][name] = {"skipped": f"{error}"}
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # a tokenizer's threads would flatter the speed
     for name in INTENTS:
-        tell(started, name)
+        report(started, name)
         found["intents"][name] = measure_listener(name, train, test)
     return found | {"seconds": round(time.perf_counter() - started, 1)}
 
 
-def tell(started: float, what: str) -> None:
+def report(started: float, what: str) -> None:
     """Say on standard error what begins."""
     print(f"{time.perf_counter() - started:4.0f} s  {what} …", file=sys.stderr)
 

@@ -21,14 +21,14 @@ SHARES = tuple(round(0.1 * step, 1) for step in range(11))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """Whether the worker and the reasoner were right about each of n events; both of shape (n,), 0 or 1."""
+    """1 where the worker, and where the reasoner, was right about an event, else 0; both of shape (n,)."""
 
     worker: Floats
     reasoner: Floats
 
     @property
     def gap(self) -> float:
-        """How much more often the reasoner is right."""
+        """The reasoner's accuracy less the worker's."""
         return float(self.reasoner.mean() - self.worker.mean())
 
     def taken(self, places: Places) -> Outcomes:
@@ -38,7 +38,7 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All are shares, 0 to 1; None where the reasoner is no better than the worker, so nothing can be recovered.
+    """All are shares, 0 to 1; None where the reasoner is not better than the worker, so nothing can be recovered.
 
     `apgr` is the area under the recovered part of the gap over the share of reasoner calls, by trapezoids; `cpt50`
     and `cpt80` are the least shares that recover 50 and 80 % of the gap: Ong et al. 2024, "RouteLLM", section 2.2.

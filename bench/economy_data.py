@@ -51,7 +51,7 @@ def read_parts(file: str, train: Path, test: Path) -> Parts | str:
 
 
 def missing_file(file: str, train: Path, test: Path) -> str:
-    """What to say of a file that is not in both directories; empty when it is."""
+    """Return the reason to skip a file that is not in both directories; empty if it is."""
     absent = [str(directory) for directory in dict.fromkeys((train, test)) if not (directory / file).is_file()]
     return f"{file} is not in {' nor in '.join(absent)}" if absent else ""
 
@@ -66,7 +66,7 @@ def split(rows: Sequence[T], keys: Sequence[str], share: float, seed: int) -> tu
 
 
 def outcomes_of(rows: Sequence[Row]) -> Outcomes:
-    """Who was right, as arrays."""
+    """Return the outcomes as arrays."""
     return Outcomes(
         np.array([row.worker_correct for row in rows], dtype=np.float64),
         np.array([row.reasoner_correct for row in rows], dtype=np.float64),
@@ -74,7 +74,7 @@ def outcomes_of(rows: Sequence[Row]) -> Outcomes:
 
 
 def words_before(row: Row) -> str:
-    """What can be read before the worker has answered: the event's fields and its text, as the verifier reads them."""
+    """Return the features known before the worker answers: the event's fields and text, as the verifier reads them."""
     return " ".join([*map(str, row.data.values()), row.text])
 
 

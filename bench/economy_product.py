@@ -102,7 +102,7 @@ class Learnt:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decided:
-    """How the product sees the n test rows; arrays have shape (n,), those of `learnt` the training rows'.
+    """The product's view of the n test rows; arrays have shape (n,), those of `learnt` the training rows'.
 
     `decided_by` is "confidence" or "gain": what `value` is, by which the product decides. It is raw: a calibrator keeps
     the order of two scores, or makes them one. A row with a value under `threshold`, which was chosen for `aim`, goes

@@ -88,7 +88,7 @@ class InMemory(dict[str, Watch]):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the stages made of n rows: the share of calls that went to the reasoner, and of right answers."""
+    """The stages' results for n rows: the share of calls that went to the reasoner, and of right answers."""
 
     reasoner_calls: int
     right: int

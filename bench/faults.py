@@ -39,7 +39,7 @@ def finished(results: Path) -> Iterator[dict[str, Any]]:
 
 
 def broker_of(scenario: Scenario, home: Path, data: Path) -> Broker:
-    """As many brokers as the scenario wants."""
+    """Start the number of brokers that the scenario needs."""
     kind = KafkaCluster if scenario.brokers > 1 else ApacheKafka
     return kind(home.resolve(), resource("kafka"), data / "kafka")
 
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--events", type=int, default=3000)
     parser.add_argument("--rate", type=float, default=30.0, help="events a second")
-    parser.add_argument("--together", type=int, default=5, help="runs on the same servers before they are made anew")
+    parser.add_argument("--together", type=int, default=5, help="runs on the same servers before new ones are started")
     parser.add_argument("--kafka-home", type=Path, help="Apache Kafka's directory; else it is installed")
     parser.add_argument("--results", type=Path, default=Path("faults.jsonl"))
     given = parser.parse_args()

@@ -3,7 +3,7 @@
     python -m bench.fuzz [--messages 10000] [--seed 1] [--kafka-home DIR] [--json]
 
 The pipeline is that of tests/journey, with Claude's place taken by the fake API. Messages for every topic come from
-bench/fuzz_messages.py. Behind them a last message that nobody can read goes to each partition; once all of those are
+bench/fuzz_messages.py. Behind them a last unreadable message goes to each partition; once all of those are
 dead letters, everything before them has been looked at. A message counts as accepted if it has no dead letter and can
 be decoded apart from the pipeline, and one on the topic events only if its event has an outcome as well. A process that
 ended, a message that is neither, and a dead letter without a reason are failures: exit code 1. What cannot be read
@@ -52,7 +52,7 @@ Place = tuple[str, int, int]
 
 @dataclass(slots=True)
 class Report:
-    """What became of the messages."""
+    """The ends of the messages."""
 
     messages: int
     seed: int
@@ -64,14 +64,14 @@ class Report:
     by_topic: dict[str, dict[str, int]] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     defects: list[str] = field(default_factory=list)
-    """Details of the dead letters that nobody foresaw."""
+    """Details of the unexpected dead letters."""
     neither: list[str] = field(default_factory=list)
     without_reason: int = 0
     processes: str = "all alive"
 
     @property
     def failed(self) -> bool:
-        """Whether anything was not as it must be."""
+        """True if any message did not end as it must."""
         return bool(self.neither or self.without_reason or self.processes != "all alive")
 
 

@@ -141,13 +141,13 @@ class Fuzzed:
     value: bytes
     key: bytes | None
     headers: list[tuple[str | bytes, bytes | None]]
-    """A name in bytes is no UTF-8, and no client here publishes it."""
+    """A name in bytes is not UTF-8, and no client here can publish it."""
     timestamp: int | None
     """Milliseconds since 1970; None: now."""
 
     @property
     def odd_names(self) -> bool:
-        """Whether a header's name is no UTF-8."""
+        """True if a header's name is not UTF-8."""
         return any(isinstance(name, bytes) for name, _ in self.headers)
 
     @property

@@ -1,4 +1,4 @@
-"""How often a target that is missed at every threshold is "proven", when tasks come in bursts: by event and by task.
+"""The share of runs that "prove" a target missed at every threshold, when tasks come in bursts: by event and by task.
 
     python -m bench.guarantee_bursts [--wrong 0.1] [--error 0.05] [--certainty 0.9] [--each 20] [--draws 500] [--json]
 

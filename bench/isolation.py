@@ -1,4 +1,4 @@
-"""Whether a stalled reasoner changes what the listeners do.
+"""The listeners' throughput beside a stalled reasoner.
 
     python -m bench.isolation [--pairs 10] [--seconds 60] [--rate 200] [--workers 1] [--kafka-home DIR] [--json]
 
@@ -54,7 +54,7 @@ class Stall:
 
 @dataclass(frozen=True)
 class Window:
-    """What was measured in one window."""
+    """The measurements of one window."""
 
     per_second: float
     p50: float

@@ -1,4 +1,4 @@
-"""How fast the named queries are on an audit of 1,000,000 calls: `python -m bench.queries`.
+"""The speed of the named queries on an audit of 1,000,000 calls: `python -m bench.queries`.
 
 Fills an embedded ClickHouse with 400,000 events of 30 days in three runs, made by the engine itself, asks every named
 query three times and prints the median. Exits with 1 if one takes longer than LIMIT_SECONDS.
@@ -174,7 +174,7 @@ def filled(events: int, directory: Path) -> Iterator[ClickHouseConfig]:
 
 
 def seconds_of(audit: Audit, query: NamedQuery, given: dict[str, Any], times: int) -> list[float]:
-    """How long each of some askings took."""
+    """Return the seconds that each run of a query took."""
     taken = []
     for _ in range(times):
         begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What redaction costs a call: microseconds of CPU for a text of some characters, with and without something to hide.
+"""The cost of redaction: microseconds of CPU for a text of some characters, with and without something to hide.
 
 python -m bench.redaction [--characters 1200] [--json]
 """

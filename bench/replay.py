@@ -1,4 +1,4 @@
-"""How fast events are replayed when nothing changed, and what a changed prompt costs.
+"""The speed of a replay when nothing changed, and the cost of a changed prompt.
 
     python -m bench.replay [--events 2000] [--broker tansu|kafka] [--json]
 
@@ -124,7 +124,7 @@ def fake_claude() -> Iterator[str]:
 
 
 def requests(url: str) -> int:
-    """How often the models were asked."""
+    """Return the number of calls that the models received."""
     with urllib.request.urlopen(f"{url}/_requests") as answer:  # noqa: S310 - our own server
         return int(json.load(answer)["count"])
 

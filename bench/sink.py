@@ -65,7 +65,7 @@ class Site:
         return ClickHouseConfig(url=self.url)
 
     def environment(self) -> dict[str, str]:
-        """Where the commands find the servers."""
+        """The settings by which the commands find the servers."""
         own = {"ESCALON_KAFKA": self.kafka, "ESCALON_CLICKHOUSE": self.url, "ESCALON_DATA": str(self.data)}
         return dict(os.environ) | own | {"PYTHONPATH": str(ROOT)}
 
@@ -142,7 +142,7 @@ def through_the_sink(site: Site, rows: int) -> dict[str, Any]:
 
 
 def same_rows(site: Site) -> dict[str, Any]:
-    """Whether the audit holds just the rows that the direct insert made."""
+    """True if the audit holds exactly the rows that the direct insert made."""
     client = site.clickhouse.connect()
     count, unique = client.query("SELECT count(), uniqExact(call_id) FROM calls").result_rows[0]
     columns = [row[0] for row in client.query("DESCRIBE TABLE direct").result_rows if row[2] != "ALIAS"]
@@ -169,7 +169,7 @@ def speed(rows: int, kafka_home: Path | None) -> dict[str, Any]:
 
 
 def faults(events: int, outage: float, kills: int, kafka_home: Path | None) -> dict[str, Any]:
-    """What `escalon verify` finds after an outage and some kills."""
+    """Return the findings of `escalon verify` after an outage and some kills."""
     with running(kafka_home) as site:
         publishing = threading.Thread(target=publish, args=(site.kafka, traffic(0, events)))
         begun = time.perf_counter()

@@ -31,7 +31,7 @@ def text(draw: random.Random, length: int) -> str:
 
 
 def origin(number: int, run: str = "live") -> Origin:
-    """Of the event with a number, which stands in the partition its number says."""
+    """The origin of event `number`, whose partition follows from the number."""
     event_id = f"mail-{number:07d}"
     return Origin(
         event_id=event_id,

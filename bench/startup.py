@@ -65,14 +65,14 @@ inputs = ["text"]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What one process had used when it was ready."""
+    """The CPU time and memory of a process when it is ready."""
 
     mib: float
     cpu_seconds: float
 
 
 def usage(pid: int) -> Start:
-    """What a process has used so far."""
+    """Return the CPU time and memory that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return Start(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, (int(fields[11]) + int(fields[12])) / TICKS)

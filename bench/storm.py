@@ -62,7 +62,7 @@ def stormed(wanted: argparse.Namespace, weather: Weather) -> Report:
 
 
 def figures(ideal: Report, storm: Report) -> dict[str, Any]:
-    """What is worth knowing of both."""
+    """Return the figures of both runs."""
     return {
         "ideal_seconds": round(ideal.seconds, 1),
         "storm_seconds": round(storm.seconds, 1),
@@ -87,7 +87,7 @@ def show(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=2000)
     parser.add_argument("--share", type=float, default=0.4, help="of the calls that fail outside of outages")

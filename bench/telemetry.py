@@ -1,4 +1,4 @@
-"""What figures and traces add to one handled message, in microseconds, side by side.
+"""The cost of metrics and traces for one handled message, in microseconds, side by side.
 
     python -m bench.telemetry [--messages 3000] [--rounds 7] [--json]
 
@@ -59,7 +59,7 @@ class _App:
         return lambda function: setattr(self, "run", function)
 
     async def work(self, message: Any) -> None:
-        """Run the agent, and let the confirmations come to their end."""
+        """Run the agent, and wait for the confirmations."""
         await self.run(message)
         for _ in range(5):
             await asyncio.sleep(0)
@@ -102,7 +102,7 @@ def once(tracing: Tracing, messages: int) -> float:
 
 @contextmanager
 def without(*names: str) -> Iterator[None]:
-    """The binding with some of what it tells taken out."""
+    """The binding without some of its metrics and traces."""
     with ExitStack() as out:
         if "figures" in names:
             for name in ("observe", "handled"):

@@ -1,8 +1,8 @@
-"""How often the intervals of what-if hold the truth, on recorded streams of which everything is known.
+"""The coverage of the intervals of what-if, on recorded streams whose truth is known.
 
     python -m bench.what_if --data DIR [--seeds 100] [--same-events] [--sizes 500 2000] [--json]
 
-Reads mmlu_outcomes.jsonl and gsm8k_outcomes.jsonl from DIR, says "skipped" for what is not there, and adds a made-up
+Reads mmlu_outcomes.jsonl and gsm8k_outcomes.jsonl from DIR, prints "skipped" for a missing file, and adds a made-up
 stream that no line through the score predicts. A score is the cross-validated probability of TF-IDF with logistic
 regression that the worker is right; where answers are not recorded, two answers agree when both are right; a call
 costs its characters / 4 as tokens. Each seed draws the events with replacement, so that the truth is that of the file,

@@ -60,7 +60,7 @@ def world(count: int, seed: int = 0, *, odd: bool = False) -> World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logging:
-    """How a stream was run and labelled."""
+    """The way a stream was run and labelled."""
 
     threshold: float = 0.7
     explore: float = 0.05
@@ -69,7 +69,7 @@ class Logging:
 
 
 def recorded(of: World, how: Logging, rng: np.random.Generator, worker: str = "answer") -> list[Past]:
-    """What the audit would hold of a stream."""
+    """Return the rows that the audit would hold of a stream."""
     n = len(of.score)
     accepted = of.score >= how.threshold
     explored = accepted & (rng.random(n) < how.explore)

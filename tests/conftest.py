@@ -1,4 +1,4 @@
-"""What tests of several folders share."""
+"""Settings, marks and fixtures of all tests."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_a_missing_file_is_named_with_its_directory(tmp_path: Path) -> None:
     assert said == f"mmlu_outcomes.jsonl is not in {tmp_path / 'absent'}"
 
 
-def test_a_whole_run_measures_what_is_there_and_skips_the_rest(tmp_path: Path) -> None:
+def test_a_whole_run_measures_the_sets_it_finds_and_skips_the_rest(tmp_path: Path) -> None:
     write(tmp_path / "gsm8k_outcomes.jsonl", sums(160))
     found = run(tmp_path)
     assert found["split"] == {"own": True, "trained": 0.7, "seed": 0}
@@ -130,7 +130,7 @@ def test_a_whole_run_measures_what_is_there_and_skips_the_rest(tmp_path: Path) -
     methods = figures["methods"]
     assert figures["n"] + figures["n_train"] == 160
     assert figures["accuracy"]["reasoner"] == 1
-    # The sums that are wrong say so: only reading them tells.
+    # The verifier is right by reading the sums.
     assert methods["confidence"]["apgr"] > methods["tfidf_before"]["apgr"] + 0.1
     assert methods["oracle"]["apgr"] >= methods["confidence"]["apgr"]
     assert methods["confidence"]["accuracies"][0] == figures["accuracy"]["worker"]

@@ -12,7 +12,7 @@ def run(*arguments: str) -> str:
     ).stdout
 
 
-def test_a_set_that_is_not_there_is_skipped_and_said_to_be(tmp_path: Path) -> None:
+def test_a_missing_set_is_reported_as_skipped(tmp_path: Path) -> None:
     assert [line.partition(",")[0] for line in run("--data", str(tmp_path)).splitlines()] == [
         "snips: skipped",
         "sms: skipped",

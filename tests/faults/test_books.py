@@ -1,4 +1,4 @@
-"""The books tell what was paid for twice, and what was in flight at a kill."""
+"""The provider's books show what was paid for twice, and what was in flight at a kill."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def record(one: Fuzzed) -> KafkaRecord:
 
 
 def read(one: Fuzzed) -> Any:
-    """As the tiers do."""
+    """Decode a record in the way of the tiers."""
     kind = BY_NAME[one.topic].message
     if one.topic == "events":
         return READER(record(one))
@@ -93,7 +93,7 @@ def test_verify_and_the_sink_read_the_same_messages_without_stumbling(messages: 
 
 
 class _Message:
-    """As confluent-kafka gives it."""
+    """A record of confluent-kafka."""
 
     def __init__(self, one: Fuzzed) -> None:
         self.value = lambda: one.value

@@ -69,7 +69,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def said(url: str, request: bytes) -> bytes:
-    """What the server says to some bytes, until it hangs up or is silent."""
+    """Return the server's answer to some bytes, until it hangs up or is silent."""
     parts = urlsplit(url)
     found = b""
     place = (parts.hostname or "", parts.port or 0)

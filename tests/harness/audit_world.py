@@ -32,7 +32,7 @@ LATER = timedelta(hours=1)
 
 @dataclass
 class World:
-    """Topics of its own, and a run of its own in the audit. Everything is told twice: to Kafka and to ClickHouse."""
+    """Topics of its own, and a run of its own in the audit. Messages go to Kafka and to ClickHouse."""
 
     kafka: KafkaConfig
     clickhouse: ClickHouseConfig
@@ -51,12 +51,12 @@ class World:
 
     @property
     def letters(self) -> DeadLetters:
-        """What makes dead letters, and the ids of events that have none."""
+        """The maker of dead letters, which gives ids to events that have none."""
         return DeadLetters(run=self.run, cluster_id=self.cluster, keep_whole=lambda _: "sha", event_id=self.ids)
 
     @property
     def ids(self) -> EventIds:
-        """What reads an event's id, and the hash of what it says."""
+        """The reader of an event's id and content hash."""
         return EventIds(EventReader(CODEC, self.cluster, self.run, 900_000), CODEC, self.prefix)
 
     def record(self, topic: str, offset: int, partition: int = 0) -> KafkaRecord:
@@ -74,7 +74,7 @@ class World:
         self.producer.produce(self.prefix + topic, value, partition=partition)
         assert self.producer.flush(20) == 0
 
-    def tell(self, *messages: Any) -> None:
+    def write(self, *messages: Any) -> None:
         """Put messages on their topics and into their tables."""
         self.put(*messages)
         write(self.clickhouse, *messages)
@@ -84,7 +84,7 @@ class World:
         self.raw("events", json.dumps({"id": name, "text": "where is my order?"}).encode(), partition)
 
     def made(self, name: str, offset: int = 0, partition: int = 0) -> tuple[Verdict, Call, Outcome]:
-        """What an event leads to, now."""
+        """The verdict, call and outcome of an event, made now."""
         of, now = event(name, run=self.run), datetime.now(UTC)
         topic = f"{self.prefix}events"
         of = replace(of, origin=replace(of.origin, topic=topic, offset=offset, partition=partition))
@@ -99,10 +99,10 @@ class World:
         """Events from their publication to their outcome, as they should be."""
         for offset, name in enumerate(names):
             self.publish(name)
-            self.tell(*self.made(name, offset))
+            self.write(*self.made(name, offset))
 
     def verify(self, **more: Any) -> VerifyReport:
-        """What verify finds, an hour from now."""
+        """Return the report of verify, as if an hour had passed."""
         now = int((datetime.now(UTC) + LATER).timestamp() * 1000)
         question = replace(VerifyRequest(run=self.run, now=now, grace=0), **more)
         with self.scan(self.kafka) as scan:
@@ -127,7 +127,7 @@ def kinds(report: VerifyReport) -> list[tuple[str, str, int]]:
 
 def lose_an_outcome(world: World) -> None:
     world.publish("lost", 1)
-    world.tell(*world.made("lost", 0, 1)[:2])
+    world.write(*world.made("lost", 0, 1)[:2])
 
 
 def event_of(world: World, name: str) -> Any:
@@ -135,7 +135,7 @@ def event_of(world: World, name: str) -> Any:
 
 
 def settle_what_never_was(world: World) -> None:
-    world.tell(replace(world.made("never", 99)[2], call_id=None))
+    world.write(replace(world.made("never", 99)[2], call_id=None))
 
 
 def letter(world: World, topic: str, offset: int, event_id: str, partition: int = 0) -> DeadLetter:

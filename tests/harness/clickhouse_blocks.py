@@ -10,7 +10,7 @@ from streams.embedded.clickhouse_blocks import cityhash128
 
 
 def opened(blocks: bytes) -> list[bytes]:
-    """What blocks hold, each checked as a client does."""
+    """Return the content of compressed blocks, after the checks that a client makes."""
     found = []
     while blocks:
         low, high, method, size, plain = struct.unpack_from("<QQBII", blocks)

@@ -17,7 +17,7 @@ from streams.cli.main import run
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a command ended. White space of `out` and `err` is made one space, for lines are broken to fit."""
+    """The end of a command. White space in `out` and `err` is one space, because lines are broken to fit."""
 
     code: object
     stdout: str

@@ -28,7 +28,7 @@ PIPELINE = Path(__file__).parents[1] / "journey" / "pipeline"
 
 
 def answer(body: Mapping[str, Any]) -> Mapping[str, Any] | str | Failure:
-    """What the fake model says: the event's own words decide."""
+    """Return the fake model's answer: the event's own words decide."""
     prompt = str(body["messages"][-1]["content"])
     if body["model"] == "claude-opus-5-5":
         if "hopeless" in prompt:
@@ -50,7 +50,7 @@ class FakeClaude(MessagesThread):
         super().__init__(answer)
 
     def asked(self, model: str) -> int:
-        """How often a model was asked."""
+        """Return the number of calls to a model."""
         return sum(request.body["model"] == model for request in self.server.requests)
 
 

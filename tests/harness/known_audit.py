@@ -117,7 +117,7 @@ def live() -> Iterator[Any]:
 
 
 def letter() -> DeadLetter:
-    """What could not be read."""
+    """The dead letter of an unreadable event."""
     return DeadLetter(
         dead_letter_id="d" * 32, run=RUN, topic="events", partition=0, offset=9, payload=b"\xff", payload_size=1,
         payload_sha256="0" * 64, reason="invalid_utf8", detail="byte 0", error_class="UnreadableError",
@@ -126,7 +126,7 @@ def letter() -> DeadLetter:
 
 
 def replayed() -> Iterator[Any]:
-    """The rows of the run `again`: the answers of e1 and e2 as they were, for nothing; e2's reasoner is asked anew."""
+    """The rows of the run `again`: the answers of e1 and e2 as they were, for nothing; e2's reasoner is asked again."""
     e1, e2 = of(1, AGAIN), of(2, AGAIN)
     reused: dict[str, Any] = {
         "cache_hit": True, "reused_from": RUN, "cost_usd": Decimal(0), "saved_usd": Decimal("0.001"),

@@ -15,7 +15,7 @@ def samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 
 class MetricsChange:
-    """How the figures have changed since it was made."""
+    """The change of all metrics since this object was made."""
 
     def __init__(self) -> None:
         self._before = samples()

@@ -65,7 +65,7 @@ ALONE = DESK.split("[reasoners.resolve]", maxsplit=1)[0].replace('"reasoners.res
 
 @dataclass
 class House:
-    """What the tiers have published, and what waits."""
+    """The messages that the tiers have published, and those that wait."""
 
     pipeline: Pipeline
     desks: dict[Tier, Desk]
@@ -115,7 +115,7 @@ class House:
                 self.waiting.append(one)
 
     def states(self) -> dict[str, str]:
-        """How each event ended."""
+        """The end of each event."""
         return {name: result.state for name, result in self.results.items()}
 
 

@@ -74,7 +74,7 @@ AFTER = st.sampled_from(("", " please.", "\nthanks", '"', ")", ", or not", " ß"
 
 @st.composite
 def texts_with(draw: st.DrawFn, secret: str) -> str:
-    """A text around something that must not be told, as prose or as JSON of either spelling."""
+    """Draw a text around a secret: prose, or JSON of either spelling."""
     prose = f"{draw(BEFORE)}{secret}{draw(AFTER)}"
     match draw(st.integers(0, 3)):
         case 0:

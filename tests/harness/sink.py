@@ -155,7 +155,7 @@ class FakeClickHouse:
 
 
 class FakeProducer:
-    """Confirms what it is given, unless told not to."""
+    """Confirms every message unless `confirms` is false."""
 
     def __init__(self, confirms: bool = True) -> None:
         self.confirms = confirms
@@ -186,7 +186,7 @@ class RunningSink:
     recorder: Sink
 
     def run_until(self, enough: Callable[[], bool]) -> None:
-        """Run it until something is so, then stop it in good order."""
+        """Run the sink until `enough` is true, then stop it cleanly."""
         with ThreadPoolExecutor(1) as threads:
             running = threads.submit(self.recorder.run)
             try:

@@ -28,7 +28,7 @@ LABELLED, LATER, DRIFTED = 160, 40, 120
 
 
 def stated(number: int) -> float:
-    """How sure the model says it is of question `number`: spread evenly from 0.3 to 0.95."""
+    """Return the model's stated confidence in question `number`: spread evenly from 0.3 to 0.95."""
     return round(0.3 + 0.65 * (number % LABELLED) / LABELLED, 4)
 
 

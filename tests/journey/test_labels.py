@@ -108,7 +108,7 @@ def test_labels_of_every_kind_reach_the_audit_and_wrong_ones_the_dead_letters(st
     assert sorted(letters) == [("labels", "bad_fields"), ("labels", "bad_time"), ("labels", "bad_time")]
 
 
-def test_labels_about_events_that_the_audit_knows_are_told_from_others(stack: EmbeddedStack) -> None:
+def test_labels_about_events_that_the_audit_knows_are_distinguished_from_others(stack: EmbeddedStack) -> None:
     of = event("known")
     write(ClickHouseConfig(url=stack.addresses.clickhouse), verdict(of), outcome(event("ended")))
     ids = ("known", "ended", "unknown", "known")

@@ -87,7 +87,7 @@ class Private:
         return {table: self.rows(f"SELECT count() AS n FROM {table}")[0]["n"] for table in TABLES}
 
     def restart(self, *tiers: str) -> None:
-        """Stop some tiers in good order and start them again."""
+        """Stop some tiers cleanly and start them again."""
         self.running.supervisor.stop(*(self.running.processes[tier] for tier in tiers))
         self.running.start_all(tiers)
 

@@ -1,4 +1,4 @@
-"""What a person does about a dead letter brings its event to its end: on Apache Kafka, with the commands themselves."""
+"""A person's remedy for a dead letter ends its event: on Apache Kafka, with the commands themselves."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def letters(journey: Journey, until: Callable[[list[dict[str, Any]]], bool]) -> 
 
 
 def verified(journey: Journey, *events: str) -> dict[str, Any]:
-    """What `verify` reports, once the sink has these events' outcomes."""
+    """Return the report of `verify`, once the sink has these events' outcomes."""
     journey.query("SELECT event_id FROM outcomes", lambda rows: set(events) <= {one["event_id"] for one in rows})
     (report,) = documents("verify", "--grace", "0s")
     return dict(report)

@@ -46,7 +46,7 @@ def spread(number: int) -> datetime:
 
 
 def tersely(body: Mapping[str, Any]) -> Any:
-    """What the models say; the worker, told to be brief, refuses what it was unsure of with an even number."""
+    """Return the models' answers; the worker, if asked to be brief, refuses even numbers that it was unsure of."""
     prompt = str(body["messages"][-1]["content"])
     if "Be brief." in json.dumps(body.get("system", "")) and "not sure about" in prompt:
         if int(prompt.partition("not sure about ")[2].partition("?")[0]) % 2 == 0:
@@ -81,7 +81,7 @@ class Replaying:
         return self.escalon("replay", *named, *arguments, code=code)
 
     def asked(self) -> tuple[int, int]:
-        """How often the worker's and the reasoner's model were asked so far."""
+        """Return the number of calls to the worker's and to the reasoner's model so far."""
         return self.journey.claude.asked(WORKER), self.journey.claude.asked(REASONER)
 
     def outcomes(self, run: str) -> dict[str, tuple[Any, ...]]:
@@ -248,7 +248,7 @@ def test_events_can_be_named_by_id_by_offset_and_by_what_the_audit_knows(here: R
     assert set(here.outcomes("earliest")) == set(sorted(here.times, key=lambda name: here.times[name])[:3])
 
 
-def test_a_provider_that_is_away_is_audited_as_live_and_the_event_has_its_outcome(here: Replaying) -> None:
+def test_an_unreachable_provider_is_audited_as_live_and_the_event_has_its_outcome(here: Replaying) -> None:
     here.journey.claude.server.script(*[Failure(400)] * 1)
     text = (here.directory / "brief.toml").read_text().replace("prompts/brief.j2", "prompts/briefest.j2")
     (here.directory / "briefest.toml").write_text(text)

@@ -43,7 +43,7 @@ def verify(site: Site) -> tuple[int, dict[str, Any]]:
     return said.exit_code, json.loads(said.stdout)
 
 
-def test_nothing_is_lost_when_clickhouse_and_the_sink_are_killed_and_verify_can_tell(kafka_home: Path) -> None:
+def test_nothing_is_lost_when_clickhouse_and_the_sink_are_killed_and_verify_proves_it(kafka_home: Path) -> None:
     with running(kafka_home) as site:
         publishing = threading.Thread(target=publish, args=(site.kafka, traffic(0, EVENTS)))
         publishing.start()
@@ -57,7 +57,7 @@ def test_nothing_is_lost_when_clickhouse_and_the_sink_are_killed_and_verify_can_
         publishing.join()
         for table in ("calls", "verdicts", "outcomes"):
             wait_for(site, table, EVENTS)
-        # What no table takes and what nobody can read ends as a dead letter, and that is no loss.
+        # A row that no table takes and an unreadable record end as dead letters, which is not a loss.
         too_many = replace(call(7), call_id=digest("too many"), attempt=70_000)
         publish(site.kafka, iter([("calls", 0, Codec().encode(too_many)), ("labels", 0, b"no label")]))
         wait_for(site, "dead_letters", 2)

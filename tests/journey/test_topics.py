@@ -22,7 +22,7 @@ WORKER = "claude-haiku-5-5"
 
 
 def verified() -> dict[str, Any]:
-    """What verify finds, once the sink has written all there is; after a while what it finds then."""
+    """Return the report of verify once the sink has written everything, or after a while the report at that time."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         said = CliRunner().invoke(app, ["verify", "--grace", "0s", "--json"])

@@ -35,10 +35,10 @@ TEXTS = {
 WAITING = {"echoed", "gateway"}
 """Events that no model can be asked about while the key is refused."""
 SAID: list[tuple[str, str]] = []
-"""What commands said in any of the tests."""
+"""The output of all commands in these tests."""
 
 
-def told(secure: Secure, *arguments: str, **settings: str) -> CommandEnd:
+def run_and_keep(secure: Secure, *arguments: str, **settings: str) -> CommandEnd:
     """A command's end, remembered for the search."""
     done = escalon(secure, *arguments, **settings)
     SAID.append((" ".join(arguments), done.said))
@@ -81,7 +81,7 @@ def test_the_commands_work_with_the_same_settings(secure: Secure) -> None:
         ("query", "SELECT * FROM dead_letters", "--json"),
         ("trace", "echoed"),
     ):
-        done = told(secure, *arguments)
+        done = run_and_keep(secure, *arguments)
         assert done.code == 0, done.said
 
 
@@ -105,13 +105,13 @@ def test_the_other_mechanism_serves_a_tier_as_well(secure: Secure) -> None:
         ("report", {"ESCALON_CLICKHOUSE_CA_FILE": "{other_ca}"}, "ESCALON_CLICKHOUSE_CA_FILE"),
     ],
 )
-def test_a_wrong_login_or_authority_is_told_with_what_to_do(
+def test_a_wrong_login_or_authority_is_reported_with_what_to_do(
     secure: Secure, command: str, settings: dict[str, str], words: str
 ) -> None:
     lacking_tls(secure)
     secure.secrets.setdefault("mistyped", planted("mistyped"))
     given = {name: value.format(wrong=secure.secrets["mistyped"], **secure.extra) for name, value in settings.items()}
-    done = told(secure, command, **given)
+    done = run_and_keep(secure, command, **given)
     assert done.code in (1, 2)
     assert words in " ".join(done.said.split())
     assert "Traceback" not in done.said
@@ -130,13 +130,13 @@ def test_a_wrong_login_or_authority_is_told_with_what_to_do(
         ("topics", "ANTHROPIC_BASE_URL", "https://me:{}@127.0.0.1:1"),
     ],
 )
-def test_an_address_or_login_that_fails_is_told_without_its_secret(
+def test_an_address_or_login_that_fails_is_reported_without_its_secret(
     secure: Secure, command: str, name: str, address: str
 ) -> None:
     secret = secure.secrets.setdefault(f"{name} {address}", planted("login"))
     (secure.directory / "one.jsonl").write_text('{"id": "late", "text": "thanks"}\n')
     arguments = (command, "one.jsonl") if command == "publish" else (command,)
-    done = told(secure, *arguments, **{name: address.format(secret)})
+    done = run_and_keep(secure, *arguments, **{name: address.format(secret)})
     assert done.code in (1, 2)
     assert "ESCALON_" in done.said or "ANTHROPIC_" in done.said
     assert "Traceback" not in done.said
@@ -179,7 +179,7 @@ def places(secure: Secure) -> Iterator[tuple[str, bytes]]:
 
 
 def spellings(secret: str) -> set[bytes]:
-    """How it may be written."""
+    """The spellings in which it may occur."""
     logins = {b64encode(f"{user}:{secret}".encode()) for user in (USER, "me")}
     return {secret.encode(), quote(secret, safe="").encode(), b64encode(secret.encode())} | logins
 

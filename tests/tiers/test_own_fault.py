@@ -1,4 +1,4 @@
-"""What is wrong with a tier's process is not held against the messages: nothing is dead-lettered or paid for again."""
+"""A fault of a tier's process is not held against the messages: nothing is dead-lettered or paid for again."""
 
 from __future__ import annotations
 

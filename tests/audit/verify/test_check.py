@@ -55,7 +55,7 @@ def world(in_memory: KafkaConfig, clickhouse: ClickHouseConfig) -> World:
 
 def test_a_stream_where_nothing_is_wrong_is_clean(world: World) -> None:
     world.live("a", "b", "c")
-    world.tell(Label(event_id="a", run=world.run, label="1", labelled_at=datetime(2026, 11, 1, 0, 0, 0, 7, UTC)))
+    world.write(Label(event_id="a", run=world.run, label="1", labelled_at=datetime(2026, 11, 1, 0, 0, 0, 7, UTC)))
     report = world.verify()
     assert kinds(report) == []
     assert report.ends == {"outcome": 3, "dead_letter": 0, "dropped": 0, "deferred": 0, "in_flight": 0, "lost": 0}
@@ -68,7 +68,7 @@ Plant = Callable[[World], None]
 
 def end_an_event_twice(world: World) -> None:
     first = world.made("a")[2]
-    world.tell(replace(first, state="failed", settled_at=first.settled_at + timedelta(seconds=1)))
+    world.write(replace(first, state="failed", settled_at=first.settled_at + timedelta(seconds=1)))
 
 
 def lose_a_row_of_calls(world: World) -> None:
@@ -76,11 +76,11 @@ def lose_a_row_of_calls(world: World) -> None:
 
 
 def call_for_what_never_was(world: World) -> None:
-    world.tell(world.made("never", 99)[1])
+    world.write(world.made("never", 99)[1])
 
 
 def decide_on_what_never_was(world: World) -> None:
-    world.tell(world.made("never", 99)[0])
+    world.write(world.made("never", 99)[0])
 
 
 def lose_a_row_of_labels(world: World) -> None:
@@ -90,7 +90,7 @@ def lose_a_row_of_labels(world: World) -> None:
 def lose_a_row_of_outcomes(world: World) -> None:
     world.publish("unrecorded", 1)
     verdict_, call_, outcome_ = world.made("unrecorded", 0, 1)
-    world.tell(verdict_, call_)
+    world.write(verdict_, call_)
     world.put(outcome_)
 
 
@@ -101,7 +101,7 @@ def add_a_row_of_calls(world: World) -> None:
 def name_a_call_without_a_row(world: World) -> None:
     world.publish("uncalled", 1)
     verdict_, _, outcome_ = world.made("uncalled", 0, 1)
-    world.tell(verdict_, outcome_)
+    world.write(verdict_, outcome_)
 
 
 def write_what_nobody_can_read(world: World) -> None:
@@ -183,8 +183,8 @@ def test_an_event_published_twice_under_one_id_needs_one_outcome(world: World) -
 def test_an_outcome_delivered_again_alike_is_a_fault_only_when_asked(world: World) -> None:
     world.publish("a")
     told = world.made("a")
-    world.tell(*told)
-    world.tell(told[2])
+    world.write(*told)
+    world.write(told[2])
     report = world.verify()
     assert kinds(report) == []
     assert report.counts["outcomes"]["copies"] == 1
@@ -195,7 +195,7 @@ def test_a_dead_letter_with_its_reason_is_an_end(world: World) -> None:
     world.live("a")
     world.raw("events", b"\xff\xff no text", 1)
     own = recorded_event_id(world.record("events", 0, 1), world.cluster)
-    world.tell(letter(world, "events", 0, own, 1))
+    world.write(letter(world, "events", 0, own, 1))
     report = world.verify()
     assert kinds(report) == []
     assert report.ends["dead_letter"] == 1
@@ -207,7 +207,7 @@ def dead(world: World) -> DeadLetter:
     world.raw("events", b"\xff\xff no text", 1)
     own = recorded_event_id(world.record("events", 0, 1), world.cluster)
     made = letter(world, "events", 0, own, 1)
-    world.tell(made)
+    world.write(made)
     return made
 
 
@@ -234,7 +234,7 @@ def test_a_retried_event_that_came_through_is_clean(world: World) -> None:
     one = dead(world)
     act(world, one, "retried")
     again(world, one)
-    world.tell(*world.made(one.event_id, 1, 1))
+    world.write(*world.made(one.event_id, 1, 1))
     report = world.verify()
     assert (kinds(report), report.ends["outcome"], report.ends["dead_letter"]) == ([], 2, 0)
     assert (report.reasons, report.counts["events"]["distinct"]) == ({}, 2)
@@ -244,7 +244,7 @@ def test_a_retried_event_that_failed_again_is_one_open_dead_letter(world: World)
     one = dead(world)
     act(world, one, "retried")
     again(world, one)
-    world.tell(letter(world, "events", 1, one.event_id, 1))
+    world.write(letter(world, "events", 1, one.event_id, 1))
     report = world.verify()
     assert (kinds(report), report.ends["dead_letter"], report.reasons) == ([], 1, {"bad_event": 1})
 
@@ -264,7 +264,7 @@ def test_the_grace_of_a_retried_event_begins_with_the_retry(world: World) -> Non
     world.producer.produce(f"{world.prefix}events", b"\xff", partition=1, timestamp=old)
     assert world.producer.flush(20) == 0
     one = letter(world, "events", 0, recorded_event_id(world.record("events", 0, 1), world.cluster), 1)
-    world.tell(one)
+    world.write(one)
     act(world, one, "retried")
     report = world.verify(grace=2 * 3_600_000)
     assert (kinds(report), report.ends["in_flight"]) == ([], 1)
@@ -279,7 +279,7 @@ def test_a_dropped_dead_letter_is_settled(world: World) -> None:
 
 def test_a_row_that_no_table_takes_is_no_end_of_its_event(world: World) -> None:
     lose_an_outcome(world)
-    world.tell(replace(letter(world, "verdicts", 0, "lost"), reason="bad_row"))
+    world.write(replace(letter(world, "verdicts", 0, "lost"), reason="bad_row"))
     assert kinds(world.verify()) == [("lost_event", "events", 1)]
 
 
@@ -287,7 +287,7 @@ def test_a_record_that_the_sink_dead_lettered_needs_no_row(world: World) -> None
     world.live("a")
     world.raw("labels", b"no label")
     world.put(call(event_of(world, "a"), "refused"))
-    world.tell(letter(world, "labels", 0, "x"), letter(world, "calls", 1, "a"))
+    world.write(letter(world, "labels", 0, "x"), letter(world, "calls", 1, "a"))
     assert kinds(world.verify()) == []
 
 
@@ -298,7 +298,7 @@ def test_a_dead_letter_excuses_its_own_record_and_no_other_that_came_to_its_plac
     world.put(call(event_of(world, "a"), "refused"))
     for topic, offset in (("labels", 0), ("calls", 1)):
         before = replace(world.record(topic, offset), value=b"what was there once")
-        world.tell(replace(letter(world, topic, offset, "x"), dead_letter_id=world.letters.letter_id(before)))
+        world.write(replace(letter(world, topic, offset, "x"), dead_letter_id=world.letters.letter_id(before)))
     assert kinds(world.verify()) == [("unreadable", "labels", 1), ("missing_row", "calls", 1)]
 
 
@@ -306,7 +306,7 @@ def test_what_waits_for_a_budget_is_not_lost(world: World) -> None:
     world.live("a")
     world.publish("waits", 1)
     seen, _, _ = world.made("waits", 0, 1)
-    world.tell(seen)
+    world.write(seen)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     world.put(Deferred(cause="budget", verdict=seen, not_before=tomorrow, reason="budget"))
     report = world.verify()
@@ -318,7 +318,7 @@ def test_what_waits_for_a_provider_is_not_lost(world: World) -> None:
     world.live("a")
     world.publish("waits", 1)
     seen, _, _ = world.made("waits", 0, 1)
-    world.tell(seen)
+    world.write(seen)
     task = Escalation(
         event=seen.event, intents=("order",), handler="think", reason="routed", fingerprint="f", pipeline="p",
         decided_at=seen.decided_at, failures=("overloaded",),
@@ -366,10 +366,10 @@ def test_two_events_under_one_id_are_two_and_one_outcome_is_not_the_end_of_both(
         world.raw("events", json.dumps({"id": "a", "text": text}).encode())
     seen, asked, ended = world.made("a")
     said = world.ids.content_digest(world.record("events", 0))
-    world.tell(seen, asked, replace(ended, origin=replace(ended.origin, content_digest=said)))
+    world.write(seen, asked, replace(ended, origin=replace(ended.origin, content_digest=said)))
     if told:
         made = world.letters.letter(world.record("events", 2), UnreadableError("id_conflict", "It is another event."))
-        world.tell(replace(made, content_digest=world.ids.content_digest(world.record("events", 2))))
+        world.write(replace(made, content_digest=world.ids.content_digest(world.record("events", 2))))
     report = world.verify()
     ends = {name: count for name, count in report.ends.items() if count}
     if told:

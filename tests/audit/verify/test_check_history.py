@@ -121,11 +121,11 @@ def test_what_is_wrong_with_a_topic_that_was_made_again_is_found(world: World) -
 def test_what_was_under_way_when_its_topic_was_deleted_is_unproven(world: World) -> None:
     world.publish("slow")
     seen, asked, ended = world.made("slow", 3)
-    world.tell(seen)
+    world.write(seen)
     again(world, "events")
     trim(world, "verdicts", 4)
     world.live("d")
-    world.tell(asked, ended)
+    world.write(asked, ended)
     report = world.verify()
     assert kinds(report) == []
     assert report.counts["outcomes"]["orphans_unproven"] == 4
@@ -135,7 +135,7 @@ def test_an_event_lost_although_outcomes_are_deleted_is_still_found(world: World
     lose_an_outcome(world)
     world.live()
     world.publish("d")
-    world.tell(*world.made("d", 3))
+    world.write(*world.made("d", 3))
     trim(world, "outcomes", 3)
     assert kinds(world.verify()) == [("lost_event", "events", 1)]
 
@@ -170,7 +170,7 @@ def test_rows_that_expired_while_kafka_holds_their_records_are_unproven(expiring
 
 def test_a_dead_letter_that_only_clickhouse_has_is_an_end(world: World) -> None:
     world.publish("dead", 1)
-    world.tell(letter(world, "events", 0, "dead", 1))
+    world.write(letter(world, "events", 0, "dead", 1))
     trim(world, "dead-letters", 1)
     report = world.verify()
     assert (kinds(report), report.ends["dead_letter"], report.reasons) == ([], 1, {"bad_event": 1})
@@ -179,7 +179,7 @@ def test_a_dead_letter_that_only_clickhouse_has_is_an_end(world: World) -> None:
 def test_a_call_that_its_topic_holds_is_not_a_missing_one(world: World) -> None:
     world.publish("d")
     seen, asked, ended = world.made("d", 3)
-    world.tell(seen, ended)
+    world.write(seen, ended)
     world.put(asked)
     assert kinds(world.verify()) == [("missing_row", "calls", 1)]
 
@@ -197,9 +197,9 @@ def test_the_times_of_a_first_record_neither_hide_a_fault_nor_make_one(
         value = b"\xc3\x01 no call"
     publish_at(world, topic, value, at)
     if topic == "events":
-        world.tell(*world.made("first", 0, 1))
+        world.write(*world.made("first", 0, 1))
     else:
-        world.tell(letter(world, "calls", 0, "x", 1))
+        world.write(letter(world, "calls", 0, "x", 1))
     world.live("a", "b")
     assert [one for one in kinds(world.verify()) if one[0] != "unreadable"] == []
     write(world.clickhouse, call(event_of(world, "a"), "third", started_at=datetime.now(UTC)))
@@ -211,9 +211,9 @@ def test_the_time_of_the_first_event_that_is_left_hides_nothing(world: World, at
     configure(world, "events", "message.timestamp.after.max.ms", str(2**63 - 1))
     configure(world, "events", "retention.ms", "-1")
     world.publish("gone", 1)
-    world.tell(*world.made("gone", 0, 1))
+    world.write(*world.made("gone", 0, 1))
     publish_at(world, "events", b'{"id": "left", "text": "x"}', at)
-    world.tell(*world.made("left", 1, 1))
+    world.write(*world.made("left", 1, 1))
     trim(world, "events", 1, 1)
     assert kinds(world.verify()) == []
     write(world.clickhouse, call(event_of(world, "a"), "third", started_at=datetime.now(UTC)))
@@ -230,8 +230,8 @@ def test_a_row_older_than_a_compacted_topic_shows_is_unproven(world: World) -> N
 def test_an_outcome_of_an_aborted_event_is_an_orphan(world: World) -> None:
     abort(world.kafka, f"{world.prefix}events", [b'{"id": "aborted", "text": "x"}'])
     world.publish("d")
-    world.tell(*world.made("d", 5))
-    world.tell(replace(world.made("aborted", 3)[2], call_id=None))
+    world.write(*world.made("d", 5))
+    world.write(replace(world.made("aborted", 3)[2], call_id=None))
     assert kinds(world.verify()) == [("orphan_outcome", "outcomes", 1)]
 
 

@@ -24,12 +24,12 @@ class FakeTopic:
 
 @dataclass
 class FakeApp:
-    """Remembers what is sent and the agents that are made; fails as often as told."""
+    """Keeps what is sent and the agents that are made; raises `errors`, one for each send."""
 
     errors: list[Exception] = field(default_factory=list)
     unconfirmed: list[Exception] = field(default_factory=list)
     silent: bool = False
-    """Whether the broker confirms nothing."""
+    """True if the broker confirms nothing."""
     ending: ProcessError | None = None
     sent: list[tuple[str, bytes | None, bytes]] = field(default_factory=list)
     agents: dict[str, Any] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class FakeEvent:
     message: FakeMessage
 
     def ack(self) -> None:
-        """One less holds the message; Kafka's offset moves when nobody does."""
+        """Release the message; Kafka's offset moves at a count of 0."""
         self.message.refcount -= 1
 
 
@@ -103,7 +103,7 @@ class FakeStream:
                 yield event
             finally:
                 event.ack()
-        for _ in range(20):  # what is confirmed aside comes to its end
+        for _ in range(20):  # let the confirmations arrive
             await asyncio.sleep(0)
 
 

@@ -1,4 +1,4 @@
-"""What the fake Messages API can be told to do with a request."""
+"""The answers and failures that the fake Messages API can give to a request."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class StreamError:
 
 @dataclass(frozen=True)
 class Raw:
-    """Any response at all, for example one that is no message."""
+    """Any response at all, for example one that is not a message."""
 
     body: bytes
     status: int = 200

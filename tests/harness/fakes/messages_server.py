@@ -1,4 +1,4 @@
-"""A fake of Anthropic's Messages API: real HTTP on 127.0.0.1, with whatever failure a test asks for.
+"""A fake of Anthropic's Messages API: real HTTP on 127.0.0.1, with any failure that a test asks for.
 
     async with MessagesServer() as server:
         server.script(Failure(529), DropStream())
@@ -9,7 +9,7 @@ A request takes the next scripted outcome; when none is left, `answer` makes one
 may return an outcome, a text, or a mapping that becomes JSON; the default one follows the request's schema.
 
 As a program (`python -m tests.harness.fakes.messages_server --port P`) it prints its address and serves until it is
-stopped; GET /_requests then tells what it was asked.
+stopped; GET /_requests then returns the requests.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _ERROR_TYPES = {
 
 
 def wrong_with(headers: Mapping[str, str], body: Mapping[str, Any]) -> Failure | None:
-    """What the API would refuse this request for, if anything."""
+    """Return the reason for which the API would refuse this request; None if it would not."""
     if not headers.get("authorization", "").startswith("Bearer ") and not headers.get("x-api-key"):
         return Failure(401, "an API key is required")
     if unknown := sorted(set(body) - _KNOWN):
@@ -58,7 +58,7 @@ _MOST_OPTIONAL, _MOST_UNIONS = 24, 16
 
 
 def wrong_with_schema(schema: Mapping[str, Any]) -> str | None:
-    """What the API would refuse a schema for, if anything."""
+    """Return the reason for which the API would refuse a schema; None if it would not."""
     try:
         optional, unions = _counted(schema, schema.get("$defs", {}), ())
     except _Refused as refused:

@@ -32,13 +32,13 @@ class GotSpan:
 
 @dataclass
 class Collector:
-    """What was received, and the address to send to."""
+    """The spans received, and the address to send to."""
 
     endpoint: str = ""
     spans: list[GotSpan] = field(default_factory=list)
     status: int = 200
     keeps: bool = True
-    """Whether it looks into what it is sent."""
+    """True if it decodes what it receives."""
 
     def take(self, body: bytes) -> None:
         """Decode one request."""

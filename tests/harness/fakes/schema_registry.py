@@ -7,7 +7,7 @@
         server.conflicts = 2  # as Apicurio does, two registrations are refused, for others have just made them
 
 It registers (POST /subjects/S/versions), looks up (POST /subjects/S), lists (GET /subjects) and serves schemas by id
-(GET /schemas/ids/N). Equal schemas have one id, in whatever subject. As a program
+(GET /schemas/ids/N). Equal schemas have one id, in any subject. As a program
 (`python -m tests.harness.fakes.schema_registry --port P`) it prints its address and serves until it is stopped.
 """
 
@@ -94,7 +94,7 @@ class SchemaRegistryServer:
         return 404, {"error_code": 404, "message": f"nothing at {path}"}
 
     def refuses(self, authorization: str) -> tuple[int, Any] | None:
-        """What a request with this header gets in place of an answer."""
+        """Return the refusal of a request with this header; None if it may pass."""
         token = b64encode((self.login or "").encode()).decode()
         if self.login is None or authorization == f"Basic {token}":
             return None

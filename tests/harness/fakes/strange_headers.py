@@ -1,4 +1,4 @@
-"""A producer of headers whose names are no UTF-8, which Kafka takes and no client here can make."""
+"""A producer of headers whose names are not UTF-8, which Kafka takes and no client here can make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to topics in time: records are deleted from their beginning, and topics are deleted and made again."""
+"""Changes of topics over time: records are deleted from their beginning, and topics are deleted and made again."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class KafkaCluster:
 
     @property
     def note(self) -> str:
-        """What it is."""
+        """The line that announces the broker."""
         return f"Broker: Apache Kafka on {len(NODES)} nodes ({self.home})."
 
     def start(self, supervisor: Supervisor, port: int = 0) -> str:  # noqa: ARG002 - its ports are its own

@@ -33,7 +33,7 @@ Place = tuple[str, str]
 
 @dataclass(kw_only=True)
 class Toll:
-    """What was done to the processes, and what that may have cost."""
+    """The faults done to the processes, and what they may have cost."""
 
     kills: list[Kill] = field(default_factory=list)
     under_way: int = 0

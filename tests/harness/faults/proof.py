@@ -1,4 +1,4 @@
-"""What the raw topics, the provider's books and `escalon verify` say after a run."""
+"""The proof of a run: the raw topics, the provider's books and `escalon verify`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Watch:
                 self.dead[letter.event_id] = letter.reason
 
     def missing(self, among: Iterable[str] | None = None) -> list[str]:
-        """Which events have not ended, of all that are planned or of some."""
+        """Return the events without an end, of all that are planned or of some."""
         asked = self.planned.keys() if among is None else set(among)
         return sorted(asked - self.outcomes.keys() - self.dead.keys())
 
@@ -92,7 +92,7 @@ class Proof:
 
     @property
     def faults(self) -> dict[str, Any]:
-        """What breaks a promise."""
+        """The broken promises."""
         found = {
             "lost": self.lost,
             "doubled": self.doubled,
@@ -139,7 +139,7 @@ def _wrong(watch: Watch) -> list[str]:
 
 
 def stored_at(fleet: Fleet) -> dict[Content, float]:
-    """When each answer was first sent to the changelog of its tier's store, in seconds since 1970."""
+    """The time at which each answer was first sent to the changelog of its tier's store, in seconds since 1970."""
     codec, found = Codec(), dict[Content, float]()
     tail = TopicReader(fleet.running.kafka, [ANSWERS[topic].changelog("") for topic in ("verdicts", "escalations")])
     try:
@@ -177,7 +177,7 @@ def wait_until_still(fleet: Fleet) -> None:
 
 
 def ends(fleet: Fleet, topics: Iterable[str]) -> Offsets:
-    """Where the partitions of some topics end now."""
+    """Return the end offsets of the partitions of some topics."""
     tail = TopicReader(fleet.running.kafka, list(topics))
     try:
         return tail.ends()

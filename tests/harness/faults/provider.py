@@ -24,7 +24,7 @@ class Kill:
     asker: str
     at: float
     back: float = math.inf
-    """When it was started again. What the provider has noted before then was on its way to it at the kill."""
+    """The time of its restart. Calls that the provider noted before it were in flight at the kill."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Sale:
 
     content: Content
     asker: str
-    """The key it came with, which tells the worker, and the model, which tells its tier."""
+    """The key of the request, which identifies the worker, and the model, which identifies its tier."""
     began: float
     ended: float | None = None
 
@@ -46,7 +46,7 @@ class Books:
     clock: Callable[[], float] = time.time
 
     def under_way(self, asker: str) -> int:
-        """How many calls of an asker have no answer yet."""
+        """The number of calls with this key and model that have no answer yet."""
         return sum(one.ended is None for one in self.sales if one.asker == asker)
 
     def paid_again(self) -> list[Sale]:
@@ -108,5 +108,5 @@ class Provider(MessagesThread):
 
     @property
     def books(self) -> Books:
-        """What was sold so far."""
+        """The calls sold so far."""
         return self.server.books

@@ -16,12 +16,12 @@ from tests.harness.faults.scenarios import Scenario
 from tests.harness.faults.traffic import Planned, traffic
 
 PATIENCE_SECONDS: Final = 120.0
-"""How long nothing may end, once all is published and the last fault is over, before what is left counts as lost."""
+"""Seconds without an end, once all is published and the last fault is over, after which the rest counts as lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """How many events, and how many of them a second."""
+    """The number of events, and their rate per second."""
 
     events: int
     rate: float
@@ -45,7 +45,7 @@ def run(on: Fleet, scenario: Scenario, seed: int, load: Load) -> Proof:
 
 
 class _Timetable:
-    """When which fault is due. Times are of the monotonic clock."""
+    """The due time of each fault, by the monotonic clock."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._scenario = scenario

@@ -1,4 +1,4 @@
-"""What can go wrong, by name. Each fault is done once at a random moment, then things are put right again."""
+"""Faults by name. Each is done at a random moment, and repaired afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.harness.faults.fleet import Fleet, Place
 
 Fault = Callable[[Fleet, random.Random], None]
 RESTART_SECONDS: Final = 2.0
-"""How long a supervisor takes to start what was killed."""
+"""The seconds until a killed process is started again."""
 
 
 def kill_a_worker(fleet: Fleet, chance: random.Random) -> None:

@@ -34,7 +34,7 @@ KINDS: Final[Mapping[str, tuple[int, str, frozenset[End]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An event to publish and the ends it may come to."""
+    """An event to publish and the ends that it may have."""
 
     id: str
     text: str | None
@@ -76,7 +76,7 @@ def picture(motive: int, size: int) -> bytes:
 
 
 def answer(body: Mapping[str, Any]) -> Outcome:
-    """What the fake model says, and after how long: the event's own words decide."""
+    """Return the fake model's answer and its delay: the event's own words decide."""
     prompt = str(body["messages"][-1]["content"])
     spread = int(digest(prompt)[:4], 16) / 0xFFFF
     if body["model"] == REASONER:

@@ -20,7 +20,7 @@ class Echo:
 
 @contextmanager
 def echo() -> Iterator[Echo]:
-    """Answer every request with 401 and its own headers, as JSON that most clients take for an error of theirs."""
+    """Answer every request with 401 and its own headers, as JSON that most clients read as their own error."""
     got = Echo()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Apache Kafka that speaks to nobody without TLS and a login by SCRAM."""
+"""Apache Kafka that requires TLS and a login by SCRAM."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class SecureKafka:
 
 
 def _listens(port: int) -> bool:
-    """Whether a socket of this machine listens on the port."""
+    """True if a socket of this machine listens on the port."""
     rows = (row.split() for row in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:])
     mapped = (row.split() for row in Path("/proc/net/tcp6").read_text("ascii").splitlines()[1:])
     return any(row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port for row in (*rows, *mapped))

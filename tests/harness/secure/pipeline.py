@@ -17,7 +17,7 @@ USER = "escalon"
 
 
 def planted(what: str) -> str:
-    """A secret that stands nowhere else."""
+    """Make up a secret that occurs nowhere else."""
     return f"planted-{what}-{secrets.token_hex(8)}"
 
 
@@ -32,24 +32,24 @@ class Secure:
     registry: SchemaRegistryServer
     secrets: dict[str, str]
     extra: dict[str, str] = field(default_factory=dict)
-    """What only the variant with TLS has: its own files."""
+    """The files that only the variant with TLS has."""
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What the pipeline's processes are started with."""
+        """The environment of the pipeline's processes."""
         return self.journey.running.environment
 
 
 @dataclass(frozen=True)
 class CommandEnd:
-    """How a command ended and all it said."""
+    """A command's exit code, and its stdout and stderr."""
 
     code: int
     said: str
 
 
 def escalon(secure: Secure, *arguments: str, **settings: str) -> CommandEnd:
-    """A command as a user would type it, with some settings otherwise; an empty one is not set."""
+    """Run a command as a user would, with some settings changed; an empty one counts as unset."""
     done = subprocess.run(
         [*module_command("streams"), *arguments],
         env={**secure.environment, **settings},

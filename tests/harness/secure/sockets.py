@@ -1,4 +1,4 @@
-"""The sockets that a process and all it started listen on, as the kernel tells them."""
+"""The kernel's list of the sockets on which a process and its children listen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def family(pid: int) -> set[int]:
 
 
 def command_lines(pids: set[int]) -> bytes:
-    """What a listing of these processes shows."""
+    """Return the command lines that a listing of these processes shows."""
     return b"\n".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids if Path(f"/proc/{pid}").exists())
 
 

@@ -89,7 +89,7 @@ times = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How large a run is."""
+    """The size of a run."""
 
     events: int
     concurrency: int
@@ -103,7 +103,7 @@ class Run:
 
 @dataclass(kw_only=True)
 class Report:
-    """What was found."""
+    """The findings of a run."""
 
     events: int
     seconds: float
@@ -120,7 +120,7 @@ class Report:
     """Verdicts whose event has not the deadline that follows from its record."""
 
     def faults(self) -> list[str]:
-        """What must not be."""
+        """The broken promises."""
         found = []
         if missing := self.events - len(self.outcomes):
             found.append(f"{missing} events have no outcome")
@@ -283,7 +283,7 @@ def _changes(running: RunningPipeline) -> dict[str, float]:
 
 
 def _verified(running: RunningPipeline) -> str:
-    """What `escalon verify` says that is no praise."""
+    """Return the faults that `escalon verify` reports; empty if it found none."""
     command = [sys.executable, "-m", "streams", "verify", "--grace", "0s"]
     done = subprocess.run(command, env=dict(running.environment), capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{done.returncode}: {done.stdout[-1500:]} {done.stderr[-600:]}"

@@ -1,4 +1,4 @@
-"""What the fake provider does with each call: answers it, or fails in one of several ways, drawn from a seed."""
+"""A fake provider's behaviour drawn from a seed: it answers a call, or fails in one of several ways."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EVERY_FAILURE: dict[str, Outcome] = {
     "no message": Answer("This is no JSON."),
     "too large": Answer("x" * (MAX_REPLY + 1), piece=10_000),
 }
-"""Some of which no second try mends."""
+"""Some of these persist when a call is retried."""
 
 
 def reply(model: str, case: str) -> str:
@@ -58,7 +58,7 @@ class Weather:
     failures: Mapping[str, Outcome] = field(default_factory=lambda: FAILURES)
     fates: Counter[str] = field(default_factory=Counter)
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often each model answered each case."""
+    """The number of answers by model and case."""
     _began: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -66,7 +66,7 @@ class Weather:
         self._draw = random.Random(self.seed)
 
     def __call__(self, body: Mapping[str, Any]) -> Outcome:
-        """What becomes of a request."""
+        """Return the outcome of a request."""
         with self._lock:
             now = self.clock()
             self._began = now if self._began is None else self._began

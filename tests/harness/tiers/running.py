@@ -100,12 +100,12 @@ class Tiers:
         return found
 
     def dead_letters(self) -> list[DeadLetter]:
-        """The dead letters that are there now."""
+        """Return the dead letters so far."""
         found: dict[str, list[DeadLetter]] = self._read("dead-letters", DeadLetter, lambda one: one.event_id, set())
         return [letter for letters in found.values() for letter in letters]
 
     def asked(self) -> Counter[str]:
-        """How often each prompt was sold."""
+        """Return the number of sales by prompt."""
         return Counter(sale.content[1] for sale in self.provider.books.sales)
 
     def raise_partitions(self, topic: str, count: int) -> None:
