@@ -1,4 +1,7 @@
-"""Health and figures of a process. Faust's own web server is off: it waits for whoever connects, without an end."""
+"""Serve the health and the metrics of a process over HTTP.
+
+Faust's own web server stays off, because it waits for slow clients without a limit.
+"""
 
 from __future__ import annotations
 
@@ -6,146 +9,138 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from streams.core.errors import ConfigError
 from streams.telemetry.health import HEALTH
 from streams.telemetry.metrics import REGISTRY
 
-MAX_CONNECTIONS = 32
+MAX_CONNECTIONS: Final = 32
 LOOP_SECONDS = 10.0
-"""How long an event loop may take to come round to a page."""
+"""How long an event loop may take to answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebAddress:
-    """Where a process serves health and figures: an address of this machine, and a port."""
+    """The local address and the port on which a process serves its health and metrics."""
 
     host: str
     port: int
 
 
-class WebServer(ThreadingHTTPServer):
-    """At most MAX_CONNECTIONS at once, each a thread; further ones are hung up on."""
+class WebServer(ThreadingWSGIServer):
+    """A thread for each connection, at most MAX_CONNECTIONS at once; further connections are closed.
 
-    daemon_threads = True
+    With a `loop`, requests are answered in it: a blocked loop shows, and what the metrics read does not change
+    meanwhile. Without one they are answered in the connection's thread.
+    """
 
     def __init__(self, web: WebAddress, loop: asyncio.AbstractEventLoop | None) -> None:
-        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self.loop = loop
-        """Where the pages are made; None: in the thread that serves them."""
-        super().__init__((web.host, web.port), _Pages)
-
-    def make(self, page: Callable[[], bytes]) -> bytes:
-        """A page; raises TimeoutError when the event loop stands still."""
-        if self.loop is None:
-            return page()
-        made = Future[bytes]()
-
-        def make() -> None:
-            if made.set_running_or_notify_cancel():
-                made.set_result(page())
-
-        self.loop.call_soon_threadsafe(make)
-        try:
-            return made.result(LOOP_SECONDS)
-        finally:
-            made.cancel()
+        super().__init__((web.host, web.port), _RequestHandler)
+        self.set_app(self._answer)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Take one connection, if there is a place."""
-        if self._places.acquire(blocking=False):
+        """Serve a connection in a thread if a slot is free."""
+        if self._slots.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection, and give its place back."""
+        """Serve a connection, then free its slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._slots.release()
 
     def handle_error(self, *_: Any) -> None:
-        """Keep quiet: who hangs up in the middle is no fault of this process."""
+        """Log nothing: a client that disconnects early is not a fault of this process."""
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        page = _PAGES.get(environ["PATH_INFO"], _not_found)
+        if self.loop is None:
+            return page(environ, start_response)
+        answered = Future[Iterable[bytes]]()
+        self.loop.call_soon_threadsafe(_settle, answered, lambda: page(environ, start_response))
+        try:
+            return answered.result(LOOP_SECONDS)
+        except TimeoutError:
+            if not answered.cancel():  # the loop has just begun to answer
+                return answered.result()
+        return _plain(start_response, "503 Service Unavailable", b"The event loop is blocked")
 
 
-class _Pages(BaseHTTPRequestHandler):
-    """`/` says that the process is there, `/metrics` has the figures; nothing else is served. One request a
-    connection, which must come within `patience` seconds in all, however slowly it drips."""
+def _settle(answered: Future[Iterable[bytes]], answer: Callable[[], Iterable[bytes]]) -> None:
+    if answered.set_running_or_notify_cancel():
+        try:
+            answered.set_result(answer())
+        except Exception as error:  # raised again in the connection's thread
+            answered.set_exception(error)
 
-    server: WebServer
-    timeout = 10
-    patience = 30
+
+def _health(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    if HEALTH.trouble is None:
+        return _plain(start_response, "200 OK", b'{"status": "OK"}', "application/json")
+    # The reason is in the log, which hides secrets.
+    return _plain(start_response, "503 Service Unavailable", b'{"status": "unhealthy"}', "application/json")
+
+
+def _not_found(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    return _plain(start_response, "404 Not Found", b"Not found")
+
+
+def _plain(start_response: StartResponse, status: str, body: bytes, content_type: str = "text/plain") -> list[bytes]:
+    start_response(status, [("Content-Type", content_type)])
+    return [body]
+
+
+_PAGES: Final[dict[str, WSGIApplication]] = {
+    "/": _health,
+    "/metrics": make_wsgi_app(REGISTRY, disable_compression=True),
+}
+
+
+class _RequestHandler(WSGIRequestHandler):
+    """One request a connection, which is closed after `patience` seconds, even if the client sends byte by byte."""
+
+    patience = 30.0
 
     def setup(self) -> None:
-        """Begin, and see to it that it ends."""
         super().setup()
-        self._end = threading.Timer(self.patience, self._hang_up)
-        self._end.daemon = True
-        self._end.start()
+        self._limit = threading.Timer(self.patience, self._disconnect)
+        self._limit.daemon = True
+        self._limit.start()
 
     def finish(self) -> None:
-        """End in time."""
-        self._end.cancel()
+        self._limit.cancel()
         super().finish()
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def do_GET(self) -> None:
-        """Answer."""
-        match self.path.partition("?")[0]:
-            case "/":
-                self._tell_health()
-            case "/metrics":
-                self._make(CONTENT_TYPE_LATEST, lambda: generate_latest(REGISTRY))
-            case _:
-                self._answer(404, "text/plain", b"Not found")
-
-    def _tell_health(self) -> None:
-        if HEALTH.trouble is None:
-            self._make("application/json", lambda: b'{"status": "OK"}')
-        else:  # the reason is in the log, which keeps secrets out
-            self._answer(503, "application/json", b'{"status": "unhealthy"}')
-
-    def _make(self, content_type: str, page: Callable[[], bytes]) -> None:
-        try:
-            body = self.server.make(page)
-        except TimeoutError:
-            self._answer(503, "text/plain", b"The event loop stands still")
-        else:
-            self._answer(200, content_type, body)
-
-    def _answer(self, status: int, content_type: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
     def log_message(self, *_: Any) -> None:
-        """Keep quiet: a line for each scrape would hide what matters."""
+        """Log nothing: a line for each scrape would hide what matters."""
 
 
 def serve_web(web: WebAddress | None, loop: asyncio.AbstractEventLoop | None = None) -> WebServer | None:
-    """Serve both pages from threads of their own; no address, no server.
-
-    With a loop the pages are made in it, so that one that stands still is seen, and that what they look at rests.
-    """
+    """Start a server in a thread of its own and return it; None without an address. Raises ConfigError."""
     if web is None:
         return None
     try:
         server = WebServer(web, loop)
     except OSError as error:
         what = f"port {web.port} of {web.host} cannot be served ({error.strerror})."
-        raise ConfigError(what, "Choose a free one.", "ESCALON_WEB_PORT") from error
-    threading.Thread(target=server.serve_forever, name="figures", daemon=True).start()
+        raise ConfigError(what, "Choose a free port.", "ESCALON_WEB_PORT") from error
+    threading.Thread(target=server.serve_forever, name="web", daemon=True).start()
     return server

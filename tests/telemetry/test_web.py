@@ -1,4 +1,4 @@
-"""The pages of a process."""
+"""The health and the metrics of a process over HTTP."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.core.errors import ConfigError
+from streams.telemetry import web
 from streams.telemetry.health import Health
 from streams.telemetry.metrics import observe_rows
 from streams.telemetry.web import WebAddress, serve_web
@@ -46,12 +47,12 @@ def get(url: str) -> tuple[str, str]:
         return response.headers["Content-Type"], response.read().decode()
 
 
-def test_the_first_page_says_that_the_process_is_there(address: str) -> None:
+def test_the_health_page_answers(address: str) -> None:
     kind, body = get(f"{address}/")
     assert (kind, json.loads(body)) == ("application/json", {"status": "OK"})
 
 
-def test_a_process_that_cannot_work_is_not_well_and_its_figures_say_so(
+def test_a_process_that_cannot_work_is_unhealthy_and_its_metrics_say_so(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.telemetry.web.HEALTH", health := Health())
@@ -65,7 +66,7 @@ def test_a_process_that_cannot_work_is_not_well_and_its_figures_say_so(
     assert "escalon_unhealthy 0.0" in get(f"{address}/metrics")[1].splitlines()
 
 
-def test_the_figures_are_in_the_text_format_of_prometheus(address: str) -> None:
+def test_the_metrics_are_in_the_text_format_of_prometheus(address: str) -> None:
     observe_rows("served_rows", 3, 0.1)
     kind, body = get(f"{address}/metrics")
     assert kind.startswith("text/plain; version=")
@@ -77,9 +78,8 @@ def test_there_are_no_other_pages(address: str) -> None:
         get(f"{address}/etc/passwd")
 
 
-@pytest.mark.parametrize("limit", ["timeout", "patience"])
-def test_who_sends_half_a_request_is_hung_up_on(limit: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"streams.telemetry.web._Pages.{limit}", 0.2)
+def test_a_client_that_sends_half_a_request_is_disconnected(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.telemetry.web._RequestHandler.patience", 0.2)
     place = "127.0.0.1", int(address.rpartition(":")[2])
     with contextlib.ExitStack() as open_:
         held = [open_.enter_context(socket.create_connection(place, timeout=8)) for _ in range(20)]
@@ -107,6 +107,23 @@ def test_an_event_loop_that_stands_still_is_seen(
     monkeypatch.setattr("streams.telemetry.web.LOOP_SECONDS", 0.1)
     with served(loop) as address, pytest.raises(urllib.error.HTTPError, match="503"):
         get(address + page)
+
+
+def test_a_page_that_cannot_be_made_is_an_error_of_the_server(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> list[bytes]:
+        raise RuntimeError("no page")
+
+    monkeypatch.setitem(web._PAGES, "/", broken)
+    runner = threading.Thread(target=loop.run_forever)
+    runner.start()
+    try:
+        with served(loop) as address, pytest.raises(urllib.error.HTTPError, match="500"):
+            get(address)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        runner.join()
 
 
 def test_without_a_port_nothing_is_served() -> None:
