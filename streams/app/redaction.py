@@ -28,7 +28,7 @@ def redaction_policy(pipeline: Pipeline) -> RedactionPolicy | None:
         raise ConfigError(
             f"{asked.function} is asynchronous.", "Give a plain function from a text to a text.", "redaction.function"
         )
-    return dataclasses.replace(asked.policy, function=function, tell=_once())
+    return dataclasses.replace(asked.policy, function=function, report=_once())
 
 
 def row_redactor(pipeline: Pipeline | None) -> Callable[[str, dict[str, Any]], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Whether an answer says the same as a label, or as another answer."""
+"""Compare an answer with a label, or with another answer."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from streams.core.numerals import readings
 
 By = Literal["exact", "fields", "numeric"]
 Agree = Callable[[Any, Any], bool]
-"""Compares two values, as JSON gives them."""
+"""Compares two JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How two values are compared. Equal to a rule's own tolerance is near enough.
+    """A rule for comparing two values. A difference equal to `tolerance` still agrees.
 
-    `exact`: as canonical JSON, in which 12 and 12.0 are one number. `numeric`: their numbers differ by `tolerance` at
-    most, as a share of the label's size; of a text the last number counts, and where it may mean two numbers, as
-    `1,234` does, either will do. `fields`: those alone, each exact or, where both are numbers, numeric.
+    `exact`: equal as canonical JSON, in which 12 and 12.0 are one number. `numeric`: the numbers differ by at most
+    `tolerance`, as a share of the label's size; the last number of a text counts, and if it is ambiguous, like `1,234`,
+    either reading may agree. `fields`: compares only these fields, each exact or, where both are numbers, numeric.
     """
 
     by: By = "exact"
@@ -30,12 +30,11 @@ class Comparison:
     tolerance: float = 0.0
 
     def __call__(self, answer: Any, label: Any) -> bool:
-        """Whether `answer` says what `label` says."""
         return _RULES[self.by](self, answer, label)
 
 
 def value_of(text: str) -> Any:
-    """A JSON text's value; any other text is itself."""
+    """Parse a JSON text; return any other text unchanged."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -47,15 +46,15 @@ def _exact(_: Comparison, answer: Any, label: Any) -> bool:
 
 
 def same_json(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON: objects in any order, texts in canonical form, 12 equal to 12.0."""
+    """True if two values are the same JSON: objects in any order, texts in canonical form, 12 equal to 12.0."""
     try:
         return canonical(_whole(one)) == canonical(_whole(other))
-    except (ValueError, RecursionError):  # NaN and the infinities are no JSON; what is too deep is not looked into
+    except (ValueError, RecursionError):  # NaN, an infinity, or a value that is nested too deeply
         return False
 
 
 def _whole(value: Any) -> Any:
-    """The value with each whole number written as an integer."""
+    """Write each whole number in the value as an integer."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):
@@ -71,7 +70,7 @@ def _numeric(rule: Comparison, answer: Any, label: Any) -> bool:
 
 
 def _fields(rule: Comparison, answer: Any, label: Any) -> bool:
-    """A label that is no object is compared with the only field there is."""
+    """Compare fields. A label that is not an object is compared with the rule's only field."""
     if not isinstance(label, Mapping) and len(rule.fields) == 1:
         label = {rule.fields[0]: label}
     if not isinstance(answer, Mapping) or not isinstance(label, Mapping):
@@ -87,14 +86,14 @@ _RULES: dict[By, Callable[[Comparison, Any, Any], bool]] = {"exact": _exact, "nu
 
 
 def numbers_in(value: Any) -> tuple[float, ...]:
-    """The number a value is, or what the last number in a text may mean, the likeliest first; empty without any."""
+    """Return a number itself, or the possible values of the last number in a text, the likeliest first."""
     if _is_number(value):
         return (float(value),) if math.isfinite(value) else ()
     return readings(value) if isinstance(value, str) else ()
 
 
 def number_in(value: Any) -> float | None:
-    """The likeliest of `numbers_in`; None without any."""
+    """Return the likeliest of `numbers_in`; None if there is none."""
     return next(iter(numbers_in(value)), None)
 
 

@@ -1,4 +1,4 @@
-"""Raw confidence from what a model gave: a stated number, or its tokens' log-probabilities."""
+"""Raw confidence of a model's answer: a stated number, or its tokens' log-probabilities."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 from collections.abc import Iterable
 
 ROUNDING = 1e-6
-"""How far over 0 a log-probability may lie: 32-bit arithmetic rounds that much."""
+"""A log-probability may exceed 0 by this much, through rounding in 32-bit arithmetic."""
 TINY = 1e-12
-"""How far outside 0 to 1 a probability may lie: 64-bit arithmetic rounds that much."""
+"""A probability may lie outside 0 to 1 by this much, through rounding in 64-bit arithmetic."""
 
-# A JSON scalar, or a string followed by a colon, which is a key and no value.
+# A JSON scalar, or a string followed by a colon, which is a key.
 _SCALAR = re.compile(
     r'"(?:\\.|[^"\\])*"(?P<key>\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\btrue\b|\bfalse\b|\bnull\b', re.S
 )
 
 
 def probability(value: object) -> float | None:
-    """The value as a float, if it is a number from 0 to 1; None for all else.
+    """Return the value as a float if it is a number from 0 to 1, else None.
 
-    A number outside that range is not moved into it: a 35 may be a percentage, a mark out of 100 or a slip, and
-    taken for 1 it would pass every threshold.
+    A number outside that range is not clipped: 35 may be a percentage, a mark out of 100 or a slip, and clipped to 1
+    it would pass every threshold.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -TINY <= value <= 1 + TINY:
         return None
@@ -29,15 +29,15 @@ def probability(value: object) -> float | None:
 
 
 def value_spans(text: str) -> list[tuple[int, int]]:
-    """Where the values of a JSON text stand, as (start, end) in characters; keys and punctuation are left out."""
+    """Find the values of a JSON text, as (start, end) in characters, without keys and punctuation."""
     return [match.span() for match in _SCALAR.finditer(text) if match["key"] is None]
 
 
 def logprob_confidence(tokens: Iterable[tuple[str, float]], *, json_values_only: bool) -> float | None:
-    """The geometric mean of the tokens' probabilities, 0 to 1; None without tokens or when one has no probability.
+    """Return the geometric mean of the tokens' probabilities, 0 to 1; None without tokens or if one has no probability.
 
     `tokens` are (text, natural-log probability) in order. With `json_values_only` only tokens that overlap a
-    JSON value count, because a grammar forces the rest and says nothing about the answer.
+    JSON value count, because a grammar forces the others, which carry no information about the answer.
     """
     listed = list(tokens)
     spans = value_spans("".join(text for text, _ in listed)) if json_values_only else [(0, 1 << 62)]

@@ -1,4 +1,4 @@
-"""The contract between a handler and its model: what may be answered, and how a refusal is said.
+"""The contract between a handler and its model: the form of an answer, and of a refusal.
 
 A model answers `{"answer": ...}` or refuses with `{"refusal": {"class": ..., "reason": ...}}`; in plain text a
 refusal is a reply that starts with the token, as in `REFUSE(missing_information): no order number`.
@@ -23,22 +23,22 @@ REFUSAL_CLASSES: tuple[RefusalClass, ...] = get_args(RefusalClass)
 MAX_REASON = 200
 MAX_ERROR = 500
 MAX_REPLY = 200_000
-"""Characters. With the largest prompt beside it, a call still fits into a message."""
+"""In characters. Together with the largest prompt, a call still fits into one Kafka message."""
 DEFINITIONS = "$defs"
 GOOD_ENDS = frozenset({"end_turn", "stop_sequence"})
-"""The only stop reasons, in the words of the Messages API, after which a reply is whole."""
+"""The only stop reasons, as the Messages API names them, after which a reply is complete."""
 _UNFINISHED: Mapping[str, str] = {
     "model_context_window_exceeded": "the prompt leaves too little of the model's context, so shorten it",
     "tool_use": "the model called a tool, so remove the tool at the gateway",
-    "pause_turn": "the provider paused a tool's work, so remove the tool at the gateway",
+    "pause_turn": "the provider paused a tool call, so remove the tool at the gateway",
     "content_filter": "the provider's filter stopped it",
 }
-_NOTHING_LEFT = "max_tokens ran out before the answer began, and thinking counts into them"
+_NOTHING_LEFT = "max_tokens ran out before the answer began; thinking counts towards it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a model's words amount to."""
+    """A model's reply, read by the contract."""
 
     status: AttemptStatus
     answer: str | None = None
@@ -52,7 +52,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Contract:
-    """`schema` is the JSON schema of the answer, None for plain text."""
+    """The form that a handler asks of replies. `schema` is the JSON schema of the answer, None for plain text."""
 
     schema: Mapping[str, Any] | None = None
     refusal: RefusalContract = "none"
@@ -61,7 +61,7 @@ class Contract:
 
     @cached_property
     def wire_schema(self) -> Mapping[str, Any] | None:
-        """The JSON schema the model is held to; None for plain text."""
+        """The JSON schema that the model must follow; None for plain text."""
         if self.schema is None:
             return None
         answer: dict[str, Any] = {"answer": {key: part for key, part in self.schema.items() if key != DEFINITIONS}}
@@ -75,12 +75,12 @@ class Contract:
             }
             shapes.append(_object({"refusal": _object(refusal)}))
         whole = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
-        # References are read from the root, which the answer's own schema no longer is.
+        # References are resolved from the root, and the answer's schema is not the root any more.
         return whole | {key: part for key, part in self.schema.items() if key == DEFINITIONS}
 
     @cached_property
     def validator(self) -> Any:
-        """Of the answer alone."""
+        """A validator of the answer alone."""
         import jsonschema  # here: a handler without a schema does not load it
 
         return jsonschema.Draft202012Validator(dict(self.schema or {}))
@@ -88,9 +88,9 @@ class Contract:
     def read(
         self, text: str, stop_reason: str, provider_refusal: str | None, thinking_tokens: int | None = None
     ) -> Reading:
-        """Read a reply: refused, answered, or invalid with the reason. Whatever the text is, nothing is raised.
+        """Read a reply: refused, answered, or invalid with the reason. No text makes it raise.
 
-        A stop reason that is not one of GOOD_ENDS, known or new, never makes an answer, even if the text parses.
+        After a stop reason outside GOOD_ENDS there is never an answer, even if the text parses.
         """
         if (oversized := too_large(text)) is not None:
             return oversized
@@ -130,7 +130,7 @@ class Contract:
         if "answer" not in value:
             return _invalid("schema", "the reply has neither an answer nor a refusal")
         answer = json.dumps(value["answer"], ensure_ascii=False)
-        answer.encode()  # half a surrogate pair, which JSON can escape, could be written nowhere
+        answer.encode()  # raises for half a surrogate pair, which JSON can escape but UTF-8 cannot hold
         if (fault := self._fault(value["answer"])) is not None:
             return _invalid("schema", fault)
         return Reading(
@@ -140,19 +140,19 @@ class Contract:
         )
 
     def _fault(self, answer: Any) -> str | None:
-        """How an answer breaks the schema; None when it does not."""
+        """Explain how an answer breaks the schema; None if it does not."""
         from jsonschema.exceptions import best_match
 
         try:
             error = best_match(self.validator.iter_errors(answer))
-        except Exception as failure:  # for one, numbers that fit no float, and references that lead nowhere
+        except Exception as failure:  # such as a number that fits no float, or a reference to nothing
             raise_process_fault(failure)
             return f"the answer cannot be checked ({type(failure).__name__}: {failure})"
         return None if error is None else f"{error.json_path}: {error.message}"
 
 
 def check_schema(schema: Any) -> None:
-    """Raise jsonschema.SchemaError for what is no JSON schema object, or refers to anything but its own $defs."""
+    """Raise jsonschema.SchemaError unless it is a JSON schema object that refers only to its own $defs."""
     import jsonschema  # here, as in `validator`
     from referencing import Registry
     from referencing.exceptions import Unresolvable
@@ -168,7 +168,7 @@ def check_schema(schema: Any) -> None:
             if not reference.startswith(f"#/{DEFINITIONS}/"):
                 raise jsonschema.SchemaError(f"{reference!r} refers to something outside {DEFINITIONS}")
         except Unresolvable as error:
-            raise jsonschema.SchemaError(f"{reference!r} refers to nothing in it") from error
+            raise jsonschema.SchemaError(f"{reference!r} refers to a definition that is missing") from error
 
 
 def _references(schema: Any) -> Iterator[str]:
@@ -190,7 +190,7 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refused(kind: object, reason: object) -> Reading:
-    """A refusal in whatever words it came; a class that is not known is `other`."""
+    """Read a refusal; an unknown class becomes `other`."""
     name = str(kind or "").strip().lower().replace(" ", "_")
     refusal_class: RefusalClass = next((known for known in REFUSAL_CLASSES if known == name), "other")
     text = encodable(str(reason or "").strip()[:MAX_REASON])
@@ -198,17 +198,17 @@ def refused(kind: object, reason: object) -> Reading:
 
 
 def too_large(text: str) -> Reading | None:
-    """The reading of a reply that is too large; None when it is not."""
+    """Return an invalid reading if a reply is too large, else None."""
     if len(text) <= MAX_REPLY:
         return None
     return _invalid("too_large", f"the reply has {len(text)} characters, {MAX_REPLY} are allowed")
 
 
 def _cut(stop_reason: str, text: str, thinking_tokens: int | None) -> str:
-    """Explain why a reply is not whole, with the remedy."""
+    """Explain why a reply is incomplete, with the remedy."""
     if stop_reason != "max_tokens":
-        what = _UNFINISHED.get(stop_reason, "this is not a known end of an answer; see what the provider means by it")
-        return f"the answer is not whole: it ended with stop reason {encodable(stop_reason[:MAX_REASON])!r}; {what}"
+        what = _UNFINISHED.get(stop_reason, "this stop reason is unknown; look it up in the provider's documentation")
+        return f"the answer is incomplete: it ended with stop reason {encodable(stop_reason[:MAX_REASON])!r}; {what}"
     if not text.strip():
         spent = f"all max_tokens went to thinking ({thinking_tokens} tokens)" if thinking_tokens else _NOTHING_LEFT
         return f"{spent}; raise max_tokens or switch thinking off"
@@ -223,12 +223,12 @@ def _invalid(error_type: str, error: str) -> Reading:
 
 
 def encodable(text: str) -> str:
-    """The text with a question mark for each half of a surrogate pair."""
+    """Replace each half of a surrogate pair in a text by a question mark."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _finite(digits: str) -> float:

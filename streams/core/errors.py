@@ -1,6 +1,6 @@
-"""The one family of exceptions. Each says what broke, whose fault it is, and what to do about it.
+"""The family of exceptions. Each states what broke, whose fault it is, and the remedy.
 
-A refusal, a low confidence or an answer that breaks its schema is a value, never an exception.
+A refusal, a low confidence and an answer that breaks its schema are values, never exceptions.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import ClassVar, Final, Literal
 
 OPERATOR_FAULTS = frozenset({"unauthorized", "not_found"})
-"""Error types of a model that somebody must correct: the account, its key or credit, the model's name, the address."""
+"""Error types of a model that the operator must correct: account, key, credit, the model's name, the address."""
 OUTAGES = OPERATOR_FAULTS | {"rate_limited", "overloaded", "circuit_open"}
-"""Error types of a model that hold for every question, so that none may end because of them."""
+"""Error types of a model that concern every call alike, so no event may end because of them."""
 PROVIDER_FAULTS = OUTAGES | {"server_error", "timeout", "unreachable", "bad_reply"}
-"""Error types of a model that need not be about the question: another model, or a later call, may answer it."""
+"""Error types of a model that may not concern the task: another model, or a later call, may answer it."""
 NOT_CALLED = frozenset({"circuit_open", "deadline"})
-"""Error types of tries for which no call was made."""
+"""Error types of attempts without a call."""
 
 Fault = Literal["operator", "producer", "provider", "handler", "infrastructure"]
 
 
 class EscalonError(Exception):
-    """Something is broken. `what` states it, `remedy` says what the one at fault should do."""
+    """Something is broken: `what` states it, `remedy` says what to do about it."""
 
     fault: ClassVar[Fault] = "infrastructure"
 
@@ -34,7 +34,7 @@ HANDLER_GONE: Final = (
     "Put it back and retry the dead letters, or send their events through today's pipeline:"
     " escalon dead-letters retry --from events."
 )
-"""The remedy for a message whose route leads to a handler that the pipeline no longer has."""
+"""The remedy for a message routed to a handler that the pipeline no longer has."""
 
 
 class ConfigError(EscalonError):
@@ -49,7 +49,7 @@ class ConfigError(EscalonError):
 
 
 class UnreadableError(EscalonError):
-    """A message that cannot be decoded or is not allowed. `reason` is a short code for dead letters."""
+    """A message cannot be decoded or is not allowed. `reason` is a short code for dead letters."""
 
     fault = "producer"
 
@@ -59,12 +59,12 @@ class UnreadableError(EscalonError):
 
 
 class ModelError(EscalonError):
-    """A model call that gave no answer.
+    """A model call gave no answer.
 
     `error_type` is a stable short name for the audit: one of PROVIDER_FAULTS or NOT_CALLED; `too_large` or `rejected`
-    for a task the provider cannot take; `bad_request` where it does not say whether the task or the handler's own
-    settings are at fault. `retryable` says whether the same call may succeed within seconds; `retry_after` is the
-    provider's own wish in seconds, None when it gave none; `unbilled` says that the provider charges nothing for it.
+    for a task the provider cannot take; `bad_request` if either the task or the handler's settings may be at fault.
+    `retryable`: the same call may succeed within seconds. `retry_after`: seconds that the provider asked to wait, None
+    if it named none. `unbilled`: the provider charges nothing for the call.
     """
 
     fault = "provider"
@@ -95,16 +95,16 @@ class HandlerError(EscalonError):
 
 
 class ProcessError(EscalonError):
-    """This process lacks what it needs: room on its disk, file handles, memory, threads, a file of its own.
+    """This process lacks a resource: disk space, file handles, memory, threads, one of its files.
 
-    It says nothing about the message that was being handled. The message stays uncommitted, the process ends, and the
-    one that takes its place does the message again.
+    The message in flight is not at fault. It stays uncommitted, the process ends, and its successor handles the
+    message again.
     """
 
 
 class ServiceError(EscalonError):
-    """Kafka, ClickHouse, the schema registry or the blob store did not do what was asked."""
+    """A request to Kafka, ClickHouse, the schema registry or the blob store failed."""
 
 
 class NotReadyError(ServiceError):
-    """A service that may do what was asked in a moment: it starts, it loads, or it did not answer."""
+    """A service may succeed in a moment: it is starting or loading, or it did not answer."""

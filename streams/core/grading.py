@@ -1,63 +1,81 @@
-"""Whether an answer is right by a label, where that can be known at all."""
+"""Grade an answer by a label, where that is possible at all."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from streams.core.answer_comparison import Agree, Comparison, number_in, value_of
 from streams.core.redaction.detectors import BUILT_IN
 
 Grade = Literal["right", "wrong", "hidden", "misfit"]
-"""`hidden`: redaction took a part that decides. `misfit`: the label cannot be an answer of this handler."""
+"""`hidden`: redaction removed a part that decides. `misfit`: the label cannot be an answer of this handler."""
 _STRUCTURAL: Final = frozenset({"type", "required", "additionalProperties", "unevaluatedProperties"})
-"""Keywords of a JSON schema about the shape of a value and not about what it says."""
+"""Keywords of a JSON schema that constrain the shape of a value, not its content."""
 _FAILED: Final = "redaction failed"
 PLAIN: Final = "a plain value"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Markers:
-    """What redaction may have left in a text: the names of detectors in brackets."""
+    """The marks that redaction may have left in a text: names of detectors in brackets."""
 
     pattern: re.Pattern[str]
 
     @classmethod
     def of(cls, names: Iterable[str] = (), *, any_name: bool = False) -> Markers:
-        """The markers of the built-in detectors and of `names`; with `any_name` any lower-case name in brackets, for
-        a function that hides things under names of its own."""
+        """Return the markers of the built-in detectors and of `names`.
+
+        With `any_name` every lower-case name in brackets is one, for a function that hides under names of its own.
+        """
         known = [re.escape(name) for name in sorted({*BUILT_IN, *names, _FAILED})]
         return cls(
             pattern=re.compile(rf"\[(?:{'|'.join([*known, '[a-z][a-z0-9_ -]{1,63}'] if any_name else known)})\]")
         )
 
     def hide(self, *values: Any) -> bool:
-        """Whether a part of any value was hidden."""
         return any(self.pattern.search(text) for value in values for text in _texts(value))
 
 
 USUAL_MARKERS: Final = Markers.of()
 
 
+class SchemaFault(Protocol):
+    """The part of jsonschema.ValidationError that is read here."""
+
+    validator: str
+    message: str
+    json_path: str
+    context: Sequence[SchemaFault]
+    relative_schema_path: Sequence[Any]
+
+
+class SchemaValidator(Protocol):
+    """The part of a jsonschema validator that is used here."""
+
+    schema: Mapping[str, Any] | bool
+
+    def iter_errors(self, instance: Any) -> Iterable[SchemaFault]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grader:
     """Compares the answers of one handler with labels.
 
-    `schema` validates its answers (a jsonschema validator); None where their shape is not known. `plain` says that its
-    answers are text, so that no label in the form of an object or a list can fit.
+    `schema` validates its answers; None if their shape is unknown. `plain` means that answers are text, so a label
+    that is an object or a list cannot fit.
     """
 
     agree: Agree
-    schema: Any = None
+    schema: SchemaValidator | None = None
     plain: bool = False
     markers: Markers = USUAL_MARKERS
 
     def __call__(self, answer: str, label: str) -> Grade:
-        """Whether an answer agrees with a label, both as they are recorded."""
         said, readings = value_of(answer), _readings(label)
         if any(self.markers.hide(*self._compared(said, one)) for one in readings[:1]):
             return "hidden"
@@ -66,12 +84,12 @@ class Grader:
         return "misfit" if all(self._fault(said, one) for one in readings) else "wrong"
 
     def fault(self, answer: str, label: str) -> str:
-        """Why a label cannot be an answer of the handler, in a few words; empty where it can."""
+        """Explain why a label cannot be an answer of the handler; empty if it can."""
         faults = [self._fault(value_of(answer), one) for one in _readings(label)]
         return faults[0] if all(faults) else ""
 
     def _compared(self, *values: Any) -> Iterator[Any]:
-        """The parts that decide whether the values agree."""
+        """Yield the part of each value that decides whether they agree."""
         named = isinstance(self.agree, Comparison) and self.agree.by == "fields"
         names = self.agree.fields if isinstance(self.agree, Comparison) else ()
         for value in values:
@@ -79,7 +97,7 @@ class Grader:
 
     def _fault(self, answer: Any, label: Any) -> str:
         if not isinstance(self.agree, Comparison):
-            return ""  # a function compares whatever it is made for
+            return ""  # a function may compare anything
         if self.agree.by == "numeric":
             return _no_number(answer, label)
         if self.agree.by == "fields":
@@ -87,7 +105,6 @@ class Grader:
         return self._no_answer(answer, label)
 
     def _no_answer(self, answer: Any, label: Any) -> str:
-        """Why a label is not a possible answer."""
         if self.schema is None:
             return _no_likeness(answer, label, plain=self.plain)
         named = self.schema.schema.get("properties") if isinstance(self.schema.schema, Mapping) else None
@@ -99,13 +116,13 @@ class Grader:
 
 
 def _readings(label: str) -> list[Any]:
-    """What a label may mean: its JSON value; where that is not a text, also the text itself."""
+    """Return a label's JSON value and, unless that is a text, an object or a list, also its text."""
     value = value_of(label)
     return [value] if isinstance(value, (str, dict, list)) else [value, label]
 
 
 def _no_likeness(answer: Any, label: Any, *, plain: bool) -> str:
-    """Why a label is nothing like an answer whose schema is not known. Text may look like anything."""
+    """Explain why a label cannot be an answer whose schema is unknown. Text may have any form."""
     if _kind(answer) != _kind(label) and not (plain and _kind(label) == PLAIN):
         return f"it is {_kind(label)}, the answer is {_kind(answer)}"
     objects = isinstance(answer, Mapping) and isinstance(label, Mapping)
@@ -140,15 +157,15 @@ def _kind(value: Any) -> str:
     return "a list" if isinstance(value, (list, tuple)) else PLAIN
 
 
-def _errors(schema: Any, label: Any) -> list[Any]:
+def _errors(schema: SchemaValidator, label: Any) -> list[SchemaFault]:
     try:
         return list(schema.iter_errors(label))
-    except Exception:  # as the contract: numbers that fit no float, values that are too deep
+    except Exception:  # as in the contract: numbers that fit no float, values that are nested too deeply
         return []
 
 
-def _structural(error: Any) -> bool:
-    """Whether a value breaks a schema by its shape: of alternatives, in each of them."""
+def _structural(error: SchemaFault) -> bool:
+    """True if a value breaks a schema by its shape; of alternatives, if it breaks each by its shape."""
     if error.validator in ("anyOf", "oneOf"):
         branches: dict[Any, bool] = {}
         for one in error.context:
@@ -158,12 +175,12 @@ def _structural(error: Any) -> bool:
     return error.validator in _STRUCTURAL
 
 
-def _words(error: Any) -> str:
+def _words(error: SchemaFault) -> str:
     return f"{error.json_path}: {error.message}"[:200]
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every text in a value, names of fields too."""
+    """Yield every text in a value, field names included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):

@@ -1,4 +1,4 @@
-"""Numbers in a text as people type them: any country's separators, signs, fractions, percent, currencies, powers, and
+"""Numbers in a text as people type them: separators of any country, signs, fractions, percent, currencies, powers and
 names such as million."""
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Iterator
 
 MAX_TEXT = 100_000
-"""Characters, from the end of a text, that are looked at."""
+"""Characters at the end of a text that are searched."""
 MAX_GROUPS = 8
-"""Groups of digits with spaces between them that may make one number."""
+"""Groups of digits, separated by spaces, that may form one number."""
 _CURRENCY = "¤"
 _MINUS, _SPACE, _APOSTROPHE = "-−‐‑‒–﹣－", " \u00a0\u1680\u202f\u205f\u3000", "'’‘ʼ`´＇٬"
 _INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u2066\u2067\u2068\u2069\ufeff"
@@ -21,7 +21,7 @@ _POWERS = re.compile("10([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 
 
 class _Plain(dict[int, str]):
-    """Maps each character to the ASCII character that means the same in a number; others to themselves."""
+    """Maps a character to the ASCII character that means the same in a number, else to itself."""
 
     def __missing__(self, code: int) -> str:
         self[code] = found = _plain(chr(code))
@@ -80,7 +80,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str, str], ...] = (
 
 
 def readings(text: str) -> tuple[float, ...]:
-    """What the last number in a text may mean, the likeliest first; empty where there is none or it is not finite.
+    """Return the possible values of the last number in a text, the likeliest first; empty if it has no finite one.
 
     `1,234` is 1234 in one country and 1.234 in another, and `5 %` is 5 or 0.05.
     """
@@ -89,14 +89,14 @@ def readings(text: str) -> tuple[float, ...]:
     if not numbers:
         return ()
     last = numbers[0]
-    bracketed = _BRACKETED.fullmatch(plain.strip())  # as accountants write what is below zero
+    bracketed = _BRACKETED.fullmatch(plain.strip())  # as accountants write negative numbers
     sign = -1.0 if bracketed or last["sign"] == "-" or last["after"] else 1.0
     found = dict.fromkeys(sign * value for digits in _read(last["body"]) for value in _scaled(digits, last))
     return tuple(value for value in found if math.isfinite(value))
 
 
 def _scaled(digits: str, found: re.Match[str]) -> Iterator[float]:
-    """A number by its power of ten; a percentage as it stands and as a share."""
+    """Yield a number scaled by its power of ten; a percentage also as a share."""
     named = next((power for power in _MAGNITUDES if found[f"e{power}"]), 0)
     value = float(f"{digits}e{found['exponent'] or found['power'] or named}")
     yield value
@@ -105,7 +105,7 @@ def _scaled(digits: str, found: re.Match[str]) -> Iterator[float]:
 
 
 def _read(body: str) -> Iterator[str]:
-    """All that digits with single separators between them may mean, with a decimal point."""
+    """Yield every reading, with a decimal point, of digits with single separators between them."""
     if "/" in body:
         yield from _fraction(body)
         return
@@ -127,7 +127,7 @@ def _valid(digits: str) -> bool:
 
 
 def _values(digits: str) -> Iterator[str]:
-    """The values by each form that fits; of digits that no form fits, such as a date, the last ones count."""
+    """Yield the value by each form that fits. If none fits, as with a date, only the last group counts."""
     if not _valid(digits):
         digits = re.split(r"[.,'_ ]", digits)[-1]
     for form, grouping, decimal in _FORMS:

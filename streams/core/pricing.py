@@ -1,4 +1,4 @@
-"""What a model call costs, as an exact number of US dollars. What is not known is None and never 0."""
+"""The cost of a model call, exact, in US dollars. An unknown cost is None, never 0."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 from streams.core.errors import ConfigError
 
 _RATES = ("input", "output", "cache_read", "cache_write")
-# A shorter number after a listed name is a version of its own, with a price of its own: claude-opus-5 says
-# nothing about claude-opus-5-5.
+# A shorter number after a listed name is another version with its own price: claude-opus-5 does not price
+# claude-opus-5-5.
 _SHORTEST_DATE = 6
-# The audit keeps 12 decimals of a dollar, and prices are a million tokens'.
+# The audit keeps 12 decimals of a dollar, and prices are per million tokens.
 _DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens. `long_prompt`, if any, prices the whole of a call with a long prompt."""
+    """US dollars per million tokens. `long_prompt`, if any, prices all tokens of a call with a long prompt."""
 
     input: Decimal
     output: Decimal
@@ -39,7 +39,7 @@ class LongPrompt:
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """The prices of models by name, as they stood on the day `as_of`."""
+    """Prices by model name, valid on the day `as_of`."""
 
     as_of: date
     prices: Mapping[str, Price]
@@ -55,10 +55,10 @@ class PriceList:
         return cls(as_of, {name: _price(rates, f"models.{name}") for name, rates in models.items()})
 
     def find(self, model: str) -> Price | None:
-        """The price of `model`: by its exact name, else by the longest listed name it continues after a dash.
+        """Find the price by the exact name, else by the longest listed name that a dash and a date follow.
 
-        So `claude-haiku-4-5-20251001` is priced as `claude-haiku-4-5`. A further version number is no such
-        continuation. None for a model that is not listed.
+        So `claude-haiku-4-5-20251001` is priced as `claude-haiku-4-5`; another version number is another model.
+        None for a model that is not listed.
         """
         name = model
         while name not in self.prices:
@@ -75,10 +75,10 @@ def cost(
     cache_read: int | None,
     cache_write: int | None,
 ) -> Decimal | None:
-    """Exact US dollars of one call; `input_tokens` is the total, cached ones included.
+    """Return the exact US dollars of one call; `input_tokens` is the total, cached ones included.
 
-    None when a count it needs is unknown, or when the counts contradict each other. A cache count is not
-    needed where cached tokens cost what others cost.
+    None if a needed count is unknown, or if the counts contradict each other. A cache count is not needed if cached
+    tokens cost the same as others.
     """
     if input_tokens is None or output_tokens is None:
         return None
@@ -99,7 +99,7 @@ def cost(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The most tokens that one request can have used: `prompt` of all input, `cached` of what it asked to be cached."""
+    """Upper bounds on the tokens of one request: `prompt` for all input, `cached` for the part marked for caching."""
 
     prompt: int
     cached: int
@@ -114,10 +114,10 @@ def highest_cost(
     cache_write: int | None,
     bounds: Bounds,
 ) -> Decimal:
-    """The most US dollars that one call can have cost: what is not known of it counts at its worst.
+    """Return an upper bound on the US dollars of one call. Unknown counts are taken at their worst.
 
-    Where a cache count is missing, nobody knows whether `input_tokens` holds the cached tokens, and at which rate each
-    token is billed; so the cached part counts beside it, and all of it at the highest rate.
+    If a cache count is missing, it is unknown whether `input_tokens` includes cached tokens and which rate applies to
+    each. So the cached part is added to it, and all of it is priced at the highest rate.
     """
     output = bounds.output if output_tokens is None or output_tokens < 0 else output_tokens
     whole = bounds.cached == 0 or None not in (cache_read, cache_write)
@@ -169,16 +169,18 @@ def _dollars(value: Any, key: str) -> Decimal:
     if value is None:
         raise ConfigError("missing.", remedy, key)
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise ConfigError(f"{value!r} is no price.", remedy, key)
+        raise ConfigError(f"{value!r} is not a price.", remedy, key)
     try:
-        # By way of its text, because the float nearest to 0.1 is not 0.1.
+        # Converted through its text, because the float nearest to 0.1 is not 0.1.
         amount = Decimal(str(value))
     except InvalidOperation:
-        raise ConfigError(f"{value!r} is no price.", remedy, key) from None
+        raise ConfigError(f"{value!r} is not a price.", remedy, key) from None
     if not amount.is_finite() or amount < 0:
-        raise ConfigError(f"{value!r} is no price.", remedy, key)
+        raise ConfigError(f"{value!r} is not a price.", remedy, key)
     if amount != round(amount, _DECIMALS):
-        raise ConfigError(f"{value!r} is finer than the audit keeps.", f"Write at most {_DECIMALS} decimals.", key)
+        raise ConfigError(
+            f"{value!r} has more decimals than the audit keeps.", f"Write at most {_DECIMALS} decimals.", key
+        )
     return amount
 
 

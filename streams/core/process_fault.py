@@ -1,7 +1,7 @@
-"""Tell what is wrong with this process from what is wrong with a message.
+"""Distinguish faults of this process from faults of a message.
 
-A full disk, a limit on file handles or a lack of memory meets whatever message is handled at that moment. Taken for the
-message's own fault it would end the event for good, and the next one, and all after it.
+A full disk, a limit on file handles or a lack of memory hits any message in flight. If the message were blamed, its
+event would end for good, and so would every event after it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from streams.core.errors import ProcessError
 
 REMEDIES: Final = {
-    errno.ENOSPC: "Free space on the disk of ESCALON_DATA (or wherever it was written).",
+    errno.ENOSPC: "Free space on the disk of ESCALON_DATA (or on the disk that was written to).",
     errno.EDQUOT: "Free space within the quota, or raise it.",
     errno.EFBIG: "Raise the limit on the size of a file (ulimit -f).",
     errno.EMFILE: "Raise the limit on file handles (ulimit -n).",
@@ -29,35 +29,35 @@ REMEDIES: Final = {
     errno.EPERM: "Give the process's user access to its files.",
     errno.ELIBACC: "Reinstall escalon: a library cannot be read.",
 }
-"""By an OSError's number. Those that a message can cause (EINVAL, EOVERFLOW) and those of a network are left out."""
+"""By an OSError's number, without those that a message (EINVAL, EOVERFLOW) or a network can cause."""
 _MEMORY: Final = "Give the process more memory."
 _THREADS: Final = "Raise the limit on threads and processes (ulimit -u, or the container's pids limit)."
-_INSTALL: Final = "Install the module that is missing; if it is a part of escalon, reinstall that."
+_INSTALL: Final = "Install the missing module; if it is a part of escalon, reinstall escalon."
 _THREAD_WORDS: Final = ("can't start new thread", "cannot schedule new futures")
-"""RuntimeErrors of Python: no thread may be started, or the process is shutting down."""
+"""RuntimeErrors of Python when no thread can be started, or the process is shutting down."""
 _CHAIN: Final = 20
-"""Of causes, how many are looked at."""
+"""Causes inspected at most."""
 
 
 def process_fault(error: BaseException) -> ProcessError | None:
-    """The error as the process's own, where it or one of its causes is that; None where it may be the message's."""
+    """Return a ProcessError if the error or a cause of it is the process's fault; None if it may be a message's."""
     for cause in causes(error):
         if isinstance(cause, ProcessError):
             return cause
         if (remedy := _remedy(cause)) is not None:
-            return ProcessError(f"This process cannot go on: {type(cause).__name__}: {cause}.", remedy)
+            return ProcessError(f"This process cannot continue: {type(cause).__name__}: {cause}.", remedy)
     return None
 
 
 def raise_process_fault(error: BaseException) -> None:
-    """Raise ProcessError where the error is the process's own; for the start of whatever catches everything."""
+    """Raise ProcessError if the error is the process's fault. Call it first in every handler of `Exception`."""
     if (own := process_fault(error)) is not None:
         raise own from (None if own is error else error)
 
 
 def _remedy(error: BaseException) -> str | None:
     if isinstance(error, OSError):
-        # Without a file's name it is a connection that a firewall or a policy forbids.
+        # Without a file name it is a connection that a firewall or a policy forbids.
         forbidden = error.errno in (errno.EACCES, errno.EPERM) and error.filename is None
         return None if forbidden else REMEDIES.get(error.errno or 0)
     if isinstance(error, MemoryError):
@@ -72,7 +72,7 @@ def _remedy(error: BaseException) -> str | None:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, what it was raised from, and what these were raised from, each once."""
+    """Yield the error and, once each, all errors that it was raised from, directly or not."""
     waiting, seen = [error], set[int]()
     while waiting and len(seen) < _CHAIN:
         one = waiting.pop(0)

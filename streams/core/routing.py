@@ -1,4 +1,4 @@
-"""From the listeners' findings to one verdict: a combining rule, then a lookup table."""
+"""Turn the listeners' findings into one verdict: a combining rule, then a lookup table."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from streams.core.messages import Action, Finding
 CombineRule = Literal["first", "most-confident", "vote"]
 
 UNSURE = "unsure"
-"""The intent of an event about which no listener had anything to say."""
+"""The intent of an event for which no listener found a label."""
 NONE = "none"
-"""What a router finds in an event that is none of those any handler answers."""
+"""A router's label for an event that no handler answers."""
 DUPLICATE = "duplicate"
 """The intent of an event that repeats an earlier one. Without a route of its own it ends there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where an intent leads: an action, and for `work` and `reason` the handler's name."""
+    """The target of an intent: an action, and for `work` and `reason` the handler's name."""
 
     action: Action
     handler: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What was made of the findings: every intent, the deciding one first, and the route."""
+class RouteChoice:
+    """The combined findings: every intent, the deciding one first, and the route."""
 
     intents: tuple[str, ...]
     confidence: float | None
@@ -37,8 +37,8 @@ class Choice:
     duplicate_of: str | None = None
 
 
-def choose(findings: Sequence[Finding], rule: CombineRule, routes: Mapping[str, Route]) -> Choice:
-    """One route for one event.
+def choose(findings: Sequence[Finding], rule: CombineRule, routes: Mapping[str, Route]) -> RouteChoice:
+    """Choose one route for one event.
 
     A duplicate comes first. Otherwise `rule` ranks the findings that have a label. The table gives the route of the
     first one. An intent that the table does not name is routed as `unsure`.
@@ -46,14 +46,14 @@ def choose(findings: Sequence[Finding], rule: CombineRule, routes: Mapping[str, 
     ranked = COMBINE[rule]([finding for finding in findings if finding.label is not None])
     ranked.sort(key=lambda finding: finding.label != DUPLICATE)
     if not ranked:
-        return Choice((UNSURE,), None, routes[UNSURE])
+        return RouteChoice((UNSURE,), None, routes[UNSURE])
     labels = tuple(dict.fromkeys(str(finding.label) for finding in ranked))
     route = routes.get(labels[0], Route("duplicate") if labels[0] == DUPLICATE else routes[UNSURE])
-    return Choice(labels, ranked[0].confidence, route, ranked[0].duplicate_of)
+    return RouteChoice(labels, ranked[0].confidence, route, ranked[0].duplicate_of)
 
 
 def deciding(findings: Sequence[Finding], intent: str) -> Finding | None:
-    """The finding that made the route: the intent's; of an unsure verdict the first there is."""
+    """Return the finding that decided the route: the first with the intent, else the first of all."""
     return next((finding for finding in findings if finding.label == intent), next(iter(findings), None))
 
 

@@ -1,6 +1,6 @@
-"""Models that think before they answer: room for it in max_tokens, and the settings that a model takes.
+"""Models that think before they answer: the room that thinking needs in max_tokens, and its settings.
 
-Thinking counts into max_tokens and is billed as output. Where it takes all of them, there is no answer.
+Thinking counts towards max_tokens and is billed as output. If it uses all of them, there is no answer.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 from streams.core.errors import ConfigError
 
 ROOM = 8192
-"""Tokens for thinking beside the answer, where the model decides how much it thinks."""
+"""Tokens for thinking beside the answer, if the model decides how much it thinks."""
 TOO_FEW = 4096
-"""With fewer max_tokens, a model that thinks may never come to its answer."""
+"""With fewer max_tokens, a model that thinks may never reach its answer."""
 MOST_MAX_TOKENS = 128_000
 LEAST_BUDGET = 1024
-"""Of budget_tokens, as the provider documents it."""
+"""The least budget_tokens, by the provider's documentation."""
 _ON = ("adaptive", "enabled")
 _OFF = ("disabled", "between_tools")
 _HIGHEST_EFFORTS = ("xhigh", "max")
@@ -28,7 +28,7 @@ _NAME = re.compile(r"claude-[a-z]+-\d{1,2}(?:[-.]\d{1,2})?(?!\d)")
 
 @dataclass(frozen=True, slots=True)
 class ThinkingModel:
-    """Whether a model thinks unless it is told otherwise, and the types of `thinking` it takes."""
+    """A model's default, `thinks`, and the types of the parameter `thinking` that it accepts."""
 
     name: str
     thinks: bool
@@ -36,13 +36,13 @@ class ThinkingModel:
 
     @property
     def off(self) -> str | None:
-        """The type that switches thinking off; None where nothing does."""
+        """The type that switches thinking off; None if the model has none."""
         return next((one for one in _OFF if one in self.takes), None)
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingModels:
-    """The models of which it is known."""
+    """The models whose thinking is known."""
 
     models: Mapping[str, ThinkingModel]
 
@@ -53,13 +53,13 @@ class ThinkingModels:
         return cls({name: ThinkingModel(name, row["thinks"], tuple(row["takes"])) for name, row in rows})
 
     def find(self, model: str) -> ThinkingModel | None:
-        """The model by any provider's name of it, dated or not; None for an unknown one."""
+        """Find a model by any provider's name for it, dated or not; None if it is unknown."""
         found = _NAME.search(model)
         return self.models.get(found[0].replace(".", "-")) if found else None
 
 
 def thinks(known: ThinkingModel | None, parameters: Mapping[str, Any]) -> bool:
-    """Whether a model asked with these parameters thinks first; an unknown one does where it is told to."""
+    """True if a model thinks with these parameters; an unknown one only if they switch it on."""
     given = parameters.get("thinking")
     if isinstance(given, Mapping):
         return given.get("type") in _ON
@@ -67,7 +67,7 @@ def thinks(known: ThinkingModel | None, parameters: Mapping[str, Any]) -> bool:
 
 
 def default_max_tokens(answer: int, known: ThinkingModel | None, parameters: Mapping[str, Any]) -> int:
-    """Tokens for an answer of at most `answer` tokens and the thinking before it."""
+    """Return tokens for an answer of at most `answer` tokens and the thinking before it."""
     if not thinks(known, parameters):
         return answer
     given = parameters.get("thinking")
@@ -76,7 +76,7 @@ def default_max_tokens(answer: int, known: ThinkingModel | None, parameters: Map
 
 
 def check_thinking(known: ThinkingModel | None, parameters: Mapping[str, Any], max_tokens: int) -> None:
-    """Raise ConfigError for a setting of `thinking` that the provider refuses."""
+    """Raise ConfigError for a `thinking` setting that the provider rejects."""
     given = parameters.get("thinking")
     if given is None:
         return
@@ -95,15 +95,15 @@ def check_thinking(known: ThinkingModel | None, parameters: Mapping[str, Any], m
 
 def _check_budget(budget: object, max_tokens: int) -> None:
     if not isinstance(budget, int) or isinstance(budget, bool) or budget < LEAST_BUDGET:
-        what = f"budget_tokens is {budget!r}, and at least {LEAST_BUDGET} are asked for."
+        what = f"budget_tokens is {budget!r}, but the least is {LEAST_BUDGET}."
         raise ConfigError(what, "Raise it, or switch thinking off.", "parameters.thinking.budget_tokens")
     if budget >= max_tokens:
         what = f"max_tokens = {max_tokens} leaves nothing for the answer after {budget} tokens of thinking."
-        raise ConfigError(what, f"Raise it above {budget}, by what the answer needs.", "max_tokens")
+        raise ConfigError(what, f"Raise it to {budget} plus the tokens that the answer needs.", "max_tokens")
 
 
 def warn_of_few_tokens(known: ThinkingModel | None, parameters: Mapping[str, Any], max_tokens: int) -> str | None:
-    """A warning, with the remedy, where thinking may leave nothing for the answer; None where all is well."""
+    """Return a warning with its remedy if thinking may leave no tokens for the answer, else None."""
     given = parameters.get("thinking")
     budget = given.get("budget_tokens") if isinstance(given, Mapping) else None
     if not thinks(known, parameters) or max_tokens >= TOO_FEW or isinstance(budget, int):
@@ -111,6 +111,6 @@ def warn_of_few_tokens(known: ThinkingModel | None, parameters: Mapping[str, Any
     off = known.off if known else "disabled"
     switch = f'set parameters = {{ thinking = {{ type = "{off}" }} }}' if off else 'set parameters = { effort = "low" }'
     return (
-        f"{known.name if known else 'the model'} thinks before it answers. That counts into max_tokens = {max_tokens} "
-        f"and is billed as output, so replies may be cut off. Raise max_tokens to {TOO_FEW} or more, or {switch}."
+        f"{known.name if known else 'the model'} thinks before it answers. That counts towards "
+        f"max_tokens = {max_tokens} and is billed as output, so replies may be cut off. Raise max_tokens to {TOO_FEW} or more, or {switch}."
     )

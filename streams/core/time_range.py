@@ -1,7 +1,7 @@
-"""The one range of time: what every document, table, sum, query and option can hold.
+"""The range of time that every document, table, sum, query and option can hold.
 
-ClickHouse counts the hours of its sums, the days of its queries and the expiry of its rows in 32 bits or fewer from
-1970 on. A time outside of them is another time there, without an error.
+ClickHouse counts hours, days and the expiry of rows in 32 bits or fewer from 1970 on. Outside of that range it stores
+another time, without an error.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final
 YEARS: Final = range(1970, 2106)
 EARLIEST: Final = datetime(YEARS.start, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(YEARS.stop, 1, 1, tzinfo=UTC)
-"""The first moment beyond."""
+"""The first time beyond the range."""
 
 
 def clamped(time: datetime) -> datetime:
-    """The time, or the end of the range that it lies beyond."""
+    """Return the time, moved to the nearer end of the range if it lies outside."""
     return min(max(time, EARLIEST), LATEST)

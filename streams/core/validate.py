@@ -1,4 +1,4 @@
-"""Whether a message that could be decoded can be worked on: what its schema cannot say."""
+"""Checks of decoded messages that their schemas cannot express."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CHECKS: Final[Mapping[type, tuple[str, Callable[[Any], bool]]]] = {
 
 
 def validate_message(message: Any) -> None:
-    """Raise UnreadableError for a message of a tier that no tier of ours writes."""
+    """Raise UnreadableError for a message between tiers that no tier of this release writes."""
     what, holds = _CHECKS.get(type(message), ("", None))
     if holds is not None and not holds(message):
         raise UnreadableError("bad_message", f"{what}.", "Only a tier writes this topic; check who else does.")

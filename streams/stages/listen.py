@@ -14,7 +14,7 @@ from streams.core.errors import ServiceError
 from streams.core.escalation import Bar, explain
 from streams.core.fingerprint import call_id, task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
-from streams.core.routing import UNSURE, Choice, choose, deciding
+from streams.core.routing import UNSURE, RouteChoice, choose, deciding
 from streams.models.listeners.image import ImageFeatures
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
@@ -139,7 +139,9 @@ def conclude(event: Event, findings: Sequence[Finding], pipeline: Pipeline, desk
             return [verdict, _late(verdict, desk) or _terminal(verdict, "ignored", desk)]
 
 
-def _verdict(event: Event, findings: tuple[Finding, ...], choice: Choice, pipeline: Pipeline, desk: Desk) -> Verdict:
+def _verdict(
+    event: Event, findings: tuple[Finding, ...], choice: RouteChoice, pipeline: Pipeline, desk: Desk
+) -> Verdict:
     handlers = pipeline.workers if choice.route.action == "work" else pipeline.reasoners
     target = handlers.get(choice.route.handler)
     task = task_of(event, target.spec.inputs if target else WHOLE)

@@ -179,7 +179,7 @@ def test_no_other_stop_reason_known_or_new_makes_an_answer(contract: Contract, t
     ("text", "thinking_tokens", "said"),
     [
         ("", 300, "all max_tokens went to thinking (300 tokens); raise max_tokens or switch thinking off"),
-        (" ", None, "max_tokens ran out before the answer began, and thinking counts into them; raise max_tokens"),
+        (" ", None, "max_tokens ran out before the answer began; thinking counts towards it; raise max_tokens"),
         ("The shop", 280, "cut at max_tokens, of which thinking took 280; raise max_tokens or switch thinking off"),
         ("The shop", 0, "cut at max_tokens; raise it"),
         ("The shop", None, "cut at max_tokens; raise it"),

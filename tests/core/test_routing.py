@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.messages import Finding
-from streams.core.routing import COMBINE, DUPLICATE, UNSURE, Choice, CombineRule, Route, choose, deciding
+from streams.core.routing import COMBINE, DUPLICATE, UNSURE, CombineRule, Route, RouteChoice, choose, deciding
 
 ROUTES = {
     "order": Route("work", "extract"),
@@ -40,12 +40,12 @@ def test_every_rule_has_its_code() -> None:
 
 def test_first_takes_the_order_of_the_file() -> None:
     choice = choose([found(None), found("question", 0.1), found("order", 0.9)], "first", ROUTES)
-    assert choice == Choice(("question", "order"), 0.1, Route("work", "answer"))
+    assert choice == RouteChoice(("question", "order"), 0.1, Route("work", "answer"))
 
 
 def test_most_confident_takes_the_surest_and_an_unknown_confidence_is_the_least() -> None:
     choice = choose([found("nothing"), found("question", 0.1), found("order", 0.9)], "most-confident", ROUTES)
-    assert choice == Choice(("order", "question", "nothing"), 0.9, Route("work", "extract"))
+    assert choice == RouteChoice(("order", "question", "nothing"), 0.9, Route("work", "extract"))
 
 
 def test_equally_sure_findings_keep_the_order_of_the_file() -> None:
@@ -55,7 +55,7 @@ def test_equally_sure_findings_keep_the_order_of_the_file() -> None:
 
 def test_vote_takes_the_most_frequent_label_and_its_surest_confidence() -> None:
     votes = [found("order", 0.99), found("question", 0.2), found("question", 0.4)]
-    assert choose(votes, "vote", ROUTES) == Choice(("question", "order"), 0.4, Route("work", "answer"))
+    assert choose(votes, "vote", ROUTES) == RouteChoice(("question", "order"), 0.4, Route("work", "answer"))
 
 
 def test_a_tie_of_votes_goes_to_the_surest() -> None:
@@ -74,7 +74,7 @@ def test_a_duplicate_always_wins(some: list[Finding], rule: CombineRule, place: 
 
 @given(rules, st.integers(0, 3))
 def test_with_nothing_found_the_event_is_unsure(rule: CombineRule, listeners: int) -> None:
-    assert choose([found(None, 0.9)] * listeners, rule, ROUTES) == Choice((UNSURE,), None, ROUTES[UNSURE])
+    assert choose([found(None, 0.9)] * listeners, rule, ROUTES) == RouteChoice((UNSURE,), None, ROUTES[UNSURE])
 
 
 @given(rules)

@@ -1,4 +1,4 @@
-"""The checksums that tell a card number or an IBAN from any other row of digits."""
+"""Checksums that distinguish a card number or an IBAN from any other digits."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _LENGTHS = {
     29: "BR EG PS QA UA", 30: "JO KW MU YE", 31: "MT SC", 32: "LC", 33: "RU",
 }  # fmt: skip
 IBAN_LENGTHS = {country: length for length, countries in _LENGTHS.items() for country in countries.split()}
-"""Characters of an IBAN by its country, after SWIFT's IBAN registry."""
+"""Characters of an IBAN by country, from SWIFT's IBAN registry."""
 
 
 def luhn(digits: str) -> bool:
-    """Whether the last of some digits is the check digit of the others (ISO/IEC 7812-1, annex B)."""
+    """True if the last digit is the check digit of the others (ISO/IEC 7812-1, annex B)."""
     total = sum(int(digit) for digit in digits[::-2])
     return (total + sum((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)[int(digit)] for digit in digits[-2::-2])) % 10 == 0
 
 
 def mod97(iban: str) -> bool:
-    """Whether an IBAN's check digits are right (ISO 13616); letters are capitals, without spaces."""
+    """True if an IBAN's check digits are right (ISO 13616). It has capital letters and no spaces."""
     return int("".join(str(int(one, 36)) for one in iban[4:] + iban[:4])) % 97 == 1

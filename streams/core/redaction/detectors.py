@@ -1,7 +1,7 @@
-"""What is found in a text: where e-mail addresses, numbers and secrets stand.
+"""Detectors of e-mail addresses, numbers and secrets in a text.
 
-Patterns run on RE2, in time linear in the text. RE2 cannot look around, so a pattern finds candidates and plain code
-looks at their neighbours, checksums and digits.
+Patterns run on RE2, in time linear in the text. RE2 has no lookaround, so a pattern finds candidates and plain code
+checks their neighbours, checksums and digits.
 """
 
 from __future__ import annotations
@@ -16,45 +16,47 @@ from typing import Any
 from streams.core.redaction.checksums import IBAN_LENGTHS, luhn, mod97
 
 VERSION = 2
-"""Of the detectors below. A change that finds more or less makes another policy, so it counts this up."""
+"""The version of the detectors below. A change to their findings changes every policy, so it increments this."""
 Span = tuple[int, int]
 Found = Callable[[str, Any], Iterable[Span]]
-"""The spans to hide, by the text and one match of the pattern in it."""
+"""Returns the spans to hide, given the text and one match of the pattern in it."""
 CARD_DIGITS = range(13, 20)
 PHONE_DIGITS = range(8, 16)
 MIN_BARE_TOKEN = 20
-"""Characters from which a word after `Bearer` counts as a token without a digit in it."""
+"""A word of at least this many characters after `Bearer` is a token even without a digit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """One kind of thing to hide: what a text with it matches, and where in a match it is."""
+    """Finds one kind of secret: a pattern for candidates, and a function for the spans in a match.
+
+    `hint` is a cheaper pattern that every text with a finding matches; empty if `pattern` is used.
+    """
 
     name: str
     pattern: str
     found: Found
     hint: str = ""
-    """What a text with it matches at least, where that is less than the pattern."""
 
 
 def plain(_: str, match: Any) -> Iterator[Span]:
-    """All of the match."""
+    """Yield the whole match."""
     yield match.span()
 
 
 def whole(_: str, match: Any) -> Iterator[Span]:
-    """The first group that took part, else all of the match."""
+    """Yield the first group that matched, else the whole match."""
     yield next((match.span(n) for n in range(1, len(match.groups()) + 1) if match.group(n)), match.span())
 
 
 _ESCAPE = r"\\[nrtbf]"
-"""The end of a line and the like, in text that was JSON and was cut or quoted."""
+"""An escaped line end or tab, in text that was JSON and was cut or quoted."""
 _START = rf"(?:\b|{_ESCAPE})"
 _ESCAPED = compiled(rf"{_ESCAPE}\Z")
 
 
 def _in_word(text: str, at: int) -> bool:
-    """Whether what starts there belongs to the word before."""
+    """True if the characters before `at` make it the middle of a word."""
     before = text[max(0, at - 2) : at]
     return (before[-1:].isalnum() or before[-1:] == "_") and not _ESCAPED.match(before)
 
@@ -69,12 +71,12 @@ CARD = rf"[0-9](?:[ \x{{a0}}\x{{202f}}\-\x{{2010}}-\x{{2013}}]{{0,2}}[0-9]){{{CA
 
 
 def _cards(text: str, match: Any) -> Iterator[Span]:
-    """Every row of whole groups of digits that is a card's number; two of them may overlap, and both are hidden."""
+    """Yield every run of whole digit groups that is a card number. Runs may overlap; all are hidden."""
     groups = [(start, end) for start, end in _groups(match) if not _belongs_to_more(text, start, end)]
     for first, (start, _) in enumerate(groups):
         digits = ""
         for begin, end in groups[first : first + CARD_DIGITS.stop]:
-            if digits and (len(digits) < 4 or end - begin < 3):  # numbers of cards are printed in groups of 3 to 7
+            if digits and (len(digits) < 4 or end - begin < 3):  # card numbers are printed in groups of 3 to 7
                 break
             digits += text[begin:end]
             if len(digits) >= CARD_DIGITS.stop:
@@ -89,7 +91,7 @@ def _groups(match: Any) -> list[Span]:
 
 
 def _belongs_to_more(text: str, start: int, end: int) -> bool:
-    """Whether a group of digits is part of a word or of a decimal number."""
+    """True if a group of digits is part of a word or of a decimal number."""
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
     if _in_word(text, start) or after[:1].isalpha() or after[:1] == "_":
         return True
@@ -104,7 +106,7 @@ def _ibans(text: str, match: Any) -> Iterator[Span]:
     start, length = match.start(), IBAN_LENGTHS[match.group()[:2].upper()]
     if _in_word(text, start):
         return
-    # A separator stands for at most one more character each, as IBANs are written in groups.
+    # IBANs are written in groups, with at most one separator per character.
     part = text[start : start + 2 * length]
     kept = accumulate(one not in _SEPARATORS for one in part)
     end = next((start + place for place, count in enumerate(kept, 1) if count == length), None)
@@ -121,7 +123,7 @@ _AMERICAN = r"\(?[2-9][0-9]{2}\)?[ \x{a0}.\-][0-9]{3}[ \x{a0}.\-][0-9]{4}"
 _REST = r"[1-9](?:[ \x{a0}()./\-]{0,3}[0-9]){6,14}"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}\b|[0-9]{1,2}[./\-][0-9]{1,2}[./\-](?:[0-9]{4}|[0-9]{2})\b"
 _FRACTION = r"(?:[0-9]{1,2}|[1-9][0-9]*)\.[0-9]{5,}"
-# Dates and fractions are taken in too, without a group, so that no part of one is looked at as a number.
+# Dates and fractions match too, without a group, so that no part of them is taken for a phone number.
 PHONE = (
     rf"(\+{_REST})|(?:\A|[^\pL\pN_]|{_ESCAPE})(?:(00{_REST})|({_PAIRS})|{_DATE}|{_FRACTION}|({_TRUNK})|({_AMERICAN}))"
 )
@@ -130,7 +132,7 @@ PHONE_HINT = rf"(?:\+|00){_REST}|{_PAIRS}|{_TRUNK}|{_AMERICAN}"
 
 
 def _phones(text: str, match: Any) -> Iterator[Span]:
-    """A number in international form with + or 00, a national one that begins with 0, or an American one."""
+    """Yield a number in international form with + or 00, a national one that begins with 0, or an American one."""
     start, end = max(match.span(number) for number in range(1, PHONE_GROUPS + 1))
     if start < 0 or text[end : end + 1].isalnum():
         return
@@ -143,7 +145,7 @@ _IPV4 = compiled(r"(?<![0-9])(?<![0-9]\.)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])(
 
 
 def _addresses(text: str, match: Any) -> Iterator[Span]:
-    """IPv4 addresses, or an IPv6 one of two groups at least; a clock's time is neither."""
+    """Yield IPv4 addresses, or an IPv6 address of at least two groups. A clock time is neither."""
     start, end = match.span()
     while end > start and (text[end - 1] == "." or (text[end - 1] == ":" and text[end - 2] != ":")):
         end -= 1
@@ -189,7 +191,7 @@ KEY = "|".join(f"(?:{one})" for one in _KEYS)
 
 
 def _keys(text: str, match: Any) -> Iterator[Span]:
-    """A key told by its prefix, or the value after `password=`, `Bearer` and the like."""
+    """Yield a key with a known prefix, or the value after `password=`, `Bearer` and the like."""
     start, end = next(whole(text, match))
     value, scheme = text[start:end], text[match.start() : start].strip().lower()
     plain_word = len(value) < MIN_BARE_TOKEN and scheme.endswith(("bearer", "basic"))
@@ -209,4 +211,4 @@ BUILT_IN: dict[str, Detector] = {
         Detector("ip", IP, _addresses),
     )
 }
-"""In the order in which they look."""
+"""In the order in which they run."""

@@ -1,4 +1,4 @@
-"""Which texts of a call's record and of the audit's rows are redacted. Ids, names of handlers and numbers are not."""
+"""The texts of call records and audit rows that are redacted. Ids, names of handlers and numbers are not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.core.redaction.policy import RedactionPolicy
 
 CALL_TEXTS = ("system_prompt", "prompt", "response", "refusal_reason", "error", "decision_reason")
 LATE_TEXTS = ("error", "decision_reason")
-"""What is stamped on a record once more when the call's attempt has been judged."""
+"""The texts that a record gets when the call's attempt has been judged."""
 ROW_TEXTS: dict[str, tuple[str, ...]] = {
     "outcomes_rows": ("answer", "reasons", "intent"),
     "verdicts_rows": ("text", "data", "findings", "intents"),
@@ -19,20 +19,20 @@ ROW_TEXTS: dict[str, tuple[str, ...]] = {
     "labels_rows": ("label",),
     "judgements_rows": ("verdict", "comment"),
 }
-"""By table, the columns that hold what people or models said. Calls were redacted before they were sent."""
+"""By table, the columns with words of people or models. Calls were redacted before they were sent."""
 STAMPED = ("outcomes_rows", "verdicts_rows", "dead_letters_rows")
-"""The tables with a column for the policy."""
+"""The tables with a column for the policy's id."""
 
 
 def redacted(call: Call, policy: RedactionPolicy) -> Call:
-    """A call's record as the policy has it; of one that it had before, only the late texts are looked at."""
+    """Redact a call's record; if the policy redacted it before, only its late texts."""
     names = LATE_TEXTS if call.redaction == policy.id else CALL_TEXTS
     texts = {name: _value(getattr(call, name), policy) for name in names}
     return dataclasses.replace(call, **texts, redaction=policy.id)
 
 
 def redacted_row(table: str, row: Mapping[str, Any], policy: RedactionPolicy) -> dict[str, Any]:
-    """A row of the audit as the policy has it."""
+    """Redact a row of the audit."""
     texts = {name: _value(row[name], policy) for name in ROW_TEXTS.get(table, ()) if name in row}
     return {**row, **texts, **({"redaction": policy.id} if table in STAMPED else {})}
 
@@ -48,7 +48,7 @@ def _value(value: Any, policy: RedactionPolicy) -> Any:
 
 
 def _bytes(value: bytes, policy: RedactionPolicy) -> bytes:
-    """Bytes that are no UTF-8 are read byte by byte, so that what is ASCII in them is found as well."""
+    """Redact bytes. Those that are not UTF-8 are read as Latin-1, so that ASCII in them is still found."""
     try:
         return policy.text(value.decode("utf-8")).encode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Redaction: what a policy finds in a text gives way to its name in brackets, such as `[email]`."""
+"""Redaction: replace each finding of a policy in a text by its name in brackets, such as `[email]`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, Protocol
 
 import re2
 
@@ -19,19 +19,27 @@ from streams.core.redaction.text_views import views
 
 FAILED = "[redaction failed]"
 MAX_PASSES = 16
-"""What is hidden changes what its neighbours are, so the rules look again until they find nothing."""
+"""Hiding a finding changes its neighbours' context, so the rules run again until they find nothing."""
 MAX_NESTING = 4
 """Levels of JSON inside the strings of JSON."""
 PATTERN_MEMORY = 16 << 20
 _ALWAYS = r"\z"
-"""Matches every text, so that RE2 finding nothing at all means that it ran out of memory."""
-# Strings and whole numbers of JSON; a fraction is a measurement and no number of anybody.
+"""Matches every text, so a search without any match means that RE2 ran out of memory."""
+# Strings and whole numbers of JSON. A fraction is a measurement, not a phone or card number.
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"(?P<key>\s*:)?|-?\d[\d.eE+\-]*', re.DOTALL)
 _SECRET_KEY = re.compile(rf'"[^"]*{KEY_NAMES}"', re.IGNORECASE)
 
 
+class PatternSet(Protocol):
+    """The part of re2.Set that is used here."""
+
+    def Add(self, pattern: str) -> int: ...  # noqa: N802
+    def Compile(self) -> None: ...  # noqa: N802
+    def Match(self, text: str) -> list[int] | None: ...  # noqa: N802
+
+
 def options() -> Any:
-    """How every pattern is compiled."""
+    """Return the options with which every pattern is compiled."""
     found = re2.Options()
     found.log_errors = False
     found.max_mem = PATTERN_MEMORY
@@ -39,26 +47,24 @@ def options() -> Any:
 
 
 _SECRET_PART = re2.compile(rf'(?i){KEY_NAMES}"\s*:\s*[^"\s]', options())
-"""A secret's name in JSON and the first character of a value that is no string: a number, a list, an object.
-
-What it finds, the detector `key` finds too.
-"""
+"""A secret's name in JSON and the first character of its value, unless that is a string. The detector `key` finds a
+superset of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedactionPolicy:
-    """The rules of a pipeline file. `id` is what rows are stamped with.
+    """The redaction rules of a pipeline file. Rows carry its `id`.
 
-    `function` comes last, on what the rules left. What it raises goes to `tell`, and the text it raised on is
-    withheld as a whole.
+    `function` runs last, on what the rules left. If it raises, the error goes to `report` and the whole text is
+    withheld.
     """
 
     id: str
     detectors: Sequence[Detector]
     function: Callable[[str], str] | None = None
-    tell: Callable[[Exception], None] = lambda _: None
+    report: Callable[[Exception], None] = lambda _: None
     _patterns: Sequence[Any] = field(init=False, repr=False, compare=False)
-    _any: Any = field(init=False, repr=False, compare=False)
+    _any: PatternSet = field(init=False, repr=False, compare=False)
     _marker: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -67,20 +73,20 @@ class RedactionPolicy:
             object.__setattr__(self, "_patterns", [re2.compile(one.pattern, options()) for one in self.detectors])
             object.__setattr__(self, "_any", _any_of([one.hint or one.pattern for one in self.detectors]))
         except re2.error as error:
-            remedy = "Give fewer or smaller ones, in RE2's syntax."
-            raise ConfigError("the patterns cannot be looked for together.", remedy, "redaction.patterns") from error
+            remedy = "Use fewer or smaller patterns, in RE2's syntax."
+            raise ConfigError("the patterns cannot be compiled together.", remedy, "redaction.patterns") from error
         object.__setattr__(self, "_marker", re.compile(rf"(\[(?:{names})\]|{re.escape(FAILED)})"))
 
     def text(self, text: str) -> str:
-        """The text without what it must not hold; unchanged where there is nothing. JSON stays JSON.
+        """Redact a text; one without findings is returned unchanged. JSON stays JSON.
 
-        A text that cannot be redacted is withheld.
+        A text that cannot be redacted is withheld as a whole.
         """
         try:
             return self._text(text, MAX_NESTING) if text else text
         except Exception as error:
             raise_process_fault(error)
-            self.tell(error)
+            self.report(error)
             return FAILED
 
     def _text(self, text: str, nesting: int) -> str:
@@ -99,8 +105,10 @@ class RedactionPolicy:
 
     @property
     def _quotes_show(self) -> bool:
-        """Whether what hides in a string of JSON without an escape shows in the JSON as well, as for every built-in
-        detector. A pattern of one's own may ask for the beginning of the text."""
+        """True if every finding in an unescaped JSON string is also found in the JSON text around it.
+
+        It holds for the built-in detectors. A user's pattern may be anchored to the beginning of the text.
+        """
         return self.function is None and all(BUILT_IN.get(one.name) is one for one in self.detectors)
 
     @property
@@ -108,12 +116,12 @@ class RedactionPolicy:
         return any(one.name == "key" for one in self.detectors)
 
     def _hits(self, text: str) -> list[int]:
-        """The detectors that may find something, in their order."""
+        """Return the numbers of the detectors that may find something, in order."""
         found: set[int] = set()
         for view in views(text):
             hits = self._any.Match(view.text)
             if hits is None:
-                raise EscalonError("RE2 gave up on a text.", "Give fewer or smaller patterns in [redaction.patterns].")
+                raise EscalonError("RE2 gave up on a text.", "Use fewer or smaller patterns in [redaction.patterns].")
             found.update(hits)
         return sorted(found)[:-1]
 
@@ -127,7 +135,7 @@ class RedactionPolicy:
             said.encode("utf-8")
         except Exception as error:
             raise_process_fault(error)
-            self.tell(error)
+            self.report(error)
             return FAILED
         return said
 
@@ -140,7 +148,7 @@ class RedactionPolicy:
         return text
 
     def _json(self, text: str, nesting: int) -> str:
-        """Only strings and numbers with something in them are written anew; all else stays as it is, byte for byte."""
+        """Rewrite only strings and numbers with findings; the rest of the JSON stays byte for byte."""
         secret = False
 
         def replaced(match: re.Match[str]) -> str:
@@ -157,7 +165,7 @@ class RedactionPolicy:
 
     def _string(self, token: str, nesting: int, instead: str | None) -> str:
         value = token[1:-1]
-        if "\\" in token:  # half a surrogate pair is allowed in JSON and nowhere else
+        if "\\" in token:  # JSON allows half a surrogate pair, UTF-8 does not
             value = str(json.loads(token, strict=False)).encode("utf-8", "replace").decode()
         redacted = self._text(value, nesting) if instead is None or not value else instead
         return token if redacted == value else json.dumps(redacted, ensure_ascii=False)
@@ -168,7 +176,7 @@ class RedactionPolicy:
 
 
 def _without_parts(text: str) -> str:
-    """The JSON with a marker for whatever stands under a secret's name and is no string, whole."""
+    """Replace each value of a secret's name in JSON that is a number, a list or an object by a marker."""
     pieces, done = [], 0
     for match in _SECRET_PART.finditer(text):
         if match.start() >= done:
@@ -178,8 +186,8 @@ def _without_parts(text: str) -> str:
     return "".join([*pieces, text[done:]])
 
 
-def _any_of(patterns: Iterable[str]) -> Any:
-    found = re2.Set.SearchSet(options())
+def _any_of(patterns: Iterable[str]) -> PatternSet:
+    found: PatternSet = re2.Set.SearchSet(options())
     for pattern in (*patterns, _ALWAYS):
         found.Add(pattern)
     found.Compile()
@@ -189,7 +197,7 @@ def _any_of(patterns: Iterable[str]) -> Any:
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except RecursionError:  # it is as far as anybody can tell
+    except RecursionError:  # too deep to parse, so taken for JSON
         return True
     except ValueError:
         return False
@@ -197,8 +205,11 @@ def _is_json(text: str) -> bool:
 
 
 def _spans(text: str, detector: Detector, pattern: Any) -> list[Span]:
-    """What a detector finds in any view of a text. What it finds over the end of a line counts where it found nothing
-    on the lines themselves, for what begins on the next line seldom belongs to a number that is whole."""
+    """Return a detector's findings in all views of a text.
+
+    A finding across a line break counts only where the lines themselves have none, because the next line seldom
+    continues a number that is already complete.
+    """
     found: list[Span] = []
     for view in views(text):
         own = [span for match in pattern.finditer(view.text) for span in detector.found(view.text, match)]
@@ -210,14 +221,14 @@ def _spans(text: str, detector: Detector, pattern: Any) -> list[Span]:
 
 
 def _apart(spans: list[Span], others: list[Span]) -> list[Span]:
-    """The spans that none of the others overlaps."""
+    """Return the spans that overlap none of the others."""
     ends = list(accumulate((end for _, end in sorted(others)), max, initial=0))
     starts = sorted(start for start, _ in others)
     return [one for one in spans if ends[bisect_left(starts, one[1])] <= one[0]]
 
 
 def _hidden(text: str, spans: Iterable[Span], name: str) -> str:
-    """The text with a marker in place of each span; overlapping spans have one marker."""
+    """Replace each span by a marker; overlapping spans share one."""
     parts, done = [], 0
     for start, end in sorted(span for span in spans if span[0] < span[1]):
         if start >= done:

@@ -1,6 +1,6 @@
-"""Ways to read a text as people type it: full-width and other digits, invisible characters, broken lines.
+"""Readings of a text as people type it: full-width and other digits, invisible characters, broken lines.
 
-Each view is a text with the place of each of its characters in the original, so that what is found can be hidden there.
+Each view maps its characters to their places in the original, so that a match can be hidden there.
 """
 
 from __future__ import annotations
@@ -12,36 +12,38 @@ from re import compile as compiled
 
 _MINUS_SIGNS = "−⁃﹣－"
 _FULL_STOPS = "。｡"
-"""What a keyboard for Chinese or Japanese types for a dot, in a domain as well."""
+"""Full stops of Chinese and Japanese keyboards, typed in domains as well."""
 _LINE_SEPARATORS = "\x0b\x0c\x85\u2028\u2029"
 _SPELLINGS = ("<wide>", "<narrow>", "<font>", "<small>", "<noBreak>", "<compat>")
-"""The compatibility forms of Unicode that are the same character in another shape; a half or a power is not."""
+"""Unicode's compatibility forms that are the same character in another shape. A half or a power is another one."""
 _LINE_ENDS = ("\n", "\r", "\\n", "\\r")
 _END = r"[ \t\-]*=?(?:[\r\n]|\\[rn])[>| \t\r\n]*"
 _WRAPPED = compiled(
     rf"[0-9A-Za-z]{_END}[0-9A-Za-z]{{0,4}}[0-9]|[0-9]{_END}[0-9A-Za-z]|\b[0-9A-Z]{{1,4}}{_END}[0-9A-Z]{{1,4}}\b"
 )
-"""A line that ends and begins with what may be parts of one number, as of an IBAN with letters. Mail that is
-quoted-printable ends lines that go on with an equals sign."""
+"""A line break inside what may be one number, such as an IBAN with letters. Quoted-printable mail ends a line that
+continues with an equals sign."""
 _LINE_END = compiled(r"[ \t]*=?(?:[\r\n]|\\[rn])+[>| \t]*")
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A reading of a text. `places` has the place in the original of each character; None where it is the same."""
+    """One reading of a text. `places` holds each character's place in the original; None if all are unchanged.
+
+    `joined` means that line breaks were replaced by spaces.
+    """
 
     text: str
     places: Sequence[int] | None = None
     joined: bool = False
-    """Whether its lines were joined."""
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """A span of this view in the original, with whatever is invisible inside it."""
+        """Map a span of this view to the original, invisible characters inside it included."""
         return (start, end) if self.places is None else (self.places[start], self.places[end - 1] + 1)
 
 
 class _Plain(dict[int, str]):
-    """What each character is in its plain form, found once."""
+    """Maps each character to its plain form, computed once."""
 
     def __missing__(self, code: int) -> str:
         self[code] = found = _plain(chr(code))
@@ -70,7 +72,7 @@ _PLAIN = _Plain()
 
 
 def views(text: str) -> Iterator[View]:
-    """The text itself, then in plain characters, then with its lines joined; each only where it differs."""
+    """Yield the text itself, then in plain characters, then with its lines joined; each only if it differs."""
     yield View(text)
     plain = View(text)
     if not text.isascii() and text.translate(_PLAIN) != text:
@@ -86,7 +88,7 @@ def _in_plain_characters(text: str) -> View:
 
 
 def _joined(view: View) -> View:
-    """The view with one space for each end of a line, and for the marks of a quoted reply after it."""
+    """Replace each line break, with the quote marks of a reply after it, by one space."""
     places = range(len(view.text)) if view.places is None else view.places
     pieces: list[str] = []
     kept: list[int] = []

@@ -160,7 +160,7 @@ def test_a_function_comes_last_and_sees_each_string_of_json() -> None:
 @pytest.mark.parametrize("function", [lambda _: 1 / 0, lambda _: None, lambda _: "\ud800"])
 def test_what_a_function_fails_on_is_withheld(function: Any) -> None:
     told: list[Exception] = []
-    policy = dataclasses.replace(POLICY, function=function, tell=told.append)
+    policy = dataclasses.replace(POLICY, function=function, report=told.append)
     assert policy.text("jo@x.org said hello") == FAILED
     assert json.loads(policy.text('{"a": "hello", "n": 1}')) == {FAILED: FAILED}
     assert len(told) >= 2
