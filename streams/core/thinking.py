@@ -112,5 +112,6 @@ def warn_of_few_tokens(known: ThinkingModel | None, parameters: Mapping[str, Any
     switch = f'set parameters = {{ thinking = {{ type = "{off}" }} }}' if off else 'set parameters = { effort = "low" }'
     return (
         f"{known.name if known else 'the model'} thinks before it answers. That counts towards "
-        f"max_tokens = {max_tokens} and is billed as output, so replies may be cut off. Raise max_tokens to {TOO_FEW} or more, or {switch}."
+        f"max_tokens = {max_tokens} and is billed as output, so replies may be cut off. "
+        f"Raise max_tokens to {TOO_FEW} or more, or {switch}."
     )
