@@ -1,4 +1,4 @@
-"""The artifact of a calibration: a versioned JSON file, made to be reviewed as a diff."""
+"""The artifact of a calibration: a versioned JSON file that reads well as a diff."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationArtifact:
-    """How one handler's confidence is read, and the guarantee that was bought for it.
+    """One handler's calibrator and threshold, and the guarantee that they have.
 
     `log_loss` (nats), `brier` and `ece` are measured out of fold on the `n` cases of the calibration set, whose
     sorted cases hash to `calibration_set`. By `method`, with probability `certainty` over the drawing of those
     cases, at most `max_error` of the answers with a raw score of at least `raw_threshold` are wrong; `threshold` is
-    that score as a probability. `bound` is the upper bound found, `coverage` the share accepted, `accepted` and
-    `errors` the counts behind. `reference` holds the raw scores in bins, for a later test of drift. `id` follows
-    from all of it but the date. Raises ConfigError that names the field at fault.
+    that score as a probability. `bound` is the upper bound of the error, `coverage` the share accepted, `accepted` and
+    `errors` the counts behind them. `reference` holds the raw scores in bins, for a later test of drift. `id` is a hash
+    of all fields but the date. Raises ConfigError that names the field at fault.
     """
 
     version: int = VERSION
@@ -60,12 +60,12 @@ class CalibrationArtifact:
         object.__setattr__(self, "id", self._identity())
 
     def to_json(self) -> str:
-        """The artifact as text: one field a line, in the order of the fields, floats as repr writes them."""
+        """Write JSON: one field a line, in the order of the fields, floats as repr writes them."""
         return _lines({f.name: _plain(getattr(self, f.name)) for f in fields(self)}) + "\n"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `to_json` wrote. Raises ConfigError when it is anything else, or was edited by hand."""
+        """Read what `to_json` wrote. Raises ConfigError for anything else, or an edit by hand."""
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -94,7 +94,7 @@ def _plain(value: Any) -> Any:
 
 
 def _lines(data: Mapping[str, Any], indent: str = "  ") -> str:
-    """JSON with one key a line and every list on the line of its key, so that a diff shows what changed."""
+    """Write JSON with one key a line and every list on its key's line, so that a diff shows what changed."""
     parts = (
         f"{indent}{json.dumps(key)}: "
         + (_lines(value, indent + "  ") if isinstance(value, dict) else json.dumps(value, allow_nan=False))
@@ -107,7 +107,7 @@ def _check_artifact(made: CalibrationArtifact) -> None:
     check(made.version == VERSION, "version", f"{VERSION}")
     for name in ("handler", "handler_version", "scoring", "method", "labels_source"):
         text = getattr(made, name)
-        check(isinstance(text, str) and bool(text.strip()), name, "a text that is not empty")
+        check(isinstance(text, str) and bool(text.strip()), name, "a text, not empty")
     for name in ("brier", "ece", "max_error", "certainty", "threshold", "raw_threshold", "bound", "coverage"):
         check(share(getattr(made, name)), name, "a number from 0 to 1")
     check(number(made.log_loss) and made.log_loss >= 0, "log_loss", "a number of at least 0")

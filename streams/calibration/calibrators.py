@@ -1,6 +1,6 @@
-"""From a worker's raw confidence to the probability that its answer is right, and back to JSON.
+"""Calibrators: functions from a worker's raw confidence to the probability that its answer is right.
 
-One policy holds for every calibrator: a raw score outside [0, 1] counts as the nearer end, nan stays nan.
+For all of them a raw score outside [0, 1] counts as the nearer end, and nan stays nan.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LOGIT_CLIP = 1e-6
-"""A score nearer to 0 or 1 than this counts as this near: its logit stays within 13.8 and can be scaled."""
+"""Scores nearer to 0 or 1 are moved to this distance, so that a logit stays within 13.8."""
 
 
 def logit(score: float) -> float:
-    """ln(s / (1 - s)) of a score in [0, 1], which is first clipped to [LOGIT_CLIP, 1 - LOGIT_CLIP]."""
+    """Return ln(s / (1 - s)) of a score, clipped to [LOGIT_CLIP, 1 - LOGIT_CLIP]."""
     clipped = min(max(score, LOGIT_CLIP), 1.0 - LOGIT_CLIP)
     return math.log(clipped) - math.log1p(-clipped)
 
 
 def sigmoid(value: float) -> float:
-    """1 / (1 + exp(-value)), without overflow."""
+    """Return 1 / (1 + exp(-value)), without overflow."""
     if value >= 0:
         return 1.0 / (1.0 + math.exp(-value))
     power = math.exp(value)
@@ -39,24 +39,24 @@ def sigmoid(value: float) -> float:
 
 
 class _Calibrator:
-    """What all calibrators share; each is a non-decreasing function of the raw score."""
+    """The base of all calibrators. Each is a non-decreasing function of the raw score."""
 
     __slots__ = ()
     method: ClassVar[str]
 
     def __call__(self, raw: float) -> float:
-        """The probability that an answer with this raw confidence is right; nan for nan."""
+        """Return the probability that an answer with this raw confidence is right; nan for nan."""
         return math.nan if math.isnan(raw) else self._at(min(max(float(raw), 0.0), 1.0))
 
     def many(self, raw: Floats) -> Floats:
-        """The same for an array of any shape, bit for bit: a threshold found on many decides alike on one."""
+        """Map an array of any shape with the same bits as one call each, so that thresholds decide alike on both."""
         import numpy as np  # here: a tier calibrates one score at a time and needs no array
 
         flat = np.asarray(raw, dtype=np.float64)
         return np.array([self(score) for score in flat.ravel().tolist()], dtype=np.float64).reshape(flat.shape)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data that `calibrator_from` reads back: the method and its parameters."""
+        """Return the method and its parameters, as `calibrator_from` reads them."""
         return {"method": self.method} | {name: _plain(getattr(self, name)) for name in _names(type(self))}
 
     def _at(self, score: float) -> float:
@@ -95,7 +95,7 @@ class Platt(_Calibrator):
     """sigmoid(a * logit(s) + b): Platt 1999, "Probabilistic Outputs for Support Vector Machines".
 
     On the logit instead of the score, so that a = 1, b = 0 leaves a probability as it is. Raises ConfigError
-    unless a >= 0: a calibrator never turns the order of two scores round.
+    unless a >= 0, because a calibrator must keep the order of scores.
     """
 
     a: float
@@ -131,7 +131,7 @@ class Isotonic(_Calibrator):
         if right in (0, len(self.x)):
             return self.y[max(right - 1, 0)]
         x0, x1, y0, y1 = self.x[right - 1], self.x[right], self.y[right - 1], self.y[right]
-        # Rounding may carry the last step of a line past its end, and order would be lost.
+        # Rounding may carry the last step of a line past its end, which would break the order.
         return min(y0 + (y1 - y0) * ((score - x0) / (x1 - x0)), y1)
 
 
@@ -141,8 +141,8 @@ class VennAbers(_Calibrator):
     guarantees of validity", section 2 (inductive predictor) and section 4 (log-minimax merging).
 
     `p0[i]` and `p1[i]` are the isotonic fits at the calibration score `x[i]` after one more case with that score
-    was added as wrong and as right. Between two knots p0 is that of the left and p1 that of the right one; below
-    the first p0 is 0, above the last p1 is 1. This is exact, because the added case always joins that neighbour.
+    was added as wrong and as right. Between two knots p0 is the left one's and p1 the right one's; below the
+    first p0 is 0, above the last p1 is 1. This is exact, because the added case always joins that neighbour.
     Raises ConfigError unless x ascends strictly, p0 and p1 never fall, p0 <= p1, all within [0, 1].
     """
 
@@ -158,7 +158,7 @@ class VennAbers(_Calibrator):
         check(all(low <= high for low, high in zip(self.p0, self.p1, strict=True)), "calibrator.p1", "nowhere below p0")
 
     def interval(self, raw: float) -> tuple[float, float]:
-        """(p0, p1): one of the two is calibrated exactly, which one nobody knows; their distance is the doubt."""
+        """Return (p0, p1). One of them, unknown which, is exactly calibrated; their distance is the uncertainty."""
         if math.isnan(raw):
             return math.nan, math.nan
         score = min(max(raw, 0.0), 1.0)
@@ -178,7 +178,7 @@ METHODS: dict[str, type[Calibrator]] = {
 
 
 def calibrator_from(data: object) -> Calibrator:
-    """The calibrator of `as_json`'s form. Raises ConfigError that names the key at fault."""
+    """Read a calibrator from `as_json`'s form. Raises ConfigError that names the key at fault."""
     if not isinstance(data, Mapping):
         raise ConfigError("This must be an object with a method.", AGAIN, "calibrator")
     kind = METHODS.get(data["method"]) if isinstance(data.get("method"), str) else None

@@ -1,7 +1,7 @@
-"""Tells when live scores no longer look like the ones a calibration was made on: a conformal test martingale.
+"""Detect that live scores differ from those of a calibration, by a conformal test martingale.
 
-A watch starts with the calibration's scores and is shown every live score once. It holds a wealth that cannot
-be expected to grow while the live scores come from where the calibration's came from.
+A watch starts with the calibration's scores and gets every live score once. Its wealth is not expected to grow while
+live scores and calibration scores come from one distribution.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 MIN_SCORES = 20
 BINS = 32
-"""Bins that calibration scores are sorted into, each about as full as the next; unknown scores have one besides."""
+"""Bins of about equal mass for the calibration scores; unknown scores have one more."""
 _EDGE_SHARE = 4
-"""One calibration score in this many places the edges; the others are counted."""
+"""One calibration score in this many places the edges of bins; the others are counted."""
 _HEAD = struct.Struct(">BH")
 _VERSION = 1
 
 _TAIL = 0.1
-"""Width of the tails that are bet on."""
+"""Probability of each tail that is bet on."""
 _BETS: Final[dict[str, tuple[float, ...]]] = {
     "sleep": (0.0,),
     "slope": (-0.9, -0.3, 0.3, 0.9),  # scores moved up or down
@@ -45,7 +45,7 @@ _SHAPES: Final = [shape for shape, strengths in enumerate(_BETS.values()) for _ 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A calibration's scores in bins: `edges` rise, `counts` has two more.
+    """A calibration's scores in bins: `edges` ascend, `counts` has two more.
 
     Bin 0 holds unknown scores (nan), bin 1 those below the first edge, and bin k + 2 those from edge k up to the next.
     """
@@ -61,30 +61,29 @@ class Reference:
             raise ConfigError("The counts of the reference do not fit its edges.", "Calibrate again.", "reference")
 
     def as_json(self) -> dict[str, Any]:
-        """As plain values, for an artifact."""
         return {"edges": list(self.edges), "counts": list(self.counts)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The reverse of `as_json`. Raises ConfigError when `value` is no reference."""
+        """Read what `as_json` returned. Raises ConfigError for anything else."""
         try:
             return cls(tuple(map(float, value["edges"])), tuple(map(int, value["counts"])))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(f"This is no reference: {error!r}.", "Calibrate again.", "reference") from error
+            raise ConfigError(f"This is not a reference: {error!r}.", "Calibrate again.", "reference") from error
 
 
 def reference_of(scores: Sequence[float]) -> Reference:
-    """The reference for `scores`, in any order; nan is an unknown score. Raises ConfigError below 20 scores.
+    """Return the reference for `scores`, in any order; nan is an unknown score. Raises ConfigError below 20 scores.
 
-    The scores that place the edges are not counted. A bin bounded by scores that it counts holds a number of them
-    that is fixed in advance, which the number of live scores in it is not, so the two would not be exchangeable.
+    The scores that place the edges are not counted. Otherwise a bin's count of calibration scores would be fixed in
+    advance and its count of live scores would not, so the two would not be exchangeable.
     """
     import numpy as np
 
     if len(scores) < MIN_SCORES:
         raise ConfigError(f"{len(scores)} scores are too few for a reference.", f"Give at least {MIN_SCORES}.")
     ordered = np.sort(np.asarray(scores, dtype=np.float64) + 0.0)
-    # Which ranks place the edges must differ from one calibration to the next, and not depend on the order given.
+    # The ranks that place the edges must differ between calibrations and not depend on the given order.
     seed = int.from_bytes(sha256(ordered.astype(">f8").tobytes()).digest())
     mixed = np.random.default_rng(seed).permutation(ordered)
     placing, counted = np.split(mixed, [len(mixed) // _EDGE_SHARE])
@@ -94,7 +93,7 @@ def reference_of(scores: Sequence[float]) -> Reference:
 
 
 def _edges(scores: NDArray[np.float64]) -> tuple[float, ...]:
-    """Quantiles of the finite scores. A value that is several of them gets a bin of its own."""
+    """Return quantiles of the finite scores. A value at several quantiles gets its own bin."""
     import numpy as np
 
     finite = np.sort(scores[np.isfinite(scores)])
@@ -108,41 +107,41 @@ def _edges(scores: NDArray[np.float64]) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The state of the test: how often each bin was met, calibration included, and the capital betted with."""
+    """The state of the test: the count of each bin, calibration included, and the capital of the bets."""
 
     counts: tuple[int, ...]
     capital: Capital
 
     def to_bytes(self) -> bytes:
-        """About 650 bytes that `from_bytes` reads back exactly."""
+        """Pack into about 650 bytes, which `from_bytes` reads back exactly."""
         head = _HEAD.pack(_VERSION, len(self.counts))
         return head + struct.pack(f">{len(self.counts)}Q", *self.counts) + self.capital.to_bytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Raises ConfigError for bytes of another version, or of no watch."""
+        """Read what `to_bytes` wrote. Raises ConfigError for anything else, or another version."""
         try:
             version, length = _HEAD.unpack_from(data)
             counts = struct.unpack_from(f">{length}Q", data, _HEAD.size)
         except struct.error as error:
-            raise ConfigError("These bytes are no watch.", "Start the watch again.") from error
+            raise ConfigError("These bytes are not a watch.", "Start the watch again.") from error
         if version != _VERSION:
             raise ConfigError(f"A watch of version {version} cannot be read.", "Start the watch again.")
         return cls(counts, Capital.from_bytes(data[_HEAD.size + 8 * length :], len(_STRENGTHS)))
 
 
 def watch(reference: Reference) -> Watch:
-    """A watch that has seen no live score. A new calibration needs a new one."""
+    """Start a watch without live scores. A new calibration needs a new one."""
     return Watch(reference.counts, opening(len(_STRENGTHS)))
 
 
 def observe(reference: Reference, state: Watch, score: float, u: float) -> Watch:
-    """The watch after one more live score; nan is an unknown score. `u` is uniform on 0 to 1, drawn for this score.
+    """Return the watch after one more live score; nan is an unknown score. `u` is drawn uniformly from 0 to 1.
 
     The bet follows the smoothed conformal p-value of the score's bin (Vovk, Nouretdinov and Gammerman 2003, Testing
     exchangeability on-line) and is drawn from a mixture of simple jumpers (Vovk et al. 2021, Retrain or not retrain).
-    Exact for scores of any distribution as long as calibration and live scores are exchangeable. Scores that repeat
-    because a task does are not: leave out answers from a cache and redelivered events.
+    Exact for any distribution, if calibration and live scores are exchangeable. Scores of repeated tasks are not: leave
+    out answers from a cache and redelivered events.
     """
     if len(state.counts) != len(reference.counts):
         raise ConfigError("The watch belongs to another reference.", "Start a watch for this reference.")
@@ -155,21 +154,21 @@ def observe(reference: Reference, state: Watch, score: float, u: float) -> Watch
 
 
 def bin_of(edges: Sequence[float], score: float) -> int:
-    """The number of the bin that holds `score`, as in `Reference`."""
+    """Return the number of the bin that holds `score`, as in `Reference`."""
     return 0 if math.isnan(score) else bisect_right(edges, score) + 1
 
 
 def p_value(counts: Sequence[int], place: int, u: float) -> float:
-    """The smoothed conformal p-value of a new score in bin `place`; `counts` is of those before it, in each bin.
+    """Return the smoothed conformal p-value of a new score in bin `place`, given the earlier `counts` of each bin.
 
-    (Scores in lower bins + u times those in the same one, the new score among them) / all of them. Small for low
-    scores; an unknown score is lower than any.
+    (Scores in lower bins + u times those in the same bin, including the new one) / all of them. Small for low scores;
+    an unknown score is lower than any.
     """
     return (sum(counts[:place]) + u * (counts[place] + 1)) / (sum(counts) + 1)
 
 
 def payoffs(p: float | NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each bet multiplies its stake by, 1 + strength * shape(p), of shape (bets, ...) for a p of shape (...).
+    """Return each bet's payoff, 1 + strength * shape(p), of shape (bets, ...) for a p of shape (...).
 
     Every shape has mean 0 over a uniform p: the first two Legendre polynomials moved to 0 to 1, and the tails.
     """

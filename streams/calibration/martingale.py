@@ -1,7 +1,7 @@
-"""Tests a claim about a stream by betting against it.
+"""Test a claim about a stream by betting against it.
 
-Whoever bets against a true claim cannot expect to win, however long the stream and whenever one looks. So a wealth
-of 20 times the stake is seen with a chance of at most 1 in 20 while the claim holds.
+Bets against a true claim win nothing on average, however long the stream and at any time they are counted. So
+while the claim is true, the chance of ever reaching 20 times the stake is at most 1 in 20.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _JUMP_RATES: Final = (0.001, 0.0001)
-"""Share of the capital dealt out anew at every event. One more part of it uses 1 / (events + 2)."""
+"""Shares of the capital that are redistributed at every event. A further part uses 1 / (events + 2)."""
 _PARTS: Final = len(_JUMP_RATES) + 1
 _VERSION: Final = 1
 _HEAD: Final = struct.Struct(">BHQdd")
@@ -26,9 +26,9 @@ _HEAD: Final = struct.Struct(">BHQdd")
 
 @dataclass(frozen=True, slots=True)
 class Capital:
-    """What a better owns after `seen` events, in natural logs of multiples of the stake.
+    """The wealth after `seen` events, as natural logs of multiples of the stake.
 
-    `shares` says how much of it lies on each bet: for each jump rate all bets in their order. They sum to 1.
+    `shares` are the parts of it on each bet: for each jump rate all bets in order. They sum to 1.
     """
 
     shares: tuple[float, ...]
@@ -37,32 +37,32 @@ class Capital:
     peak_log_wealth: float = 0.0
 
     def to_bytes(self) -> bytes:
-        """27 bytes and 8 for each share, which `from_bytes` reads back exactly."""
+        """Pack into 27 bytes and 8 for each share, which `from_bytes` reads back exactly."""
         head = _HEAD.pack(_VERSION, len(self.shares), self.seen, self.log_wealth, self.peak_log_wealth)
         return head + struct.pack(f">{len(self.shares)}d", *self.shares)
 
     @classmethod
     def from_bytes(cls, data: bytes, bets: int) -> Self:
-        """Raises ConfigError for bytes of another version, of another number of `bets`, or of no capital."""
+        """Read what `to_bytes` wrote. Raises ConfigError for anything else, another version or number of `bets`."""
         try:
             version, length, *numbers = _HEAD.unpack_from(data)
             shares = struct.unpack(f">{length}d", data[_HEAD.size :])
         except struct.error as error:
-            raise ConfigError("These bytes are no state of a test.", "Start the test again.") from error
+            raise ConfigError("These bytes are not the state of a test.", "Start the test again.") from error
         if version != _VERSION or length != _PARTS * bets:
             raise ConfigError(f"A state of version {version} cannot be read.", "Start the test again.")
         return cls(shares, *numbers)
 
 
 def opening(bets: int) -> Capital:
-    """The stake before the first event: all of it on bet 0, the one that waits, in equal parts for each jump rate."""
+    """Return the initial stake: all on bet 0, the one that waits, in equal parts for each jump rate."""
     return Capital(tuple([1 / _PARTS, *[0.0] * (bets - 1)] * _PARTS))
 
 
 def wager(capital: Capital, payoffs: NDArray[np.float64]) -> Capital:
-    """The capital after one event that multiplies each bet by `payoffs` (bets,), all above 0.
+    """Return the capital after one event that multiplies each bet by `payoffs` (bets,), all above 0.
 
-    If none of them is expected to exceed 1, whatever went before, the wealth ever reaches 1 / rate with a
+    If no payoff has an expectation above 1, given all earlier events, the wealth ever reaches 1 / rate with a
     probability of at most `rate` (Ville 1939, Étude critique de la notion de collectif).
     """
     import numpy as np
@@ -75,12 +75,12 @@ def wager(capital: Capital, payoffs: NDArray[np.float64]) -> Capital:
 
 
 def jump_and_pay(shares: NDArray[np.float64], payoffs: NDArray[np.float64], seen: int) -> NDArray[np.float64]:
-    """What lies on each bet after event number `seen` + 1: `shares` (..., jump rates, bets), `payoffs` (..., bets).
+    """Return the wealth on each bet after event `seen` + 1: `shares` (..., jump rates, bets), `payoffs` (..., bets).
 
     A simple jumper for each jump rate (Vovk et al. 2021, Retrain or not retrain): before the event it deals a part
-    of what it owns equally to all bets. At a constant rate a long quiet stream eats that up, at one that falls as
-    1 / events hardly (Shamir and Merhav 1999, Low-complexity sequential lossless coding for piecewise-stationary
-    memoryless sources).
+    of its wealth equally to all bets. At a constant rate a long quiet stream uses up the wealth; at a rate that falls
+    as 1 / events it hardly does (Shamir and Merhav 1999, Low-complexity sequential lossless coding for
+    piecewise-stationary memoryless sources).
     """
     import numpy as np
 
@@ -90,10 +90,10 @@ def jump_and_pay(shares: NDArray[np.float64], payoffs: NDArray[np.float64], seen
 
 
 def expired(capital: Capital, rate: float) -> bool:
-    """Whether the claim is refuted at a false-alarm rate of `rate` for the whole stream; it stays refuted.
+    """True if the claim is refuted at a false-alarm rate of `rate` for the whole stream. It then stays refuted.
 
-    Raises ConfigError unless `rate` lies between 0 and 1. Of several tests of one claim each needs its part of it.
+    Raises ConfigError unless `rate` lies between 0 and 1. Several tests of one claim must share the rate.
     """
     if not 0 < rate < 1:
-        raise ConfigError(f"A false-alarm rate of {rate} is impossible.", "Give one between 0 and 1, such as 0.05.")
+        raise ConfigError(f"A false-alarm rate of {rate} is impossible.", "Use one between 0 and 1, such as 0.05.")
     return capital.peak_log_wealth >= -math.log(rate)

@@ -13,13 +13,11 @@ AGAIN = "Run `escalon calibrate` again."
 
 
 def check(holds: bool, key: str, wanted: str) -> None:
-    """Raise unless it holds."""
     if not holds:
         raise ConfigError(f"This must be {wanted}.", AGAIN, key)
 
 
 def check_keys(data: Mapping[Any, Any], wanted: set[str], prefix: str) -> None:
-    """Raise unless the keys are those wanted."""
     for name in sorted(wanted - set(data)):
         raise ConfigError("This is missing.", AGAIN, prefix + name)
     for name in sorted(map(str, set(data) - wanted)):
@@ -27,7 +25,7 @@ def check_keys(data: Mapping[Any, Any], wanted: set[str], prefix: str) -> None:
 
 
 def number(value: object) -> bool:
-    """Whether it is a finite number."""
+    """True for a finite number."""
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
@@ -35,17 +33,17 @@ def number(value: object) -> bool:
 
 
 def share(value: object) -> bool:
-    """Whether it is a number from 0 to 1."""
+    """True for a number from 0 to 1."""
     return number(value) and 0.0 <= cast("float", value) <= 1.0
 
 
 def ascends(values: tuple[float, ...]) -> bool:
-    """Whether none is less than the one before."""
+    """True if no value is less than the one before."""
     return all(left <= right for left, right in pairwise(values))
 
 
 def frozen(value: Any, key: str) -> Any:
-    """A list of numbers as a tuple of floats, other values as they are; the dataclass checks the rest."""
+    """Turn a list of numbers into a tuple of floats; return other values unchanged for the dataclass to check."""
     if not isinstance(value, list):
         return value
     check(all(map(number, value)), key, "a list of finite numbers")

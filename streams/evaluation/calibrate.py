@@ -1,4 +1,4 @@
-"""From labelled cases to a calibration: a calibrator, a threshold with a guarantee, and the artifact of both."""
+"""Calibrate a worker from labelled cases: a calibrator, a threshold with a guarantee, and the artifact of both."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ Labelled = Sequence[Known]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibrated:
-    """What a calibration found on n tasks. `raw` and `correct` have shape (n,); `measured` is out of fold."""
+    """A calibration on n tasks. `raw` and `correct` have shape (n,); `measured` is out of fold.
+
+    `events` counts the labelled events of all these tasks.
+    """
 
     artifact: CalibrationArtifact
     choice: CalibratorChoice
@@ -39,27 +42,17 @@ class Calibrated:
     raw: NDArray[np.float64]
     correct: NDArray[np.bool_]
     events: int
-    """With a label, of whichever task."""
 
 
 def calibrate(
     handler: Handler, assess: Assessor, cases: Labelled, target: Target, *, labels: LabelsFrom, date: str
 ) -> Calibrated:
-    """Calibrate a worker on labelled cases, each scored again as the worker is now, and each task counted once.
+    """Calibrate a worker on labelled cases. Each is scored again by the current worker, and each task counts once.
 
-    The threshold is chosen on the raw scores, so that fitting a calibrator to the same cases takes nothing from its
-    guarantee. Raises ConfigError in plain words when the cases are too few, or no threshold can be proven.
+    The threshold is chosen on the raw scores, so fitting a calibrator to the same cases does not weaken its guarantee.
+    Raises ConfigError if the cases are too few, or no threshold can be proven.
     """
-    if not cases:
-        what = f"no labelled case of {handler.name} as it is now was found."
-        raise ConfigError(what, "Label events that it answered (docs/escalation.md).", "cases")
-    assessed = asyncio.run(_scored(assess, _distinct(cases)))
-    scored = one_of_each_task([one for one in assessed if one[0].attempt.raw_confidence is not None])
-    if not scored:
-        what = f"none of the {len(cases)} labelled cases of {handler.name} has a confidence."
-        raise ConfigError(
-            what, "Give the worker a source of confidence (docs/pipeline.md), then collect cases.", "handler"
-        )
+    assessed, scored = _assessed(handler, assess, cases)
     raw = np.array([one.attempt.raw_confidence for one, _ in scored], dtype=np.float64)
     correct = np.array([right for _, right in scored])
     selection = select_threshold(raw, correct, target)
@@ -93,18 +86,32 @@ def calibrate(
     return Calibrated(artifact, choice, selection, measured, raw, correct, len(cases))
 
 
+def _assessed(handler: Handler, assess: Assessor, cases: Labelled) -> tuple[list[Known], list[Known]]:
+    """Return all distinct cases scored again, and one case with a confidence for each task."""
+    if not cases:
+        what = f"the current version of {handler.name} has no labelled case."
+        raise ConfigError(what, "Label events that it answered (docs/escalation.md).", "cases")
+    assessed = asyncio.run(_scored(assess, _distinct(cases)))
+    scored = one_of_each_task([one for one in assessed if one[0].attempt.raw_confidence is not None])
+    if not scored:
+        what = f"none of the {len(cases)} labelled cases of {handler.name} has a confidence."
+        remedy = "Give the worker a source of confidence (docs/pipeline.md), then collect cases."
+        raise ConfigError(what, remedy, "handler")
+    return assessed, scored
+
+
 def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> CalibratorChoice:
-    """The best calibrator; where every answer was right, nothing but the score itself."""
+    """Choose the best calibrator; if every answer was right, keep the score itself."""
     return CalibratorChoice(IdentityCalibrator(), (), raw) if correct.all() else choose_calibrator(raw, correct)
 
 
 async def _scored(assess: Assessor, cases: Labelled) -> list[Known]:
-    """The cases with their confidence as it would be made today."""
+    """Replace each case's confidence by that of the current worker."""
     return [(replace(case, attempt=await assess(case.task, _as_said(case.attempt))), right) for case, right in cases]
 
 
 def _distinct(cases: Labelled) -> list[Known]:
-    """One case for each answer to each task that was, or was not, right: all others would have the same score."""
+    """Keep one case per task, answer and truth: others like it would get the same score."""
     found: dict[Hashable, Known] = {}
     for case, right in cases:
         said = case.attempt
@@ -113,20 +120,19 @@ def _distinct(cases: Labelled) -> list[Known]:
 
 
 def _as_said(attempt: Attempt) -> Attempt:
-    """The attempt with the confidence that WORK hands to the assessor: what the reply itself says, as stages.calls."""
+    """Reset the confidence to the reply's own, which is what the worker passes to the assessor."""
     raw = combined([one for one in attempt.sources if one.label != SAMPLES], "mean")
     return replace(attempt, raw_confidence=raw, confidence=raw)
 
 
 def _reference(scored: Labelled) -> Reference:
-    """The scores that live ones are held against, unknown ones too; stored answers are left out here as there, and
-    each task counts once."""
+    """Return the reference for the drift test: scores of fresh answers, unknown ones included, one per task."""
     fresh = first_of_each_task([one for one, _ in scored if not one.repeated])
     raw = [one.attempt.raw_confidence for one in fresh]
     return reference_of([math.nan if score is None else score for score in raw])
 
 
 def _fingerprint(scored: Labelled) -> str:
-    """SHA-256 over the sorted calls with their scores and truths."""
+    """Hash the sorted calls with their scores and truths (SHA-256)."""
     rows = sorted(f"{case.attempt.call_id} {case.attempt.raw_confidence!r} {right}" for case, right in scored)
     return sha256("\n".join(rows).encode()).hexdigest()

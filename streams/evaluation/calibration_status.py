@@ -1,4 +1,4 @@
-"""Whether the calibrations in force still hold: their scores, and the labels that have come since, tested in order."""
+"""Test whether the calibrations in force still hold, by the scores and the labels since then, in order."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ from streams.stages.gate import FALSE_ALARMS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationStatus:
-    """How a calibration stands. Evidence is a factor: how much more one would own who had bet against it."""
+    """The state of a calibration. Evidence is the factor by which a bet against it would have grown.
+
+    `scores` counts live scores, one per task; `labels` the labelled tasks among those that it accepted, `wrong` the
+    wrong ones of these, and `not_graded` labelled answers that cannot be compared with their label.
+    """
 
     worker: str
     calibration: str
     max_error: float
     scores: int
-    """Live scores seen, one of each task."""
     scores_evidence: float
     scores_hold: bool
     labels: int
-    """Labelled tasks among those it accepted."""
     wrong: int
     labels_evidence: float
     labels_hold: bool
     not_graded: int = 0
-    """Labelled answers that cannot be compared with their label."""
 
     @property
     def holds(self) -> bool:
-        """Whether neither test speaks against it. Each may raise a false alarm with a chance of FALSE_ALARMS / 2."""
+        """True if neither test refutes it. Each has a false-alarm rate of FALSE_ALARMS / 2."""
         return self.scores_hold and self.labels_hold
 
 
 def standings(pipeline: Pipeline, cases: Sequence[Case]) -> list[CalibrationStatus]:
-    """How each worker's calibration stands, by its audited cases, oldest first."""
+    """Test each worker's calibration by its audited cases, oldest first."""
     found = []
     for name, handler in pipeline.workers.items():
         artifact = handler.trust.artifact if handler.trust else None
@@ -52,8 +53,11 @@ def standings(pipeline: Pipeline, cases: Sequence[Case]) -> list[CalibrationStat
 
 
 def _standing(artifact: CalibrationArtifact, cases: Sequence[Case]) -> CalibrationStatus:
-    """From the first event that the calibration decided on. Each task bets once: its answers are right or wrong
-    together, and a test that took each of them for news would be sure far too soon."""
+    """Test from the first event that the calibration decided on.
+
+    Each task bets once: its answers are right or wrong together, and a test that counted each of them would be
+    certain far too soon.
+    """
     first = next((place for place, case in enumerate(cases) if case.calibration == artifact.id), len(cases))
     watched = drift.watch(artifact.reference)
     judged, wrong = error_rate.error_watch(artifact.max_error), 0

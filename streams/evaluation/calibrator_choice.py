@@ -1,4 +1,4 @@
-"""Fits every calibrator to raw confidences with known outcomes, and picks the best on cases that were held out."""
+"""Fit every calibrator to raw confidences with known outcomes, and choose the best on held-out cases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Outcomes = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class CalibratorScore:
-    """How one method did on cases that it was not fitted to; log loss in nats, all three the less the better."""
+    """The errors of one method on held-out cases; log loss in nats. Smaller is better in all three."""
 
     method: str
     log_loss: float
@@ -41,7 +41,7 @@ class CalibratorScore:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibratorChoice:
-    """The chosen calibrator, fitted to all cases, and what led to it.
+    """The chosen calibrator, fitted to all cases, and the figures behind the choice.
 
     `table` has a row for each method, the simplest first. `held_out` has shape (n,): the probability of each
     case by the chosen method, fitted to the folds without that case.
@@ -53,14 +53,14 @@ class CalibratorChoice:
 
 
 def choose_calibrator(raw: Floats, correct: Outcomes, *, folds: int = 5, seed: int = 0) -> CalibratorChoice:
-    """The calibrator with the least log loss over all n cases, each held out once; ties go to the simpler one.
+    """Choose the calibrator with the least log loss over all n cases, each held out once; ties go to the simpler.
 
     `raw` and `correct` have shape (n,). The folds are stratified by outcome, the same for every method. Raises
     ConfigError for fewer than 20 cases, outcomes of one kind only, folds < 2 or > n, or a score outside [0, 1].
     """
     scores, truth = _checked(raw, correct)
     if not 2 <= folds <= len(scores):
-        raise ConfigError(f"{folds} folds do not divide {len(scores)} cases.", "Take five.", "folds")
+        raise ConfigError(f"{len(scores)} cases cannot be divided into {folds} folds.", "Use 5 folds.", "folds")
     fold = _stratified_folds(truth, folds, np.random.default_rng(seed))
     held_out = {name: _held_out(fit, scores, truth, fold) for name, fit in FITS.items()}
     table = tuple(_score(name, probability, truth) for name, probability in held_out.items())
@@ -70,12 +70,11 @@ def choose_calibrator(raw: Floats, correct: Outcomes, *, folds: int = 5, seed: i
 
 
 def fit_identity(_raw: Floats, _correct: Outcomes) -> IdentityCalibrator:
-    """Nothing to fit."""
     return IdentityCalibrator()
 
 
 def fit_temperature(raw: Floats, correct: Outcomes) -> Temperature:
-    """The temperature from 0.01 to 100 with the least log loss (Guo et al. 2017, section 4.2).
+    """Find the temperature from 0.01 to 100 with the least log loss (Guo et al. 2017, section 4.2).
 
     The sigmoid is a softmax over the logits 0 and z.
     """
@@ -84,10 +83,10 @@ def fit_temperature(raw: Floats, correct: Outcomes) -> Temperature:
 
 
 def fit_platt(raw: Floats, correct: Outcomes) -> Platt:
-    """The least cross-entropy against Platt's smoothed targets, with a >= 0, by scipy's L-BFGS-B.
+    """Minimise the cross-entropy against Platt's smoothed targets, with a >= 0, by SciPy's L-BFGS-B.
 
     Targets are (N+ + 1) / (N+ + 2) for right and 1 / (N- + 2) for wrong answers (Platt 1999, section 2.2). Scores
-    that say nothing, or the opposite, give a = 0: a constant.
+    that are uninformative or reversed give a = 0: a constant.
     """
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
@@ -106,10 +105,10 @@ def fit_platt(raw: Floats, correct: Outcomes) -> Platt:
 
 
 def fit_isotonic(raw: Floats, correct: Outcomes) -> Isotonic:
-    """Isotonic regression by scikit-learn (Zadrozny, Elkan 2002), kept within [1 / (n + 2), (n + 1) / (n + 2)].
+    """Fit scikit-learn's isotonic regression (Zadrozny, Elkan 2002) within [1 / (n + 2), (n + 1) / (n + 2)].
 
-    These are Laplace's rule of succession for n cases of one kind: without them the ends are 0 and 1 exactly, and
-    one exception costs an unlimited log loss.
+    These bounds are Laplace's rule of succession for n equal outcomes. Without them the ends are exactly 0 and 1, and
+    one exception costs an infinite log loss.
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -119,15 +118,15 @@ def fit_isotonic(raw: Floats, correct: Outcomes) -> Isotonic:
 
 
 def fit_venn_abers(raw: Floats, correct: Outcomes) -> VennAbers:
-    """Both isotonic fits at every distinct score, with a case added there as wrong and as right.
+    """Fit both isotonic regressions at every distinct score, with a case added there as wrong and as right.
 
-    Vovk, Petej, Fedorova 2015, section 2. Scores at which neither step function changes are left out, which loses
-    nothing. Takes about k^2 steps for k distinct scores.
+    Vovk, Petej, Fedorova 2015, section 2. Scores at which neither step function changes are left out without loss.
+    Takes about k^2 steps for k distinct scores.
     """
     knots, place, counts = np.unique(raw, return_inverse=True, return_counts=True)
     rights: Floats = np.bincount(place, correct.astype(np.float64)).astype(np.float64)
     p0, p1 = _isotonic_with(knots, rights, counts, 0.0), _isotonic_with(knots, rights, counts, 1.0)
-    # Each value comes from a fit of its own, so that rounding may break an order that holds exactly.
+    # Each value comes from its own fit, so rounding may break an order that holds exactly.
     p0 = np.maximum.accumulate(p0)
     p1 = np.maximum(np.maximum.accumulate(p1), p0)
     needed = (np.diff(p0, prepend=-1.0) != 0) | (np.diff(p1, append=2.0) != 0)
@@ -145,7 +144,7 @@ FITS: dict[str, Callable[[Floats, Outcomes], Calibrator]] = {
 
 
 def _isotonic_with(knots: Floats, rights: Floats, counts: NDArray[np.int64], added: float) -> Floats:
-    """At each knot, the isotonic fit's value there after a case with outcome `added` joined it."""
+    """Return, for each knot, the isotonic fit's value there after adding a case with outcome `added`."""
     from scipy.optimize import isotonic_regression
 
     values = np.empty(len(knots))
@@ -164,12 +163,12 @@ def _checked(raw: Floats, correct: Outcomes) -> tuple[Floats, Outcomes]:
         raise ConfigError(f"{len(scores)} cases are too few to calibrate.", f"Label at least {MIN_CASES}.")
     if truth.all() or not truth.any():
         kind = "right" if truth.all() else "wrong"
-        raise ConfigError(f"All {len(truth)} answers are {kind}.", "Label more cases, until there are both kinds.")
+        raise ConfigError(f"All {len(truth)} answers are {kind}.", "Label more cases until both kinds occur.")
     return scores, truth
 
 
 def _stratified_folds(truth: Outcomes, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The fold of each case. Each kind is dealt out in turn, also when it has fewer cases than there are folds."""
+    """Assign a fold to each case. Right and wrong cases are dealt out in turn, even if fewer than the folds."""
     shuffled = rng.permutation(len(truth))
     dealt = shuffled[np.argsort(truth[shuffled], kind="stable")]
     fold = np.empty(len(truth), dtype=np.int64)

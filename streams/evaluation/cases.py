@@ -1,7 +1,7 @@
-"""Prior cases: what workers answered, read again from the audit, and whether it was right.
+"""Prior cases: workers' answers, read from the audit, and whether they were right.
 
-A case is one attempt at one event. What is proven or learnt from cases counts tasks: however often the same input
-came, and whether the store or a model answered, it is one task, for its answers are right or wrong together.
+A case is one attempt at one event. Proofs and training count tasks, not cases: the same input is one task however often
+it occurred and whether the cache or a model answered, because its answers are right or wrong together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from streams.stages.assess import VERIFIER
 from streams.stages.task import Task
 
 LabelsFrom = Literal["people", "reasoner"]
-"""Who says what is right: labels on the topic `labels`, or the reasoner's own answer to the same event."""
+"""The source of truth: labels on the topic `labels`, or the reasoner's answer to the same event."""
 EVER = EARLIEST
 MAX_CASES = 1_000_000
 MAX_REASONS = 10
@@ -38,7 +38,15 @@ HIDDEN = "redaction hid a part of it"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One attempt of a worker at one event."""
+    """One attempt of a worker at one event.
+
+    `task` is the worker's input, `whole` all of the event. `calibration` decided at the time. `repeated`: the answer
+    came from the cache. `propensity` is the chance that the reasoner was asked too, for an accepted answer that might
+    have been explored. `correct`: the answer agrees with the label; `agrees`: with the reasoner's answer;
+    `reasoner_correct`: the reasoner's answer agrees with the label; each None if one of the two is missing.
+    `fingerprint` is the task's, if the audit does not hold the task itself because it was redacted or erased.
+    `not_graded` and `not_compared` say why a comparison with the label, or the reasoner's answer, was impossible.
+    """
 
     event_id: str
     event_time: datetime
@@ -46,36 +54,25 @@ class Case:
     handler_version: str
     intent: str
     task: Task
-    """What the worker saw."""
     whole: Task
-    """All of the event."""
     attempt: Attempt
     calibration: str | None
-    """The calibration that decided at the time."""
     pipeline: str
     repeated: bool
-    """Whether the answer came from the store, for a task seen before."""
     accepted: bool
     propensity: float | None
-    """The chance that the reasoner was asked about it, where it was accepted and might have been."""
     correct: bool | None
-    """Whether the answer agrees with the label; None without an answer or a label."""
     agrees: bool | None
-    """Whether it agrees with the reasoner's answer; None where the reasoner gave none."""
     reasoner_correct: bool | None
-    """Whether the reasoner's answer agrees with the label."""
     cost_usd: Decimal | None
     reasoner_cost_usd: Decimal | None
     fingerprint: str = ""
-    """The task's, where the audit does not hold the task itself, because it was redacted or erased."""
     not_graded: str = ""
-    """Why the answer could not be compared with its label."""
     not_compared: str = ""
-    """Why it could not be compared with the reasoner's answer."""
 
     @property
     def task_id(self) -> str:
-        """The same for two cases whose worker saw the same."""
+        """An id that cases with the same input to the worker share."""
         return self.fingerprint or content_id(self.task)
 
 
@@ -84,7 +81,7 @@ Known = tuple[Case, bool]
 
 
 def content_id(task: Task) -> str:
-    """The same for tasks that are alike but for the form of Unicode and outer white space."""
+    """Return an id that tasks share if they differ only in Unicode's form and outer white space."""
     return _content_id(task.text, task.image, canonical(dict(task.data)) if task.data else "")
 
 
@@ -95,7 +92,7 @@ def _content_id(text: str, image: str | None, data: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """Which part of the audit to read. Past events also have the labels of `base`, the run of live traffic."""
+    """The part of the audit to read. Labels of `base`, the run of live traffic, count as well."""
 
     run: str = "live"
     base: str = "live"
@@ -105,17 +102,17 @@ class Since:
 def read_cases(
     audit: Audit, pipeline: Pipeline, agrees: Mapping[str, Agree], workers: Sequence[str], part: Since
 ) -> list[Case]:
-    """The cases of some workers, oldest first. `agrees` compares each worker's answers; all versions are included."""
+    """Read the cases of some workers, oldest first, of all versions. `agrees` compares each worker's answers."""
     sql = files("streams.evaluation").joinpath("cases.sql").read_text("utf-8")
     answer = audit.query(sql, {"run": part.run, "since": part.since, "workers": list(workers)})
     if len(answer.rows) >= MAX_CASES:
-        raise ConfigError(f"there are more than {MAX_CASES} cases.", "Take a later --since.", "since")
+        raise ConfigError(f"there are more than {MAX_CASES} cases.", "Choose a later --since.", "since")
     markers = markers_of(pipeline)
     return [_case(row, pipeline, agrees[row["handler"]], markers) for row in answer.records()]
 
 
 def markers_of(pipeline: Pipeline) -> Markers:
-    """What the pipeline's redaction leaves in texts."""
+    """Return the markers that the pipeline's redaction leaves in texts."""
     if pipeline.redaction is None:
         return Markers.of()
     names = [one.name for one in pipeline.redaction.policy.detectors]
@@ -123,7 +120,7 @@ def markers_of(pipeline: Pipeline) -> Markers:
 
 
 def grader(handler: Handler, agree: Agree, markers: Markers) -> Grader:
-    """Compares a handler's answers with labels."""
+    """Return the grader of a handler's answers."""
     contract = handler.prompting.contract if handler.prompting else None
     schema = contract.validator if contract and contract.schema is not None else None
     return Grader(agree=agree, schema=schema, plain=contract is not None and schema is None, markers=markers)
@@ -167,7 +164,7 @@ _RIGHT: Mapping[Grade, bool] = {"right": True, "wrong": False}
 
 
 def right(grade: Grader, answer: str | None, truth: str | None) -> tuple[bool | None, str]:
-    """Whether an answer is right, and why that cannot be known; None and nothing where there is nothing to compare."""
+    """Return whether an answer is right (None if unknown), and the reason if a comparison was impossible."""
     if answer is None or truth is None:
         return None, ""
     found = grade(answer, truth)
@@ -177,12 +174,12 @@ def right(grade: Grader, answer: str | None, truth: str | None) -> tuple[bool | 
 
 
 def _is_whole(task: Task, markers: Markers) -> bool:
-    """Whether a task is as it was: not erased, and nothing of it hidden."""
+    """True if nothing of a task was erased or hidden."""
     return bool(task.text or task.data or task.image) and not markers.hide(task.text, task.data)
 
 
 def _answer(handler: Handler, response: str | None, finish_reason: str | None) -> str | None:
-    """The answer in a recorded response, read by the handler's contract as it was at the time."""
+    """Read the answer in a recorded response by the handler's contract."""
     if response is None or handler.prompting is None:
         return response
     return handler.prompting.contract.read(response, finish_reason or "", None).answer
@@ -197,7 +194,7 @@ def _task(row: Mapping[str, Any], inputs: Sequence[str]) -> Task:
 
 
 def _attempt(row: Mapping[str, Any], handler: Handler, answer: str | None) -> Attempt:
-    """The attempt as it was before anything judged it: only what the reply itself says of its confidence is kept."""
+    """Rebuild the attempt before any assessment: of its confidence sources, only the reply's own are kept."""
     trust = handler.trust
     judged = {VERIFIER, *(trust.functions if trust else ())}
     sources = tuple(
@@ -217,13 +214,12 @@ def _attempt(row: Mapping[str, Any], handler: Handler, answer: str | None) -> At
 
 
 def labelled(cases: Sequence[Case], labels: LabelsFrom) -> list[Known]:
-    """The answered cases whose truth is known, with it.
+    """Return the answered cases whose truth is known, with it.
 
-    By the reasoner's word, accepted answers are known only where they were explored, a known share of them, and
-    escalated ones always. So that the cases are a fair sample of the tasks of all pipelines that explored, of each task
-    the first case alone is looked at, and they are thinned to the least share (rejection sampling, von Neumann 1951):
-    each is kept with the chance share / its own chance, by a draw that depends on its call alone. Raises ConfigError
-    where no pipeline explored.
+    Judged by the reasoner, the truth of accepted answers is known only for the explored share, that of escalated ones
+    always. To get a fair sample of the tasks of all pipelines that explored, only the first case of each task is used,
+    and cases are thinned to the least share (rejection sampling, von Neumann 1951): each is kept with the chance
+    share / its own chance, by a draw that depends on its call alone. Raises ConfigError if no pipeline explored.
     """
     if labels == "people":
         return [(case, case.correct) for case in cases if case.correct is not None]
@@ -231,19 +227,19 @@ def labelled(cases: Sequence[Case], labels: LabelsFrom) -> list[Known]:
     firsts = first_of_each_task([case for case in cases if case.pipeline in explored])
     known = [(case, case.agrees) for case in firsts if case.agrees is not None]
     if not explored:
-        what = "no accepted answer was ever sent to the reasoner as well, so nothing is known of those."
-        raise ConfigError(what, "Set explore = 0.01 or more on the worker and wait, or give labels.", "labels")
+        what = "no accepted answer was ever sent to the reasoner as well, so the truth of those is unknown."
+        raise ConfigError(what, "Set explore = 0.01 or more on the worker and wait, or publish labels.", "labels")
     share = min(explored.values())
     return [(case, right) for case, right in known if draw("thin", case.attempt.call_id) < share / _chance(case)]
 
 
 def _chance(case: Case) -> float:
-    """The chance that the reasoner was asked: always, where the worker's answer was not accepted."""
+    """Return the chance that the reasoner was asked: 1 unless the worker's answer was accepted."""
     return case.propensity if case.accepted and case.propensity else 1.0
 
 
 def first_of_each_task(cases: Sequence[Case]) -> list[Case]:
-    """The oldest case of each task, in the order given. Which one it is does not depend on how it was answered."""
+    """Return the oldest case of each task, in the given order. The choice does not depend on the answer."""
     oldest: dict[str, tuple[datetime, str]] = {}
     for case in cases:
         at = case.event_time, case.attempt.call_id
@@ -256,10 +252,10 @@ def first_of_each_task(cases: Sequence[Case]) -> list[Case]:
 
 
 def one_of_each_task(known: Sequence[Known]) -> list[Known]:
-    """Each task once, in the order given, by the case that says most against the worker.
+    """Return each task once, in the given order, by the case that is worst for the worker.
 
-    That is a wrong answer, the surest of them, where there is one: a task whose labels contradict each other counts as
-    wrong, so that the share of wrong tasks is never understated.
+    That is the wrong answer with the highest score, if there is one. A task with contradicting labels counts as wrong,
+    so the share of wrong tasks is never understated.
     """
     found: dict[str, Known] = {}
     for one in known:
@@ -276,7 +272,7 @@ def _against(one: Known) -> tuple[bool, float]:
 
 
 def left_out(cases: Sequence[Case], labels: LabelsFrom) -> tuple[str, ...]:
-    """What could not be compared, by reason, in plain sentences with an example of each."""
+    """Report the answers that could not be compared: a sentence for each reason, with an example."""
     reasons: dict[str, list[str]] = {}
     for case in cases:
         if reason := case.not_graded if labels == "people" else case.not_compared:
@@ -284,14 +280,14 @@ def left_out(cases: Sequence[Case], labels: LabelsFrom) -> tuple[str, ...]:
     other = "the label" if labels == "people" else "the reasoner's answer"
     ordered = sorted(reasons.items(), key=lambda pair: (-len(pair[1]), pair[0]))
     return tuple(
-        f"{len(ids)} answers count as neither right nor wrong, for they cannot be compared with {other}: {reason} "
-        f"(for one, event {ids[0]})."
+        f"{len(ids)} answers count as neither right nor wrong, because they cannot be compared with {other}: "
+        f"{reason} (for example, event {ids[0]})."
         for reason, ids in ordered[:MAX_REASONS]
     )
 
 
 def read_ignored(audit: Audit, part: Since) -> list[Example]:
-    """The events that needed no handler, duplicates left out."""
+    """Read the events that needed no handler, without duplicates."""
     sql = """
         SELECT text, data FROM verdicts
         WHERE run = {run:String} AND action = 'ignore' AND event_time >= {since:DateTime64(6, 'UTC')}
@@ -302,15 +298,15 @@ def read_ignored(audit: Audit, part: Since) -> list[Example]:
 
 
 def of_this_version(cases: Sequence[Case], handler: Handler) -> Iterator[Case]:
-    """The cases of a handler as it is now."""
+    """Yield the cases of a handler's current version."""
     return (case for case in cases if case.handler == handler.name and case.handler_version == handler.version)
 
 
 def set_aside(cases: Sequence[Case], salt: str, share: float) -> tuple[list[Case], list[Case]]:
-    """The cases in two parts, the first of about `share`, by a draw that depends on the task alone.
+    """Split the cases in two, the first part of about `share`, by a draw that depends on the task alone.
 
-    A verifier learns from the first part and a calibration is made on the second: tasks that the verifier has learnt
-    by heart would flatter it, whichever event brings them.
+    A verifier is trained on the first part and a calibration made on the second. Tasks that the verifier was trained on
+    would make it look better than it is.
     """
     parts: tuple[list[Case], list[Case]] = ([], [])
     for case in cases:

@@ -1,4 +1,4 @@
-"""Tests, answer by answer, whether at most a stated share of what is accepted is wrong."""
+"""Test, answer by answer, that at most a stated share of the accepted answers is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.calibration.martingale import Capital, opening, wager
 from streams.core.errors import ConfigError
 
 _FRACTIONS: Final = np.array([0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
-"""Fractions of the wealth that are lost on a right answer. The first is 0: a bet that waits."""
+"""Fractions of the wealth that a right answer costs. The first is 0: a bet that waits."""
 _LIMIT: Final = struct.Struct(">d")
 
 
@@ -25,30 +25,30 @@ class ErrorRate:
 
     def __post_init__(self) -> None:
         if not 0 < self.max_error < 1:
-            raise ConfigError(f"An error rate of {self.max_error} cannot be tested.", "Give one between 0 and 1.")
+            raise ConfigError(f"An error rate of {self.max_error} cannot be tested.", "Use one between 0 and 1.")
 
     def to_bytes(self) -> bytes:
-        """About 200 bytes that `from_bytes` reads back exactly."""
+        """Pack into about 200 bytes, which `from_bytes` reads back exactly."""
         return _LIMIT.pack(self.max_error) + self.capital.to_bytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Raises ConfigError for bytes of another version, or of no such state."""
+        """Read what `to_bytes` wrote. Raises ConfigError for anything else, or another version."""
         capital = Capital.from_bytes(data[_LIMIT.size :], len(_FRACTIONS))
         return cls(_LIMIT.unpack_from(data)[0], capital)
 
 
 def error_watch(max_error: float) -> ErrorRate:
-    """A test that has seen no answer. Raises ConfigError unless `max_error` lies between 0 and 1."""
+    """Start a test. Raises ConfigError unless `max_error` lies between 0 and 1."""
     return ErrorRate(max_error, opening(len(_FRACTIONS)))
 
 
 def observe(state: ErrorRate, wrong: bool) -> ErrorRate:
-    """The test after one more accepted answer was found right or wrong.
+    """Return the test after one more accepted answer was judged.
 
     Bets 1 + lambda (wrong - max_error) with lambda = fraction / max_error (Waudby-Smith and Ramdas 2024, Estimating
-    means of bounded random variables by betting). Holds while each answer, whatever went before, is wrong with a
-    probability of at most `max_error`, and only if which answers are judged does not depend on whether they are right.
+    means of bounded random variables by betting). Valid if each answer, given all earlier ones, is wrong with a
+    probability of at most `max_error`, and if the choice of judged answers does not depend on whether they are right.
     """
     payoffs = 1 + _FRACTIONS / state.max_error * (wrong - state.max_error)
     return ErrorRate(state.max_error, wager(state.capital, payoffs))

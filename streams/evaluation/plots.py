@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
 COLOURS = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9")
 _LABEL_POINTS = 12
-"""Between the middles of two labels."""
+"""The least distance between the middles of two labels."""
 INK, GREY, PALE = "#333333", "#6E6E6E", "#D9D9D9"
 _SETTINGS: Mapping[str, Any] = {
     "svg.hashsalt": "escalon",  # else the ids in the file are random
@@ -41,10 +41,10 @@ _METADATA: Mapping[str, Mapping[str, Any]] = {".svg": {"Date": None, "Creator": 
 
 @dataclass(frozen=True, slots=True)
 class GuaranteeCurve:
-    """What each threshold would give, and what was promised. All are shares, 0 to 1.
+    """Error and coverage at each threshold, and the target. All are shares, 0 to 1.
 
-    `errors` (among the accepted; nan where none is) and `coverages` belong to `thresholds`. `bound` is the upper
-    bound on the error at the chosen `threshold`, `max_error` the target.
+    `errors` (among the accepted; nan if there are none) and `coverages` belong to `thresholds`. `bound` is the upper
+    bound of the error at the chosen `threshold`, `max_error` the target.
     """
 
     thresholds: Sequence[float]
@@ -56,10 +56,10 @@ class GuaranteeCurve:
 
 
 def plot_reliability(path: Path, measured: Reliability, title: str) -> None:
-    """Accuracy against mean probability for each bin with its Wilson interval, over a histogram of the
-    probabilities: Niculescu-Mizil, Caruana 2005, "Predicting Good Probabilities with Supervised Learning".
+    """Plot each bin's accuracy, with its Wilson interval, against its mean probability, over a histogram.
 
-    Raises ConfigError when the path cannot be written or ends in neither .svg nor .png.
+    After Niculescu-Mizil, Caruana 2005, "Predicting Good Probabilities with Supervised Learning". Raises ConfigError if
+    the path cannot be written or ends in neither .svg nor .png.
     """
     with figure_file(path, 5.4, 6.6) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
@@ -84,9 +84,9 @@ def plot_reliability(path: Path, measured: Reliability, title: str) -> None:
 
 
 def plot_guarantee(path: Path, curve: GuaranteeCurve, title: str) -> None:
-    """Error among the accepted answers, and below it coverage, against the threshold on the probability.
+    """Plot the error among the accepted answers, and below it coverage, against the threshold on the probability.
 
-    Marked are the error target, the chosen threshold, and there the bound on the error. Raises ConfigError as
+    Marks the error target, the chosen threshold, and the bound of the error there. Raises ConfigError as
     `plot_reliability` does.
     """
     x = np.asarray(curve.thresholds, dtype=np.float64)
@@ -123,14 +123,15 @@ def _draw_errors(axes: Axes, curve: GuaranteeCurve) -> None:
 
 
 def _at_threshold(curve: GuaranteeCurve, values: Sequence[float]) -> float:
-    """The value at the threshold nearest to the chosen one."""
+    """Return the value at the threshold nearest to the chosen one."""
     return float(values[int(np.abs(np.asarray(curve.thresholds) - curve.threshold).argmin())])
 
 
 @contextmanager
 def figure_file(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure (inches) that is written to `path` when the block ends. Not for two threads at once: matplotlib
-    keeps its settings for the whole process, and they are ours inside the block.
+    """Yield a figure (in inches) that is written to `path` when the block ends.
+
+    Not thread-safe: matplotlib's settings belong to the whole process and are changed inside the block.
     """
     suffix = path.suffix.lower()
     if suffix not in _METADATA:
@@ -149,7 +150,7 @@ def figure_file(path: Path, width: float, height: float) -> Iterator[Figure]:
     try:
         path.write_bytes(drawn.getvalue())
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error}).", "Name a folder that exists.") from error
+        raise ConfigError(f"{path} cannot be written ({error}).", "Use an existing folder.") from error
 
 
 def style_axes(axes: Axes, title: str, x: str, y: str) -> None:
@@ -167,7 +168,7 @@ def in_percent(axes: Axes, which: Literal["x", "y"]) -> None:
 
 
 def label_ends(axes: Axes, labels: Iterable[tuple[str, float, str]]) -> None:
-    """Name (text, y, colour) right of the axes, moved apart by as little as may be; the limits of y must be set.
+    """Write labels (text, y, colour) right of the axes, moved apart as little as possible; set the limits of y before.
 
     A label whose y is nan is left out. Heights that keep a gap are, less the gaps, an isotonic regression.
     """

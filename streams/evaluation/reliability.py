@@ -1,6 +1,6 @@
-"""How far probabilities can be trusted: reliability by bins, calibration error, Brier score and log loss.
+"""Measure probabilities against outcomes: reliability by bins, calibration error, Brier score and log loss.
 
-Everything here is binary: a probability that the answer is right, and whether it was.
+Outcomes are binary: the answer was right or not.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from streams.evaluation.compare.paired_statistics import CERTAINTY, wilson
 Floats = NDArray[np.float64]
 Strategy = Literal["equal mass", "equal width"]
 
-"""Of every interval in this module."""
 RESAMPLES = 1000
 HISTOGRAM_BINS = 20
 _SMALLEST = 1e-15
-"""A probability that is nearer to 0 than this counts as this in the log loss, which stays finite: at most 34.5."""
+"""In the log loss smaller probabilities count as this, so that it stays finite: at most 34.5."""
 _CHUNK = 2_000_000
 """Draws held at once while resampling."""
 
@@ -30,7 +29,7 @@ _CHUNK = 2_000_000
 class Bin:
     """The `n` cases with a probability in [low, high): their mean probability and their accuracy.
 
-    `lower` and `upper` are the Wilson interval of the accuracy. The last bin holds its high end too.
+    `lower` and `upper` are the Wilson interval of the accuracy. The last bin includes its high end.
     """
 
     low: float
@@ -46,8 +45,8 @@ class Bin:
 class Reliability:
     """The bins that hold a case, and the summary measures with 95 % bootstrap intervals (low, high).
 
-    `ece` is biased upwards: even a perfect calibrator shows some, more with few cases and many bins, and a
-    resample shows more again, so the interval may lie above the estimate. Compare calibrators by `log_loss`
+    `ece` is biased upwards: it is above 0 even for a perfect calibrator, more so with few cases and many bins, and
+    higher still in a resample, so the interval may lie above the estimate. Compare calibrators by `log_loss`
     (nats) or `brier`. `histogram` counts the probabilities in HISTOGRAM_BINS equally wide bins from 0 to 1.
     """
 
@@ -71,7 +70,7 @@ def reliability(
 ) -> Reliability:
     """Measure probabilities of shape (n,) against outcomes of shape (n,); without `rng` the seed is 0.
 
-    Equal scores share a bin, so that equal mass may give fewer bins than asked. Intervals are percentiles of
+    Equal scores share a bin, so equal mass may give fewer than `bins`. Intervals are percentiles of
     1000 resamples with the bins held fixed: Efron 1979, "Bootstrap Methods: Another Look at the Jackknife".
     Raises ConfigError for empty or unequal arrays, a probability outside [0, 1], or no bins.
     """
@@ -93,7 +92,7 @@ def reliability(
 
 
 def expected_calibration_error(probability: Floats, correct: NDArray[np.bool_], bins: int = 10) -> float:
-    """Mean |accuracy - mean probability| over bins of equal mass, weighted by their cases.
+    """Return the mean |accuracy - mean probability| over bins of equal mass, weighted by their cases.
 
     Naeini, Cooper, Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", with bins
     of equal mass instead of equal width. Biased upwards. Raises ConfigError as `reliability` does.
@@ -104,18 +103,18 @@ def expected_calibration_error(probability: Floats, correct: NDArray[np.bool_], 
 
 
 def brier_score(probability: Floats, correct: NDArray[np.bool_]) -> float:
-    """Mean of (p - outcome)^2, 0 to 1: Brier 1950, halved as is usual for two classes."""
+    """Return the mean of (p - outcome)^2, 0 to 1: Brier 1950, halved as is usual for two classes."""
     return float(np.mean((probability - correct) ** 2))
 
 
 def log_loss(probability: Floats, correct: NDArray[np.bool_]) -> float:
-    """Mean of -ln of the probability given to what happened, in nats (Good 1952); one under 1e-15 counts as 1e-15."""
+    """Return the mean of -ln of the probability of the actual outcome, in nats (Good 1952)."""
     happened = np.where(correct, probability, 1.0 - probability)
     return float(-np.log(np.maximum(happened, _SMALLEST)).mean())
 
 
 def checked(probability: Floats, correct: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Both as arrays of shape (n,), n > 0. Raises ConfigError as `reliability` does."""
+    """Return both as arrays of shape (n,), n > 0. Raises ConfigError as `reliability` does."""
     scores, truth = np.asarray(probability, dtype=np.float64), np.asarray(correct)
     if scores.ndim != 1 or scores.shape != truth.shape or not len(scores):
         raise ConfigError(f"There are {scores.shape} probabilities for {truth.shape} outcomes.", "Give one for each.")
@@ -127,15 +126,15 @@ def checked(probability: Floats, correct: NDArray[np.bool_]) -> tuple[Floats, ND
 
 
 def _edges(scores: Floats, bins: int, strategy: Strategy) -> Floats:
-    """Ascending limits of the bins, at least two."""
+    """Return the ascending limits of the bins, at least two."""
     if bins < 1:
-        raise ConfigError(f"{bins} bins hold nothing.", "Ask for at least one.", "bins")
+        raise ConfigError(f"{bins} bins are too few.", "Use at least one.", "bins")
     if strategy == "equal width":
         return np.linspace(0.0, 1.0, bins + 1)
     if strategy == "equal mass":
         edges = np.unique(np.quantile(scores, np.linspace(0.0, 1.0, bins + 1)))
         return edges if len(edges) > 1 else np.repeat(edges, 2)
-    raise ConfigError(f"{strategy!r} is no way to make bins.", "Use equal mass or equal width.", "strategy")
+    raise ConfigError(f"{strategy!r} is not a strategy.", "Use equal mass or equal width.", "strategy")
 
 
 def _bin(edges: Floats, number: int, scores: Floats, truth: NDArray[np.bool_]) -> Bin:
@@ -148,7 +147,7 @@ def _bin(edges: Floats, number: int, scores: Floats, truth: NDArray[np.bool_]) -
 def _resample(
     scores: Floats, truth: NDArray[np.bool_], place: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """ECE and Brier score of each resample, both of shape (RESAMPLES,)."""
+    """Return the ECE and the Brier score of each resample, both of shape (RESAMPLES,)."""
     n, bins = len(scores), int(place.max()) + 1
     gap = truth - scores
     ece, brier = [], []

@@ -1,8 +1,8 @@
-"""A router from prior cases: who answered which events well, and whether routing by that would have been better.
+"""Train a router on prior cases, and test whether it would have routed better than the table.
 
-The comparison is made on cases the router has not seen, with what is known of them: the worker's own result, and the
-reasoner's where it was asked. Where it was not, its answer counts as right as often as it was elsewhere. A part of
-these cases picks the threshold and the others judge it: the best of many looks good on the cases it was picked by.
+The comparison uses held-out cases and their known results: the worker's, and the reasoner's if it was asked. If it was
+not, its answer counts as right as often as on the other cases. One part of these cases chooses the threshold and the
+rest judges it, because the best of many thresholds looks good on the cases that chose it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from streams.models.verifier.example import Example
 from streams.models.verifier.training import train_verifier
 
 TRAINED_SHARE = 0.7
-"""Of the cases; the others are held out."""
+"""Share of the cases to train on; the others are held out."""
 FEWEST_HELD_OUT = 30
 ALLOWED_LOSS = 0.005
-"""Of quality against the table, in return for its saving."""
+"""Loss of quality against the table that a router may have in return for its saving."""
 _SURE = 1.645
 """Standard errors by which the saving must exceed 0: a one-sided test of paired differences at 5 % (normal)."""
 _SHARES = np.arange(0.0, 1.0, 0.02)
-"""Shares sent past the workers that are tried."""
+"""Shares of events sent past the workers, as candidates."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingPolicy:
-    """How a way of routing did on the held-out cases: the share answered well, and US dollars an event."""
+    """A way of routing, measured on the held-out cases: the share answered well, and US dollars an event."""
 
     name: str
     quality: float
@@ -46,7 +46,7 @@ class RoutingPolicy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """A router and the comparison it was admitted, or not admitted, by."""
+    """A router, and the comparison that admitted it or did not."""
 
     router: Router
     policies: tuple[RoutingPolicy, ...]
@@ -54,19 +54,17 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HeldOut:
-    """Held-out cases as arrays (n,)."""
+    """Held-out cases as arrays (n,). `reasoner` is the chance that the reasoner's answer is right."""
 
     good: NDArray[np.bool_]
     passed_on: NDArray[np.bool_]
     reasoner: NDArray[np.float64]
-    """The chance that the reasoner's answer is right."""
     worker_usd: NDArray[np.float64]
     reasoner_usd: float
 
 
 def answered_well(case: Case) -> bool:
-    """Whether a worker answered an event well, as far as anything is known: by the label, by the reasoner, else by
-    having been accepted without objection."""
+    """True if a worker answered an event well: by the label, else by the reasoner, else because it was accepted."""
     if case.correct is not None:
         return case.correct
     if case.agrees is not None:
@@ -75,7 +73,7 @@ def answered_well(case: Case) -> bool:
 
 
 def reasoner_outcomes(cases: Sequence[Case]) -> list[bool] | None:
-    """Whether the reasoner was right on each case; None unless that is known of all."""
+    """Return whether the reasoner was right on each case; None unless that is known for all."""
     known = [case.reasoner_correct for case in cases if case.reasoner_correct is not None]
     return known if len(known) == len(cases) else None
 
@@ -85,15 +83,15 @@ def train_router(
 ) -> Trained:
     """Train on a part of the tasks and compare on the rest. `nothing` are events that needed no handler.
 
-    Each task counts once, for each worker that met it: the store answers all others for nothing.
+    Each task counts once for each worker that had it, because the cache answers repeats at no cost.
 
-    Raises ConfigError when there are too few cases to train on or to compare on.
+    Raises ConfigError if there are too few cases to train on or to compare on.
     """
     met = [one for handler in sorted({one.handler for one in cases}) for one in _tasks(cases, handler)]
     learnt, unseen = set_aside(met, "router", TRAINED_SHARE)
     if len(unseen) < FEWEST_HELD_OUT:
         what = f"{len(met)} prior cases are too few: {len(unseen)} would be held out, {FEWEST_HELD_OUT} are needed."
-        raise ConfigError(what, "Let the pipeline run longer, or take an earlier --since.", "cases")
+        raise ConfigError(what, "Let the pipeline run longer, or choose an earlier --since.", "cases")
     _check_priced(cases)
     workers = sorted({one.handler for one in cases})
     judges = {f"workers.{name}": _of_worker(name, learnt, date, seed) for name in workers}
@@ -106,12 +104,12 @@ def train_router(
 
 
 def _tasks(cases: Sequence[Case], handler: str) -> list[Case]:
-    """The tasks of one worker, each as it went the first time."""
+    """Return the first case of each task of one worker."""
     return first_of_each_task([one for one in cases if one.handler == handler])
 
 
 def _check_priced(cases: Sequence[Case]) -> None:
-    """A call that failed has no price either, so one known price of each worker is enough."""
+    """Raise ConfigError unless each worker has a call of known cost. One is enough: a failed call has none either."""
     unknown = {one.handler for one in cases} - {one.handler for one in cases if one.cost_usd is not None}
     if unknown:
         what = f"no call of the worker {min(unknown)} has a known price, so nothing can be compared."
@@ -130,9 +128,9 @@ def _of_worker(name: str, learnt: Sequence[Case], date: str, seed: int) -> Judge
 def _judge(
     examples: Sequence[Example], truth: Sequence[bool], thought: Sequence[bool] | None, date: str, seed: int
 ) -> Judge:
-    """A verifier or a judge of words, whichever has the lower log loss out of fold.
+    """Train a verifier and a judge of words, and return the one with the lower log loss out of fold.
 
-    Where the reasoner's outcomes are known the verifier is taken: what it gains by them a judge of words cannot know.
+    If the reasoner's outcomes are known, return the verifier, because a judge of words cannot use them.
     """
     verifier = train_verifier(examples, truth, thought, seed=seed, date=date)
     words = None if thought else train_words(examples, truth, seed=seed, date=date)
@@ -150,7 +148,7 @@ def _compared(router: Router, unseen: Sequence[Case]) -> Trained:
     router = replace(router, threshold=_threshold(router, picking, unseen))
     found = np.array([router.route(one.whole.text, one.whole.data).label for one in held_out])
     to_worker = found == np.array([f"workers.{one.handler}" for one in held_out])
-    # Of another worker, or of none, nothing is known on these events: it counts as a failure that cost the same.
+    # The result of another worker, or of none, is unknown for these events: it counts as a failure at the same cost.
     elsewhere = ~to_worker & (found != router.reasoner)
     cases = _held_out(held_out, unseen)
     cases = replace(cases, good=cases.good & ~elsewhere, passed_on=cases.passed_on & ~elsewhere)
@@ -170,7 +168,7 @@ def _compared(router: Router, unseen: Sequence[Case]) -> Trained:
 
 
 def _threshold(router: Router, picking: Sequence[Case], unseen: Sequence[Case]) -> float:
-    """The one that costs least among those that keep the table's quality; else the one that costs least."""
+    """Choose the cheapest threshold that keeps the table's quality; if none does, the cheapest."""
     cases, own = _held_out(picking, unseen), _own_scores(router, picking)
     table = _policy("table", cases, np.ones(len(picking), dtype=bool))
     tried = [(float(value), _policy("router", cases, own >= value)) for value in np.quantile(own, _SHARES)]
@@ -179,27 +177,27 @@ def _threshold(router: Router, picking: Sequence[Case], unseen: Sequence[Case]) 
 
 
 def _own_scores(router: Router, cases: Sequence[Case]) -> NDArray[np.float64]:
-    """Each case's score of the worker that the table chose, of shape (n,)."""
+    """Return each case's score for the worker that the table chose, of shape (n,)."""
     targets = [f"workers.{case.handler}" for case in cases]
     pairs = zip(targets, cases, strict=True)
     return np.array([worth(target, router.judges[target], [_example(one)])[0] for target, one in pairs])
 
 
 def _policy(name: str, cases: _HeldOut, to_worker: NDArray[np.bool_]) -> RoutingPolicy:
-    """Events that go to the worker fare as they did: accepted, or passed on to the reasoner."""
+    """Measure a policy. Events that go to the worker end as they did: accepted, or passed on to the reasoner."""
     at_reasoner = ~to_worker | cases.passed_on
     quality = np.where(at_reasoner, cases.reasoner, cases.good)
     return RoutingPolicy(name, float(quality.mean()), float(_usd(cases, to_worker).mean()), float(at_reasoner.mean()))
 
 
 def _usd(cases: _HeldOut, to_worker: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """What each case costs, of shape (n,): what a worker passes on is paid twice."""
+    """Return each case's cost, of shape (n,). A case that the worker passes on is paid twice."""
     at_reasoner = ~to_worker | cases.passed_on
     return np.where(to_worker, cases.worker_usd, 0.0) + np.where(at_reasoner, cases.reasoner_usd, 0.0)
 
 
 def _held_out(cases: Sequence[Case], unseen: Sequence[Case]) -> _HeldOut:
-    """`unseen` are all that may tell how often the reasoner is right, and what it costs."""
+    """Gather held-out cases. `unseen` gives the reasoner's usual accuracy and cost."""
     known = [one.reasoner_correct for one in unseen if one.reasoner_correct is not None]
     usual = float(np.mean(known)) if known else 1.0
     usual_usd = {name: _known_mean(unseen, name) for name in {one.handler for one in cases}}
@@ -214,7 +212,7 @@ def _held_out(cases: Sequence[Case], unseen: Sequence[Case]) -> _HeldOut:
 
 
 def _cost_of(case: Case, usual: Mapping[str, float]) -> float:
-    """What a worker's call cost; one of unknown cost, such as a call that failed, the worker's mean."""
+    """Return the cost of a worker's call; if unknown, as of a failed call, the worker's mean."""
     return usual[case.handler] if case.cost_usd is None else float(case.cost_usd)
 
 

@@ -80,14 +80,14 @@ def test_for_programs_it_prints_one_json_document_and_draws_the_plots(escalon: E
     ("arguments", "words"),
     [
         (("--run", "few", "--max-error", "0.01"), "30 cases, even if all were right, are fewer than"),
-        (("--run", "nowhere"), "no labelled case of answer as it is now"),
-        (("--run", "old"), "no labelled case of answer as it is now"),
-        (("--since", "2030-01-01"), "no labelled case of answer as it is now"),
+        (("--run", "nowhere"), "the current version of answer has no labelled case"),
+        (("--run", "old"), "the current version of answer has no labelled case"),
+        (("--since", "2030-01-01"), "the current version of answer has no labelled case"),
         (("--since", "yesterday"), "'yesterday' is not a time"),
         (("--labels", "reasoner"), "Set explore = 0.01 or more"),
         (("--labels", "nobody"), "'nobody' is not a source of labels"),
         (("--handler", "nobody"), "no worker 'nobody'. Use one of: answer, name, add"),
-        (("--max-error", "5"), "max_error: 5.0 is no share between 0 and 1"),
+        (("--max-error", "5"), "max_error: 5.0 is not between 0 and 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -176,7 +176,7 @@ def test_labels_that_no_answer_could_equal_are_named_and_so_is_what_redaction_hi
     done = escalon(*TARGET, "--run", "odd")
     assert done.code == 2
     assert "15 answers count as neither right nor wrong" in done.err
-    assert "it has no field 'number' (is it 'nummer'?) (for one, event e0)" in done.err
+    assert "it has no field 'number' (is it 'nummer'?) (for example, event e0)" in done.err
     assert "5 answers count as neither right nor wrong" in done.err
     assert "redaction hid a part of it" in done.err
     assert "no answer of answer can be compared" in done.err

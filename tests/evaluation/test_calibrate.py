@@ -88,7 +88,7 @@ def test_a_target_out_of_reach_is_told_with_what_would_help(worker: Handler) -> 
 
 
 def test_no_labelled_cases_are_told(worker: Handler) -> None:
-    with pytest.raises(ConfigError, match="no labelled case of answer"):
+    with pytest.raises(ConfigError, match="the current version of answer has no labelled case"):
         calibrated(worker, [])
 
 

@@ -312,7 +312,7 @@ def test_what_redaction_hid_is_neither_right_nor_wrong(
     assert labelled([found], "people") == []
     (told,) = left_out([found], "people")
     assert "1 answers count as neither right nor wrong" in told
-    assert "redaction hid a part of it (for one, event a)" in told
+    assert "redaction hid a part of it (for example, event a)" in told
     assert len(left_out([found], "reasoner")) == 1
 
 

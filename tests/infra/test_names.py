@@ -27,7 +27,7 @@ NOT_YET_TYPED = {
     "_Migrator.client",
     "_Session.handle",
 }
-NOT_YET_SHORT = {"calibrate_handler", "retry", "query", "replay", "train_router", "calibrate", "record_of"}
+NOT_YET_SHORT = {"calibrate_handler", "retry", "query", "replay", "train_router", "record_of"}
 NOT_YET_UNIQUE = {
     "Answer", "Bar", "Batch", "Change", "Choice", "Cluster", "Comparison", "Engine", "Found", "Place", "Question",
     "Report", "Rows", "Said", "Selection", "Spending", "Standing", "Token", "Verifier",
