@@ -21,7 +21,7 @@ def print_comparison(made: RunComparison, out: Console) -> None:
     """Print the conclusion, the figures of both runs, and the first changed events."""
     out.print(f"A is {made.a.run}, B is {made.b.run}: {made.overlap.both:,} events ended in both.", markup=False)
     out.print()
-    out.print(made.verdict.sentence, style="bold", markup=False, highlight=False)
+    out.print(made.conclusion.sentence, style="bold", markup=False, highlight=False)
     for caution in made.cautions:
         out.print(f"- {_plain(caution, 1000)}", markup=False, highlight=False)
     out.print()
@@ -51,7 +51,7 @@ def _sentences(made: RunComparison) -> Iterator[str]:
                 f"{pairs.both:,}, only A {pairs.only_a:,}, only B {pairs.only_b:,}, neither {pairs.neither:,} "
                 f"(McNemar's exact test: p = {accuracy.p_value:.3g})."
             )
-    if made.to_label and made.verdict.quality in ("unlabelled", "too few", "too close"):
+    if made.to_label and made.conclusion.quality in ("unlabelled", "too few", "too close"):
         some = ", ".join(_plain(name, 20) for name in made.to_label[:3])
         yield f"To learn more, label events with different answers, drawn as here: {some} (more: to_label in --json)."
     changes = ", ".join(f"{name} {count:,}" for name, count in made.changes.items() if count)

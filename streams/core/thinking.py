@@ -95,7 +95,7 @@ def check_thinking(known: ThinkingModel | None, parameters: Mapping[str, Any], m
 
 def _check_budget(budget: object, max_tokens: int) -> None:
     if not isinstance(budget, int) or isinstance(budget, bool) or budget < LEAST_BUDGET:
-        what = f"budget_tokens is {budget!r}, but the least is {LEAST_BUDGET}."
+        what = f"budget_tokens is {budget!r}, but must be at least {LEAST_BUDGET}."
         raise ConfigError(what, "Raise it, or switch thinking off.", "parameters.thinking.budget_tokens")
     if budget >= max_tokens:
         what = f"max_tokens = {max_tokens} leaves nothing for the answer after {budget} tokens of thinking."

@@ -20,7 +20,6 @@ UNTYPED = {
 NOT_YET_TYPED = {
     "BatchWriter._client",
     "BatchWriter.producer",
-    "Calls.usd",
     "Change.key",
     "Handler.spec",
     "TableManager._recovery",

@@ -1,10 +1,11 @@
-"""The events of two runs, read side by side from the audit."""
+"""Read the events of two runs side by side from the audit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 
@@ -14,14 +15,15 @@ from streams.core.time_range import LATEST
 from streams.evaluation.compare.diff import End, Pair
 
 BUCKET = 25_000
-"""About how many events are read at once."""
+"""Events that are read at once, approximately."""
 FOREVER = LATEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """Which two runs, and which part of their events: from `since` until before `until`. Labels count that were told
-    for one of them or for `base`, the run of live traffic.
+    """Two runs, and the part of their events to compare: from `since` until before `until`.
+
+    Labels count that were published for one of them or for `base`, the run of live traffic.
     """
 
     a: str
@@ -31,13 +33,13 @@ class Runs:
     until: datetime = FOREVER
 
     def parameters(self) -> dict[str, Any]:
-        """As the queries name them."""
+        """Return the parameters of the queries."""
         return {"a": self.a, "b": self.b, "base": self.base, "since": self.since, "until": self.until}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
-    """How many events ended in both runs and in one alone, and some ids of the latter."""
+    """The numbers of events that ended in both runs and in one alone, and some ids of the latter."""
 
     both: int
     only_a: int
@@ -48,8 +50,9 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """What one handler did in one run. `usd` is what its calls would cost live, None where none has a known price.
-    `paid` counts those that cost something, or may have.
+    """The calls of one handler in one run. `usd` is their cost if live, None if none has a known price.
+
+    `paid` counts calls that cost something, or may have.
     """
 
     run: str
@@ -59,29 +62,29 @@ class Calls:
     paid: int
     cached: int
     reused: int
-    usd: Any
+    usd: Decimal | None
     unpriced: int
 
 
 def read_overlap(audit: Audit, runs: Runs) -> Overlap:
-    """Which events there are to compare. Raises ConfigError for a run that has none, or where both share none."""
+    """Count the events to compare. Raises ConfigError for a run without events, or if the runs share none."""
     if runs.a == runs.b:
-        raise ConfigError(f"both runs are {runs.a!r}.", "Name two different ones.", "run")
+        raise ConfigError(f"both runs are {runs.a!r}.", "Name two different runs.", "run")
     known = [row[0] for row in audit.query("SELECT run FROM outcomes_rows GROUP BY run ORDER BY run LIMIT 50").rows]
     for run in (runs.a, runs.b):
         if run not in known and len(known) < 50:
-            remedy = f"Use one of: {', '.join(known)}." if known else "Nothing has an outcome yet."
+            remedy = f"Use one of: {', '.join(known)}." if known else "No event has an outcome yet."
             raise ConfigError(f"no event has an outcome in a run {run!r}.", remedy, "run")
     (row,) = audit.query(_sql("overlap"), runs.parameters()).records()
     if not row["both"]:
         what = f"no event has an outcome in both {runs.a} ({row['only_a']}) and {runs.b} ({row['only_b']})."
-        raise ConfigError(what, "Compare a replay with the run it replays, and take an earlier --since.", "run")
+        raise ConfigError(what, "Compare a replay with the run it replays, or choose an earlier --since.", "run")
     ids = {name: tuple(row[name]) for name in ("ids_only_a", "ids_only_b")}
     return Overlap(both=row["both"], only_a=row["only_a"], only_b=row["only_b"], **ids)
 
 
 def read_pairs(audit: Audit, runs: Runs, events: int) -> Iterator[Pair]:
-    """About so many events that ended in both runs, a bucket at a time, in an order that does not change."""
+    """Yield the events that ended in both runs, a bucket at a time, in a stable order. `events` is their number."""
     sql, buckets = _sql("pairs"), 1 + events // BUCKET
     for bucket in range(buckets):
         answer = audit.query(sql, runs.parameters() | {"buckets": buckets, "bucket": bucket})
@@ -89,7 +92,7 @@ def read_pairs(audit: Audit, runs: Runs, events: int) -> Iterator[Pair]:
 
 
 def read_calls(audit: Audit, runs: Runs) -> list[Calls]:
-    """What the handlers did for these events."""
+    """Read the calls of each handler for these events."""
     return [Calls(**row) for row in audit.query(_sql("calls"), runs.parameters()).records()]
 
 

@@ -1,4 +1,4 @@
-"""Two runs on the same events: what changed, what it would cost, and which is better as far as labels tell."""
+"""Compare two runs on the same events: the changes, the cost, and which is better by the labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 
 def compare(audit: Audit, runs: Runs, ask: Ask) -> RunComparison:
-    """Compare two runs. Raises ConfigError where there is nothing to compare."""
+    """Compare two runs. Raises ConfigError if there is nothing to compare."""
     overlap = read_overlap(audit, runs)
     counted = Tally(ask.examples)
     for pair in read_pairs(audit, runs, overlap.both):
@@ -31,7 +31,7 @@ def compare(audit: Audit, runs: Runs, ask: Ask) -> RunComparison:
 
 
 def states(audit: Audit, runs: Runs) -> dict[str, str]:
-    """How far the replays among both runs have come."""
+    """Return the state of each run that is a replay."""
     sql = "SELECT run, state FROM runs WHERE run IN ({a:String}, {b:String})"
     return {row[0]: row[1] for row in audit.query(sql, {"a": runs.a, "b": runs.b}).rows}
 
@@ -39,7 +39,7 @@ def states(audit: Audit, runs: Runs) -> dict[str, str]:
 def summed_up(
     counted: Tally, overlap: Overlap, calls: list[Calls], state: Mapping[str, str], runs: Runs, ask: Ask
 ) -> RunComparison:
-    """What was counted, with its statistics."""
+    """Compute the statistics of the counts."""
     answers, intents = _accuracy("answer", counted.answers), _accuracy("intent", counted.intents)
     spending = _spending(counted)
     *times, timed = _known(counted.a.seconds, counted.b.seconds, counted.tasks)
@@ -47,7 +47,7 @@ def summed_up(
     b = _side(runs.b, counted.b, calls, state)
     judged_by = intents if intents.labelled.n and not answers.labelled.n else answers
     return RunComparison(
-        verdict=conclude(judged_by, spending, ask.margin),
+        conclusion=conclude(judged_by, spending, ask.margin),
         cautions=(*_cautions(overlap, (a, b), judged_by, _without_rule(counted, ask)), *_on_labels(counted)),
         margin=ask.margin,
         rules=ask.rules_of,
@@ -83,7 +83,7 @@ def _spending(counted: Tally) -> CostComparison:
 
 
 def _known(a: Iterable[float], b: Iterable[float], tasks: Iterable[int]) -> tuple[Floats, Floats, NDArray[np.uint64]]:
-    """The values known in both, and the task of each."""
+    """Return the values known in both runs, and the task of each."""
     one, other = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     both = ~(np.isnan(one) | np.isnan(other))
     return one[both], other[both], np.asarray(tasks, dtype=np.uint64)[both]
@@ -114,7 +114,7 @@ def _side(run: str, counted: SideTally, calls: list[Calls], state: Mapping[str, 
 
 
 def _slices(counted: Counter[tuple[str, bool]], tasks: Counter[str]) -> tuple[Slice, ...]:
-    """The largest first; of k intervals each is made so certain that all hold together (Bonferroni)."""
+    """Return the slices, the largest first. Their intervals hold simultaneously (Bonferroni)."""
     names = {name for name, _ in counted}
     sizes = {name: counted[name, True] + counted[name, False] for name in names}
     certainty = 1 - (1 - CERTAINTY) / max(1, sum(tasks[name] >= ENOUGH for name in names))
@@ -123,31 +123,34 @@ def _slices(counted: Counter[tuple[str, bool]], tasks: Counter[str]) -> tuple[Sl
 
 
 def _slice(name: str, agreeing: int, events: int, tasks: int, certainty: float) -> Slice:
-    """The share of the events, with an interval as wide as the number of different tasks makes it."""
+    """Return the share of agreeing events, with an interval by the number of different tasks."""
     low, high = wilson(agreeing / events * tasks, tasks, certainty) if tasks >= ENOUGH else (None, None)
     return Slice(name=name, events=events, agreeing=agreeing, low=low, high=high)
 
 
 def _without_rule(counted: Tally, ask: Ask) -> list[str]:
-    """The handlers whose answers no rule of the pipeline compares; none where there is no pipeline."""
+    """Return the handlers without a rule for comparing answers; none if no pipeline file was given."""
     if ask.rules_of is None:
         return []
     return sorted({name for tier, name in counted.handlers if (tier, name) not in ask.rules})
 
 
 def _on_labels(counted: Tally) -> Iterator[str]:
-    """What of answers and labels could not be compared."""
+    """Yield a caution for each kind of answers and labels that could not be compared."""
     if counted.answers.not_graded:
         yield (
             f"{counted.answers.not_graded:,} labelled events count as neither right nor wrong: redaction hid a part of "
-            "the answer or of the label, or no answer could be like that label."
+            "the answer or of the label, or the label cannot be an answer of the handler."
         )
     if counted.hidden:
-        yield f"Redaction hid a part of the answers to {counted.hidden:,} events; if only that differs they look alike."
+        yield (
+            f"Redaction hid a part of the answers to {counted.hidden:,} events; answers that differ only there look "
+            "equal."
+        )
 
 
 def _cautions(overlap: Overlap, sides: tuple[Side, Side], accuracy: Accuracy, unruled: list[str]) -> Iterator[str]:
-    """What to keep in mind when reading the verdict."""
+    """Yield what limits the conclusion."""
     alone = overlap.only_a + overlap.only_b
     if alone:
         share = percent(alone / (alone + overlap.both))
@@ -158,16 +161,16 @@ def _cautions(overlap: Overlap, sides: tuple[Side, Side], accuracy: Accuracy, un
         )
     for name, side in zip("AB", sides, strict=True):
         if side.state in ("running", "stopped"):
-            yield f"{name} ({side.run}) is {side.state}, so it has not all of its events yet."
+            yield f"{name} ({side.run}) is {side.state}, so some of its events are missing."
         if side.events_of_unknown_cost:
-            yield f"What {side.events_of_unknown_cost:,} events cost in {name} is not known, so they are in no mean."
+            yield f"The cost of {side.events_of_unknown_cost:,} events in {name} is unknown, so no mean includes them."
     if not accuracy.labelled.n:
-        yield "Nothing is labelled, so nothing here is accuracy: agreement, even with a reasoner's answer, is none."
+        yield "No event is labelled, so accuracy is unknown: agreement, even with a reasoner's answer, is not accuracy."
     elif accuracy.shares is None:
         which = "equal" if accuracy.apart.n == 0 else "different"
         yield (
-            f"Only events with {which} {accuracy.aspect}s are labelled, so the shares right are theirs, not those of "
-            "all events."
+            f"Only events with {which} {accuracy.aspect}s are labelled, so the shares right are those of labelled "
+            "events, not of all events."
         )
     if unruled:
         yield f"Answers of {', '.join(unruled[:10])} were compared as JSON: the pipeline file has no rule for them."

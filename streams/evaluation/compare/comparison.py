@@ -1,4 +1,4 @@
-"""What is said of two runs: each by itself, slices of their events, and the whole comparison."""
+"""The result of a comparison: each run by itself, slices of their events, and the whole."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from streams.evaluation.compare.paired_statistics import DifferenceEstimate
 from streams.evaluation.compare.preference import Accuracy, CostComparison
 
 ENOUGH = 20
-"""Different tasks under which nothing is said of a slice's share."""
+"""Different tasks that a slice needs for an interval."""
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One run, over the events that are in both. Money is what it would cost live."""
+    """One run, over the events in both. Costs are as if live.
+
+    `state` of a replay is running, done or stopped; None for live traffic. `usd` is the cost of all calls with a known
+    price, `usd_mean` that of the events with a known cost. `seconds` are quantiles of the model time until an outcome.
+    """
 
     run: str
     state: str | None
-    """A replay's: running, done or stopped. None of live traffic."""
     endings: dict[str, int]
     escalations: dict[str, int]
     refusals: dict[str, int]
@@ -34,21 +37,19 @@ class Side:
     cached: int
     reused: int
     usd: Decimal | None
-    """Of all calls whose cost is known."""
     unpriced_calls: int
     events_of_unknown_cost: int
     usd_mean: float | None
-    """Of the events whose cost is known, in both runs or not."""
     seconds_mean: float | None
     seconds: dict[float, float]
-    """Quantiles of the seconds of models on the way to an outcome."""
     events_of_unknown_time: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """How far the runs agree on a part of the events. The intervals of all slices hold together; under ENOUGH different
-    tasks there is none.
+    """The agreement of the runs on a part of the events. The intervals of all slices hold simultaneously.
+
+    With fewer than ENOUGH different tasks, `low` and `high` are None.
     """
 
     name: str
@@ -60,13 +61,16 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunComparison:
-    """All there is to say."""
+    """The comparison of run B with run A.
 
-    verdict: Conclusion
+    `rules` names the pipeline whose rules compared the answers; None if they were compared as JSON. `seconds` is the
+    mean difference over the `timed` events that have a time in both runs, `times` their seconds in each.
+    """
+
+    conclusion: Conclusion
     cautions: tuple[str, ...]
     margin: float
     rules: str | None
-    """The pipeline whose rules compared the answers; None where they were compared as JSON."""
     overlap: Overlap
     a: Side
     b: Side
@@ -80,9 +84,7 @@ class RunComparison:
     spending: CostComparison
     timed: int
     seconds: DifferenceEstimate
-    """The mean difference of the seconds, over the events timed in both."""
     times: tuple[Floats, Floats]
-    """Those seconds, for a plot."""
     calls: tuple[Calls, ...]
     flips: tuple[Judged, ...]
     to_label: tuple[str, ...]
@@ -90,12 +92,13 @@ class RunComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """How to compare: by which rules, within which margin (a share), and how many flips to keep."""
+    """The settings of a comparison: rules for answers, margin (a share), and the number of flips to keep.
+
+    `rules_of` names the pipeline of the rules; `markers` are what its redaction leaves in texts.
+    """
 
     rules: Rules
     rules_of: str | None = None
-    """The name of the pipeline the rules are from."""
     margin: float = 0.02
     examples: int = 200
     markers: Markers = USUAL_MARKERS
-    """What the pipeline's redaction leaves in texts."""

@@ -1,4 +1,4 @@
-"""What may be concluded of two runs, in one plain sentence."""
+"""The conclusion about two runs, in one plain sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streams.evaluation.compare.preference import (
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What may be concluded, and the sentence that says so."""
+    """B's quality and cost compared with A's, and the sentence that states both."""
 
     quality: Quality
     cost: Cost
@@ -29,19 +29,19 @@ class Conclusion:
 
 
 def conclude(accuracy: Accuracy, spending: CostComparison, margin: float) -> Conclusion:
-    """The verdict on B: its accuracy within `margin` (a share) of A's, and its cost.
+    """Conclude whether B's accuracy is within `margin` (a share) of A's, and compare the costs.
 
-    One interval serves both questions, whether B is better and whether it is not worse by the margin, without a
-    correction: Morikawa and Yoshida 1995, "A useful testing strategy in phase III trials".
+    One interval answers both whether B is better and whether it is not worse by the margin, without a correction:
+    Morikawa and Yoshida 1995, "A useful testing strategy in phase III trials".
     """
     quality, cost = quality_of(accuracy, margin), cost_of(spending)
-    told, spent = _QUALITY_WORDS[quality](accuracy, margin), _COST_WORDS[cost](spending)
+    found, spent = _QUALITY_WORDS[quality](accuracy, margin), _COST_WORDS[cost](spending)
     if cost not in _STATED:
-        sentence = f"{told}. {spent}."
+        sentence = f"{found}. {spent}."
     elif quality in _SETTLED:
-        sentence = f"{told} and {spent}."
+        sentence = f"{found} and {spent}."
     else:
-        sentence = f"{told}. B {spent}."
+        sentence = f"{found}. B {spent}."
     return Conclusion(quality, cost, sentence)
 
 
@@ -65,7 +65,7 @@ def _as_good(accuracy: Accuracy, margin: float) -> str:
     if not accuracy.bounded(margin):
         return f"B is as good as A within {_points(margin)} ({_ends(accuracy)}; {_basis(accuracy)})"
     differing = f"{accuracy.differing:,} of {accuracy.events:,} {accuracy.aspect}s differ"
-    return f"B is as good as A within {_points(margin)}, whatever is right (only {differing}),"
+    return f"B is as good as A within {_points(margin)}, regardless of the labels (only {differing}),"
 
 
 def _unlabelled(accuracy: Accuracy, margin: float) -> str:
@@ -75,27 +75,27 @@ def _unlabelled(accuracy: Accuracy, margin: float) -> str:
             f"{_points(margin)}; about {_round(events_needed(margin)):,} are needed"
         )
     return (
-        f"Which is right more often cannot be told: of {accuracy.differing:,} events with different "
+        f"It is unknown which is right more often: of {accuracy.differing:,} events with different "
         f"{accuracy.aspect}s none is labelled{_missing(accuracy, margin)}"
     )
 
 
 def _too_few(accuracy: Accuracy, margin: float) -> str:
     return (
-        f"Too few labelled events to tell which is right more often: of {accuracy.differing:,} with different "
+        f"Too few labelled events to say which is right more often: of {accuracy.differing:,} with different "
         f"{accuracy.aspect}s {accuracy.apart.n:,} are labelled{_missing(accuracy, margin)}"
     )
 
 
 def _too_close(accuracy: Accuracy, margin: float) -> str:
     return (
-        f"Too close to tell whether B is as good as A within {_points(margin)}: it lies {_ends(accuracy)} points from "
+        f"Too close to say whether B is as good as A within {_points(margin)}: it lies {_ends(accuracy)} points from "
         f"A ({_basis(accuracy)})"
     )
 
 
 def _missing(accuracy: Accuracy, margin: float) -> str:
-    """How many labels it takes, or how many events, where there are not so many different answers to label."""
+    """State the labels needed, or the events if there are fewer different answers than that."""
     wanted = max(MIN_LABELLED, labels_needed(accuracy.apart, accuracy.differing, accuracy.events, margin))
     if wanted <= accuracy.differing:
         return f", and about {_round(wanted):,} are needed to see a difference of {_points(margin)}"
@@ -104,7 +104,7 @@ def _missing(accuracy: Accuracy, margin: float) -> str:
 
 
 def _round(number: int) -> int:
-    """To two digits, upwards, for it is a rough number."""
+    """Round up to two digits."""
     unit = int(10 ** max(0, len(str(number)) - 2))
     return -(-number // unit) * unit
 
@@ -122,7 +122,7 @@ def _span(accuracy: Accuracy) -> str:
 
 
 def _shown(accuracy: Accuracy) -> list[tuple[float, str]]:
-    """Both ends in points, to a tenth, or to two digits where the larger is under one; and how to write them."""
+    """Return both ends in points with their format: to a tenth, or to two digits if both are under one."""
     interval = accuracy.difference
     ends = [100 * (interval.low or 0), 100 * (interval.high or 0)]
     if max(map(abs, ends)) < 1:
@@ -153,7 +153,7 @@ def _compared(spending: CostComparison) -> str:
 
 
 def percent(share: float) -> str:
-    """A share for people, to two digits."""
+    """Format a share with two digits."""
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
@@ -161,6 +161,6 @@ _COST_WORDS: Final[dict[Cost, Callable[[CostComparison], str]]] = {
     "less": _compared,
     "more": _compared,
     "the same": lambda _: "costs the same",
-    "unclear": lambda _: "Whether B costs less cannot be told",
-    "unknown": lambda spent: f"What it costs is known in both of {spent.known:,} of {spent.events:,} events, too few",
+    "unclear": lambda _: "It is unclear whether B costs less",
+    "unknown": lambda spent: f"The cost in both runs is known for only {spent.known:,} of {spent.events:,} events",
 }

@@ -1,4 +1,4 @@
-"""One event in two runs: how it ended in each, what of that differs, and which run was right."""
+"""Compare one event in two runs: how it ended in each, what differs, and which run was right."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from streams.evaluation.compare.paired_statistics import Paired
 Aspect = Literal["answer", "intent"]
 Change = Literal["state", "answer", "intent", "tier", "handler"]
 CHANGES: Final[tuple[Change, ...]] = ("state", "answer", "intent", "tier", "handler")
-"""What may differ, the most telling first."""
+"""The aspects that may differ, the most important first."""
 
 Rules = Mapping[tuple[str, str], Agree]
-"""By tier and handler, when two answers say the same."""
+"""By tier and handler, the rule that compares two answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How one event ended in one run, and what it took. None is unknown."""
+    """The end of one event in one run. None is unknown.
+
+    `route` is the tier and handler that it was first sent to, empty for none. `usd` is its cost if live, `seconds` the
+    model time until the outcome, `refusals` the classes of all refusals.
+    """
 
     state: str
     tier: str
@@ -32,80 +36,82 @@ class End:
     answer: str | None
     reasons: tuple[str, ...] = ()
     route: tuple[str, str] = ("", "")
-    """Tier and handler that it was first sent to; empty where it was sent nowhere."""
     usd: Decimal | None = None
-    """What it would cost live."""
     seconds: float | None = None
-    """Of models, along its way to the outcome."""
     escalated_for: str | None = None
     refusals: tuple[str, ...] = ()
-    """The classes of the refusals on its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One event in both runs, with its truth where somebody told it."""
+    """One event in both runs, with its labels, if any.
+
+    Events of one task share `task`; it is empty if the task is unknown.
+    """
 
     event_id: str
     text: str
     a: End
     b: End
     label: str | None = None
-    """The right answer."""
     intent_label: str | None = None
     task: str = ""
-    """The same for events that are one task; empty where that is not known."""
 
     def content(self, *more: object) -> str:
-        """The same for events that are one task and went alike: what they say of the runs is said once."""
+        """Return an id that events of one task share if they ended alike, so that they count once as evidence."""
         ends = (part for one in (self.a, self.b) for part in (one.state, one.tier, one.handler, one.answer))
         return digest("pair", self.task or self.event_id, *ends, *map(str, more))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A pair, compared."""
+    """A compared pair.
+
+    `changes` is empty if both ends are alike. `right` says whether A and B answered rightly; None without a label, or
+    if that cannot be known. `not_graded`: a label exists, but an answer cannot be compared with it. `hidden`: redaction
+    hid a part of an answer, so different answers may look equal.
+    """
 
     pair: Pair
     changes: tuple[Change, ...]
-    """Empty where it ended alike."""
     right: tuple[bool, bool] | None
-    """Whether A and B answered rightly; None without a label, or where that cannot be known."""
     right_intent: tuple[bool, bool] | None
     not_graded: bool = False
-    """Whether there is a label that an answer cannot be compared with."""
     hidden: bool = False
-    """Whether redaction hid a part of an answer, so that two different ones may look alike."""
 
     @property
     def at_stake(self) -> bool:
-        """Whether an answer was looked for: what both runs ignored, or took for a duplicate, needs none."""
+        """True if the event needs an answer: not if both runs ignored it or took it for a duplicate."""
         return self.right is not None or not {self.pair.a.state, self.pair.b.state} <= {"ignored", "duplicate"}
 
     @property
     def disputed(self) -> bool:
-        """Whether the runs' answers may be of different worth."""
+        """True if one run's answer may be better than the other's."""
         return "answer" in self.changes or (self.right is not None and self.right[0] != self.right[1])
 
     @property
     def disputed_intent(self) -> bool:
-        """The same of the intents."""
+        """True if one run's intent may be better than the other's."""
         return "intent" in self.changes or (self.right_intent is not None and len(set(self.right_intent)) == 2)
 
     @property
-    def telling(self) -> tuple[int, Decimal, str]:
-        """Sorts the most telling first: by a label only one run was right, then by what changed, then by money."""
-        told = self.right is not None and self.right[0] != self.right[1]
-        rank = -1 if told else min((CHANGES.index(change) for change in self.changes), default=len(CHANGES))
+    def rank(self) -> tuple[int, Decimal, str]:
+        """Sort key, the most important first: only one run right by a label, then by the change, then by cost."""
+        decided = self.right is not None and self.right[0] != self.right[1]
+        rank = -1 if decided else min((CHANGES.index(change) for change in self.changes), default=len(CHANGES))
         return rank, -abs((self.pair.b.usd or Decimal(0)) - (self.pair.a.usd or Decimal(0))), self.pair.event_id
 
 
 def judge(pair: Pair, rules: Rules, markers: Markers = USUAL_MARKERS) -> Judged:
-    """Compare both ends of an event, their answers by the rules of the handlers on its way in either run."""
+    """Compare both ends of an event, their answers by the rules of the handlers involved in either run."""
     own = [rules[name] for name in sorted({*_way(pair.a), *_way(pair.b)}) if name in rules]
     differs = {name: getattr(pair.a, name) != getattr(pair.b, name) for name in CHANGES}
     differs["answer"] = not same(pair.a.answer, pair.b.answer, own)
-    right = None if pair.label is None else _both(*(says(one, pair.label, own, markers) for one in (pair.a, pair.b)))
+    right = (
+        None
+        if pair.label is None
+        else _both(*(answers_rightly(one, pair.label, own, markers) for one in (pair.a, pair.b)))
+    )
     return Judged(
         pair=pair,
         changes=tuple(name for name in CHANGES if differs[name]),
@@ -123,17 +129,17 @@ def _way(end: End) -> tuple[tuple[str, str], tuple[str, str]]:
 
 
 def same(one: str | None, other: str | None, rules: list[Agree]) -> bool:
-    """Whether two answers say the same: as canonical JSON, or by one of the rules, either taken for the truth."""
+    """True if two answers agree: as canonical JSON, or by one of the rules with either as the truth."""
     if one is None or other is None or one == other:
         return one == other
     x, y = value_of(one), value_of(other)
     return same_json(x, y) or any(rule(x, y) or rule(y, x) for rule in rules)
 
 
-def says(end: End, label: str, rules: list[Agree], markers: Markers = USUAL_MARKERS) -> bool | None:
-    """Whether an answer says what its label says; what was not answered does not.
+def answers_rightly(end: End, label: str, rules: list[Agree], markers: Markers = USUAL_MARKERS) -> bool | None:
+    """Return whether an answer agrees with its label; False without an answer.
 
-    None where redaction hid a part that decides, or where by no rule an answer could be like that label.
+    None if redaction hid a part that decides, or if by no rule the label can be an answer.
     """
     if end.answer is None:
         return False
@@ -152,6 +158,6 @@ def _means(intent: str, label: str) -> bool:
 
 
 def tally(right: tuple[bool, bool]) -> Paired:
-    """One labelled event as a table of pairs."""
+    """Return one labelled event as a table of pairs."""
     a, b = right
     return Paired(both=int(a and b), only_a=int(a and not b), only_b=int(b and not a), neither=int(not (a or b)))

@@ -1,4 +1,4 @@
-"""A comparison as one page that needs no network: every text is escaped, and nothing but its own script may run."""
+"""A comparison as an HTML page that needs no network. All texts are escaped, and only its own script may run."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from streams.evaluation.compare.plots import plots
 from streams.evaluation.compare.table_rows import number, rows
 
 MAX_TEXT, MAX_ANSWER, MAX_SLICES = 600, 2000, 50
-_TOLD = {None: "", (True, True): "both", (True, False): "only A", (False, True): "only B", (False, False): "neither"}
+_RIGHT = {None: "", (True, True): "both", (True, False): "only A", (False, True): "only B", (False, False): "neither"}
 _CAPTIONS = {
     "difference": "How much more often B is right, over all events",
     "endings": "Who answered",
     "money": "What it would cost live, by tier",
-    "seconds": "Time of models on the way to an outcome",
+    "seconds": "Model time until an outcome",
 }
 
 
 def page(made: RunComparison) -> str:
-    """The page, about 100 kB and at most 6 kB for each changed event before escaping."""
+    """Render the page: about 100 kB, plus at most 6 kB for each changed event before escaping."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script, drawn = _part("page.js"), plots(made)
     return environment.from_string(_part("page.html")).render(
@@ -50,7 +50,7 @@ def _flip(one: Judged) -> dict[str, Any]:
         "id": _cut(pair.event_id, MAX_TEXT),
         "text": _cut(pair.text, MAX_TEXT - 1),
         "changes": one.changes,
-        "right": _TOLD[one.right],
+        "right": _RIGHT[one.right],
         "label": _cut(pair.label or "", MAX_ANSWER),
         "ends": [_end("A", pair.a), _end("B", pair.b)],
     }
@@ -68,7 +68,7 @@ def _end(name: str, end: End) -> dict[str, str]:
 
 
 def _cut(text: str, length: int) -> str:
-    """A text without control characters, and not too long."""
+    """Remove control characters from a text and truncate it."""
     shown = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text[: length + 1])
     return shown if len(shown) <= length else shown[:length] + "…"
 

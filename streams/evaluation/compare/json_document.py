@@ -1,4 +1,4 @@
-"""A comparison for programs: one JSON document with every figure."""
+"""A comparison as one JSON document with every figure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from streams.evaluation.compare.preference import Accuracy
 
 
 def document(made: RunComparison) -> dict[str, Any]:
-    """The comparison as JSON values; money as exact decimals, unknown as null, differences as B less A."""
-    left_out = {"times", "flips", "answers", "intents", "verdict"}
+    """Return the comparison as JSON values: money as exact decimals, unknown as null, differences as B less A."""
+    left_out = {"times", "flips", "answers", "intents", "conclusion"}
     plain = {name: getattr(made, name) for name in made.__slots__ if name not in left_out}
     return (
-        asdict(made.verdict)
+        asdict(made.conclusion)
         | {name: _plain(value) for name, value in plain.items()}
         | {"answers": accuracy(made.answers), "intents": accuracy(made.intents)}
         | {"flips": [flip(one) for one in made.flips]}
@@ -24,7 +24,10 @@ def document(made: RunComparison) -> dict[str, Any]:
 
 
 def accuracy(made: Accuracy) -> dict[str, Any]:
-    """What labels say. `difference` is over all events, `difference_labelled` over the labelled ones (Tango 1998)."""
+    """Return the accuracy by the labels.
+
+    `difference` is over all events, `difference_labelled` over the labelled ones (Tango 1998).
+    """
     labelled = made.labelled
     return {
         "events": made.events,
@@ -40,7 +43,6 @@ def accuracy(made: Accuracy) -> dict[str, Any]:
 
 
 def flip(one: Judged) -> dict[str, Any]:
-    """One changed event."""
     right = None if one.right is None else dict(zip("ab", one.right, strict=True))
     return {"changes": list(one.changes), "right": right} | asdict(one.pair)
 

@@ -1,4 +1,4 @@
-"""Two runs on the same events, measured pair by pair. Every difference is B less A, and every interval two-sided."""
+"""Statistics of two runs on the same events. Every difference is B less A, every interval two-sided."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from scipy.special import bdtr, stdtrit  # type: ignore[import-untyped]
 
 CERTAINTY = 0.95
 POWER = 0.8
-"""The chance that a difference is seen, in counts of what is needed to see it."""
+"""The chance of detecting a difference, for the numbers of labels and events needed."""
 MIN_PAIRS, MIN_DIFFERING = 30, 10
-"""Under these the mean of a skewed quantity, such as money, has no interval that can be trusted."""
+"""With fewer pairs the mean of a skewed quantity, such as money, has no reliable interval."""
 _HALVINGS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class DifferenceEstimate:
-    """A value with the interval it lies in; `low` and `high` are None where the cases are too few for one."""
+    """A difference with its interval; `low` and `high` are None if there are too few cases."""
 
     value: float
     low: float | None
@@ -30,7 +30,7 @@ class DifferenceEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """How many events both runs got right, only A, only B, and neither."""
+    """The numbers of events that both runs got right, only A, only B, and neither."""
 
     both: int = 0
     only_a: int = 0
@@ -39,22 +39,19 @@ class Paired:
 
     @property
     def n(self) -> int:
-        """All of them."""
         return self.both + self.only_a + self.only_b + self.neither
 
     @property
     def discordant(self) -> int:
-        """Those that one run got right and the other wrong: they alone tell the runs apart."""
+        """Events that one run got right and the other wrong; only these distinguish the runs."""
         return self.only_a + self.only_b
 
     @property
     def right_a(self) -> int:
-        """What A got right."""
         return self.both + self.only_a
 
     @property
     def right_b(self) -> int:
-        """What B got right."""
         return self.both + self.only_b
 
     def __add__(self, other: Paired) -> Paired:
@@ -67,12 +64,12 @@ class Paired:
 
 
 def normal(certainty: float) -> float:
-    """The two-sided quantile of the normal distribution, 1.96 for 0.95."""
+    """Return the two-sided quantile of the normal distribution, 1.96 for 0.95."""
     return NormalDist().inv_cdf(0.5 + certainty / 2)
 
 
 def mcnemar(pairs: Paired) -> float:
-    """The exact two-sided p-value of "B is right as often as A", 1 without discordant pairs.
+    """Return the exact two-sided p-value of "B is right as often as A", 1 without discordant pairs.
 
     McNemar 1947, "Note on the sampling error of the difference between correlated proportions", by the binomial
     distribution: given the discordant pairs, each is as likely A's as B's.
@@ -82,10 +79,10 @@ def mcnemar(pairs: Paired) -> float:
 
 
 def difference(pairs: Paired, certainty: float = CERTAINTY) -> DifferenceEstimate:
-    """The difference of the shares right, with its score interval; (-1, 1) without pairs.
+    """Return the difference of the shares right, with its score interval; (-1, 1) without pairs.
 
     Tango 1998, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
-    design". It keeps its promise with few discordant pairs too, and is not empty without any.
+    design". It keeps its coverage with few discordant pairs, and is not empty without any.
     """
     if not pairs.n:
         return DifferenceEstimate(0.0, -1.0, 1.0)
@@ -95,13 +92,13 @@ def difference(pairs: Paired, certainty: float = CERTAINTY) -> DifferenceEstimat
 
 
 def _upper_limit(b: int, c: int, n: int, z: float) -> float:
-    """The largest difference (b - c) / n that the score test does not reject."""
+    """Return the largest difference (b - c) / n that the score test does not reject."""
     return _root(lambda delta: _score(b, c, n, delta) + z, (b - c) / n, 1.0)
 
 
 def _score(b: int, c: int, n: int, delta: float) -> float:
-    """Tango's statistic: how many standard errors b - c lies over what `delta` leads to expect."""
-    # The share of c that is likeliest when that of b is greater by delta: the root of a quadratic equation.
+    """Return Tango's statistic: the standard errors by which b - c exceeds its expectation under `delta`."""
+    # The most likely share of c if that of b is greater by delta: the root of a quadratic equation.
     half = -b - c + (2 * n - b + c) * delta
     share = (math.sqrt(max(0.0, half * half + 8 * n * c * delta * (1 - delta))) - half) / (4 * n)
     gap, variance = b - c - n * delta, n * (2 * share + delta * (1 - delta))
@@ -111,7 +108,7 @@ def _score(b: int, c: int, n: int, delta: float) -> float:
 
 
 def _root(falling: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function that is not negative at `low` crosses 0, or `high`."""
+    """Find the zero of a falling function that is not negative at `low`; `high` if there is none."""
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if falling(middle) >= 0 else (low, middle)
@@ -119,8 +116,9 @@ def _root(falling: Callable[[float], float], low: float, high: float) -> float:
 
 
 def wilson(hits: float, n: int, certainty: float = CERTAINTY) -> tuple[float, float]:
-    """The score interval of a share: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical
-    Inference". (0, 1) without cases.
+    """Return the score interval of a share; (0, 1) without cases.
+
+    Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
     """
     if n == 0:
         return 0.0, 1.0
@@ -132,14 +130,14 @@ def wilson(hits: float, n: int, certainty: float = CERTAINTY) -> tuple[float, fl
 def difference_of_all(
     labelled: Paired, differing: int, events: int, certainty: float = CERTAINTY
 ) -> DifferenceEstimate:
-    """The difference over all events, of which `differing` have two different answers and some of those a label.
+    """Estimate the difference over all events. `differing` of them have two different answers, some of those a label.
 
     Equal answers are right or wrong alike, so the difference is the share of events with different answers, times the
-    difference among those: a product of two estimates, whose intervals are combined as by Zou and Donner 2008,
-    "Construction of confidence limits about effect measures: a general approach". The share's interval is weighed by
-    the largest difference that is possible, which is cautious with few labels. The runs never differ by more than the
-    share, and without a label on a different answer that is all there is to say. It asks for labels that are a fair
-    sample of the events with different answers, and not for a fair sample of all events.
+    difference among those. The intervals of the two factors are combined by Zou and Donner 2008, "Construction of
+    confidence limits about effect measures: a general approach". The share's interval is weighted by the largest
+    possible difference, which is conservative with few labels. The difference is never larger than the share; without
+    a label on a different answer nothing more is known. The labels must be a fair sample of the events with different
+    answers, not of all events.
     """
     share, (least, most) = differing / max(1, events), wilson(differing, events, certainty)
     if not labelled.n:
@@ -156,9 +154,10 @@ def difference_of_all(
 
 
 def labels_needed(labelled: Paired, differing: int, events: int, margin: float) -> int:
-    """About how many labelled events with different answers show, with a chance of POWER, that B is within `margin`
-    of A where both are as good: the share of discordant pairs by the normal approximation, as in Connor 1987, "Sample
-    size for testing differences in proportions for the paired-sample design".
+    """Estimate the labelled events with different answers that show, with a chance of POWER, B within `margin` of A.
+
+    Assumes that both are equally good. By the normal approximation to the share of discordant pairs, as in Connor 1987,
+    "Sample size for testing differences in proportions for the paired-sample design".
     """
     share = differing / max(1, events)
     discordant = (labelled.discordant + 1) / (labelled.n + 1)
@@ -167,8 +166,9 @@ def labels_needed(labelled: Paired, differing: int, events: int, margin: float) 
 
 
 def events_needed(margin: float) -> int:
-    """How many events, all with equal answers, rule out that more than a share of `margin` differ: Wilson's interval
-    for no hits, solved for its cases.
+    """Return the number of events, all with equal answers, that rules out a share above `margin` of different ones.
+
+    Solves Wilson's interval for no hits.
     """
     square = normal(CERTAINTY) ** 2
     return math.ceil(square * (1 - margin) / margin)
@@ -180,11 +180,11 @@ def mean_difference(
     certainty: float = CERTAINTY,
     groups: NDArray[np.uint64] | None = None,
 ) -> DifferenceEstimate:
-    """The mean of b - a over pairs of shape (n,), 0 without any, with Student's interval (1908, "The probable error
-    of a mean"). Pairs of one of the `groups` (n,) rise and fall together, so the interval counts groups: the variance
-    is that of their sums (Liang and Zeger 1986, "Longitudinal data analysis using generalized linear models"). Where
-    nothing differs the interval is empty at 0; with fewer than MIN_PAIRS groups, or than MIN_DIFFERING that differ,
-    there is none.
+    """Return the mean of b - a over pairs of shape (n,), 0 without any, with Student's interval (1908).
+
+    Pairs within one of the `groups` (n,) are correlated, so the interval counts groups: the variance is that of their
+    sums (Liang and Zeger 1986, "Longitudinal data analysis using generalized linear models"). If nothing differs, the
+    interval is empty at 0. With fewer than MIN_PAIRS groups, or MIN_DIFFERING that differ, there is none.
     """
     n, gaps = len(a), b - a
     if not n:

@@ -1,4 +1,4 @@
-"""Draws a comparison as SVG for a page: its ink is that of the page, in light and dark. No text of events is drawn."""
+"""Plots of a comparison as SVG for the page, in the page's colours, light and dark. They hold no text of events."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 TIERS = ("listener", "worker", "reasoner")
 _POINTS = 400
-"""Of a curve."""
+"""Points of a curve."""
 _SMALLEST = 1e-3
-"""Seconds; what took less, as a stored answer does, is drawn there."""
+"""In seconds. Shorter times, such as those of cached answers, are drawn here."""
 _SETTINGS: Mapping[str, Any] = {
     "svg.hashsalt": "escalon",  # else the ids are random
     "svg.fonttype": "path",  # no font of the reader's is needed
@@ -33,13 +33,13 @@ _INKS = {INK: "currentColor", GREY: "var(--muted)", PALE: "var(--line)"}
 
 
 def plots(made: RunComparison) -> dict[str, str]:
-    """The plots by what they show."""
+    """Draw all plots, by name."""
     drawn = {"endings": _endings(made), "money": _money(made), "difference": _difference(made)}
     return drawn | ({"seconds": _seconds(made)} if made.timed else {})
 
 
 def _endings(made: RunComparison) -> str:
-    """Who answered, as shares of all events."""
+    """Plot who answered, as shares of all events."""
     with _axes("endings") as (axes, drawn):
         left = np.zeros(2)
         for colour, name in zip((BLUE, VERMILLION, *COLOURS[4:], GREY), made.a.endings, strict=False):
@@ -53,7 +53,7 @@ def _endings(made: RunComparison) -> str:
 
 
 def _money(made: RunComparison) -> str:
-    """What the tiers would cost live."""
+    """Plot the cost of each tier if live."""
     with _axes("money") as (axes, drawn):
         for place, (name, run) in enumerate((("B", made.b.run), ("A", made.a.run))):
             left = 0.0
@@ -68,7 +68,7 @@ def _money(made: RunComparison) -> str:
 
 
 def _difference(made: RunComparison) -> str:
-    """How much more often B is right, with the margin."""
+    """Plot the difference of the shares right, with the margin."""
     kinds = [one for one in (made.intents, made.answers) if one.labelled.n] or [made.answers]
     with _axes("difference") as (axes, drawn):
         axes.axvline(0, color=INK, linewidth=1)
@@ -90,7 +90,7 @@ def _interval(axes: Axes, place: int, accuracy: Accuracy) -> None:
 
 
 def _seconds(made: RunComparison) -> str:
-    """The share of events that took no longer, against seconds."""
+    """Plot the cumulative share of events against seconds."""
     with _axes("seconds") as (axes, drawn):
         for name, values, colour, line in zip("AB", made.times, (BLUE, VERMILLION), ("-", "--"), strict=True):
             levels = np.linspace(0, 1, min(_POINTS, len(values)))
@@ -112,7 +112,7 @@ def _legend(axes: Axes, columns: int) -> None:
 
 @contextmanager
 def _axes(name: str) -> Iterator[tuple[Axes, list[str]]]:
-    """Axes whose drawing stands in the list when the block ends."""
+    """Yield axes, and a list that holds their SVG when the block ends."""
     from matplotlib import style
     from matplotlib.figure import Figure
 
@@ -132,7 +132,7 @@ def _axes(name: str) -> Iterator[tuple[Axes, list[str]]]:
 
 
 def _inlined(svg: str, name: str) -> str:
-    """An SVG file as an element of a page: ids of its own, the page's ink, hidden from readers of a screen."""
+    """Turn an SVG file into an element of a page: unique ids, the page's colours, hidden from screen readers."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)

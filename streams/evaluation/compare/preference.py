@@ -1,4 +1,4 @@
-"""Which of two runs is better: the rules are data, and that the labels are too few to tell is an answer."""
+"""Decide which of two runs is better. The rules are data, and "too few labels" is a valid answer."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ from streams.evaluation.compare.paired_statistics import (
 Quality = Literal["better", "slightly worse", "worse", "as good", "unlabelled", "too few", "too close"]
 Cost = Literal["less", "more", "the same", "unclear", "unknown"]
 MAX_UNKNOWN = 0.05
-"""The share of events of unknown cost from which on nothing is said of the cost."""
+"""The share of events of unknown cost above which the cost counts as unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """What labels say of the events that are in both runs."""
+    """The accuracy of both runs on their common events, by the labels.
+
+    `aspect` is `answer` or `intent`. `events` are those at stake: for answers, without those that both runs ignored.
+    `differing` of them have different answers. `alike` and `apart` are the labelled events with equal and different
+    answers.
+    """
 
     aspect: str
-    """`answer` or `intent`."""
     events: int
-    """Those at stake: for answers, without what both runs ignored."""
     differing: int
-    """Events to which the runs gave different answers."""
     alike: Paired
-    """The labelled events with equal answers."""
     apart: Paired
-    """The labelled events with different answers."""
 
     @property
     def labelled(self) -> Paired:
-        """All labelled events."""
         return self.alike + self.apart
 
     @property
     def p_value(self) -> float:
-        """Of McNemar's exact test."""
+        """The p-value of McNemar's exact test."""
         return mcnemar(self.labelled)
 
     @property
     def difference(self) -> DifferenceEstimate:
-        """Over all the events."""
+        """The difference of the shares right, over all events."""
         return difference_of_all(self.apart, self.differing, self.events)
 
     def bounded(self, margin: float) -> bool:
-        """Whether so few answers differ that, whichever are right, the runs are within the margin."""
+        """True if so few answers differ that the runs are within the margin regardless of the labels."""
         return wilson(self.differing, self.events)[1] <= margin
 
     @property
     def shares(self) -> tuple[float, float] | None:
-        """What A and B got right of all the events, equal and different answers weighed as they occur, so that it
-        does not matter which were labelled more often; None where either sort occurs and has no label.
+        """The shares of all events that A and B got right; None if equal, or different, answers occur without a label.
+
+        Equal and different answers are weighted by their frequency, so it does not matter which have more labels.
         """
         weights = ((self.apart, self.differing), (self.alike, self.events - self.differing))
         if any(events and not pairs.n for pairs, events in weights):
@@ -72,7 +72,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostComparison:
-    """What the events would cost live, per event in US dollars, where both runs' costs are known."""
+    """The mean cost of an event if live, in US dollars, over the `known` events with a known cost in both runs."""
 
     events: int
     known: int
@@ -82,11 +82,11 @@ class CostComparison:
 
 
 MIN_LABELLED = 10
-"""Labelled events with different answers under which the score interval alone proves nothing."""
+"""With fewer labelled events with different answers the score interval alone proves nothing."""
 
 
 def _significant(found: Accuracy, _: float) -> bool:
-    """The exact test, for the interval is too sure of few discordant pairs."""
+    """True by the exact test, because the interval is too narrow with few discordant pairs."""
     return found.p_value <= 1 - CERTAINTY
 
 
@@ -95,7 +95,7 @@ def _not_much_worse(found: Accuracy, margin: float) -> bool:
     return enough or found.bounded(margin)
 
 
-# From the first row of which everything holds.
+# The first row whose conditions all hold applies.
 _QUALITY: Final[tuple[tuple[Quality, tuple[Callable[[Accuracy, float], bool], ...]], ...]] = (
     ("better", (_significant, lambda found, _: (found.difference.low or 0) > 0)),
     ("slightly worse", (_significant, lambda found, _: (found.difference.high or 0) < 0, _not_much_worse)),
@@ -112,7 +112,7 @@ _COST: Final[tuple[tuple[Cost, Callable[[CostComparison], bool]], ...]] = (
 
 
 def quality_of(accuracy: Accuracy, margin: float) -> Quality:
-    """How B's accuracy compares with A's."""
+    """Compare B's accuracy with A's."""
     for quality, rules in _QUALITY:
         if all(holds(accuracy, margin) for holds in rules):
             return quality
@@ -123,5 +123,5 @@ def quality_of(accuracy: Accuracy, margin: float) -> Quality:
 
 
 def cost_of(spending: CostComparison) -> Cost:
-    """How B's cost compares with A's."""
+    """Compare B's cost with A's."""
     return next((cost for cost, holds in _COST if holds(spending)), "unclear")

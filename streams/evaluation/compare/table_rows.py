@@ -1,4 +1,4 @@
-"""The figures of two runs as rows of text, for a terminal and for a page."""
+"""The figures of two runs as rows of text, for a terminal and a page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from streams.evaluation.compare.preference import Accuracy
 
 SHOWN_REASONS = 8
 Row = tuple[str, str, str, str]
-"""What, of A, of B, and B less A with its 95 % interval."""
+"""Name, value of A, value of B, and B less A with its 95 % interval."""
 
 
 def rows(made: RunComparison) -> Iterator[Row]:
-    """The figures of both runs: what, of A, of B, B less A with its 95 % interval."""
+    """Yield the figures of both runs."""
     for accuracy in (made.answers, made.intents):
         if accuracy.labelled.n:
             yield _right(accuracy)
@@ -68,7 +68,7 @@ def _right(accuracy: Accuracy) -> Row:
 
 
 def interval(estimate: DifferenceEstimate) -> str:
-    """A difference with its interval, to three digits."""
+    """Format a difference with its interval, to three digits."""
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:+.3g} (too few differ)"
     return f"{estimate.value:+.3g} ({estimate.low:+.3g} to {estimate.high:+.3g})"

@@ -1,4 +1,4 @@
-"""Two runs, counted event by event, so that of a hundred thousand only some are held."""
+"""Count two runs event by event, so that only a few of a hundred thousand events are held in memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from streams.evaluation.compare.diff import End, Judged, Pair, tally
 from streams.evaluation.compare.paired_statistics import Paired
 
 ENDINGS: Final = ("worker", "reasoner", "ignored", "duplicate", "failed")
-"""How an event may end: answered by a tier, or not answered."""
+"""The ways an event ends: answered by a tier, or not answered."""
 MAX_SLICES = 1000
-"""Intents, and handlers, that are told apart; the rest are counted together as OTHERS."""
+"""Intents, and handlers, that are counted separately; the others are counted as OTHERS."""
 OTHERS = "(others)"
 TO_LABEL = 200
 UNKNOWN = float("nan")
@@ -22,17 +22,15 @@ UNKNOWN = float("nan")
 
 @dataclass(slots=True)
 class SideTally:
-    """One run."""
+    """The counts of one run. `usd` and `seconds` hold one value per event, NaN if unknown."""
 
     endings: Counter[str] = field(default_factory=Counter)
     escalations: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     usd: array[float] = field(default_factory=lambda: array("d"))
-    """Per event, NaN where unknown; the exact sums are the database's."""
     seconds: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, end: End) -> None:
-        """Count one event."""
         self.endings[end.tier if end.state == "answered" else end.state] += 1
         for reason in [end.escalated_for] if end.escalated_for else ["routed"] * (end.route[0] == "reasoner"):
             self.escalations[reason] += 1
@@ -43,7 +41,7 @@ class SideTally:
 
 @dataclass(slots=True)
 class Truth:
-    """One aspect of the labels. Events that are one task and went alike count once: they are no further evidence."""
+    """The labels of one aspect. Events of one task that ended alike count once, because repeats are not evidence."""
 
     events: int = 0
     differing: int = 0
@@ -53,7 +51,6 @@ class Truth:
     _met: set[int] = field(default_factory=set)
 
     def add(self, right: tuple[bool, bool] | None, disputed: bool, pair: Pair) -> None:
-        """Count one event."""
         if self._is_new(pair.content(disputed)):
             self.events += 1
             self.differing += disputed
@@ -73,7 +70,12 @@ class Truth:
 
 @dataclass(slots=True)
 class Tally:
-    """Both runs. Of the flips the `examples` most telling are kept."""
+    """The counts of both runs. It keeps the `examples` most important flips.
+
+    `by_intent` counts by A's intent and whether the runs agree, `by_handler` by the handler that A sent the event to.
+    `tasks` holds a number per event, equal for events of one task that ended alike. `hidden` counts events with an
+    answer that redaction hid a part of. `handlers` are the tier and handler of every answer.
+    """
 
     examples: int
     events: int = 0
@@ -85,23 +87,17 @@ class Tally:
     answers: Truth = field(default_factory=Truth)
     intents: Truth = field(default_factory=Truth)
     by_intent: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    """By A's intent, and whether the runs agree."""
     by_handler: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    """By where A sent the event."""
     tasks: array[int] = field(default_factory=lambda: array("Q"))
-    """Per event a number that events have in common which are one task and went alike."""
     tasks_by_intent: Counter[str] = field(default_factory=Counter)
     tasks_by_handler: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
-    """Events with an answer of which redaction hid a part."""
     handlers: set[tuple[str, str]] = field(default_factory=set)
-    """Tier and handler of every answer."""
     _flips: list[Judged] = field(default_factory=list)
     _to_label: list[tuple[float, str]] = field(default_factory=list)
     _met: set[int] = field(default_factory=set)
 
     def add(self, judged: Judged) -> None:
-        """Count one event."""
         pair = judged.pair
         agrees = not {"state", "answer"} & set(judged.changes)
         self.events += 1
@@ -138,16 +134,16 @@ class Tally:
                 self._to_label = sorted(self._to_label)[:TO_LABEL]
 
     def flips(self) -> list[Judged]:
-        """The most telling flips, the most telling first."""
-        return sorted(self._flips, key=lambda one: one.telling)[: self.examples]
+        """Return the most important flips, the most important first."""
+        return sorted(self._flips, key=lambda one: one.rank)[: self.examples]
 
     def to_label(self) -> list[str]:
-        """Ids of events with different answers and no label, a fair sample of at most TO_LABEL."""
+        """Return ids of events with different answers and no label, a fair sample of at most TO_LABEL."""
         return [event_id for _, event_id in sorted(self._to_label)[:TO_LABEL]]
 
 
 def _count(slices: Counter[tuple[str, bool]], name: str, agrees: bool) -> str:
-    """Count one event; the name of the slice that it is in."""
+    """Count one event and return the name of its slice."""
     known = (name, True) in slices or (name, False) in slices or len(slices) < MAX_SLICES
     slices[name if known else OTHERS, agrees] += 1
     return name if known else OTHERS

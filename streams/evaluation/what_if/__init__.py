@@ -1,1 +1,1 @@
-"""What another threshold, calibration or route would have come to, from what was recorded."""
+"""Estimate the effect of another threshold, calibration or route from the audit alone."""

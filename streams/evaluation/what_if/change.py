@@ -1,4 +1,4 @@
-"""A change to a pipeline that past events can be decided by again: thresholds, calibrations, routes, exploration."""
+"""A change to a pipeline that can be tested on past events: thresholds, calibrations, routes, exploration."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from streams.pipeline.problems import known
 from streams.pipeline.spec import PipelineSpec, WorkerSpec
 
 SETTABLE = "workers.NAME.threshold, .calibration, .reasoner or .explore, or routes.INTENT"
-REPLAY = "Use `escalon replay`, which asks the models again."
+REPLAY = "Use `escalon replay`, which calls the models again."
 
 
 @dataclass(frozen=True, slots=True)
 class NewBar:
-    """What a worker's answer would have to reach, and how its raw confidence would be read."""
+    """A worker's new threshold, and the calibrator of its raw confidence."""
 
     bar: Bar
     calibrator: Calibrator
 
     def accepts(self, attempt: Attempt) -> bool:
-        """Whether an attempt would be accepted, by the same rule as live."""
+        """True if an attempt would be accepted, by the same rule as live."""
         raw = attempt.raw_confidence
         read = replace(attempt, confidence=None if raw is None else self.calibrator(raw))
         return isinstance(decide(read, self.bar.threshold, self.bar.raw_threshold), Accept)
@@ -38,7 +38,7 @@ class NewBar:
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
-    """What is set otherwise, by worker or by intent."""
+    """The changed settings, by worker or by intent."""
 
     settings: tuple[str, ...] = ()
     bars: Mapping[str, NewBar] = field(default_factory=dict)
@@ -48,23 +48,24 @@ class SettingChange:
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """The workers of which something is set."""
         return tuple(sorted({*self.bars, *self.explore, *self.reasoners}))
 
     def route_key(self, intent: str, pipeline: Pipeline) -> str:
-        """The line of the routing table that an intent falls under; one without a line is unsure."""
+        """Return the key of the routing table that applies to an intent; UNSURE if it has none."""
         return intent if intent in self.routes or intent in pipeline.routes else UNSURE
 
 
 def parse_change(settings: Sequence[str], pipeline: Pipeline) -> SettingChange:
-    """The change that `KEY=VALUE` settings make to a pipeline. Raises ConfigError with the key and the remedy."""
+    """Parse `KEY=VALUE` settings. Raises ConfigError with the key and the remedy."""
     if not settings:
-        raise ConfigError("nothing is set.", f"Give --set KEY=VALUE with {SETTABLE}.", "set")
+        raise ConfigError("nothing is set.", f"Use --set KEY=VALUE with {SETTABLE}.", "set")
     change, keys = SettingChange(tuple(settings)), set[str]()
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))
         if not equals or not value:
-            raise ConfigError(f"{setting!r} sets nothing.", "Write KEY=VALUE.", "set")
+            raise ConfigError(
+                f"{setting!r} is not KEY=VALUE.", "Write for example workers.answer.threshold=0.8.", "set"
+            )
         if key in keys:
             raise ConfigError("it is set twice.", "Set it once.", key)
         keys.add(key)
@@ -96,7 +97,7 @@ def _calibration(change: SettingChange, name: str, value: str, pipeline: Pipelin
     try:
         artifact = CalibrationArtifact.parse(found[0].read_text("utf-8"))
     except (ConfigError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{value} is no calibration: {error}", key=key) from error
+        raise ConfigError(f"{value} is not a calibration: {error}", key=key) from error
     trust = pipeline.workers[name].trust
     if artifact.handler != name or trust is None or artifact.scoring != trust.scoring:
         what = f"{value} was made for another worker, or another version of {name}."
@@ -107,7 +108,7 @@ def _calibration(change: SettingChange, name: str, value: str, pipeline: Pipelin
 
 def _new_bar(change: SettingChange, name: str, bar: NewBar) -> SettingChange:
     if name in change.bars:
-        what = "the calibration brings the threshold."
+        what = "a calibration sets the threshold itself."
         raise ConfigError(what, "Set one of the two.", f"workers.{name}.threshold")
     return replace(change, bars={**change.bars, name: bar})
 
@@ -137,14 +138,14 @@ def _probability(key: str, value: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number <= 1:
-        raise ConfigError(f"{value!r} is no number from 0 to 1.", "Write for example 0.8.", key)
+        raise ConfigError(f"{value!r} is not a number from 0 to 1.", "Write for example 0.8.", key)
     return number
 
 
 def _route(key: str, intent: str, value: str, pipeline: Pipeline) -> Route:
     table, _, name = value.partition(".")
     if intent == DUPLICATE:
-        raise ConfigError("what is recorded cannot say what a duplicate would have been answered.", REPLAY, key)
+        raise ConfigError("the audit does not hold the answer that a duplicate would have got.", REPLAY, key)
     if value == "ignore":
         return Route("ignore")
     if table == "workers" and name in pipeline.workers:
@@ -152,11 +153,11 @@ def _route(key: str, intent: str, value: str, pipeline: Pipeline) -> Route:
     if table == "reasoners" and name in pipeline.reasoners:
         return Route("reason", name)
     targets = [*(f"workers.{one}" for one in pipeline.workers), *(f"reasoners.{one}" for one in pipeline.reasoners)]
-    raise ConfigError(f"{value!r} leads nowhere.", known(["ignore", *targets], "a target"), key)
+    raise ConfigError(f"{value!r} is not a target.", known(["ignore", *targets], "a target"), key)
 
 
 def _not_settable(key: str, pipeline: Pipeline) -> ConfigError:
-    """Why a key cannot be set: it is none, or what is recorded cannot answer it."""
+    """Explain why a key cannot be set: it is unknown, or the audit does not show its effect."""
     table, _, rest = key.partition(".")
     named, option = rest.partition(".")[::2]
     if table not in PipelineSpec.model_fields:
@@ -167,4 +168,4 @@ def _not_settable(key: str, pipeline: Pipeline) -> ConfigError:
     keys = {one.alias or name for name, one in WorkerSpec.model_fields.items()}
     if table == "workers" and option.partition(".")[0] not in keys:
         return ConfigError("a worker has no such key.", f"Set {SETTABLE}.", key)
-    return ConfigError("what is recorded cannot tell what this would change.", REPLAY, key)
+    return ConfigError("the audit does not show what this would change.", REPLAY, key)

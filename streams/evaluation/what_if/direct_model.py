@@ -1,4 +1,4 @@
-"""Predicts an outcome from an event's score and kind, for each event by a fit to the others."""
+"""Predict an outcome from an event's score and kind, for each event by a fit to the others."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from streams.evaluation.what_if.off_policy import Floats, LoggedOutcome, Mask, M
 
 RIDGE = 1.0
 KNOTS = (0.25, 0.5, 0.75)
-"""Ranks of the score at which the fitted line may bend."""
+"""Ranks of the score at which the slope of the fitted line may change."""
 MOST_KINDS = 12
 FOLDS = 5
 
 
 def design(scores: Floats, kinds: Sequence[str]) -> Floats:
-    """Columns (n, p): a constant, the score's rank with bends, whether it is unknown (nan), and the commonest kinds."""
+    """Return columns (n, p): a constant, the score's rank with knots, a mark for unknown (nan), the commonest kinds."""
     ranked = np.where(np.isnan(scores), 0.5, _ranks(scores))
     columns = [np.ones(len(ranked)), ranked, *(np.maximum(ranked - knot, 0.0) for knot in KNOTS)]
     columns.append(np.isnan(scores).astype(np.float64))
@@ -29,10 +29,10 @@ def design(scores: Floats, kinds: Sequence[str]) -> Floats:
 
 
 def cross_fitted(columns: Floats, outcome: LoggedOutcome, fold: NDArray[np.int64]) -> Model:
-    """The outcome's mean and variance for each of n events, by ridge regression on the folds without it.
+    """Predict the outcome's mean and variance for each of n events, by ridge regression on the folds without it.
 
-    Each seen outcome counts as one over its chance. Cross-fitting keeps an event's own outcome out of its prediction
-    (Chernozhukov and others 2018, "Double/debiased machine learning"), so the model need not be right.
+    Each seen outcome is weighted by one over its chance. Cross-fitting keeps an event's own outcome out of its
+    prediction (Chernozhukov and others 2018, "Double/debiased machine learning"), so the model need not be right.
     """
     seen = outcome.seen & (outcome.propensity > 0)
     middle = (outcome.low + outcome.high) / 2
@@ -56,10 +56,10 @@ def _ridge(columns: Floats, outcome: LoggedOutcome, train: Mask) -> Floats:
 
 
 def _kept(mean: Floats, outcome: LoggedOutcome, seen: Mask) -> Floats:
-    """Within the possible; of m outcomes 0 or 1 not nearer to either end than 2 / (m + 4).
+    """Clip to the possible range; with m binary outcomes not nearer to either end than 2 / (m + 4).
 
-    That is as if two of each kind had been seen as well (Agresti and Coull 1998). Those seen by chance are counted,
-    where there are any: it is for their like that the model is needed.
+    That is as if two more of each kind had been seen (Agresti and Coull 1998). If there are outcomes seen by chance, m
+    counts only these, because the model is needed for events like them.
     """
     if not outcome.binary:
         return np.clip(mean, outcome.low, outcome.high)
@@ -68,7 +68,7 @@ def _kept(mean: Floats, outcome: LoggedOutcome, seen: Mask) -> Floats:
 
 
 def _variance(mean: Floats, outcome: LoggedOutcome, seen: Mask) -> Floats:
-    """Of an outcome 0 or 1 by its mean; of another one the same for all: that of the seen about their predictions."""
+    """Return the variance: of a binary outcome by its mean, else that of the seen ones about their predictions."""
     if outcome.binary:
         return mean * (1 - mean)
     if not seen.any():
@@ -79,7 +79,7 @@ def _variance(mean: Floats, outcome: LoggedOutcome, seen: Mask) -> Floats:
 
 
 def _ranks(scores: Floats) -> Floats:
-    """Each score's place among all, 0 to 1; equal scores share the middle of their places."""
+    """Return each score's rank among all, 0 to 1; equal scores share the middle of their ranks."""
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     upper = np.cumsum(counts)
     ranks: Floats = ((upper - counts / 2) / len(scores))[place]

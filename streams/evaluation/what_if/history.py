@@ -1,4 +1,4 @@
-"""What became of past events, as far as deciding them again needs it, read from the audit."""
+"""Read from the audit what deciding past events again needs."""
 
 from __future__ import annotations
 
@@ -21,38 +21,37 @@ from streams.pipeline.load import Pipeline
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """One event, with what was decided and what is known of the answers."""
+    """One past event, its decisions, and the known truth of its answers.
+
+    `handler` is the worker or reasoner that it was routed to, empty if it was ignored. `attempt` is the worker's,
+    `decision` the one about it: accepted, escalated, or failed if there was no reasoner. `propensity` is the chance
+    that the reasoner was asked about an accepted answer. `reasoner` was asked and finished; empty for none.
+    `worker_right` and `reasoner_right` are by the label, or the reasoner's answer; None if unknown. `stored`: the
+    worker's answer came from the cache, as the reasoner's would have. Events with the same content share `task`; it is
+    empty if unknown. `not_graded`: an answer cannot be compared with the truth.
+    """
 
     event_id: str
     intent: str
     action: Action
     handler: str
-    """The worker or reasoner it was routed to; empty where it was ignored."""
     pipeline: str
     attempt: Attempt | None = None
-    """The worker's."""
     decision: Decision | None = None
-    """About that attempt: accepted, escalated, or failed where there was no reasoner."""
     propensity: float | None = None
-    """The chance that the reasoner was asked about an accepted answer."""
     explored: bool = False
     reasoner: str = ""
-    """The reasoner that was asked and came to an end; empty for none."""
     worker_right: bool | None = None
-    """By the label, or by the reasoner's answer; None where that is not known."""
     reasoner_right: bool | None = None
     worker_usd: float | None = None
     reasoner_usd: float | None = None
     stored: bool = False
-    """Whether the worker's answer came from the store, as the reasoner's would then have."""
     task: str = ""
-    """The same for events that say the same; empty where that is not known."""
     not_graded: bool = False
-    """Whether an answer cannot be compared with what is true of the event."""
 
     @property
     def asked(self) -> float:
-        """The chance with which the reasoner was asked, by what was decided then."""
+        """The chance that the reasoner was asked, by the decision at the time."""
         if self.action == "reason" or (self.action == "work" and self.decision == "escalated"):
             return 1.0
         return (self.propensity or 0.0) if self.decision == "accepted" else 0.0
@@ -60,13 +59,15 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """The events a change concerns, and how many more there were."""
+    """The events that a change concerns, and the numbers of those left out.
+
+    `other_versions` were answered by another version of the worker than the pipeline file describes, `unfinished` are
+    with a handler that has not finished.
+    """
 
     events: Sequence[Past]
     other_versions: int = 0
-    """Answered by another version of the worker than the pipeline file describes."""
     unfinished: int = 0
-    """Routed to a handler that has not come to an end."""
 
 
 def read_history(
@@ -77,7 +78,7 @@ def read_history(
     part: Since,
     labels: LabelsFrom,
 ) -> History:
-    """The past events that a change concerns, oldest first. `agrees` compares each handler's answers."""
+    """Read the past events that a change concerns, oldest first. `agrees` compares each handler's answers."""
     parameters = {
         "run": part.run,
         "base": part.base,
@@ -91,7 +92,7 @@ def read_history(
     rows = audit.query(sql, parameters).records()
     markers = markers_of(pipeline)
     if len(rows) >= MAX_CASES:
-        raise ConfigError(f"there are more than {MAX_CASES} events.", "Take a later --since.", "since")
+        raise ConfigError(f"there are more than {MAX_CASES} events.", "Choose a later --since.", "since")
     return _history(rows, pipeline, agrees, labels, markers)
 
 
@@ -147,7 +148,7 @@ def _past(
 
 @dataclass(frozen=True, slots=True)
 class _Truth:
-    """By what answers are right."""
+    """Judges answers by labels or by the reasoner."""
 
     agrees: Mapping[str, Agree]
     labels: LabelsFrom
@@ -156,8 +157,7 @@ class _Truth:
     def of(
         self, row: Mapping[str, Any], worker: Handler | None, reasoner: Handler | None
     ) -> tuple[bool | None, bool | None, bool]:
-        """Whether the worker and the reasoner were right, None where that is not known, and whether an answer of
-        either could not be compared."""
+        """Return whether worker and reasoner were right (None if unknown), and if a comparison was impossible."""
         said = _answer(worker, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
         answered = row["reasoner_status"] == "answered"
         thought = _answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if answered else None
@@ -180,7 +180,7 @@ class _Truth:
 
 
 def _attempt(row: Mapping[str, Any]) -> Attempt:
-    """As much of the attempt as the decision looks at."""
+    """Return the parts of the attempt that the decision depends on."""
     return Attempt(
         tier="worker",
         handler=row["handler"],
@@ -192,7 +192,7 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
 
 
 def _answer(handler: Handler | None, response: str | None, finish_reason: str | None) -> str | None:
-    """The answer in a recorded response, read by the handler's contract."""
+    """Read the answer in a recorded response by the handler's contract."""
     if handler is None or response is None or handler.prompting is None:
         return response if handler else None
     return handler.prompting.contract.read(response, finish_reason or "", None).answer

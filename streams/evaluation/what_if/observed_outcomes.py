@@ -1,4 +1,4 @@
-"""The outcomes of past events, and with which chance each was seen."""
+"""The outcomes of past events, and the chance with which each was seen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.evaluation.what_if.history import Past
 from streams.evaluation.what_if.off_policy import Floats, LoggedOutcome, Mask, Model
 
 SEEN_IN_A_BIN, MOST_BINS = 20, 5
-"""Scores are divided into bins of so many seen outcomes, to tell how the chance of being seen depends on the score."""
+"""Scores are binned by this many seen outcomes, to estimate how the chance of being seen depends on the score."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """All that is known of n events. A cost is None where no price was ever known."""
+    """The outcomes of n events. A cost is None if no price was ever known."""
 
     worker_right: Seen
     reasoner_right: Seen
@@ -37,11 +37,11 @@ class Outcomes:
 
 
 def outcomes_of(events: Sequence[Past], labels: LabelsFrom) -> Outcomes:
-    """The outcomes of n events with their propensities and models.
+    """Return the outcomes of n events with their propensities and models.
 
-    The chance of a reasoner's answer is that on the row, times the share of those asked for that came; a label's is
-    estimated as the share labelled among events with that decision and about that score. Labels are taken to be missing
-    at random given these two (Rubin 1976, "Inference and Missing Data").
+    The chance of a reasoner's answer is the recorded one, times the share of requested answers that arrived. A label's
+    chance is the share labelled among events with the same decision and a similar score. Labels are assumed to be
+    missing at random given these two (Rubin 1976, "Inference and Missing Data").
     """
     looked = _Looked.at(events)
     certain = np.ones(len(events))
@@ -51,7 +51,7 @@ def outcomes_of(events: Sequence[Past], labels: LabelsFrom) -> Outcomes:
     answered = np.array([past.attempt is not None and past.attempt.status == "answered" for past in events])
     chance, among = (asked, drawn & answered) if labels == "reasoner" else (certain, answered)
     theirs = looked.right([past.reasoner_right for past in events], asked, drawn)
-    # What the worker had from its store, the reasoner would have had from its own: both sides have the same one.
+    # If the worker's answer came from the cache, the reasoner's would have as well.
     stored = np.array([past.stored and past.reasoner_usd is None for past in events])
     theirs_usd = [0.0 if free else past.reasoner_usd for free, past in zip(stored, events, strict=True)]
     return Outcomes(
@@ -64,7 +64,7 @@ def outcomes_of(events: Sequence[Past], labels: LabelsFrom) -> Outcomes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Looked:
-    """What tells of n events how likely an outcome was seen, and what it is like."""
+    """The features of n events that predict outcomes, and the chance of seeing them."""
 
     scores: Floats
     groups: NDArray[np.object_]
@@ -89,7 +89,7 @@ class _Looked:
     def usd(
         self, values: Sequence[float | None], chance: Floats, among: Mask, stored: Mask | None = None
     ) -> Seen | None:
-        """Costs. Those that are `stored` are always known and say nothing of the others."""
+        """Return costs. Those `stored` are always known and carry no information about the others."""
         known, numbers = _known(values, among)
         free = np.zeros(len(known), dtype=np.bool_) if stored is None else stored
         if not (known & ~free).any():
@@ -106,7 +106,7 @@ class _Looked:
 
 
 def _known(values: Sequence[float | None], among: Mask) -> tuple[Mask, Floats]:
-    """Which values are known, and all as numbers."""
+    """Return a mask of the known values, and all values as numbers."""
     known = np.array([value is not None for value in values]) & among
     return known, np.array([0.0 if value is None else float(value) for value in values], dtype=np.float64)
 
@@ -117,16 +117,16 @@ def _score(past: Past) -> float:
 
 
 def _agrees_with_itself(seen: Seen) -> Seen:
-    """Where the reasoner's word is the truth, its answers are right by definition, asked or not."""
+    """Mark all answers of the reasoner as right, for it is the source of truth."""
     n = len(seen.outcome.values)
     outcome = LoggedOutcome(np.ones(n), np.ones(n, dtype=np.bool_), np.ones(n))
     return Seen(outcome, Model(np.ones(n), np.zeros(n)))
 
 
 def shares_seen(known: Mask, among: Mask, scores: Floats, groups: NDArray[np.object_]) -> Floats:
-    """The share known (n,) among events of the same group and about the same score; 0 where none was.
+    """Return the share known (n,) among events of the same group with a similar score; 0 if none was.
 
-    A group has as many bins, up to MOST_BINS, as have SEEN_IN_A_BIN known ones each.
+    A group has at most MOST_BINS bins, each with at least SEEN_IN_A_BIN known outcomes.
     """
     found = np.zeros(len(known))
     filled = np.where(np.isnan(scores), -1.0, scores)

@@ -1,9 +1,9 @@
-"""What another policy would have come to, from events of which only some outcomes were seen.
+"""Estimate the result of another policy from events with partly observed outcomes.
 
-An outcome, such as "the reasoner's answer is right", was seen with a chance that is known: the propensity. All three
-estimators here are one formula (Robins, Rotnitzky and Zhao 1994, "Estimation of Regression Coefficients When Some
-Regressors Are Not Always Observed"): a prediction for every event, and the error of the predictions where it was
-seen, divided by the chance of seeing it. They differ in the prediction alone:
+An outcome, such as "the reasoner's answer is right", was seen with a known chance, its propensity. All three estimators
+here are one formula (Robins, Rotnitzky and Zhao 1994, "Estimation of Regression Coefficients When Some
+Regressors Are Not Always Observed"): a prediction for every event, plus the prediction's
+error for each seen outcome, divided by the chance of seeing it. They differ only in the prediction:
 
 - 0 (Horvitz and Thompson 1952, "A Generalization of Sampling Without Replacement From a Finite Universe");
 - one mean for all (Hájek 1971, in his comment on an essay by D. Basu);
@@ -26,15 +26,15 @@ Mask = NDArray[np.bool_]
 
 CERTAINTY = 0.95
 PRIOR = 50.0
-"""Seen outcomes that the model's own variance counts for beside the measured one, which is 0 where all were alike."""
+"""The weight of the model's variance, in seen outcomes, beside the measured one, which is 0 if all were equal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoggedOutcome:
-    """One quantity of n events, seen of some. Arrays have shape (n,).
+    """One quantity of n events, seen for some of them. Arrays have shape (n,).
 
-    `values` count where `seen`; `propensity` is the chance of being seen, 0 where it never could be. No value lies
-    outside `low` to `high`; `binary` ones are 0 or 1.
+    `values` are valid where `seen`; `propensity` is the chance of being seen, 0 if that was impossible. All values lie
+    in `low` to `high`; `binary` ones are 0 or 1.
     """
 
     values: Floats
@@ -46,13 +46,13 @@ class LoggedOutcome:
 
     @property
     def uncertain(self) -> Mask:
-        """Where it may be seen or not."""
+        """A mask of the outcomes that were seen or missed by chance."""
         return (self.propensity > 0) & (self.propensity < 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """What is predicted of an outcome: its mean and its variance about that, both (n,)."""
+    """The prediction of an outcome: its mean and its variance, both (n,)."""
 
     mean: Floats
     variance: Floats
@@ -60,7 +60,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
-    """How much of an outcome a policy takes: `weight` (n,), 0 where it takes none. It must not depend on `seen`."""
+    """A policy's use of an outcome: `weight` (n,), 0 for no use. It must not depend on `seen`."""
 
     weight: Floats
     outcome: LoggedOutcome
@@ -69,27 +69,27 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class PolicyEstimate:
-    """A mean over events like these. `value` is None where the data leave it open; then low and high enclose it.
+    """A mean over events like these. `value` is None if the data only bound it.
 
-    `low` and `high` are a 95 % interval; it holds the noise of the draw of events and of what was seen of them.
+    `low` and `high` are a 95 % interval that covers the sampling of events and of seen outcomes. `effective` is the
+    equivalent number of outcomes seen with equal chances; None if every outcome was seen.
     """
 
     value: float | None
     low: float
     high: float
     effective: float | None
-    """How many outcomes seen at one chance would say as much; None where every outcome was seen."""
 
 
 def estimate(known: Floats, terms: Sequence[Term], tasks: NDArray[np.int64] | None = None) -> PolicyEstimate:
-    """The mean of `known` (n,) plus the terms over events like these n >= 2.
+    """Estimate the mean of `known` (n,) plus the terms, over events like these n >= 2.
 
-    `tasks` (n,) numbers the events' tasks from 0. Events of one task fare alike, so the interval counts tasks: the
+    `tasks` (n,) numbers the events' tasks from 0. Events of one task are correlated, so the interval counts tasks: the
     variance is that of their sums (Liang and Zeger 1986, "Longitudinal data analysis using generalized linear models").
 
     The variance is the larger of the measured one of each event's contribution (its influence function) and a mean of
-    it and the model's: with few seen outcomes, all alike, the measured one would be 0. The quantile is Student's with
-    Satterthwaite's degrees of freedom (1946), so few outcomes make a wide interval.
+    it and the model's, because with few and equal outcomes the measured one would be 0. The quantile is Student's with
+    Satterthwaite's degrees of freedom (1946), so few outcomes give a wide interval.
     """
     pairs = [_contribution(term) for term in terms]
     lowest = known + sum((low for low, _ in pairs), np.zeros(len(known)))
@@ -108,13 +108,13 @@ def estimate(known: Floats, terms: Sequence[Term], tasks: NDArray[np.int64] | No
 
 
 def bounded(found: PolicyEstimate, low: float, high: float) -> PolicyEstimate:
-    """The estimate, kept within what is possible at all."""
+    """Clip an estimate to the possible range."""
     value = None if found.value is None else min(max(found.value, low), high)
     return replace(found, value=value, low=max(found.low, low), high=min(found.high, high))
 
 
 def effective_size(term: Term) -> float | None:
-    """Kish's effective number (1965) of the seen outcomes a term takes; None where it takes only certain ones."""
+    """Return Kish's effective number (1965) of the seen outcomes of a term; None if it uses only certain ones."""
     taken = (term.weight != 0) & term.outcome.uncertain
     if not taken.any():
         return None
@@ -124,12 +124,12 @@ def effective_size(term: Term) -> float | None:
 
 
 def horvitz_thompson(term: Term) -> Term:
-    """The term without any prediction."""
+    """Return the term with the prediction 0."""
     return _with_constant(term, 0.0)
 
 
 def hajek(term: Term) -> Term:
-    """The term with one prediction for all: the weighted mean of the uncertain outcomes that it takes."""
+    """Return the term with one prediction for all: the weighted mean of its uncertain outcomes."""
     shares, values = _shares(term)
     return _with_constant(term, float(shares @ values / shares.sum()) if len(values) else 0.0)
 
@@ -142,13 +142,13 @@ def _with_constant(term: Term, mean: float) -> Term:
 
 
 def _shares(term: Term) -> tuple[Floats, Floats]:
-    """The weights and values of the uncertain outcomes that were seen and that the term takes."""
+    """Return the weights and values of the term's uncertain outcomes that were seen."""
     seen = (term.weight != 0) & term.outcome.uncertain & term.outcome.seen
     return np.abs(term.weight[seen]) / term.outcome.propensity[seen], term.outcome.values[seen]
 
 
 def _contribution(term: Term) -> tuple[Floats, Floats]:
-    """What each event adds, at least and at most; they differ where the outcome could never be seen."""
+    """Return each event's least and largest contribution. They differ if its outcome could never be seen."""
     outcome, mean = term.outcome, term.model.mean
     error = np.zeros(len(mean))
     seen = outcome.seen & (outcome.propensity > 0)
@@ -159,13 +159,13 @@ def _contribution(term: Term) -> tuple[Floats, Floats]:
 
 
 def _variance(values: Floats, place: NDArray[np.int64]) -> float:
-    """The variance of one event's value; n times that of the mean, where events at one place rise and fall together."""
+    """Return the variance of one event's value: n times that of the mean. Events at one place are correlated."""
     sums = np.bincount(place, values - values.mean())
     return float(np.square(sums).sum()) / len(values) * len(sums) / max(1, len(sums) - 1)
 
 
 def _predicted(known: Floats, terms: Sequence[Term]) -> tuple[float, float]:
-    """The variance of one event's contribution by the model, and the part of it from seeing only some outcomes."""
+    """Return the model's variance of one event's contribution, and its part from seeing only some outcomes."""
     means, own, seeing = known.copy(), 0.0, 0.0
     for term in terms:
         possible = (term.outcome.propensity > 0) & (term.weight != 0)
@@ -178,7 +178,7 @@ def _predicted(known: Floats, terms: Sequence[Term]) -> tuple[float, float]:
 
 
 def _quantile(variance: float, seeing: float, events: int, size: float) -> float:
-    """Student's quantile; the part of the variance that comes from seeing some rests on `size` outcomes only."""
+    """Return Student's quantile. The variance from partial seeing has about `size` degrees of freedom."""
     part = min(1.0, seeing / variance) if variance > 0 else 0.0
     freedom = 1 / (part**2 / (size + 2) + (1 - part) ** 2 / max(1, events - 1))
     return float(stdtrit(freedom, 0.5 + CERTAINTY / 2))

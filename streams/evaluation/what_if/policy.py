@@ -1,4 +1,4 @@
-"""Who answers an event, and whom it is asked of: as it was, and under a change."""
+"""The handlers that are called and answer for each event: as it was, and under a change."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from streams.evaluation.what_if.history import Past
 from streams.evaluation.what_if.off_policy import Floats, Mask
 from streams.pipeline.load import Pipeline
 
-End = Literal["worker", "reasoner", "nobody"]
+End = Literal["worker", "reasoner", "unanswered"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How one event goes: who has the last word, and the handlers that are asked."""
+    """The path of one event: the tier of the final answer, the handlers called, and the chance to call the reasoner."""
 
     end: End
     worker: str = ""
     reasoner: str = ""
     asked: float = 0.0
-    """The chance that the reasoner is asked."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EscalationPolicy:
-    """The plans of n events as columns (n,). `other_` marks an answer of a handler that was not the one then."""
+    """The plans of n events as columns (n,). `other_…` marks a handler other than the one at the time."""
 
     by_worker: Floats
     by_reasoner: Floats
@@ -41,18 +40,18 @@ class EscalationPolicy:
 
 
 def as_it_was(past: Past, pipeline: Pipeline) -> Plan:
-    """The plan that was followed. Exploration counts at its chance, not at its draw."""
+    """Return the plan that was followed. Exploration counts by its chance, not its draw."""
     if past.action == "ignore":
-        return Plan("nobody")
+        return Plan("unanswered")
     if past.action == "reason":
         return Plan("reasoner", reasoner=past.handler, asked=1.0)
     end: dict[str | None, End] = {"accepted": "worker", "escalated": "reasoner"}
     taker = past.reasoner or _reasoner_of(past.handler, pipeline)
-    return Plan(end.get(past.decision, "nobody"), past.handler, taker, past.asked)
+    return Plan(end.get(past.decision, "unanswered"), past.handler, taker, past.asked)
 
 
 def explored_then(events: Sequence[Past]) -> dict[tuple[str, str], float]:
-    """The share that each worker explored, by worker and pipeline."""
+    """Return the share that each worker explored, by worker and pipeline."""
     accepted = (past for past in events if past.decision == "accepted")
     return {(past.handler, past.pipeline): past.propensity or 0.0 for past in accepted}
 
@@ -60,26 +59,26 @@ def explored_then(events: Sequence[Past]) -> dict[tuple[str, str], float]:
 def with_change(
     past: Past, change: SettingChange, pipeline: Pipeline, explored: Mapping[tuple[str, str], float]
 ) -> Plan:
-    """The plan under a change. What is not set stays as it was then, with the shares `explored` then."""
+    """Return the plan under a change. Unchanged settings are those at the time, with the shares `explored` then."""
     was = as_it_was(past, pipeline)
     then = Route(past.action, past.handler)
     route = change.routes.get(change.route_key(past.intent, pipeline), then)
     if route.action == "ignore":
-        return Plan("nobody")
+        return Plan("unanswered")
     if route.action == "reason":
         return Plan("reasoner", reasoner=route.handler, asked=1.0)
     worker = route.handler
     taker = change.reasoners.get(worker) or (was.reasoner if route == then else _reasoner_of(worker, pipeline))
     explore = change.explore.get(worker)
     if route != then or past.attempt is None:
-        # The other worker's score is not known either; its answer is taken, and counts as unknown.
+        # The other worker's score is unknown too; its answer is used and counts as unknown.
         return Plan("worker", worker, taker, explore or 0.0)
     bar = change.bars.get(worker)
     accepted = was.end == "worker" if bar is None else bar.accepts(past.attempt)
     if accepted:
         kept = explored.get((worker, past.pipeline), 0.0)
         return Plan("worker", worker, taker, explore if explore is not None else kept)
-    return Plan("reasoner", worker, taker, 1.0) if taker else Plan("nobody", worker)
+    return Plan("reasoner", worker, taker, 1.0) if taker else Plan("unanswered", worker)
 
 
 def _reasoner_of(worker: str, pipeline: Pipeline) -> str:
@@ -88,7 +87,7 @@ def _reasoner_of(worker: str, pipeline: Pipeline) -> str:
 
 
 def policy_of(plans: Sequence[Plan], then: Sequence[Plan]) -> EscalationPolicy:
-    """Plans as columns, held against those that were followed."""
+    """Return plans as columns, compared with those that were followed."""
     pairs = list(zip(plans, then, strict=True))
     return EscalationPolicy(
         by_worker=np.array([plan.end == "worker" for plan in plans], dtype=np.float64),

@@ -1,4 +1,4 @@
-"""What a change would have come to, from what was recorded alone: accuracy, cost, and who answers."""
+"""Estimate the effect of a change on accuracy, cost and who answers, from the audit alone."""
 
 from __future__ import annotations
 
@@ -33,44 +33,46 @@ FEWEST = 2
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measure as it was, with the change, and the difference, each over all events concerned."""
+    """One measure as it was, with the change, and the difference, each over all events concerned.
+
+    `check` is the difference by Horvitz-Thompson and by Hájek, which use no model.
+    """
 
     name: str
     was: PolicyEstimate
     then: PolicyEstimate
     difference: PolicyEstimate
     check: tuple[PolicyEstimate, PolicyEstimate]
-    """The difference by Horvitz-Thompson and by Hájek, which use no model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many events, and what is known of them."""
+    """The numbers of events by what is known about them.
+
+    `flips` are (tier that answered, tier that would, events), the most frequent first. `unknown_reasoner`: the reasoner
+    would answer, but its answer is not recorded. `never_asked`: a handler would answer that never saw the event;
+    `open`: another tier would answer whose answer had no chance to be recorded; both only give bounds. `unexplored`
+    events are left out, because they were accepted under a pipeline that did not explore. Intervals count `tasks`.
+    `not_graded`: an answer cannot be compared with the truth.
+    """
 
     events: int
     flips: tuple[tuple[str, str, int], ...]
-    """(who had the last word, who would have it, events), the most first."""
     unknown_reasoner: int
-    """Events the reasoner would answer, and whose answer by it is not recorded."""
     never_asked: int
-    """Events that a handler would answer which was never asked about them: they make bounds."""
     open: int
-    """Events that change hands, and of which the answer had no chance to be recorded: they make bounds too."""
     explored: int
     labelled: int
     other_versions: int
     unfinished: int
     unexplored: int
-    """Left out: accepted under a pipeline that did not explore."""
     tasks: int = 0
-    """How many different tasks the events are: intervals count these."""
     not_graded: int = 0
-    """Events of which an answer cannot be compared with what is true."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """The figures, and what they rest on. `cost` is in US dollars an event; None where no price is known."""
+    """The figures and their basis. `cost` is in US dollars an event; None if no price is known."""
 
     settings: tuple[str, ...]
     labels: LabelsFrom
@@ -82,16 +84,16 @@ class WhatIf:
 
 
 def what_if(history: History, change: SettingChange, pipeline: Pipeline, labels: LabelsFrom) -> WhatIf:
-    """Decide past events again under a change, and estimate what would have come of it.
+    """Decide past events again under a change, and estimate its effect.
 
-    Raises ConfigError where there are no events to decide.
+    Raises ConfigError if there are no events to decide.
     """
     events, unexplored = _comparable(history.events, change, pipeline, labels)
     if len(events) < FEWEST:
-        what = f"{len(events)} events that the change concerns are recorded."
+        what = f"the audit holds {len(events)} events that the change concerns, {FEWEST} are needed."
         if history.other_versions:
             what += f" {history.other_versions} more were answered by another version of the worker."
-        remedy = "Name the pipeline file as it was then with --pipeline, another --run, or an earlier --since."
+        remedy = "Use --pipeline with the pipeline file of that time, another --run, or an earlier --since."
         raise ConfigError(what, remedy, "events")
     was = [as_it_was(past, pipeline) for past in events]
     shares = explored_then(events)
@@ -118,7 +120,7 @@ def what_if(history: History, change: SettingChange, pipeline: Pipeline, labels:
 def _comparable(
     events: Sequence[Past], change: SettingChange, pipeline: Pipeline, labels: LabelsFrom
 ) -> tuple[list[Past], int]:
-    """The events, without those of pipelines that did not explore, where others did and it is needed."""
+    """Leave out events of pipelines that did not explore, if others did and exploration is needed."""
     shares = explored_then(events)
     explorers = {handler for (handler, _), share in shares.items() if share}
     needed = labels == "reasoner" or any(
@@ -134,11 +136,11 @@ def _comparable(
 Tasks = NDArray[np.int64]
 """The number of each event's task (n,), from 0."""
 Weights = list[tuple[Seen | None, Floats]]
-"""What a policy takes of each outcome (n,); None is an outcome of which nothing is known."""
+"""A policy's weight on each outcome (n,); None is an unknown outcome."""
 
 
 def _tasks(events: Sequence[Past]) -> Tasks:
-    """The number of each event's task (n,); one whose task is not known is a task of its own."""
+    """Number each event's task (n,); an event of unknown task is its own task."""
     names = [past.task or f"event {past.event_id}" for past in events]
     return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)
 
@@ -157,7 +159,7 @@ def _accuracy(outcomes: Outcomes, policies: tuple[EscalationPolicy, EscalationPo
 
 
 def _cost(outcomes: Outcomes, policies: tuple[EscalationPolicy, EscalationPolicy], tasks: Tasks) -> Figure | None:
-    """None where it rests on a handler of which no price is known, or that was never asked about these events."""
+    """Estimate the cost; None if it depends on a handler without a known price, or one that never saw the events."""
     weights: list[Weights] = []
     for policy in policies:
         other = policy.asks_worker * policy.other_worker + policy.asks_reasoner * policy.other_reasoner
@@ -181,7 +183,7 @@ def _share(
 
 
 def _figure(name: str, weights: list[Weights], most: float, tasks: Tasks) -> Figure:
-    """The estimates of both policies and their difference, in which all cancels that does not change.
+    """Estimate both policies and their difference, in which everything unchanged cancels.
 
     A measure lies between 0 and `most`.
     """

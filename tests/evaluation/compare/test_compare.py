@@ -144,7 +144,7 @@ def test_money_is_what_the_events_would_cost_live(made: RunComparison) -> None:
     assert (spent.events, spent.known) == (6, 4)
     assert (spent.mean_a, spent.mean_b) == pytest.approx((0.00575, 0.00625))
     assert spent.difference.low is None
-    assert made.verdict.cost == "unknown"
+    assert made.conclusion.cost == "unknown"
 
 
 def test_time_is_that_of_models_on_the_way_to_the_outcome(made: RunComparison) -> None:
@@ -183,7 +183,7 @@ def test_accuracy_is_told_of_labelled_events_alone(made: RunComparison) -> None:
     assert (found.events, found.differing, found.apart.n) == (5, 3, 2)  # e5 was ignored in both
     assert found.p_value == 1.0
     assert (made.intents.labelled.both, made.intents.events) == (1, 6)
-    assert made.verdict.quality == "too few"
+    assert made.conclusion.quality == "too few"
 
 
 def test_slices_of_few_events_get_no_share(made: RunComparison) -> None:
@@ -211,7 +211,7 @@ def test_a_replay_that_was_stopped_is_told_to_be_so(made: RunComparison) -> None
 
 def test_the_document_holds_every_figure_as_json(made: RunComparison) -> None:
     found = json.loads(json.dumps(document(made), default=jsonable, allow_nan=False))
-    assert found["sentence"] == made.verdict.sentence
+    assert found["sentence"] == made.conclusion.sentence
     assert found["answers"]["pairs"] == {"both": 1, "only_a": 1, "only_b": 1, "neither": 0}
     assert found["a"]["usd"] == "0.025000000000"
     assert {one["event_id"] for one in found["flips"]} == {"e2", "e3", "e4"}
@@ -259,7 +259,7 @@ def escalon(
 def test_the_command_reports_in_plain_words(escalon: Escalon) -> None:
     done = escalon("compare", A, B)
     assert (done.code, done.err) == (0, "")
-    assert "Too few labelled events to tell which is right more often" in done.out
+    assert "Too few labelled events to say which is right more often" in done.out
     assert "by the rules of pipeline shop" in done.out
     assert "e3: answer, tier, handler changed; only A is right" in done.out
     assert all(len(line.rstrip()) <= 80 for line in done.stdout.splitlines())

@@ -37,23 +37,23 @@ FEW = accuracy(1000, 300, Paired(both=4, only_a=4, only_b=3, neither=1))
         (CLOSE, "B is as good as A within 2 points (-1.5 to +1.2; 1,240 labelled events) and costs 31 % less."),
         (
             FEW,
-            "Too few labelled events to tell which is right more often: of 300 with different answers 12 are labelled, "
+            "Too few labelled events to say which is right more often: of 300 with different answers 12 are labelled, "
             "and a difference of 2 points takes about 3,700 events in both runs. B costs 31 % less.",
         ),
         (
             accuracy(10_000, 1000, Paired(both=4, only_a=4, only_b=3, neither=1)),
-            "Too few labelled events to tell which is right more often: of 1,000 with different answers 12 are "
+            "Too few labelled events to say which is right more often: of 1,000 with different answers 12 are "
             "labelled, and about 130 are needed to see a difference of 2 points. B costs 31 % less.",
         ),
         (
             accuracy(1000, 100, Paired()),
-            "Which is right more often cannot be told: of 100 events with different answers none is labelled, and a "
+            "It is unknown which is right more often: of 100 events with different answers none is labelled, and a "
             "difference of 2 points takes about 2,000 events in both runs. B costs 31 % less.",
         ),
         (
             accuracy(1000, 8, Paired()),
-            "B is as good as A within 2 points, whatever is right (only 8 of 1,000 answers differ), and costs 31 % "
-            "less.",
+            "B is as good as A within 2 points, regardless of the labels (only 8 of 1,000 answers differ), and costs "
+            "31 % less.",
         ),
         (
             accuracy(10, 0, Paired()),
@@ -101,9 +101,9 @@ def test_labelling_only_what_changed_does_not_exaggerate() -> None:
         (spending(), "less", "costs 31 % less."),
         (spending(0.1, 0.2, mean_b=1.032), "more", "costs 3.2 % more."),
         (spending(0.0, 0.0, mean_b=1.0), "the same", "costs the same."),
-        (spending(-0.1, 0.1), "unclear", "Whether B costs less cannot be told."),
-        (spending(None, None), "unclear", "Whether B costs less cannot be told."),
-        (spending(known=949), "unknown", "What it costs is known in both of 949 of 1,000 events, too few."),
+        (spending(-0.1, 0.1), "unclear", "It is unclear whether B costs less."),
+        (spending(None, None), "unclear", "It is unclear whether B costs less."),
+        (spending(known=949), "unknown", "The cost in both runs is known for only 949 of 1,000 events."),
     ],
 )
 def test_the_cost_is_stated_only_where_it_is_known(spent: CostComparison, cost: str, words: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streams.core.answer_comparison import Comparison
-from streams.evaluation.compare.diff import CHANGES, End, Pair, judge, same, says, tally
+from streams.evaluation.compare.diff import CHANGES, End, Pair, answers_rightly, judge, same, tally
 from streams.evaluation.compare.paired_statistics import Paired
 
 YES = End(state="answered", tier="worker", handler="answer", intent="order", answer='{"n": 7, "why": "x"}')
@@ -51,8 +51,8 @@ def test_a_label_says_which_run_was_right_and_an_event_without_an_answer_was_not
     found = judge(pair(b=nothing, label='{"n": 7}'), BY_N)
     assert found.right == (True, False)
     assert found.disputed
-    assert says(YES, YES.answer or "", [])
-    assert not says(YES, '"8"', [])
+    assert answers_rightly(YES, YES.answer or "", [])
+    assert not answers_rightly(YES, '"8"', [])
 
 
 def test_an_intent_s_label_is_a_word_or_the_word_as_json() -> None:
@@ -80,7 +80,7 @@ def test_the_most_telling_come_first_by_label_then_by_what_changed_then_by_money
         "a handler": judge(pair(b=replace(YES, handler="other")), {}),
         "nothing": judge(pair(), {}),
     }
-    assert sorted(found, key=lambda name: found[name].telling) == list(found)
+    assert sorted(found, key=lambda name: found[name].rank) == list(found)
 
 
 def test_a_labelled_event_counts_in_one_field_of_the_table_of_pairs() -> None:

@@ -101,11 +101,11 @@ def test_thresholds_routes_reasoners_and_exploration_of_several_workers_can_be_s
         ("reasoners.think.max_tokens=5", "reasoners.think.max_tokens", "escalon replay"),
         ("explore=0.1", "explore", "no such key"),
         ("routes=x", "routes", "escalon replay"),
-        ("routes.order=workers.nobody", "routes.order", "leads nowhere"),
+        ("routes.order=workers.nobody", "routes.order", "is not a target"),
         ("routes.duplicate=ignore", "routes.duplicate", "escalon replay"),
         ("workers.answer.reasoner=nobody", "workers.answer.reasoner", "Use one of: think, muse"),
         ("workers.answer.calibration=none.json", "workers.answer.calibration", "there is no file"),
-        ("workers.answer.calibration=order.json", "workers.answer.calibration", "is no calibration"),
+        ("workers.answer.calibration=order.json", "workers.answer.calibration", "is not a calibration"),
     ],
 )
 def test_what_cannot_be_set_is_told_with_its_key(pipeline: Pipeline, setting: str, key: str, words: str) -> None:
@@ -141,7 +141,7 @@ def test_a_calibration_decides_by_its_raw_threshold(tmp_path: Path) -> None:
     change = parse_change(["workers.answer.calibration=new.json"], pipeline)
     ends = [with_change(past(score), change, pipeline, {}).end for score in (0.59, 0.6, None)]
     assert ends == ["reasoner", "worker", "reasoner"]
-    with pytest.raises(ConfigError, match="brings the threshold"):
+    with pytest.raises(ConfigError, match="a calibration sets the threshold"):
         parse_change(["workers.answer.calibration=new.json", "workers.answer.threshold=0.5"], pipeline)
 
 
@@ -172,10 +172,10 @@ def test_a_calibration_of_another_version_is_refused(tmp_path: Path) -> None:
         (["workers.answer.explore=0.3"], past(0.2), Plan("worker", "answer", "think", 0.3)),
         (["workers.answer.reasoner=muse"], escalated(0.5), Plan("reasoner", "answer", "muse", 1.0)),
         (["routes.order=reasoners.think"], past(0.9), Plan("reasoner", "", "think", 1.0)),
-        (["routes.order=ignore"], past(0.9), Plan("nobody")),
+        (["routes.order=ignore"], past(0.9), Plan("unanswered")),
         (["routes.order=workers.name"], past(0.9), Plan("worker", "name", "think", 0.0)),
         (["routes.sum=ignore"], past(0.9), Plan("worker", "answer", "think", 0.1)),
-        (["routes.unsure=ignore"], past(0.9, intent="unheard of"), Plan("nobody")),
+        (["routes.unsure=ignore"], past(0.9, intent="unheard of"), Plan("unanswered")),
     ],
 )
 def test_an_event_is_decided_again(pipeline: Pipeline, settings: list[str], event_: Past, plan: Plan) -> None:
@@ -185,8 +185,8 @@ def test_an_event_is_decided_again(pipeline: Pipeline, settings: list[str], even
 def test_what_happened_is_read_from_the_decision_then(pipeline: Pipeline) -> None:
     assert as_it_was(past(), pipeline).end == "worker"
     assert as_it_was(escalated(), pipeline) == Plan("reasoner", "answer", "think", 1.0)
-    assert as_it_was(past(decision="failed"), pipeline).end == "nobody"
-    assert as_it_was(past(action="ignore", handler="", attempt=None, decision=None), pipeline) == Plan("nobody")
+    assert as_it_was(past(decision="failed"), pipeline).end == "unanswered"
+    assert as_it_was(past(action="ignore", handler="", attempt=None, decision=None), pipeline) == Plan("unanswered")
     direct = past(action="reason", handler="muse", attempt=None, decision=None, reasoner="muse")
     assert as_it_was(direct, pipeline) == Plan("reasoner", "", "muse", 1.0)
 
@@ -234,7 +234,7 @@ def test_without_exploration_a_higher_threshold_has_bounds_and_says_so(pipeline:
     assert (found.counts.open, found.counts.unknown_reasoner) == (40, 40)
     assert any("only bounds" in line and "explore = 0.01" in line for line in warnings(found))
     assert "by -35" not in sentence(found)
-    assert "nothing tells where in between" in sentence(found)
+    assert "the value in between is unknown" in sentence(found)
 
 
 def test_by_the_reasoners_word_a_lower_threshold_is_known_even_without_exploration(pipeline: Pipeline) -> None:
@@ -266,7 +266,7 @@ def test_ignoring_events_costs_nothing_and_is_right_about_none(pipeline: Pipelin
 
 def test_a_change_that_decides_nothing_otherwise_says_so(pipeline: Pipeline) -> None:
     found = figures(pipeline, [past(0.9, n, worker_right=n != 3) for n in range(10)], "workers.answer.threshold=0.85")
-    assert sentence(found) == "The change decides none of these 10 events otherwise."
+    assert sentence(found) == "The change alters no decision about these 10 events."
     assert found.accuracy is not None
     assert values(found.accuracy)[2] == 0.0
 
