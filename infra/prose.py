@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 RULES = [
     (
-        r"(?<!there\s)(?<!where\s)\b(?:is|are|was|were|be) no\b(?! (?:longer|more|less|better|worse|other|need|doubt|use\b))",
+        r"(?<!there\s)(?<!where\s)\b(?:is|are|was|were|be) no\b(?! (?:longer|more|less|better|worse|other)\b)",
         "is not a …",
     ),
     (r"\bmend(?:s|ed|ing)?\b", "fix"),

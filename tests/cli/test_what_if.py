@@ -74,7 +74,7 @@ def test_for_programs_it_prints_one_json_document(escalon: Escalon) -> None:
     ("arguments", "words"),
     [
         ((), "nothing is set"),
-        (("--set", "workers.answer.threshold=2"), "no number from 0 to 1"),
+        (("--set", "workers.answer.threshold=2"), "not a number from 0 to 1"),
         (("--set", "workers.answer.prompt=x.j2"), "escalon replay"),
         (("--set", "workers.answer.threshold=0.9", "--labels", "nobody"), "Use people or reasoner"),
         (("--set", "workers.answer.threshold=0.9", "--run", "nowhere"), "0 events that the change concerns"),

@@ -56,7 +56,7 @@ def warnings(found: WhatIf) -> Iterator[str]:
     if counts.open:
         yield (
             f"{counts.open} events would be answered by another tier whose answer could not have been recorded, so "
-            "only the worst and the best case are known. Set explore = 0.01 or more on the worker "
+            "there are only bounds, the worst and the best case. Set explore = 0.01 or more on the worker "
             "and wait, label more events, or run `escalon replay`."
         )
     if counts.never_asked:

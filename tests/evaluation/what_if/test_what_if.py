@@ -90,9 +90,9 @@ def test_thresholds_routes_reasoners_and_exploration_of_several_workers_can_be_s
     ("setting", "key", "words"),
     [
         ("workers.answer.threshold", "set", "KEY=VALUE"),
-        ("workers.answer.threshold=high", "workers.answer.threshold", "no number from 0 to 1"),
-        ("workers.answer.threshold=nan", "workers.answer.threshold", "no number from 0 to 1"),
-        ("workers.answer.threshold=1.2", "workers.answer.threshold", "no number from 0 to 1"),
+        ("workers.answer.threshold=high", "workers.answer.threshold", "not a number from 0 to 1"),
+        ("workers.answer.threshold=nan", "workers.answer.threshold", "not a number from 0 to 1"),
+        ("workers.answer.threshold=1.2", "workers.answer.threshold", "not a number from 0 to 1"),
         ("workers.answr.threshold=0.5", "workers.answr.threshold", "Use one of: answer, name, add"),
         ("workers.answer.treshold=0.5", "workers.answer.treshold", "a worker has no such key"),
         ("workers.answer.prompt=p.j2", "workers.answer.prompt", "escalon replay"),
@@ -276,7 +276,7 @@ def test_without_any_label_the_accuracy_is_unknown_and_the_cost_is_not(pipeline:
                     "workers.answer.threshold=0.5")  # fmt: skip
     assert found.accuracy is None
     assert found.cost is not None
-    assert "91% less; nothing is known" in sentence(found)
+    assert "91% less; it is unknown how many" in sentence(found)
 
 
 def test_events_of_a_pipeline_that_did_not_explore_are_left_out_where_another_did(pipeline: Pipeline) -> None:
