@@ -76,7 +76,7 @@ def needs_of(parts: Parts, decided: Decided, outcomes: Outcomes) -> dict[str, Fl
         "tfidf_before": -tfidf_scores(parts, words_before),
     }
     needs["oracle"] = outcomes.reasoner - outcomes.worker
-    if decided.assessor is not None:
+    if decided.scorer is not None:
         needs["tfidf_after"] = -tfidf_scores(parts, words_after)
     return needs
 

@@ -1,6 +1,6 @@
 """The product's own way from a trained verifier to a decision, for rows whose answers are recorded.
 
-GSM8K is assessed after the worker has answered (streams.stages.assess, then streams.core.escalation.decide); MMLU,
+GSM8K is assessed after the worker has answered (streams.calling.confidence, then streams.core.escalation.decide); MMLU,
 whose answers are not recorded, is routed before it (streams.models.listeners.router).
 """
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from bench.economy_curves import WANTED, Floats, Outcomes, figures
 from bench.economy_data import Parts, Row, outcomes_of
-from streams.app.providers import assessor
+from streams.app.providers import scorer
 from streams.calibration.artifact import CalibrationArtifact
 from streams.calibration.calibrators import Calibrator
 from streams.calibration.risk_control import Target
+from streams.calling.confidence import ConfidenceScorer, example_of
+from streams.calling.task import Task
 from streams.core.contract import Contract, Reading
 from streams.core.errors import ConfigError
 from streams.core.escalation import Escalate, decide
@@ -35,8 +37,6 @@ from streams.models.verifier.example import Example
 from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_pipeline, load_uncalibrated
-from streams.stages.assess import Assess, example_of
-from streams.stages.task import Task
 
 WORKER, REASONER = "answer", "resolve"
 TARGETS = tuple(Target(error, 0.9) for error in (0.2, 0.3, 0.4, 0.5))
@@ -120,7 +120,7 @@ class Decided:
     gains: Floats
     calibrator: Calibrator
     pipeline: Pipeline
-    assessor: Assess | None = None
+    scorer: ConfidenceScorer | None = None
     router: Router | None = None
 
     @property
@@ -142,7 +142,7 @@ def assessed(parts: Parts, directory: Path, seed: int) -> Decided:
     artifact = _calibrated(load_uncalibrated(pipeline_file).workers[WORKER], parts.train, learnt)
     (directory / "calibration.json").write_text(artifact.to_json(), "utf-8")
     pipeline = load_pipeline(pipeline_file)
-    assess = assessor(pipeline.workers[WORKER])
+    assess = scorer(pipeline.workers[WORKER])
     attempts = asyncio.run(_attempts(assess, parts.test))
     examples = [_answered(row) for row in parts.test]
     return Decided(
@@ -156,7 +156,7 @@ def assessed(parts: Parts, directory: Path, seed: int) -> Decided:
         gains=learnt.verifier.gains(examples),
         calibrator=_calibrator(learnt, parts.train, seed),
         pipeline=pipeline,
-        assessor=assess,
+        scorer=assess,
     )
 
 
@@ -241,7 +241,7 @@ def _write_pipeline(directory: Path, rest: str) -> Path:
     return file
 
 
-async def _attempts(assess: Assess, rows: Sequence[Row]) -> list[Attempt]:
+async def _attempts(assess: ConfidenceScorer, rows: Sequence[Row]) -> list[Attempt]:
     return [await assess(*_attempted(row, str(place))) for place, row in enumerate(rows)]
 
 
@@ -263,8 +263,8 @@ def _calibrated(handler: Handler, rows: Sequence[Row], learnt: Learnt) -> Calibr
     """The product's calibration of the out-of-fold scores, for the strictest target that can be proven."""
     assert handler.trust is not None
     said = learnt.keeps if _decided_by(handler) == "gain" else learnt.scores
-    assess = Assess(
-        trust=handler.trust, verify=lambda _, attempt: float(said[int(attempt.call_id)]), functions={}, timeout=1.0
+    assess = ConfidenceScorer(
+        config=handler.trust, verify=lambda _, attempt: float(said[int(attempt.call_id)]), functions={}, timeout=1.0
     )
     cases = [(_case(handler, row, place), row.worker_correct) for place, row in enumerate(rows)]
     for target in TARGETS:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,19 +14,22 @@ from numpy.typing import NDArray
 
 from bench.economy_data import Row
 from bench.economy_product import REASONER, WORKER, Decided, read_answer
+from streams.app.providers import CallServices, LimitedBackend, chain
 from streams.calibration.drift import Watch
+from streams.calling.cached import StoredAnswers
+from streams.calling.caller import Backend, Callee, Caller
+from streams.calling.classifiers import RouterBackend, RulesBackend
+from streams.calling.record import CallRecords
+from streams.calling.request import Reply
+from streams.calling.task import Task
+from streams.calling.threshold import ThresholdPolicy
 from streams.core.messages import Escalation, Event, Message, Origin, Result, StoredAnswer, Verdict
 from streams.models.listeners.image import ImageFeatures
 from streams.models.listeners.rules import RuleSet
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.stages.gate import WatchedGate
-from streams.stages.lane import Lane
-from streams.stages.light import RouterAsker, RulesAsker
 from streams.stages.listen import listen
-from streams.stages.ports import Asker, Desk, Said
 from streams.stages.reason import reason
-from streams.stages.task import Task
 from streams.stages.work import work
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -36,35 +38,23 @@ UNRECORDED = "not recorded"
 
 
 @dataclass(kw_only=True)
-class RecordedAsker:
+class RecordedBackend:
     """Says what a model answered to the row at `place`; texts alone would not do, for some rows share one."""
 
-    handler: Handler
+    callee: Callee
     answers: Sequence[str]
     place: int = 0
     asked: int = 0
-    operation: str = "chat"
-    provider: str = "recorded"
-    model: str = "recorded"
-    priced_as: str | None = None
-    bills_cache: bool = False
-    free: bool = True
-    lane: Lane | None = None
-    fallback: Asker | None = None
 
     def size(self, task: Task) -> int:  # noqa: ARG002
         """It takes no tokens."""
         return 0
 
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        """No limit."""
-        return nullcontext()
-
-    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Said:  # noqa: ARG002 - the row
+    async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:  # noqa: ARG002 - the row
         """The recorded answer, read as the product reads one."""
         self.asked += 1
         text = self.answers[self.place]
-        return Said(reading=read_answer(text), prompt=task.text, response=text)
+        return Reply(reading=read_answer(text), prompt=task.text, response=text)
 
 
 class NoAnswers:
@@ -97,26 +87,29 @@ class Run:
 
 @dataclass(frozen=True)
 class _Office:
-    """A desk, and the recorded askers on it."""
+    """The stages' callers, and the recorded backends behind them."""
 
-    desk: Desk
-    recorded: Mapping[str, RecordedAsker]
+    callers: Mapping[str, Caller]
+    records: CallRecords
+    thresholds: ThresholdPolicy
+    recorded: Mapping[str, RecordedBackend]
     decided: Decided
 
     async def results(self, place: int, row: Row) -> list[Result]:
         """Every result that one row's event causes."""
-        for asker in self.recorded.values():
-            asker.place = place
-        pipeline, found = self.decided.pipeline, []
-        messages: list[Message] = await listen(_event(place, row), NOW, pipeline, self.desk, _NoImages())
+        for backend in self.recorded.values():
+            backend.place = place
+        pipeline, callers, records, found = self.decided.pipeline, self.callers, self.records, []
+        scorers = {WORKER: self.decided.scorer} if self.decided.scorer else {}
+        messages: list[Message] = await listen(_event(place, row), NOW, pipeline, callers, records, _NoImages())
         while messages:
             match messages.pop():
                 case Result() as result:
                     found.append(result)
                 case Escalation() as escalation:
-                    messages += await reason(escalation, NOW, pipeline, self.desk)
+                    messages += await reason(escalation, NOW, pipeline, callers, records)
                 case Verdict() as verdict:
-                    messages += await work(verdict, NOW, pipeline, self.desk)
+                    messages += await work(verdict, NOW, pipeline, callers, records, scorers, self.thresholds)
         return found
 
 
@@ -148,35 +141,31 @@ def _office(rows: Sequence[Row], decided: Decided) -> _Office:
     pipeline = decided.pipeline
     handlers = {WORKER: pipeline.workers[WORKER], REASONER: pipeline.reasoners[REASONER]}
     said = {
-        WORKER: [row.worker_answer if decided.assessor else UNRECORDED for row in rows],
+        WORKER: [row.worker_answer if decided.scorer else UNRECORDED for row in rows],
         REASONER: [row.reasoner_answer or UNRECORDED for row in rows],
     }
-    recorded = {name: RecordedAsker(handler=handler, answers=said[name]) for name, handler in handlers.items()}
-    askers: dict[str, Asker] = {name: _light(handler, decided) for name, handler in pipeline.listeners.items()}
-    desk = Desk(
-        pipeline_hash=pipeline.hash,
-        askers=askers | recorded,
-        answers=NoAnswers(),
-        prices=pipeline.prices,
-        now=lambda: NOW,
-        timer=lambda: 0.0,
-        sleep=asyncio.sleep,
-        jitter=lambda: 1.0,
-        assessors={WORKER: decided.assessor} if decided.assessor else {},
-        gate=_gate(pipeline),
-    )
-    return _Office(desk, recorded, decided)
+    recorded = {name: RecordedBackend(callee=_callee(one), answers=said[name]) for name, one in handlers.items()}
+    records = CallRecords(pipeline_hash=pipeline.hash, prices=pipeline.prices, now=lambda: NOW, timer=lambda: 0.0)
+    answers = StoredAnswers(store=NoAnswers(), records=records)
+    services = CallServices(answers=answers, records=records, sleep=asyncio.sleep, jitter=lambda: 1.0)
+    listeners = {name: _listener(handler, decided) for name, handler in pipeline.listeners.items()}
+    callers = {name: chain(LimitedBackend(backend=one), services) for name, one in (listeners | recorded).items()}
+    return _Office(callers, records, _thresholds(pipeline), recorded, decided)
 
 
-def _gate(pipeline: Pipeline) -> WatchedGate:
-    trusts = {name: one.trust for name, one in pipeline.workers.items() if one.trust}
-    return WatchedGate(trusts=trusts, watches=InMemory(), partitions=1, tell=lambda *_: None)
+def _callee(handler: Handler) -> Callee:
+    return Callee(handler=handler, operation="chat", provider="recorded", model="recorded", free=True)
 
 
-def _light(handler: Handler, decided: Decided) -> Asker:
+def _thresholds(pipeline: Pipeline) -> ThresholdPolicy:
+    configs = {name: one.trust for name, one in pipeline.workers.items() if one.trust}
+    return ThresholdPolicy(configs=configs, watches=InMemory(), partitions=1, report=lambda *_: None)
+
+
+def _listener(handler: Handler, decided: Decided) -> Backend:
     if decided.router is not None:
-        return RouterAsker(handler=handler, router=decided.router)
-    return RulesAsker(handler=handler, rules=RuleSet(handler.spec.rules))
+        return RouterBackend(callee=_callee(handler), router=decided.router)
+    return RulesBackend(callee=_callee(handler), rules=RuleSet(handler.spec.rules))
 
 
 def _event(place: int, row: Row) -> Event:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streams.app.publisher import Delivery, Publisher
-    from streams.stages.task import Answer, Refusal, Task
+    from streams.calling.task import Answer, Refusal, Task
 
 __all__ = ["Answer", "Delivery", "Publisher", "Refusal", "Task"]
 
 _HOMES = {
     "Publisher": "streams.app.publisher",
     "Delivery": "streams.app.publisher",
-    "Task": "streams.stages.task",
-    "Answer": "streams.stages.task",
-    "Refusal": "streams.stages.task",
+    "Task": "streams.calling.task",
+    "Answer": "streams.calling.task",
+    "Refusal": "streams.calling.task",
 }
 
 

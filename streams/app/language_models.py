@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from streams.app.settings import Settings
+from streams.calling.limited import ModelLimits
 from streams.core.errors import ConfigError
 from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
 from streams.models.providers.protocol import LanguageModel, Loadable
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
-from streams.stages.lane import Lane
 from streams.telemetry.metrics import LimitMetrics
 
 MAX_CALLS = 256
@@ -32,12 +32,17 @@ class SharedModel:
     spec: Spec
     model: LanguageModel
     slots: asyncio.Semaphore
-    lane: Lane
+    limits: ModelLimits
 
     @property
     def provider(self) -> str:
         """Its provider's name in the audit."""
         return _PROVIDER_NAMES[self.spec.provider]
+
+    @property
+    def is_local(self) -> bool:
+        """True if it runs in this process."""
+        return self.spec.provider == "local"
 
 
 class LanguageModels:
@@ -53,7 +58,7 @@ class LanguageModels:
         if key not in self._shared:
             spec = self._pipeline.spec.models[key]
             slots = asyncio.Semaphore(getattr(spec, "parallel", MAX_CALLS))
-            self._shared[key] = SharedModel(spec=spec, model=self._build(spec), slots=slots, lane=_lane(key, spec))
+            self._shared[key] = SharedModel(spec=spec, model=self._build(spec), slots=slots, limits=_limits(key, spec))
         return self._shared[key]
 
     async def load(self) -> None:
@@ -78,16 +83,15 @@ class LanguageModels:
         return RecordingModel(model, record) if record is not None else model
 
 
-def _lane(key: str, spec: Spec) -> Lane:
-    """What all calls of a model have to pass in this process."""
+def _limits(key: str, spec: Spec) -> ModelLimits:
     rates = spec.requests_per_minute, spec.input_tokens_per_minute, spec.output_tokens_per_minute
-    return Lane(
+    return ModelLimits(
         model_key=key,
         timer=time.perf_counter,
         sleep=asyncio.sleep,
         limit=RateLimit.of(*rates),
         retries=RetryBudget(spec.retry_budget),
-        telling=LimitMetrics(),
+        observer=LimitMetrics(),
     )
 
 

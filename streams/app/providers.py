@@ -1,72 +1,164 @@
-"""From the pipeline file's models and handlers to things that can be asked."""
+"""Builds the callers of the pipeline file's handlers: here alone stands the order of the wrappers around a call."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from streams.app.language_models import LanguageModels
+from streams.app.language_models import LanguageModels, SharedModel
 from streams.app.provider_limits import check_request
 from streams.app.settings import Settings
+from streams.calling.budgeted import Budget, Budgeted
+from streams.calling.cached import Cached, Coalesced, InFlight, KnownAnswers
+from streams.calling.caller import Backend, Callee, Caller
+from streams.calling.classifiers import ClassifierBackend, RouterBackend, RulesBackend
+from streams.calling.confidence import ConfidenceScorer, Verify, example_of
+from streams.calling.fallback import Fallback
+from streams.calling.function import PythonFunction, load_function
+from streams.calling.limited import Bounded, Limited, ModelLimits
+from streams.calling.prompted import PromptedModel
+from streams.calling.record import Audited, CallRecords
+from streams.calling.retried import Retried
+from streams.calling.self_consistent import SelfConsistent
 from streams.core.answer_comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import CorrectSpec, VerifierScore
-from streams.stages.askers import FunctionAsker, PromptAsker, load_function
-from streams.stages.assess import Assess, Verify, example_of
-from streams.stages.light import ClassifierAsker, RouterAsker, RulesAsker
-from streams.stages.listen import IMAGE_DUPLICATE
-from streams.stages.ports import Asker
 
+EXACT = Comparison()
 log = logging.getLogger("escalon.providers")
 
 
+Layer = Callable[[Caller], Caller]
+"""Puts a wrapper around a caller."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallServices:
+    """What all calls of one tier share. A replay has its own rules for stored answers, and counts each call."""
+
+    answers: KnownAnswers
+    records: CallRecords
+    sleep: Callable[[float], Awaitable[None]]
+    jitter: Callable[[], float]
+    """A random number from 0 to 1."""
+    budget: Budget | None = None
+    """None: the tier has none."""
+    watch: Layer | None = None
+    """A further wrapper around each call that may cost something."""
+    in_flight: InFlight = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitedBackend:
+    """A backend, and what limits its calls in this process."""
+
+    backend: Backend
+    limits: ModelLimits | None = None
+    """None for plain code."""
+    slots: tuple[asyncio.Semaphore, ...] = ()
+    """Of the handler, then of its model."""
+
+
+def chain(
+    to: LimitedBackend,
+    services: CallServices,
+    *,
+    samples: int = 1,
+    agree: Agree = EXACT,
+    other: Caller | None = None,
+    stored: bool = True,
+) -> Caller:
+    """Return the caller of a handler: the wrappers from the outermost to the innermost, then the backend.
+
+    `other` is its fallback, whose own chain is not `stored`: its answers are stored with the handler's.
+    """
+    callee, records, answers = to.backend.callee, services.records, services.answers
+    stored = stored and answers.covers(callee)
+    paid = not callee.free
+    return _wrapped(
+        partial(SelfConsistent, samples=samples, agree=agree, records=records) if samples > 1 else None,
+        partial(Cached, answers=answers, fallback=other.callee if other else None) if stored else None,
+        partial(Coalesced, answers=answers, in_flight=services.in_flight, now=records.now) if stored else None,
+        partial(Fallback, other=other, answers=answers if callee.handler.spec.cache != "off" else None)
+        if other
+        else None,
+        partial(
+            Retried,
+            limits=to.limits,
+            has_fallback=other is not None,
+            now=records.now,
+            sleep=services.sleep,
+            jitter=services.jitter,
+        ),
+        partial(Bounded, slots=to.slots) if to.slots else None,
+        partial(Limited, limits=to.limits, records=records, size=to.backend.size) if to.limits else None,
+        partial(Budgeted, budget=services.budget, records=records, size=to.backend.size)
+        if services.budget and paid
+        else None,
+        services.watch if paid else None,
+        around=Audited(to.backend, records),
+    )
+
+
+def _wrapped(*layers: Layer | None, around: Caller) -> Caller:
+    for layer in reversed(layers):
+        around = around if layer is None else layer(around)
+    return around
+
+
 class Providers:
-    """Builds the askers of handlers, and what else the stages need of them."""
+    """Builds the callers of handlers, and what else the stages need of them."""
 
     def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
         self._pipeline = pipeline
-        self._models = LanguageModels(pipeline, settings)
+        self.models = LanguageModels(pipeline, settings)
 
-    def askers(self, handlers: Mapping[str, Handler]) -> dict[str, Asker]:
-        """An asker for each handler; the image watcher is a stage of its own and has none.
+    def callers(self, handlers: Mapping[str, Handler], services: CallServices) -> dict[str, Caller]:
+        """Return a caller for each handler; the image watcher is a stage of its own and has none.
 
-        Raises ConfigError for what cannot be had, and for a request that the model's provider would not take.
+        Raises ConfigError for what is missing, and for a request that the model's provider would not take.
         """
-        asked = {n: one for n, one in handlers.items() if getattr(one.spec, "kind", None) != IMAGE_DUPLICATE}
-        for handler in asked.values():
+        called = {name: one for name, one in handlers.items() if not one.watches_images}
+        for handler in called.values():
             if handler.prompting is not None:
                 self._check_requests(handler)
-        return {name: self._asker(handler) for name, handler in asked.items()}
+        return {name: self._caller(handler, services) for name, handler in called.items()}
 
-    def agrees(self, handlers: Mapping[str, Handler]) -> dict[str, Agree]:
-        """When two answers of each worker or reasoner are the same one. Raises ConfigError."""
-        return {
-            name: comparison(handler.spec.correct) for name, handler in handlers.items() if handler.tier != "listener"
-        }
+    def _caller(self, handler: Handler, services: CallServices) -> Caller:
+        other = handler.fallback
+        return chain(
+            self.backend(handler),
+            services,
+            samples=handler.trust.samples if handler.trust else 1,
+            agree=comparison(handler.spec.correct) if handler.tier != "listener" else EXACT,
+            other=chain(self.backend(other), services, stored=False) if other is not None else None,
+        )
 
-    def assessors(self, handlers: Mapping[str, Handler]) -> dict[str, Assess]:
-        """What makes each worker's confidence. Raises ConfigError where a verifier or a function cannot be loaded."""
-        return {name: assessor(handler) for name, handler in handlers.items() if handler.trust is not None}
+    def scorers(self, handlers: Mapping[str, Handler]) -> dict[str, ConfidenceScorer]:
+        """Return what makes each worker's confidence. Raises ConfigError if a verifier or function cannot be loaded."""
+        return {name: scorer(handler) for name, handler in handlers.items() if handler.trust is not None}
 
     def check(self, handlers: Iterable[Handler]) -> None:
         """Try what can be tried without a model: functions, artifacts, parameters, schemas. Raises ConfigError."""
         for handler in handlers:
             if handler.trust is not None:
-                assessor(handler)
+                scorer(handler)
             if handler.tier != "listener":
                 comparison(handler.spec.correct)
             if handler.function is not None:
                 load_function(handler.function)
             elif handler.prompting is not None:
                 self._check_requests(handler)
-            elif handler.spec.kind != IMAGE_DUPLICATE:
-                _light(handler)
+            elif not handler.watches_images:
+                _classifier(handler)
 
     def _check_requests(self, handler: Handler) -> None:
         key, models = f"{handler.tier}s.{handler.name}", self._pipeline.spec.models
@@ -75,33 +167,49 @@ class Providers:
             check_request(handler.fallback, models[handler.fallback.spec.model], f"{key}.fallback")
 
     async def load(self) -> None:
-        """Load what must be in memory before messages flow; it holds up everything else in the process."""
-        await self._models.load()
+        """Load what must be in memory before messages flow; it blocks everything else in the process."""
+        await self.models.load()
 
     async def close(self) -> None:
         """Free every model."""
-        await self._models.close()
+        await self.models.close()
 
-    def _asker(self, handler: Handler) -> Asker:
+    def backend(self, handler: Handler) -> LimitedBackend:
+        """Return the backend of a handler. Raises ConfigError for what is missing."""
+        slots = asyncio.Semaphore(handler.spec.concurrency)
         if handler.function is not None:
-            return FunctionAsker(handler=handler, function=load_function(handler.function))
+            callee = Callee(handler=handler, operation="function", provider="python", model=handler.function, free=True)
+            function = PythonFunction(callee=callee, function=load_function(handler.function))
+            return LimitedBackend(backend=function, slots=(slots,))
         if handler.prompting is None:
-            return _light(handler)
-        shared = self._models.shared(handler.prompting.model_key)
-        spec = shared.spec
-        return PromptAsker(
-            handler=handler,
+            return LimitedBackend(backend=_classifier(handler))
+        shared = self.models.shared(handler.prompting.model_key)
+        model = PromptedModel(
+            callee=_prompted(handler, shared),
             prompting=handler.prompting,
             language_model=shared.model,
-            model_slots=shared.slots,
-            lane=shared.lane,
-            fallback=self._asker(handler.fallback) if handler.fallback is not None else None,
-            provider=shared.provider,
-            model=spec.model,
-            bills_cache=spec.provider != "local",
-            takes_seed=spec.provider == "local",
-            priced_as=spec.priced_as or (None if spec.provider == "local" else spec.model),
+            takes_seed=shared.is_local,
         )
+        return LimitedBackend(backend=model, limits=shared.limits, slots=(slots, shared.slots))
+
+    def callees(self, handlers: Mapping[str, Handler]) -> Iterator[Callee]:
+        """Yield each model that handlers call, fallbacks included."""
+        for own in handlers.values():
+            for one in (own, own.fallback):
+                if one is not None and one.prompting is not None:
+                    yield _prompted(one, self.models.shared(one.prompting.model_key))
+
+
+def _prompted(handler: Handler, shared: SharedModel) -> Callee:
+    return Callee(
+        handler=handler,
+        operation="chat",
+        provider=shared.provider,
+        model=shared.spec.model,
+        priced_as=shared.spec.priced_as or (None if shared.is_local else shared.spec.model),
+        bills_cache=not shared.is_local,
+        answered_within=partial(shared.limits.answered, handler.name),
+    )
 
 
 def comparison(correct: CorrectSpec) -> Agree:
@@ -123,13 +231,13 @@ def _agrees(function: Agree, answer: Any, label: Any) -> bool:
         return False
 
 
-def assessor(handler: Handler) -> Assess:
-    """What makes a worker's confidence."""
+def scorer(handler: Handler) -> ConfidenceScorer:
+    """Return what makes a worker's confidence. Raises ConfigError."""
     trust = handler.trust
     if trust is None:
-        raise ConfigError(f"{handler.name} is no worker.", "Name one of the pipeline's workers.", "handler")
-    return Assess(
-        trust=trust,
+        raise ConfigError(f"{handler.name} is not a worker.", "Name one of the pipeline's workers.", "handler")
+    return ConfidenceScorer(
+        config=trust,
         verify=_verify(trust.verifier, trust.verifier_score) if trust.verifier else None,
         functions={path: load_function(path) for path in trust.functions},
         timeout=handler.spec.timeout,
@@ -148,15 +256,15 @@ def _verify(path: Path, score: VerifierScore) -> Verify:
     return lambda task, attempt: float(asked([example_of(task, attempt)])[0])
 
 
-def _light(handler: Handler) -> Asker:
+def _classifier(handler: Handler) -> Backend:
     from streams.models.listeners.classifier import Classifier
+    from streams.models.listeners.router import Router
     from streams.models.listeners.rules import RuleSet
 
+    named = partial(Callee, handler=handler, operation="classify", provider="escalon", free=True)
     if handler.spec.kind == "router":
-        from streams.models.listeners.router import Router
-
-        return RouterAsker(handler=handler, router=Router.load(cast(Path, handler.artifact)))
+        return RouterBackend(callee=named(model="router"), router=Router.load(cast(Path, handler.artifact)))
     if handler.artifact is not None:
         classifier = Classifier.load(handler.artifact)
-        return ClassifierAsker(handler=handler, classifier=classifier, model=classifier.embedder.name)
-    return RulesAsker(handler=handler, rules=RuleSet(handler.spec.rules))
+        return ClassifierBackend(callee=named(model=classifier.embedder.name), classifier=classifier)
+    return RulesBackend(callee=named(model="re"), rules=RuleSet(handler.spec.rules))

@@ -9,11 +9,11 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
+from streams.calling.function import load_function
 from streams.core.errors import ConfigError
 from streams.core.redaction.fields import redacted_row
 from streams.core.redaction.policy import RedactionPolicy
 from streams.pipeline.load import Pipeline
-from streams.stages.askers import load_function
 
 log = logging.getLogger("escalon.redaction")
 

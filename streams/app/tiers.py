@@ -21,30 +21,32 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ClusterMetadata
 from streams.app.event_reader import build_event_reader
 from streams.app.process import WorkerTier
-from streams.app.providers import Providers
+from streams.app.providers import CallServices, Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
+from streams.calling.cached import StoredAnswers
+from streams.calling.record import CallRecords
+from streams.calling.threshold import ThresholdPolicy
 from streams.core.budget import share
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest
-from streams.core.messages import Escalation, Message, Outcome, Result, Sighting, Verdict
+from streams.core.messages import Escalation, Message, Outcome, Result, Sighting, Tier, Verdict
 from streams.core.tables import ANSWERS, KNOWN_EVENTS, SEEN_IMAGES, SETTLED, SPENT, WATCHES, TableSpec
 from streams.core.validate import validate_message
 from streams.models.listeners.image import MAX_BYTES
 from streams.models.listeners.image_pool import FewAtOnce
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import BudgetSpec
+from streams.pipeline.spec import ImageDuplicateListener
 from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.bind import Binding, StagePublisher, bind
 from streams.runtime.drain import DrainingApp
 from streams.runtime.known import KnownEvents
 from streams.runtime.lag import watch_faust
-from streams.runtime.tables import TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
-from streams.stages.gate import WatchedGate
-from streams.stages.listen import IMAGE_DUPLICATE, listen
-from streams.stages.match import match
-from streams.stages.ports import Desk, Images
+from streams.runtime.tables import TableAnswers, TableBudget, TableImages, TableSettled, TableWatches, table
+from streams.stages.dedupe_images import dedupe_images
+from streams.stages.listen import listen
+from streams.stages.ports import Images
 from streams.stages.reason import reason
 from streams.stages.settle import Settled, check_same_event, settle, settles
 from streams.stages.work import work
@@ -52,12 +54,12 @@ from streams.telemetry.message_metrics import observe_outcome
 from streams.telemetry.metrics import BUDGET, BUDGET_SPENT, observe_calibration
 from streams.telemetry.tracing import OFF, Tracing
 
-PLACES_A_CALL = 2
-"""Tasks on their way for each call that may run: some of them back off, and hold no call's slot meanwhile."""
+TASKS_A_SLOT = 2
+"""Tasks in flight per call slot. More than one, because a task that backs off holds no slot."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class Deployment:
     """What every tier is built from."""
 
     settings: Settings
@@ -82,32 +84,33 @@ class Site:
         return self.settings.data_dir / "tables" / cluster / f"{tier}-{self.settings.instance}"
 
 
-def build(tier: WorkerTier, site: Site) -> DrainingApp:
+def build(tier: WorkerTier, deployment: Deployment) -> DrainingApp:
     """The Faust app of one tier, its agents bound."""
-    settings = site.settings
+    settings = deployment.settings
     place = ProcessConfig(
-        directory=site.directory(tier),
+        directory=deployment.directory(tier),
         prefix=settings.topic_prefix,
         replication=settings.replication,
         batch_bytes=settings.batch_bytes,
         drain_seconds=settings.drain_seconds,
     )
-    app = faust_app(tier, site.kafka, place)
+    app = faust_app(tier, deployment.kafka, place)
     prefix = settings.topic_prefix
-    publisher = StagePublisher(app=app, codec=site.codec, prefix=prefix, tracing=site.tracing)
-    reader, dead_letters = build_event_reader(settings, site.cluster, site.codec, site.blobs)
-    bindings = _TIERS[tier](app, site, reader)
+    publisher = StagePublisher(app=app, codec=deployment.codec, prefix=prefix, tracing=deployment.tracing)
+    reader, dead_letters = build_event_reader(settings, deployment.cluster, deployment.codec, deployment.blobs)
+    bindings = _TIERS[tier](app, deployment, reader)
     for binding in bindings:
         bind(binding, publisher, dead_letters, app.drain)
     watch_faust(app, {f"{prefix}{binding.topic}" for binding in bindings})
     return app
 
 
-def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
-    pipeline, handlers = site.pipeline, site.pipeline.listeners
-    desk = _desk(app, site, handlers, "events")
-    images = FewAtOnce(partial(site.blobs.get, most=MAX_BYTES + 1))
-    known = KnownEvents(_table(app, KNOWN_EVENTS, site))
+def _listen(app: faust.App, deployment: Deployment, reader: EventReader) -> list[Binding]:
+    pipeline, handlers = deployment.pipeline, deployment.pipeline.listeners
+    records = _records(deployment)
+    callers = deployment.providers.callers(handlers, _services(app, deployment, records, "listener", "events"))
+    images = FewAtOnce(partial(deployment.blobs.get, most=MAX_BYTES + 1))
+    known = KnownEvents(_table(app, KNOWN_EVENTS, deployment))
 
     async def on_event(record: KafkaRecord, publisher: StagePublisher) -> None:
         event, deadline = reader(record), pipeline.spec.deadline
@@ -115,65 +118,74 @@ def _listen(app: faust.App, site: Site, reader: EventReader) -> list[Binding]:
             known.check(event.origin)
         if deadline is not None:
             event = replace(event, deadline=due(record.timestamp, deadline))
-        await publisher.publish(await listen(event, record.timestamp, pipeline, desk, images))
+        await publisher.publish(await listen(event, record.timestamp, pipeline, callers, records, images))
 
-    bindings = [_bound("events", _concurrency(handlers), on_event, site)]
-    watcher = next((one for one in handlers.values() if one.spec.kind == IMAGE_DUPLICATE), None)
+    bindings = [_bound("events", _concurrency(handlers), on_event, deployment)]
+    watcher = next((one.spec for one in handlers.values() if isinstance(one.spec, ImageDuplicateListener)), None)
     if watcher is not None:
-        bindings.append(_match(app, site, desk, images, watcher.spec.capacity))
+        bindings.append(_dedupe_images(app, deployment, records, images, watcher.capacity))
     return bindings
 
 
-def _match(app: faust.App, site: Site, desk: Desk, images: Images, capacity: int) -> Binding:
-    seen = TableImages(_table(app, SEEN_IMAGES, site), capacity)
+def _dedupe_images(
+    app: faust.App, deployment: Deployment, records: CallRecords, images: Images, capacity: int
+) -> Binding:
+    seen = TableImages(_table(app, SEEN_IMAGES, deployment), capacity)
 
     async def on_sighting(record: KafkaRecord, publisher: StagePublisher) -> None:
-        sighting = site.codec.decode(Sighting, record.value or b"")
+        sighting = deployment.codec.decode(Sighting, record.value or b"")
         validate_message(sighting)
         seen.position = record.offset
-        await publisher.publish(await match(sighting, record.timestamp, site.pipeline, desk, seen, images))
+        messages = await dedupe_images(sighting, record.timestamp, deployment.pipeline, records, seen, images)
+        await publisher.publish(messages)
 
-    return _bound("images", 1, on_sighting, site)
+    return _bound("images", 1, on_sighting, deployment)
 
 
-def _work(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
-    pipeline, desk = site.pipeline, _desk(app, site, site.pipeline.workers, "verdicts")
+def _work(app: faust.App, deployment: Deployment, _: EventReader) -> list[Binding]:
+    pipeline, providers = deployment.pipeline, deployment.providers
+    records = _records(deployment)
+    services = _services(app, deployment, records, "worker", "verdicts")
+    callers, scorers = providers.callers(pipeline.workers, services), providers.scorers(pipeline.workers)
+    thresholds = _thresholds(app, deployment)
 
     async def stage(verdict: Verdict, at: datetime) -> list[Message]:
-        return await work(verdict, at, pipeline, desk)
+        return await work(verdict, at, pipeline, callers, records, scorers, thresholds)
 
-    return [_binding("verdicts", Verdict, stage, site, pipeline.workers)]
+    return [_binding("verdicts", Verdict, stage, deployment, pipeline.workers)]
 
 
-def _reason(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
-    pipeline, desk = site.pipeline, _desk(app, site, site.pipeline.reasoners, "escalations")
+def _reason(app: faust.App, deployment: Deployment, _: EventReader) -> list[Binding]:
+    pipeline, records = deployment.pipeline, _records(deployment)
+    services = _services(app, deployment, records, "reasoner", "escalations")
+    callers = deployment.providers.callers(pipeline.reasoners, services)
 
     async def stage(escalation: Escalation, at: datetime) -> list[Message]:
-        return await reason(escalation, at, pipeline, desk)
+        return await reason(escalation, at, pipeline, callers, records)
 
-    return [_binding("escalations", Escalation, stage, site, pipeline.reasoners)]
+    return [_binding("escalations", Escalation, stage, deployment, pipeline.reasoners)]
 
 
-def _settle(app: faust.App, site: Site, _: EventReader) -> list[Binding]:
-    settled = TableSettled(_table(app, SETTLED, site))
+def _settle(app: faust.App, deployment: Deployment, _: EventReader) -> list[Binding]:
+    settled = TableSettled(_table(app, SETTLED, deployment))
 
     async def on_result(record: KafkaRecord, publisher: StagePublisher) -> None:
-        result = site.codec.decode(Result, record.value or b"")
+        result = deployment.codec.decode(Result, record.value or b"")
         run, event_id = result.origin.run, result.origin.event_id
         prior = settled.get(run, event_id)
         if prior is not None and not settles(prior, record.partition, record.offset):
-            check_same_event(result, _ended(prior, site.codec))
+            check_same_event(result, _ended(prior, deployment.codec))
             return
         # The result's own time, and no clock: after a crash in which the table's entry was lost and the outcome was
         # not, the same result must make the same bytes.
         outcome = settle(result, record.timestamp)
-        value = prior.outcome if prior else site.codec.encode(outcome)
+        value = prior.outcome if prior else deployment.codec.encode(outcome)
         await publisher.send("outcomes", event_id.encode(), value, result)
         settled.put(run, event_id, Settled(record.partition, record.offset, value))
         if prior is None:
             observe_outcome(outcome)
 
-    return [_bound("results", 1, on_result, site)]
+    return [_bound("results", 1, on_result, deployment)]
 
 
 def _ended(settled: Settled, codec: Codec) -> Outcome | None:
@@ -188,73 +200,82 @@ def _binding(
     topic: str,
     kind: type[Any],
     stage: Callable[[Any, datetime], Awaitable[list[Message]]],
-    site: Site,
+    deployment: Deployment,
     handlers: Mapping[str, Handler],
 ) -> Binding:
     async def handle(record: KafkaRecord, publisher: StagePublisher) -> None:
-        message = site.codec.decode(kind, record.value or b"")
+        message = deployment.codec.decode(kind, record.value or b"")
         validate_message(message)
         await publisher.publish(await stage(message, record.timestamp))
 
-    return _bound(topic, _concurrency(handlers), handle, site)
+    return _bound(topic, _concurrency(handlers), handle, deployment)
 
 
 def _bound(
-    topic: str, concurrency: int, handle: Callable[[KafkaRecord, StagePublisher], Awaitable[None]], site: Site
+    topic: str,
+    concurrency: int,
+    handle: Callable[[KafkaRecord, StagePublisher], Awaitable[None]],
+    deployment: Deployment,
 ) -> Binding:
-    return Binding(topic=topic, concurrency=concurrency, handle=handle, partitions=site.partitions(topic))
+    return Binding(topic=topic, concurrency=concurrency, handle=handle, partitions=deployment.partitions(topic))
 
 
-def _table(app: faust.App, spec: TableSpec, site: Site) -> Any:
-    source = f"{site.settings.topic_prefix}{spec.source}"
-    return table(app, spec.name, source, site.partitions(spec.source), site.settings.retention_seconds)
+def _table(app: faust.App, spec: TableSpec, deployment: Deployment) -> Any:
+    source = f"{deployment.settings.topic_prefix}{spec.source}"
+    return table(app, spec.name, source, deployment.partitions(spec.source), deployment.settings.retention_seconds)
 
 
-def _desk(app: faust.App, site: Site, handlers: Mapping[str, Handler], topic: str) -> Desk:
-    tier = next(iter(handlers.values())).tier if handlers else None
-    remember = partial(_table, app, site=site)
-    budget = site.pipeline.spec.budgets.get(tier) if tier else None
-    if tier and budget:
-        BUDGET.labels(tier).set(float(budget.usd_per_day))
-    return Desk(
-        pipeline_hash=site.pipeline.hash,
-        askers=site.providers.askers(handlers),
-        answers=TableAnswers(remember(ANSWERS[topic]), site.codec),
-        prices=site.pipeline.prices,
-        now=site.settings.now,
+def _records(deployment: Deployment) -> CallRecords:
+    return CallRecords(
+        pipeline_hash=deployment.pipeline.hash,
+        prices=deployment.pipeline.prices,
+        now=deployment.settings.now,
         timer=time.perf_counter,
-        sleep=asyncio.sleep,
-        jitter=random.random,
-        purse=_purse(remember, topic, budget, site, tier) if tier and budget else None,
-        agrees=site.providers.agrees(handlers),
-        assessors=site.providers.assessors(handlers),
-        gate=_gate(remember, topic, handlers, site),
-        redaction=redaction_policy(site.pipeline),
+        redaction=redaction_policy(deployment.pipeline),
     )
 
 
-def _purse(remember: Callable[[TableSpec], Any], topic: str, budget: BudgetSpec, site: Site, tier: str) -> TablePurse:
-    part = share(budget.usd_per_day, site.partitions(topic))
-    return TablePurse(remember(SPENT[topic]), part, lambda usd: BUDGET_SPENT.labels(tier).inc(float(usd)))
+def _services(app: faust.App, deployment: Deployment, records: CallRecords, tier: Tier, topic: str) -> CallServices:
+    """Return what the calls of a tier share, its tables written by the messages of `topic`."""
+    answers = TableAnswers(_table(app, ANSWERS[topic], deployment), deployment.codec)
+    return CallServices(
+        answers=StoredAnswers(store=answers, records=records),
+        records=records,
+        sleep=asyncio.sleep,
+        jitter=random.random,
+        budget=_budget(app, deployment, tier, topic),
+    )
 
 
-def _gate(
-    remember: Callable[[TableSpec], Any], topic: str, handlers: Mapping[str, Handler], site: Site
-) -> WatchedGate | None:
-    """The gate of workers with a calibration; without any the workers' own thresholds need no watching."""
-    trusts = {name: handler.trust for name, handler in handlers.items() if handler.trust is not None}
-    if not any(trust.artifact for trust in trusts.values()):
+def _budget(app: faust.App, deployment: Deployment, tier: Tier, topic: str) -> TableBudget | None:
+    budget = deployment.pipeline.spec.budgets.get(tier)
+    if budget is None:
         return None
-    watches = TableWatches(remember(WATCHES[topic]))
-    return WatchedGate(trusts=trusts, watches=watches, partitions=site.partitions(topic), tell=observe_calibration)
+    BUDGET.labels(tier).set(float(budget.usd_per_day))
+    part = share(budget.usd_per_day, deployment.partitions(topic))
+    spent = _table(app, SPENT[topic], deployment)
+    return TableBudget(spent, part, lambda usd: BUDGET_SPENT.labels(tier).inc(float(usd)))
+
+
+def _thresholds(app: faust.App, deployment: Deployment) -> ThresholdPolicy | None:
+    """Return the policy of calibrated workers; None if no worker is calibrated, so that none can drift."""
+    configs = {name: one.trust for name, one in deployment.pipeline.workers.items() if one.trust is not None}
+    if not any(config.artifact for config in configs.values()):
+        return None
+    return ThresholdPolicy(
+        configs=configs,
+        watches=TableWatches(_table(app, WATCHES["verdicts"], deployment)),
+        partitions=deployment.partitions("verdicts"),
+        report=observe_calibration,
+    )
 
 
 def _concurrency(handlers: Mapping[str, Handler]) -> int:
     """Enough agents at once that no handler waits for another's slots, nor for tasks that wait to be tried again."""
-    return max(1, PLACES_A_CALL * sum(int(handler.spec.concurrency) for handler in handlers.values()))
+    return max(1, TASKS_A_SLOT * sum(int(handler.spec.concurrency) for handler in handlers.values()))
 
 
-_TIERS: dict[WorkerTier, Callable[[faust.App, Site, EventReader], list[Binding]]] = {
+_TIERS: dict[WorkerTier, Callable[[faust.App, Deployment, EventReader], list[Binding]]] = {
     "listen": _listen,
     "work": _work,
     "reason": _reason,

@@ -19,7 +19,7 @@ from streams.app.process import WorkerTier, ready_file
 from streams.app.providers import Providers
 from streams.app.settings import Settings
 from streams.app.telemetry import tracing_of
-from streams.app.tiers import Site, build
+from streams.app.tiers import Deployment, build
 from streams.pipeline.load import Pipeline
 from streams.telemetry.web import serve_web
 
@@ -33,7 +33,7 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
     """
     web = serve_web(settings.web)
     await_room(settings.data_dir / "tables")
-    site = Site(
+    deployment = Deployment(
         settings=settings,
         kafka=kafka,
         cluster=describe_cluster(kafka),
@@ -43,13 +43,13 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
         providers=Providers(pipeline, settings),
         tracing=tracing_of(settings, tier),
     )
-    app = build(tier, site)
-    check_partitions(app, settings.topic_prefix, site.cluster.partitions)
+    app = build(tier, deployment)
+    check_partitions(app, settings.topic_prefix, deployment.cluster.partitions)
     # A consumer that starts before its changelog topics exist learns of them minutes later; tables would wait.
     changelogs = {table.changelog_topic.get_topic_name(): table.partitions for table in app.tables.values()}
     create_changelogs(kafka, changelogs, settings.replication)
-    _run_now(site.providers.load())
-    app.at_end = site.providers.close
+    _run_now(deployment.providers.load())
+    app.at_end = deployment.providers.close
     app.on_rebalance_complete.connect(_announcer(ready_file(settings, tier)), weak=False)
     worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, redirect_stdouts=False, override_logging=False)
     if web is not None:
@@ -61,7 +61,7 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
             raise app.ending from None
         raise
     finally:
-        site.tracing.close()
+        deployment.tracing.close()
 
 
 def _announcer(file: Path) -> object:

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from streams.app.providers import assessor
+from streams.app.providers import scorer
 from streams.app.settings import read_settings
 from streams.calibration.risk_control import Target
 from streams.cli.commands import new_app
@@ -54,7 +54,7 @@ def calibrate(
     if excluded and not known:
         raise ConfigError(f"no answer of {handler} can be compared. {excluded[0]}", "See docs/escalation.md.", "labels")
     target, today = Target(max_error, certainty), now().date().isoformat()
-    made = calibrate_worker(worker, assessor(worker), known, target, labels=source, date=today)
+    made = calibrate_worker(worker, scorer(worker), known, target, labels=source, date=today)
     path = output or loaded.path.parent / "calibration" / f"{handler}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(made.artifact.to_json(), "utf-8")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from streams.app.settings import read_settings
+from streams.calling.confidence import example_of
 from streams.cli.audit_access import open_audit
 from streams.cli.classifier_training import train_classifier
 from streams.cli.commands import new_app
@@ -24,7 +25,6 @@ from streams.evaluation.router_training import train_router as fit_router
 from streams.models.verifier.artifact import Aside
 from streams.models.verifier.training import train_verifier as fit_verifier
 from streams.pipeline.load import Pipeline, load_uncalibrated
-from streams.stages.assess import example_of
 
 app = new_app("Train the small models of tier 1: listeners, verifiers and routers.")
 SeedOption = Annotated[int, typer.Option(help="The seed of the folds.")]

@@ -19,7 +19,7 @@ ESCALATES: dict[AttemptStatus, EscalationReason | None] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class Threshold:
     """What a confidence must reach, and by whose word."""
 
     threshold: float | None

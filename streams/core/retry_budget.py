@@ -31,6 +31,10 @@ class RetryBudget:
         self._fill(now)
         self.balance = min(MOST, self.balance + self.share)
 
+    def give_back(self) -> None:
+        """Undo a deposit: the call was not made after all."""
+        self.balance = max(0.0, self.balance - self.share)
+
     def withdraw(self, now: float) -> bool:
         """Whether one retry may be made; it is then counted."""
         self._fill(now)

@@ -15,6 +15,8 @@ from streams.calibration.artifact import CalibrationArtifact
 from streams.calibration.calibrators import IdentityCalibrator
 from streams.calibration.drift import Reference, reference_of
 from streams.calibration.risk_control import Target, ThresholdSelection, TooFew, select_threshold
+from streams.calling.confidence import ConfidenceScorer
+from streams.calling.self_consistent import SELF_CONSISTENCY
 from streams.core.errors import ConfigError
 from streams.core.escalation import combined
 from streams.core.messages import Attempt
@@ -22,8 +24,6 @@ from streams.evaluation.calibrator_choice import CalibratorChoice, choose_calibr
 from streams.evaluation.cases import Known, LabelsFrom, first_of_each_task, one_of_each_task
 from streams.evaluation.reliability import Reliability, reliability
 from streams.pipeline.handlers import Handler
-from streams.stages.ports import Assessor
-from streams.stages.sample import SOURCE as SAMPLES
 
 Labelled = Sequence[Known]
 
@@ -45,14 +45,14 @@ class Calibrated:
 
 
 def calibrate(
-    handler: Handler, assess: Assessor, cases: Labelled, target: Target, *, labels: LabelsFrom, date: str
+    handler: Handler, scorer: ConfidenceScorer, cases: Labelled, target: Target, *, labels: LabelsFrom, date: str
 ) -> Calibrated:
     """Calibrate a worker on labelled cases. Each is scored again by the current worker, and each task counts once.
 
     The threshold is chosen on the raw scores, so fitting a calibrator to the same cases does not weaken its guarantee.
     Raises ConfigError if the cases are too few, or no threshold can be proven.
     """
-    assessed, scored = _assessed(handler, assess, cases)
+    assessed, scored = _assessed(handler, scorer, cases)
     raw = np.array([one.attempt.raw_confidence for one, _ in scored], dtype=np.float64)
     correct = np.array([right for _, right in scored])
     selection = select_threshold(raw, correct, target)
@@ -86,12 +86,12 @@ def calibrate(
     return Calibrated(artifact, choice, selection, measured, raw, correct, len(cases))
 
 
-def _assessed(handler: Handler, assess: Assessor, cases: Labelled) -> tuple[list[Known], list[Known]]:
+def _assessed(handler: Handler, scorer: ConfidenceScorer, cases: Labelled) -> tuple[list[Known], list[Known]]:
     """Return all distinct cases scored again, and one case with a confidence for each task."""
     if not cases:
         what = f"the current version of {handler.name} has no labelled case."
         raise ConfigError(what, "Label events that it answered (docs/escalation.md).", "cases")
-    assessed = asyncio.run(_scored(assess, _distinct(cases)))
+    assessed = asyncio.run(_scored(scorer, _distinct(cases)))
     scored = one_of_each_task([one for one in assessed if one[0].attempt.raw_confidence is not None])
     if not scored:
         what = f"none of the {len(cases)} labelled cases of {handler.name} has a confidence."
@@ -105,9 +105,9 @@ def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> CalibratorC
     return CalibratorChoice(IdentityCalibrator(), (), raw) if correct.all() else choose_calibrator(raw, correct)
 
 
-async def _scored(assess: Assessor, cases: Labelled) -> list[Known]:
+async def _scored(scorer: ConfidenceScorer, cases: Labelled) -> list[Known]:
     """Replace each case's confidence by that of the current worker."""
-    return [(replace(case, attempt=await assess(case.task, _as_said(case.attempt))), right) for case, right in cases]
+    return [(replace(case, attempt=await scorer(case.task, _as_said(case.attempt))), right) for case, right in cases]
 
 
 def _distinct(cases: Labelled) -> list[Known]:
@@ -120,8 +120,8 @@ def _distinct(cases: Labelled) -> list[Known]:
 
 
 def _as_said(attempt: Attempt) -> Attempt:
-    """Reset the confidence to the reply's own, which is what the worker passes to the assessor."""
-    raw = combined([one for one in attempt.sources if one.label != SAMPLES], "mean")
+    """Reset the confidence to the reply's own, which is what the worker passes to the scorer."""
+    raw = combined([one for one in attempt.sources if one.label != SELF_CONSISTENCY], "mean")
     return replace(attempt, raw_confidence=raw, confidence=raw)
 
 

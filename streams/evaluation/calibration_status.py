@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from streams.calibration import drift
 from streams.calibration.artifact import CalibrationArtifact
 from streams.calibration.martingale import expired
+from streams.calling.threshold import FALSE_ALARMS
 from streams.core.fingerprint import draw
 from streams.evaluation import error_rate
 from streams.evaluation.cases import Case, first_of_each_task
 from streams.pipeline.load import Pipeline
-from streams.stages.gate import FALSE_ALARMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from streams.audit.query import Audit
+from streams.calling.confidence import VERIFIER
+from streams.calling.task import Task
 from streams.core.answer_comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import canonical, digest, draw
@@ -25,8 +27,6 @@ from streams.core.time_range import EARLIEST
 from streams.models.verifier.example import Example
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.stages.assess import VERIFIER
-from streams.stages.task import Task
 
 LabelsFrom = Literal["people", "reasoner"]
 """The source of truth: labels on the topic `labels`, or the reasoner's answer to the same event."""

@@ -16,7 +16,7 @@ from streams.pipeline.files import Files
 from streams.pipeline.problems import known
 from streams.pipeline.template import PromptTemplate
 from streams.pipeline.thinking import with_max_tokens
-from streams.pipeline.trust import Trust, trust_in
+from streams.pipeline.trust import ConfidenceConfig, trust_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Handler:
     version: str
     prompting: Prompting | None = None
     artifact: Path | None = None
-    trust: Trust | None = None
+    trust: ConfidenceConfig | None = None
     """Workers only."""
     fallback: Handler | None = None
     """The same handler with another model, under a version of its own: what it answers is another model's answer."""
@@ -49,6 +49,11 @@ class Handler:
     def function(self) -> str | None:
         """The dotted path of a Python handler."""
         return getattr(self.spec, "handler", None)
+
+    @property
+    def watches_images(self) -> bool:
+        """True of the listener that compares images with those seen so far."""
+        return isinstance(self.spec, s.ImageDuplicateListener)
 
 
 TABLES: dict[Tier, str] = {"listener": "listeners", "worker": "workers", "reasoner": "reasoners"}

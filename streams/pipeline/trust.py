@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streams.calibration.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
-from streams.core.escalation import Bar
+from streams.core.escalation import Threshold
 from streams.core.fingerprint import digest
 from streams.pipeline import spec as s
 from streams.pipeline.files import Files
@@ -18,7 +18,7 @@ ANOTHER_MODEL = "; its fallback model answered, of which the calibration says no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class ConfidenceConfig:
     """A worker's sources of confidence and its threshold, all files read."""
 
     sources: tuple[str, ...]
@@ -39,23 +39,23 @@ class Trust:
     """Whether there is a calibration, and it is another version's."""
 
     @property
-    def bar(self) -> Bar:
+    def bar(self) -> Threshold:
         """What a confidence must reach, as long as the calibration holds."""
         if self.artifact is None:
-            return self.fallback_bar(ANOTHER_VERSION) if self.stale else Bar(self.threshold)
-        return Bar(self.artifact.threshold, self.artifact.id, self.artifact.raw_threshold)
+            return self.fallback_bar(ANOTHER_VERSION) if self.stale else Threshold(self.threshold)
+        return Threshold(self.artifact.threshold, self.artifact.id, self.artifact.raw_threshold)
 
     @property
-    def bar_of_fallback(self) -> Bar:
+    def bar_of_fallback(self) -> Threshold:
         """What an answer of the fallback model must reach where the threshold is a calibration's: on the raw
         confidence the threshold to fall back to, and without one none is accepted."""
         threshold = 1.0 if self.fallback is None else self.fallback
-        return Bar(threshold, raw_threshold=math.inf if threshold == 1 else threshold, note=ANOTHER_MODEL)
+        return Threshold(threshold, raw_threshold=math.inf if threshold == 1 else threshold, note=ANOTHER_MODEL)
 
-    def fallback_bar(self, note: str) -> Bar:
+    def fallback_bar(self, note: str) -> Threshold:
         """What is asked for without a calibration that holds; a fallback of 1 accepts nothing, however sure it is."""
         nobody = math.inf if self.fallback == 1 else None
-        return Bar(self.fallback, raw_threshold=nobody, note=f"{note}, so its fallback is asked for")
+        return Threshold(self.fallback, raw_threshold=nobody, note=f"{note}, so its fallback is asked for")
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ class Trust:
         return tuple(name for name in self.sources if ":" in name)
 
 
-def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> Trust:
+def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> ConfidenceConfig:
     """A worker's trust. Raises ConfigError where a file is missing, broken, or made for another version of it."""
     key = f"workers.{name}"
     verifier = source.read_bytes(item.verifier, f"{key}.verifier") if item.verifier else b""
@@ -85,7 +85,7 @@ def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> Trus
     scoring = digest(version, *made_of)
     fallback = item.fallback_threshold if item.on_expiry == "fallback" else None
     artifact = _artifact(name, item, scoring, source)
-    return Trust(
+    return ConfidenceConfig(
         sources=item.confidence,
         combine=item.combine_confidence,
         samples=samples,

@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from streams.calling.caller import Caller
+from streams.calling.confidence import ConfidenceScorer
+from streams.calling.record import CallRecords
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Escalation, Event, Message, Outcome, Result, Sighting, Tier, Verdict
 from streams.pipeline.load import Pipeline
+from streams.stages.dedupe_images import dedupe_images
 from streams.stages.listen import listen
-from streams.stages.match import match as match_image
-from streams.stages.ports import Desk, Images, SeenImages
+from streams.stages.ports import Images, SeenImages
 from streams.stages.reason import reason
 from streams.stages.settle import settle
 from streams.stages.work import work
@@ -35,10 +38,15 @@ class BrokenOffError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tiers:
-    """The stages of a pipeline, each with its desk; it is a Drive."""
+    """The stages of a pipeline; it is a Drive.
+
+    Thresholds are as the file has them: whether a calibration has expired is a question to the live stream.
+    """
 
     pipeline: Pipeline
-    desks: Mapping[Tier, Desk]
+    callers: Mapping[Tier, Mapping[str, Caller]]
+    scorers: Mapping[str, ConfidenceScorer]
+    records: CallRecords
     images: Images
     seen: SeenImages
     """The images that live traffic saw first; what is new here is added."""
@@ -56,7 +64,9 @@ class Tiers:
     async def _outcome(self, event: Event, rows: list[Row]) -> Outcome:
         """The event's one outcome; its calls and its verdict are added to `rows`."""
         outcome: Outcome | None = None
-        waiting = deque(await listen(event, self.now(), self.pipeline, self.desks["listener"], self.images))
+        waiting = deque(
+            await listen(event, self.now(), self.pipeline, self.callers["listener"], self.records, self.images)
+        )
         while waiting:
             message = waiting.popleft()
             if isinstance(message, (Call, Verdict)):
@@ -70,14 +80,14 @@ class Tiers:
 
     async def _next(self, message: Message) -> list[Message]:
         """What a message causes in the tier that reads it."""
+        now, pipeline, callers, records = self.now(), self.pipeline, self.callers, self.records
         match message:
             case Sighting():
-                desk = self.desks["listener"]
-                return await match_image(message, self.now(), self.pipeline, desk, self.seen, self.images)
+                return await dedupe_images(message, now, pipeline, records, self.seen, self.images)
             case Verdict():
-                return await work(message, self.now(), self.pipeline, self.desks["worker"])
+                return await work(message, now, pipeline, callers["worker"], records, self.scorers)
             case Escalation():
-                return await reason(message, self.now(), self.pipeline, self.desks["reasoner"])
+                return await reason(message, now, pipeline, callers["reasoner"], records)
             case _:
                 return []
 

@@ -21,20 +21,20 @@ from streams.app.event_reader import build_event_reader
 from streams.app.providers import Providers
 from streams.app.redaction import row_redactor
 from streams.app.settings import Settings
+from streams.calling.task import Task
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
 from streams.core.messages import Run
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.replay.changelogs import Changelogs
+from streams.replay.counted import ReplaySpending, refuse
 from streams.replay.rows import Rows
 from streams.replay.run import Rehearsal, Replay, rehearse
 from streams.replay.selection import Selection
 from streams.replay.source import Chosen, Source
-from streams.replay.spending import Spending, refuse
 from streams.replay.stages import Stages
 from streams.replay.store import ReplayStore
-from streams.stages.task import Task
 
 LEAST_IN_FLIGHT = 32
 
@@ -83,7 +83,7 @@ class Place:
         with self._store(self._directory(order.run)) as store, closing(self._rows(order)) as rows:
             before = store.state
             _check_same(order, before)
-            spending = Spending.so_far(store.spent, order.max_cost_usd, store.spend)
+            spending = ReplaySpending.so_far(store.spent, order.max_cost_usd, store.spend)
             stages = self._stages(order, store, spending, lambda handler, _: spending.count(handler))
             drive = stages.tiers()
             made = Replay(
@@ -103,11 +103,11 @@ class Place:
     def rehearse(self, order: Order, source: Source, chosen: Chosen) -> Rehearsal:
         """Say what would have to be asked; asks and writes nothing."""
         with TemporaryDirectory() as directory, self._store(Path(directory)) as store:
-            stages = self._stages(order, store, Spending(), refuse)
+            stages = self._stages(order, store, ReplaySpending(), refuse)
             return asyncio.run(rehearse(source, chosen, stages.tiers()))
 
     def _stages(
-        self, order: Order, store: ReplayStore, spending: Spending, before: Callable[[Handler, Task], None]
+        self, order: Order, store: ReplayStore, spending: ReplaySpending, before: Callable[[Handler, Task], None]
     ) -> Stages:
         """The stages, with all that the live tiers were answered so far."""
         changelogs = Changelogs(self.kafka, self.settings.topic_prefix)

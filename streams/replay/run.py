@@ -18,10 +18,10 @@ from streams.adapters.events import KafkaRecord
 from streams.core.errors import EscalonError, ProcessError, ServiceError
 from streams.core.messages import Call, DeadLetter, Event, Run, RunState
 from streams.core.process_fault import process_fault
+from streams.replay.counted import CostLimitError, ReplaySpending, WouldAskError
 from streams.replay.drive import BrokenOffError, Drive, Row
 from streams.replay.rows import Rows
 from streams.replay.source import Chosen, Source
-from streams.replay.spending import CostLimitError, Spending, WouldAskError
 from streams.replay.store import ReplayStore
 from streams.stages.settle import id_conflict
 
@@ -42,7 +42,7 @@ class Replay:
     drive: Drive
     store: ReplayStore
     rows: Rows
-    spending: Spending
+    spending: ReplaySpending
     in_flight: int
     """Events on their way at once."""
     tell: Callable[[Run], None]

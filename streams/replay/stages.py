@@ -5,28 +5,32 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from streams.adapters.blobs import BlobStore
-from streams.app.providers import Providers
+from streams.app.providers import CallServices, Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
+from streams.calling.caller import Callee
+from streams.calling.record import CallRecords
+from streams.calling.task import Task
 from streams.core.errors import ConfigError
 from streams.core.messages import Tier
+from streams.core.pricing import PriceList
 from streams.models.listeners.image import MAX_BYTES
 from streams.models.listeners.image_pool import FewAtOnce
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import ImageDuplicateListener
 from streams.replay.changelogs import Changelogs
+from streams.replay.counted import Counted, ReplaySpending
 from streams.replay.drive import Tiers, as_replayed
 from streams.replay.images import EarlierImages
-from streams.replay.spending import Spending, Watched
+from streams.replay.replayed import ReplayedAnswers
 from streams.replay.store import ReplayStore
-from streams.stages.listen import IMAGE_DUPLICATE
-from streams.stages.ports import Desk
-from streams.stages.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,63 +41,62 @@ class Stages:
     pipeline: Pipeline
     providers: Providers
     store: ReplayStore
-    spending: Spending
+    spending: ReplaySpending
     changelogs: Changelogs
     before: Callable[[Handler, Task], None]
     """Told of each call before it is made; it may refuse it."""
 
     def tiers(self) -> Tiers:
-        """The stages. Raises ConfigError where a limit is set and a call has no price."""
+        """Return the stages. Raises ConfigError where a limit is set and a call has no price."""
         pipeline = as_replayed(self.pipeline)
+        records = CallRecords(
+            pipeline_hash=pipeline.hash,
+            prices=pipeline.prices,
+            now=self.settings.now,
+            timer=time.perf_counter,
+            redaction=redaction_policy(pipeline),
+        )
         handlers: dict[Tier, Mapping[str, Handler]] = {
             "listener": pipeline.listeners,
             "worker": pipeline.workers,
             "reasoner": pipeline.reasoners,
         }
-        desks = {tier: self._desk(of) for tier, of in handlers.items()}
+        callers = {tier: self.providers.callers(of, self._services(records)) for tier, of in handlers.items()}
         if self.spending.limit is not None:
-            _check_prices(desks, pipeline)
-        images = FewAtOnce(partial(BlobStore(self.settings.blobs).get, most=MAX_BYTES + 1))
-        watcher = next((one for one in pipeline.listeners.values() if one.spec.kind == IMAGE_DUPLICATE), None)
+            _check_prices(chain.from_iterable(map(self.providers.callees, handlers.values())), pipeline.prices)
+        watcher = next(
+            (one.spec for one in pipeline.listeners.values() if isinstance(one.spec, ImageDuplicateListener)), None
+        )
         return Tiers(
             pipeline=pipeline,
-            desks=desks,
-            images=images,
+            callers=callers,
+            scorers=self.providers.scorers(pipeline.workers),
+            records=records,
+            images=FewAtOnce(partial(BlobStore(self.settings.blobs).get, most=MAX_BYTES + 1)),
             seen=self._seen(watcher),
             now=self.settings.now,
         )
 
-    def _seen(self, watcher: Handler | None) -> EarlierImages:
+    def _services(self, records: CallRecords) -> CallServices:
+        return CallServices(
+            answers=ReplayedAnswers(store=self.store, prior=self.store, records=records),
+            records=records,
+            sleep=asyncio.sleep,
+            jitter=random.random,
+            budget=self.spending,
+            watch=partial(Counted, before=self.before),
+        )
+
+    def _seen(self, watcher: ImageDuplicateListener | None) -> EarlierImages:
         """The images seen first; where nobody watches images, none need be read."""
         if watcher is None:
             return EarlierImages([], 1, self.store)
-        return EarlierImages(self.changelogs.images(), watcher.spec.capacity, self.store)
-
-    def _desk(self, handlers: Mapping[str, Handler]) -> Desk:
-        """A tier's desk. Thresholds are asked for as the file has them: whether a calibration has expired is a
-        question to the live stream."""
-        return Desk(
-            pipeline_hash=self.pipeline.hash,
-            askers={name: Watched(asker, self.before) for name, asker in self.providers.askers(handlers).items()},
-            answers=self.store,
-            prices=self.pipeline.prices,
-            now=self.settings.now,
-            timer=time.perf_counter,
-            sleep=asyncio.sleep,
-            jitter=random.random,
-            purse=self.spending,
-            prior=self.store,
-            agrees=self.providers.agrees(handlers),
-            assessors=self.providers.assessors(handlers),
-            redaction=redaction_policy(self.pipeline),
-        )
+        return EarlierImages(self.changelogs.images(), watcher.capacity, self.store)
 
 
-def _check_prices(desks: Mapping[Tier, Desk], pipeline: Pipeline) -> None:
-    """A limit can be kept only where every call has a price."""
-    for tier, desk in desks.items():
-        asked = [(name, one) for name, own in desk.askers.items() for one in (own, own.fallback) if one is not None]
-        for name, asker in asked:
-            if not asker.free and (asker.priced_as is None or pipeline.prices.find(asker.priced_as) is None):
-                what = f"the calls of {tier}s.{name} have no price, so no limit can be kept."
-                raise ConfigError(what, "Set priced_as on its model, or leave --max-cost out.", "max-cost")
+def _check_prices(callees: Iterable[Callee], prices: PriceList) -> None:
+    """Raise ConfigError for a call without a price: no limit can be kept for it."""
+    for one in callees:
+        if one.priced_as is None or prices.find(one.priced_as) is None:
+            what = f"the calls of {one.handler.tier}s.{one.handler.name} have no price, so no limit can be kept."
+            raise ConfigError(what, "Set priced_as on its model, or leave --max-cost out.", "max-cost")

@@ -29,7 +29,7 @@ Entry = tuple[bytes, bytes | None]
 
 
 class ReplayStore:
-    """Implements stages.ports.AnswerStore and PriorAnswers."""
+    """Is a calling.cached.AnswerStore and a replay.replayed.PriorAnswers."""
 
     def __init__(self, directory: Path, codec: Codec) -> None:
         self._codec = codec

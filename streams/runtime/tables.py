@@ -269,7 +269,7 @@ class TableImages:
         return self._index
 
 
-class TablePurse:
+class TableBudget:
     """The money each partition has spent, by day. Faust keeps a table's entries with the partition of the message
     that is being handled, so each partition has its own. `tell` hears of every amount."""
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
+from streams.calling.record import CallRecords
+from streams.calling.task import Task, task_of
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Attempt, Escalation, EscalationReason, Verdict
 from streams.pipeline.handlers import Handler
-from streams.stages.ports import Desk
-from streams.stages.task import Task, task_of
 
 
 def escalate(
     verdict: Verdict,
     reasoner: Handler,
-    desk: Desk,
+    records: CallRecords,
     reason: EscalationReason,
     detail: str,
     attempt: Attempt | None,
@@ -28,8 +28,8 @@ def escalate(
         detail=detail,
         attempt=attempt,
         fingerprint="",
-        pipeline=desk.pipeline_hash,
-        decided_at=desk.now(),
+        pipeline=records.pipeline_hash,
+        decided_at=records.now(),
     )
     return fingerprinted(escalation, reasoner)
 

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from streams.calling.caller import Caller
+from streams.calling.concurrency import gather
+from streams.calling.record import CallRecords
+from streams.calling.request import CallRequest, OutOfBudget
+from streams.calling.task import task_of
 from streams.core.confidence import probability
 from streams.core.errors import ServiceError
-from streams.core.escalation import Bar, explain
-from streams.core.fingerprint import call_id, task_fingerprint
+from streams.core.escalation import Threshold, explain
+from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
 from streams.core.routing import UNSURE, RouteChoice, choose, deciding
 from streams.models.listeners.image import ImageFeatures
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.blame import in_outage
-from streams.stages.consult import consult
 from streams.stages.deadline import overdue, too_late
 from streams.stages.escalate import escalate
-from streams.stages.ports import Desk, Images
-from streams.stages.question import OutOfBudget, Question
-from streams.stages.task import task_of
-from streams.stages.together import together
+from streams.stages.ports import Images
 
 WHOLE = ("text", "data", "image")
 IMAGE_DUPLICATE = "image-duplicate"
@@ -41,20 +42,27 @@ class Look:
     """Why its model could not be asked, where that is so."""
 
 
-async def listen(event: Event, received_at: datetime, pipeline: Pipeline, desk: Desk, images: Images) -> list[Message]:
-    """What an event causes in tier 1: calls, and a verdict, or a sighting where the image's owner must look too."""
+async def listen(
+    event: Event,
+    received_at: datetime,
+    pipeline: Pipeline,
+    callers: Mapping[str, Caller],
+    records: CallRecords,
+    images: Images,
+) -> list[Message]:
+    """Return what an event causes in tier 1: calls, and a verdict, or a sighting for the owner of the images."""
     listeners = [one for one in pipeline.listeners.values() if event.kind in one.spec.applies_to]
     watcher = next((one for one in listeners if one.spec.kind == IMAGE_DUPLICATE and event.image), None)
     asked = [one for one in listeners if one.spec.kind != IMAGE_DUPLICATE]
     # First, for an image that cannot be read ends here, and calls made before would go without a record.
     features = await images.features(event.image) if watcher is not None and event.image else None
-    looks = await together(_look(event, one, received_at, desk) for one in asked)
+    looks = await gather(_look(event, received_at, callers[one.name], records) for one in asked)
     calls = [call for look in looks for call in look.calls]
     findings = tuple(look.finding for look in looks)
-    _check_seen(event, looks, desk)
+    _check_seen(event, looks, records)
     if watcher is not None and features is not None:
         return [*calls, _sighting(event, watcher, features, findings)]
-    return [*calls, *conclude(event, findings, pipeline, desk)]
+    return [*calls, *conclude(event, findings, pipeline, records)]
 
 
 def _sighting(event: Event, watcher: Handler, features: ImageFeatures, findings: tuple[Finding, ...]) -> Sighting:
@@ -67,39 +75,32 @@ def _sighting(event: Event, watcher: Handler, features: ImageFeatures, findings:
     )
 
 
-async def _look(event: Event, handler: Handler, received_at: datetime, desk: Desk) -> Look:
+async def _look(event: Event, received_at: datetime, caller: Caller, records: CallRecords) -> Look:
+    handler = caller.callee.handler
     task = task_of(event, getattr(handler.spec, "inputs", WHOLE))
-    question = Question(
-        asker=desk.askers[handler.name],
+    request = CallRequest(
         task=task,
         origin=event.origin,
         task_fingerprint=task_fingerprint(handler.version, task.input()),
         received_at=received_at,
         deadline=event.deadline,
     )
-    done = await consult(question, desk)
+    done = await caller.call(request)
     if isinstance(done, OutOfBudget):
-        return Look(_nothing(question), done.calls)
+        return Look(Finding(listener=handler.name, label=None, call_id=request.call_id(handler)), done.calls)
     finding = _finding(done.attempt, handler.spec.threshold)
     said = f"found {finding.label}" if finding.label else done.attempt.error or "found nothing"
     decision: Decision = "failed" if done.attempt.status == "failed" else "found"
-    calls = done.decided(desk, decision, said, Bar(handler.spec.threshold))
+    calls = records.decided(done, decision, said, Threshold(handler.spec.threshold))
     return Look(finding, calls, f"{handler.name}: {explain(done.attempt)}" if in_outage(done) else "")
 
 
-def _check_seen(event: Event, looks: Sequence[Look], desk: Desk) -> None:
+def _check_seen(event: Event, looks: Sequence[Look], records: CallRecords) -> None:
     """Raise ServiceError for an event that nobody recognised while a listener could not ask its model, as long as there
     is time: the event waits, for its route would be a guess."""
     outages = [look.outage for look in looks if look.outage]
-    if outages and not any(look.finding.label for look in looks) and not overdue(event, desk.now()):
+    if outages and not any(look.finding.label for look in looks) and not overdue(event, records.now()):
         raise ServiceError(f"A listener cannot ask its model: {outages[0]}")
-
-
-def _nothing(question: Question) -> Finding:
-    """What a listener finds that may not be asked today. Its call's id is the one it would have had."""
-    origin, handler = question.origin, question.asker.handler
-    named = (origin.run, origin.event_id, handler.tier, handler.name, 1)
-    return Finding(listener=handler.name, label=None, call_id=call_id(*named, fingerprint=question.fingerprint))
 
 
 def _finding(attempt: Attempt, threshold: float | None) -> Finding:
@@ -123,24 +124,24 @@ def _finding(attempt: Attempt, threshold: float | None) -> Finding:
     )
 
 
-def conclude(event: Event, findings: Sequence[Finding], pipeline: Pipeline, desk: Desk) -> list[Message]:
+def conclude(event: Event, findings: Sequence[Finding], pipeline: Pipeline, records: CallRecords) -> list[Message]:
     """The verdict on an event, and at once whatever ends or escalates it without a worker."""
     choice = choose(findings, pipeline.combine, pipeline.routes)
-    verdict = _verdict(event, tuple(findings), choice, pipeline, desk)
+    verdict = _verdict(event, tuple(findings), choice, pipeline, records)
     match choice.route.action:
         case "work":
             return [verdict]
         case "reason":
             reasoner = pipeline.reasoners[choice.route.handler]
-            return [verdict, escalate(verdict, reasoner, desk, "routed", choice.intents[0], None)]
+            return [verdict, escalate(verdict, reasoner, records, "routed", choice.intents[0], None)]
         case "duplicate":
-            return [verdict, _terminal(verdict, "duplicate", desk)]
+            return [verdict, _terminal(verdict, "duplicate", records)]
         case "ignore":
-            return [verdict, _late(verdict, desk) or _terminal(verdict, "ignored", desk)]
+            return [verdict, _late(verdict, records) or _terminal(verdict, "ignored", records)]
 
 
 def _verdict(
-    event: Event, findings: tuple[Finding, ...], choice: RouteChoice, pipeline: Pipeline, desk: Desk
+    event: Event, findings: tuple[Finding, ...], choice: RouteChoice, pipeline: Pipeline, records: CallRecords
 ) -> Verdict:
     handlers = pipeline.workers if choice.route.action == "work" else pipeline.reasoners
     target = handlers.get(choice.route.handler)
@@ -154,19 +155,19 @@ def _verdict(
         handler=choice.route.handler,
         duplicate_of=choice.duplicate_of,
         fingerprint=task_fingerprint(target.version if target else "", task.input()),
-        pipeline=desk.pipeline_hash,
-        decided_at=desk.now(),
+        pipeline=records.pipeline_hash,
+        decided_at=records.now(),
     )
 
 
-def _late(verdict: Verdict, desk: Desk) -> Result | None:
+def _late(verdict: Verdict, records: CallRecords) -> Result | None:
     """An event that nobody recognised, and that may be so only because its deadline left no time to look."""
-    if verdict.intents[0] != UNSURE or not overdue(verdict.event, desk.now()):
+    if verdict.intents[0] != UNSURE or not overdue(verdict.event, records.now()):
         return None
-    return dataclasses.replace(_terminal(verdict, "failed", desk), reasons=(too_late(verdict.event),))
+    return dataclasses.replace(_terminal(verdict, "failed", records), reasons=(too_late(verdict.event),))
 
 
-def _terminal(verdict: Verdict, state: Any, desk: Desk) -> Result:
+def _terminal(verdict: Verdict, state: Any, records: CallRecords) -> Result:
     decisive = deciding(verdict.findings, verdict.intents[0])
     return Result(
         origin=verdict.event.origin,
@@ -176,6 +177,6 @@ def _terminal(verdict: Verdict, state: Any, desk: Desk) -> Result:
         intent=verdict.intents[0],
         duplicate_of=verdict.duplicate_of,
         call_id=decisive.call_id if decisive else None,
-        pipeline=desk.pipeline_hash,
-        decided_at=desk.now(),
+        pipeline=records.pipeline_hash,
+        decided_at=records.now(),
     )

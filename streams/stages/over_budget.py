@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 
+from streams.calling.record import CallRecords
 from streams.core.budget import day_of, next_day
 from streams.core.messages import Deferred, Escalation, Result, Tier, Verdict
 from streams.stages.deadline import overdue, too_late
-from streams.stages.ports import Desk
 
 
-def wait_or_end(task: Verdict | Escalation, tier: Tier, desk: Desk, reasons: tuple[str, ...] = ()) -> Deferred | Result:
+def wait_or_end(
+    task: Verdict | Escalation, tier: Tier, records: CallRecords, reasons: tuple[str, ...] = ()
+) -> Deferred | Result:
     """The task, to go on when the next day begins; failed, where its deadline is over by then."""
-    if overdue(task.event, next_day(desk.now())):
-        return unaffordable(task, tier, desk, reasons, too_late(task.event))
-    return defer(task, tier, desk)
+    if overdue(task.event, next_day(records.now())):
+        return unaffordable(task, tier, records, reasons, too_late(task.event))
+    return defer(task, tier, records)
 
 
-def defer(task: Verdict | Escalation, tier: Tier, desk: Desk) -> Deferred:
+def defer(task: Verdict | Escalation, tier: Tier, records: CallRecords) -> Deferred:
     """The task, to go on when the next day begins."""
-    now = desk.now()
+    now = records.now()
     waiting = dataclasses.replace(task, budget_deferrals=task.budget_deferrals + 1)
     return Deferred(
         cause="budget",
         verdict=waiting if isinstance(waiting, Verdict) else None,
         escalation=waiting if isinstance(waiting, Escalation) else None,
         not_before=next_day(now),
-        reason=spent(tier, desk),
+        reason=spent(tier, records),
     )
 
 
-def spent(tier: Tier, desk: Desk) -> str:
+def spent(tier: Tier, records: CallRecords) -> str:
     """Why a task is not done today, in words."""
-    return f"budget: this partition's share of the {tier}s' money for {day_of(desk.now())} is spent"
+    return f"budget: this partition's share of the {tier}s' money for {day_of(records.now())} is spent"
 
 
 def unaffordable(
-    task: Verdict | Escalation, tier: Tier, desk: Desk, reasons: tuple[str, ...] = (), *further: str
+    task: Verdict | Escalation, tier: Tier, records: CallRecords, reasons: tuple[str, ...] = (), *further: str
 ) -> Result:
     """The task failed for want of money; `reasons` come before that, and what is `further` said after it."""
     return Result(
@@ -45,13 +47,13 @@ def unaffordable(
         tier=tier,
         handler=task.handler,
         intent=task.intents[0],
-        reasons=(*reasons, spent(tier, desk), *further),
-        pipeline=desk.pipeline_hash,
-        decided_at=desk.now(),
+        reasons=(*reasons, spent(tier, records), *further),
+        pipeline=records.pipeline_hash,
+        decided_at=records.now(),
     )
 
 
-def accepted(escalation: Escalation, desk: Desk, reasons: tuple[str, ...]) -> Result | None:
+def accepted(escalation: Escalation, records: CallRecords, reasons: tuple[str, ...]) -> Result | None:
     """The worker's answer after all, marked so; None when the worker gave none."""
     attempt = escalation.attempt
     if attempt is None or attempt.status != "answered":
@@ -63,8 +65,8 @@ def accepted(escalation: Escalation, desk: Desk, reasons: tuple[str, ...]) -> Re
         handler=attempt.handler,
         intent=escalation.intents[0],
         answer=attempt.answer,
-        reasons=(*reasons, f"{spent('reasoner', desk)}; the worker's answer is accepted"),
+        reasons=(*reasons, f"{spent('reasoner', records)}; the worker's answer is accepted"),
         call_id=attempt.call_id,
-        pipeline=desk.pipeline_hash,
-        decided_at=desk.now(),
+        pipeline=records.pipeline_hash,
+        decided_at=records.now(),
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime, timedelta
 
+from streams.calling.caller import Callee
+from streams.calling.request import CallOutcome
 from streams.core.errors import OPERATOR_FAULTS, ServiceError
 from streams.core.escalation import explain
 from streams.core.messages import Deferred, Escalation, Verdict
 from streams.pipeline.spec import RetryLaterSpec
 from streams.stages.blame import blame
 from streams.stages.deadline import overdue
-from streams.stages.ports import Asker
-from streams.stages.question import Consultation
 
 MAX_REASON = 300
 """Characters kept of why each round failed."""
@@ -24,7 +24,7 @@ class TooLate:
 
 
 def retry_later(
-    task: Verdict | Escalation, done: Consultation, asker: Asker, policy: RetryLaterSpec | None, now: datetime
+    task: Verdict | Escalation, done: CallOutcome, callee: Callee, policy: RetryLaterSpec | None, now: datetime
 ) -> Deferred | TooLate | None:
     """The task, to go on later; None where it has ended: by its own fault, or having failed too often.
 
@@ -34,9 +34,9 @@ def retry_later(
     why = explain(done.attempt)[:MAX_REASON]
     if policy is None:
         if done.attempt.error_type in OPERATOR_FAULTS:
-            raise ServiceError(f"{asker.handler.name} cannot ask its model: {why}", "Then run the same command again.")
+            raise ServiceError(f"{callee.handler.name} cannot ask its model: {why}", "Then run the same command again.")
         return None
-    match blame(done, asker, policy.wait):
+    match blame(done, callee, policy.wait):
         case "outage":
             waiting = dataclasses.replace(task, outages=task.outages + 1)
         case "unclear" if len(task.failures) < policy.times:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from streams.core.answer_comparison import Comparison
+from streams.calling.caller import Caller
+from streams.calling.confidence import ConfidenceScorer
+from streams.calling.record import CallRecords
+from streams.calling.request import CallOutcome, CallRequest, OutOfBudget
+from streams.calling.task import task_of
+from streams.calling.threshold import ThresholdPolicy
 from streams.core.errors import HANDLER_GONE, ConfigError
-from streams.core.escalation import Accept, Bar, Escalate, decide
+from streams.core.escalation import Accept, Escalate, Threshold, decide
 from streams.core.fingerprint import draw, task_fingerprint
 from streams.core.messages import Call, Deferred, Message, Result, Verdict
 from streams.core.routing import deciding
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
+from streams.pipeline.trust import ConfidenceConfig
 from streams.stages.deadline import overdue, too_late
 from streams.stages.escalate import escalate
 from streams.stages.over_budget import unaffordable, wait_or_end
-from streams.stages.ports import Desk
-from streams.stages.question import Consultation, OutOfBudget, Question
 from streams.stages.retry_later import TooLate, earlier_rounds, retry_later
-from streams.stages.sample import consult_samples
-from streams.stages.task import task_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +33,27 @@ class _Job:
 
     verdict: Verdict
     handler: Handler
+    config: ConfidenceConfig
     reasoner: Handler | None
     pipeline: Pipeline
-    desk: Desk
+    caller: Caller
+    records: CallRecords
+    thresholds: ThresholdPolicy | None
 
 
-async def work(verdict: Verdict, received_at: datetime, pipeline: Pipeline, desk: Desk) -> list[Message]:
-    """What a verdict causes in tier 2; nothing, when its route does not lead here."""
+async def work(
+    verdict: Verdict,
+    received_at: datetime,
+    pipeline: Pipeline,
+    callers: Mapping[str, Caller],
+    records: CallRecords,
+    scorers: Mapping[str, ConfidenceScorer],
+    thresholds: ThresholdPolicy | None = None,
+) -> list[Message]:
+    """Return what a verdict causes in tier 2; nothing if its route does not lead here.
+
+    Without `thresholds` each worker's own one applies.
+    """
     if verdict.action != "work":
         return []
     handler = pipeline.workers.get(verdict.handler)
@@ -44,24 +61,32 @@ async def work(verdict: Verdict, received_at: datetime, pipeline: Pipeline, desk
         what = f"The pipeline has no worker {verdict.handler!r} any more."
         raise ConfigError(what, HANDLER_GONE)
     job = _Job(
-        verdict=verdict, handler=handler, reasoner=pipeline.reasoner_of(handler.name), pipeline=pipeline, desk=desk
+        verdict=verdict,
+        handler=handler,
+        config=handler.trust,
+        reasoner=pipeline.reasoner_of(handler.name),
+        pipeline=pipeline,
+        caller=callers[handler.name],
+        records=records,
+        thresholds=thresholds,
     )
-    question = _question(job, received_at)
-    done = await consult_samples(question, desk, handler.trust.samples, desk.agrees.get(handler.name, Comparison()))
+    request = _request(job, received_at)
+    done = await job.caller.call(request)
     if isinstance(done, OutOfBudget):
         return [*done.calls, _out_of_budget(job)]
-    assess = desk.assessors.get(handler.name)
-    if assess is not None:
-        done = _uncalibrated(job, Consultation(await assess(question.task, done.attempt), done.calls))
+    if (scorer := scorers.get(handler.name)) is not None:
+        attempt = await scorer(request.task, done.attempt)
+        if _by_fallback(job, done):  # the worker's calibration says nothing of it
+            attempt = dataclasses.replace(attempt, confidence=attempt.raw_confidence)
+        done = dataclasses.replace(done, attempt=attempt)
     return _settle(job, done)
 
 
-def _question(job: _Job, received_at: datetime) -> Question:
+def _request(job: _Job, received_at: datetime) -> CallRequest:
     verdict, handler = job.verdict, job.handler
     task = task_of(verdict.event, handler.spec.inputs)
     found = deciding(verdict.findings, verdict.intents[0])
-    return Question(
-        asker=job.desk.askers[handler.name],
+    return CallRequest(
         task=task,
         origin=verdict.event.origin,
         task_fingerprint=task_fingerprint(handler.version, task.input()),
@@ -72,40 +97,45 @@ def _question(job: _Job, received_at: datetime) -> Question:
     )
 
 
-def _settle(job: _Job, done: Consultation) -> list[Message]:
-    bar = _bar(job, done)
-    match decide(done.attempt, bar.threshold, bar.raw_threshold):
+def _settle(job: _Job, done: CallOutcome) -> list[Message]:
+    threshold = _threshold(job, done)
+    match decide(done.attempt, threshold.threshold, threshold.raw_threshold):
         case Accept(reason):
-            calls = done.decided(job.desk, "accepted", f"{reason}{bar.note}", bar)
+            calls = job.records.decided(done, "accepted", f"{reason}{threshold.note}", threshold)
             return _explore(job, done, [*calls, _result(job, done)])
         case Escalate(reason, detail):
-            why = f"{reason}: {detail}{bar.note}"
-            late = (too_late(job.verdict.event),) if overdue(job.verdict.event, job.desk.now()) else ()
+            why = f"{reason}: {detail}{threshold.note}"
+            late = (too_late(job.verdict.event),) if overdue(job.verdict.event, job.records.now()) else ()
             if job.reasoner is None or late:  # a reasoner could not be asked in time either
-                return _without_reasoner(job, done, why, late, bar)
-            escalation = escalate(job.verdict, job.reasoner, job.desk, reason, f"{detail}{bar.note}", done.attempt)
-            return [*done.decided(job.desk, "escalated", why, bar), escalation]
+                return _without_reasoner(job, done, why, late, threshold)
+            escalation = escalate(
+                job.verdict, job.reasoner, job.records, reason, f"{detail}{threshold.note}", done.attempt
+            )
+            return [*job.records.decided(done, "escalated", why, threshold), escalation]
 
 
-def _without_reasoner(job: _Job, done: Consultation, why: str, late: tuple[str, ...], bar: Bar) -> list[Message]:
+def _without_reasoner(
+    job: _Job, done: CallOutcome, why: str, late: tuple[str, ...], threshold: Threshold
+) -> list[Message]:
     """The end of a task that nobody else can take; where its model failed it is asked again later, if it may be."""
-    verdict, desk = job.verdict, job.desk
-    asker = desk.askers[job.handler.name]
-    later = None if late else retry_later(verdict, done, asker, job.pipeline.spec.retry_later, desk.now())
+    verdict, records = job.verdict, job.records
+    later = (
+        None if late else retry_later(verdict, done, job.caller.callee, job.pipeline.spec.retry_later, records.now())
+    )
     if isinstance(later, Deferred):
-        return [*done.decided(desk, "deferred", f"{later.reason}; asked again later", bar), later]
+        return [*records.decided(done, "deferred", f"{later.reason}; asked again later", threshold), later]
     if isinstance(later, TooLate):
         late = (too_late(verdict.event),)
     reasons = (*earlier_rounds(verdict, "worker"), why, *late)
-    return [*done.decided(desk, "failed", why, bar), _result(job, done, *reasons)]
+    return [*records.decided(done, "failed", why, threshold), _result(job, done, *reasons)]
 
 
-def _explore(job: _Job, done: Consultation, messages: list[Message]) -> list[Message]:
+def _explore(job: _Job, done: CallOutcome, messages: list[Message]) -> list[Message]:
     """The messages of an accepted answer; for a random share of them the reasoner is asked as well.
 
     The draw follows from the call's id, so an event that is delivered again is drawn alike.
     """
-    explore = job.handler.trust.explore if job.handler.trust else 0.0
+    explore = job.config.explore
     if explore == 0 or job.reasoner is None:
         return messages
     *others, call, result = messages
@@ -114,40 +144,33 @@ def _explore(job: _Job, done: Consultation, messages: list[Message]) -> list[Mes
     call = dataclasses.replace(call, propensity=explore, explored=explored)
     if not explored:
         return [*others, call, result]
-    escalation = escalate(job.verdict, job.reasoner, job.desk, "explored", "", done.attempt)
+    escalation = escalate(job.verdict, job.reasoner, job.records, "explored", "", done.attempt)
     return [*others, call, result, escalation]
 
 
-def _bar(job: _Job, done: Consultation) -> Bar:
-    gate, worker = job.desk.gate, job.handler
-    if worker.trust is not None and worker.trust.artifact is not None and _by_fallback(job, done):
-        return worker.trust.bar_of_fallback
-    if gate is None:
-        return worker.trust.bar if worker.trust else Bar(None)
-    if not done.calls[-1].cache_hit:  # the score of a stored answer was seen, and a frequent task is no change
-        gate.observe(worker.name, done.attempt)
-    return gate.bar(worker.name)
+def _threshold(job: _Job, done: CallOutcome) -> Threshold:
+    config, thresholds, worker = job.config, job.thresholds, job.handler.name
+    if config.artifact is not None and _by_fallback(job, done):
+        return config.bar_of_fallback
+    if thresholds is None:
+        return config.bar
+    if not done.calls[-1].cache_hit:  # a stored answer's score was observed before, and a frequent task is no change
+        thresholds.observe(worker, done.attempt)
+    return thresholds.threshold(worker)
 
 
-def _by_fallback(job: _Job, done: Consultation) -> bool:
+def _by_fallback(job: _Job, done: CallOutcome) -> bool:
     """Whether the fallback model has a part in the answer; of its answers the worker's calibration says nothing."""
     return any(call.status == "answered" and call.handler_version != job.handler.version for call in done.calls)
 
 
-def _uncalibrated(job: _Job, done: Consultation) -> Consultation:
-    """The attempt with the confidence it came with, where that is the fallback's."""
-    if not _by_fallback(job, done):
-        return done
-    return Consultation(dataclasses.replace(done.attempt, confidence=done.attempt.raw_confidence), done.calls)
-
-
 def _out_of_budget(job: _Job) -> Message:
     if job.pipeline.spec.budgets["worker"].at_limit == "fail":
-        return unaffordable(job.verdict, "worker", job.desk)
-    return wait_or_end(job.verdict, "worker", job.desk)
+        return unaffordable(job.verdict, "worker", job.records)
+    return wait_or_end(job.verdict, "worker", job.records)
 
 
-def _result(job: _Job, done: Consultation, *reasons: str) -> Result:
+def _result(job: _Job, done: CallOutcome, *reasons: str) -> Result:
     return Result(
         origin=job.verdict.event.origin,
         state="failed" if reasons else "answered",
@@ -157,6 +180,6 @@ def _result(job: _Job, done: Consultation, *reasons: str) -> Result:
         answer=None if reasons else done.attempt.answer,
         reasons=reasons,
         call_id=done.attempt.call_id,
-        pipeline=job.desk.pipeline_hash,
-        decided_at=job.desk.now(),
+        pipeline=job.records.pipeline_hash,
+        decided_at=job.records.now(),
     )

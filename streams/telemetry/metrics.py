@@ -118,7 +118,7 @@ def observe_calibration(worker: str, calibration: str, holds: bool) -> None:
 
 
 class LimitMetrics:
-    """Implements stages.lane.Telling."""
+    """Implements calling.limited.LimitObserver."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}

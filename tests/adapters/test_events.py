@@ -29,11 +29,11 @@ from streams.adapters.events import (
     kafka_time,
     recorded_event_id,
 )
+from streams.calling.task import task_of
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import canonical, trace_id
 from streams.core.messages import Event, RawEvent, Sighting
 from streams.core.time_range import YEARS
-from streams.stages.task import task_of
 from tests.harness.fakes.schema_ids import FakeRegistry
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)

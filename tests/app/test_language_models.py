@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from streams.app.providers import Providers
+from streams.app.providers import LimitedBackend, Providers
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError
-from streams.stages.ports import Asker
+from streams.pipeline.handlers import Handler
 from tests.harness.pipeline_files import BASE, loaded
 
 LIMITS = "requests_per_minute = 60\ninput_tokens_per_minute = 1200\nretry_budget = 0.1\n"
@@ -24,40 +23,44 @@ TEXT = (
 )
 
 
-def askers(directory: Path, text: str = TEXT) -> dict[str, Asker]:
+def providers(directory: Path, text: str = TEXT) -> tuple[Providers, dict[str, Handler]]:
     pipeline = loaded(directory, text, {"none.jsonl": ""})
-    handlers: dict[str, Any] = {**pipeline.workers, **pipeline.reasoners, "label": pipeline.listeners["label"]}
-    return Providers(pipeline, read_settings({"ESCALON_DATA": str(directory)})).askers(handlers)
+    handlers = {**pipeline.workers, **pipeline.reasoners, "label": pipeline.listeners["label"]}
+    return Providers(pipeline, read_settings({"ESCALON_DATA": str(directory)})), handlers
 
 
-def test_all_handlers_of_a_model_share_its_lane_and_another_model_has_another(tmp_path: Path) -> None:
-    found = askers(tmp_path)
-    work, think, label, code = (found[name] for name in ("work", "think", "label", "code"))
-    assert work.lane is think.lane is label.lane is not None
-    assert code.lane is None
-    assert work.fallback is not None
-    assert think.fallback is not None
-    assert work.fallback.lane is think.fallback.lane is not work.lane
+def backends(directory: Path) -> dict[str, LimitedBackend]:
+    """By handler, the fallbacks' as `NAME.fallback`."""
+    made, handlers = providers(directory)
+    spare = {f"{name}.fallback": one.fallback for name, one in handlers.items() if one.fallback is not None}
+    return {name: made.backend(one) for name, one in (handlers | spare).items()}
+
+
+def test_all_handlers_of_a_model_share_its_limits_and_another_model_has_its_own(tmp_path: Path) -> None:
+    limits = {name: one.limits for name, one in backends(tmp_path).items()}
+    assert limits["work"] is limits["think"] is limits["label"] is not None
+    assert limits["code"] is None
+    assert limits["work.fallback"] is limits["think.fallback"] is not None
+    assert limits["work.fallback"] is not limits["work"]
 
 
 def test_the_fallback_asks_its_own_model_at_its_own_price(tmp_path: Path) -> None:
-    work = askers(tmp_path)["work"]
-    assert work.fallback is not None
-    assert (work.model, work.fallback.model, work.fallback.priced_as) == ("small", "other", "other")
-    assert work.fallback.handler.version != work.handler.version
-    assert work.fallback.fallback is None
+    made, handlers = providers(tmp_path)
+    own, spare = made.callees({"work": handlers["work"]})
+    assert (own.model, spare.model, spare.priced_as) == ("small", "other", "other")
+    assert spare.handler.version != own.handler.version
+    assert spare.handler.fallback is None
 
 
-def test_the_files_limits_are_the_lanes(tmp_path: Path) -> None:
-    found = askers(tmp_path)
-    lane = found["work"].lane
-    assert lane is not None
-    assert lane.model_key == "m"
-    limit = lane.limit
+def test_the_files_limits_are_the_models(tmp_path: Path) -> None:
+    limits = backends(tmp_path)["work"].limits
+    assert limits is not None
+    assert limits.model_key == "m"
+    limit = limits.limit
     assert limit.requests is not None
     assert limit.input_tokens is not None
     rates = limit.requests.per_minute, limit.input_tokens.per_minute, limit.output_tokens
-    assert (*rates, lane.retries.share) == (60, 1200, None, 0.1)
+    assert (*rates, limits.retries.share) == (60, 1200, None, 0.1)
 
 
 def test_a_request_that_the_fallback_would_not_take_is_told_under_its_key(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from streams.app.settings import read_settings
 from streams.core.errors import ConfigError
 from streams.pipeline.load import Pipeline
 from tests.harness.pipeline_files import BASE, changed, loaded
+from tests.harness.stages import Clock, FakeAnswers, call_services
 
 CLAUDE = 'provider = "claude"\nmodel = "claude-haiku-4-5"'
 LOCAL = 'provider = "local"\nmodel = "none.gguf"'
@@ -72,7 +73,7 @@ def test_a_tier_does_not_start_with_a_request_that_its_model_would_not_take(tmp_
     pipeline = pipeline_of(tmp_path, CLAUDE, {"type": "object"})
     settings = read_settings({"ESCALON_DATA": str(tmp_path), "ANTHROPIC_API_KEY": "planted"})
     with pytest.raises(ConfigError, match="at answer") as caught:
-        Providers(pipeline, settings).askers(pipeline.workers)
+        Providers(pipeline, settings).callers(pipeline.workers, call_services(pipeline, Clock(), FakeAnswers()))
     assert caught.value.key == "workers.work"
 
 

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.app.providers import Providers, assessor, comparison
+from streams.app.providers import Providers, comparison, scorer
 from streams.app.settings import read_settings
+from streams.calling.classifiers import RouterBackend
+from streams.calling.confidence import VERIFIER, example_of
+from streams.calling.task import Task
 from streams.core.answer_comparison import Comparison
 from streams.core.errors import ConfigError
 from streams.models.listeners.router import Router
@@ -21,11 +24,8 @@ from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import CorrectSpec
-from streams.stages.assess import VERIFIER, example_of
-from streams.stages.light import RouterAsker
-from streams.stages.task import Task
+from tests.harness.confidence import attempt
 from tests.harness.shop import PIPELINE, shop
-from tests.stages.trusting import attempt
 
 train = partial(train_verifier, trees=8, date="2026-11-24")
 VERIFIED = PIPELINE.replace(
@@ -73,7 +73,7 @@ def worker(directory: Path, text: str, trained: Verifier) -> Handler:
 @pytest.mark.parametrize("wrong", [False, True])
 async def test_the_verifiers_probability_is_the_confidence(tmp_path: Path, knowing: Verifier, wrong: bool) -> None:
     task = Task(text="Which? 5", data={"topic": "plain"})
-    made = await assessor(worker(tmp_path, VERIFIED, knowing))(task, said(wrong))
+    made = await scorer(worker(tmp_path, VERIFIED, knowing))(task, said(wrong))
     expected = float(knowing.scores([example_of(task, said(wrong))])[0])
     assert made.raw_confidence == made.confidence == expected
     assert (expected > 0.5) is not wrong
@@ -84,7 +84,7 @@ async def test_the_verifiers_probability_is_the_confidence(tmp_path: Path, knowi
 async def test_by_gain_an_answer_that_the_reasoner_gets_wrong_as_well_is_kept(
     tmp_path: Path, knowing: Verifier
 ) -> None:
-    assess = assessor(worker(tmp_path, GAIN, knowing))
+    assess = scorer(worker(tmp_path, GAIN, knowing))
     plain, riddle = Task(text="Which? 5", data={"topic": "plain"}), Task(text="Which? 5", data={"topic": "riddle"})
     made = [await assess(task, said(True)) for task in (plain, riddle)]
     expected = [float(knowing.keeps([example_of(task, said(True))])[0]) for task in (plain, riddle)]
@@ -94,17 +94,17 @@ async def test_by_gain_an_answer_that_the_reasoner_gets_wrong_as_well_is_kept(
 
 def test_a_gain_needs_a_verifier_that_knows_the_reasoner(tmp_path: Path, unknowing: Verifier) -> None:
     with pytest.raises(ConfigError, match="without knowing when the reasoner is right") as caught:
-        assessor(worker(tmp_path, GAIN, unknowing))
+        scorer(worker(tmp_path, GAIN, unknowing))
     assert caught.value.key == "verifier_score"
     assert 'verifier_score = "correctness"' in caught.value.remedy
-    assert assessor(worker(tmp_path, VERIFIED, unknowing)).verify is not None
+    assert scorer(worker(tmp_path, VERIFIED, unknowing)).verify is not None
 
 
 def test_a_broken_verifier_is_told(tmp_path: Path, knowing: Verifier) -> None:
     handler = worker(tmp_path, VERIFIED, knowing)
     (tmp_path / "verifier.npz").write_bytes(b"text")
     with pytest.raises(ConfigError, match="train verifier"):
-        assessor(handler)
+        scorer(handler)
 
 
 def test_a_score_and_a_scoring_belong_together(tmp_path: Path, knowing: Verifier) -> None:
@@ -140,7 +140,7 @@ def test_an_asynchronous_comparison_is_refused() -> None:
     [
         (lambda: comparison(CorrectSpec(by="no_such_module:same")), "no_such_module:same cannot be imported"),
         (lambda: comparison(CorrectSpec(by="json:no_such")), "json:no_such cannot be imported"),
-        (lambda: comparison(CorrectSpec(by="json:__name__")), "json:__name__ is no function"),
+        (lambda: comparison(CorrectSpec(by="json:__name__")), "json:__name__ is not a function"),
     ],
 )
 def test_a_comparison_that_is_no_function_is_told(make: Callable[[], object], words: str) -> None:
@@ -150,8 +150,8 @@ def test_a_comparison_that_is_no_function_is_told(make: Callable[[], object], wo
 
 def test_only_a_worker_has_a_confidence_to_make(tmp_path: Path) -> None:
     pipeline = shop(tmp_path)
-    with pytest.raises(ConfigError, match="think is no worker") as caught:
-        assessor(pipeline.reasoners["think"])
+    with pytest.raises(ConfigError, match="think is not a worker") as caught:
+        scorer(pipeline.reasoners["think"])
     assert caught.value.key == "handler"
 
 
@@ -159,7 +159,7 @@ def test_a_source_that_is_no_function_is_told(tmp_path: Path) -> None:
     handler = shop(tmp_path).workers["answer"]
     assert handler.trust is not None
     with pytest.raises(ConfigError, match="json:no_such cannot be imported"):
-        assessor(replace(handler, trust=replace(handler.trust, sources=("json:no_such",))))
+        scorer(replace(handler, trust=replace(handler.trust, sources=("json:no_such",))))
 
 
 # ---- All of a pipeline ----
@@ -169,12 +169,11 @@ def providers(pipeline: Pipeline) -> Providers:
     return Providers(pipeline, read_settings({}))
 
 
-def test_every_worker_has_an_assessor_and_every_worker_and_reasoner_a_comparison(tmp_path: Path) -> None:
+def test_every_worker_has_a_scorer(tmp_path: Path) -> None:
     pipeline = shop(tmp_path)
     everybody = {**pipeline.listeners, **pipeline.workers, **pipeline.reasoners}
     made = providers(pipeline)
-    assert set(made.assessors(everybody)) == {"answer", "name", "add"}
-    assert set(made.agrees(everybody)) == {"answer", "name", "add", "think"}
+    assert set(made.scorers(everybody)) == {"answer", "name", "add"}
     made.check(everybody.values())
 
 
@@ -184,9 +183,10 @@ def test_a_router_is_asked_and_one_that_was_not_admitted_is_told_before_it_runs(
     router = Router({"workers.answer": unknowing}, "reasoners.think", 0.3, admitted=True, comparison={}, date="d")
     router.save(tmp_path / "router.zip")
     pipeline = shop(tmp_path, ROUTED)
-    (asker,) = providers(pipeline).askers({"route": pipeline.listeners["route"]}).values()
-    assert isinstance(asker, RouterAsker)
-    assert asker.router.digest() == router.digest()
+    made = providers(pipeline).backend(pipeline.listeners["route"]).backend
+    assert isinstance(made, RouterBackend)
+    assert made.router.digest() == router.digest()
+    assert (made.callee.free, made.callee.model) == (True, "router")
     replace(router, admitted=False).save(tmp_path / "router.zip")
     with pytest.raises(ConfigError, match="--force"):
         providers(pipeline).check(pipeline.listeners.values())
@@ -202,7 +202,7 @@ def test_a_router_is_asked_and_one_that_was_not_admitted_is_told_before_it_runs(
 def test_a_model_that_cannot_be_had_is_told(tmp_path: Path, model: str, key: str, words: str) -> None:
     pipeline = shop(tmp_path, PIPELINE.replace('provider = "recorded"\nmodel = "m"\ncassette = "none.jsonl"', model))
     with pytest.raises(ConfigError, match=words) as caught:
-        providers(pipeline).askers({"answer": pipeline.workers["answer"]})
+        providers(pipeline).backend(pipeline.workers["answer"])
     assert caught.value.key == key
 
 

@@ -13,7 +13,7 @@ from streams.core.errors import ConfigError
 from streams.core.redaction.policy import FAILED
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import Pipeline, load_pipeline
-from tests.stages.support import PIPELINE
+from tests.harness.stages import PIPELINE
 
 Load = Callable[[str], Pipeline]
 FUNCTIONS = """
@@ -68,7 +68,9 @@ def test_a_function_that_raises_is_logged_once_without_its_message(
     assert "ValueError" in caplog.text
 
 
-@pytest.mark.parametrize(("name", "said"), [("wait", "asynchronous"), ("nothing", "no function"), ("gone", "imported")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("wait", "asynchronous"), ("nothing", "not a function"), ("gone", "imported")]
+)
 def test_a_function_that_cannot_be_used_is_refused_at_the_start(loaded: Load, name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         redaction_policy(loaded(f"[redaction]\nfunction = 'app_hides:{name}'\n"))

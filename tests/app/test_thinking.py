@@ -11,13 +11,13 @@ import pytest
 from streams.app.provider_limits import little_room
 from streams.app.providers import Providers
 from streams.app.settings import Settings, read_settings
+from streams.calling.request import Reply
+from streams.calling.task import Task
 from streams.core.errors import ConfigError
 from streams.demo.starter import write_pack
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_pipeline
-from streams.stages.ports import Said
-from streams.stages.task import Task
 from tests.harness.fakes.messages_outcomes import Answer, answer_by_schema
 from tests.harness.fakes.messages_server import MessagesServer
 from tests.harness.fakes.messages_wire import tokens
@@ -49,11 +49,11 @@ def settings_for(directory: Path, server: MessagesServer | None = None) -> Setti
     return read_settings(environment | ({"ANTHROPIC_BASE_URL": server.url} if server else {}))
 
 
-async def said_by(pipeline: Pipeline, handlers: Mapping[str, Handler], settings: Settings) -> dict[str, Said]:
+async def said_by(pipeline: Pipeline, handlers: Mapping[str, Handler], settings: Settings) -> dict[str, Reply]:
     providers = Providers(pipeline, settings)
     said = {}
-    for name, asker in providers.askers({n: one for n, one in handlers.items() if one.prompting}).items():
-        said[name] = await asker.ask(Task(text="When do you open?", reason="routed", attempt=None))
+    for name, handler in ((name, one) for name, one in handlers.items() if one.prompting):
+        said[name] = await providers.backend(handler).backend.ask(Task(text="When do you open?", reason="routed"))
     await providers.close()
     return said
 
@@ -73,7 +73,7 @@ async def test_the_starter_has_room_for_thinking_or_does_without(tmp_path: Path,
     said = await said_by(pipeline, handlers, settings_for(tmp_path, server))
     assert len(said) == 4
     assert all(one.reading.error_type != "truncated" for one in said.values())
-    assert {one.reply.stop_reason for one in said.values() if one.reply} == {"end_turn"}
+    assert {one.model_reply.stop_reason for one in said.values() if one.model_reply} == {"end_turn"}
 
 
 async def test_the_defaults_of_every_tier_have_room_for_thinking(tmp_path: Path, server: MessagesServer) -> None:

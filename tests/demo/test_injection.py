@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from streams.calling.caller import Callee
+from streams.calling.classifiers import RulesBackend
+from streams.calling.task import task_of
 from streams.demo.starter import without_python
 from streams.models.listeners.rules import RuleSet
 from streams.pipeline.code import functions_in
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import parse_spec
-from streams.stages.light import RulesAsker
-from streams.stages.task import task_of
 from tests.builders import event
 
 PACK = Path(__file__).parents[2] / "streams" / "demo" / "pack"
@@ -73,11 +74,14 @@ def test_an_attempt_is_found(text: str) -> None:
 @pytest.mark.parametrize("text", ATTEMPTS)
 async def test_neither_padding_nor_the_data_hides_an_attempt(text: str) -> None:
     spec = SPEC.listeners["injection"]
-    asker = RulesAsker(handler=Handler(name="injection", tier="listener", spec=spec, version="v"), rules=RULES)
+    handler = Handler(name="injection", tier="listener", spec=spec, version="v")
+    backend = RulesBackend(
+        callee=Callee(handler=handler, operation="classify", provider="escalon", model="re", free=True), rules=RULES
+    )
     padding = "Where is my parcel?\n" * 40_000
     data = [{"note": ["hi", {"more": text}]}, {text: 1}]
     for one in (event(text=padding + text), *(event(data=json.dumps(inner)) for inner in data)):
-        said = await asker.ask(task_of(one, spec.inputs))  # type: ignore[union-attr]
+        said = await backend.ask(task_of(one, spec.inputs))  # type: ignore[union-attr]
         assert json.loads(said.reading.answer or "")["label"] == "injection"
 
 

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.app.providers import assessor
+from streams.app.providers import scorer
 from streams.calibration.artifact import CalibrationArtifact
 from streams.calibration.drift import reference_of
 from streams.calibration.risk_control import Target, ThresholdSelection, select_threshold
+from streams.calling.confidence import ConfidenceScorer
+from streams.calling.task import Answer, Task
 from streams.core.errors import ConfigError
 from streams.core.escalation import Accept, decide
 from streams.evaluation.calibrate import Calibrated, calibrate
 from streams.evaluation.cases import Case
 from streams.pipeline.handlers import Handler
-from streams.stages.assess import Assess
-from streams.stages.task import Answer, Task
 from tests.builders import sources
 from tests.harness.shop import PIPELINE, case, honest_cases, shop
 
@@ -43,7 +43,7 @@ def made(worker: Handler) -> Calibrated:
 
 def calibrated(worker: Handler, cases: Labelled, target: Target = TARGET, **more: Any) -> Calibrated:
     usual: dict[str, Any] = {"labels": "people", "date": "2026-11-24"}
-    return calibrate(worker, assessor(worker), cases, target, **usual | more)
+    return calibrate(worker, scorer(worker), cases, target, **usual | more)
 
 
 def test_the_threshold_is_the_proven_one_on_the_raw_scores(made: Calibrated, worker: Handler) -> None:
@@ -142,11 +142,11 @@ def test_a_function_is_told_the_confidence_that_the_reply_stated_as_it_is_at_wor
 
     assert worker.trust is not None
     trust = replace(worker.trust, sources=("verbalized", "shop:doubts"))
-    assess = Assess(trust=trust, functions={"shop:doubts": doubts}, timeout=5)
+    made_by = ConfidenceScorer(config=trust, functions={"shop:doubts": doubts}, timeout=5)
     one = case(0, 0.8)
     recorded = replace(one, attempt=replace(one.attempt, raw_confidence=0.123))  # combined with a judge's, at the time
     cases = [(replace(recorded, event_id=str(n), task=Task(text=str(n))), True) for n in range(60)]
-    made = calibrate(worker, assess, cases, TARGET, labels="people", date="2026-11-24")
+    made = calibrate(worker, made_by, cases, TARGET, labels="people", date="2026-11-24")
     assert set(heard) == {0.8}
     assert made.raw == pytest.approx(np.full(60, 0.85))
 
@@ -222,7 +222,7 @@ async def test_a_pipeline_that_references_the_artifact_decides_as_it_says(made: 
     assert (trust.bar.threshold, trust.scoring) == (made.artifact.threshold, made.artifact.scoring)
     accepted, wrong = 0, 0
     for one, right in honest_cases(600):
-        attempt = await assessor(worker)(one.task, one.attempt)
+        attempt = await scorer(worker)(one.task, one.attempt)
         assert attempt.confidence == made.artifact.calibrator(one.attempt.raw_confidence or 0.0)
         if isinstance(decide(attempt, trust.bar.threshold, trust.bar.raw_threshold), Accept):
             accepted, wrong = accepted + 1, wrong + (not right)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from streams.calibration.artifact import CalibrationArtifact
+from streams.calling.task import Task
 from streams.evaluation.calibration_status import CalibrationStatus, standings
 from streams.evaluation.cases import Case
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.stages.task import Task
+from tests.harness.confidence import calibration
 from tests.harness.shop import case, shop
-from tests.stages.trusting import calibration
 
 RUNS, EVENTS = 50, 300
 

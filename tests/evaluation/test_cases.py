@@ -14,6 +14,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.providers import comparison
 from streams.audit.query import Audit
+from streams.calling.task import Task
 from streams.core.answer_comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import draw
@@ -29,7 +30,6 @@ from streams.evaluation.cases import (
 )
 from streams.models.verifier.example import Example
 from streams.pipeline.load import Pipeline
-from streams.stages.task import Task
 from tests.builders import REASONER_USD, START, WORKER_USD, call, event, label, reply, sources, thought, verdict
 from tests.harness.audit import database, write
 from tests.harness.shop import PIPELINE, case, shop

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streams.calling.task import Task
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.evaluation.cases import Case
@@ -23,7 +24,6 @@ from streams.evaluation.router_training import (
 from streams.models.listeners.router import Router
 from streams.models.listeners.text_verifier import Words
 from streams.models.verifier.example import Example
-from streams.stages.task import Task
 from tests.builders import REASONER_USD, WORKER_USD
 from tests.harness.shop import case, texts
 

@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from streams.app.providers import Providers
+from streams.app.providers import CallServices, Providers
 from streams.app.settings import read_settings
+from streams.calling.budgeted import Budget
+from streams.calling.caller import Caller
+from streams.calling.confidence import ConfidenceScorer
 from streams.core.errors import ServiceError
 from streams.core.messages import Call, Deferred, Event, Result, Tier, Verdict
 from streams.core.messages import Escalation as Escalated
 from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
 from streams.pipeline.load import Pipeline
-from streams.stages.lane import Lane
 from streams.stages.listen import listen
-from streams.stages.ports import Asker, Desk, Purse
 from streams.stages.reason import reason
 from streams.stages.work import work
 from tests.harness.fakes.messages_outcomes import AnswerFunction
 from tests.harness.fakes.messages_thread import MessagesThread
-from tests.stages.support import Clock, FakeAnswers, FakeImages, build
+from tests.harness.stages import Clock, FakeAnswers, FakeImages, build, call_services
 
 DESK = """
 name = "desk"
@@ -68,13 +69,25 @@ class House:
     """The messages that the tiers have published, and those that wait."""
 
     pipeline: Pipeline
-    desks: dict[Tier, Desk]
+    providers: Providers
+    services: dict[Tier, CallServices]
     clock: Clock
     provider: MessagesThread
     calls: list[Call] = field(default_factory=list)
     results: dict[str, Result] = field(default_factory=dict)
     waiting: deque[Deferred | Event] = field(default_factory=deque)
     """An event waits where LISTEN could not take it."""
+    callers: dict[Tier, dict[str, Caller]] = field(init=False)
+    scorers: dict[str, ConfidenceScorer] = field(init=False)
+
+    def __post_init__(self) -> None:
+        pipeline, make = self.pipeline, self.providers.callers
+        self.callers = {
+            "listener": make(pipeline.listeners, self.services["listener"]),
+            "worker": make(pipeline.workers, self.services["worker"]),
+            "reasoner": make(pipeline.reasoners, self.services["reasoner"]),
+        }
+        self.scorers = self.providers.scorers(pipeline.workers)
 
     async def take(self, *messages: Any) -> None:
         """Take messages through the tiers, as far as they come."""
@@ -87,14 +100,17 @@ class House:
                 self.waiting.append(message)
 
     async def _next(self, message: Any) -> list[Any]:
-        now, pipeline, desks = self.clock.now(), self.pipeline, self.desks
+        now, pipeline = self.clock.now(), self.pipeline
         match message:
             case Event():
-                return list(await listen(message, now, pipeline, desks["listener"], FakeImages()))
+                callers, records = self.callers["listener"], self.services["listener"].records
+                return list(await listen(message, now, pipeline, callers, records, FakeImages()))
             case Verdict():
-                return list(await work(message, now, pipeline, desks["worker"]))
+                callers, records = self.callers["worker"], self.services["worker"].records
+                return list(await work(message, now, pipeline, callers, records, self.scorers))
             case Escalated():
-                return list(await reason(message, now, pipeline, desks["reasoner"]))
+                callers, records = self.callers["reasoner"], self.services["reasoner"].records
+                return list(await reason(message, now, pipeline, callers, records))
             case Call():
                 self.calls.append(message)
             case Result():
@@ -119,43 +135,12 @@ class House:
         return {name: result.state for name, result in self.results.items()}
 
 
-def spread(
-    providers: Providers, pipeline: Pipeline, clock: Clock, purse: Purse | None, limit: RateLimit | None
-) -> dict[Tier, Desk]:
-    """A desk for each tier, its askers' lanes on the test's clock; a purse and a limit are shared by all."""
-    lanes = dict[str, Lane]()
-
-    def on_the_clock(asker: Asker) -> Asker:
-        if asker.lane is not None:
-            key = asker.lane.model_key
-            fresh = Lane(model_key=key, timer=clock.timer, sleep=clock.sleep, retries=RetryBudget(0.5))
-            fresh.limit = limit or fresh.limit
-            asker.lane = lanes.setdefault(key, fresh)
-        if asker.fallback is not None:
-            on_the_clock(asker.fallback)
-        return asker
-
-    tiers: dict[Tier, Any] = {
-        "listener": pipeline.listeners,
-        "worker": pipeline.workers,
-        "reasoner": pipeline.reasoners,
-    }
-    return {
-        tier: Desk(
-            pipeline_hash=pipeline.hash,
-            askers={name: on_the_clock(one) for name, one in providers.askers(handlers).items()},
-            answers=FakeAnswers(),
-            prices=pipeline.prices,
-            now=clock.now,
-            timer=clock.timer,
-            sleep=clock.sleep,
-            jitter=lambda: 1.0,
-            purse=purse,
-            agrees=providers.agrees(handlers),
-            assessors=providers.assessors(handlers),
-        )
-        for tier, handlers in tiers.items()
-    }
+def put_on_the_clock(providers: Providers, pipeline: Pipeline, clock: Clock, limit: RateLimit | None) -> None:
+    """Let the limits of all models run on a test's clock; a rate limit is shared by all."""
+    for key in pipeline.spec.models:
+        limits = providers.models.shared(key).limits
+        limits.timer, limits.sleep, limits.retries = clock.timer, clock.sleep, RetryBudget(0.5)
+        limits.limit = limit or RateLimit()
 
 
 @asynccontextmanager
@@ -163,7 +148,7 @@ async def house(
     directory: Path,
     answer: AnswerFunction,
     text: str = DESK,
-    purse: Purse | None = None,
+    budget: Budget | None = None,
     limit: RateLimit | None = None,
 ) -> AsyncIterator[House]:
     """The tiers of a pipeline file, and a provider that answers so. `provider.server.answer` may be changed."""
@@ -172,7 +157,11 @@ async def house(
         environment = {"ANTHROPIC_API_KEY": "planted", "ANTHROPIC_BASE_URL": provider.url}
         providers = Providers(pipeline, read_settings({"ESCALON_DATA": str(directory), **environment}))
         try:
-            yield House(pipeline, spread(providers, pipeline, clock, purse, limit), clock, provider)
+            put_on_the_clock(providers, pipeline, clock, limit)
+            shared = {
+                tier: replace(call_services(pipeline, clock, FakeAnswers()), budget=budget) for tier in get_args(Tier)
+            }
+            yield House(pipeline, providers, shared, clock, provider)
         finally:
             await providers.close()
 

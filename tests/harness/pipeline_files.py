@@ -10,7 +10,7 @@ import pytest
 from streams.core.errors import ConfigError
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import Pipeline, load_pipeline
-from tests.stages import support
+from tests.harness import stages
 
 TEMPLATE = "{% block system %}Be brief. {{ knowledge }}{% endblock %}{% block user %}{{ text | fenced }}{% endblock %}"
 SCHEMA = '{"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}'
@@ -93,5 +93,5 @@ FUNCTION = "def hide(text):\n    return text\n"
 def with_redaction(directory: Path, redaction: str = "", function: str = FUNCTION) -> Pipeline:
     """The pipeline of the stages' tests with a table [redaction] and the function that it may name."""
     (directory / "desk_hides.py").write_text(function, "utf-8")
-    (directory / "pipeline.toml").write_text(support.PIPELINE + redaction, "utf-8")
+    (directory / "pipeline.toml").write_text(stages.PIPELINE + redaction, "utf-8")
     return load_pipeline(directory / "pipeline.toml", ANY_PYTHON)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from streams.calling.task import Task
 from streams.core.messages import Attempt
 from streams.evaluation.cases import Case
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import Pipeline, load_pipeline
-from streams.stages.task import Task
 from tests.builders import START, WORKER_USD, call, event, label, reply, sources, verdict
 
 FILES = {

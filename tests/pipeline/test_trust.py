@@ -10,12 +10,12 @@ import pytest
 
 from streams.calibration.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
-from streams.core.escalation import Bar, Escalate, decide
+from streams.core.escalation import Escalate, Threshold, decide
 from streams.core.messages import Attempt
 from streams.pipeline.load import Pipeline
-from streams.pipeline.trust import Trust
+from streams.pipeline.trust import ConfidenceConfig
+from tests.harness.confidence import calibration
 from tests.harness.pipeline_files import BASE, TEMPLATE, changed, loaded, wrong
-from tests.stages.trusting import calibration
 
 FILES = {
     "checks.py": "def likely(task, answer): ...",
@@ -36,13 +36,13 @@ def text(options: str = "", more: str = BASE) -> str:
     return changed("[workers.work]\n", f"[workers.work]\n{options}\n", more)
 
 
-def trust_of(pipeline: Pipeline, worker: str = "work") -> Trust:
+def trust_of(pipeline: Pipeline, worker: str = "work") -> ConfidenceConfig:
     trust = pipeline.workers[worker].trust
     assert trust is not None
     return trust
 
 
-def trusted(directory: Path, options: str = "", files: Mapping[str, str] | None = None) -> Trust:
+def trusted(directory: Path, options: str = "", files: Mapping[str, str] | None = None) -> ConfidenceConfig:
     return trust_of(loaded(directory, text(options), FILES | dict(files or {})))
 
 
@@ -185,7 +185,7 @@ def test_a_calibration_brings_its_threshold(tmp_path: Path) -> None:
     pipeline = loaded(tmp_path, text(ALL + CALIBRATED), files_with(artifact))
     trust = trust_of(pipeline)
     assert (trust.artifact, trust.fallback, trust.stale) == (artifact, None, False)
-    assert trust.bar == Bar(0.625, artifact.id, artifact.raw_threshold)
+    assert trust.bar == Threshold(0.625, artifact.id, artifact.raw_threshold)
     plain = loaded(tmp_path, text(ALL), files_with(artifact))
     assert trust.scoring == trust_of(plain).scoring
     assert pipeline.workers["work"].version == plain.workers["work"].version

@@ -14,17 +14,17 @@ import pytest
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import KafkaRecord
+from streams.calling.task import Task
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Event, Outcome, Run, Verdict
+from streams.replay.counted import CostLimitError, ReplaySpending, WouldAskError
 from streams.replay.drive import BrokenOffError, Drive, Row
 from streams.replay.rows import Rows
 from streams.replay.run import Replay, rehearse
 from streams.replay.source import Chosen, Source
-from streams.replay.spending import CostLimitError, Spending, WouldAskError
 from streams.replay.store import ReplayStore
-from streams.stages.task import Task
 from tests.builders import START, event, outcome, verdict
-from tests.stages.support import build, handlers
+from tests.harness.stages import build, handlers
 
 ALL = Chosen({})
 
@@ -87,7 +87,7 @@ class Here:
     directory: Path
     rows: Written = field(default_factory=Written)
     told: list[Run] = field(default_factory=list)
-    spending: Spending = field(default_factory=Spending)
+    spending: ReplaySpending = field(default_factory=ReplaySpending)
 
     def go(self, ids: Sequence[str], drive: Drive = ends, limit: Decimal | None = None) -> Run:
         """Replay these events."""
@@ -96,7 +96,7 @@ class Here:
     async def under_way(self, ids: Sequence[str], drive: Drive, limit: Decimal | None = None) -> Run:
         """Replay these events, going on where an earlier replay here was stopped."""
         with ReplayStore(self.directory / "r", Codec()) as store:
-            self.spending = Spending.so_far(store.spent, limit, store.spend)
+            self.spending = ReplaySpending.so_far(store.spent, limit, store.spend)
             before = store.state or {"events": 0, "reused_calls": 0}
             run = replace(a_run(), events=before["events"], reused_calls=before["reused_calls"])
             replay = Replay(
@@ -258,7 +258,7 @@ def test_spending_that_cannot_be_kept_ends_the_replay_and_is_no_failed_call() ->
         raise Exception("No space left on device")  # as the store raises it
 
     with pytest.raises(ServiceError, match="No space left"):
-        Spending(keep=full).spend(Decimal(1), START)
+        ReplaySpending(keep=full).spend(Decimal(1), START)
 
 
 def test_a_source_that_ends_too_early_leaves_the_run_undone(here: Here) -> None:
@@ -270,7 +270,7 @@ def test_a_source_that_ends_too_early_leaves_the_run_undone(here: Here) -> None:
     with ReplayStore(here.directory / "r", Codec()) as store:
         replay = Replay(
             run=a_run(), source=cast(Source, Broken(["a"])), drive=ends, store=store, rows=cast(Rows, here.rows),
-            spending=Spending(), in_flight=4, tell=here.told.append, now=lambda: START, asked_for={},
+            spending=ReplaySpending(), in_flight=4, tell=here.told.append, now=lambda: START, asked_for={},
         )  # fmt: skip
         with pytest.raises(ServiceError, match="no longer gives"):
             asyncio.run(replay.go(ALL))

@@ -23,7 +23,15 @@ from streams.core.errors import ProcessError
 from streams.core.messages import StoredAnswer
 from streams.models.listeners.seen_image import SeenImage
 from streams.runtime.confirm import PENDING, PendingDeliveries
-from streams.runtime.tables import Table, TableAnswers, TableImages, TablePurse, TableSettled, TableWatches, table
+from streams.runtime.tables import (
+    Table,
+    TableAnswers,
+    TableBudget,
+    TableImages,
+    TableSettled,
+    TableWatches,
+    table,
+)
 from streams.stages.settle import Settled
 from tests.harness.arbitrary_messages import any_message
 from tests.harness.fakes.faust import FakeTable
@@ -199,7 +207,7 @@ CENT = Decimal("0.01")
 
 
 def test_a_partition_may_spend_until_its_share_is_reached() -> None:
-    purse = TablePurse(FakeTable(), 2 * CENT)
+    purse = TableBudget(FakeTable(), 2 * CENT)
     assert purse.may_spend(AT)
     purse.spend(CENT, AT)
     assert purse.may_spend(AT)
@@ -208,11 +216,11 @@ def test_a_partition_may_spend_until_its_share_is_reached() -> None:
 
 
 def test_a_partition_whose_share_is_nothing_may_spend_nothing() -> None:
-    assert not TablePurse(FakeTable(), Decimal(0)).may_spend(AT)
+    assert not TableBudget(FakeTable(), Decimal(0)).may_spend(AT)
 
 
 def test_each_day_has_money_of_its_own_and_turns_at_midnight_utc() -> None:
-    purse = TablePurse(FakeTable(), CENT)
+    purse = TableBudget(FakeTable(), CENT)
     purse.spend(CENT, AT)
     assert not purse.may_spend(AT + timedelta(hours=23, minutes=59))
     assert purse.may_spend(AT + timedelta(days=1))
@@ -223,13 +231,13 @@ def test_each_day_has_money_of_its_own_and_turns_at_midnight_utc() -> None:
 def test_money_is_counted_exactly_and_goes_on_where_another_process_left_it(costs: list[Decimal]) -> None:
     kept = FakeTable()
     for cost in costs:
-        TablePurse(kept, Decimal(1)).spend(cost, AT)
-    assert not TablePurse(kept, sum(costs, Decimal(0))).may_spend(AT)
-    assert TablePurse(kept, sum(costs, Decimal("1e-12"))).may_spend(AT)
+        TableBudget(kept, Decimal(1)).spend(cost, AT)
+    assert not TableBudget(kept, sum(costs, Decimal(0))).may_spend(AT)
+    assert TableBudget(kept, sum(costs, Decimal("1e-12"))).may_spend(AT)
 
 
 def test_each_partition_counts_for_itself() -> None:
-    one, other = TablePurse(FakeTable(), CENT), TablePurse(FakeTable(), CENT)
+    one, other = TableBudget(FakeTable(), CENT), TableBudget(FakeTable(), CENT)
     one.spend(CENT, AT)
     assert (one.may_spend(AT), other.may_spend(AT)) == (False, True)
 

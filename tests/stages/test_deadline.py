@@ -14,10 +14,9 @@ from streams.core.routing import UNSURE
 from streams.models.listeners.image import ImageFeatures
 from streams.replay.drive import as_replayed
 from streams.stages.deadline import overdue, too_late
-from streams.stages.listen import conclude, listen
-from streams.stages.reason import reason
-from streams.stages.work import work
-from tests.stages.support import (
+from streams.stages.listen import conclude
+from tests.harness.confidence import PRICED, broke, with_money
+from tests.harness.stages import (
     START,
     FakeImages,
     Office,
@@ -30,7 +29,6 @@ from tests.stages.support import (
     the,
     verdict,
 )
-from tests.stages.trusting import PRICED, broke, with_money
 
 WHY = "deadline: it was to be done by 2026-11-01 12:01:00 UTC"
 LAX = PRICED.replace('unsure = "workers.answer"', 'unsure = "ignore"')
@@ -46,8 +44,8 @@ def timed(event_id: str = "e1", seconds: float = 60) -> Event:
 
 
 async def worked(here: Office, turn: Turn, of: Event | None = None) -> list[Message]:
-    here.askers["extract"].script = [turn]
-    return await work(verdict(of or timed()), START, here.pipeline, here.desk)
+    here.backends["extract"].script = [turn]
+    return await here.work(verdict(of or timed()))
 
 
 def test_an_event_is_overdue_from_its_deadline_on_and_never_without_one() -> None:
@@ -62,7 +60,7 @@ def test_an_event_is_overdue_from_its_deadline_on_and_never_without_one() -> Non
 async def test_in_time_a_worker_is_asked_and_given_the_time_that_is_left(here: Office) -> None:
     here.clock.passes(20)
     assert the(Result, await worked(here, said("yes", 0.9))).state == "answered"
-    assert here.askers["extract"].within == [40.0]
+    assert here.backends["extract"].within == [40.0]
 
 
 async def test_past_the_deadline_nobody_is_asked_and_the_event_has_failed(here: Office) -> None:
@@ -73,20 +71,20 @@ async def test_past_the_deadline_nobody_is_asked_and_the_event_has_failed(here: 
     assert WHY in result.reasons
     assert result.call_id == call.call_id
     assert (call.error_type, call.cost_usd, call.decision) == ("deadline", Decimal(0), "failed")
-    assert here.askers["extract"].asked == []
+    assert here.backends["extract"].asked == []
 
 
 @pytest.mark.parametrize("turn", [refusal(), said("perhaps", 0.1), model_error("bad_request", retryable=False)])
 async def test_what_fell_short_too_late_for_a_reasoner_ends_with_both_reasons(here: Office, turn: Turn) -> None:
-    class Slow(type(here.askers["extract"])):  # type: ignore[misc]
+    class Slow(type(here.backends["extract"])):  # type: ignore[misc]
         async def ask(self, task: object, sample: int = 0, within: float = 0) -> object:
             here.clock.passes(within)
             return await super().ask(task, sample, within)
 
-    own = here.askers["extract"]
+    own = here.backends["extract"]
     slow = Slow(own.handler, own.script)
-    here.desk = dataclasses.replace(here.desk, askers={**here.desk.askers, "extract": slow})
-    here.askers["extract"] = slow
+    here.backends["extract"] = slow
+    here.backends["extract"] = slow
     messages = await worked(here, turn)
     result = the(Result, messages)
     assert result.state == "failed"
@@ -123,17 +121,17 @@ async def test_past_the_deadline_no_reasoner_is_asked(here: Office) -> None:
     task = await escalated(here, timed())
     assert task.event == timed()
     here.clock.passes(60)
-    messages = await reason(task, START, here.pipeline, here.desk)
+    messages = await here.reason(task)
     result = the(Result, messages)
     assert (result.state, result.tier, result.reasons[-1]) == ("failed", "reasoner", WHY)
-    assert here.askers["resolve"].asked == []
+    assert here.backends["resolve"].asked == []
     assert the(Call, messages).error_type == "deadline"
 
 
 async def test_a_reasoner_does_not_wait_for_money_past_the_deadline(tmp_path: Path) -> None:
     task = await escalated(office(tmp_path, PRICED), timed())
     poor = broke(tmp_path, "reasoner")
-    result = the(Result, await reason(task, START, poor.pipeline, poor.desk))
+    result = the(Result, await poor.reason(task))
     assert [one.partition(":")[0] for one in result.reasons] == ["refused", "budget", "deadline"]
 
 
@@ -141,7 +139,7 @@ async def test_a_reasoner_does_not_wait_for_money_past_the_deadline(tmp_path: Pa
 
 
 async def heard(here: Office, of: Event) -> list[Message]:
-    return await listen(of, START, here.pipeline, here.desk, FakeImages())
+    return await here.listen(of)
 
 
 async def test_the_deadline_travels_with_the_event(here: Office) -> None:
@@ -160,16 +158,14 @@ async def test_an_event_that_nobody_could_look_at_in_time_is_not_ignored(tmp_pat
 def test_an_event_that_was_recognised_as_nothing_is_ignored_however_late(here: Office) -> None:
     here.clock.passes(600)
     finding = Finding(listener="rules", label="nothing", confidence=1.0, call_id="c")
-    result = the(Result, conclude(timed(), (finding,), here.pipeline, here.desk))
+    result = the(Result, conclude(timed(), (finding,), here.pipeline, here.records))
     assert (result.state, result.intent) == ("ignored", "nothing")
     assert result.intent != UNSURE
 
 
 async def test_an_image_on_its_way_to_its_owner_has_its_deadline_with_it(here: Office) -> None:
     image = dataclasses.replace(timed(), kind="image", image="0" * 64)
-    messages = await listen(
-        image, START, here.pipeline, here.desk, FakeImages({"0" * 64: ImageFeatures(64, bytes(1024))})
-    )
+    messages = await here.listen(image, FakeImages({"0" * 64: ImageFeatures(64, bytes(1024))}))
     assert the(Sighting, messages).event.deadline == image.deadline
 
 

@@ -11,10 +11,8 @@ from streams.core.errors import UnreadableError
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Call, Escalation, Event, Message, Result, Score, Sighting, Verdict
 from streams.models.listeners.image import ImageFeatures
-from streams.stages.listen import listen
-from tests.stages.support import START, FakeImages, Office, Turn, event, model_error, office, refusal, said, the
-from tests.stages.test_consult import until_asked
-from tests.stages.trusting import PRICE, broke, with_money
+from tests.harness.confidence import PRICE, broke, with_money
+from tests.harness.stages import FakeImages, Office, Turn, event, model_error, office, refusal, said, the, until_asked
 
 IMAGE, THUMBNAIL = "a" * 64, bytes(32 * 32)
 
@@ -26,8 +24,8 @@ def here(tmp_path: Path) -> Office:
 
 async def heard(here: Office, of: Event, **scripts: Turn) -> list[Message]:
     for name, turn in scripts.items():
-        here.askers[name].script = [turn]
-    return await listen(of, START, here.pipeline, here.desk, FakeImages({IMAGE: ImageFeatures(0xFF, THUMBNAIL)}))
+        here.backends[name].script = [turn]
+    return await here.listen(of, FakeImages({IMAGE: ImageFeatures(0xFF, THUMBNAIL)}))
 
 
 async def test_an_intent_with_a_worker_becomes_a_verdict_alone(here: Office) -> None:
@@ -107,7 +105,7 @@ async def test_the_calls_say_what_was_found_and_what_was_asked_for(here: Office)
 
 async def test_a_listener_sees_only_the_kinds_of_event_it_is_for(here: Office) -> None:
     await heard(here, event(text="", image=IMAGE))
-    assert (len(here.askers["rules"].asked), len(here.askers["intent"].asked)) == (0, 1)
+    assert (len(here.backends["rules"].asked), len(here.backends["intent"].asked)) == (0, 1)
 
 
 async def test_an_image_goes_to_the_owner_of_the_images_with_what_the_others_saw(here: Office) -> None:
@@ -121,8 +119,8 @@ async def test_an_image_goes_to_the_owner_of_the_images_with_what_the_others_saw
 
 async def test_an_image_that_cannot_be_read_costs_no_call_that_would_go_without_a_record(here: Office) -> None:
     with pytest.raises(UnreadableError):
-        await listen(event(text="", image=IMAGE), START, here.pipeline, here.desk, FakeImages())
-    assert here.askers["intent"].asked == []
+        await here.listen(event(text="", image=IMAGE))
+    assert here.backends["intent"].asked == []
 
 
 async def test_the_verdict_carries_the_fingerprint_of_the_workers_task(here: Office) -> None:
@@ -136,11 +134,11 @@ async def test_the_verdict_carries_the_fingerprint_of_the_workers_task(here: Off
 async def test_listeners_are_asked_at_the_same_time(here: Office) -> None:
     gate = asyncio.Event()
     for name in ("rules", "intent"):
-        here.askers[name].gate = gate
+        here.backends[name].gate = gate
     listening = asyncio.create_task(heard(here, event()))
     for _ in range(20):
         await asyncio.sleep(0)
-    assert [len(here.askers[name].asked) for name in ("rules", "intent")] == [1, 1]
+    assert [len(here.backends[name].asked) for name in ("rules", "intent")] == [1, 1]
     gate.set()
     await listening
 
@@ -155,7 +153,7 @@ async def test_the_same_event_gives_the_same_ids_each_time(here: Office) -> None
 
 async def test_a_listener_out_of_money_finds_nothing_and_the_others_are_heard(tmp_path: Path) -> None:
     here = broke(tmp_path, "listener")
-    here.askers["rules"].free = True
+    here.backends["rules"].free = True
     messages = await heard(here, event(), rules=said("question", 1.0), intent=said("order", 0.9))
     found = the(Verdict, messages)
     assert (found.intents, found.handler) == (("question",), "answer")
@@ -164,7 +162,7 @@ async def test_a_listener_out_of_money_finds_nothing_and_the_others_are_heard(tm
         ("intent", None),
     ]
     assert [message.handler for message in messages if isinstance(message, Call)] == ["rules"]
-    assert here.askers["intent"].asked == []
+    assert here.backends["intent"].asked == []
 
 
 async def test_an_event_no_listener_could_be_asked_about_is_unsure(tmp_path: Path) -> None:
@@ -176,13 +174,13 @@ async def test_an_event_no_listener_could_be_asked_about_is_unsure(tmp_path: Pat
 
 async def test_the_tries_a_listener_made_before_its_money_was_spent_are_recorded(tmp_path: Path) -> None:
     here = broke(tmp_path, "listener")
-    here.askers["rules"].free = True
-    purse = with_money(here, PRICE)
-    one = here.askers["intent"]
+    here.backends["rules"].free = True
+    budget = with_money(here, PRICE)
+    one = here.backends["intent"]
     one.gate = asyncio.Event()
     listening = asyncio.create_task(heard(here, event(), intent=model_error()))
     await until_asked(one, 1)
-    purse.spend(PRICE, here.clock.now())
+    budget.spend(PRICE, here.clock.now())
     one.gate.set()
     messages = await listening
     tries = [message for message in messages if isinstance(message, Call) and message.handler == "intent"]

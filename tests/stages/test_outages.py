@@ -143,9 +143,7 @@ def both(request: Mapping[str, Any]) -> Answer:
 async def test_the_breaker_opens_and_few_calls_are_made(tmp_path: Path) -> None:
     async with house(tmp_path, lambda _: OUTAGES["expired key"]) as here:
         await here.take(*(event(f"e{number}", f"think about {number}") for number in range(100)))
-        lane = here.desks["reasoner"].askers["resolve"].lane
-        assert lane is not None
-        assert lane.breaker.state == "open"
+        assert here.providers.models.shared("large").limits.breaker.state == "open"
         assert here.clock.timer() / here.provider.server.count > 30, "seconds between two calls"
         assert len(here.waiting) == 100
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import errno
 import threading
 from pathlib import Path
@@ -10,17 +11,14 @@ from typing import Any
 
 import pytest
 
+from streams.calling.cached import StoredAnswers
+from streams.calling.confidence import ConfidenceScorer
+from streams.calling.request import CallOutcome, Reply
+from streams.calling.task import Task
 from streams.core.errors import ModelError, ProcessError
 from streams.core.messages import StoredAnswer
-from streams.stages.consult import consult
-from streams.stages.ports import Said
-from streams.stages.question import Consultation
-from streams.stages.task import Task
-from tests.stages.support import Office, office, said
-from tests.stages.test_askers import function_asker
-from tests.stages.test_assess import TASK, assessor
-from tests.stages.test_consult import asker, question
-from tests.stages.trusting import attempt, trust
+from tests.harness.confidence import attempt, config
+from tests.harness.stages import Office, backend, office, python_function, said
 
 
 @pytest.fixture
@@ -42,16 +40,16 @@ def unreachable() -> ModelError:
 
 @pytest.mark.parametrize("error", [unreachable(), lacking(), MemoryError()], ids=["wrapped", "bare", "memory"])
 async def test_a_call_that_this_process_cannot_make_is_no_try(here: Office, error: Any) -> None:
-    one = asker(here, [error, said()])
+    one = backend(here, [error, said()])
     with pytest.raises(ProcessError):
-        await consult(question(one), here.desk)
+        await here.ask(one)
     assert len(one.asked) == 1, "it is not tried again"
 
 
 def test_a_failed_try_is_not_made_of_it() -> None:
     with pytest.raises(ProcessError):
-        Said.failed(unreachable())
-    assert Said.failed(ModelError("unreachable", "Away.", retryable=True)).error is not None
+        Reply.failed(unreachable())
+    assert Reply.failed(ModelError("unreachable", "Away.", retryable=True)).error is not None
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.EIO])
@@ -60,7 +58,7 @@ async def test_a_function_that_meets_it_has_not_failed(number: int) -> None:
         raise lacking(number)
 
     with pytest.raises(ProcessError):
-        await function_asker(function).ask(Task(text="x"))
+        await python_function(function).ask(Task(text="x"))
 
 
 async def test_a_thread_that_cannot_be_started_is_not_the_functions_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +67,7 @@ async def test_a_thread_that_cannot_be_started_is_not_the_functions_fault(monkey
 
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(ProcessError):
-        await function_asker(lambda _: "yes").ask(Task(text="x"))
+        await python_function(lambda _: "yes").ask(Task(text="x"))
 
 
 async def test_a_source_of_confidence_that_meets_it_is_not_unknown() -> None:
@@ -77,7 +75,9 @@ async def test_a_source_of_confidence_that_meets_it_is_not_unknown() -> None:
         raise lacking()
 
     with pytest.raises(ProcessError):
-        await assessor(trust("verbalized", "desk:long"), long=function)(TASK, attempt(verbalized=0.9))
+        await ConfidenceScorer(config=config("verbalized", "desk:long"), functions={"desk:long": function}, timeout=5)(
+            Task(text="x"), attempt(verbalized=0.9)
+        )
 
 
 class FullStore:
@@ -93,15 +93,16 @@ class FullStore:
 
 
 async def test_an_answer_that_cannot_be_stored_still_serves_those_that_wait_for_it(here: Office) -> None:
-    desk, one = here.desk, asker(here, [said("yes"), said("no")])
-    object.__setattr__(desk, "answers", FullStore())
+    one = backend(here, [said("yes"), said("no")])
+    full = StoredAnswers(store=FullStore(), records=here.records)
+    here.services = dataclasses.replace(here.services, answers=full)
     one.gate = asyncio.Event()
-    both = [asyncio.create_task(consult(question(one, event_id), desk)) for event_id in ("e1", "e2")]
+    both = [asyncio.create_task(here.ask(one, event_id)) for event_id in ("e1", "e2")]
     for _ in range(10):  # one asks, the other waits for it
         await asyncio.sleep(0)
     one.gate.set()
     first, second = await asyncio.gather(*both, return_exceptions=True)
     assert isinstance(first, ProcessError)
-    assert isinstance(second, Consultation)
+    assert isinstance(second, CallOutcome)
     assert second.attempt.answer == '"yes"'
     assert len(one.asked) == 1, "nobody pays for it again"

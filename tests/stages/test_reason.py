@@ -11,13 +11,9 @@ import pytest
 
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Deferred, Escalation, Message, Result, Verdict
-from streams.stages.listen import listen
-from streams.stages.reason import reason
-from streams.stages.work import work
-from tests.stages.support import (
+from tests.harness.confidence import PRICE, PRICED, broke, with_money
+from tests.harness.stages import (
     PIPELINE,
-    START,
-    FakeImages,
     Office,
     Turn,
     broken_schema,
@@ -27,10 +23,9 @@ from tests.stages.support import (
     refusal,
     said,
     the,
+    until_asked,
     verdict,
 )
-from tests.stages.test_consult import until_asked
-from tests.stages.trusting import PRICE, PRICED, broke, with_money
 
 
 @pytest.fixture
@@ -40,13 +35,13 @@ def here(tmp_path: Path) -> Office:
 
 async def escalated(here: Office, event_id: str = "e1") -> Escalation:
     """What a worker that refuses causes."""
-    here.askers["extract"].script = [refusal()]
-    return the(Escalation, await work(verdict(event(event_id), "extract"), START, here.pipeline, here.desk))
+    here.backends["extract"].script = [refusal()]
+    return the(Escalation, await here.work(verdict(event(event_id), "extract")))
 
 
 async def reasoned(here: Office, turn: Turn) -> list[Message]:
-    here.askers["resolve"].script = [turn]
-    return await reason(await escalated(here), START, here.pipeline, here.desk)
+    here.backends["resolve"].script = [turn]
+    return await here.reason(await escalated(here))
 
 
 async def test_the_reasoners_answer_is_the_result_with_the_reason_it_was_asked(here: Office) -> None:
@@ -76,7 +71,7 @@ async def test_what_the_reasoner_cannot_do_has_failed_for_both_reasons(here: Off
 
 async def test_the_reasoner_sees_the_task_the_attempt_and_the_reason(here: Office) -> None:
     await reasoned(here, said())
-    (task,) = here.askers["resolve"].asked
+    (task,) = here.backends["resolve"].asked
     assert task.text == "my order"
     assert task.reason == "refused: missing_information: no order number"
     assert task.attempt is not None
@@ -86,16 +81,16 @@ async def test_the_reasoner_sees_the_task_the_attempt_and_the_reason(here: Offic
 async def test_the_reasoners_call_follows_from_the_workers(here: Office) -> None:
     escalation = await escalated(here)
     assert escalation.attempt is not None
-    messages = await reason(escalation, START, here.pipeline, here.desk)
+    messages = await here.reason(escalation)
     assert the(Call, messages).parent_call_id == escalation.attempt.call_id
 
 
 async def test_an_event_routed_directly_has_no_attempt_before(here: Office) -> None:
-    here.askers["intent"].script = [said("open-ended", 0.9)]
-    messages = await listen(event(), START, here.pipeline, here.desk, FakeImages())
+    here.backends["intent"].script = [said("open-ended", 0.9)]
+    messages = await here.listen(event())
     assert the(Verdict, messages).action == "reason"
-    result = await reason(the(Escalation, messages), START, here.pipeline, here.desk)
-    (task,) = here.askers["resolve"].asked
+    result = await here.reason(the(Escalation, messages))
+    (task,) = here.backends["resolve"].asked
     assert (task.attempt, task.reason) == (None, "routed: open-ended")
     assert the(Result, result).reasons == ("routed: open-ended",)
     assert the(Call, result).parent_call_id is None
@@ -104,9 +99,9 @@ async def test_an_event_routed_directly_has_no_attempt_before(here: Office) -> N
 async def test_a_reasoner_is_paid_once_for_an_event_and_anew_for_another(here: Office) -> None:
     first, second = await escalated(here, "e1"), await escalated(here, "e2")
     assert first.fingerprint == second.fingerprint
-    done = [await reason(one, START, here.pipeline, here.desk) for one in (first, second, first)]
+    done = [await here.reason(one) for one in (first, second, first)]
     assert done[0] == done[2]
-    assert len(here.askers["resolve"].asked) == 2
+    assert len(here.backends["resolve"].asked) == 2
     assert not any(the(Call, messages).cache_hit for messages in done)
 
 
@@ -115,7 +110,7 @@ async def test_an_escalation_of_an_older_pipeline_is_stored_under_the_version_th
 ) -> None:
     older = await escalated(here)
     newer = office(tmp_path, PIPELINE.replace('task = "resolve"', 'task = "resolve"\nmax_tokens = 7'))
-    call = the(Call, await reason(older, START, newer.pipeline, newer.desk))
+    call = the(Call, await newer.reason(older))
     assert call.handler_version == newer.pipeline.reasoners["resolve"].version
     assert call.fingerprint != older.fingerprint
     assert call.fingerprint == (await escalated(newer)).fingerprint
@@ -124,7 +119,7 @@ async def test_an_escalation_of_an_older_pipeline_is_stored_under_the_version_th
 async def test_a_reasoner_that_is_gone_is_the_operators_to_put_back(here: Office) -> None:
     gone = dataclasses.replace(await escalated(here), handler="gone")
     with pytest.raises(ConfigError, match="no reasoner 'gone'"):
-        await reason(gone, START, here.pipeline, here.desk)
+        await here.reason(gone)
 
 
 # ---- Exploration ----
@@ -133,8 +128,8 @@ async def test_a_reasoner_that_is_gone_is_the_operators_to_put_back(here: Office
 async def explored(directory: Path) -> Escalation:
     """What an accepted answer causes where all are explored."""
     all_of_them = office(directory, PIPELINE.replace("threshold = 0.8", "threshold = 0.8\nexplore = 1.0"))
-    all_of_them.askers["extract"].script = [said("yes", 0.9)]
-    escalation = the(Escalation, await work(verdict(event()), START, all_of_them.pipeline, all_of_them.desk))
+    all_of_them.backends["extract"].script = [said("yes", 0.9)]
+    escalation = the(Escalation, await all_of_them.work(verdict(event())))
     assert escalation.reason == "explored"
     return escalation
 
@@ -143,32 +138,37 @@ async def explored(directory: Path) -> Escalation:
 async def test_what_a_reasoner_says_of_an_accepted_answer_is_for_the_audit_alone(
     here: Office, tmp_path: Path, turn: Turn
 ) -> None:
-    here.askers["resolve"].script = [turn]
-    messages = await reason(await explored(tmp_path), START, here.pipeline, here.desk)
+    here.backends["resolve"].script = [turn]
+    messages = await here.reason(await explored(tmp_path))
     assert [type(message) for message in messages] == [Call]
     assert the(Call, messages).decision == "explored"
 
 
 async def test_the_tries_of_an_explored_task_are_recorded_too(here: Office, tmp_path: Path) -> None:
-    here.askers["resolve"].script = [model_error(), said("Better.")]
-    messages = await reason(await explored(tmp_path), START, here.pipeline, here.desk)
+    here.backends["resolve"].script = [model_error(), said("Better.")]
+    messages = await here.reason(await explored(tmp_path))
     assert [message.decision for message in messages if isinstance(message, Call)] == ["retried", "explored"]
     assert len(messages) == 2
 
 
 # ---- Money ----
 
-PURSE_IS_EMPTY = "budget: this partition's share of the reasoners' money for 2026-11-01 is spent"
+SPENT = "budget: this partition's share of the reasoners' money for 2026-11-01 is spent"
+
+
+def without_limit(here: Office) -> Office:
+    """The same office, with all the money it needs."""
+    return dataclasses.replace(here, services=dataclasses.replace(here.services, budget=None))
 
 
 async def without_money(directory: Path, at_limit: str | None, turn: Turn) -> tuple[Escalation, list[Message]]:
     """What an escalation of this turn causes in a tier whose money is spent."""
     here = broke(directory, "reasoner", at_limit)
-    rich = dataclasses.replace(here.desk, purse=None)
-    here.askers["extract"].script = [turn]
-    escalation = the(Escalation, await work(verdict(event()), START, here.pipeline, rich))
-    messages = await reason(escalation, START, here.pipeline, here.desk)
-    assert here.askers["resolve"].asked == []
+    rich = without_limit(here)
+    here.backends["extract"].script = [turn]
+    escalation = the(Escalation, await rich.work(verdict(event())))
+    messages = await here.reason(escalation)
+    assert here.backends["resolve"].asked == []
     return escalation, messages
 
 
@@ -183,7 +183,7 @@ async def test_without_money_an_escalation_waits_for_the_next_day(
     escalation, (deferred,) = await without_money(tmp_path, at_limit, turn)
     assert isinstance(deferred, Deferred)
     assert deferred.escalation == dataclasses.replace(escalation, budget_deferrals=1)
-    assert (deferred.not_before, deferred.reason) == (datetime(2026, 11, 2, tzinfo=UTC), PURSE_IS_EMPTY)
+    assert (deferred.not_before, deferred.reason) == (datetime(2026, 11, 2, tzinfo=UTC), SPENT)
 
 
 async def test_without_money_the_workers_answer_is_accepted_where_the_file_says_so(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ async def test_without_money_the_workers_answer_is_accepted_where_the_file_says_
     assert (result.state, result.tier, result.handler, result.answer) == ("answered", "worker", "extract", '"yes"')
     assert result.reasons == (
         "unsure: confidence 0.100 under 0.800",
-        f"{PURSE_IS_EMPTY}; the worker's answer is accepted",
+        f"{SPENT}; the worker's answer is accepted",
     )
     assert escalation.attempt is not None
     assert result.call_id == escalation.attempt.call_id
@@ -202,7 +202,7 @@ async def test_without_money_an_escalation_fails_for_both_reasons_where_the_file
     _, (result,) = await without_money(tmp_path, "fail", refusal())
     assert isinstance(result, Result)
     assert (result.state, result.tier, result.handler) == ("failed", "reasoner", "resolve")
-    assert result.reasons == ("refused: missing_information: no order number", PURSE_IS_EMPTY)
+    assert result.reasons == ("refused: missing_information: no order number", SPENT)
 
 
 @pytest.mark.parametrize("at_limit", ["defer", "accept", "fail"])
@@ -211,28 +211,28 @@ async def test_without_money_an_explored_task_is_let_go_for_its_event_has_its_an
 ) -> None:
     escalation = await explored(tmp_path)
     poor = broke(tmp_path, "reasoner", at_limit)
-    assert await reason(escalation, START, poor.pipeline, poor.desk) == []
+    assert await poor.reason(escalation) == []
 
 
 async def test_what_was_answered_before_is_served_without_money(tmp_path: Path) -> None:
     here = broke(tmp_path, "reasoner")
-    empty, rich = here.desk, dataclasses.replace(here.desk, purse=None)
-    here.askers["extract"].script = [refusal()]
-    escalation = the(Escalation, await work(verdict(event()), START, here.pipeline, rich))
-    first = await reason(escalation, START, here.pipeline, rich)
-    assert await reason(escalation, START, here.pipeline, empty) == first
+    rich = without_limit(here)
+    here.backends["extract"].script = [refusal()]
+    escalation = the(Escalation, await rich.work(verdict(event())))
+    first = await rich.reason(escalation)
+    assert await here.reason(escalation) == first
 
 
 async def test_the_tries_made_before_the_money_was_spent_are_emitted_with_the_deferral(tmp_path: Path) -> None:
     here = broke(tmp_path, "reasoner")
     escalation = dataclasses.replace(await escalated(office(tmp_path, PRICED)), budget_deferrals=3)
-    purse = with_money(here, PRICE)
-    here.askers["resolve"].script = [model_error()]
-    here.askers["resolve"].gate = asyncio.Event()
-    reasoning = asyncio.create_task(reason(escalation, START, here.pipeline, here.desk))
-    await until_asked(here.askers["resolve"], 1)
-    purse.spend(PRICE, here.clock.now())
-    here.askers["resolve"].gate.set()
+    budget = with_money(here, PRICE)
+    here.backends["resolve"].script = [model_error()]
+    here.backends["resolve"].gate = asyncio.Event()
+    reasoning = asyncio.create_task(here.reason(escalation))
+    await until_asked(here.backends["resolve"], 1)
+    budget.spend(PRICE, here.clock.now())
+    here.backends["resolve"].gate.set()
     messages = await reasoning
     assert [message.decision for message in messages if isinstance(message, Call)] == ["retried"]
     assert the(Deferred, messages).task.budget_deferrals == 4

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from streams.calling.limited import ModelLimits
 from streams.core.errors import OPERATOR_FAULTS, OUTAGES, PROVIDER_FAULTS, HandlerError, ServiceError
 from streams.core.messages import Call, Deferred, Escalation, Event, Message, Result, Verdict
 from streams.replay.drive import as_replayed
 from streams.stages.escalate import escalate
-from streams.stages.lane import Lane
-from streams.stages.reason import reason
-from streams.stages.work import work
-from tests.stages.support import (
+from tests.harness.stages import (
     PIPELINE,
-    FakeAsker,
+    FakeBackend,
     Office,
     Turn,
     broken_schema,
@@ -42,12 +40,12 @@ def here(tmp_path: Path) -> Office:
 def escalated(here: Office, of: Event | None = None) -> Escalation:
     reasoner = here.pipeline.reasoners["resolve"]
     routed = verdict(of or event(), "resolve", "open-ended", action="reason")
-    return escalate(routed, reasoner, here.desk, "routed", "open-ended", None)
+    return escalate(routed, reasoner, here.records, "routed", "open-ended", None)
 
 
 async def reasoned(here: Office, task: Escalation, turn: Turn) -> list[Message]:
-    here.askers["resolve"].script = [turn]
-    return await reason(task, here.clock.at, here.pipeline, here.desk)
+    here.backends["resolve"].script = [turn]
+    return await here.reason(task)
 
 
 def last_call(messages: list[Message]) -> Call:
@@ -91,8 +89,8 @@ async def test_an_outage_puts_the_task_off_for_as_long_as_it_lasts(here: Office,
 async def test_what_may_be_the_events_fault_counts_only_while_the_handlers_other_calls_are_answered(
     here: Office, error_type: str
 ) -> None:
-    one = here.askers["resolve"]
-    one.lane = Lane(model_key="m", timer=here.clock.timer, sleep=here.clock.sleep)
+    one = here.backends["resolve"]
+    one.limits = ModelLimits(model_key="m", timer=here.clock.timer, sleep=here.clock.sleep)
     broken = model_error(error_type, retryable=False)
     task = escalated(here)
     for _ in range(5):
@@ -111,14 +109,14 @@ async def test_what_may_be_the_events_fault_counts_only_while_the_handlers_other
 
 @pytest.mark.parametrize("error_type", ["too_large", "rejected"])
 async def test_what_is_known_to_be_the_events_fault_ends_it_at_once(here: Office, error_type: str) -> None:
-    here.askers["resolve"].lane = Lane(model_key="m", timer=here.clock.timer, sleep=here.clock.sleep)
+    here.backends["resolve"].limits = ModelLimits(model_key="m", timer=here.clock.timer, sleep=here.clock.sleep)
     messages = await reasoned(here, escalated(here), model_error(error_type, retryable=False))
     assert the(Result, messages).state == "failed"
 
 
 async def test_an_outage_of_the_own_model_is_one_though_its_fallback_failed_by_the_events_fault(here: Office) -> None:
-    one = here.askers["resolve"]
-    one.fallback = FakeAsker(one.handler, [model_error("too_large", retryable=False)], model="spare")
+    one = here.backends["resolve"]
+    one.fallback = FakeBackend(one.handler, [model_error("too_large", retryable=False)], model="spare")
     task = put_off(await reasoned(here, escalated(here), model_error("unauthorized", retryable=False)))
     assert (task.failures, task.outages) == ((), 1)
 
@@ -129,25 +127,25 @@ async def test_a_worker_without_a_reasoner_waits_as_well(tmp_path: Path, error_t
     here = office(tmp_path, alone)
     of, ids = verdict(event(), "answer", "question"), list[str]()
     for _ in range(20):
-        here.askers["answer"].script = [model_error(error_type, retryable=False)]
-        messages = await work(of, here.clock.at, here.pipeline, here.desk)
+        here.backends["answer"].script = [model_error(error_type, retryable=False)]
+        messages = await here.work(of)
         ids += [one.call_id for one in messages if isinstance(one, Call)]
         task = the(Deferred, messages).task
         assert isinstance(task, Verdict)
         of = task
     assert (of.outages, len(set(ids))) == (20, 20)
-    here.askers["answer"].script = [said("At last.")]
-    assert the(Result, await work(of, here.clock.at, here.pipeline, here.desk)).answer == '"At last."'
+    here.backends["answer"].script = [said("At last.")]
+    assert the(Result, await here.work(of)).answer == '"At last."'
 
 
 async def test_a_worker_without_a_reasoner_that_fails_too_often_has_failed_with_every_reason(tmp_path: Path) -> None:
     alone = LATER.split("[reasoners.resolve]", maxsplit=1)[0].replace('"reasoners.resolve"', '"workers.answer"')
     here = office(tmp_path, alone + "\n[retry_later]\nwait = 60\ntimes = 1\n")
-    here.askers["answer"].script = [AWAY]
-    messages = await work(verdict(event(), "answer", "question"), here.clock.at, here.pipeline, here.desk)
+    here.backends["answer"].script = [AWAY]
+    messages = await here.work(verdict(event(), "answer", "question"))
     task = the(Deferred, messages).task
     assert isinstance(task, Verdict)
-    result = the(Result, await work(task, here.clock.at, here.pipeline, here.desk))
+    result = the(Result, await here.work(task))
     assert result.state == "failed"
     assert result.reasons == ("worker failed: server_error: It is busy.", "failed: server_error: It is busy.")
 
@@ -191,18 +189,18 @@ async def test_an_answer_in_a_later_round_is_the_result_and_is_not_paid_twice(he
     result = the(Result, first)
     assert (result.state, result.answer) == ("answered", '"At last."')
     assert result.reasons == ("routed: open-ended", "reasoner failed: server_error: It is busy.")
-    asked = len(here.askers["resolve"].asked)
+    asked = len(here.backends["resolve"].asked)
     assert the(Call, await reasoned(here, task, said("Another."))) == the(Call, first)
-    assert len(here.askers["resolve"].asked) == asked
+    assert len(here.backends["resolve"].asked) == asked
 
 
 async def test_the_first_escalation_delivered_again_after_the_answer_is_not_paid_either(here: Office) -> None:
     task = escalated(here)
     later = put_off(await reasoned(here, task, AWAY))
     await reasoned(here, later, said("At last."))
-    asked = len(here.askers["resolve"].asked)
+    asked = len(here.backends["resolve"].asked)
     assert the(Result, await reasoned(here, task, said("Another."))).answer == '"At last."'
-    assert len(here.askers["resolve"].asked) == asked
+    assert len(here.backends["resolve"].asked) == asked
 
 
 async def test_a_task_is_not_put_off_past_its_deadline(here: Office) -> None:

@@ -13,7 +13,7 @@ from streams.adapters.codec import Codec
 from streams.core.errors import UnreadableError
 from streams.core.messages import Outcome, Result
 from streams.stages.settle import Settled, check_same_event, settle, settles
-from tests.stages.support import START, event
+from tests.harness.stages import START, event
 
 RESULT = Result(
     origin=event().origin,

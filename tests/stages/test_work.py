@@ -9,17 +9,15 @@ from pathlib import Path
 import pytest
 
 from streams.calibration.calibrators import Temperature
-from streams.core.answer_comparison import Comparison
+from streams.calling.confidence import ConfidenceScorer
+from streams.calling.threshold import ThresholdPolicy
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Deferred, Escalation, Finding, Message, Result, Score
-from streams.stages.assess import Assess
 from streams.stages.escalate import reasoner_task
-from streams.stages.gate import WatchedGate
 from streams.stages.over_budget import spent
-from streams.stages.work import work
-from tests.stages.support import (
+from tests.harness.confidence import PRICE, PRICED, FakeWatches, broke, calibration, with_money
+from tests.harness.stages import (
     PIPELINE,
-    START,
     Office,
     Turn,
     broken_schema,
@@ -31,8 +29,6 @@ from tests.stages.support import (
     the,
     verdict,
 )
-from tests.stages.test_gate import FakeWatches
-from tests.stages.trusting import PRICE, PRICED, broke, calibration, with_money
 
 WITHOUT_REASONER = PIPELINE.partition("[reasoners")[0].replace('open-ended = "reasoners.resolve"', "")
 
@@ -43,8 +39,8 @@ def here(tmp_path: Path) -> Office:
 
 
 async def worked(here: Office, turn: Turn, worker: str = "extract") -> list[Message]:
-    here.askers[worker].script = [turn]
-    return await work(verdict(event(), worker), START, here.pipeline, here.desk)
+    here.backends[worker].script = [turn]
+    return await here.work(verdict(event(), worker))
 
 
 async def test_a_sure_answer_is_the_result(here: Office) -> None:
@@ -97,68 +93,68 @@ async def test_without_a_reasoner_the_event_has_failed_and_says_why(tmp_path: Pa
 
 
 async def test_every_try_is_emitted_and_only_the_last_is_decided_on(here: Office) -> None:
-    here.askers["extract"].script = [model_error(), said("yes", 0.9)]
-    messages = await work(verdict(event(), "extract"), START, here.pipeline, here.desk)
+    here.backends["extract"].script = [model_error(), said("yes", 0.9)]
+    messages = await here.work(verdict(event(), "extract"))
     assert [call.decision for call in messages if isinstance(call, Call)] == ["retried", "accepted"]
 
 
 @pytest.mark.parametrize("action", ["ignore", "duplicate", "reason"])
 async def test_a_verdict_that_leads_elsewhere_causes_nothing(here: Office, action: str) -> None:
-    assert await work(verdict(event(), "", action=action), START, here.pipeline, here.desk) == []
+    assert await here.work(verdict(event(), "", action=action)) == []
 
 
 async def test_a_worker_that_is_gone_is_the_operators_to_put_back(here: Office) -> None:
     with pytest.raises(ConfigError, match="no worker 'gone'"):
-        await work(verdict(event(), "gone"), START, here.pipeline, here.desk)
+        await here.work(verdict(event(), "gone"))
 
 
 async def test_the_parent_of_a_workers_call_is_the_call_that_chose_its_route(here: Office) -> None:
     rules = Finding(listener="rules", label=None, call_id="rules-call")
     intent = Finding(listener="intent", label="order", confidence=0.9, call_id="intent-call")
-    messages = await work(verdict(event(), findings=(rules, intent)), START, here.pipeline, here.desk)
+    messages = await here.work(verdict(event(), findings=(rules, intent)))
     assert the(Call, messages).parent_call_id == "intent-call"
 
 
 async def test_a_worker_sees_of_the_event_what_it_asked_for(here: Office) -> None:
     of = event(text="hello", data='{"customer": 7}')
-    await work(verdict(of, "extract"), START, here.pipeline, here.desk)
-    await work(verdict(of, "answer"), START, here.pipeline, here.desk)
-    assert [dict(here.askers[name].asked[0].data) for name in ("extract", "answer")] == [{}, {"customer": 7}]
+    await here.work(verdict(of, "extract"))
+    await here.work(verdict(of, "answer"))
+    assert [dict(here.backends[name].asked[0].data) for name in ("extract", "answer")] == [{}, {"customer": 7}]
 
 
 async def test_an_identical_task_of_another_event_is_answered_from_the_store(here: Office) -> None:
-    await work(verdict(event("e1"), "answer"), START, here.pipeline, here.desk)
-    messages = await work(verdict(event("e2"), "answer"), START, here.pipeline, here.desk)
+    await here.work(verdict(event("e1"), "answer"))
+    messages = await here.work(verdict(event("e2"), "answer"))
     assert the(Call, messages).cache_hit
     assert the(Result, messages).origin.event_id == "e2"
-    assert len(here.askers["answer"].asked) == 1
+    assert len(here.backends["answer"].asked) == 1
 
 
 async def test_an_identical_task_that_was_refused_is_escalated_from_the_store(here: Office) -> None:
-    here.askers["answer"].script = [refusal()]
-    await work(verdict(event("e1"), "answer"), START, here.pipeline, here.desk)
-    messages = await work(verdict(event("e2"), "answer"), START, here.pipeline, here.desk)
+    here.backends["answer"].script = [refusal()]
+    await here.work(verdict(event("e1"), "answer"))
+    messages = await here.work(verdict(event("e2"), "answer"))
     assert the(Call, messages).cache_hit
     assert the(Escalation, messages).reason == "refused"
 
 
 async def test_another_threshold_decides_anew_on_the_stored_answer(here: Office, tmp_path: Path) -> None:
-    here.askers["extract"].script = [said("yes", 0.79)]
-    await work(verdict(event("e1"), "extract"), START, here.pipeline, here.desk)
+    here.backends["extract"].script = [said("yes", 0.79)]
+    await here.work(verdict(event("e1"), "extract"))
     lenient = office(tmp_path, PIPELINE.replace("threshold = 0.8", "threshold = 0.7"))
     lenient.answers.kept = here.answers.kept
-    messages = await work(verdict(event("e2"), "extract"), START, lenient.pipeline, lenient.desk)
+    messages = await lenient.work(verdict(event("e2"), "extract"))
     assert the(Result, messages).answer == '"yes"'
-    assert lenient.askers["extract"].asked == []
+    assert lenient.backends["extract"].asked == []
 
 
 async def test_unsure_attempts_alike_are_one_task_for_the_reasoner_whatever_was_missing(here: Office) -> None:
     fingerprints = set()
     for number, confidence in enumerate((0.1, 0.2)):
-        here.askers["extract"].script = [said("yes", confidence)]
+        here.backends["extract"].script = [said("yes", confidence)]
         of = verdict(event(f"e{number}"), "extract")
         here.answers.kept.clear()
-        fingerprints.add(the(Escalation, await work(of, START, here.pipeline, here.desk)).fingerprint)
+        fingerprints.add(the(Escalation, await here.work(of)).fingerprint)
     assert len(fingerprints) == 1
 
 
@@ -173,14 +169,14 @@ def gated(here: Office) -> Office:
     handler = here.pipeline.workers["extract"]
     assert handler.trust is not None
     trust = dataclasses.replace(handler.trust, sources=("verbalized",), artifact=CALIBRATION, threshold=0.75)
-    gate = WatchedGate(
-        trusts={"extract": dataclasses.replace(trust, fallback=1.0)},
+    gate = ThresholdPolicy(
+        configs={"extract": dataclasses.replace(trust, fallback=1.0)},
         watches=FakeWatches(),
         partitions=1,
-        tell=lambda *_: None,
+        report=lambda *_: None,
     )
-    assess = Assess(trust=trust, functions={}, timeout=1.0)
-    here.desk = dataclasses.replace(here.desk, gate=gate, assessors={"extract": assess})
+    scorer = ConfidenceScorer(config=trust, functions={}, timeout=1.0)
+    here.thresholds, here.scorers = gate, {"extract": scorer}
     return here
 
 
@@ -201,26 +197,26 @@ async def test_a_refusal_is_escalated_under_the_same_calibration(gated: Office) 
 
 async def test_once_the_calibration_has_expired_every_decision_says_so(gated: Office) -> None:
     for number in range(200):
-        gated.askers["extract"].script = [said(number, 0.05)]
-        await work(verdict(event(f"e{number}", f"text {number}")), START, gated.pipeline, gated.desk)
-    gated.askers["extract"].script = [said("yes", 0.99)]
-    messages = await work(verdict(event("new", "new")), START, gated.pipeline, gated.desk)
+        gated.backends["extract"].script = [said(number, 0.05)]
+        await gated.work(verdict(event(f"e{number}", f"text {number}")))
+    gated.backends["extract"].script = [said("yes", 0.99)]
+    messages = await gated.work(verdict(event("new", "new")))
     call, escalation = the(Call, messages), the(Escalation, messages)
     assert (call.decision, call.threshold, call.calibration) == ("escalated", 1.0, None)
     assert call.decision_reason.endswith("; the calibration no longer holds, so its fallback is asked for")
     assert escalation.detail.endswith("so its fallback is asked for")
-    gated.askers["extract"].script = [said("sure", 1.0)]
-    sure = await work(verdict(event("sure", "sure")), START, gated.pipeline, gated.desk)
+    gated.backends["extract"].script = [said("sure", 1.0)]
+    sure = await gated.work(verdict(event("sure", "sure")))
     assert the(Call, sure).decision_reason.endswith("so its fallback is asked for")
 
 
 async def test_a_task_that_comes_again_and_again_is_no_change_of_the_scores(gated: Office) -> None:
-    gated.askers["extract"].script = [said("yes", 0.97)]
+    gated.backends["extract"].script = [said("yes", 0.97)]
     for number in range(300):
-        messages = await work(verdict(event(f"e{number}")), START, gated.pipeline, gated.desk)
+        messages = await gated.work(verdict(event(f"e{number}")))
         call = the(Call, messages)
         assert (call.cache_hit, call.calibration) == (number > 0, CALIBRATION.id)
-    assert len(gated.askers["extract"].asked) == 1
+    assert len(gated.backends["extract"].asked) == 1
 
 
 async def test_a_source_that_breaks_is_escalated_and_stands_in_the_record(here: Office) -> None:
@@ -230,8 +226,8 @@ async def test_a_source_that_breaks_is_escalated_and_stands_in_the_record(here: 
     handler = here.pipeline.workers["extract"]
     assert handler.trust is not None
     trust = dataclasses.replace(handler.trust, sources=("verbalized", "desk:f"))
-    assess = Assess(trust=trust, functions={"desk:f": breaks}, timeout=1.0)
-    here.desk = dataclasses.replace(here.desk, assessors={"extract": assess})
+    scorer = ConfidenceScorer(config=trust, functions={"desk:f": breaks}, timeout=1.0)
+    here.scorers = {"extract": scorer}
     messages = await worked(here, said("yes", 0.99))
     call = the(Call, messages)
     assert (the(Escalation, messages).reason, call.confidence, call.status) == ("unsure", None, "answered")
@@ -247,23 +243,22 @@ async def test_several_samples_are_asked_where_the_file_says_so_and_their_agreem
     here = office(tmp_path, SAMPLED)
     trust = here.pipeline.workers["extract"].trust
     assert trust is not None
-    here.desk = dataclasses.replace(here.desk, assessors={"extract": Assess(trust=trust, functions={}, timeout=1.0)})
-    here.askers["extract"].script = [said("a"), said("b"), said("b")]
-    messages = await work(verdict(event()), START, here.pipeline, here.desk)
+    here.scorers = {"extract": ConfidenceScorer(config=trust, functions={}, timeout=1.0)}
+    here.backends["extract"].script = [said("a"), said("b"), said("b")]
+    messages = await here.work(verdict(event()))
     calls = [message for message in messages if isinstance(message, Call)]
     assert [call.decision for call in calls] == ["sampled", "sampled", "accepted"]
     assert calls[-1].sources == (Score(label="self-consistency", probability=2 / 3),)
     assert (the(Result, messages).answer, the(Result, messages).call_id) == ('"b"', calls[-1].call_id)
-    here.askers["extract"].script = [said("a")] * 3 + [said("a"), said("b"), said("c")]
-    unsure = await work(verdict(event("e2", "another")), START, here.pipeline, here.desk)
+    here.backends["extract"].script = [said("a")] * 3 + [said("a"), said("b"), said("c")]
+    unsure = await here.work(verdict(event("e2", "another")))
     assert the(Escalation, unsure).detail == "confidence 0.333 under 0.600"
 
 
-async def test_samples_agree_by_the_comparison_of_the_desk(tmp_path: Path) -> None:
-    here = office(tmp_path, SAMPLED)
-    here.desk = dataclasses.replace(here.desk, agrees={"extract": Comparison("numeric")})
-    here.askers["extract"].script = [said("it is 7"), said("7.0"), said("8")]
-    attempt = the(Escalation, await work(verdict(event()), START, here.pipeline, here.desk)).attempt
+async def test_samples_agree_by_the_comparison_of_the_file(tmp_path: Path) -> None:
+    here = office(tmp_path, SAMPLED.replace("samples = 3", 'samples = 3\ncorrect = "numeric"'))
+    here.backends["extract"].script = [said("it is 7"), said("7.0"), said("8")]
+    attempt = the(Escalation, await here.work(verdict(event()))).attempt
     assert attempt is not None
     assert attempt.sources == (Score(label="self-consistency", probability=2 / 3),)
 
@@ -307,12 +302,12 @@ async def test_without_a_reasoner_nothing_is_explored(tmp_path: Path) -> None:
 
 async def test_about_the_share_asked_for_is_explored_and_an_event_is_drawn_alike_each_time(tmp_path: Path) -> None:
     here = exploring(tmp_path, 0.3)
-    here.askers["extract"].script = [said("yes", 0.9)]
+    here.backends["extract"].script = [said("yes", 0.9)]
 
     async def explored() -> list[str]:
         chosen = []
         for number in range(1000):
-            messages = await work(verdict(event(f"e{number}")), START, here.pipeline, here.desk)
+            messages = await here.work(verdict(event(f"e{number}")))
             call = next(message for message in messages if isinstance(message, Call))
             assert call.propensity == 0.3
             assert call.explored == any(isinstance(message, Escalation) for message in messages)
@@ -341,34 +336,34 @@ async def test_a_reasoner_cannot_tell_an_explored_task_from_an_unsure_one(tmp_pa
 @pytest.mark.parametrize("at_limit", [None, "defer"])
 async def test_without_money_a_task_waits_for_the_next_day(tmp_path: Path, at_limit: str | None) -> None:
     here = broke(tmp_path, "worker", at_limit)
-    (deferred,) = await work(verdict(event()), START, here.pipeline, here.desk)
+    (deferred,) = await here.work(verdict(event()))
     assert isinstance(deferred, Deferred)
     assert deferred.verdict == dataclasses.replace(verdict(event()), budget_deferrals=1)
     assert deferred.not_before == datetime(2026, 11, 2, tzinfo=UTC)
-    assert here.askers["extract"].asked == []
+    assert here.backends["extract"].asked == []
 
 
 async def test_a_deferred_task_is_worked_on_when_there_is_money_again(tmp_path: Path) -> None:
     here = broke(tmp_path, "worker")
-    (deferred,) = await work(verdict(event()), START, here.pipeline, here.desk)
+    (deferred,) = await here.work(verdict(event()))
     assert isinstance(deferred, Deferred)
     with_money(here, PRICE)
-    here.askers["extract"].script = [said("yes", 0.9)]
+    here.backends["extract"].script = [said("yes", 0.9)]
     assert deferred.verdict is not None
-    assert the(Result, await work(deferred.verdict, START, here.pipeline, here.desk)).answer == '"yes"'
+    assert the(Result, await here.work(deferred.verdict)).answer == '"yes"'
 
 
 async def test_without_money_a_task_fails_where_the_file_says_so(tmp_path: Path) -> None:
     here = broke(tmp_path, "worker", "fail")
-    (result,) = await work(verdict(event()), START, here.pipeline, here.desk)
+    (result,) = await here.work(verdict(event()))
     assert isinstance(result, Result)
-    assert (result.state, result.tier, result.reasons) == ("failed", "worker", (spent("worker", here.desk),))
+    assert (result.state, result.tier, result.reasons) == ("failed", "worker", (spent("worker", here.records),))
 
 
 async def test_the_calls_made_before_the_money_was_spent_are_emitted_with_the_deferral(tmp_path: Path) -> None:
     here = broke(tmp_path, "worker", text=PRICED.replace("threshold = 0.8", 'confidence = "self-consistency"'))
     with_money(here, 2 * PRICE)
-    messages = await work(verdict(event()), START, here.pipeline, here.desk)
+    messages = await here.work(verdict(event()))
     assert [(message.sample, message.decision) for message in messages[:-1] if isinstance(message, Call)] == [
         (0, "sampled"),
         (1, "sampled"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from streams.calibration.artifact import CalibrationArtifact
 from streams.calibration.calibrators import Calibrator, IdentityCalibrator
 from streams.core.errors import ConfigError
-from streams.core.escalation import Accept, Bar, decide
+from streams.core.escalation import Accept, Threshold, decide
 from streams.core.messages import Attempt
 from streams.core.routing import DUPLICATE, UNSURE, Route
 from streams.pipeline.handlers import TABLES
@@ -26,7 +26,7 @@ REPLAY = "Use `escalon replay`, which calls the models again."
 class NewBar:
     """A worker's new threshold, and the calibrator of its raw confidence."""
 
-    bar: Bar
+    bar: Threshold
     calibrator: Calibrator
 
     def accepts(self, attempt: Attempt) -> bool:
@@ -86,7 +86,7 @@ def _with(change: SettingChange, key: str, value: str, pipeline: Pipeline) -> Se
 def _threshold(change: SettingChange, name: str, value: str, _: Pipeline) -> SettingChange:
     key = f"workers.{name}.threshold"
     threshold = None if value == "none" else _probability(key, value)
-    return _new_bar(change, name, NewBar(Bar(threshold), IdentityCalibrator()))
+    return _new_bar(change, name, NewBar(Threshold(threshold), IdentityCalibrator()))
 
 
 def _calibration(change: SettingChange, name: str, value: str, pipeline: Pipeline) -> SettingChange:
@@ -102,7 +102,7 @@ def _calibration(change: SettingChange, name: str, value: str, pipeline: Pipelin
     if artifact.handler != name or trust is None or artifact.scoring != trust.scoring:
         what = f"{value} was made for another worker, or another version of {name}."
         raise ConfigError(what, f"Run `escalon calibrate --handler {name}` again.", key)
-    bar = Bar(artifact.threshold, artifact.id, artifact.raw_threshold)
+    bar = Threshold(artifact.threshold, artifact.id, artifact.raw_threshold)
     return _new_bar(change, name, NewBar(bar, artifact.calibrator))
 
 

@@ -24,12 +24,12 @@ from streams.adapters.codec import Codec
 from streams.adapters.topic_reader import TopicReader
 from streams.app.process import TIERS
 from streams.app.settings import read_settings
+from streams.calling.request import ATTEMPTS_A_ROUND
 from streams.core.errors import NOT_CALLED
 from streams.core.messages import Call, Outcome, Verdict
 from streams.core.retry_budget import RESERVE
 from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.load import load_pipeline
-from streams.stages.question import TRIES_A_ROUND
 from tests.harness.fakes.messages_thread import MessagesThread
 from tests.harness.ports import neighbouring_ports
 from tests.harness.storm.weather import Weather, reply
@@ -155,7 +155,7 @@ class Report:
         made: dict[str, Counter[tuple[str, int]]] = defaultdict(Counter)
         for call in self.calls.values():
             if call.tier != "listener" and call.error_type not in NOT_CALLED:
-                made[call.request_model][call.origin.event_id, (call.attempt - 1) // TRIES_A_ROUND] += 1
+                made[call.request_model][call.origin.event_id, (call.attempt - 1) // ATTEMPTS_A_ROUND] += 1
         reserve = RESERVE * (1 + self.kills + self.seconds / 60)  # a new process has one of its own
         return {model: (tries.total() - len(tries), SHARE * tries.total() + reserve) for model, tries in made.items()}
 

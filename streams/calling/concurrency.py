@@ -1,0 +1,66 @@
+"""Several calls at once, and plain functions beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from streams.core.errors import ModelError
+
+MOST_LEFT_BEHIND = 32
+"""Threads of functions that took too long and still run, before no further one is started."""
+T = TypeVar("T")
+
+
+async def gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return the results, in order. Where one raises, wait for the others first, for they may have been paid for."""
+    results: list[T] = []
+    for one in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(one, BaseException):
+            raise one
+        results.append(one)
+    return results
+
+
+@dataclass(slots=True)
+class Threads:
+    """Runs each plain function in a daemon thread of its own; used from one event loop.
+
+    A function that hangs neither keeps the process from ending nor takes a place in the loop's own pool. The caller
+    bounds how many calls there are at once.
+    """
+
+    _left_behind: list[Future[Any]] = field(default_factory=list)
+
+    async def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the function does, in this context. Raises ModelError while too many calls of it hang."""
+        self._left_behind = [one for one in self._left_behind if not one.done()]
+        if len(self._left_behind) >= MOST_LEFT_BEHIND:
+            what = f"{len(self._left_behind)} calls of {name} took too long and still run, so it is not called again."
+            raise ModelError("overloaded", what, "Give what it waits for a time limit.", retryable=True)
+        done: Future[Any] = Future()
+        done.set_running_or_notify_cancel()
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=_run, args=(done, context, function, arguments), name=name, daemon=True)
+        thread.start()
+        try:
+            return await asyncio.wrap_future(done)
+        except asyncio.CancelledError:
+            self._left_behind.append(done)
+            raise
+
+
+def _run(
+    done: Future[Any], context: contextvars.Context, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
+    try:
+        done.set_result(context.run(function, *arguments))
+    except (StopIteration, SystemExit, KeyboardInterrupt) as error:  # a future carries none, the others end the loop
+        done.set_exception(RuntimeError(repr(error)))
+    except BaseException as error:
+        done.set_exception(error)

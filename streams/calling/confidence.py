@@ -1,0 +1,113 @@
+"""A worker's confidence: what its reply says, what a verifier and functions think of it, combined and calibrated."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.calling.concurrency import Threads
+from streams.calling.function import OWN
+from streams.calling.request import MAX_ERROR_TEXT
+from streams.calling.task import Answer, Task
+from streams.core.answer_comparison import value_of
+from streams.core.confidence import probability
+from streams.core.contract import encodable
+from streams.core.escalation import combined
+from streams.core.messages import Attempt, Score
+from streams.core.process_fault import raise_process_fault
+from streams.models.verifier.example import Example
+from streams.pipeline.trust import ConfidenceConfig
+
+VERIFIER = "verifier"
+Verify = Callable[[Task, Attempt], float]
+"""The probability that an attempt's answer is right, by what the event, the answer and the other sources look like."""
+Function = Callable[[Task, Answer], float | Awaitable[float | None] | None]
+
+
+def example_of(task: Task, attempt: Attempt) -> Example:
+    """What a verifier reads of a task and its answer. Of an answer's JSON it reads the texts, a field a line."""
+    sources = {one.label: one.probability for one in attempt.sources}
+    answer = None if attempt.answer is None else "\n".join(_lines(value_of(attempt.answer)))
+    return Example(text=task.text, data=task.data, answer=answer, sources=sources)
+
+
+def _lines(value: Any, name: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _lines(item, str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _lines(item, name)
+    else:
+        text = value if isinstance(value, str) else json.dumps(value)
+        yield f"{name}: {text}" if name else text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceScorer:
+    """Makes one worker's confidence of all its sources, and calibrates it."""
+
+    config: ConfidenceConfig
+    verify: Verify | None = None
+    functions: Mapping[str, Function]
+    """By dotted path."""
+    timeout: float
+    """Seconds for one function."""
+    _threads: Threads = field(default_factory=Threads, init=False)
+
+    async def __call__(self, task: Task, attempt: Attempt) -> Attempt:
+        """The attempt with its sources, its raw and its calibrated confidence."""
+        if attempt.status != "answered":
+            return attempt
+        sources = {one.label: one.probability for one in attempt.sources}
+        answer = Answer(value_of(attempt.answer or ""), attempt.raw_confidence)
+        error = None
+        for path, function in self.functions.items():
+            try:
+                said = await self._call(path, function, task, answer)
+                if said is not None:
+                    sources[path] = _probability(said)
+            except Exception as failure:  # a source that breaks is a source that is unknown
+                raise_process_fault(failure)
+                error = encodable(f"{path} raised {type(failure).__name__}: {failure}"[:MAX_ERROR_TEXT])
+        scores = tuple(Score(label=name, probability=value) for name, value in sources.items())
+        attempt = dataclasses.replace(attempt, sources=scores, error=error or attempt.error)
+        return self._calibrated(self._verified(task, attempt))
+
+    async def _call(self, path: str, function: Function, task: Task, answer: Answer) -> Any:
+        asynchronous = inspect.iscoroutinefunction(function)
+        call: Any = function(task, answer) if asynchronous else self._threads.call(path, function, task, answer)
+        return await asyncio.wait_for(call, self.timeout)
+
+    def _verified(self, task: Task, attempt: Attempt) -> Attempt:
+        if self.verify is None:
+            return dataclasses.replace(attempt, raw_confidence=self._combined(attempt))
+        found = probability(self.verify(task, attempt))
+        if found is None:
+            return dataclasses.replace(attempt, raw_confidence=None)
+        score = Score(label=VERIFIER, probability=found)
+        return dataclasses.replace(attempt, sources=(*attempt.sources, score), raw_confidence=found)
+
+    def _combined(self, attempt: Attempt) -> float | None:
+        """The sources the file asks for, and what plain code said of its own answer; unknown where one is missing."""
+        wanted = {*self.config.sources, OWN}
+        known = [one for one in attempt.sources if one.label in wanted]
+        missing = set(self.config.sources) - {one.label for one in known}
+        return None if missing else combined(known, self.config.combine)
+
+    def _calibrated(self, attempt: Attempt) -> Attempt:
+        raw, artifact = attempt.raw_confidence, self.config.artifact
+        confidence = raw if raw is None or artifact is None else probability(artifact.calibrator(raw))
+        return dataclasses.replace(attempt, confidence=confidence)
+
+
+def _probability(value: Any) -> float:
+    known = probability(value)
+    if known is None:
+        raise ValueError(f"it returned {value!r:.100}, which is no number from 0 to 1")
+    return known
