@@ -1,8 +1,8 @@
-"""Whether tiering pays: what it saved, net of listeners and wasted worker calls, and plain advice.
+"""Advice on whether tiering pays: its savings, net of listeners and wasted worker calls.
 
 The arithmetic: a worker's call costs w, a reasoner's r, and a share e of the worker's events goes on to the reasoner.
-An event then costs w + e r instead of r, so the worker pays while e < 1 - w / r, and saves r - w - e r an event. Only
-events that a call was made for count: both sides have the same store, duplicates and events ignored.
+An event then costs w + e r instead of r, so the worker pays off while e < 1 - w / r, and saves r - w - e r an event.
+Only events that a call was made for count, because both sides would answer the others from the same store.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from decimal import Decimal
 from typing import Any
 
 SMALL_STREAM = 100
-"""Events a day that ask a model under which three tiers are seldom worth their upkeep."""
+"""Events a day that need a model; below this, three tiers are seldom worth their upkeep."""
 NEARLY_ALL = 0.8
-"""The share of its events from which on a worker escalates nearly everything."""
+"""Share of its events above which a worker escalates nearly everything."""
 ENOUGH = 20
-"""Events under which a worker is not judged."""
+"""Events below which a worker is not judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerValue:
-    """What one worker is worth. Money is None where a price is unknown."""
+    """The economics of one worker. Money is None where a price is unknown."""
 
     worker: str
     events: int
@@ -31,36 +31,36 @@ class WorkerValue:
     """Share of its events."""
     worker_usd: Decimal | None
     wasted_usd: Decimal | None
-    """Spent on calls whose event went to the reasoner all the same."""
+    """Spent on calls whose event was escalated to the reasoner."""
     saved_usd: Decimal | None
-    """Against sending its events straight to the reasoner; below 0 it costs more than it saves."""
+    """Saved against sending its events straight to the reasoner; negative if it costs more."""
     break_even: float | None
-    """The share of escalations up to which it pays."""
+    """Share of escalations up to which it pays off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What tiering saved in all, and what to do."""
+    """The total savings of tiering, and advice in sentences."""
 
     workers: tuple[WorkerValue, ...]
     calls_a_day: float
-    """Events a day that a worker or a reasoner is really asked about."""
+    """Events a day for which a worker or a reasoner is called."""
     listeners_usd: Decimal | None
     saved_usd: Decimal | None
-    """All workers' savings less what the listeners cost."""
+    """All workers' savings minus the cost of the listeners."""
     saved_a_day_usd: Decimal | None
     upkeep_usd: Decimal
     break_even_a_day: float | None
-    """Events a day from which on the savings pay the upkeep; None where nothing is saved."""
+    """Events a day at which the savings cover the upkeep; None if nothing is saved."""
     lines: tuple[str, ...]
     left_out: int = 0
-    """Events with a call of unknown cost; they are in no saving."""
+    """Events with a call of unknown cost, which no figure includes."""
     saved_interval: tuple[float, float] | None = None
-    """At 95 %, of `saved_usd`; None where too few events reached the reasoner to say."""
+    """95 % interval of `saved_usd`; None if too few events reached the reasoner."""
 
     @property
-    def surely(self) -> bool:
-        """Whether the interval, where there is one, says the same as the figure."""
+    def significant(self) -> bool:
+        """True unless the interval contains 0."""
         return self.saved_interval is None or not self.saved_interval[0] <= 0 <= self.saved_interval[1]
 
 
@@ -70,9 +70,9 @@ def advise(
     upkeep_usd: Decimal,
     money: Mapping[str, Any] | None = None,
 ) -> Advice:
-    """Advice from the rows of the query `economy`, what the listeners cost, and the upkeep of the tiers a day.
+    """Return advice from the rows of the query `economy`, the cost of the listeners, and the upkeep of the tiers a day.
 
-    `money` is the row of the query of that name: what is saved in all is said there, so that both always agree.
+    `money` is the row of the query of that name; its total savings are used, so that both always agree.
     """
     workers = tuple(_worth(row) for row in economy if row["handler"])
     calls = float(sum(row.get("asked_a_day", row["events_a_day"]) for row in economy))
@@ -123,7 +123,7 @@ def _worth(row: Mapping[str, Any]) -> WorkerValue:
 
 
 def _saved(row: Mapping[str, Any]) -> Decimal | None:
-    """The reasoner's price of the events that were asked about, less what they cost; 0 where there were none."""
+    """Return the reasoner's price of the events that were asked about, minus their cost; 0 if there were none."""
     asked: int = row.get("asked", row["events"])
     paid: Decimal | None = row.get("compared_usd", row["worker_usd"])
     call: Decimal | None = row["reasoner_call_usd"]
@@ -136,7 +136,7 @@ def _saved(row: Mapping[str, Any]) -> Decimal | None:
 
 
 def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
-    """The sum; unknown when a part is."""
+    """Return the sum; None if a part is unknown."""
     known = [amount for amount in amounts if amount is not None]
     return sum(known, Decimal(0)) if len(known) == len(amounts) else None
 
@@ -156,25 +156,25 @@ def _on_the_stream(advice: Advice) -> Iterator[str]:
             "every event to the reasoner, and keep the listeners only where they discard noise."
         )
     elif saved is None:
-        yield "Whether tiering pays cannot be said: some calls have no known price. Set priced_as on their models."
+        yield "Some calls have no known price, so the savings are unknown. Set priced_as on their models."
     elif not advice.workers:
         yield "Every event that needs a model goes straight to the reasoner, so there is nothing to weigh."
-    elif not advice.surely and advice.saved_interval is not None:
+    elif not advice.significant and advice.saved_interval is not None:
         low, high = advice.saved_interval
         yield (
-            f"Whether tiering saves anything cannot be told yet: in all it is between ${low:.2f} and ${high:.2f}. More "
-            "events that reach the reasoner narrow that down; explore = 0.01 sends it some of the others."
+            f"The savings are still uncertain: between ${low:.2f} and ${high:.2f} in all. More events that reach the "
+            "reasoner narrow that down; explore = 0.01 sends it some of the others."
         )
     elif advice.break_even_a_day is None:
         yield "Tiering saves nothing here. See which worker below is to blame."
     elif calls < advice.break_even_a_day:
         yield (
             f"Tiering saves ${saved:.2f} a day, less than its upkeep of ${advice.upkeep_usd:.2f}. It "
-            f"pays from about {advice.break_even_a_day:,.0f} events a day on; there are {calls:,.0f}."
+            f"pays off from about {advice.break_even_a_day:,.0f} events a day; there are {calls:,.0f}."
         )
     else:
         yield (
-            f"Tiering pays: it saves ${saved:.2f} a day before its upkeep of "
+            f"Tiering pays off: it saves ${saved:.2f} a day before its upkeep of "
             f"${advice.upkeep_usd:.2f}, which {advice.break_even_a_day:,.0f} events a day would cover; "
             f"there are {calls:,.0f}."
         )
@@ -185,11 +185,11 @@ def _on(one: WorkerValue) -> Iterator[str]:
         yield f"{one.worker}: {one.events} events are too few to judge it."
     elif one.break_even is not None and one.saved_usd is not None and one.saved_usd < 0:
         yield (
-            f"{one.worker} costs more than it saves: it passes on {one.escalated:.0%} of its events and pays up to "
+            f"{one.worker} costs more than it saves: it escalates {one.escalated:.0%} of its events and pays off up to "
             f"{max(0.0, one.break_even):.0%}. Route its intents straight to the reasoner, or make it better or cheaper."
         )
     elif one.escalated >= NEARLY_ALL:
         yield (
-            f"{one.worker} passes on {one.escalated:.0%} of its events: that is work for a reasoner. Route its intents "
-            "straight there, which also spares them a wait."
+            f"{one.worker} escalates {one.escalated:.0%} of its events: that is work for a reasoner. Route its intents "
+            "straight there, which also saves the wait."
         )

@@ -1,4 +1,4 @@
-"""Which events have ended already: for whoever waits for the outcomes of events that may be published again."""
+"""The events that have ended already, for callers that wait for outcomes of events published again."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from streams.core.topics import BY_MESSAGE
 _RECORDED: Final = "SELECT DISTINCT event_id FROM outcomes WHERE run = {run:String} AND event_id IN {ids:Array(String)}"
 
 
-def ended(
+def ended_events(
     kafka: KafkaConfig, clickhouse: ClickHouseConfig, codec: Codec, topic_prefix: str, run: str, wanted: Set[str]
 ) -> set[str]:
-    """Those of some events that have an outcome, on the topic or, where that is gone from it, in the audit.
+    """Return the events that have an outcome on the topic or, if the topic lost it, in the audit.
 
-    An event ends once: published again, it gets no second outcome that one could wait for. A dead letter does not
-    count, since an event that comes again ends in a new one.
+    An event ends once: published again, it gets no second outcome to wait for. A dead letter does not count, because an
+    event that comes again ends in a new one.
     """
     found = _on_topic(kafka, codec, topic_prefix + BY_MESSAGE[Outcome].name, run, wanted)
     return found | _in_audit(clickhouse, run, wanted - found)

@@ -1,6 +1,6 @@
-"""Erase what people said: find the events, then take their bodies out of the tables, the blobs and the audit.
+"""Erase the content of events from the tiers' tables, the blobs and the audit.
 
-The order lets an erasure that broke off be run again: what finds the rest is taken away last.
+An erasure that was interrupted can be repeated, because the columns by which events are found are erased last.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 from unicodedata import normalize
 
 from streams.adapters.blobs import BlobStore
-from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.clickhouse_connection import ClickHouseClient, ClickHouseConfig
 from streams.adapters.clickhouse_erasure import BATCH, BLANKS, batched, blank, held, own_blobs
 from streams.audit.erasure_tables import TableEntry, TaskKey, TierTables
 from streams.core.errors import ServiceError
 from streams.core.fingerprint import data_subject, digest
 
-# Outer space goes, as it does before a name is hashed.
+# White space is stripped, as before a name is hashed.
 _BARE = r"replaceRegexpAll({}, '^\\s+|\\s+$', '')"
 _HEADER = "escalon-data-subject:"
 _IN_HEADER = _BARE.format(f"substring(one, {len(_HEADER) + 1})")
 _IN_JSON = _BARE.format("if(startsWith(one, '\"'), JSONExtractString(concat('[', one, ']'), 1), one)")
-# Of a large letter only the beginning is kept, no JSON any more; there the field is looked for as it is written.
+# Only the beginning of a large letter is kept, which is not valid JSON, so the field is matched as text.
 _CUT = r"""extractAll(payload, '"data_subject"\\s*:\\s*("(?:[^"\\\\]|\\\\.)*"|-?[0-9.]+)')"""
 _BY_SUBJECT = f"""
 SELECT DISTINCT event_id FROM
@@ -45,39 +45,39 @@ _ROWS = "SELECT count(), countIf({held}) FROM {table} FINAL WHERE event_id IN {{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureScope:
-    """What there is of some events."""
+    """Everything that is stored about some events."""
 
     selected_by: str
     """`subject` or `events`."""
     event_ids: tuple[str, ...]
     rows: Mapping[str, int]
-    """Rows in all, by table."""
+    """All rows, by table."""
     bodies: Mapping[str, int]
-    """Rows that still hold what was said, by table."""
+    """Rows that still have content, by table."""
     entries: Sequence[TableEntry]
-    """What the tiers' tables hold."""
+    """Entries of the tiers' tables."""
     blobs: tuple[str, ...]
 
     def entries_in(self, *tables: str) -> int:
-        """How many entries the tables with such names hold."""
+        """Return the number of entries in the tables with these names."""
         return sum(any(f"-{table}-changelog" in one.topic for table in tables) for one in self.entries)
 
     @property
     def tiers(self) -> list[str]:
-        """The tiers with a copy of what goes."""
+        """The tiers whose processes hold copies."""
         return sorted({one.tier for one in self.entries})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eraser:
-    """Erases in everything that this deployment keeps, but the topics themselves, which nobody can edit."""
+    """Erases events in all stores of this deployment except the topics, which cannot be edited."""
 
     clickhouse: ClickHouseConfig
     tables: TierTables
     blobs: BlobStore
 
     def events_of(self, subject: str) -> tuple[str, ...]:
-        """The ids of the events about a person, in all runs."""
+        """Return the ids of the events about a person, in all runs."""
         name = subject.strip()
         names = sorted({name, normalize("NFC", name), normalize("NFD", name)} - {""})
         values = {"hash": data_subject(subject), "names": names}
@@ -85,7 +85,7 @@ class Eraser:
             return tuple(row[0] for row in client.query(_BY_SUBJECT, parameters=values).result_rows)
 
     def find(self, event_ids: Sequence[str], selected_by: str) -> ErasureScope:
-        """What there is of some events. Changes nothing."""
+        """Find everything that is stored about some events, without changing it."""
         ids = tuple(sorted(set(event_ids)))
         with _Client(self.clickhouse) as client:
             counts = {table: _counted(client, table, ids) for table in BLANKS}
@@ -99,9 +99,9 @@ class Eraser:
             )
 
     def erase(self, found: ErasureScope, operator: str, at: datetime) -> str:
-        """Erase what was found; returns the id under which the audit keeps that it was done.
+        """Erase what `find` returned; return the id under which the audit records the erasure.
 
-        Raises ServiceError when a part of it did not work, or when the audit has fewer rows than before.
+        Raises ServiceError if a part of it failed, or if the audit has fewer rows than before.
         """
         self.tables.erase(found.entries)
         for blob in found.blobs:
@@ -119,12 +119,12 @@ class Eraser:
 
 
 class _Client:
-    """A connection that is closed again, its errors told as ours."""
+    """A connection that closes itself and raises ClickHouse's errors as ServiceError."""
 
     def __init__(self, config: ClickHouseConfig) -> None:
-        self._client = config.connect()
+        self._client: ClickHouseClient = config.connect()
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> ClickHouseClient:
         return self._client
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
@@ -132,17 +132,17 @@ class _Client:
 
         self._client.close()
         if isinstance(error, ClickHouseError):
-            remedy = "Run `escalon migrate`, then the same command again: it goes on from here."
-            raise ServiceError(f"ClickHouse did not do it ({str(error)[:500]}).", remedy) from error
+            remedy = "Run `escalon migrate`, then the same command again: it continues from here."
+            raise ServiceError(f"ClickHouse could not do it ({str(error)[:500]}).", remedy) from error
 
 
-def _counted(client: Any, table: str, ids: Sequence[str]) -> tuple[int, int]:
+def _counted(client: ClickHouseClient, table: str, ids: Sequence[str]) -> tuple[int, int]:
     sql = _ROWS.format(held=held(table), table=table)
     parts = [client.query(sql, parameters={"ids": list(some)}).result_rows[0] for some in batched(ids, BATCH)]
     return sum(rows for rows, _ in parts), sum(bodies for _, bodies in parts)
 
 
-def _asked(client: Any, ids: Sequence[str]) -> list[TaskKey]:
+def _asked(client: ClickHouseClient, ids: Sequence[str]) -> list[TaskKey]:
     sql = "SELECT DISTINCT run, event_id, fingerprint FROM {} WHERE event_id IN {{ids:Array(String)}}"
     return [
         TaskKey(*row)
@@ -153,13 +153,13 @@ def _asked(client: Any, ids: Sequence[str]) -> list[TaskKey]:
     ]
 
 
-def _check(client: Any, found: ErasureScope) -> None:
-    """Every row is still there, and none has a body."""
+def _check(client: ClickHouseClient, found: ErasureScope) -> None:
+    """Raise ServiceError if a row is missing or still has content."""
     for table, before in found.rows.items():
         rows, bodies = _counted(client, table, found.event_ids)
         if rows < before or bodies:
-            what = f"{table} has {rows} rows of {before} and {bodies} with bodies after the erasure."
-            raise ServiceError(what, "Rows may have come meanwhile; run the same command again.")
+            what = f"{table} has {rows} rows of {before}, {bodies} of them with content, after the erasure."
+            raise ServiceError(what, "Rows may have arrived meanwhile; run the same command again.")
 
 
 def _row(found: ErasureScope, erasure_id: str, operator: str, at: datetime) -> dict[str, Any]:

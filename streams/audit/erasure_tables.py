@@ -1,6 +1,6 @@
-"""What the tiers keep of erased events in their tables, taken out through the changelogs behind them.
+"""Erasure in the tiers' tables, through the changelog topics behind them.
 
-A running process has a copy of its own and writes no changelog anew, so the entry is gone from it after its restart.
+A running process keeps its own copy of a table, so its entry is erased when the process restarts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from streams.core.tables import ANSWERS, SEEN_IMAGES, SETTLED, TableSpec
 
 @dataclass(frozen=True, slots=True)
 class TaskKey:
-    """One task that was asked about an event."""
+    """A task that a model was asked about an event."""
 
     run: str
     event_id: str
@@ -32,14 +32,14 @@ class TaskKey:
 
 @dataclass(frozen=True, slots=True)
 class TableEntry:
-    """One entry of a tier's table, in the partition of the changelog where it stands."""
+    """One entry of a tier's table, with its partition of the changelog."""
 
     tier: str
     topic: str
     partition: int
     key: bytes
     value: bytes
-    """What it becomes; empty: it goes."""
+    """Its new value; empty to delete it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class TierTables:
     codec: Codec
 
     def find(self, asked: Iterable[TaskKey], event_ids: Set[str]) -> list[TableEntry]:
-        """The entries that hold something of these events. Reads the changelogs from their beginning."""
+        """Return the entries about these events, after reading the changelogs from their beginning."""
         keys = {key.encode() for one in asked for key in _keys(one)}
         ids = {event_id.encode() for event_id in event_ids}
         becomes: dict[TableSpec, Callable[[bytes, bytes], bytes | None]] = {
@@ -72,7 +72,7 @@ class TierTables:
         return list(found.values())
 
     def _settled(self, key: bytes, value: bytes, ids: Set[bytes]) -> bytes | None:
-        """The same entry without its answer: that the event has ended must stay known, or it would end twice."""
+        """Return the entry without its answer. The entry itself stays, or its event could end twice."""
         if key.partition(b"\0")[2] not in ids:
             return None
         try:
@@ -85,7 +85,7 @@ class TierTables:
         )
 
     def erase(self, found: Iterable[TableEntry]) -> None:
-        """Write what the entries become; returns when Kafka has confirmed it, and raises ServiceError when not."""
+        """Write the new values; return when Kafka has confirmed them. Raises ServiceError if it does not."""
         failures: list[str] = []
         # An in-memory broker may number the messages of one batch alike, and recovery would then miss some.
         producer = Producer(self.kafka.confluent(**{"acks": "all", "batch.num.messages": 1}))
@@ -99,10 +99,10 @@ class TierTables:
             )
             producer.poll(0)
         if producer.flush(ADMIN_TIMEOUT) or failures:
-            what = f"Kafka did not confirm that tables forget ({failures[0] if failures else 'time ran out'})."
+            what = f"Kafka did not confirm the erasure in tables ({failures[0] if failures else 'time ran out'})."
             raise ServiceError(what, "Check the broker and run the same command again.")
 
 
 def _keys(one: TaskKey) -> tuple[str, str]:
-    """What the answer may be stored under: by its task, or for its event alone."""
+    """Return the keys of the answer: by its task, and for its event alone."""
     return one.fingerprint, digest(one.fingerprint, one.run, one.event_id)

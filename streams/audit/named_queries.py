@@ -1,4 +1,4 @@
-"""The named queries: SQL files whose first lines say what they answer and which parameters they take."""
+"""The named queries: SQL files whose first lines describe them and their parameters."""
 
 from __future__ import annotations
 
@@ -12,47 +12,45 @@ from streams.audit.sql_text import parameters_of
 from streams.core.errors import ConfigError
 from streams.core.time_range import EARLIEST, LATEST
 
-STANDING: Mapping[str, str] = {
+DEFAULTS: Mapping[str, str] = {
     "run": "live",
     "since": f"{EARLIEST:%Y-%m-%d %H:%M:%S}",
     "until": f"{LATEST:%Y-%m-%d %H:%M:%S}",
 }
-"""What the parameters that most queries share are without being told: all of live traffic."""
+"""Defaults of the parameters that most queries share: all of live traffic."""
 _DEFAULT = re.compile(r"-- ([a-z_]+) = (.*?): (.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class NamedQuery:
-    """One of the queries that escalon ships."""
+    """A query that escalon ships."""
 
     name: str
     about: str
-    """What it answers, in a line."""
     sql: str
     defaults: Mapping[str, str]
-    """Of its own parameters and of those it shares; one that is not here must be given."""
+    """Defaults of its parameters. A parameter without a default is required."""
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """Its parameters and their types."""
+        """The types of its parameters, by name."""
         return parameters_of(self.sql)
 
 
 @cache
 def library() -> Mapping[str, NamedQuery]:
-    """All named queries, by name."""
+    """Return all named queries, by name."""
     found = files("streams.audit").joinpath("queries").iterdir()
     texts = {file.name.removesuffix(".sql"): file.read_text("utf-8") for file in found if file.name.endswith(".sql")}
     return {name: _parse(name, texts[name]) for name in sorted(texts)}
 
 
 def names() -> list[str]:
-    """The named queries."""
     return list(library())
 
 
 def named_query(name: str) -> NamedQuery:
-    """A named query; raises ConfigError where there is none of that name."""
+    """Return a named query. Raises ConfigError for an unknown name."""
     try:
         return library()[name]
     except KeyError:
@@ -60,12 +58,11 @@ def named_query(name: str) -> NamedQuery:
 
 
 def named_sql(name: str) -> str:
-    """The text of a named query."""
     return named_query(name).sql
 
 
 def _parse(name: str, sql: str) -> NamedQuery:
-    """Read the comment at the top: what it answers, and lines `-- name = default: what it is`."""
+    """Read the comment at the top: a description, and lines `-- name = default: meaning`."""
     lines = sql.splitlines()
     own = {found[1]: found[2] for line in lines if (found := _DEFAULT.fullmatch(line))}
-    return NamedQuery(name, lines[0].removeprefix("--").strip(), sql, {**STANDING, **own})
+    return NamedQuery(name, lines[0].removeprefix("--").strip(), sql, {**DEFAULTS, **own})

@@ -1,4 +1,4 @@
-"""Questions to the audit: any SQL, read-only and within limits, and the named queries that escalon ships."""
+"""Queries of the audit: any SQL, read-only and within limits, and the named queries that escalon ships."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["MAX_ROWS", "MAX_SECONDS", "Audit", "QueryResult", "named_sql", "name
 
 MAX_SECONDS, MAX_ROWS, MAX_MEMORY_BYTES = 60, 100_000, 4_000_000_000
 PIECE_BYTES: Final = 1 << 20
-# What to do about the errors that a limit or a slip of the pen leads to, by ClickHouse's code.
+# Remedies for errors that limits or typing mistakes lead to, by ClickHouse's code.
 REMEDIES: Final[Mapping[int, str]] = {
     47: 'Columns are listed by: escalon query "DESCRIBE calls".',
     60: "The tables are calls, outcomes, verdicts, dead_letters, labels, judgements and runs.",
     159: "Ask about less (--since, --until, LIMIT), or raise --max-seconds.",
-    164: "The audit is asked, never changed.",
+    164: "Queries may only read.",
     241: "Ask about less: fewer columns, a shorter time, a LIMIT.",
     396: "Ask about less, or raise --max-rows.",
 }
@@ -32,21 +32,21 @@ REMEDIES: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """A result: the columns' names and types, and the rows."""
+    """The names and types of the columns, and the rows."""
 
     columns: Sequence[str]
     types: Sequence[str]
     rows: Sequence[Sequence[Any]]
     cut: bool = False
-    """Whether there are more rows than were allowed."""
+    """True if rows beyond the limit were left out."""
 
     def records(self) -> list[dict[str, Any]]:
-        """The rows by column name."""
+        """Return the rows as dicts by column name."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
 class Audit:
-    """The audit of one ClickHouse database, for reading only."""
+    """Read-only access to the audit in one ClickHouse database."""
 
     def __init__(
         self,
@@ -61,39 +61,39 @@ class Audit:
             "max_execution_time": max_seconds,
             "timeout_overflow_mode": "throw",
             "max_memory_usage": max_memory_bytes,
-            "max_result_rows": max_rows + 1,  # one more tells that there are more
+            "max_result_rows": max_rows + 1,  # one more shows that rows were left out
             "result_overflow_mode": "break",
         }
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> QueryResult:
-        """Ask a question of our own; raises ConfigError with ClickHouse's words when it is wrong."""
+        """Run a trusted query. Raises ConfigError with ClickHouse's message if it is wrong."""
         try:
             result = self._client.query(sql, parameters=dict(parameters or {}), settings=self._limits)
         except ClickHouseError as error:
-            raise told(error) from error
+            raise query_error(error) from error
         rows = result.result_rows
         kinds = [kind.name for kind in result.column_types]
         return QueryResult(result.column_names, kinds, rows[: self._max_rows], cut=len(rows) > self._max_rows)
 
     def ask(self, sql: str, parameters: Mapping[str, Any] | None = None) -> QueryResult:
-        """Ask a question of anybody's: one statement that reads and keeps to the limits."""
+        """Run a user's query. Raises ConfigError unless it is one statement that reads within the limits."""
         self._check(sql)
         return self.query(sql, parameters)
 
     def named(self, name: str, run: str = "live", **parameters: Any) -> QueryResult:
-        """Ask one of the named queries about a run."""
+        """Run a named query about a run."""
         query = named_query(name)
         own = {"run": run} if "run" in query.parameters else {}
         return self.query(query.sql, bound(query.sql, own | parameters, query.defaults))
 
     def write_parquet(self, sql: str, parameters: Mapping[str, Any] | None, path: Path) -> int:
-        """Let ClickHouse write an answer as a Parquet file, whole or not at all; returns its size in bytes."""
+        """Write a result as a Parquet file, whole or not at all; return its size in bytes."""
         self._check(sql)
         settings = self._limits | {
             "result_overflow_mode": "throw",
             "max_result_rows": self._max_rows,
             "output_format_parquet_fixed_string_as_fixed_byte_array": 0,
-            "wait_end_of_query": 1,  # so that an error comes as one, not within the file
+            "wait_end_of_query": 1,  # so that an error is raised instead of being written into the file
         }
         draft = path.with_name(f"{path.name}.part")
         try:
@@ -103,14 +103,13 @@ class Audit:
                     file.write(piece)
             return draft.replace(path).stat().st_size
         except ClickHouseError as error:
-            raise told(error) from error
+            raise query_error(error) from error
         except OSError as error:
             raise ConfigError(f"{path} cannot be written ({error.strerror}).", "Name another file.", "out") from error
         finally:
             draft.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the connection."""
         self._client.close()
 
     def _check(self, sql: str) -> None:
@@ -120,8 +119,8 @@ class Audit:
         check_reads(canonical, self._limits)
 
 
-def told(error: ClickHouseError) -> EscalonError:
-    """ClickHouse's error as one sentence of its own and what to do about it."""
+def query_error(error: ClickHouseError) -> EscalonError:
+    """Return ClickHouse's error as its first sentence and a remedy."""
     text = str(error)
     found = re.search(r"Code: (\d+)\. DB::Exception: ", text)
     if found is None:

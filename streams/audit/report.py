@@ -1,4 +1,4 @@
-"""The report: where the events, the time and the money of a run went."""
+"""The report on a run: its events, times and money."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Records = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """The rows of each part, by part; money is exact and None where a price is unknown."""
+    """The rows of each part. Money is exact, and None where a price is unknown."""
 
     run: str
     parts: dict[str, Records]
@@ -38,18 +38,17 @@ class StreamReport:
 
     @property
     def money(self) -> dict[str, Any]:
-        """The one row about money."""
         return self.parts["money"][0]
 
     def advice(self, upkeep_usd: Decimal) -> Advice:
-        """Whether tiering pays, at an upkeep of some US dollars a day."""
+        """Return advice on whether tiering pays off at an upkeep in US dollars a day."""
         listeners = [row["would_be_usd"] for row in self.parts["tiers"] if row["tier"] == "listener"]
         known = [usd for usd in listeners if usd is not None]
         listened = sum(known, Decimal(0)) if len(known) == len(listeners) else None
         return advise(self.parts["economy"], listened, upkeep_usd, self.money)
 
     def over_budget(self) -> Records:
-        """The days and tiers whose spending passed the pipeline's budget."""
+        """Return the days and tiers whose spending exceeded the pipeline's budget."""
         return [
             row | {"budget_usd": self.budgets[row["tier"]]}
             for row in self.parts["spending"]
@@ -58,6 +57,6 @@ class StreamReport:
 
 
 def make_report(audit: Audit, run: str, pipeline: Pipeline | None = None) -> StreamReport:
-    """Ask the audit all there is to say of a run."""
+    """Run all queries of the report about a run."""
     budgets = {str(tier): one.usd_per_day for tier, one in pipeline.spec.budgets.items()} if pipeline else {}
     return StreamReport(run, {part: audit.named(part, run).records() for part in PARTS}, budgets)

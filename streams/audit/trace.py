@@ -1,4 +1,4 @@
-"""Everything the audit holds about one event, and how its calls hang together."""
+"""Everything that the audit holds about one event, as a tree of calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from streams.audit.query import Audit
 from streams.core.errors import ConfigError
 
 Row = Mapping[str, Any]
-# What is read of an event, and the order it comes in.
 _PARTS: Mapping[str, str] = {
     "verdict": "SELECT * FROM verdicts WHERE run = {run:String} AND event_id = {event_id:String} ORDER BY decided_at",
     "calls": "SELECT * REPLACE (toString(call_id) AS call_id) FROM calls"
@@ -37,7 +36,7 @@ _RUNS = """
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """A step on an event's way, and the steps it led to."""
+    """A step of an event through the tiers, and the steps that it led to."""
 
     kind: Literal["call", "verdict"]
     row: Row
@@ -51,10 +50,10 @@ class Trace:
     event_id: str
     run: str
     runs: Sequence[str]
-    """Every run that has something of the event."""
+    """All runs that have the event."""
     verdict: Row | None
     calls: Sequence[Row]
-    """Listeners first, then workers, then reasoners; each tier by the time of its calls."""
+    """Listeners first, then workers, then reasoners; within a tier by time."""
     outcome: Row | None
     dead_letters: Sequence[Row]
     labels: Sequence[Row]
@@ -62,28 +61,28 @@ class Trace:
 
     @property
     def findings(self) -> Mapping[str, Row]:
-        """What each listener found, by its name."""
+        """The findings of the verdict, by listener."""
         found = [json.loads(one) for one in (self.verdict or {}).get("findings", ())]
         return {one["listener"]: one for one in found}
 
     @property
     def origin(self) -> Row | None:
-        """A row that tells where the event stood; None where only dead letters tell of it."""
+        """A row with the event's origin; None if the event is only known from dead letters."""
         return self.verdict or next(iter(self.calls), None) or self.outcome
 
     def under(self, call_id: str | None) -> list[Row]:
-        """The calls that another call led to; of None those that nothing recorded led to."""
+        """Return the calls that a call led to; for None, the calls without a recorded parent."""
         known = {call["call_id"] for call in self.calls}
         parents = [call["parent_call_id"] if call["parent_call_id"] in known else None for call in self.calls]
         return [call for call, parent in zip(self.calls, parents, strict=True) if parent == call_id]
 
     def steps(self) -> list[TraceStep]:
-        """The listeners' calls and what came of them; the verdict stands where the deciding listener led to it."""
+        """Return the tree of steps. The verdict is placed below the listener that decided it."""
         first = self.under(None)
         steps = [TraceStep("call", call, self._led_to(call)) for call in first if call["tier"] == "listener"]
         rest = [TraceStep("call", call, self._led_to(call)) for call in first if call["tier"] != "listener"]
-        stands = any(below.kind == "verdict" for step in steps for below in step.led_to)
-        if self.verdict is None or stands:
+        placed = any(below.kind == "verdict" for step in steps for below in step.led_to)
+        if self.verdict is None or placed:
             return [*steps, *rest]
         return [*steps, TraceStep("verdict", self.verdict, rest)]
 
@@ -94,7 +93,7 @@ class Trace:
         return below
 
     def open_for(self) -> str | None:
-        """What an event without an outcome waits for, in words; None where it has ended."""
+        """Return a sentence about what an event without an outcome waits for; None if it has ended."""
         if self.outcome is not None or self.dead_letters:
             return None
         last = self.calls[-1] if self.calls else None
@@ -105,9 +104,9 @@ class Trace:
         if last is None or last["tier"] == "listener":
             return f"still open: {self._routed()}"
         if last["decision"] == "deferred":
-            return "still open: the model could not be asked, or failed, and is asked again later"
+            return "still open: the model was unavailable or failed, and is called again later"
         if last["decision"] == "retried":
-            return "still open: the last call failed and is tried again"
+            return "still open: the last call failed and is retried"
         return "still open: its calls are done, the outcome is not recorded yet"
 
     def _routed(self) -> str:
@@ -121,7 +120,7 @@ class Trace:
 
 
 def read_trace(audit: Audit, event_id: str, run: str) -> Trace:
-    """Read an event; raises ConfigError, with the runs that have it, where this run has nothing of it."""
+    """Read an event. Raises ConfigError, with the runs that have it, if this run has not."""
     asked = {"event_id": event_id, "run": run}
     rows = {part: [_aware(row) for row in audit.query(sql, asked).records()] for part, sql in _PARTS.items()}
     runs = [row[0] for row in audit.query(_RUNS, {"event_id": event_id}).rows]
@@ -143,5 +142,5 @@ def read_trace(audit: Audit, event_id: str, run: str) -> Trace:
 
 
 def _aware(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its times in UTC; the driver leaves the zone out."""
+    """Return the row with its times in UTC; the driver leaves the zone out."""
     return {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in row.items()}

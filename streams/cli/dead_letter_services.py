@@ -13,7 +13,7 @@ from streams.adapters.topic_reader import TopicReader
 from streams.app.event_reader import build_event_reader
 from streams.app.settings import Settings
 from streams.audit.dead_letters.originals import Originals
-from streams.audit.dead_letters.republish import FromEvents, Republish, as_it_came
+from streams.audit.dead_letters.republish import Republish, RepublishEvent, republish_original
 from streams.audit.dead_letters.retry import Retrier
 from streams.audit.dead_letters.table import DeadLetterTable
 from streams.cli.context import operator, require_kafka
@@ -38,12 +38,12 @@ def originals_of(settings: Settings, letters: DeadLetterTable, needs_kafka: bool
 def republish_of(settings: Settings, originals: Originals, source: str | None) -> Iterator[Republish]:
     """Retry a dead letter by its original record, or by its event if `source` is given."""
     if source is None:
-        yield as_it_came(originals)
+        yield republish_original(originals)
         return
     kafka = require_kafka(settings)
     reader, _ = build_event_reader(settings, describe_cluster(kafka), originals.codec, originals.blobs)
     with TopicReader(kafka) as scan:
-        yield FromEvents(
+        yield RepublishEvent(
             originals=originals,
             scan=scan,
             codec=originals.codec,

@@ -14,7 +14,14 @@ from streams.app.settings import Settings
 from streams.audit.dead_letters.originals import GoneError
 from streams.audit.dead_letters.republish import EVENTS, why_no_event
 from streams.audit.dead_letters.retry import NotRetried, why_not
-from streams.audit.dead_letters.table import STATES, DeadLetterTable, LetterAction, LetterFilter, LetterStatus, marked
+from streams.audit.dead_letters.table import (
+    STATES,
+    DeadLetterTable,
+    LetterAction,
+    LetterFilter,
+    LetterStatus,
+    actions_for,
+)
 from streams.cli.audit_access import audit_database
 from streams.cli.commands import new_app
 from streams.cli.context import operator, require_clickhouse, server_settings
@@ -49,7 +56,7 @@ def list_letters(
         raise ConfigError(f"{state!r} is not a state.", f"Use one of {', '.join(STATES)}.", "state")
     choice = _choice(settings, reason, topic, since, until, (state,) if state else STATES, limit + 1)
     with audit_database() as database, closing(database.connect(readonly=True)) as client:
-        found = DeadLetterTable(client).chosen(choice)
+        found = DeadLetterTable(client).select(choice)
     print_list(found[:limit], settings.topic_prefix, as_json, more=len(found) > limit)
 
 
@@ -106,7 +113,7 @@ def retry(
     choice = _choice(settings, reason, topic, since, until, states, MAX_LETTERS)
     with closing(require_clickhouse(settings).connect()) as client:
         letters = DeadLetterTable(client)
-        found = _known(letters, settings, ids) if ids else letters.chosen(choice)
+        found = _known(letters, settings, ids) if ids else letters.select(choice)
         refused, wanted = _sorted_out(found, settings.topic_prefix, states, source)
         if dry_run:
             print_planned(refused, wanted, as_json)
@@ -156,7 +163,7 @@ def drop(
             run=settings.run, acted_at=settings.now(), dead_letter_id="", event_id="",
             action="dropped", operator=operator(), why=why,
         )  # fmt: skip
-        done = marked([one for one in found if not _is_done(one)], action)
+        done = actions_for([one for one in found if not _is_done(one)], action)
         letters.record(done)
     print_dropped(refused, done, as_json)
 
@@ -193,7 +200,7 @@ def _known(letters: DeadLetterTable, settings: Settings, ids: Sequence[str]) -> 
     """Return the dead letters with these ids; raise ConfigError if one does not exist."""
     wanted = tuple(dict.fromkeys(ids))
     wrong = [one for one in wanted if not _ID.fullmatch(one)]
-    found = [] if wrong else letters.chosen(LetterFilter(run=settings.run, ids=wanted, limit=len(wanted)))
+    found = [] if wrong else letters.select(LetterFilter(run=settings.run, ids=wanted, limit=len(wanted)))
     missing = wrong or sorted(set(wanted) - {one.dead_letter_id for one in found})
     if missing:
         remedy = "See `escalon dead-letters list`; the audit is a few seconds behind the topics."

@@ -15,7 +15,7 @@ from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.codec_factory import codec_for
 from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.app.settings import Settings, read_settings
-from streams.audit.ended_events import ended
+from streams.audit.ended_events import ended_events
 from streams.audit.query import Audit
 from streams.audit.report import make_report
 from streams.cli.classifier_training import train_classifier
@@ -97,7 +97,9 @@ def stream(running: RunningPipeline, events: Path, timeout: float) -> set[str]:
     with closing(TopicReader(running.kafka, topics, start=_ends(running, topics))) as tail:
         expected = {one.event_id for one in publish_events(settings, list(read_source(str(events))))}
         live = LiveCounts(codec, settings.topic_prefix)
-        live.ended |= ended(running.kafka, running.clickhouse, codec, settings.topic_prefix, settings.run, expected)
+        live.ended |= ended_events(
+            running.kafka, running.clickhouse, codec, settings.topic_prefix, settings.run, expected
+        )
 
         def keep_running() -> bool:
             running.supervisor.check()

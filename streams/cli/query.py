@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from streams.audit.named_queries import STANDING, library, named_query, names
+from streams.audit.named_queries import DEFAULTS, library, named_query, names
 from streams.audit.query import MAX_ROWS, MAX_SECONDS, QueryResult
 from streams.audit.sql_text import bound
 from streams.cli.audit_access import open_audit
@@ -93,7 +93,7 @@ def _statement(
     if (sql is None) == (name is None):
         raise ConfigError("give either SQL or --name.", "See escalon query --help, or --list.", "query")
     if name is None:
-        return str(sql), bound(str(sql), _parameters(pairs), {**STANDING, **shared})
+        return str(sql), bound(str(sql), _parameters(pairs), {**DEFAULTS, **shared})
     named = named_query(name)
     return named.sql, bound(named.sql, _parameters(pairs), {**named.defaults, **shared})
 
@@ -139,6 +139,6 @@ def _list(form: Format) -> None:
     listed.add_column("answers", overflow="fold")
     for name in names():
         one = named_query(name)
-        own = [f"{key}={one.defaults.get(key, '')}" for key in one.parameters if key not in STANDING]
+        own = [f"{key}={one.defaults.get(key, '')}" for key in one.parameters if key not in DEFAULTS]
         listed.add_row(name, one.about + (f" [dim](--param {', '.join(own)})[/dim]" if own else ""))
     out.print(listed)

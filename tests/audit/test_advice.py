@@ -75,7 +75,7 @@ def test_events_sent_straight_to_the_reasoner_count_among_the_events_and_save_no
 
 def test_where_it_pays_that_is_said() -> None:
     advice = advise([row(events=10_000, escalated=2000)], Decimal(0), TEN)
-    assert "Tiering pays: it saves $75.00 a day before its upkeep of $10.00, which 667 events" in told(advice)
+    assert "Tiering pays off: it saves $75.00 a day before its upkeep of $10.00, which 667 events" in told(advice)
     assert len(advice.lines) == 1
 
 
@@ -95,16 +95,16 @@ def test_a_stream_without_any_call_is_a_small_one() -> None:
 
 def test_a_worker_that_passes_on_nearly_everything_is_named() -> None:
     advice = advise([row(escalated=int(NEARLY_ALL * 1000))], Decimal(0), TEN)
-    assert "answer passes on 80% of its events: that is work for a reasoner" in told(advice)
+    assert "answer escalates 80% of its events: that is work for a reasoner" in told(advice)
     assert "that is work" not in told(advise([row(escalated=790)], Decimal(0), TEN))
 
 
 def test_a_worker_that_costs_more_than_it_saves_is_named() -> None:
-    # At half the reasoner's price it pays while it passes on less than half.
+    # At half the reasoner's price it pays off while it escalates less than half.
     dear = row(escalated=600, worker_usd=Decimal(10))
     advice = advise([dear], Decimal(0), TEN)
     assert advice.workers[0].saved_usd == Decimal(-2)
-    assert "answer costs more than it saves: it passes on 60% of its events and pays up to 50%" in told(advice)
+    assert "answer costs more than it saves: it escalates 60% of its events and pays off up to 50%" in told(advice)
     assert "Tiering saves nothing here" in told(advice)
     assert (advice.break_even_a_day, advice.saved_a_day_usd) == (None, Decimal(-1))
 
@@ -112,7 +112,7 @@ def test_a_worker_that_costs_more_than_it_saves_is_named() -> None:
 def test_a_worker_dearer_than_the_reasoner_never_pays() -> None:
     advice = advise([row(escalated=0, worker_usd=Decimal(40))], Decimal(0), TEN)
     assert advice.workers[0].break_even == -1.0
-    assert "answer costs more than it saves: it passes on 0% of its events and pays up to 0%" in told(advice)
+    assert "answer costs more than it saves: it escalates 0% of its events and pays off up to 0%" in told(advice)
 
 
 @pytest.mark.parametrize("unknown", [{"worker_usd": None}, {"reasoner_call_usd": None}])
@@ -121,7 +121,7 @@ def test_what_an_unknown_price_makes_unknown_is_not_guessed(unknown: dict[str, A
     assert [one.saved_usd for one in advice.workers] == [None, Decimal(15)]
     assert advice.workers[0].break_even is None
     assert (advice.saved_usd, advice.saved_a_day_usd, advice.break_even_a_day) == (None, None, None)
-    assert "cannot be said: some calls have no known price" in told(advice)
+    assert "Some calls have no known price, so the savings are unknown" in told(advice)
 
 
 def test_unknown_listeners_make_the_savings_unknown() -> None:

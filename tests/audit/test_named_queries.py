@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.audit.named_queries import STANDING, library, named_query
+from streams.audit.named_queries import DEFAULTS, library, named_query
 from streams.audit.query import Audit
 from tests.harness.audit import database, write
 from tests.harness.known_audit import AGAIN, RUN, everything, live, replayed
@@ -258,4 +258,4 @@ def test_the_trace_takes_the_newest_event_where_none_is_named(audit: Audit) -> N
 
 
 def test_the_parameters_that_queries_share_have_one_default() -> None:
-    assert set(STANDING) == {"run", "since", "until"}
+    assert set(DEFAULTS) == {"run", "since", "until"}

@@ -289,7 +289,7 @@ def test_a_saving_that_may_be_a_loss_is_not_said_to_pay(config: ClickHouseConfig
     )  # fmt: skip
     report = make_report(audit, "doubt")
     assert report.money["net_saved_low"] < 0 < report.money["net_saved_usd"]
-    assert "cannot be told yet" in "".join(report.advice(Decimal(0)).lines)
+    assert "still uncertain" in "".join(report.advice(Decimal(0)).lines)
 
 
 def test_the_queries_know_the_tries_for_which_no_call_was_made() -> None:

@@ -13,7 +13,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
-from streams.audit.ended_events import ended
+from streams.audit.ended_events import ended_events
 from streams.cli.demo import stream
 from streams.cli.event_source import read_source
 from streams.cli.publication import publish_events
@@ -52,7 +52,7 @@ def running(
 
 
 def known(running: RunningPipeline, wanted: set[str]) -> set[str]:
-    return ended(running.kafka, running.clickhouse, Codec(), "", running.settings.run, wanted)
+    return ended_events(running.kafka, running.clickhouse, Codec(), "", running.settings.run, wanted)
 
 
 def recorded(clickhouse: ClickHouseConfig, count: int) -> bool:

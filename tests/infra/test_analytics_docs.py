@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from streams.audit.named_queries import STANDING, library
+from streams.audit.named_queries import DEFAULTS, library
 from streams.cli.main import app
 from streams.cli.query import Format
 
@@ -22,7 +22,7 @@ def test_the_table_of_queries_has_every_query_and_no_other(root: Path) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.M))
     assert set(rows) == set(library())
     for name, query in library().items():
-        own = set(query.parameters) - set(STANDING)
+        own = set(query.parameters) - set(DEFAULTS)
         assert {parameter for parameter in own if f"`{parameter}`" not in rows[name]} == set(), name
 
 

@@ -1,4 +1,4 @@
-"""The records that became dead letters, whole: from the topic dead-letters, else from the audit's copy."""
+"""The original records of dead letters: from the topic dead-letters, else from the audit's copy."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from streams.core.topics import BY_MESSAGE
 
 
 class GoneError(EscalonError):
-    """The original of a dead letter cannot be had any more, or has nowhere to go."""
+    """The original of a dead letter no longer exists, or cannot be published."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Originals:
-    """Finds dead letters and the bytes they stand for. `scan` None: there is no Kafka to ask."""
+    """Finds dead letters and their original bytes. Without Kafka, `scan` is None."""
 
     scan: TopicReader | None
     letters: DeadLetterTable
@@ -33,7 +33,7 @@ class Originals:
     run: str
 
     def find(self, wanted: set[str]) -> Iterator[DeadLetter]:
-        """The letters with these ids, each once; those that neither the topic nor the audit has are left out."""
+        """Yield the letters with these ids, each once, without those that neither the topic nor the audit has."""
         left = set(wanted)
         for letter in self._held(left):
             if letter.dead_letter_id in left:
@@ -47,7 +47,7 @@ class Originals:
                 yield _letter(row)
 
     def whole(self, letter: DeadLetter) -> bytes:
-        """The original bytes. Raises GoneError when they are gone, or are not those that were received."""
+        """Return the original bytes. Raises GoneError if they no longer exist or differ from those received."""
         value = letter.payload
         if letter.reference is not None and letter.payload_size > len(value):
             try:
@@ -55,12 +55,12 @@ class Originals:
             except UnreadableError as error:
                 raise GoneError(error.what) from error
         if hashlib.sha256(value).hexdigest() != letter.payload_sha256:
-            what = "What is left of it is not what was received: it was redacted, erased or changed."
-            raise GoneError(what, "Publish the event again from where it came.")
+            what = "Its stored bytes differ from those received: they were redacted, erased or changed."
+            raise GoneError(what, "Publish the event again from its source.")
         return value
 
     def _held(self, left: set[str]) -> Iterator[DeadLetter]:
-        """What the topic holds, without what cannot be read."""
+        """Yield the letters that the topic holds, without unreadable ones."""
         if self.scan is None or not left:
             return
         topic = self.prefix + BY_MESSAGE[DeadLetter].name
@@ -72,7 +72,7 @@ class Originals:
 
 
 def _letter(row: dict[str, Any]) -> DeadLetter:
-    """A row as the letter it was, but for bytes in headers that are no UTF-8."""
+    """Return a row as a dead letter. Header values that were not UTF-8 come back escaped."""
     values = {one.name: row[one.name] for one in fields(DeadLetter) if one.name != "headers"}
     pairs = (header.partition(": ") for header in row["headers"])
     values["headers"] = tuple(Header(key=key, value=value.encode()) for key, _, value in pairs)

@@ -1,4 +1,4 @@
-"""The records that dead letters are retried by: each letter's own original, or the event it is about."""
+"""The records that a retry publishes: the original of each dead letter, or the event that it is about."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from streams.adapters.codec import Codec
 from streams.adapters.events import ID_HEADER, TIME_HEADER, KafkaRecord
 from streams.adapters.topic_reader import TopicReader, record_of
 from streams.audit.dead_letters.originals import GoneError, Originals
-from streams.audit.dead_letters.table import ENDING, OF_THE_SINK, LetterStatus
+from streams.audit.dead_letters.table import BAD_ROW, ENDING, LetterStatus
 from streams.core.errors import UnreadableError
 from streams.core.messages import DeadLetter, Origin
 from streams.core.topics import BY_NAME
 
 RETRY_HEADER: Final = "escalon-retry-of"
-"""The dead letter whose original or event a record is."""
+"""Names the dead letter that a record was published for."""
 OURS: Final = frozenset({ID_HEADER, TIME_HEADER, RETRY_HEADER})
 EVENTS: Final = "events"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_AGAIN: Final = "Publish the event again from where it came."
+_AGAIN: Final = "Publish the event again from its source."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Republished:
-    """A record that goes to Kafka for a dead letter. `headers` have the id and the time it had the first time."""
+    """A record that is published for a dead letter. Its headers carry the original id and time."""
 
     letter: DeadLetter
     topic: str
@@ -37,11 +37,11 @@ class Republished:
 
 
 Republish = Callable[[DeadLetter], Republished]
-"""Makes the record of a dead letter. Raises GoneError when it cannot be had any more."""
+"""Makes the record of a dead letter. Raises GoneError if it no longer exists."""
 
 
-def as_it_came(originals: Originals) -> Republish:
-    """Retry by the letter's original: it goes back to the topic and the partition it came from."""
+def republish_original(originals: Originals) -> Republish:
+    """Return a function that publishes a letter's original to the topic and partition that it came from."""
 
     def republish(letter: DeadLetter) -> Republished:
         headers = [(one.key, one.value) for one in letter.headers]
@@ -58,10 +58,10 @@ def as_it_came(originals: Originals) -> Republish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FromEvents:
-    """Retry by the event: its record on the topic events goes through all tiers again, under today's pipeline.
+class RepublishEvent:
+    """Publishes the event of a dead letter: it goes through all tiers again, under the present pipeline.
 
-    `scan` must not be the one that the letters are read with.
+    `scan` must not be the reader of the letters.
     """
 
     originals: Originals
@@ -69,17 +69,17 @@ class FromEvents:
     codec: Codec
     prefix: str
     event: Callable[[KafkaRecord], tuple[str, str]]
-    """The id of an event, and the hash of what it says."""
+    """Returns the id of an event and the hash of its content."""
 
     def __call__(self, letter: DeadLetter) -> Republished:
-        """The record. Raises GoneError when the topic does not hold it any more."""
+        """Return the record. Raises GoneError if the topic no longer holds it."""
         if letter.topic == self.prefix + EVENTS:
-            return as_it_came(self.originals)(letter)
+            return republish_original(self.originals)(letter)
         origin = self._origin(letter)
         found = self.scan.record(origin.topic, origin.partition, origin.offset)
         record = record_of(found) if found is not None else None
         if record is None or not record.value or not self._is(record, origin):
-            what = f"{origin.topic} does not hold its event any more ({origin.partition}/{origin.offset})."
+            what = f"{origin.topic} no longer holds its event ({origin.partition}/{origin.offset})."
             raise GoneError(what, _AGAIN)
         return Republished(
             letter=letter,
@@ -91,7 +91,7 @@ class FromEvents:
         )
 
     def _is(self, record: KafkaRecord, origin: Origin) -> bool:
-        """Whether a record is the event; it may have been read before hashes of contents were kept."""
+        """True if a record is the event. Old events have no hash of their content, which then is not compared."""
         event_id, content = self.event(record)
         return event_id == origin.event_id and (
             not content or not origin.content_digest or content == origin.content_digest
@@ -103,20 +103,20 @@ class FromEvents:
             message: Any = self.codec.decode(kind, value)
             message = getattr(message, "task", message)
         except UnreadableError as error:
-            raise GoneError(f"Which event it is about cannot be read ({error.what}).", _AGAIN) from error
+            raise GoneError(f"The event it is about cannot be read ({error.what}).", _AGAIN) from error
         origin: Origin = getattr(message, "event", message).origin
         return origin
 
 
 def why_no_event(one: LetterStatus, prefix: str) -> str | None:
-    """Why a dead letter cannot be retried by its event; None when it may be."""
-    if one.topic.removeprefix(prefix) not in ENDING or one.reason == OF_THE_SINK:
-        return "its event does not hang on it; retry it without --from"
+    """Return the reason why a dead letter cannot be retried by its event; None if it can."""
+    if one.topic.removeprefix(prefix) not in ENDING or one.reason == BAD_ROW:
+        return "it does not block its event; retry it without --from"
     return None
 
 
 def _named(headers: list[tuple[str, bytes]], letter: DeadLetter, came_at: datetime) -> list[tuple[str, bytes]]:
-    """The headers, and those under which the record lands as if it came the first time."""
+    """Return the headers with those that give the record its original id and time."""
     milliseconds = (came_at - _EPOCH) // timedelta(milliseconds=1)
     own = {ID_HEADER: letter.event_id, TIME_HEADER: str(milliseconds), RETRY_HEADER: letter.dead_letter_id}
     kept = [(name, value) for name, value in headers if name not in OURS]

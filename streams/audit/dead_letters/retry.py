@@ -1,7 +1,7 @@
-"""Retry dead letters: a record goes to Kafka for each, and that is recorded.
+"""Retry dead letters: publish a record for each to Kafka, and record the retry.
 
-The order is the guarantee: publish, have Kafka confirm, then record. What a crash leaves unrecorded may be published
-twice, under the same event id, and SETTLE ends an event once.
+The order is the guarantee: publish, wait for Kafka's confirmation, then record. A retry that a crash left
+unrecorded may be published twice, under the same event id, and SETTLE ends an event once.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from confluent_kafka import KafkaException, Producer
 from streams.adapters.kafka import KafkaConfig
 from streams.audit.dead_letters.originals import GoneError, Originals
 from streams.audit.dead_letters.republish import Republish, Republished
-from streams.audit.dead_letters.table import ENDING, OF_THE_SINK, DeadLetterTable, LetterAction, LetterStatus
+from streams.audit.dead_letters.table import BAD_ROW, ENDING, DeadLetterTable, LetterAction, LetterStatus
 from streams.core.errors import ServiceError
 from streams.core.messages import DeadLetter
 from streams.core.topics import BY_NAME
 
 BATCH, BATCH_BYTES, FLUSH_SECONDS = 500, 32 << 20, 30.0
 LARGEST_BYTES: Final = 100_000_000
-"""What our producer lets through; what the topic takes is the broker's affair."""
+"""The producer's limit; the broker enforces the topic's."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotRetried:
-    """A dead letter that was left as it is, and why."""
+    """A dead letter that was left as it is, and the reason."""
 
     dead_letter_id: str
     event_id: str
@@ -39,24 +39,24 @@ RetryResult = LetterAction | NotRetried
 
 
 def why_not(one: LetterStatus, prefix: str, retryable: Collection[str]) -> str | None:
-    """Why a dead letter must not be retried; None when it may. `retryable` are the states it may be in."""
+    """Return the reason why a dead letter must not be retried; None if it may. `retryable` are the states for it."""
     name = one.topic.removeprefix(prefix)
     if name not in BY_NAME:
-        return f"{one.topic} is no topic of this pipeline"
+        return f"{one.topic} is not a topic of this pipeline"
     if one.erased:
-        return "what its event said was erased"
+        return "the content of its event was erased"
     if one.state not in retryable:
-        return f"it was {one.state} at {_said(one.acted_at)} by {one.operator}"
+        return f"it was {one.state} at {_shown(one.acted_at)} by {one.operator}"
     if one.outcome is not None and one.reason == "id_conflict":
-        return f"its id is another event's, which has ended as {one.outcome}: publish it under its own id, or drop it"
-    if one.outcome is not None and name in ENDING and one.reason != OF_THE_SINK:
+        return f"another event has its id and has ended as {one.outcome}: publish it under its own id, or drop it"
+    if one.outcome is not None and name in ENDING and one.reason != BAD_ROW:
         return f"its event has ended as {one.outcome}"
     return None
 
 
 @dataclass(kw_only=True)
 class Retrier:
-    """Retries dead letters of one run. `partitions` has the number of each topic's partitions."""
+    """Retries dead letters of one run. `partitions` is the number of partitions by topic."""
 
     kafka: KafkaConfig
     partitions: Mapping[str, int]
@@ -71,10 +71,12 @@ class Retrier:
     _failures: list[str] = field(default_factory=list)
 
     def retry(self, ids: Iterable[str]) -> Iterator[RetryResult]:
-        """What became of each, in the order they are found. Raises ServiceError when Kafka or ClickHouse fails; what
-        was told before is done."""
+        """Yield the result for each letter, in the order in which they are found.
+
+        Raises ServiceError when Kafka or ClickHouse fails; the results yielded before are final.
+        """
         wanted = set(ids)
-        # Where its partition is gone the key decides, as for the tiers' own producers.
+        # If its partition no longer exists, the key decides, by the tiers' own partitioner.
         more = {"enable.idempotence": False, "acks": "all", "partitioner": "murmur2_random"}
         producer = self.make_producer(self.kafka.confluent(**more, **{"message.max.bytes": LARGEST_BYTES}))
         batch: list[Republished] = []
@@ -92,7 +94,7 @@ class Retrier:
             batch.append(record)
             size += len(record.value)
         yield from self._send(producer, batch)
-        yield from (NotRetried(name, "", "neither its topic nor the audit has it any more") for name in sorted(wanted))
+        yield from (NotRetried(name, "", "neither its topic nor the audit has it") for name in sorted(wanted))
 
     def _record(self, letter: DeadLetter) -> Republished:
         record = self.republish(letter)
@@ -101,7 +103,7 @@ class Retrier:
         return record
 
     def _send(self, producer: Any, batch: Sequence[Republished]) -> Iterator[LetterAction]:
-        """Publish a batch, and record what Kafka has confirmed of it."""
+        """Publish a batch, and record the part of it that Kafka confirmed."""
         self._confirmed, self._failures = {}, []
         for record in batch:
             self._publish(producer, record)
@@ -153,5 +155,5 @@ class Retrier:
         )
 
 
-def _said(time: datetime | None) -> str:
+def _shown(time: datetime | None) -> str:
     return time.isoformat(timespec="seconds") if time is not None else "some time"

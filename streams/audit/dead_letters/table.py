@@ -1,4 +1,4 @@
-"""Dead letters as the audit has them, and what people did about each: the record of retries and drops."""
+"""The audit's dead letters, and the record of their retries and drops."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from streams.adapters.clickhouse import insert
+from streams.adapters.clickhouse_connection import ClickHouseClient
 from streams.core.errors import ServiceError
 
 State = Literal["open", "retried", "dropped"]
@@ -17,15 +18,15 @@ STATES: Final[tuple[State, ...]] = ("open", "retried", "dropped")
 ENDING: Final = frozenset(
     {"events", "images", "verdicts", "escalations", "deferred-budget", "deferred-provider", "results"}
 )
-"""A dead letter from one of these topics is the end of its event."""
-OF_THE_SINK: Final = "bad_row"
-"""The reason of a letter that says nothing of its event, only of its row."""
+"""A dead letter from one of these topics ends its event."""
+BAD_ROW: Final = "bad_row"
+"""The reason of the sink's dead letters: they concern a row, not its event."""
 ACTIONS: Final = "dead_letter_actions_rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterStatus:
-    """One dead letter, and how it stands."""
+    """One dead letter and its state."""
 
     dead_letter_id: str
     event_time: datetime
@@ -39,25 +40,25 @@ class LetterStatus:
     payload_size: int
     state: State
     acted_at: datetime | None
-    """When it was retried or dropped last."""
+    """The time of the last retry or drop."""
     operator: str
     why: str
     retried_partition: int | None
     retried_offset: int | None
     outcome: str | None
-    """How its event has ended, as far as the audit knows."""
+    """The state of its event's outcome; None if the audit has none."""
     erased: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterFilter:
-    """Which dead letters of a run. None and an empty tuple leave the choice open."""
+    """A selection of a run's dead letters. None and an empty tuple select all."""
 
     run: str
     ids: tuple[str, ...] = ()
     reason: str | None = None
     topic: str | None = None
-    """Its full name."""
+    """The topic's full name."""
     since: datetime | None = None
     until: datetime | None = None
     states: tuple[str, ...] = STATES
@@ -66,7 +67,7 @@ class LetterFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterAction:
-    """What was done about one dead letter; a retried one has the place its bytes went to."""
+    """A retry or a drop of one dead letter; a retry has the position of the new record."""
 
     run: str
     acted_at: datetime
@@ -123,48 +124,48 @@ FROM dead_letter_actions WHERE run = {run:String} GROUP BY dead_letter_id
 
 
 class DeadLetterTable:
-    """The dead letters in one ClickHouse. Raises ServiceError when it does not answer."""
+    """The dead letters in one ClickHouse database. Raises ServiceError when it does not answer."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: ClickHouseClient) -> None:
         self._client = client
 
-    def chosen(self, choice: LetterFilter) -> list[LetterStatus]:
-        """Those of a choice, the newest events first."""
-        given = {name: getattr(choice, name) for name in _CONDITIONS if getattr(choice, name)}
+    def select(self, wanted: LetterFilter) -> list[LetterStatus]:
+        """Return the dead letters that a filter selects, the newest events first."""
+        given = {name: getattr(wanted, name) for name in _CONDITIONS if getattr(wanted, name)}
         letters = _LETTERS.format(conditions="".join(f" AND {_CONDITIONS[name]}" for name in given))
         values = {name: _value(value) for name, value in given.items()}
-        values |= {"run": choice.run, "states": list(choice.states), "limit": choice.limit}
+        values |= {"run": wanted.run, "states": list(wanted.states), "limit": wanted.limit}
         result = self._ask(_SQL.format(letters=letters), values)
         return [LetterStatus(**{name: _aware(value) for name, value in row.items()}) for row in result.named_results()]
 
-    def acted(self, run: str) -> dict[str, tuple[str, int]]:
-        """By dead letter what was done about it last, and when, in milliseconds since 1970."""
+    def last_actions(self, run: str) -> dict[str, tuple[str, int]]:
+        """Return, by dead letter, the last action and its time in milliseconds since 1970."""
         return {name: (action, at) for name, action, at in self._ask(_ACTED, {"run": run}).result_rows}
 
     def row(self, run: str, dead_letter_id: str) -> dict[str, Any] | None:
-        """All columns of one dead letter, its bytes as bytes; None when there is none."""
+        """Return all columns of one dead letter; None if the audit has none of that id."""
         sql = "SELECT * FROM dead_letters WHERE run = {run:String} AND toString(dead_letter_id) = {id:String}"
         formats = dict.fromkeys(("payload", "key"), "bytes")
         result = self._ask(sql, {"run": run, "id": dead_letter_id}, column_formats=formats)
         return next(iter(result.named_results()), None)
 
     def record(self, actions: Iterable[LetterAction]) -> None:
-        """Write down what was done; returns when ClickHouse has acknowledged it."""
+        """Record actions; return when ClickHouse has acknowledged them."""
         rows = [{name: getattr(one, name) for name in LetterAction.__slots__} for one in actions]
         try:
             insert(self._client, ACTIONS, rows)
         except (ClickHouseError, OSError) as error:
-            raise _away(error) from error
+            raise _failed(error) from error
 
     def _ask(self, sql: str, values: Mapping[str, Any], **more: Any) -> Any:
         try:
             return self._client.query(sql, parameters=values, **more)
         except (ClickHouseError, OSError) as error:
-            raise _away(error) from error
+            raise _failed(error) from error
 
 
-def marked(letters: Sequence[LetterStatus], action: LetterAction) -> list[LetterAction]:
-    """The same action for each of several letters."""
+def actions_for(letters: Sequence[LetterStatus], action: LetterAction) -> list[LetterAction]:
+    """Return the same action for each of several letters."""
     return [replace(action, dead_letter_id=one.dead_letter_id, event_id=one.event_id) for one in letters]
 
 
@@ -180,6 +181,6 @@ def _aware(value: Any) -> Any:
     return value
 
 
-def _away(error: Exception) -> ServiceError:
-    remedy = "Check it, and run `escalon migrate` if a table is missing; then the same command again."
-    return ServiceError(f"ClickHouse did not do it ({str(error)[:300]}).", remedy)
+def _failed(error: Exception) -> ServiceError:
+    remedy = "Check that it runs, and run `escalon migrate` if a table is missing; then run the same command again."
+    return ServiceError(f"ClickHouse could not do it ({str(error)[:300]}).", remedy)

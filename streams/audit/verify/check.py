@@ -79,7 +79,7 @@ class ConsistencyCheck:
         written = {topic: self.scan.written(self._full(topic)) for topic in topics}
         marks = {topic: self.scan.marks(self._full(topic)) for topic in topics}
         self.report.held_back = _held_back(written, marks)
-        letters = DeadLetterEvidence(DeadLetterTable(self.client).acted(self.question.run))
+        letters = DeadLetterEvidence(DeadLetterTable(self.client).last_actions(self.question.run))
         letter = self.reader.messages("dead-letters", BY_NAME["dead-letters"].message, marks["dead-letters"], letters)
         for name, (topic, *place), event, reason in self._recorded.dead_letters():
             letters.add(name, (topic.removeprefix(self.reader.prefix), place[0], place[1]), event, reason)

@@ -15,7 +15,7 @@ from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.log_reader import Gap
 from streams.adapters.topic_reader import Marks, TopicReader, record_of
-from streams.audit.dead_letters.table import ENDING, OF_THE_SINK
+from streams.audit.dead_letters.table import BAD_ROW, ENDING
 from streams.audit.verify.arrays import (
     EVENT,
     MESSAGE,
@@ -76,7 +76,7 @@ class DeadLetterEvidence:
         if letter in known:
             return
         known.add(letter)
-        if place[0] in ENDING and reason != OF_THE_SINK:
+        if place[0] in ENDING and reason != BAD_ROW:
             self._end(letter, event, reason)
 
     def _end(self, letter: str, event: tuple[bytes, bytes], reason: str) -> None:

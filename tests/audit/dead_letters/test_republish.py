@@ -16,7 +16,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.audit.dead_letters.originals import GoneError, Originals
-from streams.audit.dead_letters.republish import RETRY_HEADER, FromEvents, why_no_event
+from streams.audit.dead_letters.republish import RETRY_HEADER, RepublishEvent, why_no_event
 from streams.audit.dead_letters.table import DeadLetterTable
 from streams.core.errors import ConfigError
 from streams.core.messages import DeadLetter, Deferred, Escalation, Event, Result, Sighting, Verdict
@@ -88,12 +88,18 @@ def dead(tmp_path: Path, topic: str, value: bytes) -> DeadLetter:
     return make.letter(KafkaRecord(topic, 1, 50, b"k", value, LATER), ConfigError("the worker is gone"))
 
 
-def from_events(tmp_path: Path, record: KafkaRecord | None) -> FromEvents:
+def from_events(tmp_path: Path, record: KafkaRecord | None) -> RepublishEvent:
+    no_clickhouse: Any = None
     originals = Originals(
-        scan=None, letters=DeadLetterTable(None), codec=CODEC, blobs=BlobStore(str(tmp_path)), prefix="pre.", run="live"
+        scan=None,
+        letters=DeadLetterTable(no_clickhouse),
+        codec=CODEC,
+        blobs=BlobStore(str(tmp_path)),
+        prefix="pre.",
+        run="live",
     )
     scan: Any = FakeScan(record)
-    return FromEvents(originals=originals, scan=scan, codec=CODEC, prefix="pre.", event=IDS.event)
+    return RepublishEvent(originals=originals, scan=scan, codec=CODEC, prefix="pre.", event=IDS.event)
 
 
 @pytest.mark.parametrize("make", [sighting, of_verdict, escalation, by_budget, by_provider, result])
@@ -124,7 +130,7 @@ def test_an_event_that_its_topic_does_not_hold_any_more_is_not_replaced_by_anoth
     tmp_path: Path, there: KafkaRecord | None
 ) -> None:
     letter = dead(tmp_path, "pre.verdicts", CODEC.encode(of_verdict()))
-    with pytest.raises(GoneError, match="does not hold its event any more"):
+    with pytest.raises(GoneError, match="no longer holds its event"):
         from_events(tmp_path, there)(letter)
 
 
@@ -133,7 +139,7 @@ def test_another_event_under_the_same_id_at_the_same_place_is_not_taken_for_it(t
     seen = verdict(EventReader(CODEC, "cluster", "live", 900_000)(named))
     letter = dead(tmp_path, "pre.verdicts", CODEC.encode(seen))
     assert from_events(tmp_path, named)(letter).value == named.value
-    with pytest.raises(GoneError, match="does not hold its event any more"):
+    with pytest.raises(GoneError, match="no longer holds its event"):
         from_events(tmp_path, replace(named, value=b'{"id": "row-7", "text": "closed?"}'))(letter)
 
 

@@ -17,7 +17,7 @@ from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader, KafkaRecord
 from streams.adapters.kafka import KafkaConfig
 from streams.audit.dead_letters.originals import Originals
-from streams.audit.dead_letters.republish import RETRY_HEADER, as_it_came
+from streams.audit.dead_letters.republish import RETRY_HEADER, republish_original
 from streams.audit.dead_letters.retry import NotRetried, Retrier, RetryResult, why_not
 from streams.audit.dead_letters.table import DeadLetterTable, LetterAction
 from streams.core.errors import ServiceError, UnreadableError
@@ -136,7 +136,7 @@ class Site:
             kafka=KafkaConfig(servers="nowhere:1"),
             partitions={f"pre.{name}": partitions for name in BY_NAME},
             originals=originals,
-            republish=as_it_came(originals),
+            republish=republish_original(originals),
             letters=self.letters,
             run="live",
             operator="me",
@@ -219,7 +219,7 @@ def test_what_a_topic_has_forgotten_is_taken_from_the_audit_while_that_has_the_s
     assert [one["value"] for one in site.producer.sent] == [b"text"]
     assert ("a", b"b: c") in site.producer.sent[0]["headers"]
     (left,) = [one for one in told if isinstance(one, NotRetried)]
-    assert "not what was received" in left.why
+    assert "differ from those received" in left.why
 
 
 def test_what_nobody_holds_any_more_is_said(site: Site) -> None:
@@ -269,7 +269,7 @@ def test_many_are_sent_in_batches_that_fit_into_memory(site: Site, monkeypatch: 
         ({"outcome": "answered", "topic": "pre.labels"}, None),
         ({"outcome": "answered", "topic": "pre.verdicts", "reason": "bad_row"}, None),
         ({"erased": True}, "what its event said was erased"),
-        ({"topic": "other.events"}, "other.events is no topic of this pipeline"),
+        ({"topic": "other.events"}, "other.events is not a topic of this pipeline"),
     ],
 )
 def test_a_retry_is_refused_where_it_could_do_nothing_or_harm(change: dict[str, Any], said: str | None) -> None:
