@@ -1,7 +1,7 @@
-"""Avro's logical types read as they were written, in place of fastavro's readers where these change a value.
+"""Exact readers of Avro's logical types, in place of those of fastavro that change a value.
 
-In silence, fastavro rounds a decimal to its schema's precision, spells a UUID its own way, and takes a time of day
-before midnight for one of the day before.
+Without an error, fastavro rounds a decimal to its schema's precision, reformats a UUID, and reads a negative time of
+day as one of the previous day.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, Final
 from fastavro.read import LOGICAL_READERS
 
 MAX_DECIMAL_BYTES: Final = 1024
-"""Of a decimal's unscaled value: some 2,400 digits."""
+"""Limit of a decimal's unscaled value: some 2,400 digits."""
 
 _DAY_MICROS: Final = 86_400_000_000
 
 
 def read_exactly() -> None:
-    """Make fastavro read decimals, UUIDs and times of day as they were written, in this process."""
+    """Make fastavro read decimals, UUIDs and times of day exactly, in this process."""
     LOGICAL_READERS["bytes-decimal"] = LOGICAL_READERS["fixed-decimal"] = _decimal
     LOGICAL_READERS["string-uuid"] = _text
     LOGICAL_READERS["int-time-millis"] = _time_of_millis
@@ -28,9 +28,9 @@ def read_exactly() -> None:
 
 
 def _decimal(data: bytes, writer_schema: Mapping[str, Any] | None = None, _: Any = None) -> Decimal:
-    """A decimal with all its digits, those beyond the schema's precision too."""
+    """Return a decimal with all its digits, including those beyond the schema's precision."""
     if len(data) > MAX_DECIMAL_BYTES:
-        raise ValueError(f"a decimal of {len(data)} bytes, {MAX_DECIMAL_BYTES} are allowed")
+        raise ValueError(f"a decimal has {len(data)} bytes, at most {MAX_DECIMAL_BYTES} are allowed")
     unscaled = Decimal(int.from_bytes(data, "big", signed=True)).as_tuple()
     return Decimal((unscaled.sign, unscaled.digits, -int((writer_schema or {}).get("scale", 0))))
 

@@ -12,9 +12,9 @@ from streams.core.errors import ServiceError, UnreadableError
 
 
 class BlobStore:
-    """Content-addressed: what is put twice is there once, and never changes.
+    """A content-addressed store: the same bytes are stored once and never change.
 
-    Whatever a driver raises says that the store is away, for all paths are alike: drivers have errors of their own.
+    Any error of a driver counts as an unavailable store, since drivers have error classes of their own.
     """
 
     def __init__(self, url: str) -> None:
@@ -26,7 +26,7 @@ class BlobStore:
             raise ServiceError(what, "Check ESCALON_BLOBS.") from error
 
     def put(self, data: bytes) -> str:
-        """Keep some bytes; returns their SHA-256, 64 hexadecimal digits."""
+        """Store bytes; return their SHA-256 in 64 hexadecimal digits."""
         sha = hashlib.sha256(data).hexdigest()
         path = self._path(sha)
         try:
@@ -42,7 +42,7 @@ class BlobStore:
         return sha
 
     def get(self, sha: str, most: int | None = None) -> bytes:
-        """The bytes of a SHA-256, the first `most` of them; raises UnreadableError when nothing is there."""
+        """Return the first `most` bytes under a SHA-256. Raises UnreadableError if there are none."""
         try:
             return bytes(self._files.cat_file(self._path(sha), end=most))
         except FileNotFoundError as error:
@@ -54,7 +54,7 @@ class BlobStore:
             ) from error
 
     def delete(self, sha: str) -> None:
-        """Forget the bytes of a SHA-256; nothing happens when they are not there."""
+        """Delete the bytes under a SHA-256, if they exist."""
         try:
             if self._files.exists(self._path(sha)):
                 self._files.rm_file(self._path(sha))

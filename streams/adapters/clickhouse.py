@@ -1,4 +1,4 @@
-"""ClickHouse: the rows our messages become and the tables they go to; the connection and the migrations beside it."""
+"""Messages as rows of ClickHouse's tables."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from streams.adapters.clickhouse_connection import ClickHouseClient
 from streams.adapters.clickhouse_connection import ClickHouseConfig as ClickHouseConfig
 from streams.adapters.clickhouse_migrations import migrate as migrate
 from streams.core.messages import (
@@ -23,7 +24,6 @@ from streams.core.messages import (
     Verdict,
 )
 
-# Each message's table. An analyst reads the view of the same name without _rows, which hides deliveries made twice.
 TABLES: dict[type, str] = {
     Call: "calls_rows",
     Outcome: "outcomes_rows",
@@ -33,14 +33,15 @@ TABLES: dict[type, str] = {
     Judgement: "judgements_rows",
     Run: "runs_rows",
 }
+"""The table of each message. Analysts read the view of the same name without _rows, which hides repeated deliveries."""
 
 
-# What a message needs on its way and no row keeps: the calls' own rows have each round.
+# Fields that only the tiers need: the rows of the calls have each round.
 _LEFT_OUT: dict[type, frozenset[str]] = {Verdict: frozenset({"failures", "outages"})}
 
 
 def row_of(message: Any) -> dict[str, Any]:
-    """A message as a row: the origin's fields stand beside its own, an event's content too."""
+    """Return a message as a row, with the fields of its origin and event beside its own."""
     row: dict[str, Any] = {}
     left_out = _LEFT_OUT.get(type(message), frozenset())
     for name in (item.name for item in dataclasses.fields(message) if item.name not in left_out):
@@ -93,8 +94,8 @@ def _without(message: Any, left_out: str) -> dict[str, Any]:
     return {name: getattr(message, name) for name in names if name != left_out}
 
 
-def insert(client: Any, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all have the same keys; returns when ClickHouse has acknowledged them."""
+def insert(client: ClickHouseClient, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all have the same keys; return when ClickHouse has acknowledged them."""
     if rows:
         names = list(rows[0])
         client.insert(table, [[row[name] for name in names] for row in rows], column_names=names)

@@ -45,7 +45,7 @@ READING = {"readonly": 2}
 # A batch may hold events of any number of months, each of which is a partition.
 WRITING = {"distributed_foreground_insert": 1, "max_partitions_per_insert_block": 0}
 
-# What no waiting helps against: words of the server or of the client, what they mean, and the remedy.
+# Errors that waiting does not fix: words of the server or the client, their meaning, and the remedy.
 _REFUSALS: Final = (
     (
         "AUTHENTICATION_FAILED",
@@ -54,21 +54,25 @@ _REFUSALS: Final = (
     ),
     (
         "CERTIFICATE_VERIFY_FAILED",
-        "shows a certificate that is not signed by {ca}, or not made out to that address.",
-        "Set ESCALON_CLICKHOUSE_CA_FILE to the authority of its certificate, and use the name that it is for.",
+        "presents a certificate that is not signed by {ca}, or not issued for that address.",
+        "Set ESCALON_CLICKHOUSE_CA_FILE to the authority of its certificate, and use the name in it.",
     ),
     (
         "SSLError(FileNotFoundError",
-        "was not asked, for {ca} is not there.",
+        "was not asked, because {ca} does not exist.",
         "Check the path in ESCALON_CLICKHOUSE_CA_FILE.",
     ),
     (
         "WRONG_VERSION_NUMBER",
-        "speaks no TLS at this port.",
+        "does not speak TLS at this port.",
         "Give the port of its TLS interface, or write http:// in ESCALON_CLICKHOUSE.",
     ),
     *(
-        (words, "hangs up without an answer.", "If it speaks TLS at this port, write https:// in ESCALON_CLICKHOUSE.")
+        (
+            words,
+            "closes the connection without an answer.",
+            "If it speaks TLS at this port, write https:// in ESCALON_CLICKHOUSE.",
+        )
         for words in ("RemoteDisconnected", "ConnectionResetError")
     ),
 )
@@ -76,7 +80,7 @@ _REFUSALS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClickHouseConfig:
-    """Where ClickHouse is. `url` is http://host:port or https://host:port."""
+    """The address of ClickHouse and the login. `url` is http://host:port or https://host:port."""
 
     url: str
     username: str = "default"
@@ -90,16 +94,16 @@ class ClickHouseConfig:
             raise ConfigError("the address holds a login, which would end up in logs.", remedy, "ESCALON_CLICKHOUSE")
         if not is_http(self.url):
             raise ConfigError(
-                f"{without_login(self.url)!r} is no HTTP address.",
+                f"{without_login(self.url)!r} is not an HTTP address.",
                 "Write it as http://host:8123.",
                 "ESCALON_CLICKHOUSE",
             )
         if not DATABASE.fullmatch(self.database):
             remedy = "Use letters, digits and underscores."
-            raise ConfigError(f"{self.database!r} is no name.", remedy, "ESCALON_CLICKHOUSE_DATABASE")
+            raise ConfigError(f"{self.database!r} is not a valid name.", remedy, "ESCALON_CLICKHOUSE_DATABASE")
 
     def connect(self, *, database: str | None = None, readonly: bool = False) -> Any:
-        """A clickhouse-connect client; raises ServiceError when ClickHouse cannot be reached."""
+        """Return a clickhouse-connect client. Raises ServiceError when ClickHouse cannot be reached."""
         import clickhouse_connect  # here, so that a process without ClickHouse does not load it
         from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -120,10 +124,10 @@ class ClickHouseConfig:
             raise self._refused(str(error)) from error
 
     def _refused(self, said: str) -> ServiceError:
-        """What the client was told, as an error of ours."""
+        """Return the client's error as our own."""
         for words, what, remedy in _REFUSALS:
             if words in said:
                 filled = what.format(username=self.username, ca=self.ca_file or "an authority that this machine knows")
                 return ServiceError(f"ClickHouse at {self.url} {filled}", remedy)
-        remedy = "Check that it runs, ESCALON_CLICKHOUSE, user and password; `escalon migrate` makes the database."
+        remedy = "Check that it runs, ESCALON_CLICKHOUSE, user and password; `escalon migrate` creates the database."
         return ServiceError(f"ClickHouse at {self.url} cannot be used ({said[:300]}).", remedy)

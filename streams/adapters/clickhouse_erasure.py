@@ -1,7 +1,6 @@
-"""Bodies out of ClickHouse: by mutations, which reach every part, also rows that were replaced and not merged yet.
+"""Erasure of content in ClickHouse, by mutations, which reach every part, also rows that were replaced.
 
-Counts, costs, ids and times stay. A mutation writes the parts anew and ClickHouse drops the old ones some minutes
-later.
+Counts, costs, ids and times stay. A mutation rewrites the parts, and ClickHouse drops the old ones some minutes later.
 """
 
 from __future__ import annotations
@@ -9,16 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+
+from streams.adapters.clickhouse_connection import ClickHouseClient
 
 ERASED = "erased"
-"""What stands in the column `redaction` of a row whose bodies were erased."""
+"""The value of the column `redaction` in an erased row."""
 BATCH = 500
 """Event ids in one statement."""
-# Reasons begin with a word of ours; what follows may be anybody's.
+# Reasons begin with one of our words; the rest may quote a person or a model.
 _KIND = "extract({}, '^(?:routed|refused|unsure|invalid|failed|explored|reasoner (?:refused|invalid|failed))')"
 _STAMP = f"redaction = '{ERASED}'"
-# A judge's verdict in one word is a figure, and stays; in several it may name somebody.
+# A judge's verdict in one word is a grade, and stays; several words may name a person.
 _WORD = "match(verdict, '^[A-Za-z0-9_.+-]{0,24}$')"
 BLANKS: dict[str, tuple[str, ...]] = {
     "labels_rows": ("label = ''",),
@@ -35,10 +35,10 @@ BLANKS: dict[str, tuple[str, ...]] = {
     ),
     "verdicts_rows": ("text = ''", "data = NULL", "image = NULL", "data_subject = NULL", _STAMP),
 }  # fmt: skip
-"""By table, what its columns become. Those by which a person's events are found come last, so that an erasure that
-breaks off finds the rest."""
+"""By table, the assignments that erase its columns. Tables by which a person's events are found come last, so that an
+interrupted erasure still finds the rest."""
 _HELD = {"labels_rows": "label != ''", "judgements_rows": f"(comment != '' OR NOT {_WORD})"}
-# A dead letter may have no verdict, so an image's hash is looked for in what was sent, be it JSON or Avro.
+# A dead letter may have no verdict, so an image's hash is searched for in its payload, whether JSON or Avro.
 _BLOBS = """
 SELECT DISTINCT blob FROM
 (
@@ -53,12 +53,12 @@ _DISTRIBUTED = re.compile(r"Distributed\('(?P<cluster>[^']+)', '(?P<database>[^'
 
 
 def held(table: str) -> str:
-    """The condition under which a row still has its bodies."""
+    """Return the condition under which a row still has content."""
     return _HELD.get(table, f"(redaction IS NULL OR redaction != '{ERASED}')")
 
 
-def blank(client: Any, table: str, event_ids: Iterable[str]) -> None:
-    """Empty the bodies of all rows about some events; returns when every part is done."""
+def blank(client: ClickHouseClient, table: str, event_ids: Iterable[str]) -> None:
+    """Erase the content of all rows about some events; return when every part is rewritten."""
     target = place_of(client, table)
     for some in batched(sorted(set(event_ids)), BATCH):
         client.command(
@@ -69,8 +69,8 @@ def blank(client: Any, table: str, event_ids: Iterable[str]) -> None:
         )
 
 
-def place_of(client: Any, table: str) -> str:
-    """What ALTER must name: the table, or on a cluster the table of each node behind the distributed one."""
+def place_of(client: ClickHouseClient, table: str) -> str:
+    """Return the table that ALTER must name: on a cluster, the local table behind the Distributed one."""
     engine = client.command(
         "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {name:String}",
         parameters={"name": table},
@@ -79,13 +79,13 @@ def place_of(client: Any, table: str) -> str:
 
 
 def behind(table: str, engine: str) -> str:
-    """The same, by the table's engine."""
+    """Return the same, by the table's engine."""
     found = _DISTRIBUTED.match(engine)
     return f"{found['database']}.{found['table']} ON CLUSTER '{found['cluster']}'" if found else table
 
 
-def own_blobs(client: Any, event_ids: Iterable[str]) -> tuple[str, ...]:
-    """Images and large originals that no event but these shows."""
+def own_blobs(client: ClickHouseClient, event_ids: Iterable[str]) -> tuple[str, ...]:
+    """Return the images and large originals that no other event refers to."""
     ids = sorted(set(event_ids))
     found = {
         row[0]
@@ -98,10 +98,10 @@ def own_blobs(client: Any, event_ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found - {row[0] for row in used}))
 
 
-def sweep(client: Any, delete: Callable[[str], None]) -> dict[str, int]:
-    """Empty again what has come back of erased events, by whatever way; returns how many events, by table.
+def sweep(client: ClickHouseClient, delete: Callable[[str], None]) -> dict[str, int]:
+    """Erase content of erased events that has come back; return the number of events, by table.
 
-    Their blobs are deleted first, for only the rows tell which they are.
+    Their blobs are deleted first, because only the rows refer to them.
     """
     back: dict[str, list[str]] = {}
     for table in BLANKS:
@@ -119,7 +119,7 @@ def sweep(client: Any, delete: Callable[[str], None]) -> dict[str, int]:
 
 
 def batched(items: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    """Some items at a time."""
+    """Yield the items in batches."""
     rest = iter(items)
     while some := tuple(islice(rest, size)):
         yield some

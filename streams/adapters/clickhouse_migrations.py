@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from streams.adapters.clickhouse_connection import ClickHouseConfig
+from streams.adapters.clickhouse_connection import ClickHouseClient, ClickHouseConfig
 from streams.adapters.clickhouse_layout import TableLayout
 from streams.adapters.clickhouse_retention import BODIES, Retention
 from streams.core.errors import ConfigError, ServiceError
@@ -109,7 +109,7 @@ def script(
 
 @dataclass(frozen=True, slots=True)
 class _Migrator:
-    client: Any
+    client: ClickHouseClient
     layout: TableLayout
     done: list[str]
 

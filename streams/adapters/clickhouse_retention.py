@@ -1,4 +1,4 @@
-"""How long the audit keeps bodies and rows, as ClickHouse's TTL: what must be altered to get there."""
+"""The audit's retention as ClickHouse's TTL, and the ALTER statements that change it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Each table's own time, by which its rows expire, and the columns that hold what people and models wrote.
+# By table, the time by which its rows expire, and the columns with text of people and models.
 BODIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "calls_rows": (
         "event_time",
@@ -19,26 +19,26 @@ BODIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "judgements_rows": ("judged_at", ("comment",)),
     "runs_rows": ("updated_at", ()),
 }
-# A label without its text would be a wrong truth, so its row goes as a whole. Intents are names, not bodies.
+# A label without its text would be a wrong label, so its whole row expires. Intents are names, not content.
 ROWS_THAT_ARE_BODIES = {"labels_rows": "aspect != 'intent'"}
 
 _MOST_DAYS = 50_000
-"""Beyond all that a row may be kept for, and within what DateTime64 can hold."""
+"""Longer than any row can be kept, and within the range of DateTime64."""
 _COLUMN = re.compile(r"^    `(\w+)` .*? TTL (.+?),?$", re.M)
 _ROWS = re.compile(r"^TTL (.+)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Days after an event's own time, when its bodies are emptied and when its rows go; 0 keeps them for ever."""
+    """Days after an event's time until its content is emptied, and until its rows are deleted; 0 keeps them."""
 
     body_days: int = 0
     row_days: int = 0
 
     def alter(self, created: Mapping[str, str]) -> list[str]:
-        """The statements that bring tables to this, from their present CREATE TABLE; none where nothing changes.
+        """Return the statements that change tables to this retention, as templates for TableLayout.fill.
 
-        A table that `created` does not hold is taken to keep everything so far.
+        `created` has the present CREATE TABLE of each table; a table that it lacks keeps everything so far.
         """
         found = (self._alter_table(table, created.get(table, "")) for table in BODIES)
         return [statement for statement in found if statement]
@@ -69,9 +69,9 @@ class Retention:
 
 
 def _after(time: str, days: int) -> str:
-    """As ClickHouse itself writes it, so that it can be compared.
+    """Return the TTL as ClickHouse formats it, so that it can be compared.
 
-    A TTL is a time of 32 bits, so what lies beyond becomes its ends: rows from before 1970 go, none goes too early.
+    A TTL has 32 bits, so times are limited to its range: rows from before 1970 expire, and none expires too early.
     """
     end = f"least({time} + toIntervalDay({min(days, _MOST_DAYS)}), toDateTime64('2106-01-01 00:00:00', 0, 'UTC'))"
     return f"toDateTime(greatest({end}, toDateTime64('1970-01-02 00:00:00', 0, 'UTC')))"

@@ -1,4 +1,4 @@
-"""CloudEvents: whose event is the same one. Only source and id together name it.
+"""The identity of CloudEvents: source and id together.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#required-attributes
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
@@ -13,12 +13,12 @@ from streams.core.fingerprint import digest
 
 VERSION, SOURCE, ID, TIME = "specversion", "source", "id", "time"
 HEADER: Final = "ce_"
-"""What stands before an attribute's name where it is a Kafka header."""
+"""Prefix of an attribute's name in a Kafka header."""
 LONGEST: Final = 200
 
 
 def structured_id(fields: Mapping[str, Any]) -> str | None:
-    """The id of an event whose attributes are keys of its JSON object; None where it is not a CloudEvent."""
+    """Return the id of an event with attributes in its JSON object; None if it is not a CloudEvent."""
     if not isinstance(fields.get(VERSION), str):
         return None
     source, own = fields.get(SOURCE), fields.get(ID)
@@ -26,19 +26,19 @@ def structured_id(fields: Mapping[str, Any]) -> str | None:
 
 
 def binary_id(header: Callable[[str], str | None]) -> str | None:
-    """The id of an event whose attributes are Kafka headers; None where it is not a CloudEvent."""
+    """Return the id of an event with attributes in Kafka headers; None if it is not a CloudEvent."""
     if header(HEADER + VERSION) is None:
         return None
     return _id(header(HEADER + SOURCE), header(HEADER + ID))
 
 
 def binary_time(header: Callable[[str], str | None]) -> str | None:
-    """When an event happened whose attributes are Kafka headers; None where it does not say."""
+    """Return the time of an event with attributes in Kafka headers; None if it has none."""
     return header(HEADER + TIME) if header(HEADER + VERSION) is not None else None
 
 
 def _id(source: str | None, own: str | None) -> str | None:
-    """Source and id in one, with a space in between, which no source holds; a hash of both where that is too long."""
+    """Return source and id joined by a space, which no source contains, or a hash of both if that is too long."""
     if not source or not own:
         return None
     both = f"{source} {own}"

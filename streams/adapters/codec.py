@@ -1,7 +1,7 @@
 """Messages to bytes and back.
 
-Written in Avro's single-object encoding, or in Confluent's wire format when a schema registry is configured. Both
-are read, told apart by the first bytes.
+Messages are written in Avro's single-object encoding, or in Confluent's wire format when a schema registry is
+configured. Both are read; their first bytes differ.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _BUILDERS: dict[Any, Callable[[Mapping[str, Any]], Any]] = {}
 
 
 class Registry(Protocol):
-    """A schema registry: ids for the schemas we write, schemas for the ids we read."""
+    """A schema registry: ids for the schemas that are written, schemas for the ids that are read."""
 
     def id_of(self, schema: schemas.Schema) -> int:
-        """The registry's id of one of our schemas, registered if need be."""
+        """Return the registry's id of one of our schemas, after registering it if necessary."""
         ...
 
     def schema_of(self, schema_id: int) -> Any:
-        """The parsed schema of an id; UnreadableError when the registry does not know it."""
+        """Return the parsed schema of an id. Raises UnreadableError if the registry does not know it."""
         ...
 
 
@@ -56,7 +56,6 @@ class Codec:
             self._prefix(kind)
 
     def encode(self, message: Any) -> bytes:
-        """One message as bytes."""
         kind = type(message)
         out = BytesIO()
         out.write(self._prefix(kind))
@@ -64,12 +63,12 @@ class Codec:
         return out.getvalue()
 
     def decode(self, kind: type[M], data: bytes) -> M:
-        """Bytes as one message of a kind; raises UnreadableError with the reason."""
+        """Decode a message of a kind. Raises UnreadableError with the reason."""
         writer, body = self.writer_schema(data)
         return read_as(kind, writer, body)
 
     def writer_schema(self, data: bytes) -> tuple[Any, memoryview]:
-        """The parsed schema a message says it was written with, and the bytes after its header."""
+        """Return the parsed schema that a message was written with, and the bytes after its header."""
         view = memoryview(data)
         if data[:2] == SINGLE_OBJECT and len(data) >= 10:
             schema = schemas.released().get(bytes(view[2:10]))
@@ -117,25 +116,25 @@ def read_record(writer: Any, body: memoryview | bytes, reader: Any = None) -> di
     stream = BytesIO(body)
     try:
         record = schemaless_reader(stream, writer, reader)
-    except Exception as error:  # fastavro raises whatever the broken bytes lead it to
+    except Exception as error:  # fastavro raises many kinds of errors for broken bytes
         reason = "truncated" if isinstance(error, (EOFError, IndexError)) else "bad_avro"
         what = f"The Avro message cannot be decoded ({type(error).__name__}: {error})."
         raise UnreadableError(reason, what, "Check that its bytes and its schema belong together.") from error
     if stream.read(1):
         raise UnreadableError("bad_avro", "Bytes follow after the Avro message.", "Send one message a record.")
     if not isinstance(record, dict):
-        raise UnreadableError("bad_avro", "The Avro message is no record.", "Send a record.")
+        raise UnreadableError("bad_avro", "The Avro message is not a record.", "Send a record.")
     return record
 
 
 def to_record(message: Any) -> dict[str, Any]:
-    """A message as the dict fastavro writes."""
+    """Return a message as the dict that fastavro writes."""
     return {name: _plain(getattr(message, name)) for name in message.__dataclass_fields__}
 
 
 def _plain(value: Any) -> Any:
     kind = type(value)
-    if kind in _SCALARS:  # most are, and to ask whether it is a dataclass takes longer than all else
+    if kind in _SCALARS:  # most are, and is_dataclass would take longer than all else
         return value
     if kind is tuple:
         return [_plain(item) for item in value]
@@ -143,7 +142,7 @@ def _plain(value: Any) -> Any:
 
 
 def _builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
-    """A function from a decoded record to a message."""
+    """Return a function from a decoded record to a message."""
     if kind not in _BUILDERS:
         _BUILDERS[kind] = _new_builder(kind)
     return _BUILDERS[kind]
@@ -164,7 +163,7 @@ def _new_builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _converter(hint: Any) -> Callable[[Any], Any] | None:
-    """How a field's decoded value becomes the field's type; None where it is that already."""
+    """Return the conversion of a decoded value to a field's type; None if it needs none."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         inner = _converter(next(argument for argument in arguments if argument is not type(None)))

@@ -1,4 +1,4 @@
-"""From the bytes on the topic events to an identified event: Avro of both kinds, plain JSON, or plain text."""
+"""Events, decoded from Avro, JSON or plain text, and given their ids."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streams.core.time_range import EARLIEST, LATEST, YEARS
 ENVELOPE = ("id", "time", "text", "image", "trace_id", "data_subject", "data")
 ID_HEADER, TRACE_HEADER, SUBJECT_HEADER = "escalon-event-id", "traceparent", "escalon-data-subject"
 TIME_HEADER = "escalon-event-time"
-"""Milliseconds since 1970: when a record that was published again came the first time."""
+"""Milliseconds since 1970 at which a record that was published again first came."""
 MAX_ID = 200
 MAX_DEPTH = 64
 """Levels of lists and objects in an event's data."""
@@ -38,7 +38,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 @dataclass(frozen=True, slots=True)
 class KafkaRecord:
-    """A Kafka record, of any client."""
+    """A Kafka record, from any client."""
 
     topic: str
     partition: int
@@ -49,47 +49,50 @@ class KafkaRecord:
     headers: Sequence[tuple[str, bytes]] = ()
 
     def header(self, name: str) -> str | None:
-        """The last header of a name, as text; None when absent or no UTF-8."""
+        """Return the last header of a name as text; None if it is absent or empty."""
         for key, value in reversed(self.headers):
             if key == name:
                 return value.decode("utf-8", "ignore") or None
         return None
 
     def identity(self, *scope: str) -> str:
-        """An id that this record has each time it is read, within a scope, and no other record has.
+        """Return an id within a scope that this record has each time it is read, and no other record has.
 
-        Its position alone is no such thing: a topic that is made again, or that lost its end, gives the same offsets to
-        other records. So the time that Kafka keeps with it and its bytes belong to it.
+        A position alone is not unique: a topic that is created again, or that lost its end, gives the same offsets to
+        other records. So the record's Kafka timestamp and bytes are part of the id.
         """
         at = (self.timestamp - _EPOCH) // _MILLISECOND
         return digest(*scope, self.topic, self.partition, self.offset, at, self.key, self.value)
 
     @property
     def came_at(self) -> datetime:
-        """When the record came the first time: its timestamp, or of one that was published again that of the first."""
+        """The time at which the record first came: its timestamp, or the original one of a republished record."""
         named = self.header(TIME_HEADER)
         return kafka_time(int(named)) if named is not None and _MILLISECONDS.fullmatch(named) else self.timestamp
 
 
 def kafka_time(milliseconds: float | None) -> datetime:
-    """A record's timestamp, in whole milliseconds since 1970. Never raises, for a producer may send any number: one
-    outside of YEARS becomes the nearest time in them, and so does none at all, which clients write as -1."""
+    """Return a record's timestamp in whole milliseconds since 1970.
+
+    A producer may send any number: one outside of YEARS becomes the nearest time in them, and so does a missing one,
+    which clients write as -1.
+    """
     first, last = (EARLIEST - _EPOCH) // _MILLISECOND, (LATEST - _EPOCH) // _MILLISECOND - 1
     return _EPOCH + min(max(-1 if milliseconds is None else round(milliseconds), first), last) * _MILLISECOND
 
 
 def due(timestamp: datetime, seconds: float) -> datetime:
-    """The deadline of a record's event, some seconds after the record's timestamp; never past YEARS."""
+    """Return a deadline some seconds after a record's timestamp, at most the end of YEARS."""
     return min(timestamp, LATEST - timedelta(seconds=seconds)) + timedelta(seconds=seconds)
 
 
 def recorded_event_id(received: KafkaRecord, cluster_id: str) -> str:
-    """The id of an event whose producer gave none."""
+    """Return the id of an event whose producer gave none."""
     return received.identity("event", cluster_id)
 
 
 class EventReader:
-    """Reads events. `cluster_id` and `run` make the ids; larger events than `max_bytes` are refused."""
+    """Reads events. Ids contain `cluster_id` and `run`; events larger than `max_bytes` are refused."""
 
     def __init__(self, codec: Codec, cluster_id: str, run: str, max_bytes: int) -> None:
         self._codec = codec
@@ -98,7 +101,7 @@ class EventReader:
         self._max_bytes = max_bytes
 
     def __call__(self, received: KafkaRecord) -> Event:
-        """The event in a record; raises UnreadableError with the reason."""
+        """Return the event in a record. Raises UnreadableError with the reason."""
         raw = self.read(received.value)
         raw = replace(raw, time=raw.time or _time(binary_time(received.header)))
         _check_values(raw)
@@ -118,24 +121,24 @@ class EventReader:
         return Event(origin=origin, kind=_kind(raw), text=raw.text, data=raw.data, image=raw.image)
 
     def event_id(self, received: KafkaRecord, own: str | None = None) -> str:
-        """The producer's id, in the event or in a header; else the record's identity."""
+        """Return the producer's id, from the event or a header, else the record's identity."""
         named = binary_id(received.header) or own or received.header(ID_HEADER)
         if named is not None and len(named) > MAX_ID:
             _unreadable("bad_id", f"The id has {len(named)} characters, {MAX_ID} are allowed.", "Shorten it.")
         return named or recorded_event_id(received, self._cluster_id)
 
     def is_named(self, received: KafkaRecord, event: Event) -> bool:
-        """Whether the producer gave the event its id."""
+        """Return True if the producer gave the event its id."""
         return event.origin.event_id != self.event_id(replace(received, headers=()))
 
     def read(self, value: bytes | None) -> RawEvent:
-        """The raw event in a record's bytes."""
+        """Decode the bytes of a record."""
         if not value:
             _unreadable("empty", "The record has no bytes.", "Publish an event with content.")
         if len(value) > self._max_bytes:
             what = f"The event has {len(value)} bytes, {self._max_bytes} are allowed."
             _unreadable("too_large", what, "Publish large content by reference.")
-        # Both bytes of the mark: text may begin with its first one, as every text in UTF-8 that begins with "Ä" does.
+        # Both bytes of the mark: UTF-8 text may begin with the first one, as every text that begins with "Ä" does.
         avro = value[:1] == CONFLUENT or value[:2] == SINGLE_OBJECT
         raw = self._read_avro(value) if avro else read_text(value)
         _check_text(raw)
@@ -146,7 +149,7 @@ class EventReader:
         if isinstance(writer, dict) and writer.get("name") == "escalon.RawEvent":
             raw = read_as(RawEvent, writer, body)
             return raw if raw.data is None else replace(raw, data=_dumped(_object(raw.data)))
-        # A schema of the user's own: its fields are the event's data.
+        # A user's own schema: its fields are the event's data.
         try:
             return from_object(json.loads(json.dumps(read_record(writer, body), default=_jsonable)))
         except (ValueError, RecursionError) as error:
@@ -154,7 +157,7 @@ class EventReader:
 
 
 def read_text(value: bytes) -> RawEvent:
-    """Plain JSON (an object) or plain text, in UTF-8."""
+    """Decode a JSON object or plain text, in UTF-8."""
     try:
         text = value.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -165,11 +168,11 @@ def read_text(value: bytes) -> RawEvent:
     try:
         return from_object(exact_json.loads(text))
     except (ValueError, RecursionError) as error:
-        _unreadable("invalid_json", f"The event starts like JSON and is none ({error}).", "Publish valid JSON.")
+        _unreadable("invalid_json", f"The event starts like JSON but is not valid ({error}).", "Publish valid JSON.")
 
 
 def from_object(fields: Mapping[str, Any]) -> RawEvent:
-    """A JSON object as a raw event: the envelope's keys, and all others as its data."""
+    """Return a JSON object as a raw event: the keys of the envelope, and all others as its data."""
     data = {key: value for key, value in fields.items() if key not in ENVELOPE}
     data |= _nested(fields.get("data"))
     return RawEvent(
@@ -184,7 +187,7 @@ def from_object(fields: Mapping[str, Any]) -> RawEvent:
 
 
 def _nested(data: Any) -> Mapping[str, Any]:
-    """The fields in the envelope's `data`: of an object, or of one as JSON text; any other value is a field itself."""
+    """Return the fields in `data`: of an object, or of an object as JSON text; other values become a field."""
     value = data
     if isinstance(data, str):
         try:
@@ -200,21 +203,21 @@ def _object(text: str) -> Mapping[str, Any]:
     try:
         value = exact_json.loads(text)
     except (ValueError, RecursionError) as error:
-        _unreadable("bad_data", f"data is no JSON ({error}).", "Write a JSON object as text.")
+        _unreadable("bad_data", f"data is not JSON ({error}).", "Write a JSON object as text.")
     if not isinstance(value, dict):
-        _unreadable("bad_data", "data is no JSON object.", "Write a JSON object as text.")
+        _unreadable("bad_data", "data is not a JSON object.", "Write a JSON object as text.")
     return value
 
 
 def _dumped(data: Mapping[str, Any]) -> str:
-    """Data as JSON text. What later stages could not take apart or write as JSON again is refused here."""
+    """Return data as JSON text. Refuse values that later stages could not parse or write again."""
     level: list[Any] = [data]
     for depth in itertools.count(1):
         if depth > MAX_DEPTH:
             _unreadable("bad_data", f"data is nested more than {MAX_DEPTH} levels deep.", "Flatten it.")
         level = [item for one in level for item in (one.values() if isinstance(one, Mapping) else one)]
         if any(isinstance(item, float) and not math.isfinite(item) for item in level):
-            _unreadable("bad_data", "data holds a number that JSON has not.", "Leave it out, or send null.")
+            _unreadable("bad_data", "data holds a number that JSON cannot represent.", "Leave it out, or send null.")
         level = [item for item in level if isinstance(item, (Mapping, list))]
         if not level:
             break
@@ -225,7 +228,7 @@ def _optional_text(fields: Mapping[str, Any], key: str) -> str | None:
     value = fields.get(key)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and key in ("id", "data_subject"):
         if not math.isfinite(value):
-            _unreadable("bad_event", f"{key} is beyond all numbers that can be read.", "Write it as a string.")
+            _unreadable("bad_event", f"{key} is too large a number.", "Write it as a string.")
         return str(value)
     if value is not None and not isinstance(value, str):
         _unreadable("bad_event", f"{key} must be a string.", "See docs/messages.md.")
@@ -233,20 +236,20 @@ def _optional_text(fields: Mapping[str, Any], key: str) -> str | None:
 
 
 def _content(raw: RawEvent, subject: str | None) -> str:
-    """A hash of what an event says: all of it but its id and its trace, which a redelivery may have anew."""
+    """Return a hash of an event's content, without its id and trace, which a redelivery may change."""
     time = raw.time.isoformat() if raw.time is not None else None
     return digest("content", time, raw.text, raw.data, raw.image, subject)
 
 
 def _trace(received: KafkaRecord, raw: RawEvent) -> str | None:
-    """The trace the producer names; as W3C asks, one that is none is ignored."""
+    """Return the producer's trace id. As W3C requires, an invalid one is ignored."""
     parent = _TRACEPARENT.fullmatch(received.header(TRACE_HEADER) or "")
     named = parent["trace"] if parent else raw.trace_id or ""
     return named if _TRACE.fullmatch(named) else None
 
 
 def _time(value: Any) -> datetime | None:
-    """ISO 8601, or seconds or milliseconds since 1970."""
+    """Parse ISO 8601, or seconds or milliseconds since 1970."""
     try:
         if isinstance(value, str):
             parsed = datetime.fromisoformat(value)

@@ -1,4 +1,4 @@
-"""From the bytes on the topics labels and judgements to a message: Avro, or a JSON object."""
+"""Labels and judgements, decoded from Avro or JSON and checked."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from streams.core.time_range import YEARS
 T = TypeVar("T", Label, Judgement)
 
 TRUTHS: Final[Mapping[type, str]] = {Label: "labelled_at", Judgement: "judged_at"}
-"""The messages read here, and the field of each that says when it was said."""
+"""The messages that are read here, and the field of each with its time."""
 SKEW: Final = timedelta(minutes=5)
-"""How far the clock of whoever publishes may be ahead of the one that stamps the record."""
+"""The tolerated lead of a producer's clock over the one that stamps the record."""
 _ASPECTS: Final[tuple[str, ...]] = get_args(get_type_hints(Label)["aspect"])
 _TIME_REMEDY: Final = "Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z."
 
 
 def read_truth(kind: type[T], record: KafkaRecord, codec: Codec) -> T:
-    """The label or judgement in a record; raises UnreadableError with the reason.
+    """Return the label or judgement in a record. Raises UnreadableError with the reason.
 
-    JSON that does not say when it was said takes the time at which the record came first. Nothing can have been said
-    later than that: a label from the future would win over every other for as long as it lies there.
+    JSON without a time gets the time at which the record first came. A later time is refused: a label from the future
+    would override every other until then.
     """
     value = record.value or b""
     if not value:
@@ -43,7 +43,7 @@ def read_truth(kind: type[T], record: KafkaRecord, codec: Codec) -> T:
 
 
 def from_json(kind: type[T], value: bytes, said_at: datetime) -> T:
-    """The label or judgement in a JSON object in UTF-8; `said_at` is the time of one that names none.
+    """Return the label or judgement in a JSON object in UTF-8; `said_at` is the time if it has none.
 
     Raises UnreadableError with the reason.
     """
@@ -55,9 +55,9 @@ def from_json(kind: type[T], value: bytes, said_at: datetime) -> T:
         _unreadable("invalid_utf8", what, "Publish UTF-8.")
     except (ValueError, RecursionError) as error:
         said = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else error
-        _unreadable("invalid_json", f"This is no JSON ({said}).", "Publish one JSON object a record.")
+        _unreadable("invalid_json", f"This is not JSON ({said}).", "Publish one JSON object a record.")
     if not isinstance(found, dict):
-        _unreadable("invalid_json", "This is no JSON object.", "Publish one JSON object a record.")
+        _unreadable("invalid_json", "This is not a JSON object.", "Publish one JSON object a record.")
     when = TRUTHS[kind]
     _check_keys(kind, found, when)
     values: dict[str, Any] = {key: _text(key, value) for key, value in found.items() if key != when}
@@ -66,11 +66,11 @@ def from_json(kind: type[T], value: bytes, said_at: datetime) -> T:
 
 
 def label_text(value: Any) -> str:
-    """A label as it is kept: text as it is, any other JSON value as JSON text. Raises UnreadableError."""
+    """Return a label as text; any value but a string becomes JSON text. Raises UnreadableError."""
     if isinstance(value, str):
         return value
     if value is None:
-        _unreadable("bad_fields", "label is null.", "Write the truth, or leave out events whose truth is not known.")
+        _unreadable("bad_fields", "label is null.", "Write the correct answer, or leave out an event without one.")
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -78,8 +78,10 @@ def label_text(value: Any) -> str:
 
 
 def checked(truth: T, came_at: datetime | None = None) -> T:
-    """The same, its time in UTC. Raises UnreadableError for values that an audit cannot hold, and for what was said
-    later than it came."""
+    """Return the message with its time in UTC.
+
+    Raises UnreadableError for values that the audit cannot hold, and for a time after the record came.
+    """
     for item in fields(truth):
         value = getattr(truth, item.name)
         if isinstance(value, str) and _is_broken(value):
@@ -93,20 +95,20 @@ def checked(truth: T, came_at: datetime | None = None) -> T:
     said_at = _checked_time(getattr(truth, when), when)
     if came_at is not None and said_at > came_at + SKEW:
         what = f"{when} is {said_at:%Y-%m-%d %H:%M:%S}Z, later than it came ({came_at:%Y-%m-%d %H:%M:%S}Z)."
-        _unreadable("bad_time", what, f"Publish it again with the time at which it was said, or without {when}.")
+        _unreadable("bad_time", what, f"Publish it again with the right time, or without {when}.")
     time: dict[str, Any] = {when: said_at}
     return replace(truth, **time)
 
 
 def _check_keys(kind: type, found: Mapping[str, Any], when: str) -> None:
     known = {item.name: item.default is MISSING and item.name != when for item in fields(kind)}
-    said = f"A {kind.__name__.lower()} has the keys {', '.join(known)}."
+    remedy = f"A {kind.__name__.lower()} has the keys {', '.join(known)}."
     if unknown := found.keys() - known.keys():
         odd = min(unknown)
         near = difflib.get_close_matches(odd, known, n=1)
-        _unreadable("bad_fields", f"There is no key {odd!r}{f'; is it {near[0]!r}?' if near else '.'}", said)
+        _unreadable("bad_fields", f"There is no key {odd!r}{f'; is it {near[0]!r}?' if near else '.'}", remedy)
     if missing := [name for name, required in known.items() if required and name not in found]:
-        _unreadable("bad_fields", f"The key {missing[0]!r} is missing.", said)
+        _unreadable("bad_fields", f"The key {missing[0]!r} is missing.", remedy)
 
 
 def _text(key: str, value: Any) -> str:
@@ -152,7 +154,7 @@ def _finite(text: str) -> float:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _unreadable(reason: str, what: str, remedy: str) -> NoReturn:

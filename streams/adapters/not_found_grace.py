@@ -1,7 +1,7 @@
-"""When a schema registry's "not found" is believed.
+"""Waiting for schemas that a registry does not find yet.
 
-A registry that is still loading, and a follower that is behind its leader, say of a schema that it is not there, in the
-very words of one that does not exist.
+A registry that is still loading, and a follower behind its leader, give the same answer for a schema that exists as for
+one that does not.
 """
 
 from __future__ import annotations
@@ -11,32 +11,34 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-DOUBT_SECONDS = 60.0
-"""How long a registry is not believed: from its first "not found" on, and after every sign that it is not steady."""
+GRACE_SECONDS = 60.0
+"""The grace after the registry's first "not found", and after every sign that it is not steady."""
 STEADY_SECONDS = 600.0
-"""After so long without a "not found" the next one is doubted again."""
+"""After this time without a "not found", the next one starts a new grace."""
 LAG_SECONDS = 2.0
-"""How long each id is doubted in any case: a follower knows it moments later than the leader."""
+"""The grace of each id in any case: a follower knows it moments later than the leader."""
 MOST_IDS = 10_000
 
 
 @dataclass(slots=True)
 class NotFoundGrace:
-    """Of one registry, in one process. A doubted id waits, and with it what comes behind it, so a doubt has an end even
-    where a producer makes up one id after the other."""
+    """The grace of one registry, in one process.
+
+    An id in its grace delays all messages behind it, so the grace ends even if a producer invents one after another.
+    """
 
     clock: Callable[[], float]
     _until: float = -math.inf
     _last: float = -math.inf
-    """When an id was not found at last."""
+    """The time of the last "not found"."""
     _asked: OrderedDict[int, float] = field(default_factory=OrderedDict)
-    """When each id was not found at first."""
+    """The time of each id's first "not found"."""
 
-    def holds(self, schema_id: int) -> bool:
-        """Whether to wait for an id that was not found, instead of taking the registry's word."""
+    def applies(self, schema_id: int) -> bool:
+        """Return True if an id that was not found may still appear, so that the caller should wait."""
         now = self.clock()
         if now - self._last > STEADY_SECONDS:
-            self._until = now + DOUBT_SECONDS
+            self._until = now + GRACE_SECONDS
         self._last = now
         first = self._asked.setdefault(schema_id, now)
         if len(self._asked) > MOST_IDS:
@@ -44,10 +46,10 @@ class NotFoundGrace:
         return now < max(self._until, first + LAG_SECONDS)
 
     def found(self, schema_id: int) -> None:
-        """An id is there. One that was not found before shows that others may follow."""
+        """Note that an id was found. If it was not found before, others may follow."""
         if self._asked.pop(schema_id, None) is not None:
             self.renew()
 
     def renew(self) -> None:
-        """The registry has shown that it is not steady."""
-        self._until = self.clock() + DOUBT_SECONDS
+        """Start a new grace, since the registry is not steady."""
+        self._until = self.clock() + GRACE_SECONDS

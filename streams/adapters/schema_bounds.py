@@ -1,7 +1,7 @@
-"""Which schemas of others may be read with: those whose messages cannot become more than their bytes say.
+"""Limits on foreign schemas, so that a small message cannot expand into a large value.
 
-An Avro decoder follows the schema, not the message. By one that refers to itself a few bytes nest without end, beyond
-the decoder's stack; by an array of items without bytes a few bytes stand for billions of items.
+An Avro decoder follows the schema, not the message. With a schema that refers to itself, a few bytes nest beyond the
+decoder's stack; with an array of items of no bytes, a few bytes mean billions of items.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any, Final
 MAX_LEVELS: Final = 64
 MAX_TYPES: Final = 10_000
 VALUES_PER_BYTE: Final = 16
-"""How many values an array's item may have for each byte that it takes at least."""
+"""Values that an array's item may hold for each of its least bytes."""
 _LEAST: Final[Mapping[str, int]] = {"null": 0, "float": 4, "double": 8}
-"""The least bytes of the primitive types; of all others 1."""
+"""The least bytes of a primitive type; 1 if not listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """What one value takes at least, and how many values it holds at most, without those of nested arrays."""
+    """The least bytes of one value, and the most values in it, without those of nested arrays."""
 
     least: int
     values: int
 
 
 def unbounded(schema: Any) -> str | None:
-    """Why a parsed schema must not be read with; None when it may."""
+    """Return the reason why a parsed schema must not be used for reading; None if it may."""
     try:
         _Walk().size(schema, 1)
     except ValueError as error:
@@ -36,7 +36,7 @@ def unbounded(schema: Any) -> str | None:
 
 
 class _Walk:
-    """One walk through a schema. Raises ValueError for what is not bounded."""
+    """One walk through a schema. Raises ValueError for an unbounded part."""
 
     def __init__(self) -> None:
         self._named: dict[str, _Size | None] = {}

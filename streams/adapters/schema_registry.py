@@ -26,52 +26,52 @@ MAX_ID = 2**31 - 1
 """Registries number schemas from 1 to this."""
 TIMEOUT_SECONDS = 3.0
 REST_SECONDS = 5.0
-"""How long a registry that did not answer is left alone."""
+"""The pause before a registry that did not answer is asked again."""
 CONFLICTS = frozenset({409, 500})
-"""What registries answer to a process that registers a schema while another one does: Apicurio 409, on Kafka 500."""
+"""Statuses for concurrent registrations of one schema: Apicurio answers 409, or 500 when its storage is Kafka."""
 CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 NOT_READY = frozenset({408, 425, 429})
-"""Statuses below 500 that may be others in a moment."""
+"""Statuses below 500 that a later attempt may not meet."""
 LOGIN_REMEDY = (
-    "It wants another login: check ESCALON_SCHEMA_REGISTRY_USER and ESCALON_SCHEMA_REGISTRY_PASSWORD "
+    "It refuses the login: check ESCALON_SCHEMA_REGISTRY_USER and ESCALON_SCHEMA_REGISTRY_PASSWORD "
     "(or ESCALON_SCHEMA_REGISTRY_PASSWORD_FILE)."
 )
 REMEDY = "Check that it runs, and ESCALON_SCHEMA_REGISTRY."
 
 
 class SchemaRegistry:
-    """Registers our schemas under their record names and reads others' by id, each asked for until it is there.
+    """Registers our schemas under their record names, and reads foreign ones by id, each once.
 
-    With a `doubt`, an id that the registry does not know raises NotReadyError while it may be known in a moment.
+    With a `grace`, an id that the registry does not know raises NotReadyError while it may be known in a moment.
     """
 
     def __init__(
         self,
         registry: RegistryConfig | str,
-        doubt: NotFoundGrace | None = None,
+        grace: NotFoundGrace | None = None,
         *,
         pause: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         config = RegistryConfig(url=registry) if isinstance(registry, str) else registry
-        # It is asked from an event loop, which must not stand still for longer than a broker's session.
+        # Calls block an event loop, which must not stop for longer than a broker's session.
         self._client = SchemaRegistryClient(
             config.client(**{"timeout": TIMEOUT_SECONDS, "max.retries": 1, "retries.wait.ms": 100})
         )
         self._login = config.spellings()
         self._parsed: dict[int, Any] = {}
-        self._doubt, self._pause, self._clock = doubt, pause, clock
+        self._grace, self._pause, self._clock = grace, pause, clock
         self._own: tuple[int, str] | None = None
-        """The greatest id among our own schemas, and its subject."""
+        """The greatest id of our own schemas, and its subject."""
         self._rest: tuple[float, NotReadyError] | None = None
-        """Until when the registry is left alone, and why."""
+        """The end of the pause after a failed call, and that call's error."""
 
     # ---- Writing ----
 
     def id_of(self, schema: Schema) -> int:
-        """The registry's id of one of our schemas, registered if need be.
+        """Return the registry's id of one of our schemas, after registering it if necessary.
 
-        Several processes may register it at the same moment: some registries answer all but one of them with an error.
+        When several processes register it at the same time, some registries answer all but one with an error.
         """
         subject, text = f"escalon.{schema.name}", json.dumps(_plain(schema.parsed))
         ours = RegistrySchema(text, "AVRO")
@@ -106,7 +106,7 @@ class SchemaRegistry:
     # ---- Reading ----
 
     def schema_of(self, schema_id: int) -> Any:
-        """The parsed schema of an id."""
+        """Return the parsed schema of an id."""
         if schema_id not in self._parsed:
             if len(self._parsed) >= MAX_SCHEMAS:
                 self._parsed.clear()
@@ -120,30 +120,30 @@ class SchemaRegistry:
             found = self._asked(partial(self._client.get_schema, schema_id))
         except SchemaRegistryError as error:
             if error.http_status_code == 404 and _is_registrys_word(error):
-                self._check_doubt(schema_id)
+                self._check_grace(schema_id)
                 raise _unknown(schema_id) from None
             raise self._kind(error)(
                 f"The schema registry did not answer ({self._said(error)}).", _remedy(error, REMEDY)
             ) from None
         if found.schema_str is None:
             raise NotReadyError(f"The schema registry answered without the schema {schema_id}.", REMEDY)
-        if self._doubt is not None:
-            self._doubt.found(schema_id)
+        if self._grace is not None:
+            self._grace.found(schema_id)
         return _parsed(schema_id, found)
 
-    def _check_doubt(self, schema_id: int) -> None:
-        """Raise NotReadyError where an id that was not found may be there in a moment."""
-        if self._doubt is None:
+    def _check_grace(self, schema_id: int) -> None:
+        """Raise NotReadyError if an id that was not found may still appear."""
+        if self._grace is None:
             return
-        if not self._doubt.holds(schema_id):
+        if not self._grace.applies(schema_id):
             if self._knows_our_own():
                 return
-            self._doubt.renew()
+            self._grace.renew()
         what = f"The schema registry has no schema {schema_id}, which may be because it is still loading."
-        raise NotReadyError(what, "Register the schema; it is asked for again for a minute.")
+        raise NotReadyError(what, "Register the schema; it is looked up again for a minute.")
 
     def _knows_our_own(self) -> bool:
-        """Whether the registry has what this process has registered; one that is loading, or has lost it, has not."""
+        """Return True if the registry has our own schemas; one that is loading, or has lost its data, has not."""
         if self._own is None:
             return True
         try:
@@ -154,8 +154,10 @@ class SchemaRegistry:
     # ---- Asking ----
 
     def _asked(self, call: Callable[[], Any]) -> Any:
-        """What a call returns. Raises SchemaRegistryError for what the registry says, NotReadyError where it says
-        nothing. It is then left alone for a while: every call would hold up the event loop for its whole time limit."""
+        """Return the result of a call. Raises SchemaRegistryError for the registry's errors, NotReadyError for none.
+
+        After no answer the registry is not asked for a while, since every call blocks the event loop until its timeout.
+        """
         if self._rest is not None and self._clock() < self._rest[0]:
             raise self._rest[1]
         self._rest = None
@@ -165,32 +167,32 @@ class SchemaRegistry:
             raise
         except httpx2.HTTPError as error:
             away = NotReadyError(f"The schema registry cannot be reached ({self._said(error)}).", REMEDY)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:  # an answer that is none of a registry
+        except (ValueError, TypeError, AttributeError, KeyError) as error:  # not an answer of a registry
             away = NotReadyError(f"The schema registry's answer cannot be read ({self._said(error)}).", REMEDY)
         self._rest = self._clock() + REST_SECONDS, away
-        if self._doubt is not None:
-            self._doubt.renew()
+        if self._grace is not None:
+            self._grace.renew()
         raise away from None
 
     def _said(self, error: Exception) -> str:
-        """What went wrong, without the login that a registry may repeat; so the error is not chained either."""
+        """Return an error's text without the login that a registry may repeat; the error is not chained either."""
         said = hide_logins(str(error))
         for spelling in self._login:
             said = said.replace(spelling, "[login]")
         return said
 
     def _kind(self, error: SchemaRegistryError) -> type[ServiceError]:
-        """Whether what the registry says may be otherwise in a moment."""
+        """Return NotReadyError if a later attempt may succeed, else ServiceError."""
         status = error.http_status_code
         if status in NOT_READY or status >= 500 or not _is_registrys_word(error):
-            if self._doubt is not None:
-                self._doubt.renew()
+            if self._grace is not None:
+                self._grace.renew()
             return NotReadyError
         return ServiceError
 
 
 def _is_registrys_word(error: SchemaRegistryError) -> bool:
-    """Whether an error has a code of a registry's, as the pages of what may stand before one have not."""
+    """True if an error has a registry's code, which the error pages of proxies lack."""
     return isinstance(error.error_code, int) and error.error_code != SchemaRegistryError.UNKNOWN
 
 
@@ -200,18 +202,18 @@ def _unknown(schema_id: int) -> UnreadableError:
 
 
 def _parsed(schema_id: int, found: RegistrySchema) -> Any:
-    """A schema as fastavro has parsed it; raises UnreadableError for one that cannot be used."""
+    """Parse a schema with fastavro. Raises UnreadableError for one that cannot be used."""
     if found.schema_type != "AVRO":
         what = f"Schema {schema_id} is of type {found.schema_type}."
         raise UnreadableError("not_avro", what, "Publish Avro, JSON without a schema, or text.")
     try:
         parsed = parse_schema(json.loads(found.schema_str or "null"))
         why = unbounded(parsed)
-    except Exception as error:  # fastavro raises whatever a broken schema leads it to
+    except Exception as error:  # fastavro raises many kinds of errors for a broken schema
         what = f"Schema {schema_id} cannot be used ({type(error).__name__}: {error})."
         raise UnreadableError("bad_schema", what, "Register a schema without references.") from error
     if why is not None:
-        what = f"Schema {schema_id} is not used, for a small message could become too much: {why}."
+        what = f"Schema {schema_id} is refused because a small message could expand without limit: {why}."
         raise UnreadableError("bad_schema", what, "Register a flat schema.")
     return parsed
 
@@ -222,7 +224,7 @@ def _remedy(error: Exception, otherwise: str) -> str:
 
 
 def _plain(schema: Any) -> Any:
-    """A parsed schema without fastavro's own marks."""
+    """Return a parsed schema without fastavro's own marks."""
     if isinstance(schema, dict):
         return {key: _plain(value) for key, value in schema.items() if not key.startswith("__")}
     return [_plain(item) for item in schema] if isinstance(schema, list) else schema

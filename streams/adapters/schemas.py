@@ -15,7 +15,7 @@ from fastavro.schema import fingerprint, load_schema_ordered, to_parsing_canonic
 from streams.core import messages
 from streams.resources import resource
 
-# Each after the records it is made of.
+# Each message, and the records that it contains, in the order of their dependencies.
 _PARTS: dict[str, tuple[str, ...]] = {
     "RawEvent": (),
     "Sighting": ("Origin", "Event", "Score", "Finding"),
@@ -34,7 +34,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Schema:
-    """One schema. `fingerprint` is its CRC-64-AVRO, 8 bytes as they stand in single-object encoding."""
+    """One schema. `fingerprint` is its CRC-64-AVRO in the 8 bytes of single-object encoding."""
 
     name: str
     parsed: Any
@@ -46,13 +46,13 @@ def _file(name: str) -> str:
 
 
 def crc64(parsed: Any) -> bytes:
-    """The Rabin fingerprint of a schema's canonical form, little-endian."""
+    """Return the Rabin fingerprint of a schema's canonical form, little-endian."""
     return bytes.fromhex(fingerprint(to_parsing_canonical_form(parsed), "CRC-64-AVRO"))
 
 
 @cache
 def current() -> dict[type, Schema]:
-    """The schema each message is written with."""
+    """Return the schema that each message is written with."""
     directory = resource("schemas")
     schemas = {}
     for name, parts in _PARTS.items():
@@ -63,7 +63,7 @@ def current() -> dict[type, Schema]:
 
 @cache
 def released() -> dict[bytes, Schema]:
-    """Every schema a message may have been written with, by fingerprint: the current and the older ones."""
+    """Return every schema that a message may have been written with, current and older, by fingerprint."""
     known = {schema.fingerprint: schema for schema in current().values()}
     for path in sorted((resource("schemas") / "released").glob("*.avsc")):
         schema = read_schema(path)
@@ -72,6 +72,6 @@ def released() -> dict[bytes, Schema]:
 
 
 def read_schema(path: Path) -> Schema:
-    """One self-contained schema file."""
+    """Read one self-contained schema file."""
     parsed: Any = parse_schema(json.loads(path.read_text("utf-8")))
     return Schema(parsed["name"].rpartition(".")[2], parsed, crc64(parsed))

@@ -6,12 +6,13 @@ A running process keeps its own copy of a table, so its entry is erased when the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from confluent_kafka import Producer
 
 from streams.adapters.codec import Codec
+from streams.adapters.events import KafkaRecord
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ADMIN_TIMEOUT
 from streams.adapters.topic_reader import table_entries
@@ -49,6 +50,7 @@ class TierTables:
     kafka: KafkaConfig
     prefix: str
     codec: Codec
+    read_changelogs: Callable[[KafkaConfig, Sequence[str]], Iterable[KafkaRecord]] = table_entries
 
     def find(self, asked: Iterable[TaskKey], event_ids: Set[str]) -> list[TableEntry]:
         """Return the entries about these events, after reading the changelogs from their beginning."""
@@ -61,7 +63,7 @@ class TierTables:
         }
         tables = {table.changelog(self.prefix): table for table in becomes}
         found: dict[tuple[str, int, bytes], TableEntry] = {}
-        for record in table_entries(self.kafka, list(tables)):
+        for record in self.read_changelogs(self.kafka, list(tables)):
             key = record.key or b""
             table = tables[record.topic]
             found.pop((record.topic, record.partition, key), None)

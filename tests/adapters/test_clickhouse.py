@@ -162,7 +162,7 @@ class FakeClient:
 
 
 def test_rows_are_inserted_by_the_names_of_their_columns() -> None:
-    client = FakeClient()
+    client: Any = FakeClient()
     insert(client, "labels_rows", [{"a": 1, "b": 2}, {"b": 4, "a": 3}])
     insert(client, "labels_rows", [])
     assert client.inserts == [("labels_rows", [[1, 2], [3, 4]], ["a", "b"])]

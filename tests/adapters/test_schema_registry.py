@@ -16,7 +16,7 @@ from streams.adapters import schemas
 from streams.adapters.codec import CONFLUENT, Codec
 from streams.adapters.codec_factory import patient_codec_for
 from streams.adapters.events import EventReader, KafkaRecord
-from streams.adapters.not_found_grace import DOUBT_SECONDS, LAG_SECONDS, STEADY_SECONDS, NotFoundGrace
+from streams.adapters.not_found_grace import GRACE_SECONDS, LAG_SECONDS, STEADY_SECONDS, NotFoundGrace
 from streams.adapters.registry_config import RegistryConfig
 from streams.adapters.schema_registry import MAX_ID, REST_SECONDS, SchemaRegistry
 from streams.core.errors import ConfigError, NotReadyError, ServiceError, UnreadableError
@@ -144,9 +144,9 @@ class Clock:
         return self.time
 
 
-def quick(server: SchemaRegistryServer, doubt: NotFoundGrace | None = None) -> SchemaRegistry:
+def quick(server: SchemaRegistryServer, grace: NotFoundGrace | None = None) -> SchemaRegistry:
     """A registry's client that does not pause."""
-    return SchemaRegistry(server.url, doubt, pause=lambda _: None, clock=Clock())
+    return SchemaRegistry(server.url, grace, pause=lambda _: None, clock=Clock())
 
 
 def raw_event() -> schemas.Schema:
@@ -220,7 +220,7 @@ def test_an_id_that_stays_unknown_is_the_producers_to_register(server: SchemaReg
     registry.id_of(raw_event())
     with pytest.raises(NotReadyError):
         registry.schema_of(99)
-    clock.time += DOUBT_SECONDS
+    clock.time += GRACE_SECONDS
     with pytest.raises(UnreadableError) as caught:
         registry.schema_of(99)
     assert caught.value.reason == "unknown_schema"
@@ -236,7 +236,7 @@ def test_a_registry_that_does_not_know_what_this_process_registered_is_not_belie
     for _ in range(3):
         with pytest.raises(NotReadyError):
             registry.schema_of(99)
-        clock.time += DOUBT_SECONDS
+        clock.time += GRACE_SECONDS
     server.subjects = kept
     with pytest.raises(UnreadableError):
         registry.schema_of(99)
@@ -275,40 +275,40 @@ def test_a_registry_that_does_not_answer_is_left_alone_for_a_while() -> None:
         assert registry.schema_of(number)["name"] == "shop.Order"
 
 
-def test_a_doubt_ends_even_while_ids_are_made_up() -> None:
+def test_a_grace_ends_even_while_ids_are_made_up() -> None:
     clock = Clock()
-    doubt = NotFoundGrace(clock)
+    grace = NotFoundGrace(clock)
     for number in range(200):
-        doubt.holds(number)
+        grace.applies(number)
         clock.time += 1
-    doubt.holds(1000)
+    grace.applies(1000)
     clock.time += LAG_SECONDS
-    assert not doubt.holds(1000)
+    assert not grace.applies(1000)
 
 
-def test_each_id_is_doubted_for_a_moment_and_the_first_after_a_steady_time_for_long() -> None:
+def test_each_id_has_a_moment_of_grace_and_the_first_after_a_steady_time_for_long() -> None:
     clock = Clock()
-    doubt = NotFoundGrace(clock)
-    assert doubt.holds(1)
-    clock.time += DOUBT_SECONDS
-    assert not doubt.holds(1)
-    assert doubt.holds(2)
+    grace = NotFoundGrace(clock)
+    assert grace.applies(1)
+    clock.time += GRACE_SECONDS
+    assert not grace.applies(1)
+    assert grace.applies(2)
     clock.time += LAG_SECONDS
-    assert not doubt.holds(2)
+    assert not grace.applies(2)
     clock.time += STEADY_SECONDS + 1
-    assert doubt.holds(1)
+    assert grace.applies(1)
 
 
 def test_an_id_that_turns_up_late_shows_that_others_may_follow() -> None:
     clock = Clock()
-    doubt = NotFoundGrace(clock)
-    assert doubt.holds(1)
-    clock.time += DOUBT_SECONDS
-    doubt.found(1)
+    grace = NotFoundGrace(clock)
+    assert grace.applies(1)
+    clock.time += GRACE_SECONDS
+    grace.found(1)
     clock.time += LAG_SECONDS
-    assert doubt.holds(2)
+    assert grace.applies(2)
     clock.time += LAG_SECONDS
-    assert doubt.holds(2)
-    doubt.found(3)
-    clock.time += DOUBT_SECONDS
-    assert not doubt.holds(2)
+    assert grace.applies(2)
+    grace.found(3)
+    clock.time += GRACE_SECONDS
+    assert not grace.applies(2)

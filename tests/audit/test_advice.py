@@ -63,7 +63,7 @@ def test_from_so_many_events_a_day_on_the_savings_pay_the_upkeep() -> None:
     advice = advise([row()], Decimal(0), TEN)
     assert advice.break_even_a_day == pytest.approx(10 / 0.015)
     assert "saves $7.50 a day, less than its upkeep of $10.00" in told(advice)
-    assert "from about 667 events a day on; there are 500" in told(advice)
+    assert "from about 667 events a day; there are 500" in told(advice)
 
 
 def test_events_sent_straight_to_the_reasoner_count_among_the_events_and_save_nothing() -> None:

@@ -207,21 +207,22 @@ def record(topic: str, key: bytes, value: bytes | None, partition: int = 0) -> A
     return SimpleNamespace(topic=topic, partition=partition, key=key, value=value)
 
 
-def tables(monkeypatch: pytest.MonkeyPatch, *records: Any) -> TierTables:
-    read = "streams.audit.erasure_tables.entries"
-    monkeypatch.setattr(read, lambda _, topics: (one for one in records if one.topic in topics))
-    return TierTables(kafka=KafkaConfig(servers="none:1"), prefix="", codec=Codec())
+def tables(*records: Any) -> TierTables:
+    return TierTables(
+        kafka=KafkaConfig(servers="none:1"),
+        prefix="",
+        codec=Codec(),
+        read_changelogs=lambda _, topics: (one for one in records if one.topic in topics),
+    )
 
 
 WORK = "escalon-work-verdicts-answers-changelog"
 ASKED = TaskKey("live", "e1", "print")
 
 
-def test_answers_are_found_by_their_task_and_by_their_event_where_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_found_by_their_task_and_by_their_event_in_their_partitions() -> None:
     own = digest("print", "live", "e1").encode()
-    some = tables(
-        monkeypatch, record(WORK, b"print", b"x", 3), record(WORK, own, b"y", 1), record(WORK, b"other", b"z")
-    )
+    some = tables(record(WORK, b"print", b"x", 3), record(WORK, own, b"y", 1), record(WORK, b"other", b"z"))
     found = some.find([ASKED], {"e1"})
     assert [(one.tier, one.partition, one.key, one.value) for one in found] == [
         ("work", 3, b"print", b""),
@@ -229,16 +230,16 @@ def test_answers_are_found_by_their_task_and_by_their_event_where_they_stand(mon
     ]
 
 
-def test_what_was_deleted_already_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tables(monkeypatch, record(WORK, b"print", b"x"), record(WORK, b"print", None)).find([ASKED], {"e1"}) == []
+def test_what_was_deleted_already_is_not_found() -> None:
+    assert tables(record(WORK, b"print", b"x"), record(WORK, b"print", None)).find([ASKED], {"e1"}) == []
 
 
-def test_a_settled_event_stays_settled_without_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settled_event_stays_settled_without_its_answer() -> None:
     kept: dict[bytes, bytes] = {}
     written = dataclasses.replace(outcome(about("e1", "anna")), answer="secret", reasons=("refused: secret",))
     TableSettled(kept).put("live", "e1", Settled(2, 9, Codec().encode(written)))
     topic = SETTLED.changelog("")
-    some = tables(monkeypatch, *(record(topic, key, value) for key, value in kept.items()))
+    some = tables(*(record(topic, key, value) for key, value in kept.items()))
     (entry,) = some.find([], {"e1"})
     kept[entry.key] = entry.value
     settled = TableSettled(kept).get("live", "e1")
@@ -246,5 +247,5 @@ def test_a_settled_event_stays_settled_without_its_answer(monkeypatch: pytest.Mo
     left = Codec().decode(Outcome, settled.outcome)
     assert (settled.partition, settled.offset, left.state) == (2, 9, "answered")
     assert (left.answer, left.reasons, left.origin.data_subject) == (None, (), None)
-    again = tables(monkeypatch, *(record(topic, key, value) for key, value in kept.items()))
+    again = tables(*(record(topic, key, value) for key, value in kept.items()))
     assert again.find([], {"e1"}) == []

@@ -38,7 +38,7 @@ def test_wrong_lines_are_named_with_their_numbers_and_nothing_is_published(tmp_p
     told = str(refused.value)
     assert "invalid lines: 2. Nothing was published." in told
     assert "line 2: The key 'label' is missing." in told
-    assert "line 4: This is no JSON" in told
+    assert "line 4: This is not JSON" in told
     assert "line 1" not in told
 
 

@@ -245,7 +245,7 @@ def test_what_came_from_a_store_is_marked_with_what_it_saved(audit: Audit) -> No
         ("waits", "routed to answer, and waits for it or for its budget"),
         ("deferred", "deferred 2 times so far"),
         ("passed", "escalated, and waits for a reasoner"),
-        ("later", "is asked again later"),
+        ("later", "is called again later"),
         ("failing", "is retried"),
         ("nasty", "the outcome is not recorded yet"),
         ("dead", "dead letter: invalid_utf8"),

@@ -23,7 +23,6 @@ NOT_YET_TYPED = {
     "TableChange.key",
     "Handler.spec",
     "TableManager._recovery",
-    "_Migrator.client",
     "_Session.handle",
 }
 NOT_YET_SHORT = {"record_of"}

@@ -268,7 +268,7 @@ def test_many_are_sent_in_batches_that_fit_into_memory(site: Site, monkeypatch: 
         ({"outcome": "answered"}, "its event has ended as answered"),
         ({"outcome": "answered", "topic": "pre.labels"}, None),
         ({"outcome": "answered", "topic": "pre.verdicts", "reason": "bad_row"}, None),
-        ({"erased": True}, "what its event said was erased"),
+        ({"erased": True}, "the content of its event was erased"),
         ({"topic": "other.events"}, "other.events is not a topic of this pipeline"),
     ],
 )
