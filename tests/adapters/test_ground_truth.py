@@ -91,7 +91,7 @@ GOOD: dict[str, Any] = {"event_id": "mail-7", "label": "x"}
         (CODEC.encode(LABEL)[:-3], "truncated", ""),
         (CODEC.encode(JUDGEMENT), "bad_avro", ""),
         (b'{"event_id": "\xe9"}', "invalid_utf8", "byte 14"),
-        (b'{"event_id": "mail-7"', "invalid_json", "no JSON"),
+        (b'{"event_id": "mail-7"', "invalid_json", "not JSON"),
         (b'{"event_id": "mail-7", "label": NaN}', "invalid_json", "NaN"),
         (b'{"event_id": "mail-7", "label": 1e999}', "invalid_json", "1e999"),
         (b'{"event_id": "mail-7", "label": "x", "label": "y"}', "invalid_json", "'label' twice"),
