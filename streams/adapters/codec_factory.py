@@ -16,19 +16,19 @@ from streams.adapters.registry_config import RegistryConfig
 from streams.core.errors import NotReadyError
 
 READY_SECONDS, PAUSE_SECONDS = 60, 2
-"""How long a tier waits at its start for a registry that is not ready, and how long between two tries."""
+"""The time that a starting tier waits for a registry that is not ready, and the pause between two attempts."""
 log = logging.getLogger("escalon.registry")
 
 
 def codec_for(registry: RegistryConfig | str | None) -> Codec:
-    """The codec of a deployment: Confluent's wire format with a registry, single-object encoding without."""
+    """Return a codec: Confluent's wire format with a registry, single-object encoding without."""
     return _codec(registry)
 
 
 def patient_codec_for(registry: RegistryConfig | str | None, pause: Callable[[float], None] = time.sleep) -> Codec:
-    """The codec of a tier: all its schemas are registered, and an event whose schema may yet be found waits for it.
+    """Return the codec of a tier, with all its schemas registered. Events wait for schemas that may still be found.
 
-    Waits for READY_SECONDS while the registry is not ready. Raises ServiceError after that, and for what is refused.
+    Waits for READY_SECONDS while the registry is not ready. Raises ServiceError after that, and when it refuses.
     """
     codec = _codec(registry, NotFoundGrace(time.monotonic), pause)
     for left in range(READY_SECONDS, -1, -PAUSE_SECONDS):
