@@ -31,7 +31,6 @@ def logit(score: float) -> float:
 
 
 def sigmoid(value: float) -> float:
-    """Return 1 / (1 + exp(-value)), without overflow."""
     if value >= 0:
         return 1.0 / (1.0 + math.exp(-value))
     power = math.exp(value)

@@ -154,7 +154,6 @@ def observe(reference: Reference, state: Watch, score: float, u: float) -> Watch
 
 
 def bin_of(edges: Sequence[float], score: float) -> int:
-    """Return the number of the bin that holds `score`, as in `Reference`."""
     return 0 if math.isnan(score) else bisect_right(edges, score) + 1
 
 

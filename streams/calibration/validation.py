@@ -25,7 +25,6 @@ def check_keys(data: Mapping[Any, Any], wanted: set[str], prefix: str) -> None:
 
 
 def number(value: object) -> bool:
-    """True for a finite number."""
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
@@ -38,7 +37,6 @@ def share(value: object) -> bool:
 
 
 def ascends(values: tuple[float, ...]) -> bool:
-    """True if no value is less than the one before."""
     return all(left <= right for left, right in pairwise(values))
 
 

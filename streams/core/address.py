@@ -32,7 +32,6 @@ def split_login(address: str) -> tuple[str, str | None, str | None]:
 
 
 def is_http(address: str) -> bool:
-    """True for http://host and https://host, without a port or with a valid one."""
     try:
         parts: SplitResult = urlsplit(address)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -54,7 +54,6 @@ def same_json(one: Any, other: Any) -> bool:
 
 
 def _whole(value: Any) -> Any:
-    """Write each whole number in the value as an integer."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):
@@ -93,7 +92,6 @@ def numbers_in(value: Any) -> tuple[float, ...]:
 
 
 def number_in(value: Any) -> float | None:
-    """Return the likeliest of `numbers_in`; None if there is none."""
     return next(iter(numbers_in(value)), None)
 
 

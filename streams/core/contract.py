@@ -61,7 +61,6 @@ class Contract:
 
     @cached_property
     def wire_schema(self) -> Mapping[str, Any] | None:
-        """The JSON schema that the model must follow; None for plain text."""
         if self.schema is None:
             return None
         answer: dict[str, Any] = {"answer": {key: part for key, part in self.schema.items() if key != DEFINITIONS}}
@@ -80,7 +79,6 @@ class Contract:
 
     @cached_property
     def validator(self) -> Any:
-        """A validator of the answer alone."""
         import jsonschema  # here: a handler without a schema does not load it
 
         return jsonschema.Draft202012Validator(dict(self.schema or {}))
@@ -140,7 +138,6 @@ class Contract:
         )
 
     def _fault(self, answer: Any) -> str | None:
-        """Explain how an answer breaks the schema; None if it does not."""
         from jsonschema.exceptions import best_match
 
         try:
@@ -205,7 +202,6 @@ def too_large(text: str) -> Reading | None:
 
 
 def _cut(stop_reason: str, text: str, thinking_tokens: int | None) -> str:
-    """Explain why a reply is incomplete, with the remedy."""
     if stop_reason != "max_tokens":
         what = _UNFINISHED.get(stop_reason, "this stop reason is unknown; look it up in the provider's documentation")
         return f"the answer is incomplete: it ended with stop reason {encodable(stop_reason[:MAX_REASON])!r}; {what}"

@@ -89,7 +89,6 @@ class Grader:
         return faults[0] if all(faults) else ""
 
     def _compared(self, *values: Any) -> Iterator[Any]:
-        """Yield the part of each value that decides whether they agree."""
         named = isinstance(self.agree, Comparison) and self.agree.by == "fields"
         names = self.agree.fields if isinstance(self.agree, Comparison) else ()
         for value in values:
@@ -180,7 +179,6 @@ def _words(error: SchemaFault) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield every text in a value, field names included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):

@@ -42,8 +42,6 @@ class ThinkingModel:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingModels:
-    """The models whose thinking is known."""
-
     models: Mapping[str, ThinkingModel]
 
     @classmethod

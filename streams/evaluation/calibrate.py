@@ -133,6 +133,5 @@ def _reference(scored: Labelled) -> Reference:
 
 
 def _fingerprint(scored: Labelled) -> str:
-    """Hash the sorted calls with their scores and truths (SHA-256)."""
     rows = sorted(f"{case.attempt.call_id} {case.attempt.raw_confidence!r} {right}" for case, right in scored)
     return sha256("\n".join(rows).encode()).hexdigest()

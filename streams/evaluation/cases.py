@@ -112,7 +112,6 @@ def read_cases(
 
 
 def markers_of(pipeline: Pipeline) -> Markers:
-    """Return the markers that the pipeline's redaction leaves in texts."""
     if pipeline.redaction is None:
         return Markers.of()
     names = [one.name for one in pipeline.redaction.policy.detectors]
@@ -120,7 +119,6 @@ def markers_of(pipeline: Pipeline) -> Markers:
 
 
 def grader(handler: Handler, agree: Agree, markers: Markers) -> Grader:
-    """Return the grader of a handler's answers."""
     contract = handler.prompting.contract if handler.prompting else None
     schema = contract.validator if contract and contract.schema is not None else None
     return Grader(agree=agree, schema=schema, plain=contract is not None and schema is None, markers=markers)
@@ -174,12 +172,10 @@ def right(grade: Grader, answer: str | None, truth: str | None) -> tuple[bool | 
 
 
 def _is_whole(task: Task, markers: Markers) -> bool:
-    """True if nothing of a task was erased or hidden."""
     return bool(task.text or task.data or task.image) and not markers.hide(task.text, task.data)
 
 
 def _answer(handler: Handler, response: str | None, finish_reason: str | None) -> str | None:
-    """Read the answer in a recorded response by the handler's contract."""
     if response is None or handler.prompting is None:
         return response
     return handler.prompting.contract.read(response, finish_reason or "", None).answer
@@ -298,7 +294,6 @@ def read_ignored(audit: Audit, part: Since) -> list[Example]:
 
 
 def of_this_version(cases: Sequence[Case], handler: Handler) -> Iterator[Case]:
-    """Yield the cases of a handler's current version."""
     return (case for case in cases if case.handler == handler.name and case.handler_version == handler.version)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from streams.core.errors import ConfigError
 
 _FRACTIONS: Final = np.array([0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
 """Fractions of the wealth that a right answer costs. The first is 0: a bet that waits."""
-_LIMIT: Final = struct.Struct(">d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +24,6 @@ class ErrorRate:
     def __post_init__(self) -> None:
         if not 0 < self.max_error < 1:
             raise ConfigError(f"An error rate of {self.max_error} cannot be tested.", "Use one between 0 and 1.")
-
-    def to_bytes(self) -> bytes:
-        """Pack into about 200 bytes, which `from_bytes` reads back exactly."""
-        return _LIMIT.pack(self.max_error) + self.capital.to_bytes()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` wrote. Raises ConfigError for anything else, or another version."""
-        capital = Capital.from_bytes(data[_LIMIT.size :], len(_FRACTIONS))
-        return cls(_LIMIT.unpack_from(data)[0], capital)
 
 
 def error_watch(max_error: float) -> ErrorRate:

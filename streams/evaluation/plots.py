@@ -123,7 +123,6 @@ def _draw_errors(axes: Axes, curve: GuaranteeCurve) -> None:
 
 
 def _at_threshold(curve: GuaranteeCurve, values: Sequence[float]) -> float:
-    """Return the value at the threshold nearest to the chosen one."""
     return float(values[int(np.abs(np.asarray(curve.thresholds) - curve.threshold).argmin())])
 
 

@@ -126,7 +126,6 @@ def checked(probability: Floats, correct: NDArray[np.bool_]) -> tuple[Floats, ND
 
 
 def _edges(scores: Floats, bins: int, strategy: Strategy) -> Floats:
-    """Return the ascending limits of the bins, at least two."""
     if bins < 1:
         raise ConfigError(f"{bins} bins are too few.", "Use at least one.", "bins")
     if strategy == "equal width":

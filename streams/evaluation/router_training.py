@@ -104,7 +104,6 @@ def train_router(
 
 
 def _tasks(cases: Sequence[Case], handler: str) -> list[Case]:
-    """Return the first case of each task of one worker."""
     return first_of_each_task([one for one in cases if one.handler == handler])
 
 

@@ -40,7 +40,6 @@ class Detector:
 
 
 def plain(_: str, match: Any) -> Iterator[Span]:
-    """Yield the whole match."""
     yield match.span()
 
 
@@ -91,7 +90,6 @@ def _groups(match: Any) -> list[Span]:
 
 
 def _belongs_to_more(text: str, start: int, end: int) -> bool:
-    """True if a group of digits is part of a word or of a decimal number."""
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
     if _in_word(text, start) or after[:1].isalpha() or after[:1] == "_":
         return True

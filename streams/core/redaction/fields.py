@@ -32,7 +32,6 @@ def redacted(call: Call, policy: RedactionPolicy) -> Call:
 
 
 def redacted_row(table: str, row: Mapping[str, Any], policy: RedactionPolicy) -> dict[str, Any]:
-    """Redact a row of the audit."""
     texts = {name: _value(row[name], policy) for name in ROW_TEXTS.get(table, ()) if name in row}
     return {**row, **texts, **({"redaction": policy.id} if table in STAMPED else {})}
 

@@ -39,7 +39,6 @@ class PatternSet(Protocol):
 
 
 def options() -> Any:
-    """Return the options with which every pattern is compiled."""
     found = re2.Options()
     found.log_errors = False
     found.max_mem = PATTERN_MEMORY
@@ -221,7 +220,6 @@ def _spans(text: str, detector: Detector, pattern: Any) -> list[Span]:
 
 
 def _apart(spans: list[Span], others: list[Span]) -> list[Span]:
-    """Return the spans that overlap none of the others."""
     ends = list(accumulate((end for _, end in sorted(others)), max, initial=0))
     starts = sorted(start for start, _ in others)
     return [one for one in spans if ends[bisect_left(starts, one[1])] <= one[0]]

@@ -43,8 +43,6 @@ class View:
 
 
 class _Plain(dict[int, str]):
-    """Maps each character to its plain form, computed once."""
-
     def __missing__(self, code: int) -> str:
         self[code] = found = _plain(chr(code))
         return found

@@ -33,7 +33,6 @@ class Runs:
     until: datetime = FOREVER
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters of the queries."""
         return {"a": self.a, "b": self.b, "base": self.base, "since": self.since, "until": self.until}
 
 
@@ -92,7 +91,6 @@ def read_pairs(audit: Audit, runs: Runs, events: int) -> Iterator[Pair]:
 
 
 def read_calls(audit: Audit, runs: Runs) -> list[Calls]:
-    """Read the calls of each handler for these events."""
     return [Calls(**row) for row in audit.query(_sql("calls"), runs.parameters()).records()]
 
 

@@ -31,7 +31,6 @@ def compare(audit: Audit, runs: Runs, ask: Ask) -> RunComparison:
 
 
 def states(audit: Audit, runs: Runs) -> dict[str, str]:
-    """Return the state of each run that is a replay."""
     sql = "SELECT run, state FROM runs WHERE run IN ({a:String}, {b:String})"
     return {row[0]: row[1] for row in audit.query(sql, {"a": runs.a, "b": runs.b}).rows}
 
@@ -39,7 +38,6 @@ def states(audit: Audit, runs: Runs) -> dict[str, str]:
 def summed_up(
     counted: Tally, overlap: Overlap, calls: list[Calls], state: Mapping[str, str], runs: Runs, ask: Ask
 ) -> RunComparison:
-    """Compute the statistics of the counts."""
     answers, intents = _accuracy("answer", counted.answers), _accuracy("intent", counted.intents)
     spending = _spending(counted)
     *times, timed = _known(counted.a.seconds, counted.b.seconds, counted.tasks)

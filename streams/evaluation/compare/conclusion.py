@@ -104,7 +104,6 @@ def _missing(accuracy: Accuracy, margin: float) -> str:
 
 
 def _round(number: int) -> int:
-    """Round up to two digits."""
     unit = int(10 ** max(0, len(str(number)) - 2))
     return -(-number // unit) * unit
 
@@ -153,7 +152,6 @@ def _compared(spending: CostComparison) -> str:
 
 
 def percent(share: float) -> str:
-    """Format a share with two digits."""
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 

@@ -158,6 +158,5 @@ def _means(intent: str, label: str) -> bool:
 
 
 def tally(right: tuple[bool, bool]) -> Paired:
-    """Return one labelled event as a table of pairs."""
     a, b = right
     return Paired(both=int(a and b), only_a=int(a and not b), only_b=int(b and not a), neither=int(not (a or b)))

@@ -33,13 +33,11 @@ _INKS = {INK: "currentColor", GREY: "var(--muted)", PALE: "var(--line)"}
 
 
 def plots(made: RunComparison) -> dict[str, str]:
-    """Draw all plots, by name."""
     drawn = {"endings": _endings(made), "money": _money(made), "difference": _difference(made)}
     return drawn | ({"seconds": _seconds(made)} if made.timed else {})
 
 
 def _endings(made: RunComparison) -> str:
-    """Plot who answered, as shares of all events."""
     with _axes("endings") as (axes, drawn):
         left = np.zeros(2)
         for colour, name in zip((BLUE, VERMILLION, *COLOURS[4:], GREY), made.a.endings, strict=False):
@@ -53,7 +51,6 @@ def _endings(made: RunComparison) -> str:
 
 
 def _money(made: RunComparison) -> str:
-    """Plot the cost of each tier if live."""
     with _axes("money") as (axes, drawn):
         for place, (name, run) in enumerate((("B", made.b.run), ("A", made.a.run))):
             left = 0.0
@@ -68,7 +65,6 @@ def _money(made: RunComparison) -> str:
 
 
 def _difference(made: RunComparison) -> str:
-    """Plot the difference of the shares right, with the margin."""
     kinds = [one for one in (made.intents, made.answers) if one.labelled.n] or [made.answers]
     with _axes("difference") as (axes, drawn):
         axes.axvline(0, color=INK, linewidth=1)
@@ -90,7 +86,6 @@ def _interval(axes: Axes, place: int, accuracy: Accuracy) -> None:
 
 
 def _seconds(made: RunComparison) -> str:
-    """Plot the cumulative share of events against seconds."""
     with _axes("seconds") as (axes, drawn):
         for name, values, colour, line in zip("AB", made.times, (BLUE, VERMILLION), ("-", "--"), strict=True):
             levels = np.linspace(0, 1, min(_POINTS, len(values)))

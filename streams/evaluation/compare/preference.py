@@ -44,7 +44,6 @@ class Accuracy:
 
     @property
     def p_value(self) -> float:
-        """The p-value of McNemar's exact test."""
         return mcnemar(self.labelled)
 
     @property
@@ -112,7 +111,6 @@ _COST: Final[tuple[tuple[Cost, Callable[[CostComparison], bool]], ...]] = (
 
 
 def quality_of(accuracy: Accuracy, margin: float) -> Quality:
-    """Compare B's accuracy with A's."""
     for quality, rules in _QUALITY:
         if all(holds(accuracy, margin) for holds in rules):
             return quality
@@ -123,5 +121,4 @@ def quality_of(accuracy: Accuracy, margin: float) -> Quality:
 
 
 def cost_of(spending: CostComparison) -> Cost:
-    """Compare B's cost with A's."""
     return next((cost for cost, holds in _COST if holds(spending)), "unclear")

@@ -15,7 +15,6 @@ Row = tuple[str, str, str, str]
 
 
 def rows(made: RunComparison) -> Iterator[Row]:
-    """Yield the figures of both runs."""
     for accuracy in (made.answers, made.intents):
         if accuracy.labelled.n:
             yield _right(accuracy)

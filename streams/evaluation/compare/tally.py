@@ -134,7 +134,6 @@ class Tally:
                 self._to_label = sorted(self._to_label)[:TO_LABEL]
 
     def flips(self) -> list[Judged]:
-        """Return the most important flips, the most important first."""
         return sorted(self._flips, key=lambda one: one.rank)[: self.examples]
 
     def to_label(self) -> list[str]:

@@ -38,8 +38,6 @@ class NewBar:
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
-    """The changed settings, by worker or by intent."""
-
     settings: tuple[str, ...] = ()
     bars: Mapping[str, NewBar] = field(default_factory=dict)
     explore: Mapping[str, float] = field(default_factory=dict)

@@ -192,7 +192,6 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
 
 
 def _answer(handler: Handler | None, response: str | None, finish_reason: str | None) -> str | None:
-    """Read the answer in a recorded response by the handler's contract."""
     if handler is None or response is None or handler.prompting is None:
         return response if handler else None
     return handler.prompting.contract.read(response, finish_reason or "", None).answer

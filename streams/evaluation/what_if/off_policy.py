@@ -108,7 +108,6 @@ def estimate(known: Floats, terms: Sequence[Term], tasks: NDArray[np.int64] | No
 
 
 def bounded(found: PolicyEstimate, low: float, high: float) -> PolicyEstimate:
-    """Clip an estimate to the possible range."""
     value = None if found.value is None else min(max(found.value, low), high)
     return replace(found, value=value, low=max(found.low, low), high=min(found.high, high))
 
@@ -124,7 +123,6 @@ def effective_size(term: Term) -> float | None:
 
 
 def horvitz_thompson(term: Term) -> Term:
-    """Return the term with the prediction 0."""
     return _with_constant(term, 0.0)
 
 

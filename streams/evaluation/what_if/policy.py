@@ -51,7 +51,6 @@ def as_it_was(past: Past, pipeline: Pipeline) -> Plan:
 
 
 def explored_then(events: Sequence[Past]) -> dict[tuple[str, str], float]:
-    """Return the share that each worker explored, by worker and pipeline."""
     accepted = (past for past in events if past.decision == "accepted")
     return {(past.handler, past.pipeline): past.propensity or 0.0 for past in accepted}
 

@@ -96,5 +96,4 @@ def spread(found: PolicyEstimate, scale: float = 1.0, digits: int = 1, sign: str
 
 
 def _number(value: float, digits: int, sign: str) -> str:
-    """Format a rounded number, without a minus if it rounds to 0."""
     return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
