@@ -1,4 +1,4 @@
-"""How many copies of an image the image listener finds, and how many other images it takes for copies.
+"""Count the copies that the image listener finds, and the other images that it takes for copies.
 
     python -m bench.duplicates [--images 40]
 
@@ -27,7 +27,7 @@ MAX_DISTANCE = 10
 
 @dataclass
 class Memory:
-    """The images seen so far, as MATCH keeps them."""
+    """The earlier images, stored like those of the image listener."""
 
     index: HashIndex = field(default_factory=lambda: HashIndex(100_000))
     seen: dict[str, SeenImage] = field(default_factory=dict)
@@ -36,19 +36,18 @@ class Memory:
     look_seconds: float = 0.0
 
     def image(self, name: str, data: bytes) -> SeenImage:
-        """An image of an event that says nothing else."""
+        """Return the image of an event without text or data."""
         features = image_features(data)
         sha = sha256(data).hexdigest()
         self.files[sha] = data
         return SeenImage(event_id=name, image=sha, text=0, data=0, hash=features.hash, thumbnail=features.thumbnail)
 
     def add(self, new: SeenImage) -> None:
-        """Remember an image."""
         self.index.add(new)
         self.seen[new.event_id] = new
 
     def original(self, new: SeenImage) -> str | None:
-        """The earlier image of which this one is a copy."""
+        """Return the earlier image of which this one is a copy."""
         near = (Nominee(self.seen[name], distance) for name, distance in self.index.near(new, MAX_DISTANCE))
         for nominee in likeliest(new, near):
             if nominee.seen.image == new.image or self._same(nominee.seen.image, new.image):
@@ -65,7 +64,7 @@ class Memory:
 
 @dataclass
 class Confusion:
-    """How many pairs of different images were taken for copies."""
+    """Pairs of different images that were taken for copies, by each method."""
 
     pairs: int = 0
     by_hash: int = 0
@@ -73,7 +72,7 @@ class Confusion:
 
 
 def others(draw: Callable[..., Image.Image], images: int) -> tuple[Confusion, Memory]:
-    """Different images of one kind, each compared with all before it."""
+    """Compare different images of one kind, each with all before it."""
     found, memory, hashes = Confusion(), Memory(), list[int]()
     for seed in range(images):
         data = encoded(draw(seed), "JPEG", quality=85)
@@ -88,7 +87,7 @@ def others(draw: Callable[..., Image.Image], images: int) -> tuple[Confusion, Me
 
 
 def one_digit(draw: Callable[..., Image.Image], share: float) -> Confusion:
-    """Two images that differ in one digit; of the second a copy of this share of the size."""
+    """Compare two images that differ in one digit; of the second a copy of this share of the size."""
     found = Confusion()
     for number, totals in enumerate(CHANGES * 3):
         first, second = (draw(100 + number, total=total) for total in totals)
@@ -100,7 +99,6 @@ def one_digit(draw: Callable[..., Image.Image], share: float) -> Confusion:
 
 
 def main() -> None:
-    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=40)
     images = parser.parse_args().images

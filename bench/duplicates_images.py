@@ -1,4 +1,4 @@
-"""Draws documents that look alike from afar, and copies of them as programs make them."""
+"""Draws documents that look alike from afar, and realistic copies of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _money(chance: random.Random) -> str:
 
 
 def invoice(seed: int, total: str | None = None) -> Image.Image:
-    """An A4 page at 150 dots an inch. Of one form differ the number, the name and the total, all else is printed."""
+    """Return an A4 page at 150 dots an inch. Pages of one form differ in the number, the name and the total only."""
     chance = random.Random(seed)
     image = Image.new("RGB", (1240, 1754), "white")
     pen = ImageDraw.Draw(image)
@@ -47,7 +47,6 @@ def invoice(seed: int, total: str | None = None) -> Image.Image:
 
 
 def receipt(seed: int, total: str | None = None) -> Image.Image:
-    """A supermarket's receipt."""
     chance = random.Random(seed)
     image = Image.new("RGB", (576, 1200), (250, 250, 250))
     pen = ImageDraw.Draw(image)
@@ -64,7 +63,7 @@ def receipt(seed: int, total: str | None = None) -> Image.Image:
 
 
 def screenshot(seed: int, total: str | None = None) -> Image.Image:
-    """A table of orders in a browser, 1920 x 1080, in 13 pixels."""
+    """Return a table of orders in a browser, 1920 x 1080, in 13 pixels."""
     chance = random.Random(seed)
     image = Image.new("RGB", (1920, 1080), (245, 246, 248))
     pen = ImageDraw.Draw(image)
@@ -86,7 +85,6 @@ def screenshot(seed: int, total: str | None = None) -> Image.Image:
 
 
 def logo(seed: int, total: str | None = None) -> Image.Image:
-    """A company's logo on white."""
     chance = random.Random(seed)
     image = Image.new("RGB", (400, 160), "white")
     pen = ImageDraw.Draw(image)
@@ -97,7 +95,7 @@ def logo(seed: int, total: str | None = None) -> Image.Image:
 
 
 def photo(seed: int, total: str | None = None) -> Image.Image:
-    """One of the demo's scenes, or a soft picture of random colours."""
+    """Return one of the demo's scenes, or a soft picture of random colours."""
     if total is None and seed < len(SCENES):
         return draw(SCENES[seed])
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -118,20 +116,19 @@ CHANGES = (("1848.00", "1843.00"), ("1848.00", "1848.06"), ("1848.00", "7848.00"
 
 
 def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    """An image file."""
     out = io.BytesIO()
     image.save(out, file_format, **options)
     return out.getvalue()
 
 
 def resized(image: Image.Image, share: float, filter_name: str = "LANCZOS") -> Image.Image:
-    """An image whose sides are this share of the original's."""
+    """Return an image whose sides are this share of the original's."""
     size = (round(image.width * share), round(image.height * share))
     return image.resize(size, Image.Resampling[filter_name])
 
 
 def copies(image: Image.Image) -> Iterator[tuple[str, bytes]]:
-    """True copies of an image, each with how it was made."""
+    """Return true copies of an image, each with the way it was made."""
     yield "another format, without loss", encoded(image, "WEBP", lossless=True)
     for quality in (85, 60, 40, 25):
         yield f"JPEG, quality {quality}", encoded(image, "JPEG", quality=quality)

@@ -1,4 +1,4 @@
-"""Draws the demo's photos: six scenes, and near duplicates of four of them as a mail program would make them.
+"""Draws the demo's photos: six scenes, and near duplicates of four of them, as a mail program would make them.
 
 `python -m streams.demo.images FOLDER` writes them all; the same call gives the same pictures.
 """
@@ -18,7 +18,7 @@ Colour = tuple[int, int, int]
 
 
 class Scene(NamedTuple):
-    """One original photo: its file, the colours of its backdrop, and what is drawn on it."""
+    """An original photo: its file, the colours of its backdrop, and the shapes on it."""
 
     file: str
     top: Colour
@@ -29,7 +29,7 @@ class Scene(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A near duplicate: the file it is made of, its width in pixels, and its JPEG quality (1 to 95)."""
+    """A near duplicate: the file it is a copy of, its width in pixels, and its JPEG quality (1 to 95)."""
 
     file: str
     source: str
@@ -140,7 +140,7 @@ COPIES = (
 
 
 def draw(scene: Scene) -> Image.Image:
-    """The photo of one scene, RGB, 480 x 360 pixels."""
+    """Return the photo of one scene, RGB, 480 x 360 pixels."""
     ramp = np.linspace(0.0, 1.0, SIZE[1])[:, None, None]
     sky = np.array(scene.top) * (1 - ramp) + np.array(scene.bottom) * ramp
     image = Image.fromarray(np.broadcast_to(sky, (SIZE[1], SIZE[0], 3)).astype(np.uint8), "RGB")
@@ -151,7 +151,7 @@ def draw(scene: Scene) -> Image.Image:
 
 
 def write_images(folder: Path) -> list[Path]:
-    """Draw all scenes and copies into `folder`, which is made when missing; their paths."""
+    """Draw all scenes and copies into `folder`, which is made when missing; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     for scene in SCENES:
         draw(scene).save(folder / scene.file, quality=80, optimize=True)

@@ -1,4 +1,4 @@
-"""The packaged support desk: as a starter pipeline in a directory of the user's, and as the demo's own copy."""
+"""The packaged support desk: as a starter pipeline in a user's directory, and as the demo's own copy."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _for_claude(text: str) -> str:
 
 
 def without_python(text: str) -> str:
-    """A pipeline file with its Python functions, and the routes to them, put into comments; the rest needs no leave."""
+    """Return a pipeline file with its Python functions, and the routes to them, put into comments."""
     tables = text.split("\n\n")
     named = {
         name for table in tables if HANDLER in table for name in re.findall(r"^\[(workers\.[\w-]+)\]", table, re.M)
@@ -68,7 +68,7 @@ def _commented(table: str, named: set[str]) -> str:
 
 
 def write_starter(directory: Path, models: str) -> Path:
-    """The support desk as a starting point: a few sample events instead of the demo's stream, and no Python."""
+    """Write the support desk as a starting point, with a few sample events and without Python."""
     pipeline = write_pack(directory, models)
     pipeline.write_text(without_python(pipeline.read_text("utf-8")), "utf-8")
     events = (directory / "events.jsonl").read_text("utf-8").splitlines()

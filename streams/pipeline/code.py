@@ -1,7 +1,6 @@
 """Python that a pipeline file names, and the operator's permission for it.
 
 A pipeline file is data. It may name code only where the operator allows it, and only of the modules that are allowed.
-
 """
 
 from __future__ import annotations

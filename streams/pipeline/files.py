@@ -62,7 +62,6 @@ class Files:
         """Return the source of the module of `package.module:function`, so that editing it makes a new version.
 
         The module is looked for beside the pipeline file, then on Python's path.
-
         """
         module = module_of(path)
         if has_beside(self.directory, path):

@@ -52,7 +52,6 @@ def load_pipeline(path: Path, python: AllowedPython = NO_PYTHON) -> Pipeline:
     """Read and check a pipeline file, which may name functions of the modules in `python` and no others.
 
     It runs none of them. Raises ConfigError with the key at fault and the remedy.
-
     """
     return _load(path, python, lambda spec: spec)
 

@@ -32,7 +32,6 @@ def fenced(text: object) -> str:
     """Put text into a marked block, so that a model can distinguish data from instructions.
 
     A mark inside the text, however it is spelt, is broken up: an event cannot end its own fence.
-
     """
     body = _MARK.sub("<\u200b", str(text))
     return f"<{FENCE}>\n{body}\n</{FENCE}>"

@@ -4,12 +4,12 @@ from streams import Answer, Refusal, Task
 
 
 def is_photo(task: Task) -> str | None:
-    """A listener: every image is a photo."""
+    """Find a photo in every image. A listener."""
     return "photo" if task.image else None
 
 
 def file_photo(task: Task) -> Answer | Refusal:
-    """A worker: files a photo under its content's hash, with what the customer wrote beside it."""
+    """File a photo under its content's hash, with the customer's words. A worker."""
     if task.image is None:
         return Refusal("missing_information", "there is no photo")
     return Answer({"filed_as": f"photos/{task.image[:12]}", "caption": task.text})

@@ -24,7 +24,7 @@ from streams.models.listeners.saved import BROKEN, Saved, check_stored
 FORMAT = "escalon-classifier"
 VERSION = 1
 _BATCH = 512
-"""Texts scored at once, which bounds the memory that a long list of them takes."""
+"""Texts scored at once, which bounds the memory for a long list."""
 
 Distribution = list[tuple[str, float]]
 """Every label with its probability, the most probable first; the probabilities sum to 1."""
@@ -32,7 +32,7 @@ Distribution = list[tuple[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a classifier comes from: hash of its training set, out-of-fold metrics, the date it was told."""
+    """Origin of a trained model: hash of its training set, out-of-fold metrics, the date given to the training."""
 
     training_set: str
     date: str
@@ -67,18 +67,18 @@ class Classifier(Saved):
             raise ConfigError("A weight is not a finite number.", "Train the classifier again.")
 
     def predict(self, texts: Sequence[str]) -> list[Distribution]:
-        """The distribution over the labels for each text; equally probable labels keep their stored order."""
+        """Return the distribution over the labels for each text; equally probable labels keep their stored order."""
         return [
             [(self.labels[k], float(row[k])) for k in np.argsort(-row, kind="stable")]
             for row in self.probabilities(texts)
         ]
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Probabilities of shape (len(texts), len(labels)), columns in the order of `labels`."""
+        """Return probabilities of shape (len(texts), len(labels)), columns in the order of `labels`."""
         return softmax(self.logits(texts) / self.temperature)
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Scores before the temperature, of shape (len(texts), len(labels))."""
+        """Return scores before the temperature, of shape (len(texts), len(labels))."""
         scores = np.empty((len(texts), len(self.labels)))
         for start in range(0, len(texts), _BATCH):
             scores[start : start + _BATCH] = self._score(texts[start : start + _BATCH])
@@ -97,7 +97,7 @@ class Classifier(Saved):
         return scores
 
     def to_bytes(self) -> bytes:
-        """The artifact. Only feature rows with a weight that is not 0 are in it."""
+        """Return the artifact. It holds only feature rows with a weight that is not 0."""
         columns = np.flatnonzero(self.weights.any(axis=1)).astype("<i4")
         buffer = io.BytesIO()
         np.savez(
@@ -125,7 +125,7 @@ class Classifier(Saved):
 
     @classmethod
     def load(cls, path: Path, embedder: Embedder | None = None) -> Self:
-        """Read an artifact; without `embedder`, WordLlama is taken.
+        """Read an artifact; the default `embedder` is WordLlama.
 
         Raises ConfigError when the file is missing, broken, of another version or made for another embedder.
         """
@@ -171,7 +171,6 @@ class Classifier(Saved):
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities of shape (n, labels), each row summing to 1."""
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
     return probabilities

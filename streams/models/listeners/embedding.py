@@ -1,4 +1,4 @@
-"""How a text becomes numbers: dense embeddings, and hashed counts of its character and word n-grams."""
+"""Texts as numbers: dense embeddings, and hashed counts of character and word n-grams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 
 MAX_TEXT = 10_000
-"""Characters of a text that are looked at: a longer one is cut, so that no message can stop the stream."""
+"""A longer text is cut to so many characters, so that no message can stop the stream."""
 _CHUNK = 64
 """Texts pooled at once: with texts of MAX_TEXT, some 200 MB of token vectors at worst."""
 
@@ -27,7 +27,7 @@ Whole = NDArray[np.int64]
 
 
 class Embedder(Protocol):
-    """Texts to vectors. `name` changes whenever the vectors of the same text do."""
+    """Turns texts into vectors. `name` changes whenever the vectors of the same text do."""
 
     @property
     def name(self) -> str: ...
@@ -36,15 +36,15 @@ class Embedder(Protocol):
     def dim(self) -> int: ...
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of shape (len(texts), dim), each of length 1, or 0 where a text holds no token."""
+        """Return vectors of shape (len(texts), dim), each of length 1, or 0 where a text holds no token."""
         ...
 
 
 class WordLlamaEmbedder:
-    """Mean of WordLlama's token vectors, from the weights inside its own package: no file is ever fetched.
+    """Mean of WordLlama's token vectors, from the weights inside its own package: nothing is downloaded.
 
-    Texts are lower-cased, because the vocabulary knows fewer capitalised words. Raises ConfigError when the
-    package lacks its weights. Safe to share between threads.
+    Texts are lower-cased, because the vocabulary has few capitalised words. Raises ConfigError when the package lacks
+    its weights. Safe to share between threads.
     """
 
     name = "wordllama-l2-supercat-256-uncased"
@@ -54,7 +54,6 @@ class WordLlamaEmbedder:
         self._tokenizer, self._vectors = _wordllama()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of shape (len(texts), 256), each of length 1, or 0 where a text holds no token."""
         pooled = np.zeros((len(texts), self.dim), dtype=np.float32)
         for start in range(0, len(texts), _CHUNK):
             self._pool(texts[start : start + _CHUNK], pooled[start : start + _CHUNK])
@@ -77,7 +76,7 @@ class WordLlamaEmbedder:
 
 @lru_cache(maxsize=1)
 def _wordllama() -> tuple[Any, Vectors]:
-    """Tokenizer and token vectors, shared by all embedders of the process, for they are never changed."""
+    """Return tokenizer and token vectors, shared by all embedders of the process, because they never change."""
     with _logging_untouched():
         import wordllama
     try:
@@ -104,13 +103,13 @@ def _logging_untouched() -> Iterator[None]:
 
 
 def _encodable(text: str) -> str:
-    """The text with lone surrogates, which JSON can carry and UTF-8 cannot, replaced by `?`."""
+    """Return the text with `?` for lone surrogates, which JSON can carry and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
 class SparseFeatures:
-    """The non-zero features of `n` texts: `values[i]` stands at (`rows[i]`, `columns[i]`), rows ascending."""
+    """The non-zero features of `n` texts: `values[i]` at (`rows[i]`, `columns[i]`), rows ascending."""
 
     rows: Whole
     columns: Whole
@@ -132,11 +131,9 @@ class NgramHasher:
 
     @property
     def dim(self) -> int:
-        """Number of columns."""
         return 2 * self.buckets
 
     def transform(self, texts: Sequence[str]) -> SparseFeatures:
-        """The non-zero features of `texts`."""
         cut = [text[:MAX_TEXT] for text in texts]
         chars = self._block(*_grams(*_characters(cut), self.chars, within_words=True))
         words = self._block(*_grams(*_words(cut), self.words, within_words=False))
@@ -159,14 +156,14 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def _characters(texts: Sequence[str]) -> tuple[Whole, NDArray[np.uint32]]:
-    """Row and code point of every character, each text spaced evenly and set between two spaces."""
+    """Return row and code point of every character; each text is evenly spaced and set between two spaces."""
     spaced = [f" {' '.join(text.split())} " for text in texts]
     codes = np.frombuffer("".join(spaced).encode("utf-32-le", "surrogatepass"), dtype="<u4")
     return np.repeat(np.arange(len(texts)), [len(text) for text in spaced]), codes
 
 
 def _words(texts: Sequence[str]) -> tuple[Whole, NDArray[np.uint32]]:
-    """Row and hash of every word and punctuation mark."""
+    """Return row and hash of every word and punctuation mark."""
     found = [_WORD.findall(text.lower()) for text in texts]
     hashes = [zlib.crc32(word.encode("utf-8", "replace")) for words in found for word in words]
     return np.repeat(np.arange(len(texts)), [len(words) for words in found]), np.array(hashes, dtype=np.uint32)
@@ -175,7 +172,7 @@ def _words(texts: Sequence[str]) -> tuple[Whole, NDArray[np.uint32]]:
 def _grams(
     rows: Whole, codes: NDArray[np.uint32], sizes: tuple[int, int], *, within_words: bool
 ) -> tuple[Whole, NDArray[np.uint32]]:
-    """Row and hash of every n-gram of `codes` inside one row, for n from `sizes[0]` to `sizes[1]`."""
+    """Return row and hash of every n-gram of `codes` within one row, for n from `sizes[0]` to `sizes[1]`."""
     kept_rows, kept = [], []
     for size in range(sizes[0], sizes[1] + 1):
         count = max(len(codes) - size + 1, 0)

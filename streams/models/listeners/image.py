@@ -1,9 +1,9 @@
-"""Reads images, safely: their header, their perceptual hash, their pixels.
+"""Reads images safely: header, perceptual hash, pixels.
 
-The 64-bit pHash (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions") keeps
-the signs of an image's lowest frequencies. Resized and recompressed copies lie within some 10 bits of each
-other; most crops, and mirror images, do not. So do different images that look alike from afar, such as two
-invoices on one form: the hash nominates, and `streams.models.listeners.same_image` decides.
+The 64-bit pHash (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions") keeps the signs of
+an image's lowest frequencies. Resized and recompressed copies lie within some 10 bits of each other; most crops, and
+mirror images, do not. Nor do different images that look alike from afar, such as two invoices on one form: the hash
+nominates, and `streams.models.listeners.same_image` decides.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
-"""What is decoded. Pillow knows more formats, but each decoder is code that strangers' bytes reach."""
+"""Formats that are decoded. Pillow knows more, but each decoder is code that strangers' bytes reach."""
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
 LARGE_BYTES = 1_000_000
 LARGE_PIXELS = 4_000_000
-"""An image of more is large: a process decodes one of these at a time."""
+"""A larger image is decoded alone: one at a time in a process."""
 MAX_MEMORY = 1_200_000_000
-"""What images may cost a process at most, all together, in bytes. `docs/dead-letters.md` has what was measured."""
+"""Bytes that all images together may cost a process. `docs/dead-letters.md` has the measurements."""
 MAX_LOOK = 10_000_000
-"""Pixels at which two images are compared at most."""
+"""Pixels at which two images are compared; larger ones are shrunk."""
 THUMBNAIL_SIDE = 32
 PLAIN_LEVELS = 16
 """An image whose thumbnail spans fewer of the 256 grey levels carries no information: its hash would be noise."""
@@ -40,16 +40,16 @@ _HASH_SIDE, _HASH_PIXELS = 8, 32
 """A hash has a bit for each of 8 by 8 frequencies of the image at 32 by 32 pixels."""
 _HEADER_READS = 20_000
 _EXIF_BYTES, _EXIF_PARTS = 1_000_000, 16
-"""Of Exif, Pillow makes an object of each number. A JPEG keeps it in parts of 64 kB, and needs one."""
+"""Pillow makes an object of each number of Exif. A JPEG keeps Exif in parts of 64 kB, and needs one."""
 _BAND_PIXELS = 1_000_000
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
-"""By an image's orientation, which Image.Transpose shows it upright."""
+"""The Image.Transpose that shows an image of an orientation upright."""
 _ORIENTATION = 274
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What an image is: its format (`JPEG`, `PNG`, …), width and height in stored pixels, size in bytes."""
+    """Format (`JPEG`, `PNG`, …), width and height in stored pixels, and size in bytes."""
 
     format: str
     width: int
@@ -59,25 +59,24 @@ class ImageInfo:
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """What an image is found again by."""
+    """The hash and thumbnail by which an image's copies are found."""
 
     hash: int | None
-    """Its perceptual hash; None where only the same bytes are the same image: of a plain or an animated one."""
+    """Perceptual hash; None for plain and animated images, of which only the same bytes count as a copy."""
     thumbnail: bytes = b""
     """32 x 32 grey levels, row by row; empty without a hash."""
 
 
 def describe(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> ImageInfo:
-    """Read an image's header without decoding it. Raises UnreadableError as `perceptual_hash` does."""
     with opened(data, max_bytes, max_pixels) as image:
         return ImageInfo(str(image.format), image.width, image.height, len(data))
 
 
 def perceptual_hash(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> int:
-    """The 64-bit pHash of an image as shown upright (of its first frame), from 0 to 2**64 - 1.
+    """Return the 64-bit pHash of an image as shown upright (of its first frame), from 0 to 2**64 - 1.
 
-    Raises UnreadableError: `not_an_image` when the bytes cannot be decoded, `image_too_large` when they
-    exceed `max_bytes`, or their header declares more than `max_pixels`, before any pixel is decoded.
+    Raises UnreadableError: `not_an_image` when the bytes cannot be decoded, `image_too_large` when they exceed
+    `max_bytes`, or their header declares more than `max_pixels`, before any pixel is decoded.
     """
     with opened(data, max_bytes, max_pixels) as image:
         image.draft("L", _DRAFT_SIZE)
@@ -85,7 +84,7 @@ def perceptual_hash(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int 
 
 
 def image_features(data: bytes) -> ImageFeatures:
-    """What an image is found again by. Raises UnreadableError as `perceptual_hash` does."""
+    """Return an image's hash and thumbnail. Raises UnreadableError as `perceptual_hash` does."""
     from PIL import Image
 
     with opened(data) as image:
@@ -101,7 +100,7 @@ def image_features(data: bytes) -> ImageFeatures:
 
 
 def pixels(data: bytes) -> Image.Image:
-    """An image as it is shown, in RGB, on white where it is transparent; larger ones shrunk to MAX_LOOK pixels.
+    """Return an image upright, in RGB, on white where it is transparent; larger ones shrunk to MAX_LOOK pixels.
 
     Raises UnreadableError as `perceptual_hash` does.
     """
@@ -119,7 +118,7 @@ def _divided(image: Image.Image, factor: int) -> tuple[int, int]:
 
 
 def _phash(upright: Image.Image) -> int:
-    """The signs of an image's 8 by 8 lowest frequencies, each against their median, as ImageHash's `phash` has them."""
+    """Return the signs of the 8 by 8 lowest frequencies, each against their median, as ImageHash's `phash` does."""
     import numpy as np
     from PIL.Image import Resampling
 
@@ -136,7 +135,7 @@ def _has_more_frames(image: Image.Image) -> bool:
 
 
 def is_large(data: bytes) -> bool:
-    """Whether an image takes so much memory that it is decoded alone. Raises as `describe` does."""
+    """True if an image takes so much memory that it is decoded alone. Raises as `describe` does."""
     if len(data) > LARGE_BYTES:
         return True
     with opened(data) as image:
@@ -145,7 +144,7 @@ def is_large(data: bytes) -> bool:
 
 @contextmanager
 def opened(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """The image, its header read and its size allowed; what the decoder raises becomes UnreadableError."""
+    """Open an image, with its header read and its size allowed; errors of the decoder become UnreadableError."""
     from PIL import Image
 
     if len(data) > max_bytes:
@@ -164,18 +163,18 @@ def opened(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
         raise UnreadableError(
             "image_too_large", f"The image declares too much ({error}); {max_pixels} pixels are allowed."
         ) from error
-    # Pillow's decoders raise nearly anything on broken bytes, struct.error, SyntaxError and KeyError among them.
-    # Its words are left out: they hold memory addresses, and a dead letter should say the same each time.
+    # Pillow's decoders raise nearly anything on broken bytes: struct.error, SyntaxError, KeyError and more.
+    # Their messages are left out: they hold memory addresses, and a dead letter should be the same each time.
     except Exception as error:
         raise UnreadableError(
             "not_an_image",
-            f"The bytes are no readable image ({type(error).__name__}).",
+            f"The bytes are not a readable image ({type(error).__name__}).",
             f"Send a whole image as {', '.join(FORMATS)}.",
         ) from error
 
 
 class _Source(io.BytesIO):
-    """An image's bytes. Its header is read in so many pieces at most: for each part of it Pillow keeps an object."""
+    """An image's bytes. The header may be read in so many pieces only: Pillow keeps an object for each part of it."""
 
     left: int | None = _HEADER_READS
 
@@ -194,8 +193,10 @@ def _pixels(image: Image.Image) -> int:
 
 
 def _upright(image: Image.Image, mode: Literal["L", "RGB"] = "L", factor: int = 1) -> Image.Image:
-    """The image as it is shown, each side divided by a factor, made band by band: a whole copy in colour would cost
-    four times as much memory as one in grey."""
+    """Return the image upright, each side divided by `factor`.
+
+    It is made band by band: a whole copy in colour would cost four times as much memory as one in grey.
+    """
     from PIL import Image
 
     image.load()
@@ -211,7 +212,7 @@ def _upright(image: Image.Image, mode: Literal["L", "RGB"] = "L", factor: int = 
 
 
 def _flattened(image: Image.Image) -> Image.Image:
-    """The image on white where it is transparent, else two cut-outs on one hidden colour would be alike."""
+    """Return the image on white where it is transparent: two cut-outs on one hidden colour would look alike."""
     from PIL import Image
 
     if not image.has_transparency_data:

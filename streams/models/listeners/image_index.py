@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from streams.models.listeners.seen_image import Nominee, SeenImage
 
 MOST_NOMINEES: Final = 256
-"""Images near a new one of which the thumbnails are compared."""
+"""Images near a new one whose thumbnails are compared."""
 MOST_LOOKS: Final = 4
-"""Images near a new one of which the pixels are compared."""
+"""Images near a new one whose pixels are compared."""
 _THUMBNAIL_LEVELS: Final = 48
-"""By how much two thumbnails may differ in one place, in grey levels, before a look at the pixels is a waste."""
+"""Grey levels by which two thumbnails may differ in one place; beyond it the pixels need no comparison."""
 _FAR: Final = 255
 
 
 def likeliest(new: SeenImage, near: Iterable[Nominee]) -> list[Nominee]:
-    """Those of the nominees that deserve a look, the likeliest first: the same bytes, else the nearest thumbnails."""
+    """Return the nominees to compare by pixels: those of the same bytes first, then the nearest thumbnails."""
     ranked = sorted(((_apart(new, one.seen), one) for one in near), key=lambda item: item[0])
     return [one for (most, _), one in ranked if most <= _THUMBNAIL_LEVELS][:MOST_LOOKS]
 
 
 def _apart(new: SeenImage, other: SeenImage) -> tuple[int, int]:
-    """The largest difference between two thumbnails and the sum of all; -1 for the same bytes."""
+    """Return the largest difference between two thumbnails and the sum of all; -1 for the same bytes."""
     if new.image == other.image:
         return -1, 0
     if len(new.thumbnail) != len(other.thumbnail):
@@ -39,8 +39,8 @@ def _apart(new: SeenImage, other: SeenImage) -> tuple[int, int]:
 class HashIndex:
     """The newest `capacity` images, searched by their bytes and by the Hamming distance of their hashes.
 
-    A search is some passes of numpy over 33 bytes an image. An event that is added again keeps its first place
-    and takes the new image. Not safe for threads.
+    A search takes some passes of NumPy over 33 bytes an image. An event that is added again keeps its first place and
+    takes the new image. Not safe for threads.
     """
 
     _HASH, _IMAGE, _TEXT, _DATA = range(4)
@@ -57,7 +57,7 @@ class HashIndex:
 
     @classmethod
     def from_items(cls, items: Iterable[SeenImage], capacity: int) -> Self:
-        """An index of images, given oldest first."""
+        """Build an index of images, given oldest first."""
         index = cls(capacity)
         for item in items:
             index.add(item)
@@ -67,11 +67,10 @@ class HashIndex:
         return len(self._position)
 
     def events(self) -> list[str]:
-        """The events whose images are held, oldest first."""
         return self._events[self._start :]
 
     def add(self, seen: SeenImage) -> None:
-        """Remember an image; beyond `capacity` the oldest is forgotten. Constant time on average."""
+        """Add an image; beyond `capacity` the oldest is removed. Constant time on average."""
         known = self._position.get(seen.event_id)
         if known is not None:
             self._put(known, seen)
@@ -86,10 +85,11 @@ class HashIndex:
         self._events.append(seen.event_id)
 
     def near(self, new: SeenImage, max_distance: int) -> list[tuple[str, int]]:
-        """(Event id, distance in bits) of the MOST_NOMINEES images nearest to a new one, the earliest of equals first.
+        """Return the MOST_NOMINEES images nearest to a new one as (event id, distance in bits), the earliest of equals
+        first.
 
-        Those of the same bytes come first, with distance 0. Left out is the image's own event, and every event that
-        says other words: an event is a repetition only where its text and its data are, each, the same or empty.
+        Those of the same bytes come first, with distance 0. Left out are the image's own event and every event with
+        other words: an event is a repetition only where its text and its data are, each, the same or empty.
         """
         here = slice(self._start, len(self._events))
         distances = self._distances(new, here)
@@ -108,7 +108,7 @@ class HashIndex:
         ]
 
     def _distances(self, new: SeenImage, here: slice) -> NDArray[np.int16]:
-        """The distance of each image held from a new one; -1 for the same bytes."""
+        """Return the distance of each stored image from a new one; -1 for the same bytes."""
         hashes = self._rows[self._HASH, here]
         distances = np.full(len(hashes), _FAR, dtype=np.int16)
         if new.hash is not None:
@@ -122,7 +122,7 @@ class HashIndex:
         self._hashed[place] = seen.hash is not None
 
     def _make_room(self) -> None:
-        """Drop what was forgotten and double the arrays, so that adding costs constant time on average."""
+        """Drop removed images and double the arrays, so that adding costs constant time on average."""
         events, room = self._events[self._start :], max(2 * (len(self._events) - self._start), 1024)
         rows, hashed = np.zeros((4, room), dtype=np.uint64), np.zeros(room, dtype=np.bool_)
         rows[:, : len(events)] = self._rows[:, self._start : len(self._events)]

@@ -1,4 +1,4 @@
-"""Reads images and decodes them, few at a time."""
+"""Reads and decodes images, few at a time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _AT_ONCE = 4
 
 
 class FewAtOnce:
-    """Reads images and decodes them, few at a time and of large ones one, so that all cost at most MAX_MEMORY.
+    """Reads and decodes images, few at a time and large ones one by one, so that all cost at most MAX_MEMORY.
 
-    A thread goes on when the task that waits for it is cancelled, so it is the threads that are counted.
+    A thread goes on when the task that waits for it is cancelled, so threads are counted, not tasks.
     """
 
     def __init__(self, read: Callable[[str], bytes]) -> None:
@@ -29,11 +29,11 @@ class FewAtOnce:
         self._large = ThreadPoolExecutor(1, "large-image")
 
     async def features(self, image: str) -> ImageFeatures:
-        """What an image that `read` finds is found again by. Raises as `read` and `image_features` do."""
+        """Return hash and thumbnail of the image that `read` finds. Raises as `read` and `image_features` do."""
         return await self._decoded(image, image_features)
 
     async def same(self, one: str, other: str) -> bool:
-        """Whether two images show the same; False where one of them cannot be read any more. Raises as `read` does."""
+        """True if two images show the same; False where one can no longer be read. Raises as `read` does."""
         async with self._comparison:
             try:
                 first, second = await self._decoded(one, pixels), await self._decoded(other, pixels)

@@ -1,8 +1,8 @@
 """The trained router: from the event alone to the handler that will answer it well, at the least cost.
 
 It holds one judge for each worker, trained to predict from the event whether that worker answers well, and one for
-"none of these": a verifier, or a judge of words, whichever predicted better. An artifact is data: a zip file of the
-judges and a JSON header, without pickles.
+"none of these". A judge is a verifier or a text verifier: the one that predicted better. An artifact is data: a zip
+file of the judges and a JSON header, without pickles.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from streams.models.verifier.example import Example
 
 FORMAT, VERSION = "escalon-router", 1
 NONE_FROM = 0.5
-"""The probability from which on an event is none of these."""
+"""Probability from which on an event is none of these."""
 _HEADER = "header.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -37,16 +37,14 @@ class Judge(Protocol):
     """Predicts from a task alone whether it will be answered well."""
 
     def scores(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """The probability, of shape (n,)."""
+        """Return the probabilities, of shape (n,)."""
         ...
 
     def keeps(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """How well each is kept from the reasoner, of shape (n,), from 0 to 1."""
+        """Return the value of asking the worker and not the reasoner, of shape (n,), from 0 to 1."""
         ...
 
-    def to_bytes(self) -> bytes:
-        """The artifact."""
-        ...
+    def to_bytes(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Routing:
 
 
 def worth(target: str, judge: Judge, examples: Sequence[Example]) -> NDArray[np.float64]:
-    """Each example's score for a target, of shape (n,): for `none` its probability, for a worker Judge.keeps."""
+    """Return each example's score for a target, of shape (n,): for `none` its probability, for a worker Judge.keeps."""
     return judge.scores(examples) if target == NONE else judge.keeps(examples)
 
 
@@ -73,9 +71,9 @@ READERS: Mapping[str, Callable[[bytes, str], Judge]] = {
 class Router(Saved):
     """`judges` by route: `workers.NAME`, and `none` where there were such events. `reasoner` is `reasoners.NAME`.
 
-    A worker's score is how well the event is kept from the reasoner by asking it (Judge.keeps). The best worker is
-    taken if its score reaches `threshold`, else the reasoner. `comparison` holds the
-    figures on held-out cases that the router was admitted, or not admitted, by.
+    A worker's score is the value of asking it and not the reasoner (Judge.keeps). The best worker is taken if its score
+    reaches `threshold`, else the reasoner. `comparison` holds the figures on held-out cases that decided the router's
+    admission.
     """
 
     judges: Mapping[str, Judge]
@@ -86,7 +84,6 @@ class Router(Saved):
     date: str
 
     def route(self, text: str, data: Mapping[str, Any]) -> Routing:
-        """The route for one event."""
         example = [Example(text=text, data=data, answer=None)]
         scores = {target: float(worth(target, one, example)[0]) for target, one in self.judges.items()}
         if scores.get(NONE, 0.0) >= NONE_FROM:
@@ -99,7 +96,7 @@ class Router(Saved):
         return Routing(self.reasoner, 1 - probable, scores)
 
     def to_bytes(self) -> bytes:
-        """The artifact; the same router always gives the same bytes."""
+        """Return the artifact; the same router always gives the same bytes."""
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr(zipfile.ZipInfo(_HEADER, _EPOCH), json.dumps(self._header(), sort_keys=True))
@@ -137,7 +134,7 @@ class Router(Saved):
         except FileNotFoundError as error:
             raise ConfigError(f"There is no router at {path}.", "Make one with `escalon train router`.") from error
         except (OSError, *BROKEN) as error:
-            what = f"{path} is no readable router ({type(error).__name__}: {error})."
+            what = f"{path} is not a readable router ({type(error).__name__}: {error})."
             raise ConfigError(what, "Make it again with `escalon train router`.") from error
         if not made.admitted:
             what = f"{path} did no better than the table on held-out cases."

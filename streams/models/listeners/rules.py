@@ -1,6 +1,6 @@
 """Listeners without a model: a table of regular expressions, matched in linear time.
 
-Patterns run on RE2, whose time is linear in the text whatever the pattern, so that neither a careless
+Patterns run on RE2, whose time is linear in the text for every pattern, so that neither a careless
 pattern nor a hostile message can hold up a stream. The price is its syntax: no look-around, no
 back-references, and `\\w`, `\\d` and `\\b` know ASCII only (write `\\pL` for a letter of any script).
 """
@@ -34,7 +34,7 @@ class RuleSet:
     """Labels with their regular expressions, compiled once; safe to share between threads."""
 
     def __init__(self, table: Mapping[str, Sequence[str]], *, ignore_case: bool = True) -> None:
-        """Compile `table` (label -> patterns). Raises ConfigError naming the pattern that is at fault."""
+        """Compile `table` (label -> patterns). Raises ConfigError that names the pattern at fault."""
         _check_table(table)
         self._rules: list[tuple[str, Any]] = [
             (label, _compile(label, position, pattern, ignore_case))
@@ -44,13 +44,12 @@ class RuleSet:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels in the order of the table."""
         return tuple(dict.fromkeys(label for label, _ in self._rules))
 
     def match(self, text: str) -> list[RuleMatch]:
-        """Each label that matches, once, with the first match of its first matching pattern.
+        """Return each label that matches, once, with the first match of its first matching pattern.
 
-        In the order of the table. All of `text` is looked at: what is cut off, padding could hide.
+        Labels are in the order of the table. The whole text is searched: padding must not hide a match.
         """
         looked_at = text.encode("utf-8", "replace").decode()
         found: dict[str, RuleMatch] = {}
@@ -73,7 +72,7 @@ def _check_table(table: Mapping[str, Sequence[str]]) -> None:
 
 
 def _compile(label: str, position: int, pattern: str, ignore_case: bool) -> Any:
-    """The compiled pattern, which is known to be valid RE2 and not to match the empty text."""
+    """Return the compiled pattern. Raises ConfigError unless it is valid RE2 and does not match the empty text."""
     options = re2.Options()
     options.case_sensitive = not ignore_case
     options.max_mem = MAX_PATTERN_MEMORY

@@ -1,8 +1,8 @@
-"""Whether two images show the same, but for their size and compression: an exact look at their pixels.
+"""Compares the pixels of two images: do they show the same, apart from size and compression?
 
-A perceptual hash says that two images look alike from afar. Three invoices on one form do. Here every place counts:
-the two are brought to the smaller one's size, and nowhere may they differ by more than resampling and compression do.
-`bench/duplicates.py` measures what is found and what is confused; `docs/pipeline.md` has the figures.
+A perceptual hash says that two images look alike from afar. Three invoices on one form do. Here every place counts: the
+two are brought to the smaller one's size, and nowhere may they differ by more than resampling and compression do.
+`bench/duplicates.py` measures hits and confusions; `docs/pipeline.md` has the figures.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _CONTRAST_RADIUS: Final = 3.5
-"""Of the window whose contrast is the local one, in pixels. Compression errs where there are edges."""
+"""Of the window for local contrast, in pixels. Compression errs at edges."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """By how much two images may differ in the mean of a window, in levels of 256."""
+    """Allowed difference of two images in the mean of a window, in levels of 256."""
 
     radius: float
     """Half of the window's side, in pixels."""
     levels: float
     contrast: float
-    """What is allowed beyond `levels`, as a share of the local contrast."""
+    """Allowed beyond `levels`, as a share of the local contrast."""
 
 
 # Measured on copies of forms, receipts, screenshots, logos and photos, each with some room. A changed digit of 13
@@ -34,15 +34,16 @@ _FINE: Final = Tolerance(radius=0.5, levels=18, contrast=0.2)
 _COARSE: Final = Tolerance(radius=3.5, levels=8, contrast=0.25)
 _COLOUR: Final = Tolerance(radius=3.5, levels=13, contrast=0.25)
 _LOST: Final = Tolerance(radius=3.5, levels=17, contrast=0.25)
-"""At the larger one's size: what the smaller one does not show any more. Of one that is smaller than _LEGIBLE allows,
-every edge counts: only soft pictures can be compared with so small a copy."""
+"""At the larger one's size: detail that the smaller one lacks. If the smaller one is smaller than _LEGIBLE allows,
+every edge counts: only soft pictures can be compared with so small a copy.
+"""
 _LEGIBLE: Final = 0.45
 
 
 def same_image(one: Image.Image, other: Image.Image) -> bool:
-    """Whether two upright RGB images show the same. It does not matter which of them is the copy.
+    """True if two upright RGB images show the same. Either may be the copy.
 
-    False where the smaller one is too small to tell: text that is legible in one and not in the other.
+    False where the smaller one is too small to judge: text that is legible in one and not in the other.
     """
     small, large = sorted((one, other), key=lambda image: image.width * image.height)
     if not _same_shape(small, large):
@@ -61,7 +62,7 @@ def same_image(one: Image.Image, other: Image.Image) -> bool:
 
 
 def _same_shape(small: Image.Image, large: Image.Image) -> bool:
-    """Whether both have the same ratio of their sides, as far as whole pixels allow."""
+    """True if both have the same ratio of their sides, as far as whole pixels allow."""
     width, height = large.width * small.height / large.height, large.height * small.width / large.width
     slack = max(small.size) / min(small.size)  # the rounding of the short side, as it shows in the long one
     return abs(width - small.width) <= 1 + slack and abs(height - small.height) <= 1 + slack
@@ -78,7 +79,7 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _within(tolerance: Tolerance, one: Image.Image, other: Image.Image) -> bool:
-    """Whether two images of one channel differ nowhere by more than a tolerance."""
+    """True if two images of one channel differ nowhere by more than a tolerance."""
     from PIL import ImageChops, ImageFilter
 
     window = ImageFilter.BoxBlur(tolerance.radius)
@@ -89,7 +90,7 @@ def _within(tolerance: Tolerance, one: Image.Image, other: Image.Image) -> bool:
 
 
 def _contrast(image: Image.Image) -> Image.Image:
-    """The mean distance from the local mean, around each pixel."""
+    """Return the mean distance from the local mean, around each pixel."""
     from PIL import ImageChops, ImageFilter
 
     window = ImageFilter.BoxBlur(_CONTRAST_RADIUS)

@@ -1,4 +1,4 @@
-"""An image that was seen, as a table keeps it and as a search nominates it."""
+"""An image of an earlier event, in the form that a table keeps and a search uses."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _ENTRY: Final = SEEN_IMAGES.head
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenImage:
-    """An event's image, and the digests of what the event says beside it."""
+    """An event's image, and digests of the event's text and data."""
 
     event_id: str
     image: str
-    """The image's SHA-256, 64 hexadecimal digits."""
+    """SHA-256, 64 hexadecimal digits."""
     text: int
-    """64 bits of a digest of the event's text; 0 without one. `data` alike."""
+    """64 bits of a digest of the event's text; 0 without one. `data` likewise."""
     data: int
     hash: int | None
-    """As in ImageFeatures, and so is `thumbnail`."""
+    """Equal to the hash in ImageFeatures, as is `thumbnail`."""
     thumbnail: bytes = b""
 
     @classmethod
     def of(cls, event: Event, image_hash: int | None, thumbnail: bytes) -> Self:
-        """What is kept of an event with an image."""
+        """Return the stored form of an event with an image."""
         return cls(
             event_id=event.origin.event_id,
             image=event.image or "",
@@ -40,13 +40,13 @@ class SeenImage:
         )
 
     def packed(self, position: int) -> bytes:
-        """The image as a table keeps it; `position` is where its sighting stood."""
+        """Pack the image for a table; `position` is the place of its sighting."""
         entry = _ENTRY.pack(position, self.hash or 0, bytes.fromhex(self.image), self.text, self.data)
         return entry + self.thumbnail
 
     @classmethod
     def unpacked(cls, event_id: str, value: bytes) -> tuple[int, Self] | None:
-        """Where a sighting stood and its image; None for an entry that holds less than a comparison needs."""
+        """Return position and image of a sighting; None for an entry that lacks something that a comparison needs."""
         if len(value) < _ENTRY.size:
             return None
         position, image_hash, image, text, data = _ENTRY.unpack_from(value)
@@ -58,15 +58,15 @@ class SeenImage:
 
 
 def _digested(value: Any) -> int:
-    """64 bits of a digest, by the same rules as tasks are compared; 0 where there is nothing."""
+    """Return 64 bits of a digest, by the rules for comparing tasks; 0 for nothing."""
     said = canonical(value)
     return 0 if said in ('""', "{}") else int(digest("said", said)[:16], 16) or 1
 
 
 @dataclass(frozen=True, slots=True)
 class Nominee:
-    """An earlier image that a new one may be a copy of."""
+    """An earlier image that may have been copied."""
 
     seen: SeenImage
     distance: int
-    """Bits of 64 in which their hashes differ; 0 for the same bytes."""
+    """Bits of 64 in which the hashes differ; 0 for the same bytes."""

@@ -1,7 +1,7 @@
 """A judge of tasks by their words: the trained classifier, asked whether a task will be answered well.
 
-The verifier reads the shape of a task and its categories; where words tell the hard tasks from the easy ones,
-this one sees more.
+The verifier reads the shape of a task and its categories; where words separate the hard tasks from the easy ones, this
+one sees more.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Words:
             raise ConfigError("This classifier judges no tasks.", "Train the router again.")
 
     def scores(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """P(yes) of shape (n,)."""
+        """Return P(yes) of shape (n,)."""
         yes = self.classifier.labels.index(YES)
         scores: NDArray[np.float64] = self.classifier.probabilities([_text(one) for one in examples])[:, yes]
         return scores
 
     def keeps(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """P / 2, as of a verifier that does not know the reasoner, so that the two can be compared."""
+        """Return P / 2, like a verifier that does not know the reasoner, so that the two can be compared."""
         return self.scores(examples) / 2.0
 
     def log_loss(self) -> float:
@@ -46,7 +46,6 @@ class Words:
         return float(self.classifier.provenance.metrics["log_loss"])
 
     def to_bytes(self) -> bytes:
-        """The artifact."""
         return self.classifier.to_bytes()
 
 

@@ -1,4 +1,4 @@
-"""From labelled texts to a classifier: regularisation by cross-validation, and one calibrated temperature."""
+"""Trains a classifier on labelled texts: regularisation by cross-validation, and one calibrated temperature."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STRENGTHS = (3.0, 10.0, 30.0, 100.0)
 """Inverse strengths of the L2 penalty that are tried."""
 FOLDS = 5
 MIN_ROWS_PER_LABEL = 5
-"""So that every fold holds every label."""
+"""Rows needed so that every fold holds every label."""
 MAX_ROWS = 500_000
 BINS = 15
 """Bins of the calibration error, as in Guo et al. 2017."""
@@ -31,9 +31,8 @@ _MAX_ITERATIONS = 2_000
 
 Floats = NDArray[np.float64]
 Row = tuple[str, str]
-"""A text and its label."""
 Progress = Callable[[int, int], None]
-"""Told how many of how many model fits are done."""
+"""Called with the number of model fits that are done, and of all."""
 
 
 def train(
@@ -47,9 +46,9 @@ def train(
 ) -> Classifier:
     """Fit a classifier; its `provenance.metrics` are measured out of fold.
 
-    The same rows in any order, with the same seed and date, give the same artifact; a row that is there twice
-    counts once, and a text, whatever its labels, is on one side of every fold. Without a `hasher` only the embedding
-    is used. Raises ConfigError when the rows do not suffice.
+    The same rows in any order, with the same seed and date, give the same artifact; a repeated row counts once, and a
+    text with any of its labels is on one side of every fold. Without a `hasher` only the embedding is used. Raises
+    ConfigError when the rows do not suffice.
     """
     distinct = _checked(rows)
     source = embedder or WordLlamaEmbedder()
@@ -70,7 +69,7 @@ def train(
 
 
 def _one_thread() -> AbstractContextManager[Any]:
-    """Holds linear algebra to one thread: the order of a sum, and so its last bit, follows their number.
+    """Hold linear algebra to one thread: the order of a sum, and so its last bit, depends on the number of threads.
 
     Only libraries that are loaded by then are held, so scikit-learn, which brings its own, comes first.
     """
@@ -82,7 +81,7 @@ def _one_thread() -> AbstractContextManager[Any]:
 
 
 def _checked(rows: Sequence[Row]) -> list[Row]:
-    """The distinct rows, sorted. Texts are alike as tasks are: whatever the form of Unicode and outer white space."""
+    """Return the distinct rows, sorted. The form of Unicode and outer white space do not count, as with tasks."""
     if len(rows) > MAX_ROWS:
         raise ConfigError(f"{len(rows)} rows are more than {MAX_ROWS}.", "Train on a random part of them.")
     for number, (text, label) in enumerate(rows, start=1):
@@ -106,7 +105,7 @@ def _fingerprint(rows: Sequence[Row]) -> str:
 
 
 def _features(texts: Sequence[str], embedder: Embedder, hasher: NgramHasher | None) -> tuple[Any, NDArray[np.int64]]:
-    """A CSR matrix (texts, columns used), and where these columns stand among all."""
+    """Return a CSR matrix (texts, columns used), and the places of these columns among all."""
     from scipy import sparse  # type: ignore[import-untyped]
 
     dense = sparse.csr_matrix(embedder.embed(texts).astype(np.float64))
@@ -121,7 +120,7 @@ def _features(texts: Sequence[str], embedder: Embedder, hasher: NgramHasher | No
 
 
 def _fit(features: Any, truth: NDArray[np.int64], strength: float) -> tuple[Vectors, Floats]:
-    """Weights (columns, labels) and bias (labels,) of an L2-penalised softmax regression."""
+    """Return weights (columns, labels) and bias (labels,) of an L2-penalised softmax regression."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS).fit(features, truth)
@@ -133,10 +132,10 @@ def _fit(features: Any, truth: NDArray[np.int64], strength: float) -> tuple[Vect
 
 
 def _folds(texts: Sequence[str], truth: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """The fold of each row, with as many of each label in every fold as can be; rows of one text share a fold.
+    """Return the fold of each row, with each label spread as evenly as possible; rows of one text share a fold.
 
-    A text with several labels is dealt out under the one that has the fewest. Raises ConfigError where a label has too
-    few texts for every fold.
+    A text with several labels is dealt out under the rarest one. Raises ConfigError where a label has too few texts for
+    every fold.
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -162,7 +161,7 @@ def _folds(texts: Sequence[str], truth: NDArray[np.int64], seed: int) -> NDArray
 def _cross_validate(
     features: Any, truth: NDArray[np.int64], folds: NDArray[np.int64], progress: Progress
 ) -> tuple[float, Floats]:
-    """The strength with the least calibrated log loss out of fold, and its logits."""
+    """Return the strength with the least calibrated log loss out of fold, and its logits."""
     tried: list[tuple[float, float, Floats]] = []
     for strength in STRENGTHS:
         logits = np.empty((len(truth), int(truth.max()) + 1))
@@ -177,7 +176,7 @@ def _cross_validate(
 
 
 def _out_of_fold_metrics(logits: Floats, truth: NDArray[np.int64], folds: NDArray[np.int64]) -> dict[str, Any]:
-    """Metrics of the calibrated probabilities; a fold's temperature comes from the other folds."""
+    """Return metrics of the calibrated probabilities; a fold's temperature comes from the other folds."""
     calibrated = np.empty_like(logits)
     for fold in np.unique(folds):
         own = folds == fold
@@ -186,7 +185,7 @@ def _out_of_fold_metrics(logits: Floats, truth: NDArray[np.int64], folds: NDArra
 
 
 def measure(probabilities: Floats, truth: NDArray[np.int64]) -> dict[str, float]:
-    """Accuracy, log loss, Brier score and ECE of probabilities (n, labels) against label indexes (n,)."""
+    """Return accuracy, log loss, Brier score and ECE of probabilities (n, labels) against label indexes (n,)."""
     return {
         "accuracy": float((probabilities.argmax(axis=1) == truth).mean()),
         "log_loss": log_loss(probabilities, truth),
@@ -196,10 +195,10 @@ def measure(probabilities: Floats, truth: NDArray[np.int64]) -> dict[str, float]
 
 
 def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float:
-    """The temperature T > 0 that minimises the log loss of softmax(logits / T), from 0.01 to 100.
+    """Return the temperature T > 0 that minimises the log loss of softmax(logits / T), from 0.01 to 100.
 
-    Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", section 4.2. T does not
-    change which label is the most probable.
+    Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", section 4.2. T does not change which
+    label is the most probable.
     """
     from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
@@ -233,7 +232,7 @@ def expected_calibration_error(probabilities: Floats, truth: NDArray[np.int64], 
 
 
 def read_labelled(path: Path, text_key: str = "text", label_keys: Sequence[str] = ("label", "intent")) -> list[Row]:
-    """Rows of a CSV file with a header line (`.csv`), or of JSON lines; the first label key present counts.
+    """Read rows of a CSV file with a header line (`.csv`), or of JSON lines; the first label key present counts.
 
     Raises ConfigError with the line at fault.
     """

@@ -27,12 +27,12 @@ LARGEST_CASSETTE_BYTES = 256 * 2**20
 
 
 def request_key(request: ModelRequest) -> str:
-    """The sha256, in hex, of the request's canonical JSON: sorted keys, no spaces, UTF-8."""
+    """Return the SHA-256, in hex, of the request's canonical JSON: sorted keys, no spaces, UTF-8."""
     return hashlib.sha256(_compact(_request_fields(request)).encode()).hexdigest()
 
 
 def cassette_line(request: ModelRequest, answer: ModelReply | ModelError, seconds: float) -> str:
-    """One answer as a line of a cassette, with its line end; `seconds` is how long it took."""
+    """Return one answer as a line of a cassette, with its line end; the answer took `seconds`."""
     line: dict[str, Any] = {
         "key": request_key(request),
         "request": _request_fields(request),
@@ -46,7 +46,7 @@ def cassette_line(request: ModelRequest, answer: ModelReply | ModelError, second
 
 
 class RecordedModel:
-    """Answers what the cassette holds. `pace` multiplies the recorded time to wait; 0 answers at once.
+    """Answers from a cassette. `pace` multiplies the recorded time to wait; 0 answers at once.
 
     Raises ConfigError, with the line's number, for a cassette that is missing, too large or broken.
     """
@@ -65,7 +65,7 @@ class RecordedModel:
         self._next: dict[str, int] = {}
 
     async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
-        """The recorded reply, or the recorded ModelError; `not_recorded` for a request the cassette lacks."""
+        """Return the recorded reply or raise the recorded ModelError; `not_recorded` for a missing request."""
         line = self._take(request)
         wait = line.seconds * self._pace
         if wait > 0:
@@ -77,8 +77,7 @@ class RecordedModel:
         assert line.reply is not None  # noqa: S101 (a line has exactly one of the two)
         return line.reply
 
-    async def close(self) -> None:
-        """Nothing is held open."""
+    async def close(self) -> None: ...
 
     def _take(self, request: ModelRequest) -> _Line:
         key = request_key(request)
@@ -98,8 +97,8 @@ class RecordedModel:
 class RecordingModel:
     """Asks `inner` and appends every answer and every ModelError to the cassette.
 
-    Several processes may append to one file. Raises ProcessError when the file takes no more: asked
-    again, the model would be paid again for what cannot be kept.
+    Several processes may append to one file. Raises ProcessError when the file cannot be written: another try would pay
+    the model again for an answer that cannot be kept.
     """
 
     def __init__(self, inner: LanguageModel, cassette: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -113,7 +112,7 @@ class RecordingModel:
             raise ConfigError(f"{cassette} cannot be written: {error}.", "Name a writable file.") from error
 
     async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
-        """What `inner` answers or raises, once it is on file."""
+        """Return or raise what `inner` does, after it has been written to the file."""
         started = self._clock()
         try:
             reply = await self._inner.ask(request, timeout)
@@ -124,7 +123,6 @@ class RecordingModel:
         return reply
 
     async def close(self) -> None:
-        """Close the file and `inner`."""
         os.close(self._file)
         await self._inner.close()
 

@@ -23,7 +23,7 @@ from streams.models.providers.protocol import ModelReply, ModelRequest
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 
-# What the caller may set. Left out on purpose: `service_tier`, `speed` and `inference_geo`, which change the
+# What the caller may set. Deliberately left out: `service_tier`, `speed` and `inference_geo`, which change the
 # price of a call without its token counts showing it, and tools, which a text reply cannot carry.
 _TOP_LEVEL = frozenset({"thinking", "stop_sequences", "metadata"})
 _OUTPUT_CONFIG = frozenset({"effort"})
@@ -35,7 +35,7 @@ MOST_SECONDS_AFTER_END = 1.0
 class ClaudeModel:
     """Claude's models as a LanguageModel. Retries nothing; keeps at most `max_connections` connections open.
 
-    Raises ConfigError for a key or a base URL that cannot be one.
+    Raises ConfigError for a malformed key or base URL.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ClaudeModel:
         self._now = now
 
     async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
-        """Ask once, in `timeout` seconds over all.
+        """Ask once, within `timeout` seconds in total.
 
         Raises ModelError, ConfigError for a wrong request, or ProcessError where this process cannot ask.
         """
@@ -80,11 +80,10 @@ class ClaudeModel:
         raise problem
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._client.close()
 
     async def _stream(self, arguments: dict[str, Any], seconds: float, answer: ClaudeAnswer) -> None:
-        # Always streamed: it alone tells the time to the first token, and long answers outlive idle proxies.
+        # Always streamed: only a stream shows the time to the first token, and long answers outlive idle proxies.
         stream = await self._client.messages.create(**arguments, stream=True, timeout=seconds)
         async with stream:
             answer.request_id = stream.response.headers.get("request-id")
@@ -98,7 +97,7 @@ class ClaudeModel:
 
 
 async def _take(events: AsyncIterator[Mapping[str, Any]], answer: ClaudeAnswer, response: httpx2.Response) -> None:
-    """Give the answer its events up to the message's end."""
+    """Pass the events to the answer, up to the message's end."""
     async for event in events:
         if event["type"] == "error":
             raise anthropic.APIStatusError(f"{dict(event)}", response=response, body=event)
@@ -108,7 +107,7 @@ async def _take(events: AsyncIterator[Mapping[str, Any]], answer: ClaudeAnswer, 
 
 
 def message_arguments(request: ModelRequest) -> dict[str, Any]:
-    """The request as arguments of the Messages API. Raises ConfigError for what the API does not take."""
+    """Return the request as arguments of the Messages API. Raises ConfigError for what the API does not take."""
     if unknown := sorted(set(request.parameters) - _TOP_LEVEL - _OUTPUT_CONFIG):
         allowed = ", ".join(sorted(_TOP_LEVEL | _OUTPUT_CONFIG))
         what = f"not taken by Claude: {', '.join(unknown)}."

@@ -1,8 +1,8 @@
-"""The answer that the events of one Claude reply make.
+"""Builds one reply of Claude from its events.
 
-Fields are taken wherever they stand, for gateways move, repeat and empty them: a null or a missing field says nothing,
-a repeated one adds nothing, a total never falls, and a good end does not follow a bad one. The SDK's own accumulation
-does not serve: it lets a later null erase the stop reason and a smaller count replace a larger one.
+Fields are accepted anywhere, because gateways move, repeat and empty them: a null or a missing field says nothing, a
+repeated one adds nothing, a total never falls, and a good end does not follow a bad one. The SDK's own accumulation
+does not serve: in it a later null erases the stop reason and a smaller count replaces a larger one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streams.models.providers.claude_events import as_name, as_object, as_text, 
 from streams.models.providers.protocol import ModelReply
 
 MOST_BLOCKS = 10_000
-"""Blocks of one reply; an index beyond it is nonsense."""
+"""Blocks of one reply; a larger index is invalid."""
 
 _INPUT_COUNTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _OUTPUT = "output_tokens"
@@ -27,19 +27,19 @@ _ENDS = ("message", "message_delta", "message_stop")
 _BLOCKS = ("content_block_start", "content_block_delta", "content_block_stop")
 _KINDS = frozenset({"message_start", *_BLOCKS, *_ENDS})
 _TEXT = ("text", "")
-"""Kinds of a block that hold the reply's text; a block that names no kind is one of them."""
+"""Kinds of a block that hold the reply's text; a block without a kind is one of them."""
 
 
 @dataclass
 class ClaudeAnswer:
-    """Takes the events of one reply in order; `reply` is what they made. `clock` gives monotonic seconds."""
+    """Takes the events of one reply in order; `reply` is the result. `clock` gives monotonic seconds."""
 
     clock: Callable[[], float]
     request_id: str | None = None
     complete: bool = False
-    """Whether the end of the message was seen; what follows it says nothing."""
+    """True after the message's end; later events are ignored."""
     began: bool = False
-    """Whether a part of the message was seen."""
+    """True after the first part of the message."""
     _ended: bool = False
     _id: str | None = None
     _model: str | None = None
@@ -52,13 +52,13 @@ class ClaudeAnswer:
     _counts: dict[str, int] = field(default_factory=dict)
     _output_at_end: bool = False
     _lasting_cache: bool = False
-    """Whether tokens were written to the cache of an hour, which no price list here has a rate for."""
+    """True if tokens were written to the one-hour cache, for which no shipped price list has a rate."""
 
     def __post_init__(self) -> None:
         self._started = self.clock()
 
     def take(self, event: Mapping[str, Any]) -> None:
-        """Add one event; an unknown kind says nothing. ValueError for a malformed one."""
+        """Add one event; an unknown kind is ignored. Raises ValueError for a malformed one."""
         try:
             self._take(event)
         except (AttributeError, TypeError) as error:
@@ -100,7 +100,7 @@ class ClaudeAnswer:
                 self._open(index, as_object(block))
 
     def _index(self, event: Mapping[str, Any], without: int) -> int:
-        """The event's index, or `without` where it has none."""
+        """Return the event's index, or `without` where it has none."""
         index = event.get("index")
         index = without if index is None else index
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index <= MOST_BLOCKS:
@@ -156,7 +156,7 @@ class ClaudeAnswer:
             self._refusal = said or self._refusal
 
     def _count(self, usage: Mapping[str, Any], *, final: bool) -> None:
-        """Counts are totals so far. What a stream says of its output before the end is a placeholder."""
+        """Add counts, which are totals so far. An output count before the end of the message is a placeholder."""
         details = as_object(usage.get("output_tokens_details"))
         given = {name: usage.get(name) for name in (*_INPUT_COUNTS, _OUTPUT)} | {_THINKING: details.get(_THINKING)}
         lasting = as_object(usage.get("cache_creation")).get(_LASTING)
@@ -167,7 +167,7 @@ class ClaudeAnswer:
         self._output_at_end |= final and usage.get(_OUTPUT) is not None
 
     def reply(self) -> ModelReply:
-        """The whole reply. Raises ModelError if there was none or it broke off."""
+        """Return the whole reply. Raises ModelError if there was none or it broke off."""
         if not self.began:
             raise failure("bad_reply", "Claude's reply holds no message.", self.request_id)
         if self._stop_reason is None or not (self.complete or self._ended):
@@ -180,14 +180,14 @@ class ClaudeAnswer:
             text="".join(block.text for index in sorted(self._blocks) for block in self._blocks[index]),
             model=self._model,
             stop_reason=self._stop_reason,
-            # No request is without tokens, and no words are: such a 0 is a gateway's placeholder, and not free.
+            # Every request and every text has tokens: a 0 is a gateway's placeholder, and not free.
             input_tokens=total or None,
             output_tokens=None if output == 0 and self.has_output() else output,
             cache_read_tokens=read,
             cache_write_tokens=None if self._lasting_cache else written,
             thinking_tokens=self._counts.get(_THINKING),
             first_token_seconds=self._first_token_seconds,
-            # As Anthropic's release notes of June 2026 have it: a refusal before any output is counted and not billed.
+            # Anthropic's release notes of June 2026: a refusal before any output is counted and not billed.
             unbilled=refused and not self.has_output(),
             request_id=self.request_id,
             response_id=self._id,
@@ -195,14 +195,14 @@ class ClaudeAnswer:
         )
 
     def has_output(self) -> bool:
-        """Whether the model wrote anything, be it thinking."""
+        """True if the model wrote anything, thinking included."""
         kinds = (block.kind for blocks in self._blocks.values() for block in blocks)
         return self._first_token_seconds is not None or any(kind not in _TEXT for kind in kinds)
 
 
 @dataclass
 class _Block:
-    """One content block: its kind, and the text it started with and got."""
+    """One content block: its kind, its initial text and its deltas."""
 
     kind: str
     start: str = ""

@@ -1,4 +1,4 @@
-"""How much of Claude's response is read: the SDK holds an error's body, and each event of a stream, in memory whole."""
+"""Limits on the size of Claude's response: the SDK holds an error's body, and each event of a stream, in memory."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from streams.core.contract import MAX_REPLY
 from streams.models.providers.claude_errors import failure, reply_too_large
 
 MAX_STREAM = 64 * MAX_REPLY
-"""Bytes. An event with a token of text has some 120 around it, and thinking comes beside the text."""
+"""Bytes. An event with one token of text has some 120 bytes around it, and thinking comes in addition to the text."""
 MAX_ERROR_BODY = 64 * 1024
-"""Bytes of an error's body that are read; what it says stands at its beginning."""
+"""Bytes of an error's body that are read; the message is at its beginning."""
 UNCOMPRESSED = {"accept-encoding": "identity"}
-"""Asked for with every request, for a few compressed bytes can stand for any number."""
+"""Sent with every request, because a few compressed bytes can expand without limit."""
 
 
 async def bound(response: httpx2.Response) -> None:
-    """Have a response read to its limit and never decompressed. A hook of the HTTP client, before the body is read."""
+    """Limit the size of a response, and never decompress it. The HTTP client calls this before it reads the body."""
     encoding = response.headers.pop("content-encoding", "").strip().lower()
     assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101 - the client is asynchronous
     response.stream = _Bounded(
@@ -30,7 +30,7 @@ async def bound(response: httpx2.Response) -> None:
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A body: of an error its beginning, of a reply all of it, or ModelError for one that is too large."""
+    """A response body: the beginning of an error, all of a reply, or ModelError for one that is too large."""
 
     def __init__(
         self, body: httpx2.AsyncByteStream, *, compressed: bool, is_error: bool, request_id: str | None

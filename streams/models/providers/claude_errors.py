@@ -1,4 +1,4 @@
-"""What can go wrong on the way to Claude and back, as ModelError."""
+"""Failures of a call to Claude, translated to ModelError."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _BY_STATUS: Mapping[int, str] = {
     511: "unauthorized",
     529: "overloaded",
 }
-# Timeouts of a gateway: what it asked may have been answered, and is then charged for. No other error is billed.
+# Timeouts of a gateway: Claude may have answered the request, and then it is billed. No other error is billed.
 _MAYBE_BILLED = frozenset({408, 504, 524})
-# Errors inside a stream come after status 200, so only their own type tells them apart.
+# Errors inside a stream come after status 200, so only their own type distinguishes them.
 _BY_TYPE: Mapping[str, str] = {
     "invalid_request_error": "bad_request",
     "authentication_error": "unauthorized",
@@ -59,12 +59,12 @@ _BY_TYPE: Mapping[str, str] = {
     "timeout_error": "timeout",
     "overloaded_error": "overloaded",
 }
-# An "invalid request" may be the event's own fault or the account's: only its words tell. The first that fits counts.
+# An "invalid request" may be the event's fault or the account's: only its message shows which. The first match counts.
 # Taken from Anthropic's page of errors, from bug reports, and from the words that gateways put in their place.
 _BY_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (error_type, re.compile("|".join(words), re.I))
     for error_type, words in (
-        ("rejected", (r"^messages[.:\[]",)),  # first, for it may quote the event, which may write of payments and keys
+        ("rejected", (r"^messages[.:\[]",)),  # first, because it may quote an event that mentions payments and keys
         ("unauthorized", (
             r"(?:more|out of|no) (?:credit|extra usage)",
             r"credit balance|insufficient[ _](?:credit|fund|balance|quota)|payment|billing",
@@ -96,18 +96,18 @@ _SHOULD_RETRY: Mapping[str, bool] = {"true": True, "false": False}
 _LONGEST_MESSAGE = 500
 
 FOREIGN_ERRORS = (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError, ValueError, RecursionError, OverflowError)
-"""What the SDK, its HTTP library and the parsing of a reply raise."""
+"""Exceptions of the SDK, its HTTP library and the parsing of a reply."""
 _NEVER_ARRIVED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
 def failure(error_type: str, what: str, request_id: str | None = None, *, unbilled: bool = False) -> ModelError:
-    """A ModelError of a known type, with the remedy and the retryability of its type."""
+    """Return a ModelError of a known type, with the remedy and the retryability of its type."""
     retryable, remedy = _KINDS[error_type]
     return ModelError(error_type, what, remedy, retryable=retryable, request_id=request_id, unbilled=unbilled)
 
 
 def reply_too_large(most: str, request_id: str | None) -> ModelError:
-    """A reply of more than `most`, of which the rest was not read."""
+    """Return the error for a reply of more than `most`, of which the rest was not read."""
     what, remedy = f"Claude's reply has more than {most}.", "Lower max_tokens, or ask for less."
     return ModelError("too_large", what, remedy, retryable=False, request_id=request_id)
 
@@ -115,9 +115,9 @@ def reply_too_large(most: str, request_id: str | None) -> ModelError:
 def translate(
     error: Exception, request_id: str | None, secret: str, now: datetime, *, began: bool = False
 ) -> ModelError:
-    """One of FOREIGN_ERRORS as ModelError; `secret` is kept out of it, `now` turns a date into a wait.
+    """Return one of FOREIGN_ERRORS as a ModelError, without `secret`; `now` turns a date into a wait.
 
-    `began` says whether a part of the reply came before it.
+    `began` is true if a part of the reply came before it.
     """
     match error:
         case anthropic.APIStatusError():
@@ -140,7 +140,7 @@ def translate(
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds the provider asks to wait, from a number or an HTTP date; None when it names none."""
+    """Return the seconds that the provider asks to wait, from a number or an HTTP date; None without either."""
     text = headers.get("retry-after")
     if text is None:
         return None
@@ -162,14 +162,14 @@ def _from_status(error: anthropic.APIStatusError, secret: str, now: datetime) ->
     result = failure(_error_type(error, said), what, error.request_id)
     headers = error.response.headers
     result.retry_after = retry_after_seconds(headers, now)
-    # The provider knows best: a spent budget is a 429 that no waiting cures.
+    # The provider decides: a 429 for a spent budget does not pass.
     result.retryable = _SHOULD_RETRY.get(headers.get("x-should-retry", ""), result.retryable)
     return result
 
 
 def _error_type(error: anthropic.APIStatusError, said: str) -> str:
-    """By the status where that is clear, else by the error's own type, and where both say little by its words."""
-    status, named = error.status_code, error.type  # the type is whatever the JSON holds there
+    """Return the type by the status where that is clear, else by the error's own type, else by its message."""
+    status, named = error.status_code, error.type  # the JSON may hold any value there
     if 300 <= status < 400:
         return "bad_reply"
     by_type = _BY_TYPE.get(named) if isinstance(named, str) else None

@@ -1,6 +1,6 @@
-"""A response of the Messages API as its events, in the forms that gateways give it.
+"""Reads a response of the Messages API as events, in the forms that gateways give it.
 
-The SDK's own reader drops events without an `event:` line and knows no body that is one JSON message.
+The SDK's own reader drops events without an `event:` line and does not know a body that is one JSON message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.core.contract import encodable
 DONE = "[DONE]"
 """Sent last by some gateways; it is not JSON."""
 MOST_TOKENS = 10**9
-"""Of one kind in one call; a higher count is nonsense."""
+"""Of one kind in one call; a higher count is invalid."""
 LONGEST_NAME = 200
 """Characters of a model's name, an id or a stop reason."""
 _OWN = frozenset({"error", "message", "message_start", "message_delta", "message_stop"})
@@ -27,7 +27,7 @@ async def events_of(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Mapping[str,
     """Yield each JSON object of a body: server-sent events, or one JSON document in place of a stream.
 
     An object without a `type` gets the name of its event. Events of a foreign name that are not JSON objects are
-    passed over. Raises ValueError for bytes that are not UTF-8 and for an event that is not a JSON object.
+    skipped. Raises ValueError for bytes that are not UTF-8 and for an event that is not a JSON object.
     """
     name, data, document = "", list[str](), list[str]()
     async for line in _lines(chunks):
@@ -46,7 +46,7 @@ async def events_of(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Mapping[str,
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The lines of a UTF-8 text, whichever line ends it has and wherever it is cut into chunks."""
+    """Yield the lines of a UTF-8 text, with any line ends and any cuts into chunks."""
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
     parts: list[str] = []
     async for chunk in chunks:
@@ -65,7 +65,6 @@ def _value(line: str) -> str:
 
 
 def _parsed(name: str, data: str) -> Iterable[Mapping[str, Any]]:
-    """No event, or one."""
     if name == "ping" or data.strip() in ("", DONE):
         return ()
     try:
@@ -82,7 +81,7 @@ def _parsed(name: str, data: str) -> Iterable[Mapping[str, Any]]:
 
 
 def _kind(name: str, event: Mapping[str, Any]) -> str:
-    """The type of an event that does not say it; `message` as a name says only that it is some event."""
+    """Return the type of an event that does not state it; the name `message` only means that it is an event."""
     if "error" in event:
         return "error"
     if isinstance(event.get("content"), list):
@@ -90,11 +89,11 @@ def _kind(name: str, event: Mapping[str, Any]) -> str:
     return "" if name == "message" else name
 
 
-# Nothing has checked the types, so what should be an object, a text or a count may be anything that JSON can say.
+# The types are unchecked: in place of an object, a text or a count there may be any JSON value.
 
 
 def as_object(value: object) -> Mapping[str, Any]:
-    """The object, empty for null. TypeError for anything else."""
+    """Return the object, empty for null. Raises TypeError for anything else."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -103,7 +102,7 @@ def as_object(value: object) -> Mapping[str, Any]:
 
 
 def as_text(value: object) -> str:
-    """The text, empty for null, as it can be written in UTF-8. TypeError for anything else."""
+    """Return the text in a form that UTF-8 can encode, empty for null. Raises TypeError for anything else."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -112,14 +111,14 @@ def as_text(value: object) -> str:
 
 
 def as_name(value: object) -> str | None:
-    """A short text; None for null or the empty one. TypeError for anything else."""
+    """Return a short text; None for null or the empty one. Raises TypeError for anything else."""
     if len(name := as_text(value)) > LONGEST_NAME:
         raise TypeError("no name")
     return name or None
 
 
 def as_tokens(value: object) -> int:
-    """A count of tokens. TypeError for anything else."""
+    """Return a count of tokens. Raises TypeError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS or value % 1:
         raise TypeError("no count of tokens")
     return int(value)

@@ -1,9 +1,9 @@
 """JSON schemas in the form that Claude's structured output takes.
 
 Claude takes a subset of JSON Schema: closed objects with named properties, no recursion, and few limits. A schema is
-rewritten so that each answer Claude can give is one shape of the schema; limits that it cannot enforce go into the
-descriptions, for the contract checks every answer afterwards. A schema in which Claude could not say what is asked for
-is refused.
+rewritten so that each answer Claude can give has one of the schema's shapes; limits that it cannot enforce go into the
+descriptions, because the contract checks every answer afterwards. A schema is refused if Claude could not give the
+answer it asks for.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from streams.core.errors import ConfigError
 from streams.models.providers.schema_parts import ANNOTATIONS, FORMATS, not_enforced, parts
 
 MOST_OPTIONAL: Final = 24
-"""Properties that are not required, in one request, as the provider documents it."""
+"""Properties that are not required, in one request, according to the provider."""
 MOST_UNIONS: Final = 16
-"""Parts with anyOf or with several types, in one request, as the provider documents it."""
+"""Parts with anyOf or with several types, in one request, according to the provider."""
 _ENFORCED: Final = frozenset(
     {"$ref", "type", "enum", "const", "anyOf", "properties", "required", "additionalProperties", "items", "allOf"}
 )
 _UNSAID: Final = frozenset({"$schema", "$id", "$comment", "$anchor", DEFINITIONS})
-"""Keywords that are no part of a description; the definitions are kept at the root."""
+"""Keywords that do not belong in a description; the definitions are kept at the root."""
 _COMBINING: Final = ("anyOf", "oneOf", "allOf")
 _SHAPING: Final = frozenset({"$ref", "type", "enum", "const", "properties", "items", "prefixItems", *_COMBINING})
 _OF_TYPE: Final[Mapping[str, frozenset[str]]] = {
@@ -46,15 +46,15 @@ _FREE = "Name each property, or ask for an array of objects with a name and a va
 
 
 def strict_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema as the API takes it; the caller must not change it.
+    """Return the schema for the API; the caller must not change it.
 
-    Raises ConfigError, which names the part, for a schema the API has no form of.
+    Raises ConfigError, which names the part, for a schema that the API cannot express.
     """
     return _strict(json.dumps(schema, default=dict))
 
 
 def unenforced(schema: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The keywords that Claude is asked for but not held to, each with where it stands."""
+    """Return the keywords that Claude is asked for but not held to, each with its place."""
     return not_enforced(schema, _enforces)
 
 
@@ -87,7 +87,7 @@ def _strict(text: str) -> Mapping[str, Any]:
 
 
 def _whole(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with the definitions that it uses."""
+    """Return the schema with the definitions that it uses."""
     definitions = _used(schema)
     plain = _plain(schema, "")
     if definitions:
@@ -96,7 +96,7 @@ def _whole(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(schema: Any, at: str) -> dict[str, Any]:
-    """One part, and all in it, in the keywords that the API has."""
+    """Rewrite one part, and all in it, in the keywords that the API has."""
     if schema is False:
         raise _wrong(at, "nothing is allowed there.", "Remove it.")
     if not isinstance(schema, dict) or not set(schema) - ANNOTATIONS:
@@ -128,12 +128,12 @@ def _implied(part: Mapping[str, Any]) -> str | None:
 
 
 def _values(part: dict[str, Any], at: str) -> dict[str, Any]:
-    """An enum or a const, of which only the values are kept that the part's other keywords allow."""
+    """Return an enum or a const, with only the values that the part's other keywords allow."""
     values = part["enum"] if "enum" in part else [part["const"]]
     allowed = jsonschema.Draft202012Validator({key: value for key, value in part.items() if key in _OF_A_VALUE})
     kept = [value for value in values if allowed.is_valid(value)]
     if not kept:
-        raise _wrong(at, "none of its values is allowed.", "Correct the enum, or what stands beside it.")
+        raise _wrong(at, "none of its values is allowed.", "Correct the enum, or the keywords beside it.")
     if any(isinstance(value, dict | list) for value in kept):
         raise _wrong(at, "one of its values is an object or an array.", "Write such a value as an object of consts.")
     words = _words(part)
@@ -141,7 +141,7 @@ def _values(part: dict[str, Any], at: str) -> dict[str, Any]:
 
 
 def _united(part: dict[str, Any], kinds: Iterable[str], at: str) -> dict[str, Any]:
-    """A part of several types, as anyOf; each variant has the keywords of its type."""
+    """Return a part of several types as anyOf; each variant has the keywords of its type."""
     words = _words(part)
     variants = [{"type": kind, **_for_type(part, kind)} for kind in kinds]
     if len(variants) == 1:
@@ -159,7 +159,7 @@ def _for_type(part: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _combined(part: dict[str, Any], at: str) -> dict[str, Any]:
-    """A part with anyOf, oneOf or allOf: its variants, or what stands beside them where they only limit that."""
+    """Return a part with anyOf, oneOf or allOf: its variants, or the rest where the variants only limit it."""
     combining = [key for key in _COMBINING if key in part]
     beside = {key: value for key, value in part.items() if key not in _COMBINING}
     shaped = [key for key in combining if any(_shapes(variant) for variant in part[key])]
@@ -170,7 +170,7 @@ def _combined(part: dict[str, Any], at: str) -> dict[str, Any]:
     if not shaped:
         return _plain(beside, at)
     if len(shaped) > 1 or set(beside) & _SHAPING:
-        what = f"{' and '.join(shaped)} stands beside another shape."
+        what = f"{' and '.join(shaped)} is combined with another shape."
         raise _wrong(at, what, "Write each variant out, with all that it has.")
     if shaped != ["allOf"]:
         return _either(beside, part[shaped[0]], at)
@@ -181,7 +181,7 @@ def _combined(part: dict[str, Any], at: str) -> dict[str, Any]:
 
 
 def _narrowed(variant: Any, kind: str) -> Any:
-    """A variant that is of a type as well; False where it cannot be."""
+    """Return a variant that is also of a type; False where that is impossible."""
     if not isinstance(variant, dict) or "$ref" in variant:
         return {"type": kind} if variant is True else variant
     own = variant.get("type", kind)
@@ -198,7 +198,7 @@ def _either(beside: Mapping[str, Any], variants: list[Any], at: str) -> dict[str
 
 
 def _shapes(schema: Any) -> bool:
-    """Whether a schema says what is there, and not only what must hold of it."""
+    """True if a schema gives a shape, and not only limits."""
     return not isinstance(schema, dict) or bool(set(schema) & _SHAPING) or not set(schema) - ANNOTATIONS
 
 
@@ -228,7 +228,7 @@ def _array(part: dict[str, Any], at: str) -> dict[str, Any]:
 
 
 def _used(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The definitions that the schema uses. Refuses those that lead back to themselves."""
+    """Return the definitions that the schema uses. Refuses recursive ones."""
     definitions, used = schema.get(DEFINITIONS, {}), dict[str, Any]()
 
     def follow(part: Any, path: tuple[str, ...]) -> None:

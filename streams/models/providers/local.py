@@ -62,7 +62,7 @@ class _Generation:
             self.stop_reason = choice["finish_reason"] or self.stop_reason
 
     def reply(self, model: str) -> ModelReply:
-        """The whole answer. Raises what went wrong, and ModelError when the answer has no end."""
+        """Return the whole answer. Raises what went wrong, and ModelError when the answer has no end."""
         if self.failure is not None:
             raise self.failure
         if self.stop_reason is None:
@@ -83,11 +83,11 @@ class _Generation:
 class LocalModel:
     """One model file as a LanguageModel, answering `parallel` requests at once and the others in order.
 
-    `context` is the longest prompt and answer together, in tokens, of one request. `threads` are shared by
-    all requests; they wait for each other in a busy loop, so more of them than free cores slow each other
-    badly. `verbosity` is llama.cpp's own log level on stderr, -1 for none. Text of an event that looks like
-    a control token of the chat template is taken apart, so that no event ends its own turn. A character
-    that the model writes in several tokens is one Token of the reply.
+    `context` is the longest prompt and answer together, in tokens, of one request. `threads` are shared by all
+    requests; they wait for each other in a busy loop, so more threads than free cores are much slower. `verbosity` is
+    llama.cpp's own log level on stderr, -1 for none. Text of an event that looks like a control token of the chat
+    template is split, so that no event ends its own turn. A character that the model writes in several tokens is one
+    Token of the reply.
     """
 
     def __init__(
@@ -148,7 +148,6 @@ class LocalModel:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """Stop what runs and free the model's memory; no call may follow."""
         self._closed = True
         for generation in self._running:
             generation.stopped.set()
@@ -187,7 +186,7 @@ class LocalModel:
             raise bad_request("llama.cpp cannot hold the model to the answer's schema; `escalon check` says why")
         try:
             self._engine.handle_chat_completions(body, generation)
-        except ValueError as error:  # the library's word for a request it cannot use
+        except ValueError as error:  # the library's type for an invalid request
             raise ModelError("bad_request", f"llama.cpp: {error}", retryable=False) from error
         except Exception as error:
             raise ModelError("server_error", f"llama.cpp: {error}", retryable=True) from error
@@ -198,7 +197,7 @@ class LocalModel:
 
 
 def _refused(error: Mapping[str, Any]) -> ModelError:
-    """The library's own error body as the error of this project."""
+    """Return the library's own error body as a ModelError."""
     if error.get("type") == "exceed_context_size_error":
         what = f"the prompt has {error.get('n_prompt_tokens')} tokens, the context holds {error.get('n_ctx')}"
         remedy = "Shorten the prompt, or raise the model's context."

@@ -1,4 +1,4 @@
-"""llama.cpp in this process: the model file loaded, silent, and reachable by nobody else."""
+"""llama.cpp in this process: the model file loaded, silent, and not reachable from outside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Chunk = Mapping[str, Any]
 
 
 class LlamaEngine(Protocol):
-    """What is used of the library: a chat completion that streams its chunks to a callback."""
+    """The part of the library's interface that is used."""
 
     def handle_chat_completions(self, prompt: dict[str, Any], callback: Callable[[Chunk], bool]) -> None:
         """Run one completion to its end, or until the callback returns True; blocks the calling thread."""
@@ -30,7 +30,7 @@ class LlamaEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """How to run a model: `context` is in tokens a request, prompt and answer together."""
+    """Settings for running a model. `context` is in tokens a request, prompt and answer together."""
 
     path: Path
     threads: int
@@ -56,13 +56,13 @@ def open_llama(settings: EngineSettings) -> LlamaEngine:
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = settings.threads
     parameters.cache_prompt = True
     parameters.cache_ram_mib = PROMPT_CACHE_MIB
-    # Else the library takes apart what looks like a tool call, and tokens and text no longer agree.
+    # Else the library splits text that looks like a tool call, and tokens and text no longer agree.
     parameters.force_pure_content_parser = True
     parameters.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     parameters.verbosity = settings.verbosity
     parameters.warmup = False
     parameters.n_threads_http = 1
-    # The library insists on serving HTTP. It gets a socket in a private directory that is gone at once.
+    # The library insists on serving HTTP. It gets a socket in a private directory that is deleted at once.
     with tempfile.TemporaryDirectory(prefix="escalon-") as private:
         parameters.hostnames = [f"{private}/unused.sock"]
         engine: LlamaEngine = xllamacpp.Server(parameters)

@@ -1,7 +1,7 @@
 """JSON schemas as grammars of llama.cpp.
 
-The grammar is asked to pass over what it does not know, for the contract checks every answer afterwards; without that,
-one unknown keyword switches the whole grammar off. What still cannot be compiled is refused.
+llama.cpp is asked to ignore unknown keywords, because the contract checks every answer afterwards; without that, one
+unknown keyword switches the whole grammar off. A schema that still does not compile is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GUIDANCE: Final = {
     "lenient": True,
 }
 MOST_TRIES: Final = 300
-"""Compilations for the search of what is at fault."""
+"""Compilations in the search for the keyword at fault."""
 _PASSED_OVER: Final = frozenset(
     {"$dynamicRef", "oneOf", "not", "if", "then", "else", "propertyNames", "dependentRequired", "dependentSchemas",
      "dependencies", "unevaluatedProperties", "uniqueItems", "contains", "minContains", "maxContains",
@@ -44,7 +44,7 @@ _REMEDY: Final = (
 
 @lru_cache(maxsize=64)
 def grammar(schema: str) -> str:
-    """The grammar of answers that follow the schema, both as text. Raises ModelError for what is not a schema."""
+    """Return the grammar of answers that follow the schema, both as text. Raises ModelError for a broken schema."""
     rules = json.loads(schema)
     try:
         validator_for(rules, default=Draft202012Validator).check_schema(rules)
@@ -56,8 +56,8 @@ def grammar(schema: str) -> str:
 def check_grammar(schema: Mapping[str, Any]) -> None:
     """Raise ConfigError, which names the keyword at fault, for a schema that llama.cpp cannot hold a model to.
 
-    Needs the library, blocks for some 100 ms. Of variants the impossible ones are lost in silence, so what must be
-    possible is to be checked alone.
+    Needs the library, blocks for some 100 ms. Impossible variants are lost silently, so check alone what must be
+    possible.
     """
     if holds(grammar(json.dumps(schema))):
         return
@@ -67,7 +67,7 @@ def check_grammar(schema: Mapping[str, Any]) -> None:
 
 
 def _faults(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each keyword without which the schema compiles, the innermost first, with where it stands."""
+    """Yield each keyword without which the schema compiles, the innermost first, with its place."""
     found = [(number, at, key) for number, (at, part) in enumerate(parts(schema)) for key in part if key in ASSERTIONS]
     for number, at, key in found[: -MOST_TRIES - 1 : -1]:
         without: dict[str, Any] = json.loads(json.dumps(schema))
@@ -79,7 +79,7 @@ def _faults(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def unenforced(schema: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The keywords that llama.cpp does not hold a model to, each with where it stands."""
+    """Return the keywords that llama.cpp does not hold a model to, each with its place."""
     return not_enforced(schema, _enforces)
 
 
@@ -92,5 +92,5 @@ def _enforces(key: str, part: Mapping[str, Any]) -> bool:
 
 
 def bad_request(what: str) -> ModelError:
-    """A request that is wrong, however often it is made."""
+    """Return the error for a request that no retry would help."""
     return ModelError("bad_request", f"{what[0].upper()}{what[1:]}.", retryable=False)

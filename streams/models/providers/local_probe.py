@@ -1,8 +1,8 @@
-"""A trial of grammars with llama.cpp, without any weights.
+"""A trial of grammars with llama.cpp, without weights.
 
-llama.cpp compiles a grammar only with a request, and one that it cannot compile is dropped in silence: the model then
-writes what it likes. So a grammar is tried on a made-up model of 70 kB that always writes the same word. Where the
-grammar holds, something else comes.
+llama.cpp compiles a grammar only with a request, and silently drops one that it cannot compile: the model then writes
+freely. So a grammar is tried on a made-up model of 70 kB that always writes the same word. If the grammar works, the
+answer is something else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 from streams.models.providers.local_engine import Chunk, EngineSettings, LlamaEngine, open_llama
 
 WORD: Final = "x"
-"""Written by the model where nothing stops it. No JSON value begins so."""
+"""Written by the model without a grammar. No JSON value begins so."""
 _CONTEXT: Final = 512
 _WIDTH: Final = 32
 _ALIGNMENT: Final = 32
@@ -34,7 +34,7 @@ _SQUARE: Final = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_
 
 @lru_cache(maxsize=1024)
 def holds(grammar: str) -> bool:
-    """Whether llama.cpp compiles a grammar of JSON values. Needs the library; blocks for some 10 ms."""
+    """True if llama.cpp compiles a grammar of JSON values. Needs the library; blocks for some 10 ms."""
     written: list[str] = []
 
     def take(chunk: Chunk) -> bool:
@@ -55,7 +55,7 @@ def _engine() -> LlamaEngine:
 
 
 def _model() -> bytes:
-    """A GGUF file of one layer of zeros, whose output favours WORD."""
+    """Return a GGUF file of one layer of zeros, whose output favours WORD."""
     facts = [
         _text("general.architecture", "llama"),
         _number("llama.context_length", _CONTEXT),

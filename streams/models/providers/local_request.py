@@ -1,4 +1,4 @@
-"""What a local model is asked: a ModelRequest as the body of llama.cpp's chat completion."""
+"""Requests to a local model: a ModelRequest as the body of llama.cpp's chat completion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.models.providers.local_grammar import bad_request, grammar
 from streams.models.providers.protocol import ModelRequest
 
 PARAMETERS: Final[Mapping[str, tuple[type, float, float]]] = {
-    # name: its type, the least and the greatest value allowed
+    # name: its type, the smallest and the largest value
     "temperature": (float, 0.0, 2.0),
     "top_p": (float, 0.0, 1.0),
     "min_p": (float, 0.0, 1.0),
@@ -24,7 +24,7 @@ CONTROL_TOKEN: Final = re.compile(r"<\|(\w+)\|>")
 
 
 def completion_body(request: ModelRequest) -> dict[str, Any]:
-    """The chat completion to ask of llama.cpp. Raises ModelError for what it could not take."""
+    """Return the body of the chat completion. Raises ModelError for a request that llama.cpp cannot take."""
     system = [{"role": "system", "content": request.system}] if request.system else []
     prompt = CONTROL_TOKEN.sub(r"<| \1 |>", request.prompt)
     body: dict[str, Any] = {

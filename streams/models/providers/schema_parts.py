@@ -1,4 +1,4 @@
-"""A JSON schema's parts, and the keywords in them that a provider does not enforce."""
+"""The parts of a JSON schema, and the keywords in them that a provider does not enforce."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _ALONE: Final = ("items", "additionalProperties", "contains", "not", "if", "then
 
 Part = tuple[str, Mapping[str, Any]]
 Enforced = Callable[[str, Mapping[str, Any]], bool]
-"""Whether a provider enforces a keyword of a part."""
+"""True if a provider enforces a keyword of a part."""
 
 
 def parts(schema: Any, at: str = "") -> Iterator[Part]:
-    """The schema and every schema in it, each with where it stands, as in `answer.lines[].sku`."""
+    """Yield the schema and every schema in it, each with its place, as in `answer.lines[].sku`."""
     if not isinstance(schema, Mapping):
         return
     yield at, schema
@@ -48,7 +48,7 @@ def parts(schema: Any, at: str = "") -> Iterator[Part]:
 
 
 def not_enforced(schema: Mapping[str, Any], enforced: Enforced) -> dict[str, list[str]]:
-    """The keywords that answers can break all the same, each with where it stands; without the contract's own."""
+    """Return the keywords that an answer can break all the same, each with its place; without the contract's own."""
     found: dict[str, list[str]] = {}
     for at, part in parts(schema):
         for key in part:

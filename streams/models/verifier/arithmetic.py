@@ -1,4 +1,4 @@
-"""Finds the arithmetic in running text and recomputes it: what each side of an `=` is worth."""
+"""Finds arithmetic in running text and recomputes the value of each side of an `=`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from itertools import islice, pairwise
 from streams.models.verifier.expressions import MAX_TEXT, ExpressionToken, evaluate, tokens
 
 MAX_EQUATIONS = 200
-"""Equations of a text that are looked at."""
+"""Equations that are read in a text."""
 MAX_TOKENS = 60
-"""Tokens on one side of an `=`; a longer side is cut at its far end."""
+"""Tokens on one side of an `=`; a longer side is cut at its outer end."""
 _UNIT_WORDS = 6
-"""Words that may stand between a number and the operator after it, as in `20 silver coins + 70`."""
+"""Words allowed between a number and the operator after it, as in `20 silver coins + 70`."""
 
 _ANNOTATION = re.compile(r"<<([^<>\n]{0,200})>>")
 _WORD_OPERATORS = {"x": "*", "times": "*", "plus": "+", "minus": "-"}
@@ -23,7 +23,7 @@ _WORD_OPERATORS = {"x": "*", "times": "*", "plus": "+", "minus": "-"}
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """One `=` between two sides that both have a value; at least one of them holds an operator."""
+    """One `=` between two sides that both have a value; at least one of them contains an operator."""
 
     left: float
     right: float
@@ -56,10 +56,10 @@ class Equation:
 
 
 def equations(text: str) -> list[Equation]:
-    """The first MAX_EQUATIONS equations of a text; a calculator annotation `<<3*60=180>>` is one more equation.
+    """Return the first MAX_EQUATIONS equations of a text; an annotation `<<3*60=180>>` is one more equation.
 
-    Units between the numbers, currency signs and operators in words are understood; equations with unknowns are
-    left out. Never raises.
+    Units between the numbers, currency signs and operators in words are understood; equations with unknowns are left
+    out. Never raises.
     """
     return list(islice(_equations(text[:MAX_TEXT]), MAX_EQUATIONS))
 
@@ -84,7 +84,7 @@ def _line_equations(line: str) -> Iterator[Equation]:
 
 
 def without_units(found: Sequence[ExpressionToken]) -> list[ExpressionToken]:
-    """The tokens with units dropped (`12 miles/hour * 3 hours`) and operators in words (`3 times 4`) replaced."""
+    """Return the tokens without units (`12 miles/hour * 3 hours`) and with operators for words (`3 times 4`)."""
     kept: list[ExpressionToken] = []
     place = 0
     while place < len(found):
@@ -103,7 +103,7 @@ def without_units(found: Sequence[ExpressionToken]) -> list[ExpressionToken]:
 def _after_operand(
     found: Sequence[ExpressionToken], place: int, kept: Sequence[ExpressionToken]
 ) -> tuple[list[ExpressionToken], int]:
-    """What to keep of the words that follow an operand, and how many tokens they are; 0 when they are no unit."""
+    """Return the replacement of the words after an operand and the number of tokens replaced; 0 for no unit."""
     for ahead in range(place, min(place + _UNIT_WORDS + 1, len(found))):
         token, following = found[ahead], found[ahead + 1].kind if ahead + 1 < len(found) else "stop"
         if token.kind == "word":
@@ -127,7 +127,7 @@ def _is_fraction(kept: Sequence[ExpressionToken]) -> bool:
 
 
 def _chain(run: Sequence[ExpressionToken]) -> Iterator[Equation]:
-    """The equations of `a = b = c`, side by side."""
+    """Return the equations of `a = b = c`, side by side."""
     sides: list[list[ExpressionToken]] = [[]]
     for token in run:
         if token.kind == "equals":
@@ -143,7 +143,7 @@ def _chain(run: Sequence[ExpressionToken]) -> Iterator[Equation]:
 
 
 def _valued(candidates: Iterator[Sequence[ExpressionToken]]) -> tuple[float, Sequence[ExpressionToken]] | None:
-    """The first that has a value, with it: text before or after an expression may look like a part of it."""
+    """Return the first candidate that has a value, with it: text around an expression may look like a part of it."""
     return next(((value, side) for side in candidates if (value := evaluate(side)) is not None), None)
 
 

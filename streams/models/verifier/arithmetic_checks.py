@@ -23,7 +23,7 @@ NAMES = (
 )  # fmt: skip
 _OPERATORS = {"plus": "+", "minus": "-", "times": "*", "divided": "/"}
 _CONSTANTS = (0.0, 1.0, 2.0, 7.0, 12.0, 24.0, 30.0, 52.0, 60.0, 100.0, 365.0, 1000.0, 3600.0)
-"""Numbers an answer may bring along: small counts, the calendar, the clock, percent and thousands."""
+"""Numbers that an answer may introduce: small counts, the calendar, the clock, percent and thousands."""
 _CONVERSIONS = (3.0, 4.0, 7.0, 10.0, 12.0, 16.0, 24.0, 30.0, 36.0, 52.0, 60.0, 100.0, 365.0, 1000.0, 3600.0)
 """Factors between common units, by which the sides of `2 hours = 120 minutes` differ."""
 _CUES = {
@@ -36,12 +36,12 @@ _NEGATIVE = re.compile(r"-\s*[$€£]?\s*[\d.,]+\D*$")
 
 
 def arithmetic_features(task: str, answer: str) -> dict[str, float]:
-    """The features NAMES of an answer that is not empty.
+    """Return the features NAMES of an answer that is not empty.
 
-    Counts are counts, shares lie in 0..1, sizes are natural logarithms; without an equation or a number the
-    features about them are 0. An equation is a slip of units or of rounding to whole numbers when that alone
-    explains it, and otherwise broken. A number is unsupported when it comes neither from the task, nor from an
-    earlier equation, nor from percent of the task's numbers, nor is one of a few constants.
+    Counts are counts, shares lie in 0..1, sizes are natural logarithms; without an equation or a number the features
+    about them are 0. An equation is a slip of units or of rounding to whole numbers when that alone explains it, and
+    otherwise broken. A number is unsupported when it comes neither from the task, nor from an earlier equation, nor
+    from percent of the task's numbers, nor is one of a few constants.
     """
     found = equations(answer)
     steps = [_Step.of(equation) for equation in found]
@@ -57,7 +57,7 @@ def arithmetic_features(task: str, answer: str) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """An equation with canonical numbers, so that they can be looked up."""
+    """An equation with canonical numbers, which can be looked up."""
 
     left: float
     right: float
@@ -88,7 +88,7 @@ def _correctness(found: Sequence[Equation]) -> dict[str, float]:
 
 
 def _slip(equation: Equation) -> str:
-    """How an equation fails: not at all (empty), by a unit, by rounding to a whole number, or broken."""
+    """Return the kind of an equation's error: empty for none, a unit, rounding to a whole number, or broken."""
     if equation.holds:
         return ""
     if equation.left and equation.right:
@@ -100,7 +100,7 @@ def _slip(equation: Equation) -> str:
 
 
 def _operations(found: Sequence[Equation], task: str) -> dict[str, float]:
-    """Counts of the operators, and where the task's words ask for one that never comes."""
+    """Count the operators, and the operations that the task's words ask for and the answer lacks."""
     counts = Counter("".join(equation.operators for equation in found))
     operands = [value for equation in found for value in equation.operands]
     percent = "%" in task and not any(0.0 < value < 1.0 or value == 100.0 for value in operands)
@@ -117,7 +117,7 @@ def _operations(found: Sequence[Equation], task: str) -> dict[str, float]:
 
 
 def _use(steps: Sequence[_Step], given: Sequence[float], digits: set[float], spoken: set[float]) -> dict[str, float]:
-    """How many of the task's numbers the answer takes up."""
+    """Count the task's numbers that the answer uses."""
     left_out = len(digits - spoken)
     counts = Counter(given)
     operands = {value for step in steps for value in step.operands}
@@ -136,7 +136,7 @@ def _use(steps: Sequence[_Step], given: Sequence[float], digits: set[float], spo
 
 
 def _provenance(steps: Sequence[_Step], given: Sequence[float]) -> dict[str, float]:
-    """Where the operands come from, and whether the results are used again."""
+    """Count the operands by origin, and the results that are used again."""
     known = {*given, *_CONSTANTS, *_canonical(_percent_forms(given))}
     unsupported: list[float] = []
     results: set[float] = set()
@@ -160,12 +160,12 @@ def _provenance(steps: Sequence[_Step], given: Sequence[float]) -> dict[str, flo
 
 
 def _percent_forms(given: Sequence[float]) -> list[float]:
-    """What p becomes when it is read as a percentage: p/100, 1 - p/100, 1 + p/100, 100 - p."""
+    """Return the values of a number p read as a percentage: p/100, 1 - p/100, 1 + p/100, 100 - p."""
     return [form for p in given for form in (p / 100, 1 - p / 100, 1 + p / 100, 100 - p)]
 
 
 def _conclusion(steps: Sequence[_Step], digits: set[float], answer: str) -> dict[str, float]:
-    """The last number of the answer, taken as its result."""
+    """Describe the last number of the answer, which is taken as its result."""
     spoken = _canonical(numbers(answer))
     if not spoken:
         return {name: 0.0 for name in NAMES if name.startswith("final_")}

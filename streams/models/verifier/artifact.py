@@ -1,7 +1,7 @@
-"""The verifier: how likely a worker's answer is right, and what asking the reasoner would gain.
+"""The verifier: the probability that a worker's answer is right, and the gain of asking the reasoner.
 
-An artifact is data: an uncompressed npz of plain arrays with a JSON header inside, and no pickles. The same
-verifier always gives the same bytes.
+An artifact is data: an uncompressed npz of plain arrays with a JSON header inside, and no pickles. The same verifier
+always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """Which cases the verifier learnt from, by a draw on their tasks: the share `share` under the salt `salt`."""
+    """The cases used for training, drawn by their tasks: the share `share` under the salt `salt`."""
 
     salt: str
     share: float
@@ -55,7 +55,7 @@ class Verifier(Saved):
     mixture: Mixture
     provenance: Provenance
     aside: Aside | None = None
-    """None: no cases were set aside for calibrating."""
+    """None: no cases were set aside for calibration."""
 
     def __post_init__(self) -> None:
         heads = self.ensemble.heads
@@ -75,24 +75,24 @@ class Verifier(Saved):
         return self.ensemble.heads == 2
 
     def scores(self, examples: Sequence[Example]) -> Floats:
-        """P(the worker's answer is right) of shape (n,); before an answer, P(it would be)."""
+        """Return P(the worker's answer is right) of shape (n,); before an answer, P(it would be)."""
         return self._probabilities(examples)[:, 0]
 
     def gains(self, examples: Sequence[Example]) -> Floats:
-        """The expected gain of asking the reasoner, of shape (n,), from -1 to 1.
+        """Return the expected gain of asking the reasoner, of shape (n,), from -1 to 1.
 
-        P(reasoner right) - P(worker right); when the reasoner's outcomes are not known, 1 - P(worker right),
-        which takes the reasoner to be right always.
+        P(reasoner right) - P(worker right); when the reasoner's outcomes are unknown, 1 - P(worker right), as if the
+        reasoner were always right.
         """
         probabilities = self._probabilities(examples)
         gained: Floats = (probabilities[:, 1] if self.knows_reasoner else 1.0) - probabilities[:, 0]
         return gained
 
     def keeps(self, examples: Sequence[Example]) -> Floats:
-        """How well each is kept from the reasoner, of shape (n,), from 0 to 1: (1 - gain) / 2.
+        """Return the value of not asking the reasoner, of shape (n,), from 0 to 1: (1 - gain) / 2.
 
-        Sorted by this, the cases that gain most from the reasoner come first, be they wrong or not: a case that the
-        reasoner gets wrong as well gains nothing. Of a verifier that does not know the reasoner it is P / 2.
+        Sorted by this, the cases that gain most from the reasoner come first, right or wrong: a case that the reasoner
+        gets wrong as well gains nothing. For a verifier that does not know the reasoner it is P / 2.
         """
         return (1.0 - self.gains(examples)) / 2.0
 
@@ -102,7 +102,6 @@ class Verifier(Saved):
         return self.mixture.apply(*self.ensemble.views(np.hstack([self.layout.matrix(examples), *rates])))
 
     def to_bytes(self) -> bytes:
-        """The artifact."""
         header = json.dumps(self._header(), sort_keys=True).encode()
         rates = {f"rates_{place}": rate.astype("<f8") for place, rate in enumerate(self.rates)}
         buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Deterministic checks of an answer against its task, as numbers a verifier learns from."""
+"""Deterministic checks of an answer against its task, as numeric features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORM_NAMES = (
     "quoted_share", "question_overlap", "task_overlap", "question_money", "final_money", "cents",
 )  # fmt: skip
 NAMES = FORM_NAMES + arithmetic_checks.NAMES
-"""What `check_features` returns, in this order."""
+"""The keys of `check_features`, in order."""
 
 _SENTENCE = re.compile(r"[.!?]+(?=\s|$)|\n+")
 _COUNTED = {
@@ -46,12 +46,12 @@ _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"), ("<<", ">>"))
 
 
 def check_features(text: str, data: Mapping[str, Any], answer: str | None) -> dict[str, float]:
-    """The features NAMES, in this order, of an answer to the task `text` with the fields `data`.
+    """Return the features NAMES, in this order, of an answer to the task `text` with the fields `data`.
 
-    Without an answer, or with an empty one, `answered` is 0 and every other feature is NaN: not known. Otherwise
-    all are finite: counts, shares (0..1), natural logarithms of sizes, and 0 or 1 for what is false or true; what
-    an answer does not have is 0. A quotation counts as found when it stands in the text or in a field that is
-    text. Only the first MAX_TEXT characters of the text and the answer count. Never raises.
+    Without an answer, or with an empty one, `answered` is 0 and every other feature is NaN: unknown. Otherwise all are
+    finite: counts, shares (0..1), natural logarithms of sizes, 0 or 1 for false or true; a missing part of an answer is
+    0. A quotation counts as found when the text or a text field contains it. Only the first MAX_TEXT characters of the
+    text and the answer count. Never raises.
     """
     if answer is None or not answer[:MAX_TEXT].strip():
         return {**dict.fromkeys(NAMES, math.nan), "answered": 0.0}
@@ -90,7 +90,7 @@ def _form(answer: str) -> dict[str, float]:
 
 
 def _ending(answer: str) -> dict[str, float]:
-    """How the answer ends, and whether it looks cut off: within a bracket, an operation or a number."""
+    """Describe the answer's end. It looks cut off within a bracket, an operation or a number."""
     last = _lines(answer)[-1]
     digits = sum(map(len, NUMBER.findall(last)))
     open_brackets = sum(answer.count(opening) - answer.count(closing) for opening, closing in _BRACKETS)
@@ -113,7 +113,7 @@ def _ending(answer: str) -> dict[str, float]:
 
 
 def _overlap(task: str, answer: str) -> dict[str, float]:
-    """Shares of the longer words of the task, and of its last sentence, that the answer and its end take up."""
+    """Return the shares of the longer words of the task and its last sentence that the answer and its end repeat."""
     question = {word for word in words((_sentences(task) or [""])[-1]) if len(word) > 3}
     whole = {word for word in words(task) if len(word) > 3}
     ending = set(words(" ".join(_lines(answer)[-2:])))
@@ -134,7 +134,7 @@ def _money(task: str, answer: str) -> dict[str, float]:
 
 
 def _quoted_share(answer: str, sources: list[str]) -> float:
-    """The share of the answer's quotations that stand in a source, case and spacing aside; 1 without any."""
+    """Return the share of the answer's quotations that a source contains, but for case and spacing; 1 without any."""
     quotes = [" ".join(quote.lower().split()) for quote in _QUOTE.findall(answer)[:50]]
     spaced = [" ".join(source.lower().split()) for source in sources]
     return sum(any(quote in source for source in spaced) for quote in quotes) / len(quotes) if quotes else 1.0

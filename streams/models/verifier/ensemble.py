@@ -13,7 +13,7 @@ from streams.core.errors import ConfigError
 from streams.models.verifier.forest import Forest
 
 CLIP = 3.0
-"""Standard deviations beyond which a feature of the linear view no longer counts more."""
+"""Standard deviations at which a feature of the linear view is cut."""
 _EPSILON = 1e-6
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,7 @@ class Linear:
     """p = sigmoid(z @ weights + bias), with z the columns less `means` over `scales`, cut at +-CLIP.
 
     `means` and `scales` have shape (columns,), `weights` (columns, heads), `bias` (heads,). A `means` entry also
-    stands in for a value that is NaN. Raises ConfigError when the shapes differ or a number is not finite.
+    replaces a value that is NaN. Raises ConfigError when the shapes differ or a number is not finite.
     """
 
     means: Floats
@@ -39,19 +39,18 @@ class Linear:
             raise ConfigError("The weights do not fit the features.", "Train the verifier again.")
         finite = all(np.isfinite(array).all() for array in (self.means, self.scales, self.weights, self.bias))
         if not (finite and (self.scales > 0).all()):
-            raise ConfigError("A weight or scale is no usable number.", "Train the verifier again.")
+            raise ConfigError("A weight or scale is not a usable number.", "Train the verifier again.")
 
     def filled(self, rows: Floats) -> Floats:
-        """The rows with means instead of NaN."""
         return np.where(np.isnan(rows), self.means, rows)
 
     def standard(self, rows: Floats) -> Floats:
-        """The standardised, cut columns of filled rows."""
+        """Return the standardised, cut columns of filled rows."""
         standard: Floats = np.clip((rows - self.means) / self.scales, -CLIP, CLIP)
         return standard
 
     def probabilities(self, rows: Floats) -> Floats:
-        """Probabilities of shape (n, heads) for filled rows."""
+        """Return probabilities of shape (n, heads) for filled rows."""
         return sigmoid(self.standard(rows) @ self.weights + self.bias)
 
 
@@ -68,27 +67,24 @@ class Ensemble:
 
     @property
     def heads(self) -> int:
-        """Outcomes that are predicted."""
         return self.forest.outputs
 
     @property
     def width(self) -> int:
-        """Columns of a row."""
         return len(self.linear.means)
 
     def views(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Probabilities (n, heads) of the linear view and of the forest; rows may hold NaN."""
+        """Return probabilities (n, heads) of the linear view and of the forest; rows may hold NaN."""
         filled = self.linear.filled(rows)
         return self.linear.probabilities(filled), self.forest.predict(filled)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as `from_arrays` reads them."""
         names = ("means", "scales", "weights", "bias")
         return {**{name: getattr(self.linear, name).astype("<f8") for name in names}, **self.forest.arrays()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Read what `arrays` gave. Raises KeyError when one is missing, ConfigError when they do not fit."""
+        """Read the result of `arrays`. Raises KeyError when an array is missing, ConfigError when they do not fit."""
         linear = Linear(*(arrays[name] for name in ("means", "scales", "weights", "bias")))
         return cls(linear, Forest.from_arrays(arrays))
 
@@ -108,27 +104,26 @@ class Mixture:
     def __post_init__(self) -> None:
         sound = 0.0 <= self.share <= 1.0 and all(slope > 0 for slope in self.slopes)
         if not (sound and np.isfinite([*self.slopes, *self.offsets]).all()):
-            raise ConfigError("The calibration is no usable one.", "Train the verifier again.")
+            raise ConfigError("The calibration is not usable.", "Train the verifier again.")
 
     def apply(self, linear: Floats, forest: Floats) -> Floats:
-        """Calibrated probabilities of shape (n, heads)."""
+        """Return calibrated probabilities of shape (n, heads)."""
         mixed = mix(linear, forest, self.share)
         return sigmoid(np.asarray(self.slopes) * logit(mixed) + np.asarray(self.offsets))
 
 
 def mix(linear: Floats, forest: Floats, share: float) -> Floats:
-    """The weighted mean of two views."""
     return (1.0 - share) * linear + share * forest
 
 
 def sigmoid(scores: Floats) -> Floats:
-    """1 / (1 + e^-x), without overflow."""
+    """Return 1 / (1 + e^-x), without overflow."""
     half: Floats = 0.5 * (1.0 + np.tanh(0.5 * scores))
     return half
 
 
 def logit(probabilities: Floats) -> Floats:
-    """ln(p / (1 - p)), with p kept a millionth away from 0 and 1."""
+    """Return ln(p / (1 - p)), with p kept a millionth away from 0 and 1."""
     kept = np.clip(probabilities, _EPSILON, 1.0 - _EPSILON)
     odds: Floats = np.log(kept) - np.log1p(-kept)
     return odds

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A task and what is known about the worker's answer to it, which is None before there is one.
+    """A task and the worker's answer to it, which is None before there is one.
 
     `answer` is JSON text or plain text. `sources` are other confidences in the answer by name, such as verbalized,
     logprob or self_consistency, each a number.

@@ -1,4 +1,4 @@
-"""Arithmetic expressions as text: their tokens, and their value by operator precedence.
+"""Tokens of arithmetic expressions in text, and their value by operator precedence.
 
 Nothing is executed: text becomes tokens, tokens become numbers. All work is bounded.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_TEXT = 10_000
-"""Characters of a text that are looked at."""
+"""Characters of a text that are read."""
 MAX_EXPONENT = 32.0
 _LARGEST = 1e15
 
@@ -32,7 +32,7 @@ _KINDS = {"(": "open", ")": "close", "%": "percent", "=": "equals"}
 class ExpressionToken:
     """`kind` is number, symbol (`3x`), operator, open, close, percent, equals, word or stop.
 
-    `value` counts for a number only.
+    `value` is that of a number.
     """
 
     kind: str
@@ -41,12 +41,12 @@ class ExpressionToken:
 
 
 def numbers(text: str) -> list[float]:
-    """The unsigned numbers written in digits, in order; thousands separators are understood."""
+    """Return the unsigned numbers written in digits, in order; thousands separators are understood."""
     return [_value(found) for found in NUMBER.findall(text[:MAX_TEXT])]
 
 
 def tokens(text: str) -> list[ExpressionToken]:
-    """The tokens of a text; asides in brackets that hold no digit are left out."""
+    """Return the tokens of a text, without asides in brackets that contain no digit."""
     return [_token(match) for match in _TOKEN.finditer(_ASIDE.sub(" ", text.translate(_MARKS)))]
 
 
@@ -66,7 +66,7 @@ def _value(digits: str) -> float:
 
 
 def evaluate(expression: Sequence[ExpressionToken]) -> float | None:
-    """The value of an expression by operator precedence, None when it is malformed, too large or divides by 0.
+    """Return the value of an expression by operator precedence, None when it is malformed, too large or divides by 0.
 
     Dijkstra 1961, the shunting-yard algorithm; `~` is the sign of a number.
     """
@@ -84,7 +84,7 @@ def evaluate(expression: Sequence[ExpressionToken]) -> float | None:
 
 
 def _shift(token: ExpressionToken, operand_next: bool, values: list[float], waiting: list[str]) -> bool:
-    """Take one token in; returns whether an operand must follow. Raises ValueError when it cannot stand here."""
+    """Take one token; return True if an operand must follow. Raises ValueError for a token in a wrong place."""
     if operand_next:
         return _shift_operand(token, values, waiting)
     if token.kind == "percent":

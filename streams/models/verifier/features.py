@@ -1,4 +1,4 @@
-"""One case for the verifier, and how many of them become a matrix of numbers."""
+"""Turns cases into a matrix of numbers for the verifier."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from streams.models.verifier import checks, text_features
 from streams.models.verifier.example import Example
 
 MAX_FIELDS = 20
-"""Fields of each kind that are used, the first in alphabetical order."""
+"""Fields of each kind that are used: the first ones in alphabetical order."""
 MAX_CATEGORY = 100
 """Characters of a text field that is still a category."""
 ROWS_PER_CATEGORY = 10
 """Mean number of rows for each value of a category, at least."""
 _COMMON = 0.5
-"""Share of the rows in which a field or source must stand."""
+"""Share of the rows that must have a field or source."""
 _LARGEST = 1e12
 
 Floats = NDArray[np.float64]
@@ -38,10 +38,10 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which fields and sources become columns, beside the features of every text and answer.
+    """The fields and sources that become columns, in addition to the features of every text and answer.
 
-    Columns are the text features, the checks, the `sources`, the numeric `fields`; a category becomes one column
-    for each head, whose values come from training.
+    Columns are the text features, the checks, the `sources`, the numeric `fields`; a category becomes one column for
+    each head, whose values come from training.
     """
 
     sources: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Layout:
 
     @classmethod
     def of(cls, examples: Sequence[Example]) -> Self:
-        """The sources and fields that at least half of the examples have."""
+        """Choose the sources and fields that at least half of the examples have."""
         least = max(1.0, _COMMON * len(examples))
         sources = Counter(name for example in examples for name in example.sources)
         keys = Counter(key for example in examples for key, value in example.data.items() if _number(value) is not None)
@@ -67,12 +67,11 @@ class Layout:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns of `matrix`."""
         sources = [f"source:{name}" for name in self.sources]
         return (*text_features.NAMES, *checks.NAMES, *sources, *(f"data:{key}" for key in self.fields))
 
     def matrix(self, examples: Sequence[Example], progress: Callable[[int], None] | None = None) -> Floats:
-        """Features of shape (n, len(columns)); NaN where something is not known."""
+        """Return features of shape (n, len(columns)); NaN for unknown values."""
         rows = np.empty((len(examples), len(self.columns)))
         for place, example in enumerate(examples):
             rows[place] = self._row(example)
@@ -89,7 +88,7 @@ class Layout:
         ]
 
     def codes(self, examples: Sequence[Example]) -> Whole:
-        """Index of each category's value, of shape (n, categories); len(values) for a value not seen in training."""
+        """Return the index of each category's value, of shape (n, categories); len(values) for an unseen value."""
         found = np.empty((len(examples), len(self.categories)), dtype=np.int64)
         for column, category in enumerate(self.categories):
             places = {value: place for place, value in enumerate(category.values)}

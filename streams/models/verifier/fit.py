@@ -25,10 +25,11 @@ Whole = NDArray[np.int64]
 
 
 def category_rates(codes: Whole, values: int, outcomes: Floats) -> Floats:
-    """Smoothed rates (values + 1, heads) of outcomes (n, heads) for each value; the last row is the overall rate.
+    """Return smoothed rates (values + 1, heads) of outcomes (n, heads) for each value; the last row is the overall
+    rate.
 
-    (sum + m * overall) / (count + m) with m = SMOOTHING: Micci-Barreca 2001, "A Preprocessing Scheme for
-    High-Cardinality Categorical Attributes in Classification and Prediction Problems".
+    (sum + m * overall) / (count + m) with m = SMOOTHING: Micci-Barreca 2001, "A Preprocessing Scheme for High-
+    Cardinality Categorical Attributes in Classification and Prediction Problems".
     """
     overall = outcomes.mean(axis=0)
     counts = np.bincount(codes, minlength=values + 1)[:, None]
@@ -39,7 +40,7 @@ def category_rates(codes: Whole, values: int, outcomes: Floats) -> Floats:
 
 
 def out_of_fold_rates(codes: Whole, values: int, outcomes: Floats, folds: Whole) -> Floats:
-    """The rate of each row's value, (n, heads), from the rows of the other folds: a row never sees its own outcome."""
+    """Return the rate of each row's value, (n, heads), from the other folds: a row never sees its own outcome."""
     found = np.empty_like(outcomes)
     for fold in np.unique(folds):
         own = folds == fold
@@ -48,7 +49,7 @@ def out_of_fold_rates(codes: Whole, values: int, outcomes: Floats, folds: Whole)
 
 
 def fit_ensemble(rows: Floats, outcomes: Floats, trees: int, seed: int) -> Ensemble:
-    """Both views of rows (n, columns), which may hold NaN, for outcomes (n, heads) of 0 and 1."""
+    """Fit both views to rows (n, columns), which may hold NaN, and outcomes (n, heads) of 0 and 1."""
     known = np.isfinite(rows)
     counts = np.maximum(known.sum(axis=0), 1)
     means = np.where(known, rows, 0.0).sum(axis=0) / counts
@@ -65,9 +66,9 @@ def fit_ensemble(rows: Floats, outcomes: Floats, trees: int, seed: int) -> Ensem
 
 
 def fit_forest(rows: Floats, outcomes: Floats, trees: int, seed: int) -> Forest:
-    """Extremely randomised trees with one leaf value for each head: Geurts, Ernst, Wehenkel 2006.
+    """Fit extremely randomised trees with one leaf value for each head: Geurts, Ernst, Wehenkel 2006.
 
-    Leaves hold the more rows the more there are, sqrt(n) / 6 and at least 3, against learning noise.
+    Leaves hold at least sqrt(n) / 6 rows, and at least 3, so that the trees do not learn noise.
     """
     from sklearn.ensemble import ExtraTreesRegressor
 
@@ -78,10 +79,10 @@ def fit_forest(rows: Floats, outcomes: Floats, trees: int, seed: int) -> Forest:
 
 
 def fit_sparse_logistic(standard: Floats, outcome: Floats) -> tuple[Floats, float]:
-    """Weights (columns,) and bias of a logistic regression with an L1 penalty on the weights.
+    """Return weights (columns,) and bias of a logistic regression with an L1 penalty on the weights.
 
-    Tibshirani 1996, "Regression Shrinkage and Selection via the Lasso"; solved by FISTA (Beck and Teboulle 2009)
-    with the step 1 / L, L = |X|^2 / 4n the Lipschitz constant of the gradient.
+    Tibshirani 1996, "Regression Shrinkage and Selection via the Lasso"; solved by FISTA (Beck and Teboulle 2009) with
+    the step 1 / L, L = |X|^2 / 4n the Lipschitz constant of the gradient.
     """
     count = len(standard)
     design = np.hstack([standard, np.ones((count, 1))])
@@ -103,7 +104,7 @@ def fit_sparse_logistic(standard: Floats, outcome: Floats) -> tuple[Floats, floa
 
 
 def fit_mixture(linear: Floats, forest: Floats, outcomes: Floats) -> Mixture:
-    """The share of the forest, and the calibration, with the least log loss on out-of-fold views (n, heads)."""
+    """Return the forest's share and the calibration with the least log loss on out-of-fold views (n, heads)."""
     fitted = [_calibrated(mix(linear, forest, share), outcomes, share) for share in SHARES]
     return min(fitted, key=lambda found: found[0])[1]
 
@@ -115,7 +116,7 @@ def _calibrated(mixed: Floats, outcomes: Floats, share: float) -> tuple[float, M
 
 
 def _fit_platt(scores: Floats, outcome: Floats) -> tuple[float, float, float]:
-    """Log loss, slope and offset of sigmoid(slope * score + offset), the slope from 0.01 to 100."""
+    """Return log loss, slope and offset of sigmoid(slope * score + offset), the slope from 0.01 to 100."""
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
     def loss(line: Floats) -> tuple[float, Floats]:

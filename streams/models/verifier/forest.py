@@ -1,4 +1,4 @@
-"""A forest of regression trees as plain arrays: read, checked and evaluated without the library that grew it."""
+"""A forest of regression trees as plain arrays: read, checked and evaluated without the library that trained it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streams.core.errors import ConfigError
 
 _LEAF = -1
 _BATCH = 1024
-"""Rows walked at once, which bounds the memory that a long list of them takes."""
+"""Rows walked at once, which bounds the memory for a long list."""
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int32]
@@ -24,8 +24,8 @@ class Forest:
     """Trees one after another; node i sends x to `left[i]` when x[feature[i]] <= threshold[i], else to `right[i]`.
 
     `roots` has shape (trees,); `feature`, `left`, `right`, `threshold` have shape (nodes,), a leaf has -1 as its
-    feature; `values` has shape (nodes, outputs). Children stand after their parent, so every walk ends. Not
-    changed by use, so threads may share it. Raises ConfigError when the arrays do not describe such trees.
+    feature; `values` has shape (nodes, outputs). Children come after their parent, so every walk ends. Not changed by
+    use, so threads may share it. Raises ConfigError when the arrays do not describe such trees.
     """
 
     roots: Whole
@@ -46,11 +46,11 @@ class Forest:
         whole = len(self.roots) > 0 and self.roots.min() >= 0 and self.roots.max() < nodes
         walkable = bool((children > parents).all() and (children < nodes).all() and (self.feature >= _LEAF).all())
         if not (whole and walkable and np.isfinite(self.values).all() and np.isfinite(self.threshold).all()):
-            raise ConfigError("The arrays of the trees are no trees.", "Train the verifier again.")
+            raise ConfigError("The arrays of the trees are not trees.", "Train the verifier again.")
 
     @classmethod
     def from_sklearn(cls, trees: Sequence[Any]) -> Self:
-        """Take over the public `tree_` arrays of fitted scikit-learn regressors with one or more outputs."""
+        """Copy the public `tree_` arrays of fitted scikit-learn regressors with one or more outputs."""
         counts = [tree.node_count for tree in trees]
         roots = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32)
         features = np.concatenate([np.maximum(tree.feature, _LEAF) for tree in trees])
@@ -72,16 +72,15 @@ class Forest:
 
     @property
     def outputs(self) -> int:
-        """Numbers predicted for a row."""
         return int(self.values.shape[1])
 
     @property
     def width(self) -> int:
-        """Columns a row must have at least."""
+        """Number of columns that a row must have at least."""
         return int(self.feature.max()) + 1
 
     def predict(self, rows: Floats) -> Floats:
-        """The mean over the trees, of shape (n, outputs), for finite rows of shape (n, columns).
+        """Return the mean over the trees, of shape (n, outputs), for finite rows of shape (n, columns).
 
         Rows are compared in single precision, as in training.
         """
@@ -105,11 +104,10 @@ class Forest:
         return mean
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as `from_arrays` reads them."""
         types = {"roots": "<i4", "feature": "<i4", "left": "<i4", "right": "<i4", "threshold": "<f8", "values": "<f8"}
         return {f"tree_{name}": getattr(self, name).astype(kind) for name, kind in types.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Read what `arrays` gave. Raises KeyError when one is missing, ConfigError when they are no trees."""
+        """Read the result of `arrays`. Raises KeyError for a missing array, ConfigError for arrays other than trees."""
         return cls(*(arrays[f"tree_{name}"] for name in cls.__dataclass_fields__))

@@ -1,4 +1,4 @@
-"""The quantities a text speaks of, in digits and in words."""
+"""Quantities in a text, in digits and in English words."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ NUMBER_WORDS: Mapping[str, float] = _SINGLE | {word: value for value, words in _
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, numbers left out."""
+    """Return the words of a text in lower case, numbers left out."""
     return WORD.findall(text[:MAX_TEXT].lower())
 
 
 def quantities(text: str) -> list[float]:
-    """The numbers in digits, then those in words."""
+    """Return the numbers in digits, then those in words."""
     return numbers(text) + [NUMBER_WORDS[word] for word in words(text) if word in NUMBER_WORDS]
 
 
 def canonical(value: float) -> float:
-    """The value to 7 significant digits, so that sums in another order still count as the same number."""
+    """Return the value to 7 significant digits, so that sums in another order still count as the same number."""
     return float(f"{value:.7g}")

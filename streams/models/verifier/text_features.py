@@ -1,4 +1,4 @@
-"""The shape of a task's text as numbers: its size, its figures, its question and its options."""
+"""The shape of a task's text as numbers: its size, figures, question and options."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _OPTIONS = (
     "stem", "stem_share", "stem_question", "stem_blank",
 )  # fmt: skip
 NAMES = _PROSE + tuple(_COUNTED) + _OPTIONS
-"""What `text_features` returns, in this order."""
+"""The keys of `text_features`, in order."""
 
 _OPTION = re.compile(r"^[ \t]*\(?([A-H1-9])[.)][ \t]+(.*)$", re.M)
 _ALL_NONE = re.compile(r"\b(?:all|none|both|neither) of\b|\b(?:I|II|III) (?:and|only)\b", re.I)
@@ -58,10 +58,10 @@ _MAX_OPTIONS = 50
 
 
 def text_features(text: str) -> dict[str, float]:
-    """The features NAMES, in this order, of a text, all finite: counts, shares and natural logarithms of lengths.
+    """Return the features NAMES, in this order, of a text, all finite: counts, shares and logarithms of lengths.
 
-    Options are lines that begin with a letter or digit and a full stop or bracket; the stem is what comes before
-    them. Words and cues are English. Only the first MAX_TEXT characters count. Never raises.
+    Options are lines that begin with a letter or digit and a full stop or bracket; the stem is the text before them.
+    Words and cues are English. Only the first MAX_TEXT characters count. Never raises.
     """
     cut = text[:MAX_TEXT]
     counted = {name: float(len(counter.findall(cut))) for name, counter in _COUNTERS.items()}

@@ -1,4 +1,4 @@
-"""From past cases, each with what came out, to a verifier whose metrics are measured out of fold."""
+"""Trains a verifier on past cases and their outcomes, with metrics measured out of fold."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HEADS = ("worker", "reasoner")
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Progress = Callable[[int, int], None]
-"""Told how many of how many model fits are done."""
+"""Called with the number of model fits that are done, and of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class _Cases:
         ]
 
     def fit(self, kept: NDArray[np.bool_], seed: int) -> Ensemble:
-        """Both views of the rows kept; their category rates are out of fold."""
+        """Fit both views to the rows kept; their category rates are out of fold."""
         encoded = [
             out_of_fold_rates(self.codes[kept, place], len(category.values), self.outcomes[kept], self.folds[kept])
             for place, category in enumerate(self.layout.categories)
@@ -59,7 +59,7 @@ class _Cases:
         return fit_ensemble(np.hstack([self.rows[kept], *encoded]), self.outcomes[kept], self.trees, seed)
 
     def views(self, ensemble: Ensemble, kept: NDArray[np.bool_], asked: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """Both views of the rows asked, by an ensemble that was fitted to the rows kept."""
+        """Return both views of the rows asked, by an ensemble that was fitted to the rows kept."""
         encoded = [rate[self.codes[asked, place]] for place, rate in enumerate(self.rates(kept))]
         return ensemble.views(np.hstack([self.rows[asked], *encoded]))
 
@@ -76,9 +76,9 @@ def train_verifier(
 ) -> Verifier:
     """Fit a verifier to past cases; its `provenance.metrics` are measured out of fold.
 
-    With `reasoner_correct` it also learns when the reasoner is right, and so the gain of asking it. Examples
-    without an answer make a verifier that judges tasks before they are answered. The same cases in any order,
-    with the same seed and date, give the same artifact. Raises ConfigError when the cases do not suffice.
+    With `reasoner_correct` it also learns when the reasoner is right, and so the gain of asking it. Examples without an
+    answer make a verifier that judges tasks before they are answered. The same cases in any order, with the same seed
+    and date, give the same artifact. Raises ConfigError when the cases do not suffice.
     """
     outcomes = _checked(examples, worker_correct, reasoner_correct)
     keys = [_key(example, outcome) for example, outcome in zip(examples, outcomes.tolist(), strict=True)]
@@ -101,7 +101,7 @@ def train_verifier(
 def _checked(
     examples: Sequence[Example], worker_correct: Sequence[bool], reasoner_correct: Sequence[bool] | None
 ) -> Floats:
-    """The outcomes (n, heads) as 0 and 1."""
+    """Return the outcomes (n, heads) as 0 and 1."""
     given = [worker_correct] if reasoner_correct is None else [worker_correct, reasoner_correct]
     if any(len(outcome) != len(examples) for outcome in given):
         raise ConfigError("There must be one outcome for each case.", "Give as many outcomes as cases.")
@@ -122,13 +122,13 @@ def _checked(
 
 
 def _key(example: Example, outcome: Sequence[float]) -> str:
-    """One case as text: what it is sorted and hashed by."""
+    """Return one case as text, for sorting and hashing."""
     parts = [example.text, dict(example.data), example.answer, dict(example.sources), list(outcome)]
     return json.dumps(parts, sort_keys=True, default=str)
 
 
 def _one_thread() -> Any:
-    """Holds linear algebra to one thread: the order of a sum, and so its last bit, follows their number."""
+    """Hold linear algebra to one thread: the order of a sum, and so its last bit, depends on the number of threads."""
     import sklearn.ensemble  # noqa: F401
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -142,12 +142,12 @@ def _cases(examples: Sequence[Example], outcomes: Floats, trees: int, seed: int)
 
 
 def _task(example: Example) -> str:
-    """What makes two tasks one: the text, or the data where there is none, as the store finds them."""
+    """Return the identity of a task, as in the store: the text, or the data where there is none."""
     return canonical(example.text) if example.text.strip() else canonical(dict(example.data))
 
 
 def _folds(tasks: Sequence[str], seed: int) -> Whole:
-    """The fold of each row. Rows of one task share a fold: on both sides of one they would flatter the metrics."""
+    """Return the fold of each row. Rows of one task share a fold: in two folds they would flatter the metrics."""
     distinct, places = np.unique(
         np.array([sha256(t.encode("utf-8", "replace")).hexdigest() for t in tasks]), return_inverse=True
     )
@@ -164,7 +164,7 @@ def _out_of_fold(cases: _Cases, seed: int, tell: Progress) -> tuple[Floats, Floa
 
 
 def _metrics(linear: Floats, forest: Floats, cases: _Cases) -> dict[str, Any]:
-    """Metrics of the calibrated probabilities of each head; a fold's mixture comes from the other folds."""
+    """Return metrics of the calibrated probabilities of each head; a fold's mixture comes from the other folds."""
     calibrated = np.empty_like(linear)
     for fold in range(FOLDS):
         own = cases.folds == fold
@@ -188,7 +188,7 @@ def _head_metrics(probabilities: Floats, outcome: Floats) -> dict[str, float]:
 
 
 def _auc(probabilities: Floats, truth: Whole) -> float:
-    """P(a right case scores above a wrong one), ties half (Mann and Whitney 1947); 0.5 with one class only."""
+    """Return P(a right case scores above a wrong one), ties half (Mann and Whitney 1947); 0.5 with one class only."""
     from scipy.stats import rankdata  # type: ignore[import-untyped]
 
     right, wrong = int(truth.sum()), int((1 - truth).sum())

@@ -120,7 +120,7 @@ def test_a_missing_file_is_an_error_that_names_the_command(tmp_path: Path) -> No
 @pytest.mark.parametrize("cut", [0, 4, 2000])
 def test_half_a_file_is_refused(real: Router, tmp_path: Path, cut: int) -> None:
     (tmp_path / "router.zip").write_bytes(real.to_bytes()[:cut])
-    with pytest.raises(ConfigError, match="no readable router"):
+    with pytest.raises(ConfigError, match="not a readable router"):
         Router.load(tmp_path / "router.zip")
 
 

@@ -42,7 +42,7 @@ from tests.harness.fakes.messages_wire import wrong_with_schema
         (named(a={"const": [1]}), "at a:", "an object or an array"),
         ({"type": "object", "properties": {"a": NAME}, "required": ["b"]}, "", "requires b"),
         (named(a={"allOf": [named(x=NAME), named(y=NAME)]}), "at a:", "joins several"),
-        (named(a={**named(x=NAME), "anyOf": [named(y=NAME), named(z=NAME)]}), "at a:", "beside another"),
+        (named(a={**named(x=NAME), "anyOf": [named(y=NAME), named(z=NAME)]}), "at a:", "combined with another"),
         (named(a={"anyOf": [False]}), "at a:", "none of its variants"),
         (named(a={"$ref": "#/$defs/t", "$x": 1}) | {"$defs": {"t": named(t={"$ref": "#/$defs/t"})}}, "$defs.t", "back"),
         (
