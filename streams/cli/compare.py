@@ -42,7 +42,9 @@ def compare(
     since: SinceOption = None,
     until: UntilOption = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots and the changed events.")] = None,
-    examples: Annotated[int, typer.Option(help="The most changed events in the page and in the JSON.")] = 200,
+    examples: Annotated[
+        int, typer.Option(help="The largest number of changed events in the page and in the JSON.")
+    ] = 200,
     pipeline: PipelineOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -35,7 +35,7 @@ MAX_LETTERS: Final = 100_000
 """The most dead letters that one command handles; the next command handles the rest."""
 app = new_app("Look at messages that could not be processed, and retry or drop them.")
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids from `escalon dead-letters list`.")]
+IdsArgument = Annotated[list[str], typer.Argument(metavar="ID", help="Ids from `escalon dead-letters list`.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Only those with this reason, such as invalid_json.")]
 TopicOption = Annotated[str | None, typer.Option(help="Only those from this topic, such as events.")]
 
@@ -47,7 +47,7 @@ def list_letters(
     since: SinceOption = None,
     until: UntilOption = None,
     state: Annotated[str | None, typer.Option(help=f"Only those in this state: {', '.join(STATES)}.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_LETTERS, help="The most to list.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_LETTERS, help="The largest number to list.")] = 50,
     as_json: JsonLinesOption = False,
 ) -> None:
     """List dead letters, newest first, each with its present state."""
@@ -84,7 +84,7 @@ def show(
 
 @app.command(epilog="Example: escalon dead-letters retry --reason operator_error")
 def retry(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="The ids of those to retry.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids from `escalon dead-letters list`.")] = None,
     reason: ReasonOption = None,
     topic: TopicOption = None,
     since: SinceOption = None,
@@ -100,7 +100,7 @@ def retry(
     """Publish the original bytes again to their topic, after a fix, with the same event id and time.
 
     Use --from events if that would only fail again, for example because a worker was renamed: it publishes the event
-    instead. Events that have ended meanwhile are left alone. docs/dead-letters.md says what an interruption leaves.
+    instead. Events that have ended meanwhile are left alone. See docs/dead-letters.md, also about interruptions.
     """
     settings = server_settings()
     states = ("open", "retried") if again else ("open",)

@@ -34,7 +34,7 @@ app = new_app()
 @app.command(epilog="Examples: escalon verify · escalon verify --since 7d --json")
 def verify(
     since: SinceOption = None,
-    grace: Annotated[str, typer.Option(help="How long an event or a row may take to arrive: 90s, 10m, 2h.")] = "10m",
+    grace: Annotated[str, typer.Option(help="The time an event or a row may take to arrive: 90s, 10m, 2h.")] = "10m",
     strict: Annotated[
         bool, typer.Option("--strict", help="Count an identical outcome that was delivered twice as a fault.")
     ] = False,
