@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# So many files of tests at once; whole pipelines among them, so one for each core at most.
+# Test files that run at the same time; some start whole pipelines, so at most one for each core.
 TESTERS ?= 2
 DEMO_WEIGHTS := qwen2.5-coder-1.5b-instruct-q4_k_m qwen2.5-coder-0.5b-instruct-q4_k_m
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
@@ -28,7 +28,7 @@ weights: setup  ## the demo's language models, fetched once and verified
 demo: weights  ## a support desk's stream through three tiers of local models
 	$(BIN)/escalon demo
 
-test: setup-dev  ## all tests; those that need something that is not here say so
+test: setup-dev  ## all tests; a test skips, with the reason, if something it needs is missing
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no others
@@ -45,25 +45,25 @@ lint: setup-dev  ## format, lint, types, layers, declared dependencies
 	$(BIN)/deptry streams infra
 	$(BIN)/deptry tests bench --exclude '^$$' --ignore DEP002,DEP004 --known-first-party streams --known-first-party tests --known-first-party bench
 
-check: lint test  ## all that a change must pass
+check: lint test  ## everything that a change must pass
 	$(BIN)/python -m pytest -q -n $(TESTERS) tests/core --cov=streams.core --cov-fail-under=95
 
-audit:  ## known holes in the pinned dependencies; says so when its service cannot be asked
+audit:  ## known vulnerabilities in the pinned dependencies; SKIPPED if the service cannot be reached
 	@test -d $(VENV)/audit || $(PYTHON) -m venv $(VENV)/audit
 	@$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9" || true
 	@$(VENV)/audit/bin/python infra/dependencies.py requirements.lock
 
-format: setup-dev  ## put the code into its form
+format: setup-dev  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: setup-dev  ## pin all dependencies anew, with hashes
+lock: setup-dev  ## pin all dependencies again, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) --upgrade --group build -o requirements-tiers.lock
 	$(COMPILE) $(EVERYTHING) --upgrade --group build -o requirements.lock
 	$(COMPILE) $(EVERYTHING) --upgrade --group dev -o requirements-dev.lock
 
-clean:  ## remove the virtual environment and what tests leave; data in .escalon stays
+clean:  ## remove the virtual environment and the caches; data in .escalon stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 
 $(VENV)/.installed: requirements.lock pyproject.toml

@@ -14,9 +14,11 @@ import typer
 
 from streams.app.hiding import Hider, environment_hider, hide_everywhere
 from streams.cli.commands import CommandTable, new_app
-from streams.core.errors import EscalonError
+from streams.core.errors import EscalonError, ServiceError
 
 BROKEN, WRONG, INTERRUPTED = 1, 2, 130
+EXTRAS = dict.fromkeys(("matplotlib", "scipy", "sklearn", "threadpoolctl"), "evaluation")
+"""The optional extra of pyproject.toml that installs a module."""
 
 app = new_app(
     "AI on event streams in three tiers: listeners on every event, workers for routine, reasoners for the rest."
@@ -49,6 +51,13 @@ def run() -> None:
     except EscalonError as error:
         _print_error(error, hide)
         sys.exit(WRONG if error.fault in ("operator", "producer") else BROKEN)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        what = f"This command needs the module {error.name}, which is not installed."
+        _print_error(ServiceError(what, f"Install the extra `{extra}`: `pip install '.[{extra}]'`."), hide)
+        sys.exit(BROKEN)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:

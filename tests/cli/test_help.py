@@ -62,3 +62,18 @@ def test_a_misspelt_command_is_answered_with_the_nearest_one() -> None:
     done = CliRunner().invoke(app, ["reprot"])
     assert done.exit_code == 2
     assert "Did you mean 'report'" in done.output
+
+
+WITHOUT_SCIPY = """
+import sys
+sys.modules["scipy"] = None
+from streams.cli.main import run
+run()
+"""
+
+
+def test_a_command_whose_extra_is_missing_names_it() -> None:
+    command = [sys.executable, "-c", WITHOUT_SCIPY, "what-if", "--set", "routes.order=ignore"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "Install the extra `evaluation`" in " ".join(done.stderr.split())
