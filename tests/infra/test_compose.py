@@ -194,7 +194,10 @@ def test_images_are_pinned_by_version(root: Path, services: dict[str, Service]) 
 def test_our_image_has_the_version_of_the_package(root: Path, services: dict[str, Service]) -> None:
     version = re.search(r'^version = "(.+)"', (root / "pyproject.toml").read_text("utf-8"), re.M)
     assert version is not None
-    assert {service["image"] for service in ours(services).values()} == {f"escalon:{version[1]}", f"escalon:{version[1]}-tools"}
+    assert {service["image"] for service in ours(services).values()} == {
+        f"escalon:{version[1]}",
+        f"escalon:{version[1]}-tools",
+    }
 
 
 @pytest.mark.parametrize(
