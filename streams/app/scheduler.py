@@ -30,7 +30,7 @@ from streams.core.topics import DEFERRED, topic_of
 from streams.telemetry.lag import lag_statistics
 from streams.telemetry.message_metrics import observe
 from streams.telemetry.metrics import RESUMED, WAITING, WAITS
-from streams.telemetry.skipped import OffsetTracker, is_partition_end
+from streams.telemetry.skipped_offsets import OffsetTracker, is_partition_end
 from streams.telemetry.tracing import forwarded_headers
 
 POLL_SECONDS, FLUSH_SECONDS = 0.5, 30.0

@@ -23,7 +23,7 @@ from mode import Service
 
 from streams.runtime.group import ConsumerThread
 from streams.runtime.progress import Progress
-from streams.telemetry.skipped import report_skipped
+from streams.telemetry.skipped_offsets import report_skipped
 
 WATCH_SECONDS, BOUNDS_SECONDS = 5.0, 10.0
 log = logging.getLogger("escalon.runtime")

@@ -30,7 +30,7 @@ from streams.core.errors import ServiceError
 from streams.sink.batch import BATCH_ROWS, SINK_TABLES, Batch, BatchBuilder, PrepareRow, unchanged
 from streams.sink.writer import FIRST_RETRY, LONGEST_RETRY, BatchWriter
 from streams.telemetry.lag import lag_statistics
-from streams.telemetry.skipped import OffsetTracker, is_partition_end
+from streams.telemetry.skipped_offsets import OffsetTracker, is_partition_end
 
 BATCH_SECONDS, POLL_SECONDS = 1.0, 0.2
 POLL_MESSAGES = 32

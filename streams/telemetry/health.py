@@ -1,4 +1,4 @@
-"""Whether this process can do its work, for whoever asks over HTTP."""
+"""The health of this process, as its web server reports it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from streams.telemetry.metrics import UNHEALTHY
 
 
 class Health:
-    """What keeps a process from its work; None while nothing does."""
+    """`trouble` says why the process cannot work; None while it can."""
 
     def __init__(self) -> None:
         self.trouble: str | None = None
 
     def mark_unhealthy(self, trouble: str) -> None:
-        """From now on the process cannot do its work."""
+        """Report that the process cannot work."""
         self.trouble = trouble
         UNHEALTHY.set(1)
 
     def mark_healthy(self) -> None:
-        """From now on it can."""
+        """Report that the process can work again."""
         self.trouble = None
         UNHEALTHY.set(0)
 
 
 HEALTH = Health()
-"""Of this process."""

@@ -1,4 +1,4 @@
-"""How far behind a consumer is, looked up when Prometheus asks."""
+"""The lag of this process's consumer, collected when Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from streams.telemetry.metrics import REGISTRY
 
 log = logging.getLogger("escalon.runtime")
 STATISTICS_MS = 5000
-NAME, HELP = "escalon_consumer_lag", "Offsets in a partition that are committed by their producers and not done yet."
-HELD_NAME, HELD_HELP = "escalon_consumer_held_back", "Offsets that wait for the end of a producer's transaction."
+NAME, HELP = (
+    "escalon_consumer_lag",
+    "Offsets of a partition that producers have committed and this process has not handled.",
+)
+HELD_NAME, HELD_HELP = "escalon_consumer_held_back", "Offsets behind an open transaction of a producer."
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """A partition, how many of its offsets are not done yet, and how many lie behind an open transaction."""
+    """The offsets of a partition that are not handled yet, and those behind an open transaction."""
 
     topic: str
     partition: int
@@ -30,29 +33,29 @@ class PartitionLag:
 
 
 class LagCollector(Collector):
-    """Asks the consumer of this process; there is at most one."""
+    """Collects the lag of the one consumer of this process."""
 
     def __init__(self) -> None:
         self._look: Callable[[], Iterable[PartitionLag]] = tuple
 
     def watch(self, look: Callable[[], Iterable[PartitionLag]]) -> None:
-        """Ask this from now on."""
+        """Collect from `look` from now on."""
         self._look = look
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Their names, without asking."""
+        """Yield the names, without figures."""
         yield from _families()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The figures of this moment."""
+        """Yield the present figures; none if `look` fails, because all other metrics are on the same page."""
         waiting, held_back = _families()
         try:
             for one in self._look():
                 labels = [one.topic, str(one.partition)]
                 waiting.add_metric(labels, max(0, one.waiting))
                 held_back.add_metric(labels, one.held_back)
-        except Exception:  # all other figures are on the same page
-            log.exception("the lag could not be looked up")
+        except Exception:
+            log.exception("the lag could not be collected")
         yield from (waiting, held_back)
 
 
@@ -66,9 +69,9 @@ REGISTRY.register(LAG)
 
 
 def lag_statistics() -> dict[str, Any]:
-    """Settings by which a consumer of confluent-kafka tells its lag.
+    """Return the settings with which a confluent-kafka consumer reports its lag, from a thread of its own.
 
-    Its statistics come in its own thread. Asked from another one, it would answer only between two of its reads.
+    A query from another thread would be answered only between two reads.
     """
     return {"statistics.interval.ms": STATISTICS_MS, "stats_cb": _read_statistics}
 
@@ -84,7 +87,7 @@ def _read_statistics(text: str) -> None:
 
 
 def _waiting(figures: dict[str, Any]) -> int:
-    """How many offsets of a partition are not done; negative when it is not known, or not this process's."""
+    """Return the offsets that are not handled; negative if unknown, or if the partition is another process's."""
     lag, low, stable = (int(figures[name]) for name in ("consumer_lag", "lo_offset", "ls_offset"))
     if lag >= 0 or figures["fetch_state"] != "active" or min(low, stable) < 0:
         return lag
@@ -92,6 +95,5 @@ def _waiting(figures: dict[str, Any]) -> int:
 
 
 def _held_back(figures: dict[str, Any]) -> int:
-    """How many offsets lie behind an open transaction."""
     stable, high = int(figures["ls_offset"]), int(figures["hi_offset"])
     return max(0, high - stable) if stable >= 0 else 0

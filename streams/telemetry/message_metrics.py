@@ -1,4 +1,4 @@
-"""From messages to figures: each is counted where it is published."""
+"""Metrics of messages, counted when they are published."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcom
 from streams.telemetry import metrics
 
 SERIES_KEPT = 1024
-"""Of each metric's series, how many are found without asking the registry."""
+"""Series kept without a look-up in the registry."""
 
 
 def observe(message: Any) -> None:
-    """Count a message that has been published."""
+    """Count a published message."""
     count = _COUNTS.get(type(message))
     if count is not None:
         count(message)
@@ -31,7 +31,7 @@ def observe_outcome(outcome: Outcome) -> None:
 
 @contextmanager
 def handling(topic: str) -> Iterator[None]:
-    """Count and time the handling of one message; one that is cut off is not timed, for it comes again."""
+    """Count and time the handling of a message; one that is interrupted is not timed, because it comes again."""
     flying, started = _series(metrics.IN_FLIGHT, topic), time.perf_counter()
     flying.inc()
     try:
@@ -43,14 +43,14 @@ def handling(topic: str) -> Iterator[None]:
 
 @contextmanager
 def observe_insert(table: str, rows: int) -> Iterator[None]:
-    """Count and time a batch of rows that ClickHouse takes; one that it does not take counts for nothing."""
+    """Count and time the insert of a batch of rows; a failed one is not counted."""
     started = time.perf_counter()
     yield
     metrics.observe_rows(table, rows, time.perf_counter() - started)
 
 
 def handled(topic: str, error: str | None) -> None:
-    """Count how the handling of a message ended."""
+    """Count a handled message by its result."""
     _series(metrics.MESSAGES, topic, "dead_letter" if error else "ok").inc()
 
 
@@ -105,7 +105,7 @@ def _dead_letter(letter: DeadLetter) -> None:
 
 @lru_cache(SERIES_KEPT)
 def _series(metric: Any, *labels: str) -> Any:
-    """One series of a metric; asking the registry each time takes a lock and builds the labels anew."""
+    """Return a series of a metric, kept because the registry takes a lock and builds the labels each time."""
     return metric.labels(*labels)
 
 

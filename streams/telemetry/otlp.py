@@ -1,8 +1,8 @@
-"""Spans on their way to an OpenTelemetry collector: OTLP over HTTP, by OpenTelemetry's own exporter.
+"""Export spans to an OpenTelemetry collector over OTLP and HTTP, with OpenTelemetry's SDK.
 
-Whoever hands over a span never waits. A thread of the SDK sends them in batches; while the collector is away they
-queue up to a bound, and what is over it is dropped and counted. Where to send, and how, the SDK takes from the
-standard variables (OTEL_EXPORTER_OTLP_ENDPOINT and its kin).
+Adding a span never blocks. A thread of the SDK sends spans in batches; while the collector is unavailable they queue
+up to a limit, and those over it are dropped and counted. The SDK reads its own environment variables, such as
+OTEL_EXPORTER_OTLP_ENDPOINT.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from streams.telemetry.span import Span
 from streams.telemetry.trace_context import SAMPLED, TraceContext
 
 STATE_HEADER: Final = "tracestate"
-"""What other tracers keep in a trace; it is handed on as it came."""
+"""Data of other tracers, passed on unchanged."""
 MAX_QUEUED: Final = 4096
 FLUSH_SECONDS: Final = 5.0
 Fate = Literal["exported", "failed", "dropped"]
@@ -29,43 +29,43 @@ log = logging.getLogger("escalon.traces")
 
 
 class OtlpExporter:
-    """Sends spans. `told` hears how many were exported, failed or were dropped, from either of two threads."""
+    """Exports spans. `report` is given the number of spans exported, failed or dropped, from either of two threads."""
 
-    def __init__(self, resource: Mapping[str, str], told: Callable[[Fate, int], None]) -> None:
+    def __init__(self, resource: Mapping[str, str], report: Callable[[Fate, int], None]) -> None:
         self._sdk = _Sdk(resource)
-        self._told = told
+        self._report = report
         self._added = 0
-        self._exporter = self._sdk.counting(told)
+        self._exporter = self._sdk.counting(report)
         self._processor = self._sdk.processor(self._exporter)
         self._open = True
 
     def add(self, span: Span) -> None:
-        """Queue one span, or drop it. Never raises and never waits."""
+        """Queue a span, or drop it if the queue is full. It never raises and never blocks."""
         if not self._open or self._added - self._exporter.taken >= MAX_QUEUED:
-            self._told("dropped", 1)
+            self._report("dropped", 1)
             return
         try:
             self._processor.on_end(self._sdk.readable(span))
             self._added += 1
-        except Exception:  # a span is never worth an event
-            log.exception("a span could not be made")
-            self._told("dropped", 1)
+        except Exception:  # an event must not fail because of a span
+            log.exception("a span could not be exported")
+            self._report("dropped", 1)
 
     def close(self) -> None:
-        """Send what is queued, for some seconds at most."""
+        """Send the queued spans, for at most FLUSH_SECONDS."""
         if not self._open:
             return
         self._open = False
-        # In a thread of its own, since the SDK would wait for a collector that is away longer than a worker may.
+        # In a thread of its own: the SDK would wait longer for an unavailable collector than a worker may.
         closing = threading.Thread(target=self._processor.shutdown, daemon=True)
         closing.start()
         closing.join(FLUSH_SECONDS)
         if left := self._added - self._exporter.taken:
-            self._told("dropped", left)
+            self._report("dropped", left)
 
 
 class _Sdk:
-    """The few things of OpenTelemetry's SDK that are used, imported only when there is something to trace."""
+    """The parts of OpenTelemetry's SDK that are used, imported only when tracing is on."""
 
     def __init__(self, resource: Mapping[str, str]) -> None:
         try:
@@ -80,19 +80,19 @@ class _Sdk:
             raise ConfigError(what, "Install the extra `otel`, or leave it unset.", "ESCALON_TRACES") from error
         self._api, self._sdk, self._export = api, sdk, export
         self._new_exporter = OTLPSpanExporter
-        # What the standard variables say of the service wins.
+        # The standard variables take precedence.
         self._resource = Resource.create(dict(resource)).merge(OTELResourceDetector().detect())
         self._scope = InstrumentationScope("escalon")
 
     def processor(self, exporter: Any) -> Any:
-        """The batch processor; the bound is larger by what the exporter may be counting just now."""
+        """Return the batch processor. Its queue is larger than ours, because the exporter counts a batch only later."""
         try:
             return self._export.BatchSpanProcessor(exporter, max_queue_size=2 * MAX_QUEUED)
         except ValueError as error:
-            raise ConfigError(f"OpenTelemetry's batches are set wrongly ({error}).", "See OTEL_BSP_*.") from error
+            raise ConfigError(f"OpenTelemetry's batch settings are wrong ({error}).", "See OTEL_BSP_*.") from error
 
-    def counting(self, told: Callable[[Fate, int], None]) -> Any:
-        """The exporter, counting what it takes and what becomes of it."""
+    def counting(self, report: Callable[[Fate, int], None]) -> Any:
+        """Return the exporter, counting the spans it takes and their fate."""
         result, inner = self._export.SpanExportResult, self._new_exporter()
 
         class Counting(self._export.SpanExporter):  # type: ignore[misc,name-defined]
@@ -101,7 +101,7 @@ class _Sdk:
             def export(self, spans: Sequence[Any]) -> Any:
                 self.taken += len(spans)
                 done = inner.export(spans)
-                told("exported" if done is result.SUCCESS else "failed", len(spans))
+                report("exported" if done is result.SUCCESS else "failed", len(spans))
                 return done
 
             def shutdown(self) -> None:
@@ -110,7 +110,7 @@ class _Sdk:
         return Counting()
 
     def readable(self, span: Span) -> Any:
-        """A span as the SDK holds one that has ended."""
+        """Return a span as a finished one of the SDK."""
         status = self._api.Status(self._api.StatusCode.ERROR if span.error else self._api.StatusCode.UNSET)
         return self._sdk.ReadableSpan(
             name=span.name,
@@ -131,9 +131,9 @@ class _Sdk:
 
 
 def current_headers() -> list[tuple[str, bytes]]:
-    """The trace headers of what a program does now, if it traces with OpenTelemetry; else none.
+    """Return the trace headers of the program's current span; none if it does not trace with OpenTelemetry.
 
-    A program that traces has imported it already, so nothing is imported for one that does not.
+    A program that traces has imported OpenTelemetry already, so nothing is imported here.
     """
     api = sys.modules.get("opentelemetry.trace")
     now = api.get_current_span().get_span_context() if api is not None else None
@@ -146,6 +146,6 @@ def current_headers() -> list[tuple[str, bytes]]:
 
 
 def _nanoseconds(time: datetime) -> int:
-    """Nanoseconds since 1970, exact to the microsecond."""
+    """Return the nanoseconds since 1970, exact to the microsecond."""
     elapsed = time - _EPOCH
     return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000_000 + elapsed.microseconds * 1_000

@@ -1,7 +1,7 @@
-"""Spans made of what happened, in the words of OpenTelemetry's semantic conventions.
+"""Spans of model calls and of handled messages, with the attributes of OpenTelemetry's semantic conventions.
 
 Model calls follow the conventions for generative AI, handled messages those for messaging and Kafka. Both are in
-development, and their names here are those of release 1.44.
+development; the names are those of release 1.44.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ Kind = Literal["client", "consumer", "internal"]
 Value = str | bool | int | float | tuple[str, ...]
 
 REMOTE = ("anthropic",)
-"""Providers that answer over the network; all others answer within the process."""
+"""Providers that are called over the network; all others run in this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Something that took time. Texts of events are in no attribute, unless the span was made with them."""
+    """An operation that took time. Its attributes hold texts of events only if they were asked for."""
 
     context: TraceContext
     parent: str | None
-    """The span id of what caused it; None where the trace begins."""
+    """The id of the parent span; None for the root of a trace."""
     name: str
     kind: Kind
     started_at: datetime
     ended_at: datetime
     attributes: Mapping[str, Value] = field(default_factory=dict)
     error: str | None = None
-    """A short code for what went wrong; None when nothing did."""
+    """A short code of the failure; None for success."""
 
 
 def call_span(call: Call, handling: TraceContext, *, texts: bool) -> Span:
-    """A model call, beneath the call that led to it, else beneath the handling of the message that did."""
+    """Return the span of a model call. Its parent is the call that led to it, or else the message's handling."""
     parent = span_of_call(call.parent_call_id) if call.parent_call_id else handling.span_id
     remote = call.provider in REMOTE and not call.cache_hit
     return Span(
@@ -56,7 +56,7 @@ def call_span(call: Call, handling: TraceContext, *, texts: bool) -> Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandledMessage:
-    """Where a handled message stood, who handled it, and its size in bytes."""
+    """The position and the size in bytes of a handled message, and the consumer group."""
 
     topic: str
     partition: int
@@ -68,16 +68,16 @@ class HandledMessage:
 def handling_span(
     context: TraceContext,
     parent: TraceContext | None,
-    place: HandledMessage,
+    handled: HandledMessage,
     times: tuple[datetime, datetime],
     origin: Origin | None,
     error: str | None,
 ) -> Span:
-    """The handling of one message, beneath whatever made the message. `times` are its start and its end."""
+    """Return the span of handling a message. `parent` produced the message; `times` are the start and the end."""
     return Span(
         context=context,
         parent=parent.span_id if parent else None,
-        name=f"process {place.topic}",
+        name=f"process {handled.topic}",
         kind="consumer",
         started_at=times[0],
         ended_at=max(times),
@@ -86,11 +86,11 @@ def handling_span(
                 "messaging.system": "kafka",
                 "messaging.operation.name": "process",
                 "messaging.operation.type": "process",
-                "messaging.destination.name": place.topic,
-                "messaging.destination.partition.id": str(place.partition),
-                "messaging.kafka.offset": place.offset,
-                "messaging.consumer.group.name": place.group,
-                "messaging.message.body.size": place.size,
+                "messaging.destination.name": handled.topic,
+                "messaging.destination.partition.id": str(handled.partition),
+                "messaging.kafka.offset": handled.offset,
+                "messaging.consumer.group.name": handled.group,
+                "messaging.message.body.size": handled.size,
                 "escalon.event_id": origin.event_id if origin else None,
                 "escalon.run": origin.run if origin else None,
             }
@@ -138,7 +138,7 @@ def _of_the_call(call: Call) -> dict[str, Value | None]:
 
 
 def _texts(call: Call) -> dict[str, Value | None]:
-    """Prompt and answer, as JSON in the form the conventions give for messages."""
+    """Return prompt and answer as JSON, in the conventions' form of messages."""
     answer = None
     if call.response is not None:
         answer = _json(

@@ -1,4 +1,4 @@
-"""Where something stands in a trace, as W3C Trace Context says it, and span ids that a repetition makes again."""
+"""W3C Trace Context, and span ids that are the same when a message is handled again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPAN = re.compile(r"(?!0{16})[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """One span of one trace, and whether whoever began the trace wants it recorded."""
+    """A span of a trace, and the sampled flag of the trace."""
 
     trace_id: str
     """32 hexadecimal digits, not all zero."""
@@ -23,12 +23,12 @@ class TraceContext:
     sampled: bool
 
     def header(self) -> str:
-        """The value of a `traceparent` header."""
+        """Return the value of a `traceparent` header."""
         return f"00-{self.trace_id}-{self.span_id}-{SAMPLED if self.sampled else 0:02x}"
 
 
 def read_traceparent(text: str | None) -> TraceContext | None:
-    """The context in a `traceparent` header; None when there is none, or it breaks the rules of W3C."""
+    """Return the context of a `traceparent` header; None without one, or if it is not valid."""
     found = _TRACEPARENT.fullmatch(text or "")
     if found is None:
         return None
@@ -37,19 +37,19 @@ def read_traceparent(text: str | None) -> TraceContext | None:
 
 
 def span_of_call(call_id: str) -> str:
-    """The span id of a model call: the beginning of its own id."""
+    """Return the span id of a model call: the first 16 digits of the call's id."""
     start = call_id[:16]
     return start if _SPAN.fullmatch(start) else digest("span", call_id)[:16]
 
 
 def span_of_handling(trace_id: str, topic: str, partition: int, offset: int) -> str:
-    """The span id of handling one message, the same however often it is delivered."""
+    """Return the span id of handling a message, the same for every delivery."""
     return digest("handling", trace_id, topic, partition, offset)[:16]
 
 
 def is_sampled(trace_id: str, percent: int) -> bool:
-    """Whether a trace is among the share that is recorded; each trace id always has the same answer.
+    """True for `percent` of all trace ids, always the same ones.
 
-    It compares the id's last 64 bits with the share, as OpenTelemetry's TraceIdRatioBased sampler does.
+    The last 64 bits of the id are compared with the share, as in OpenTelemetry's TraceIdRatioBased sampler.
     """
     return int(trace_id[16:], 16) * 100 < percent << 64

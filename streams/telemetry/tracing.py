@@ -1,7 +1,7 @@
-"""The way of one message through a tier, as spans and as the `traceparent` of all it causes.
+"""Record the handling of a message as spans, and propagate its trace to the messages it causes.
 
-The context travels whether or not anything is recorded. A worker that records nothing passes on the span it was
-given, so that a trace through several systems stays whole.
+The context is propagated even if nothing is recorded. A worker that records nothing passes on the span it received,
+so a trace through several systems stays connected.
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ MAX_HEADER_BYTES = 4096
 
 
 class SpanExporter(Protocol):
-    """Where spans go."""
+    """Takes finished spans."""
 
     def add(self, span: Span) -> None:
-        """Take one span, without waiting and without raising."""
+        """Take a span, without blocking and without raising."""
         ...
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the spans that wait."""
         ...
 
 
 def utc_now() -> datetime:
-    """The time of day, in UTC."""
+    """Return the time of day, in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tracing:
-    """How a worker traces. `spans` None records nothing."""
+    """The tracing of a worker; it records nothing if `spans` is None."""
 
     group: str = ""
-    """The worker's consumer group."""
+    """The consumer group of the worker."""
     spans: SpanExporter | None = None
     percent: int = 100
-    """Of the traces that begin here, how many are recorded."""
+    """The share of the traces beginning here that are recorded."""
     texts: bool = False
-    """Whether spans of model calls hold prompts and answers."""
+    """True if the spans of model calls hold prompts and answers."""
     now: Callable[[], datetime] = utc_now
 
     def begin(self, record: KafkaRecord) -> Handling:
-        """One message's way through this worker."""
+        """Begin the handling of a message."""
         incoming = read_traceparent(record.header(TRACE_HEADER))
         return Handling(tracing=self, record=record, incoming=incoming, started_at=self.now())
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the spans that wait."""
         if self.spans is not None:
             self.spans.close()
 
@@ -68,19 +68,19 @@ OFF = Tracing()
 
 @dataclass(slots=True, kw_only=True)
 class Handling:
-    """One message on its way through a worker. Which event it is about shows once it has caused something."""
+    """The handling of one message. Its event is known once it has caused a message."""
 
     tracing: Tracing
     record: KafkaRecord
     incoming: TraceContext | None
-    """The span that made the message, as its header says."""
+    """The span that produced the message, from its header."""
     started_at: datetime
     origin: Origin | None = None
     own: TraceContext | None = None
     """The span of this handling."""
 
     def headers(self, message: Any) -> Headers:
-        """The trace headers of a message that this one causes; none for one that belongs to no event."""
+        """Return the trace headers of a message that this one causes; none if it belongs to no event."""
         own = self._learn(message)
         if own is None:
             return []
@@ -90,17 +90,17 @@ class Handling:
         return headers + _brought(self.record, STATE_HEADER) if parent is not None else headers
 
     def caused(self, message: Any) -> None:
-        """Record what has been published, if it is a call."""
+        """Record a published message if it is a call."""
         spans, own = self.tracing.spans, self.own
         if spans is not None and own is not None and own.sampled and isinstance(message, Call):
             spans.add(call_span(message, own, texts=self.tracing.texts))
 
     def end(self, error: str | None) -> None:
-        """Record the handling itself; `error` is the reason of a dead letter."""
+        """Record the handling; `error` is the reason of a dead letter."""
         spans, own, record = self.tracing.spans, self._learn(None), self.record
         if spans is None or own is None or not own.sampled:
             return
-        place = HandledMessage(
+        handled = HandledMessage(
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
@@ -108,10 +108,10 @@ class Handling:
             size=len(record.value or b""),
         )
         times = self.started_at, self.tracing.now()
-        spans.add(handling_span(own, self._parent(own.trace_id), place, times, self.origin, error))
+        spans.add(handling_span(own, self._parent(own.trace_id), handled, times, self.origin, error))
 
     def _learn(self, message: Any) -> TraceContext | None:
-        """This handling's span, once a message or its own header says whose trace it is in."""
+        """Return the span of this handling; None until a caused message or the record's header names the trace."""
         if self.own is None:
             self.origin = origin_of(message)
             trace_id = self._trace_id(message)
@@ -132,12 +132,12 @@ class Handling:
         return TraceContext(trace_id, span, parent.sampled if parent else begins)
 
     def _parent(self, trace_id: str) -> TraceContext | None:
-        """What made the message, as far as it is of the same trace."""
+        """Return the span that produced the message if it belongs to the same trace."""
         return self.incoming if self.incoming and self.incoming.trace_id == trace_id else None
 
 
 def origin_of(message: Any) -> Origin | None:
-    """Which event a message is about, as far as it says."""
+    """Return the origin of the event that a message is about; None if it names none."""
     of = message.task if isinstance(message, Deferred) else message
     of = getattr(of, "event", of)
     origin = getattr(of, "origin", None)
@@ -145,16 +145,16 @@ def origin_of(message: Any) -> Origin | None:
 
 
 def trace_headers(record: KafkaRecord) -> Headers:
-    """The trace headers that a record came with."""
+    """Return the trace headers of a record."""
     return _brought(record, TRACE_HEADER) + _brought(record, STATE_HEADER)
 
 
 def _brought(record: KafkaRecord, name: str) -> Headers:
-    """A header to pass on; not one so large that nothing could be published with it."""
+    """Return a header to propagate, unless it is too large to publish."""
     value = (record.header(name) or "").encode()
     return [(name, value)] if 0 < len(value) <= MAX_HEADER_BYTES else []
 
 
 def forwarded_headers(record: KafkaRecord, message: Any) -> Headers:
-    """The trace headers of a message that a record only passes on: those it came with."""
+    """Return the trace headers of a message that a record only forwards: its own ones."""
     return OFF.begin(record).headers(message)

@@ -25,7 +25,7 @@ from streams.telemetry.metrics import REGISTRY
 
 MAX_CONNECTIONS: Final = 32
 LOOP_SECONDS = 10.0
-"""How long an event loop may take to answer."""
+"""The time an event loop has for an answer."""
 
 
 @dataclass(frozen=True, slots=True)

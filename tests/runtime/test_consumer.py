@@ -342,8 +342,8 @@ async def test_what_was_deleted_before_it_was_read_holds_nothing_up(
     broker.moved = {HERE: (3, 7), CHANGES: (0, 5)}
     assert await fetch(consumer) == [("verdicts", 7)]
     assert caplog.messages == [
-        "verdicts/0: the offsets 3 to 6 were deleted before they were read. Their retention is shorter than the time "
-        "this process was behind; publish again what is missing."
+        "verdicts/0: the offsets 3 to 6 were deleted before they were read, because their retention is shorter than "
+        "the lag of this process. Publish the missing records again."
     ]
 
 

@@ -1,4 +1,4 @@
-"""How far behind a consumer is, as Prometheus is told."""
+"""The lag of a consumer in Prometheus' metrics."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class FakeFaust:
         return self.done.get(place)
 
     def held_back(self, place: Place) -> int:
-        """What lies behind an open transaction of one."""
+        """Return the offsets of a partition behind an open transaction."""
         return self.held.get(place, 0)
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """Nobody is watched afterwards."""
+    """Collect no lag after the test."""
     yield
     lag.LAG.watch(tuple)
 
@@ -107,7 +107,7 @@ def figures(waiting: int, low: int, stable: int, high: int, state: str = "active
     return {"consumer_lag": waiting, "lo_offset": low, "ls_offset": stable, "hi_offset": high, "fetch_state": state}
 
 
-def test_a_plain_consumer_tells_by_its_statistics_what_it_has_not_committed() -> None:
+def test_the_statistics_of_a_plain_consumer_report_what_it_has_not_committed() -> None:
     partitions = {
         "0": figures(7, 0, 100, 100),
         "1": figures(0, 0, 100, 100),
@@ -121,11 +121,11 @@ def test_a_plain_consumer_tells_by_its_statistics_what_it_has_not_committed() ->
     assert behind(lag.HELD_NAME) == {("calls", "0"): 0, ("calls", "1"): 0, ("calls", "2"): 10}
 
 
-def test_a_lag_that_cannot_be_looked_up_leaves_all_other_figures(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lag_that_cannot_be_collected_leaves_all_other_metrics(caplog: pytest.LogCaptureFixture) -> None:
     def look() -> Iterator[lag.PartitionLag]:
         yield lag.PartitionLag("events", 0, 3, 0)
         raise OSError("no broker")
 
     lag.LAG.watch(look)
     assert behind() == {("events", "0"): 3}
-    assert "could not be looked up" in caplog.text
+    assert "could not be collected" in caplog.text

@@ -1,4 +1,4 @@
-"""What is published is counted, once and under the right labels."""
+"""Published messages are counted once and under the right labels."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_a_handling_that_raises_is_no_longer_in_flight(change: MetricsChange) ->
     assert change.grown() == set()
 
 
-def test_clickhouse_is_away_from_the_first_batch_it_does_not_take_to_the_next_it_does(change: MetricsChange) -> None:
+def test_clickhouse_is_unavailable_from_a_failed_insert_to_the_next_that_succeeds(change: MetricsChange) -> None:
     observe_insert_retry("calls_rows")
     assert change.of("clickhouse_unavailable", table="calls_rows") == 1
     observe_rows("calls_rows", 500, 0.25)

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus and its log."""
+"""The state of a calibration in the metrics and in the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_gauge_is_1_while_a_calibration_holds() -> None:
     assert gauge("steady") == 1
 
 
-def test_the_gauge_is_0_once_a_calibration_no_longer_holds_whatever_other_partitions_say() -> None:
+def test_the_gauge_stays_0_once_a_calibration_no_longer_holds_in_one_partition() -> None:
     for holds in (True, False, True):
         observe_calibration("drifted", "c1", holds)
     assert gauge("drifted") == 0

@@ -1,4 +1,4 @@
-"""Spans reach a collector as they are, and a collector that is away harms nobody."""
+"""Spans reach a collector unchanged, and an unavailable collector costs spans alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def span(number: int = 1, **changes: Any) -> Span:
 
 
 class Fates(Counter[str]):
-    """What became of the spans."""
+    """The number of spans by fate."""
 
     def __call__(self, fate: str, count: int) -> None:
         self[fate] += count
@@ -53,8 +53,8 @@ def got(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 @pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address where nobody listens, and no patience."""
+def unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address without a listener, and short time limits."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{probe.getsockname()[1]}")
@@ -110,14 +110,14 @@ def test_a_span_after_closing_is_counted_as_dropped() -> None:
     assert fates == {"dropped": 1}
 
 
-@pytest.mark.usefixtures("away")
-def test_a_collector_that_is_away_costs_the_spans_and_nothing_else() -> None:
+@pytest.mark.usefixtures("unavailable")
+def test_an_unavailable_collector_costs_the_spans_and_nothing_else() -> None:
     fates = sent(span(1), span(2))
     assert sum(fates.values()) == 2
     assert "exported" not in fates
 
 
-def test_a_collector_that_refuses_is_told_apart_from_one_that_takes(got: Collector) -> None:
+def test_spans_that_a_collector_refuses_count_as_failed(got: Collector) -> None:
     got.status = 400
     assert sent(span()) == {"failed": 1}
 
@@ -140,7 +140,7 @@ def test_what_is_over_the_bound_is_dropped_while_the_collector_hangs(
     target = OtlpExporter({}, fates)
     for number in range(1, 5):
         target.add(span(number))
-    assert taking.wait(20)  # the first batch of four is on its way, and stays there
+    assert taking.wait(20)  # the first batch of four is being sent, and does not end
     for number in range(5, 21):
         target.add(span(number))
     assert fates == {"dropped": 8}
@@ -152,7 +152,7 @@ def test_what_is_over_the_bound_is_dropped_while_the_collector_hangs(
 @pytest.mark.usefixtures("got")
 def test_a_span_that_cannot_be_made_is_dropped_and_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert sent(span(context=TraceContext("no trace", "1", True))) == {"dropped": 1}
-    assert "could not be made" in caplog.text
+    assert "could not be exported" in caplog.text
 
 
 def test_without_opentelemetry_a_setting_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

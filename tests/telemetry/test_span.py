@@ -1,4 +1,4 @@
-"""What a span says of a call and of a handled message, in OpenTelemetry's words."""
+"""Spans of calls and of handled messages, with OpenTelemetry's attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trace contexts as W3C writes them, and span ids that come out alike each time."""
+"""W3C trace contexts, and span ids that are the same each time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_context_reads_as_it_was_written(trace: str, span: str, sampled: bool)
         f"00-{TRACE}-{SPAN}-01-more",
     ],
 )
-def test_what_breaks_the_rules_is_no_context(text: str | None) -> None:
+def test_an_invalid_header_gives_no_context(text: str | None) -> None:
     assert read_traceparent(text) is None
 
 

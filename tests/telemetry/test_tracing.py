@@ -1,4 +1,4 @@
-"""The way of one message through a worker: the headers of what it causes, and its spans."""
+"""The handling of a message: the headers of the messages it causes, and its spans."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_where_the_trace_begins_the_share_decides_and_a_worker_that_records_noth
     assert context(begun(None).headers(call())) == TraceContext(TRACE, OWN, False)
 
 
-def test_a_span_of_another_trace_is_no_parent() -> None:
+def test_a_span_of_another_trace_does_not_become_the_parent() -> None:
     spans = FakeSpans()
     way = begun(spans, ("traceparent", PRODUCER.header()), ("tracestate", "shop=7"))
     headers = way.headers(call(OTHER))
@@ -158,7 +158,7 @@ def test_what_a_record_brought_is_what_it_brought_and_nothing_else() -> None:
     assert trace_headers(record()) == []
 
 
-async def test_a_bound_stage_is_unharmed_by_a_collector_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unavailable_collector_does_not_disturb_a_bound_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("opentelemetry.sdk")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

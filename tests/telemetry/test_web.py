@@ -101,7 +101,7 @@ def test_pages_are_made_in_the_event_loop_they_are_about(loop: asyncio.AbstractE
 
 
 @pytest.mark.parametrize("page", ["/", "/metrics"])
-def test_an_event_loop_that_stands_still_is_seen(
+def test_a_blocked_event_loop_shows(
     page: str, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.telemetry.web.LOOP_SECONDS", 0.1)

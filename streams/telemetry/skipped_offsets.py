@@ -1,4 +1,4 @@
-"""Records that a topic deleted before they were read: counted, and said."""
+"""Count and log the records that a topic deleted before they were read."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ log = logging.getLogger("escalon.runtime")
 
 
 def report_skipped(topic: str, partition: int, wanted: int, first: int) -> None:
-    """A partition was to be read on at one offset, and holds only those from another one on."""
+    """Report that reading should go on at the offset `wanted`, and that the partition begins at `first`."""
     SKIPPED.labels(topic).inc(first - wanted)
     log.error(
-        "%s/%s: the offsets %d to %d were deleted before they were read. Their retention is shorter than the time this "
-        "process was behind; publish again what is missing.",
+        "%s/%s: the offsets %d to %d were deleted before they were read, because their retention is shorter than the "
+        "lag of this process. Publish the missing records again.",
         topic, partition, wanted, first - 1,
     )  # fmt: skip
 
 
 class OffsetTracker:
-    """Sees to it that what a consumer of confluent-kafka is given follows on, in each partition."""
+    """Finds gaps between the offsets that a confluent-kafka consumer reads from each partition."""
 
     def __init__(self) -> None:
         self._next: dict[tuple[str, int], int] = {}
 
     def forget(self) -> None:
-        """Partitions were taken away: what is committed counts again."""
+        """Forget all offsets after a rebalance: reading goes on at the committed ones."""
         self._next.clear()
 
     def back(self, topic: str, partition: int, offset: int) -> None:
-        """A message was given back, and will come again."""
+        """Expect a message again."""
         self._next[topic, partition] = offset
 
     def see(self, consumer: Any, message: Any) -> int:
-        """Take note of a message, or of a partition's end; returns the offset with which it goes on."""
+        """Note a message or a partition's end; return the offset that follows it."""
         place, offset = (message.topic(), message.partition()), message.offset()
         wanted = self._next.get(place)
         if wanted is None or wanted < offset:
@@ -48,13 +48,13 @@ class OffsetTracker:
 
 
 def is_partition_end(message: Any) -> bool:
-    """Whether this is the end of a partition instead of a message."""
+    """True if this is the end of a partition and not a message."""
     error = message.error()
     return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 def _look(consumer: Any, place: tuple[str, int], wanted: int | None, given: int) -> None:
-    """There may be nothing between the two offsets (aborted records, marks of transactions), or nothing any more."""
+    """Report a gap if its records were deleted. Aborted records and transaction markers also leave gaps."""
     try:
         if wanted is None:
             (committed,) = consumer.committed([TopicPartition(*place)], ADMIN_TIMEOUT)
@@ -63,7 +63,7 @@ def _look(consumer: Any, place: tuple[str, int], wanted: int | None, given: int)
             return
         low, _ = consumer.get_watermark_offsets(TopicPartition(*place), ADMIN_TIMEOUT, cached=False)
     except KafkaException as error:
-        log.warning("whether %s/%s was read from its beginning is not known: %s", *place, error)
+        log.warning("%s/%s may have skipped deleted records, which could not be checked: %s", *place, error)
         return
     if low > wanted:
         report_skipped(*place, wanted, min(low, given))
