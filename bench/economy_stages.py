@@ -28,6 +28,7 @@ from streams.models.listeners.image import ImageFeatures
 from streams.models.listeners.rules import RuleSet
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import RulesListener
 from streams.stages.listen import listen
 from streams.stages.reason import reason
 from streams.stages.work import work
@@ -165,6 +166,7 @@ def _thresholds(pipeline: Pipeline) -> ThresholdPolicy:
 def _listener(handler: Handler, decided: Decided) -> Backend:
     if decided.router is not None:
         return RouterBackend(callee=_callee(handler), router=decided.router)
+    assert isinstance(handler.spec, RulesListener)
     return RulesBackend(callee=_callee(handler), rules=RuleSet(handler.spec.rules))
 
 

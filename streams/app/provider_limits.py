@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from streams.core.errors import ConfigError, ModelError
 from streams.core.thinking import check_thinking, warn_of_few_tokens
 from streams.models.providers.protocol import ModelRequest
 from streams.pipeline.handlers import TABLES, Handler
 from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import ModelSpec
 from streams.pipeline.thinking import known_thinking
 
 _NAMES = {"claude": "Claude", "local": "llama.cpp"}
 
 
-def check_request(handler: Handler, spec: Any, key: str) -> None:
+def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
     """Make the request a handler would make, as far as its provider would take it; ConfigError under the key.
 
     A schema is turned into its provider's form. For llama.cpp it is compiled, where the library is installed.
@@ -28,7 +28,7 @@ def check_request(handler: Handler, spec: Any, key: str) -> None:
     try:
         if spec.provider == "claude":
             message_arguments(_request(handler, spec))
-            check_thinking(known_thinking(spec.model), handler.spec.parameters, handler.spec.max_tokens)
+            check_thinking(known_thinking(spec.model), handler.prompts.parameters, handler.prompts.max_tokens)
         elif spec.provider == "local":
             completion_body(_request(handler, spec))
             _compile(handler)
@@ -36,15 +36,15 @@ def check_request(handler: Handler, spec: Any, key: str) -> None:
         raise ConfigError(f"its model would not take the request: {error.what}", error.remedy, key) from error
 
 
-def _request(handler: Handler, spec: Any) -> ModelRequest:
+def _request(handler: Handler, spec: ModelSpec) -> ModelRequest:
     contract = handler.prompting.contract if handler.prompting else None
     return ModelRequest(
         model=spec.model,
         system="",
         prompt="-",
-        max_tokens=handler.spec.max_tokens,
+        max_tokens=handler.prompts.max_tokens,
         schema=contract.wire_schema if contract else None,
-        parameters=handler.spec.parameters,
+        parameters=handler.prompts.parameters,
     )
 
 
@@ -63,9 +63,9 @@ def _compile(handler: Handler) -> None:
 def little_room(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str]:
     """Warn of handlers whose thinking may leave nothing of max_tokens for an answer, with the remedy."""
     for one in _asking(handlers):
-        spec = pipeline.spec.models[one.spec.model]
+        spec = pipeline.spec.models[one.prompts.model or ""]
         if spec.provider == "claude":
-            said = warn_of_few_tokens(known_thinking(spec.model), one.spec.parameters, one.spec.max_tokens)
+            said = warn_of_few_tokens(known_thinking(spec.model), one.prompts.parameters, one.prompts.max_tokens)
             if said is not None:
                 yield f"{TABLES[one.tier]}.{one.name}: {said}"
 
@@ -83,7 +83,7 @@ def not_held_to(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str
     unenforced = {"claude": claude_schema.unenforced, "local": local_grammar.unenforced}
     for one in _asking(handlers):
         schema = one.prompting.contract.wire_schema if one.prompting else None
-        provider = pipeline.spec.models[one.spec.model].provider
+        provider = pipeline.spec.models[one.prompts.model or ""].provider
         if schema is not None and provider in unenforced and (found := unenforced[provider](schema)):
             said = ", ".join(f"{key} ({', '.join(places)})" for key, places in found.items())
             where = f"{TABLES[one.tier]}.{one.name}"

@@ -30,7 +30,7 @@ from streams.core.answer_comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import CorrectSpec, VerifierScore
+from streams.pipeline.spec import CorrectSpec, ImageDuplicateListener, RouterListener, RulesListener, VerifierScore
 
 EXACT = Comparison()
 log = logging.getLogger("escalon.providers")
@@ -126,7 +126,7 @@ class Providers:
 
         Raises ConfigError for what is missing, and for a request that the model's provider would not take.
         """
-        called = {name: one for name, one in handlers.items() if not one.watches_images}
+        called = {name: one for name, one in handlers.items() if not isinstance(one.spec, ImageDuplicateListener)}
         for handler in called.values():
             if handler.prompting is not None:
                 self._check_requests(handler)
@@ -138,7 +138,7 @@ class Providers:
             self.backend(handler),
             services,
             samples=handler.trust.samples if handler.trust else 1,
-            agree=comparison(handler.spec.correct) if handler.tier != "listener" else EXACT,
+            agree=comparison(handler.correct),
             other=chain(self.backend(other), services, stored=False) if other is not None else None,
         )
 
@@ -151,20 +151,19 @@ class Providers:
         for handler in handlers:
             if handler.trust is not None:
                 scorer(handler)
-            if handler.tier != "listener":
-                comparison(handler.spec.correct)
+            comparison(handler.correct)
             if handler.function is not None:
                 load_function(handler.function)
             elif handler.prompting is not None:
                 self._check_requests(handler)
-            elif not handler.watches_images:
+            elif not isinstance(handler.spec, ImageDuplicateListener):
                 _classifier(handler)
 
     def _check_requests(self, handler: Handler) -> None:
         key, models = f"{handler.tier}s.{handler.name}", self._pipeline.spec.models
-        check_request(handler, models[handler.spec.model], key)
+        check_request(handler, models[handler.prompts.model or ""], key)
         if handler.fallback is not None:
-            check_request(handler.fallback, models[handler.fallback.spec.model], f"{key}.fallback")
+            check_request(handler.fallback, models[handler.fallback.prompts.model or ""], f"{key}.fallback")
 
     async def load(self) -> None:
         """Load what must be in memory before messages flow; it blocks everything else in the process."""
@@ -262,9 +261,9 @@ def _classifier(handler: Handler) -> Backend:
     from streams.models.listeners.rules import RuleSet
 
     named = partial(Callee, handler=handler, operation="classify", provider="escalon", free=True)
-    if handler.spec.kind == "router":
+    if isinstance(handler.spec, RouterListener):
         return RouterBackend(callee=named(model="router"), router=Router.load(cast(Path, handler.artifact)))
-    if handler.artifact is not None:
-        classifier = Classifier.load(handler.artifact)
-        return ClassifierBackend(callee=named(model=classifier.embedder.name), classifier=classifier)
-    return RulesBackend(callee=named(model="re"), rules=RuleSet(handler.spec.rules))
+    if isinstance(handler.spec, RulesListener):
+        return RulesBackend(callee=named(model="re"), rules=RuleSet(handler.spec.rules))
+    classifier = Classifier.load(cast(Path, handler.artifact))
+    return ClassifierBackend(callee=named(model=classifier.embedder.name), classifier=classifier)

@@ -68,7 +68,7 @@ class Budgeted(CallWrapper):
         bounds = Bounds(
             prompt=prompt + _schema_bytes(handler) + PROVIDERS_OWN,
             cached=system if self.callee.bills_cache else 0,
-            output=getattr(handler.spec, "max_tokens", 0),
+            output=handler.prompts.max_tokens if handler.prompting else 0,
         )
         counts = (said.input_tokens, said.output_tokens) if said else (None, None)
         return highest_cost(price, *counts, *cache_tokens(self.callee, reply), bounds)

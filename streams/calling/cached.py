@@ -122,7 +122,7 @@ class StoredAnswers:
 
     def covers(self, callee: Callee) -> bool:
         """True unless the pipeline file turns the cache off."""
-        return bool(callee.handler.spec.cache != "off")
+        return callee.handler.spec.cache != "off"
 
     def find(self, request: CallRequest, callee: Callee, fallback: Callee | None = None) -> CallOutcome | None:
         """Return the stored answer; the fallback's only if this very event was given it."""

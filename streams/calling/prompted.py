@@ -39,7 +39,7 @@ class PromptedModel:
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:
         """Ask the model once."""
         system, prompt = self.prompting.template.render(self._variables(task))
-        spec, contract = self.callee.handler.spec, self.prompting.contract
+        spec, contract = self.callee.handler.prompts, self.prompting.contract
         request = ModelRequest(
             model=self.callee.model,
             system=system,
@@ -75,14 +75,14 @@ class PromptedModel:
 
     def _parameters(self, sample: int) -> Mapping[str, Any]:
         """Return those of the file; each further sample has a seed of its own, where the model takes one."""
-        given: Mapping[str, Any] = self.callee.handler.spec.parameters
+        given: Mapping[str, Any] = self.callee.handler.prompts.parameters
         if sample == 0 or not self.takes_seed:
             return given
         return {**given, "seed": int(given.get("seed", 0)) + sample}
 
     def _sources(self, reading: Reading, reply: ModelReply) -> Iterator[Score]:
         """Yield what the reply itself says of its confidence; a source that says nothing is left out."""
-        wanted = self.callee.handler.spec.confidence
+        wanted = self.callee.handler.prompts.confidence
         if "verbalized" in wanted and reading.verbalized is not None:
             yield Score(label="verbalized", probability=reading.verbalized)
         if "logprob" in wanted:

@@ -17,6 +17,7 @@ from streams.cli.commands import new_app
 from streams.cli.console import err, out, table
 from streams.cli.context import find_pipeline
 from streams.pipeline.handlers import TABLES, Handler
+from streams.pipeline.spec import TaskHandler
 
 app = new_app()
 
@@ -48,8 +49,9 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The pipelin
 
 
 def _description(handler: Handler) -> str:
-    what = getattr(handler.spec, "kind", None) or handler.spec.model or handler.function
-    return f"{what}, else {handler.fallback.spec.model}" if handler.fallback else str(what)
+    spec = handler.spec
+    what = spec.model or spec.handler if isinstance(spec, TaskHandler) else spec.kind
+    return f"{what}, else {handler.fallback.prompts.model}" if handler.fallback else str(what)
 
 
 def unfenced_text(handlers: Iterable[Handler]) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _ask(loaded: Pipeline | None, margin: float, examples: int) -> Ask:
     if loaded is None:
         return Ask(rules={}, margin=margin, examples=examples)
     handlers = [*loaded.workers.values(), *loaded.reasoners.values()]
-    rules: Rules = {(one.tier, one.name): comparison(one.spec.correct) for one in handlers}
+    rules: Rules = {(one.tier, one.name): comparison(one.correct) for one in handlers}
     return Ask(rules=rules, rules_of=loaded.spec.name, margin=margin, examples=examples, markers=markers_of(loaded))
 
 

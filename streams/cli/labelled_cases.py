@@ -27,7 +27,7 @@ def find_worker(pipeline: Pipeline, name: str) -> Handler:
 
 def cases_of(pipeline: Pipeline, workers: list[str], part: Since) -> list[Case]:
     """Read the audited cases of some workers."""
-    agrees = {name: comparison(find_worker(pipeline, name).spec.correct) for name in workers}
+    agrees = {name: comparison(find_worker(pipeline, name).correct) for name in workers}
     with open_audit(max_rows=MAX_CASES) as audit:
         return read_cases(audit, pipeline, agrees, workers, part)
 

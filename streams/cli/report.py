@@ -73,7 +73,7 @@ def _standings(audit: Audit, pipeline: Pipeline, run: str) -> list[CalibrationSt
     calibrated = [name for name, one in pipeline.workers.items() if one.trust and one.trust.artifact]
     if not calibrated:
         return []
-    agrees = {name: comparison(pipeline.workers[name].spec.correct) for name in calibrated}
+    agrees = {name: comparison(pipeline.workers[name].correct) for name in calibrated}
     since = min(artifact.created for one in pipeline.workers.values() if one.trust and (artifact := one.trust.artifact))
     part = Since(run=run, since=datetime.fromisoformat(since).replace(tzinfo=UTC) - timedelta(days=1))
     return standings(pipeline, read_cases(audit, pipeline, agrees, calibrated, part))

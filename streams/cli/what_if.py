@@ -50,7 +50,7 @@ def what_if(
     truth = labels_from(labels)
     part = Since(run=run, base=own.run, since=moment(since, now))
     handlers = {**loaded.reasoners, **loaded.workers}
-    agrees = {name: comparison(one.spec.correct) for name, one in handlers.items()}
+    agrees = {name: comparison(one.correct) for name, one in handlers.items()}
     with open_audit(max_rows=MAX_CASES) as audit:
         history = read_history(audit, loaded, agrees, change, part, truth)
     found = estimate(history, change, loaded, truth)

@@ -130,7 +130,7 @@ def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree, markers: Mar
     said = _answer(handler, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
     reasoner = pipeline.reasoners.get(row["reasoner"] or "")
     thought = _answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if reasoner else None
-    task, whole = _task(row, handler.spec.inputs), _task(row, ("text", "data", "image"))
+    task, whole = _task(row, handler.inputs), _task(row, ("text", "data", "image"))
     correct, not_graded = right(grade, said, row["label"])
     agrees, not_compared = right(grade, said, thought)
     return Case(

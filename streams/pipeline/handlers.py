@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from streams.pipeline.problems import known
 from streams.pipeline.template import PromptTemplate
 from streams.pipeline.thinking import with_max_tokens
 from streams.pipeline.trust import ConfidenceConfig, trust_in
+from streams.pipeline.values import Input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompting:
-    """What a language-model handler asks with."""
+    """The prompt and the contract of a language-model handler."""
 
     model_key: str
     template: PromptTemplate
@@ -30,37 +32,67 @@ class Prompting:
     labels: tuple[str, ...] = ()
 
 
+PromptSpec = s.LanguageModelListener | s.WorkerSpec | s.ReasonerSpec
+HandlerSpec = (
+    s.ClassifierListener
+    | s.RulesListener
+    | s.ImageDuplicateListener
+    | s.RouterListener
+    | s.FunctionListener
+    | PromptSpec
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
     """One listener, worker or reasoner, resolved. `version` hashes what determines its answer."""
 
     name: str
     tier: Tier
-    spec: Any
+    spec: HandlerSpec
     version: str
     prompting: Prompting | None = None
     artifact: Path | None = None
     trust: ConfidenceConfig | None = None
     """Workers only."""
     fallback: Handler | None = None
-    """The same handler with another model, under a version of its own: what it answers is another model's answer."""
+    """The same handler with another model, under a version of its own: its answers are another model's answers."""
 
     @property
     def function(self) -> str | None:
         """The dotted path of a Python handler."""
-        return getattr(self.spec, "handler", None)
+        return self.spec.handler if isinstance(self.spec, (s.FunctionListener, s.TaskHandler)) else None
 
     @property
-    def watches_images(self) -> bool:
-        """True of the listener that compares images with those seen so far."""
-        return isinstance(self.spec, s.ImageDuplicateListener)
+    def prompts(self) -> PromptSpec:
+        """The options of a handler that asks a language model."""
+        if not isinstance(self.spec, PromptSpec):
+            raise TypeError(f"{self.name} does not ask a language model")
+        return self.spec
+
+    @property
+    def inputs(self) -> Sequence[Input]:
+        """The parts of an event that it sees."""
+        without = (s.ClassifierListener, s.ImageDuplicateListener, s.RouterListener)
+        return WHOLE_EVENT if isinstance(self.spec, without) else self.spec.inputs
+
+    @property
+    def threshold(self) -> float | None:
+        """The confidence below which a finding or an answer does not count; None accepts any."""
+        return None if isinstance(self.spec, s.ReasonerSpec) else self.spec.threshold
+
+    @property
+    def correct(self) -> s.CorrectSpec:
+        """When its answer agrees with another one."""
+        return self.spec.correct if isinstance(self.spec, s.TaskHandler) else s.CorrectSpec()
 
 
 TABLES: dict[Tier, str] = {"listener": "listeners", "worker": "workers", "reasoner": "reasoners"}
 """Each tier's table in the file."""
+WHOLE_EVENT: tuple[Input, ...] = ("text", "data", "image")
 
 
-def resolve(tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: Files) -> Handler:
+def resolve(tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, source: Files) -> Handler:
     """One handler of the file, with all it names. Raises ConfigError."""
     key = f"{TABLES[tier]}.{name}"
     own = _resolved(key, tier, name, item, spec, source)
@@ -68,12 +100,12 @@ def resolve(tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: File
     return replace(own, trust=trust, fallback=_fallback(key, own, item, spec, source))
 
 
-def _fallback(key: str, own: Handler, item: Any, spec: s.PipelineSpec, source: Files) -> Handler | None:
+def _fallback(key: str, own: Handler, item: HandlerSpec, spec: s.PipelineSpec, source: Files) -> Handler | None:
     """The handler with its fallback for a model; it is asked once."""
-    name = getattr(own.spec, "fallback", None)
+    name = item.fallback if isinstance(item, PromptSpec) else None
     if name is None:
         return None
-    if name == own.spec.model:
+    if name == own.prompts.model:
         raise ConfigError("it is the handler's own model.", "Name another one.", f"{key}.fallback")
     if name not in spec.models:
         raise ConfigError(f"no model is named {name!r}.", known(spec.models, "[models.NAME]"), f"{key}.fallback")
@@ -84,23 +116,25 @@ def _fallback(key: str, own: Handler, item: Any, spec: s.PipelineSpec, source: F
         raise ConfigError(f"with its fallback {name!r}: {error.what}", error.remedy, f"{key}.fallback") from error
 
 
-def _resolved(key: str, tier: Tier, name: str, item: Any, spec: s.PipelineSpec, source: Files) -> Handler:
-    prompting = _prompting(key, item, spec, source) if getattr(item, "model", None) else None
-    item = with_max_tokens(item, spec.models[prompting.model_key], source) if prompting else item
-    artifact = getattr(item, "artifact", None)
+def _resolved(key: str, tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, source: Files) -> Handler:
+    prompting = None
+    if isinstance(item, PromptSpec) and item.model is not None:
+        prompting = _prompting(key, item, item.model, spec, source)
+        item = with_max_tokens(item, spec.models[item.model], source)
+    artifact = item.artifact if isinstance(item, (s.ClassifierListener, s.RouterListener)) else None
     determines: list[str | bytes] = [tier, _version_options(item)]
     if prompting is not None:
-        model = spec.models[prompting.model_key].model
         determines += [
-            model,
+            spec.models[prompting.model_key].model,
             prompting.template.source,
             json.dumps(prompting.contract.wire_schema),  # in the file's order, for models answer in it
             prompting.knowledge,
         ]
     if artifact is not None:
         determines.append(source.read_bytes(artifact, f"{key}.artifact"))
-    if getattr(item, "handler", None):
-        determines.append(source.module(item.handler, f"{key}.handler"))
+    function = item.handler if isinstance(item, (s.FunctionListener, s.TaskHandler)) else None
+    if function is not None:
+        determines.append(source.module(function, f"{key}.handler"))
     version = digest(*determines)
     return Handler(
         name=name,
@@ -121,29 +155,31 @@ _STATED = ("verbalized", "logprob")
 """Sources of confidence that are part of a reply and are stored with it; the others are computed from it later."""
 
 
-def _version_options(item: Any) -> str:
+def _version_options(item: HandlerSpec) -> str:
     # Unsorted and untrimmed: the order of rules decides which one is found, and a space is part of a pattern.
     options = item.model_dump(mode="json", include=set(_DETERMINING))
-    sources = getattr(item, "confidence", ())
+    sources = item.confidence if isinstance(item, PromptSpec) else ()
     stated = [name for name in _STATED if name in sources]
     # Of several samples the majority answers: how many there are, and when two agree, decides the answer.
-    majority = [item.samples, item.correct.model_dump()] if "self-consistency" in sources else []
+    majority = []
+    if isinstance(item, s.WorkerSpec) and "self-consistency" in sources:
+        majority = [item.samples, item.correct.model_dump()]
     return json.dumps([options, stated, *majority])
 
 
-def _prompting(key: str, item: Any, spec: s.PipelineSpec, source: Files) -> Prompting:
-    if item.model not in spec.models:
-        raise ConfigError(f"no model is named {item.model!r}.", known(spec.models, "[models.NAME]"), f"{key}.model")
-    if "logprob" in item.confidence and spec.models[item.model].provider == "claude":
+def _prompting(key: str, item: PromptSpec, model: str, spec: s.PipelineSpec, source: Files) -> Prompting:
+    if model not in spec.models:
+        raise ConfigError(f"no model is named {model!r}.", known(spec.models, "[models.NAME]"), f"{key}.model")
+    if "logprob" in item.confidence and spec.models[model].provider == "claude":
         remedy = 'Use "verbalized", or a local model.'
         raise ConfigError("Claude gives no log-probabilities.", remedy, f"{key}.confidence")
-    if "self-consistency" in item.confidence and _says_the_same(item, spec):
+    if "self-consistency" in item.confidence and _says_the_same(item, spec.models[model]):
         remedy = "Set its temperature above 0, for example parameters = { temperature = 0.7 }."
         raise ConfigError(
             "a local model at temperature 0 gives one answer to all samples.", remedy, f"{key}.parameters"
         )
-    task = getattr(item, "task", None)
-    labels = getattr(item, "labels", ())
+    task = item.task if isinstance(item, s.TaskHandler) else None
+    labels = item.labels if isinstance(item, s.LanguageModelListener) else ()
     if item.prompt:
         template = PromptTemplate(source.read(item.prompt, f"{key}.prompt"), item.prompt, f"{key}.prompt")
     else:
@@ -159,17 +195,17 @@ def _prompting(key: str, item: Any, spec: s.PipelineSpec, source: Files) -> Prom
         remedy = 'Give a schema, or set refusal = "token" or "none".'
         raise ConfigError('refusal = "field" needs a schema.', remedy, f"{key}.refusal")
     knowledge = source.read(item.knowledge, f"{key}.knowledge") if item.knowledge else ""
-    return Prompting(
-        model_key=item.model, template=template, contract=contract, knowledge=knowledge, labels=tuple(labels)
-    )
+    return Prompting(model_key=model, template=template, contract=contract, knowledge=knowledge, labels=tuple(labels))
 
 
-def _says_the_same(item: Any, spec: s.PipelineSpec) -> bool:
-    """Whether each sample of a model would be the same; a local model's temperature is 0 unless it is given."""
-    return spec.models[item.model].provider == "local" and not item.parameters.get("temperature")
+def _says_the_same(item: PromptSpec, model: s.ModelSpec) -> bool:
+    """True if each sample of a model would be the same; a local model's temperature is 0 unless it is given."""
+    return model.provider == "local" and not item.parameters.get("temperature")
 
 
-def _schema(key: str, item: Any, task: str | None, labels: tuple[str, ...], source: Files) -> dict[str, Any] | None:
+def _schema(
+    key: str, item: PromptSpec, task: str | None, labels: tuple[str, ...], source: Files
+) -> dict[str, Any] | None:
     if labels:
         return {"type": "string", "enum": list(labels)}
     if item.output_schema is None:
@@ -181,8 +217,8 @@ def _schema(key: str, item: Any, task: str | None, labels: tuple[str, ...], sour
         schema = json.loads(source.read(item.output_schema, at))
         check_schema(schema)
     except ValueError as error:
-        raise ConfigError(f"{item.output_schema} is no JSON: {error}.", "Mend the file.", at) from error
+        raise ConfigError(f"{item.output_schema} is not valid JSON: {error}.", "Fix the file.", at) from error
     except SchemaError as error:
         remedy = "Write a JSON Schema of draft 2020-12."
-        raise ConfigError(f"{item.output_schema} is no JSON Schema: {error.message}.", remedy, at) from error
+        raise ConfigError(f"{item.output_schema} is not a JSON Schema: {error.message}.", remedy, at) from error
     return dict(schema)

@@ -44,7 +44,8 @@ class Pipeline:
 
     def reasoner_of(self, worker: str) -> Handler | None:
         """Return the reasoner that a worker escalates to; None when the pipeline has no reasoner."""
-        named = self.workers[worker].spec.reasoner
+        spec = self.workers[worker].spec
+        named = spec.reasoner if isinstance(spec, s.WorkerSpec) else None
         return self.reasoners[named] if named else next(iter(self.reasoners.values()), None)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
 
 from streams.core.thinking import ThinkingModel, ThinkingModels, default_max_tokens
 from streams.pipeline.files import Files
+from streams.pipeline.spec import AnyPrompt, ModelSpec
 
 SHIPPED_THINKING = "thinking-2026-11.toml"
 
 
-def with_max_tokens(item: Any, model: Any, source: Files) -> Any:
+def with_max_tokens(item: AnyPrompt, model: ModelSpec, source: Files) -> AnyPrompt:
     """Return the handler with its max_tokens: the file's, or the tier's default with room for thinking."""
     if model.provider != "claude" or "max_tokens" in item.model_fields_set:
         return item

@@ -18,6 +18,7 @@ from streams.core.routing import DUPLICATE
 from streams.models.listeners.seen_image import Nominee, SeenImage
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import ImageDuplicateListener
 from streams.stages.listen import conclude
 from streams.stages.ports import Images, SeenImages
 
@@ -47,7 +48,7 @@ async def dedupe_images(
 ) -> list[Message]:
     """Compare with the images seen so far, remember a new one, and conclude."""
     handler = pipeline.listeners.get(sighting.listener)
-    if handler is None:
+    if handler is None or not isinstance(handler.spec, ImageDuplicateListener):
         what = f"The pipeline has no listener {sighting.listener!r} any more."
         raise ConfigError(what, HANDLER_GONE, "listeners")
     new = SeenImage.of(sighting.event, int(sighting.image_hash or "0", 16), sighting.thumbnail or b"")
@@ -77,7 +78,7 @@ async def _compared(new: SeenImage, nominees: list[Nominee], images: Images) -> 
 
 
 def _finding(handler: Handler, found: ImageComparison, call: Call) -> Finding:
-    threshold, original = handler.spec.threshold, found.original
+    threshold, original = handler.threshold, found.original
     sure = original is not None and (threshold is None or (found.confidence or 0.0) >= threshold)
     return Finding(
         listener=handler.name,

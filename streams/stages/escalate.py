@@ -45,4 +45,4 @@ def reasoner_task(escalation: Escalation, reasoner: Handler) -> Task:
     escalation of the same attempt a task of its own."""
     unsure = escalation.reason in ("unsure", "explored")
     told = "unsure" if unsure else f"{escalation.reason}: {escalation.detail}"
-    return task_of(escalation.event, reasoner.spec.inputs, told.rstrip(": "), escalation.attempt)
+    return task_of(escalation.event, reasoner.inputs, told.rstrip(": "), escalation.attempt)

@@ -21,15 +21,13 @@ from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Attempt, Call, Decision, Event, Finding, Message, Result, Score, Sighting, Verdict
 from streams.core.routing import UNSURE, RouteChoice, choose, deciding
 from streams.models.listeners.image import ImageFeatures
-from streams.pipeline.handlers import Handler
+from streams.pipeline.handlers import WHOLE_EVENT, Handler
 from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import ImageDuplicateListener, ListenerPolicy
 from streams.stages.blame import in_outage
 from streams.stages.deadline import overdue, too_late
 from streams.stages.escalate import escalate
 from streams.stages.ports import Images
-
-WHOLE = ("text", "data", "image")
-IMAGE_DUPLICATE = "image-duplicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +49,9 @@ async def listen(
     images: Images,
 ) -> list[Message]:
     """Return what an event causes in tier 1: calls, and a verdict, or a sighting for the owner of the images."""
-    listeners = [one for one in pipeline.listeners.values() if event.kind in one.spec.applies_to]
-    watcher = next((one for one in listeners if one.spec.kind == IMAGE_DUPLICATE and event.image), None)
-    asked = [one for one in listeners if one.spec.kind != IMAGE_DUPLICATE]
+    listeners = [one for one in pipeline.listeners.values() if _applies(one, event)]
+    asked = [one for one in listeners if not isinstance(one.spec, ImageDuplicateListener)]
+    watcher = next((one for one in listeners if isinstance(one.spec, ImageDuplicateListener) and event.image), None)
     # First, for an image that cannot be read ends here, and calls made before would go without a record.
     features = await images.features(event.image) if watcher is not None and event.image else None
     looks = await gather(_look(event, received_at, callers[one.name], records) for one in asked)
@@ -63,6 +61,10 @@ async def listen(
     if watcher is not None and features is not None:
         return [*calls, _sighting(event, watcher, features, findings)]
     return [*calls, *conclude(event, findings, pipeline, records)]
+
+
+def _applies(listener: Handler, event: Event) -> bool:
+    return isinstance(listener.spec, ListenerPolicy) and event.kind in listener.spec.applies_to
 
 
 def _sighting(event: Event, watcher: Handler, features: ImageFeatures, findings: tuple[Finding, ...]) -> Sighting:
@@ -77,7 +79,7 @@ def _sighting(event: Event, watcher: Handler, features: ImageFeatures, findings:
 
 async def _look(event: Event, received_at: datetime, caller: Caller, records: CallRecords) -> Look:
     handler = caller.callee.handler
-    task = task_of(event, getattr(handler.spec, "inputs", WHOLE))
+    task = task_of(event, handler.inputs)
     request = CallRequest(
         task=task,
         origin=event.origin,
@@ -88,10 +90,10 @@ async def _look(event: Event, received_at: datetime, caller: Caller, records: Ca
     done = await caller.call(request)
     if isinstance(done, OutOfBudget):
         return Look(Finding(listener=handler.name, label=None, call_id=request.call_id(handler)), done.calls)
-    finding = _finding(done.attempt, handler.spec.threshold)
+    finding = _finding(done.attempt, handler.threshold)
     said = f"found {finding.label}" if finding.label else done.attempt.error or "found nothing"
     decision: Decision = "failed" if done.attempt.status == "failed" else "found"
-    calls = records.decided(done, decision, said, Threshold(handler.spec.threshold))
+    calls = records.decided(done, decision, said, Threshold(handler.threshold))
     return Look(finding, calls, f"{handler.name}: {explain(done.attempt)}" if in_outage(done) else "")
 
 
@@ -145,7 +147,7 @@ def _verdict(
 ) -> Verdict:
     handlers = pipeline.workers if choice.route.action == "work" else pipeline.reasoners
     target = handlers.get(choice.route.handler)
-    task = task_of(event, target.spec.inputs if target else WHOLE)
+    task = task_of(event, target.inputs if target else WHOLE_EVENT)
     return Verdict(
         event=event,
         findings=findings,

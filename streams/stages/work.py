@@ -84,7 +84,7 @@ async def work(
 
 def _request(job: _Job, received_at: datetime) -> CallRequest:
     verdict, handler = job.verdict, job.handler
-    task = task_of(verdict.event, handler.spec.inputs)
+    task = task_of(verdict.event, handler.inputs)
     found = deciding(verdict.findings, verdict.intents[0])
     return CallRequest(
         task=task,

@@ -81,5 +81,5 @@ def test_an_answer_that_is_impossible_is_refused_even_where_a_refusal_is_possibl
     pytest.importorskip("xllamacpp")
     schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 5, "maximum": 4}}, "required": ["n"]}
     pipeline = pipeline_of(tmp_path, LOCAL, schema)
-    assert pipeline.workers["work"].spec.refusal == "field"
+    assert pipeline.workers["work"].prompts.refusal == "field"
     assert "at answer.n" in refused(tmp_path, LOCAL, schema).what

@@ -116,7 +116,7 @@ def test_a_fallback_has_room_of_its_own(tmp_path: Path) -> None:
     )
     worker = pipeline.workers["work"]
     assert worker.fallback is not None
-    assert (worker.spec.max_tokens, worker.fallback.spec.max_tokens) == (512, 512 + 8192)
+    assert (worker.prompts.max_tokens, worker.fallback.prompts.max_tokens) == (512, 512 + 8192)
 
 
 def test_the_room_is_a_part_of_the_version_only_where_it_was_added(tmp_path: Path) -> None:

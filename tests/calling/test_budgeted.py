@@ -111,7 +111,7 @@ async def test_a_call_of_unknown_cost_counts_at_the_most_it_can_have_cost(here: 
     budget, one = with_money(here, Decimal(1)), backend(here, model_error("timeout", retryable=False))
     await here.call(one, request(one))
     tokens = 1_000 + 16 * (len("hello") + 1) + len(json.dumps(schema_of(one)))
-    dollars = Decimal(tokens + 5 * one.handler.spec.max_tokens).scaleb(-6)  # at 1 and 5 dollars a million
+    dollars = Decimal(tokens + 5 * one.handler.prompts.max_tokens).scaleb(-6)  # at 1 and 5 dollars a million
     assert sum(budget.spent.values()) == dollars
 
 

@@ -102,7 +102,7 @@ async def test_the_first_label_of_the_table_is_found_wherever_it_matched() -> No
 
 
 def test_rules_see_the_text_alone_unless_the_file_says_otherwise() -> None:
-    assert rules_backend().callee.handler.spec.inputs == ("text",)
+    assert rules_backend().callee.handler.inputs == ("text",)
 
 
 async def test_the_router_gives_its_route_how_good_it_is_and_the_scores_of_the_others() -> None:

@@ -52,7 +52,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 def read(config: ClickHouseConfig, pipeline: Pipeline, run: str, *workers: str, **since: Any) -> list[Case]:
     audit = Audit(config)
-    agrees: dict[str, Agree] = {name: comparison(one.spec.correct) for name, one in pipeline.workers.items()}
+    agrees: dict[str, Agree] = {name: comparison(one.correct) for name, one in pipeline.workers.items()}
     try:
         return read_cases(audit, pipeline, agrees, workers or ("answer",), Since(run=run, **since))
     finally:

@@ -20,7 +20,7 @@ def test_a_handler_with_a_fallback_has_itself_with_the_other_model_behind_it(tmp
     assert work.prompting is not None
     assert other.prompting is not None
     assert (work.prompting.model_key, other.prompting.model_key) == ("m", "spare")
-    assert (other.name, other.tier, other.spec.model, other.spec.retries) == ("work", "worker", "spare", 0)
+    assert (other.name, other.tier, other.prompts.model, other.spec.retries) == ("work", "worker", "spare", 0)
     assert other.prompting.template.source == work.prompting.template.source
     assert (other.fallback, other.trust) == (None, None)
 

@@ -102,7 +102,7 @@ def test_without_a_reasoner_a_worker_does_not_escalate(tmp_path: Path) -> None:
         ('unsure = "workers.code"\n', "", "routes.unsure", 'unsure = "ignore"'),
         ('prompt = "prompt.j2"', 'prompt = "gone.j2"', "workers.work.prompt", "gone.j2 cannot be read"),
         ('prompt = "prompt.j2"', 'prompt = "p\\u0000"', "workers.work.prompt", "cannot be read"),
-        ('schema = "schema.json"', 'schema = "prompt.j2"', "workers.work.schema", "is no JSON"),
+        ('schema = "schema.json"', 'schema = "prompt.j2"', "workers.work.schema", "is not valid JSON"),
         ('schema = "schema.json"\n', "", "workers.work.refusal", 'refusal = "token"'),
         ('knowledge = "facts.md"', 'knowledge = "gone.md"', "workers.work.knowledge", "gone.md cannot be read"),
         ('prompt = "prompt.j2"\n', "", "workers.work", "give a prompt file, or a task type"),
@@ -332,7 +332,7 @@ def test_several_samples_of_a_local_model_need_a_temperature(tmp_path: Path, par
 
 def test_with_a_temperature_a_local_model_may_be_asked_for_several_samples(tmp_path: Path) -> None:
     text = changed("{ seed = 1 }", '{ temperature = 0.7 }\nconfidence = "self-consistency"', LOCAL)
-    assert loaded(tmp_path, text).workers["work"].spec.samples == 5
+    assert loaded(tmp_path, text).spec.workers["work"].samples == 5
 
 
 PRICED = changed('cassette = "none.jsonl"', 'cassette = "none.jsonl"\npriced_as = "claude-haiku-4-5"')

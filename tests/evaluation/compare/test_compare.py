@@ -98,7 +98,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfi
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory: pytest.TempPathFactory) -> Any:
     loaded = shop(tmp_path_factory.mktemp("shop"))
-    return {(one.tier, one.name): comparison(one.spec.correct) for one in loaded.workers.values()}
+    return {(one.tier, one.name): comparison(one.correct) for one in loaded.workers.values()}
 
 
 def compared(config: ClickHouseConfig, rules: Any, a: str = A, b: str = B, **more: Any) -> RunComparison:

@@ -360,7 +360,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfi
 def read(
     config: ClickHouseConfig, pipeline: Pipeline, of: str | Since, *settings: str, labels: LabelsFrom = "people"
 ) -> History:
-    agrees = {name: comparison(one.spec.correct) for name, one in {**pipeline.reasoners, **pipeline.workers}.items()}
+    agrees = {name: comparison(one.correct) for name, one in {**pipeline.reasoners, **pipeline.workers}.items()}
     audit = Audit(config)
     try:
         part = Since(run=of) if isinstance(of, str) else of
