@@ -80,7 +80,8 @@ def pipeline(directory: Path, kafka_home: Path | None) -> Iterator[RunningPipeli
     """The pipeline of the journey."""
     environment = {
         "ESCALON_DATA": str(directory), "ESCALON_CACHE": str(directory / "cache"), "KAFKA_HOME": str(kafka_home or ""),
-        "ESCALON_PARTITIONS": "2", "ANTHROPIC_API_KEY": "none", "ESCALON_ALLOW_PYTHON": "1",
+        "ESCALON_PARTITIONS": "2", "ESCALON_DEAD_LETTER_RUN": "0", "ESCALON_DEAD_LETTER_PERCENT": "0",
+        "ANTHROPIC_API_KEY": "none", "ESCALON_ALLOW_PYTHON": "1",
     }  # fmt: skip
     with FakeClaude() as claude:
         environment["ANTHROPIC_BASE_URL"] = claude.server.url

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streams.adapters.codec import Codec
 from streams.adapters.events import EventReader, KafkaRecord
+from streams.core.dead_letter_limit import DeadLetterLimit
 from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header, Origin
 from streams.core.process_fault import raise_process_fault
@@ -33,6 +34,8 @@ class DeadLetters:
     event_id: Callable[[KafkaRecord], str]
     content_digest: Callable[[KafkaRecord], str] = lambda _: ""
     """Gives the hash of what that event says; empty where it cannot be known."""
+    limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
+    """Whoever has a letter confirmed by Kafka counts it here; off by default."""
 
     def letter(self, record: KafkaRecord, error: Exception) -> DeadLetter:
         """The dead letter for a record that led to an error."""

@@ -8,6 +8,7 @@ from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.events import EventReader
 from streams.adapters.kafka_admin import ClusterMetadata
 from streams.app.settings import Settings
+from streams.core.dead_letter_limit import DeadLetterLimit
 
 
 def build_event_reader(
@@ -22,5 +23,6 @@ def build_event_reader(
         keep_whole=blobs.put,
         event_id=ids,
         content_digest=ids.content_digest,
+        limit=DeadLetterLimit(settings.dead_letter_run, settings.dead_letter_percent),
     )
     return reader, dead_letters

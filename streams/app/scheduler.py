@@ -24,7 +24,7 @@ from streams.adapters.events import KafkaRecord
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.topic_reader import record_of
 from streams.core.errors import ServiceError, UnreadableError
-from streams.core.messages import Deferred
+from streams.core.messages import DeadLetter, Deferred
 from streams.core.process_fault import raise_process_fault
 from streams.core.topics import DEFERRED, topic_of
 from streams.telemetry.lag import lag_statistics
@@ -54,6 +54,8 @@ class Scheduler:
     stop: threading.Event
     _waiting: dict[tuple[str, int], datetime] = field(default_factory=dict)
     """The time until which each paused partition waits."""
+    _ended: list[tuple[KafkaRecord, DeadLetter | None]] = field(default_factory=list)
+    """The records of this step that went on (None) or became a dead letter."""
     _failures: list[str] = field(default_factory=list)
     _follow: OffsetTracker = field(default_factory=OffsetTracker)
 
@@ -93,6 +95,7 @@ class Scheduler:
 
     def _step(self, consumer: Any, producer: Any) -> None:
         done: dict[tuple[str, int], int] = {}
+        self._ended.clear()
         for message in consumer.consume(BATCH, POLL_SECONDS):
             at_end = is_partition_end(message)
             if message.error() is not None and not at_end:
@@ -107,6 +110,15 @@ class Scheduler:
         if done:
             self._confirm(producer)
             _commit(consumer, done)
+            self._count_dead_letters()
+
+    def _count_dead_letters(self) -> None:
+        """Raise DeadLetterLimitError where too many messages became dead letters; they are committed."""
+        for record, letter in self._ended:
+            if letter is None:
+                self.dead_letters.limit.succeeded(record.topic, record.partition, record.offset)
+            else:
+                self.dead_letters.limit.add(letter)
 
     def _handle_or_wait(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
         """Call `_handle`; if the schema registry or the blob store is unavailable, retry after RETRY_AFTER."""
@@ -129,10 +141,12 @@ class Scheduler:
             letter = self.dead_letters.letter(record, error)
             self._publish(producer, letter, record)
             observe(letter)
+            self._ended.append((record, letter))
             return True
         if deferred.not_before <= self.now():
             self._publish(producer, task, record)
             RESUMED.labels(self.prefix + topic_of(task).name).inc()
+            self._ended.append((record, None))
             return True
         self._hold(consumer, record, deferred.not_before)
         return False

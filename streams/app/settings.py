@@ -51,6 +51,10 @@ class Settings:
     """The most bytes that a producer sends to one partition at once."""
     drain_seconds: float
     """The time to finish tasks in flight before a worker stops or gives up partitions."""
+    dead_letter_run: int
+    """Dead letters of one partition in a row at which a tier stops; 0 for no limit."""
+    dead_letter_percent: int
+    """Share of the last messages of one partition that may become dead letters before a tier stops; 0 for no limit."""
     anthropic_api_key: str | None = field(repr=False)
     anthropic_base_url: str | None
     cassette: Path | None
@@ -105,6 +109,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         web_port=get.number("ESCALON_WEB_PORT", 0) or None,
         batch_bytes=get.number("ESCALON_KAFKA_BATCH_BYTES", 16_384),
         drain_seconds=float(get.number("ESCALON_DRAIN_SECONDS", 15)),
+        dead_letter_run=get.number("ESCALON_DEAD_LETTER_RUN", 100),
+        dead_letter_percent=get.number("ESCALON_DEAD_LETTER_PERCENT", 50),
         anthropic_api_key=get.secret("ANTHROPIC_API_KEY"),
         anthropic_base_url=get.address("ANTHROPIC_BASE_URL"),
         cassette=get.path("ESCALON_CASSETTE"),

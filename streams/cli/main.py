@@ -1,7 +1,7 @@
 """The command `escalon`.
 
 Exit codes: 0 success; 1 something is broken or cannot be reached; 2 the command, a setting or the pipeline file is
-wrong; 130 interrupted.
+wrong; 3 a tier has reached its limit on dead letters; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 
 from streams.app.hiding import Hider, environment_hider, hide_everywhere
 from streams.cli.commands import CommandTable, new_app
-from streams.core.errors import EscalonError, ServiceError
+from streams.core.errors import DEAD_LETTER_LIMIT_EXIT, DeadLetterLimitError, EscalonError, ServiceError
 
 BROKEN, WRONG, INTERRUPTED = 1, 2, 130
 EXTRAS = dict.fromkeys(("matplotlib", "scipy", "sklearn", "threadpoolctl"), "evaluation")
@@ -50,6 +50,8 @@ def run() -> None:
         app(prog_name="escalon", standalone_mode=True)
     except EscalonError as error:
         _print_error(error, hide)
+        if isinstance(error, DeadLetterLimitError):
+            sys.exit(DEAD_LETTER_LIMIT_EXIT)
         sys.exit(WRONG if error.fault in ("operator", "producer") else BROKEN)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])

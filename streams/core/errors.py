@@ -18,6 +18,9 @@ NOT_CALLED = frozenset({"circuit_open", "deadline"})
 
 Fault = Literal["operator", "producer", "provider", "handler", "infrastructure"]
 
+DEAD_LETTER_LIMIT_EXIT: Final = 3
+"""The exit code of a process at its limit on dead letters. A restart without a fix only makes more of them."""
+
 
 class EscalonError(Exception):
     """Something is broken: `what` states it, `remedy` says what to do about it."""
@@ -100,6 +103,10 @@ class ProcessError(EscalonError):
     The message in flight is not at fault. It stays uncommitted, the process ends, and its successor handles the
     message again.
     """
+
+
+class DeadLetterLimitError(ProcessError):
+    """Too many messages of a partition in a row, or too large a share of its latest, became dead letters."""
 
 
 class ServiceError(EscalonError):

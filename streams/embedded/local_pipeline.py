@@ -17,7 +17,7 @@ from streams.app.process import FAUST_TIERS, TIERS, ready_file
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
-from streams.core.errors import ServiceError
+from streams.core.errors import DEAD_LETTER_LIMIT_EXIT, ServiceError
 from streams.embedded.broker import Tansu, choose_broker
 from streams.embedded.stack import EmbeddedStack
 from streams.embedded.supervisor import Child, Supervisor, module_command, module_environment
@@ -84,13 +84,13 @@ class RunningPipeline:
     def restart_ended(self) -> list[str]:
         """Restart each tier whose process has ended, and return a line about each.
 
-        Raises ServiceError if a server has ended, or a tier soon after its restart.
+        Raises ServiceError if a server has ended, a tier soon after its restart, or one at its limit on dead letters.
         """
         restarted = []
         for tier in TIERS:
             child, now = self.processes[tier], self.clock()
             code, steady = child.process.poll(), now - self._restarted_at.get(tier, -math.inf) >= STEADY_SECONDS
-            if code is None or not steady:
+            if code in (None, DEAD_LETTER_LIMIT_EXIT) or not steady:
                 continue
             self.supervisor.stop(child)
             self.start(tier)

@@ -22,7 +22,7 @@ import faust
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.events import KafkaRecord, kafka_time
-from streams.core.errors import EscalonError, ProcessError, ServiceError, UnreadableError
+from streams.core.errors import DeadLetterLimitError, EscalonError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.core.process_fault import process_fault, raise_process_fault
 from streams.core.topics import topic_of
@@ -116,13 +116,18 @@ class Work:
         self._binding, self._publisher, self._dead_letters, self._drain = binding, publisher, dead_letters, drain
         self._slots = asyncio.Semaphore(UNCONFIRMED)
         self._confirming: set[asyncio.Task[None]] = set()
+        self._letters: set[asyncio.Task[None]] = set()
+        """Dead letters that Kafka has not confirmed yet."""
 
     async def handle(self, event: Any) -> None:
         """Handle one message; its confirmation is waited for aside, while the agent takes the next."""
         event.message.incref()
+        if self._letters:  # once they are counted the tier may have reached its limit
+            await asyncio.wait(self._letters)
         if self._publisher.app.ending is not None:  # it stays uncommitted, for the next process
             return
         record, publisher = received(event.message), replace(self._publisher, pending=PendingDeliveries())
+        letter: DeadLetter | None = None
         PENDING.set(publisher.pending)
         with ExitStack() as held:
             held.enter_context(self._drain.handling())
@@ -139,6 +144,9 @@ class Work:
         confirming = asyncio.create_task(finishing)
         self._confirming.add(confirming)
         confirming.add_done_callback(self._confirming.discard)
+        if letter is not None:
+            self._letters.add(confirming)
+            confirming.add_done_callback(self._letters.discard)
 
     def _check_partition(self, record: KafkaRecord) -> None:
         """Raise ProcessError for a partition that was added after this process made its tables."""
@@ -167,20 +175,30 @@ class Work:
     ) -> None:
         with held:
             try:
-                await self._until_confirmed(record, publisher, letter)
+                letter = await self._until_confirmed(record, publisher, letter)
             except Exception as error:  # undone it holds up all behind it, and a new process begins with it
                 self._end(record, error)
                 return
             event.ack()
+            try:
+                self._count(record, letter)
+            except DeadLetterLimitError as error:
+                self._end(record, error)
 
-    async def _until_confirmed(self, record: KafkaRecord, publisher: StagePublisher, letter: DeadLetter | None) -> None:
+    def _count(self, record: KafkaRecord, letter: DeadLetter | None) -> None:
+        limit = self._dead_letters.limit
+        limit.succeeded(*place_of(record)) if letter is None else limit.add(letter)
+
+    async def _until_confirmed(
+        self, record: KafkaRecord, publisher: StagePublisher, letter: DeadLetter | None
+    ) -> DeadLetter | None:
         """Wait until Kafka has it all. Where it takes less than the producer may send, there is a dead letter, and
         where it takes none of the usual size, one as small as they come."""
         smallest = False
         while True:
             try:
                 await publisher.pending.confirmed()
-                return
+                return letter
             except UnreadableError as refusal:
                 publisher.pending.withdraw()
                 if letter is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ BATCH_ROWS, BATCH_BYTES = 10_000, 32 << 20
 SINK_TABLES: Mapping[str, str] = {BY_MESSAGE[kind].name: table for kind, table in TABLES.items() if kind in BY_MESSAGE}
 """Every recorded topic and its table."""
 
+Place = tuple[str, int, int]
 PrepareRow = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
@@ -59,6 +60,14 @@ class Batch:
     rows: int = 0
     size: int = 0
     """Bytes of the records' values."""
+
+    def offsets(self) -> Iterator[Place]:
+        """Yield the topic, partition and offset of every record that has a row."""
+        for part in self.parts.values():
+            if isinstance(part, ForwardedRows):
+                yield from ((message.topic(), message.partition(), message.offset()) for message in part.messages)
+            else:
+                yield from ((record.topic, record.partition, record.offset) for record, _ in part.pairs)
 
     @property
     def full(self) -> bool:

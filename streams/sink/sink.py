@@ -206,7 +206,20 @@ class Sink:
             self._drop()
         elif batch.generation == self._generation:
             self._commit(consumer, batch)
+            self._count_dead_letters(batch)
         return done.result()
+
+    def _count_dead_letters(self, batch: Batch) -> None:
+        """Raise DeadLetterLimitError where too many messages became dead letters; they are committed."""
+        limit, letters = self.dead_letters.limit, self._store.published
+        if not letters and not limit.counting():
+            return
+        refused = {(letter.topic, letter.partition, letter.offset): letter for letter in letters}
+        for place in sorted({*batch.offsets(), *refused}):
+            if (letter := refused.get(place)) is None:
+                limit.succeeded(*place)
+            else:
+                limit.add(letter)
 
     def _commit(self, consumer: Any, batch: Batch) -> None:
         ends = {place: end for place, end in batch.ends.items() if self._committed.get(place) != end}

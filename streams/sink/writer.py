@@ -47,6 +47,8 @@ class BatchWriter:
     sorter: BatchBuilder
     stop: threading.Event
     jitter: Callable[[], float]
+    published: list[DeadLetter] = field(default_factory=list)
+    """The dead letters of the last batch that was stored."""
     _client: Any = None
     _letters: list[tuple[KafkaRecord, Exception]] = field(default_factory=list)
     _failures: list[str] = field(default_factory=list)
@@ -126,6 +128,7 @@ class BatchWriter:
             raise ServiceError(f"Kafka did not confirm the dead letters of a batch ({said}).", "Check the broker.")
         for letter in published:
             observe(letter)
+        self.published = published
 
     def _publish(self, record: KafkaRecord, error: Exception) -> DeadLetter:
         letter = self.dead_letters.letter(record, error)

@@ -23,7 +23,8 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
 from streams.adapters.topic_reader import TopicReader
 from streams.app.scheduler import Scheduler
-from streams.core.errors import ServiceError
+from streams.core.dead_letter_limit import DeadLetterLimit
+from streams.core.errors import DeadLetterLimitError, ServiceError
 from streams.core.fingerprint import digest
 from streams.core.messages import DeadLetter, Deferred, Escalation, Verdict
 from streams.telemetry import lag
@@ -73,17 +74,26 @@ class Deployment:
     @contextmanager
     def scheduler(self, clock: Clock, keep_whole: Callable[[bytes], str] = lambda _: "sha") -> Iterator[None]:
         """A running Scheduler, which is stopped at the end."""
-        ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, self.prefix)
-        letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=keep_whole, event_id=ids)
-        stop = threading.Event()
-        one = Scheduler(kafka=self.kafka, codec=CODEC, prefix=self.prefix, dead_letters=letters, now=clock, stop=stop)
+        one = self._scheduler(clock, keep_whole)
         with ThreadPoolExecutor(1) as threads:
             running = threads.submit(one.run)
             try:
                 yield
             finally:
-                stop.set()
+                one.stop.set()
                 running.result(WAIT_SECONDS)
+
+    def run(self, limit: DeadLetterLimit) -> None:
+        """Run a Scheduler until it ends by itself."""
+        one = self._scheduler(Clock(), lambda _: "sha")
+        one.dead_letters = replace(one.dead_letters, limit=limit)
+        one.run()
+
+    def _scheduler(self, clock: Clock, keep_whole: Callable[[bytes], str]) -> Scheduler:
+        ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, self.prefix)
+        letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=keep_whole, event_id=ids)
+        stop = threading.Event()
+        return Scheduler(kafka=self.kafka, codec=CODEC, prefix=self.prefix, dead_letters=letters, now=clock, stop=stop)
 
     def records(self, topic: str, enough: Callable[[list[KafkaRecord]], bool]) -> list[KafkaRecord]:
         """The records of a topic, once there are enough."""
@@ -255,6 +265,18 @@ def test_held_tasks_go_on_after_a_second_process_has_taken_some_of_the_partition
             clock.time = TOMORROW
             here.tasks(*names["held"], *names["behind"])
     assert [here.committed(number) for number in range(PARTITIONS)] == [3] * PARTITIONS
+
+
+def test_a_run_of_dead_letters_stops_it_and_what_lies_behind_goes_on_after_the_fix(here: Deployment) -> None:
+    here.defer(0, deferred("first"), *[b"\xff no message"] * 3)
+    with pytest.raises(DeadLetterLimitError, match=r"The last 3 messages of .*deferred-budget/0"):
+        here.run(DeadLetterLimit(run=3))
+    here.defer(0, deferred("behind"))
+    assert here.committed(0) == 4
+    with here.scheduler(Clock()):
+        assert here.tasks("first", "behind") == ["first", "behind"]
+    found = here.records("dead-letters", lambda found: len(found) >= 3)
+    assert [CODEC.decode(DeadLetter, record.value or b"").offset for record in found] == [1, 2, 3]
 
 
 def test_what_cannot_be_read_goes_to_the_dead_letters_and_blocks_nothing(here: Deployment) -> None:

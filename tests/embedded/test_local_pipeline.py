@@ -12,7 +12,7 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
 from streams.app.process import TIERS
 from streams.app.settings import read_settings
-from streams.core.errors import ServiceError
+from streams.core.errors import DEAD_LETTER_LIMIT_EXIT, ServiceError
 from streams.embedded.local_pipeline import STEADY_SECONDS, RunningPipeline
 from streams.embedded.supervisor import Child, Supervisor
 
@@ -99,6 +99,23 @@ def test_a_tier_that_ends_is_restarted_and_one_that_ends_again_at_once_stops_all
         now[0] += STEADY_SECONDS - 1
         end("work")
         with pytest.raises(ServiceError, match=r"work .* was killed by signal 9"):
+            started.restart_ended()
+
+
+def test_a_tier_at_its_limit_on_dead_letters_is_not_restarted(tmp_path: Path) -> None:
+    with Sleepers(tmp_path / "logs") as supervisor:
+        started = running(supervisor, tmp_path)
+        for tier in TIERS:
+            started.start(tier)
+        supervisor.stop(started.processes["listen"])
+        command = [
+            "/bin/sh",
+            "-c",
+            f"echo The last 100 messages all became dead letters.; exit {DEAD_LETTER_LIMIT_EXIT}",
+        ]
+        started.processes["listen"] = stopped = Supervisor.spawn(supervisor, "listen", command)
+        stopped.process.wait()
+        with pytest.raises(ServiceError, match=rf"(?s)exit code {DEAD_LETTER_LIMIT_EXIT}.*The last 100 messages"):
             started.restart_ended()
 
 

@@ -6,13 +6,15 @@ import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from streams.adapters.codec import Codec
-from streams.core.errors import ProcessError, ServiceError
+from streams.core.dead_letter_limit import DeadLetterLimit
+from streams.core.errors import DeadLetterLimitError, ProcessError, ServiceError
 from streams.sink import batch, writer
 from streams.sink import sink as sink_module
 from streams.sink.batch import BatchBuilder
@@ -25,6 +27,8 @@ from tests.harness.sink import (
     FakeConsumer,
     FakeProducer,
     Message,
+    RunningSink,
+    Script,
     names,
     on_topic,
     outcomes,
@@ -269,6 +273,29 @@ def test_nothing_is_committed_until_the_dead_letters_are_confirmed(change: Metri
     assert [letter.offset for letter in producer.letters] == [1]
     assert one.clickhouse.events == ["e0", "e2"], "what was in was inserted again"
     assert change.of("dead_letters_total", topic="outcomes", reason="bad_row") == 1
+
+
+def limited(script: list[Script], clickhouse: FakeClickHouse | None = None) -> RunningSink:
+    """A sink that stops after three dead letters of one partition in a row."""
+    one = sink(script, clickhouse)
+    one.recorder.dead_letters = replace(one.recorder.dead_letters, limit=DeadLetterLimit(run=3))
+    return one
+
+
+def test_a_run_of_dead_letters_is_committed_and_stops_the_sink_before_what_lies_behind() -> None:
+    unreadable = [Message("calls", b"\xc3\x01nonsense", number) for number in range(3)]
+    one = limited([unreadable, outcomes(0, 1)])
+    with pytest.raises(DeadLetterLimitError, match=r"The last 3 messages of calls/0 .* at offset 0"):
+        one.recorder.run()
+    assert len(one.producer.letters) == 3
+    assert one.consumer.committed_[-1][("calls", 0)] == 3
+    assert one.consumer.closed
+
+
+def test_dead_letters_among_good_rows_do_not_stop_the_sink() -> None:
+    one = limited([outcomes(0, 9)], FakeClickHouse(wrong("e1", "e2", "e4", "e5", "e7", "e8")))
+    one.run_until(lambda: bool(one.consumer.committed_))
+    assert (one.clickhouse.events, len(one.producer.letters)) == (["e0", "e3", "e6"], 6)
 
 
 def test_calls_that_are_refused_undecoded_are_sent_again_decoded() -> None:
