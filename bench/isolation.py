@@ -31,8 +31,8 @@ from streams.core.messages import Outcome, Verdict
 from tests.harness.fakes.messages_outcomes import Outcome as Said
 from tests.harness.fakes.messages_outcomes import Slow
 from tests.harness.faults.fleet import Fleet
-from tests.harness.faults.proof import ends
 from tests.harness.faults.traffic import REASONER, answer
+from tests.harness.progress import end_offsets
 
 CODEC = Codec()
 PATIENCE = 600.0
@@ -97,7 +97,7 @@ def window(
     on: Fleet, publisher: Publisher, stall: Stall, name: str, seconds: float, given: argparse.Namespace
 ) -> Window:
     """One window; `seconds` is how long the reasoner is silent in it."""
-    verdicts, outcomes = ends(on, ["verdicts"]), ends(on, ["outcomes"])
+    verdicts, outcomes = (end_offsets(on.running.kafka, [topic]) for topic in ("verdicts", "outcomes"))
     stall.until = time.time() + seconds
     ids = publish(publisher, name, int(given.seconds * given.rate), given.rate)
     times = await_all(on, Verdict, "verdicts", verdicts, ids)

@@ -25,8 +25,9 @@ from bench.fault_servers import passing_fleet
 from streams.app.publisher import Publisher
 from streams.sink.batch import SINK_TABLES
 from tests.harness.faults.fleet import Fleet
-from tests.harness.faults.proof import Watch, prove, uncommitted
+from tests.harness.faults.proof import Watch, prove
 from tests.harness.faults.traffic import Planned, traffic
+from tests.harness.progress import uncommitted
 
 READ_BY: Mapping[str, Iterable[str]] = {
     "listen": ("events", "images"),
@@ -48,7 +49,7 @@ def held(pid: int) -> dict[str, float]:
 
 def lag(on: Fleet) -> int:
     """Messages that the groups of all tiers have not committed yet."""
-    return sum(uncommitted(on, tier, topics) for tier, topics in READ_BY.items())
+    return sum(uncommitted(on.running.kafka, tier, topics) for tier, topics in READ_BY.items())
 
 
 def sample(on: Fleet, began: float) -> dict[str, Any]:

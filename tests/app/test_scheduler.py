@@ -39,7 +39,7 @@ TODAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
 TOMORROW = datetime(2026, 11, 2, tzinfo=UTC)
 PARTITIONS = 8
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 CODEC = Codec()
 
 

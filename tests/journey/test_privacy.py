@@ -25,8 +25,9 @@ from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from streams.sink.erasure_sweeper import ErasureSweeper
 from tests.harness.commands import Done, in_shop
-from tests.harness.journey import FakeClaude, Journey
+from tests.harness.journey import WAIT_SECONDS, FakeClaude, Journey
 from tests.harness.pictures import picture
+from tests.harness.progress import wait_for_sink
 
 pytestmark = pytest.mark.embedded
 
@@ -139,7 +140,7 @@ def published(made: Private) -> None:
     producer.flush()
     made.journey.outcomes(EVENTS)
     expected = {"calls": 8, "outcomes": 5, "verdicts": 5, "dead_letters": 1, "labels": 1}
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + WAIT_SECONDS
     while made.counts() != expected and time.monotonic() < deadline:
         time.sleep(0.3)
     assert made.counts() == expected
@@ -243,8 +244,8 @@ def test_what_comes_back_is_gone_again_after_a_sweep(private: Private) -> None:
     tail.close()
     held = "SELECT count() AS n FROM calls WHERE event_id LIKE 'anna%' AND prompt != ''"
     assert private.journey.query(held, lambda rows: rows[0]["n"] > 0)[0]["n"] > 0
-    time.sleep(2.0)  # the other topics' rows
     running = private.running
+    wait_for_sink(running.kafka)
     blobs = BlobStore(running.settings.blobs)
     ErasureSweeper(clickhouse=running.clickhouse, blobs=blobs, stop=threading.Event()).once()
     assert private.rows(held)[0]["n"] == 0

@@ -13,21 +13,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import Consumer, TopicPartition
-
 from streams.adapters.codec import Codec
-from streams.adapters.topic_reader import Offsets, TopicReader
+from streams.adapters.topic_reader import TopicReader
 from streams.audit.query import Audit
 from streams.core.messages import DeadLetter, Outcome, StoredAnswer
 from streams.core.tables import ANSWERS
-from streams.sink.batch import SINK_TABLES
 from tests.harness.faults.fleet import Fleet
 from tests.harness.faults.provider import Content
 from tests.harness.faults.traffic import Planned
+from tests.harness.progress import wait_for_sink
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 STILL_SECONDS: Final = 4.0
-SINK_SECONDS: Final = 120.0
 """Between two attempts at ClickHouse the sink waits up to 30 seconds."""
 EXAMPLES: Final = 5
 
@@ -163,9 +160,7 @@ def _sold(fleet: Fleet, contents: set[Content]) -> list[str]:
 
 def wait_until_still(fleet: Fleet) -> None:
     """Wait until the sink has committed everything, or for a while, and the audit takes no more rows."""
-    deadline = time.monotonic() + SINK_SECONDS
-    while uncommitted(fleet, "record", SINK_TABLES) and time.monotonic() < deadline:
-        time.sleep(1)
+    wait_for_sink(fleet.running.kafka)
     audit, last = Audit(fleet.running.clickhouse), -1
     counts = " UNION ALL ".join(f"SELECT count() AS c FROM {table}" for table in ("calls", "outcomes", "verdicts"))
     try:
@@ -174,25 +169,6 @@ def wait_until_still(fleet: Fleet) -> None:
             time.sleep(STILL_SECONDS)
     finally:
         audit.close()
-
-
-def ends(fleet: Fleet, topics: Iterable[str]) -> Offsets:
-    """Return the end offsets of the partitions of some topics."""
-    tail = TopicReader(fleet.running.kafka, list(topics))
-    try:
-        return tail.ends()
-    finally:
-        tail.close()
-
-
-def uncommitted(fleet: Fleet, tier: str, topics: Iterable[str]) -> int:
-    """Messages of some topics that a tier's group has not committed."""
-    consumer, until = Consumer(fleet.running.kafka.confluent(**{"group.id": f"escalon-{tier}"})), ends(fleet, topics)
-    try:
-        committed = consumer.committed([TopicPartition(*place) for place in until], 15)
-        return sum(until[each.topic, each.partition] - max(each.offset, 0) for each in committed)
-    finally:
-        consumer.close()
 
 
 def verify(fleet: Fleet) -> list[Any]:

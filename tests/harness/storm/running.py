@@ -32,6 +32,7 @@ from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.messages_thread import MessagesThread
 from tests.harness.ports import neighbouring_ports
+from tests.harness.progress import wait_for_sink
 from tests.harness.storm.weather import Weather, reply
 
 CODEC = Codec()
@@ -190,7 +191,7 @@ def run_storm(run: Run, weather: Weather) -> Report:
         _publish(running, run.events)
         outcomes, kills = _outcomes(running, run, began)
         seconds = time.monotonic() - began
-        time.sleep(3)  # the sink's batch and the last calls' records
+        wait_for_sink(running.kafka)
         return Report(
             events=run.events,
             seconds=seconds,
