@@ -21,7 +21,7 @@ from streams.core.escalation import combined
 from streams.core.messages import Attempt, Score
 from streams.core.process_fault import raise_process_fault
 from streams.models.verifier.example import Example
-from streams.pipeline.trust import ConfidenceConfig
+from streams.pipeline.confidence import ConfidenceConfig
 
 VERIFIER = "verifier"
 Verify = Callable[[Task, Attempt], float]

@@ -13,7 +13,7 @@ from streams.calibration.martingale import expired
 from streams.core.escalation import Threshold
 from streams.core.fingerprint import draw
 from streams.core.messages import Attempt
-from streams.pipeline.trust import ConfidenceConfig
+from streams.pipeline.confidence import ConfidenceConfig
 
 FALSE_ALARMS = 0.05
 """The chance that a calibration which still holds is ever flagged, over all partitions together."""
@@ -56,12 +56,12 @@ class ThresholdPolicy:
         """Return the calibration's threshold; once it has expired the fallback, where the pipeline has one."""
         config = self.configs[worker]
         if config.artifact is None:
-            return config.bar
+            return config.current_threshold
         holds = not expired(self._state(config.artifact).capital, FALSE_ALARMS / self.partitions)
         self.report(worker, config.artifact.id, holds)
         if holds or config.fallback is None:
-            return replace(config.bar, note="" if holds else NO_LONGER)
-        return config.fallback_bar(NO_LONGER)
+            return replace(config.current_threshold, note="" if holds else NO_LONGER)
+        return config.expired_threshold(NO_LONGER)
 
     def _state(self, artifact: CalibrationArtifact) -> Watch:
         return self.watches.get(artifact.id) or watch(artifact.reference)

@@ -13,11 +13,11 @@ from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
 from streams.core.messages import Tier
 from streams.pipeline import spec as s
+from streams.pipeline.confidence import ConfidenceConfig, resolve_confidence
 from streams.pipeline.files import Files
 from streams.pipeline.problems import known
 from streams.pipeline.template import PromptTemplate
 from streams.pipeline.thinking import with_max_tokens
-from streams.pipeline.trust import ConfidenceConfig, trust_in
 from streams.pipeline.values import Input
 
 
@@ -96,7 +96,7 @@ def resolve(tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, sour
     """One handler of the file, with all it names. Raises ConfigError."""
     key = f"{TABLES[tier]}.{name}"
     own = _resolved(key, tier, name, item, spec, source)
-    trust = trust_in(name, item, own.version, source) if isinstance(item, s.WorkerSpec) else None
+    trust = resolve_confidence(name, item, own.version, source) if isinstance(item, s.WorkerSpec) else None
     return replace(own, trust=trust, fallback=_fallback(key, own, item, spec, source))
 
 

@@ -18,9 +18,9 @@ from streams.core.escalation import Accept, Escalate, Threshold, decide
 from streams.core.fingerprint import draw, task_fingerprint
 from streams.core.messages import Call, Deferred, Message, Result, Verdict
 from streams.core.routing import deciding
+from streams.pipeline.confidence import ConfidenceConfig
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.pipeline.trust import ConfidenceConfig
 from streams.stages.deadline import overdue, too_late
 from streams.stages.escalate import escalate
 from streams.stages.over_budget import unaffordable, wait_or_end
@@ -151,9 +151,9 @@ def _explore(job: _Job, done: CallOutcome, messages: list[Message]) -> list[Mess
 def _threshold(job: _Job, done: CallOutcome) -> Threshold:
     config, thresholds, worker = job.config, job.thresholds, job.handler.name
     if config.artifact is not None and _by_fallback(job, done):
-        return config.bar_of_fallback
+        return config.fallback_model_threshold
     if thresholds is None:
-        return config.bar
+        return config.current_threshold
     if not done.calls[-1].cache_hit:  # a stored answer's score was observed before, and a frequent task is no change
         thresholds.observe(worker, done.attempt)
     return thresholds.threshold(worker)

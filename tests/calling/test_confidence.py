@@ -18,8 +18,8 @@ from streams.calling.self_consistent import SELF_CONSISTENCY
 from streams.calling.task import Answer, Task
 from streams.core.escalation import Escalate, decide
 from streams.core.messages import Attempt, Score
+from streams.pipeline.confidence import ConfidenceConfig
 from streams.pipeline.spec import Combine
-from streams.pipeline.trust import ConfidenceConfig
 from tests.harness.confidence import attempt, calibration, config
 
 TASK = Task(text="Where is my order?")

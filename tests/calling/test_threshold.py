@@ -14,7 +14,7 @@ from streams.calibration.drift import Watch, observe, watch
 from streams.calling.threshold import NO_LONGER, ThresholdPolicy
 from streams.core.escalation import Threshold
 from streams.core.fingerprint import draw
-from streams.pipeline.trust import ConfidenceConfig
+from streams.pipeline.confidence import ConfidenceConfig
 from tests.harness.confidence import FakeWatches, attempt, calibration, config
 
 ARTIFACT = calibration()

@@ -59,7 +59,7 @@ def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon
     (tmp_path / "pipeline.toml").write_text(text, "utf-8")
     trust = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].trust
     assert trust is not None
-    assert trust.bar.threshold == artifact.threshold
+    assert trust.current_threshold.threshold == artifact.threshold
     again = escalon(*TARGET)
     assert again.code == 0
     assert "remove its threshold" not in again.out

@@ -219,12 +219,14 @@ async def test_a_pipeline_that_references_the_artifact_decides_as_it_says(made: 
     trust = worker.trust
     assert trust is not None
     assert trust.artifact == made.artifact
-    assert (trust.bar.threshold, trust.scoring) == (made.artifact.threshold, made.artifact.scoring)
+    assert (trust.current_threshold.threshold, trust.scoring) == (made.artifact.threshold, made.artifact.scoring)
     accepted, wrong = 0, 0
     for one, right in honest_cases(600):
         attempt = await scorer(worker)(one.task, one.attempt)
         assert attempt.confidence == made.artifact.calibrator(one.attempt.raw_confidence or 0.0)
-        if isinstance(decide(attempt, trust.bar.threshold, trust.bar.raw_threshold), Accept):
+        if isinstance(
+            decide(attempt, trust.current_threshold.threshold, trust.current_threshold.raw_threshold), Accept
+        ):
             accepted, wrong = accepted + 1, wrong + (not right)
     assert (accepted, wrong) == (made.artifact.accepted, made.artifact.errors)
 

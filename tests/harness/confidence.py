@@ -17,7 +17,7 @@ from streams.calibration.calibrators import Calibrator, Temperature
 from streams.calibration.drift import Watch, reference_of
 from streams.core.budget import day_of
 from streams.core.messages import Attempt, Score
-from streams.pipeline.trust import ConfidenceConfig
+from streams.pipeline.confidence import ConfidenceConfig
 from tests.harness.stages import PIPELINE, Office, office
 
 PRICE = Decimal("0.0015")

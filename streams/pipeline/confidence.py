@@ -1,4 +1,4 @@
-"""How far a worker is believed: where its confidence comes from, and what it must reach to be accepted."""
+"""A worker's sources of confidence, and the threshold that its answers must reach."""
 
 from __future__ import annotations
 
@@ -19,52 +19,53 @@ ANOTHER_MODEL = "; its fallback model answered, of which the calibration says no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfidenceConfig:
-    """A worker's sources of confidence and its threshold, all files read."""
+    """A worker's sources of confidence and its threshold, with all files read."""
 
     sources: tuple[str, ...]
     combine: s.Combine
     samples: int
-    """How often one task is asked; 1 without self-consistency."""
+    """Calls for one task; 1 without self-consistency."""
     verifier: Path | None
     verifier_score: s.VerifierScore
     scoring: str
-    """A hash of all that makes the raw confidence; a calibration belongs to one such way."""
+    """A hash of everything that makes the raw confidence. A calibration belongs to one such hash."""
     artifact: CalibrationArtifact | None
     threshold: float | None
-    """Where there is no calibration, on the raw confidence."""
+    """On the raw confidence, where there is no calibration."""
     fallback: float | None
-    """The threshold once the calibration has expired; None keeps the calibration's own."""
+    """Holds after the calibration has expired; None keeps the calibration's own."""
     explore: float
     stale: bool = False
-    """Whether there is a calibration, and it is another version's."""
+    """True if the calibration is another version's."""
 
     @property
-    def bar(self) -> Threshold:
-        """What a confidence must reach, as long as the calibration holds."""
+    def current_threshold(self) -> Threshold:
+        """The threshold while the calibration holds."""
         if self.artifact is None:
-            return self.fallback_bar(ANOTHER_VERSION) if self.stale else Threshold(self.threshold)
+            return self.expired_threshold(ANOTHER_VERSION) if self.stale else Threshold(self.threshold)
         return Threshold(self.artifact.threshold, self.artifact.id, self.artifact.raw_threshold)
 
     @property
-    def bar_of_fallback(self) -> Threshold:
-        """What an answer of the fallback model must reach where the threshold is a calibration's: on the raw
-        confidence the threshold to fall back to, and without one none is accepted."""
+    def fallback_model_threshold(self) -> Threshold:
+        """The threshold for answers of the fallback model, of which a calibration says nothing.
+
+        It is `fallback` on the raw confidence; without one no answer is accepted.
+        """
         threshold = 1.0 if self.fallback is None else self.fallback
         return Threshold(threshold, raw_threshold=math.inf if threshold == 1 else threshold, note=ANOTHER_MODEL)
 
-    def fallback_bar(self, note: str) -> Threshold:
-        """What is asked for without a calibration that holds; a fallback of 1 accepts nothing, however sure it is."""
-        nobody = math.inf if self.fallback == 1 else None
-        return Threshold(self.fallback, raw_threshold=nobody, note=f"{note}, so its fallback is asked for")
+    def expired_threshold(self, note: str) -> Threshold:
+        """Return the threshold without a valid calibration; a fallback of 1 accepts no confidence at all."""
+        unreachable = math.inf if self.fallback == 1 else None
+        return Threshold(self.fallback, raw_threshold=unreachable, note=f"{note}, so its fallback is asked for")
 
     @property
     def functions(self) -> tuple[str, ...]:
-        """The sources that are Python functions."""
         return tuple(name for name in self.sources if ":" in name)
 
 
-def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> ConfidenceConfig:
-    """A worker's trust. Raises ConfigError where a file is missing, broken, or made for another version of it."""
+def resolve_confidence(name: str, item: s.WorkerSpec, version: str, source: Files) -> ConfidenceConfig:
+    """Resolve a worker's confidence. Raises ConfigError for a missing or broken file, or one of another version."""
     key = f"workers.{name}"
     verifier = source.read_bytes(item.verifier, f"{key}.verifier") if item.verifier else b""
     functions = [source.module(path, f"{key}.confidence") for path in item.confidence if ":" in path]
@@ -101,7 +102,7 @@ def trust_in(name: str, item: s.WorkerSpec, version: str, source: Files) -> Conf
 
 
 def _artifact(name: str, item: s.WorkerSpec, scoring: str, source: Files) -> CalibrationArtifact | None:
-    """The calibration; None without one, or when it is another version's and the file says to fall back."""
+    """Return the calibration; None without one, or when it is another version's and the file says to fall back."""
     if item.calibration is None:
         return None
     key = f"workers.{name}.calibration"

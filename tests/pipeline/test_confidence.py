@@ -12,8 +12,8 @@ from streams.calibration.artifact import CalibrationArtifact
 from streams.core.errors import ConfigError
 from streams.core.escalation import Escalate, Threshold, decide
 from streams.core.messages import Attempt
+from streams.pipeline.confidence import ConfidenceConfig
 from streams.pipeline.load import Pipeline
-from streams.pipeline.trust import ConfidenceConfig
 from tests.harness.confidence import calibration
 from tests.harness.pipeline_files import BASE, TEMPLATE, changed, loaded, wrong
 
@@ -185,7 +185,7 @@ def test_a_calibration_brings_its_threshold(tmp_path: Path) -> None:
     pipeline = loaded(tmp_path, text(ALL + CALIBRATED), files_with(artifact))
     trust = trust_of(pipeline)
     assert (trust.artifact, trust.fallback, trust.stale) == (artifact, None, False)
-    assert trust.bar == Threshold(0.625, artifact.id, artifact.raw_threshold)
+    assert trust.current_threshold == Threshold(0.625, artifact.id, artifact.raw_threshold)
     plain = loaded(tmp_path, text(ALL), files_with(artifact))
     assert trust.scoring == trust_of(plain).scoring
     assert pipeline.workers["work"].version == plain.workers["work"].version
@@ -200,7 +200,7 @@ def test_the_calibration_makes_part_of_the_pipelines_hash(tmp_path: Path) -> Non
 def test_the_threshold_to_fall_back_to_is_kept_beside_the_calibrations(tmp_path: Path) -> None:
     options = f'{CALIBRATED}\non_expiry = "fallback"\nfallback_threshold = 0.875'
     trust = trust_of(loaded(tmp_path, text(options), files_with(made_for(tmp_path, threshold=0.625))))
-    assert (trust.bar.threshold, trust.fallback) == (0.625, 0.875)
+    assert (trust.current_threshold.threshold, trust.fallback) == (0.625, 0.875)
 
 
 def test_without_a_figure_nothing_but_certainty_is_enough_to_fall_back_to(tmp_path: Path) -> None:
@@ -227,8 +227,8 @@ def test_a_calibration_of_another_scoring_is_let_pass_by_for_the_fallback(tmp_pa
     stale = made_for(tmp_path, scoring="another")
     trust = trust_of(loaded(tmp_path, text(options), files_with(stale)))
     assert (trust.artifact, trust.stale, trust.fallback) == (None, True, 0.875)
-    assert (trust.bar.threshold, trust.bar.calibration) == (0.875, None)
-    assert "another version" in trust.bar.note
+    assert (trust.current_threshold.threshold, trust.current_threshold.calibration) == (0.875, None)
+    assert "another version" in trust.current_threshold.note
 
 
 def test_a_calibration_of_another_worker_is_refused_even_with_a_fallback(tmp_path: Path) -> None:
@@ -249,4 +249,4 @@ def test_a_fallback_of_1_accepts_nothing_however_sure_it_is(tmp_path: Path) -> N
     sure = Attempt(
         tier="worker", handler="work", status="answered", answer="1", raw_confidence=1.0, confidence=1.0, call_id="c"
     )
-    assert isinstance(decide(sure, trust.bar.threshold, trust.bar.raw_threshold), Escalate)
+    assert isinstance(decide(sure, trust.current_threshold.threshold, trust.current_threshold.raw_threshold), Escalate)
