@@ -132,6 +132,6 @@ def test_a_missing_field_is_refused_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
-def test_a_text_that_is_no_json_object_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_json_object_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="JSON"):
         CalibrationArtifact.parse(text)

@@ -253,7 +253,7 @@ def test_bytes_of_another_version_or_cut_short_are_refused() -> None:
         {"edges": [], "counts": []},
     ],
 )
-def test_what_is_no_reference_is_refused(value: dict[str, Any]) -> None:
+def test_anything_but_a_reference_is_refused(value: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="Calibrate again"):
         Reference.from_json(value)
 

@@ -26,7 +26,7 @@ from streams.core.errors import ConfigError
 
 Floats = NDArray[np.float64]
 Shape = tuple[Callable[[Floats], Floats], Callable[[Floats, float], Floats]]
-"""How a uniform draw becomes a score, and the probability of an error at a score for a target error."""
+"""Maps a uniform draw to a score, and a score to the probability of an error for a target error."""
 Rule = Callable[[Scores, Correct, Target], ThresholdSelection | TooFew]
 
 DRAWS = 400
@@ -76,7 +76,7 @@ def broken_share(rule: Rule, shape: Shape, target: Target, n: int, seed: int = 3
 
 
 def most_broken(target: Target) -> float:
-    """What chance allows a valid rule in DRAWS draws: three standard errors over the risk."""
+    """Return the share of broken draws that chance allows a valid rule: three standard errors over the risk."""
     return target.risk + 3.0 * float(np.sqrt(target.risk * target.certainty / DRAWS))
 
 

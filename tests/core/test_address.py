@@ -22,7 +22,7 @@ from streams.core.address import has_login, hide_logins, is_http, split_login, w
         ("file:///srv/blobs", "file:///srv/blobs", (None, None)),
     ],
 )
-def test_a_login_is_told_apart_from_the_address(address: str, shown: str, login: tuple[str | None, str | None]) -> None:
+def test_a_login_is_separated_from_the_address(address: str, shown: str, login: tuple[str | None, str | None]) -> None:
     assert without_login(address) == shown
     assert split_login(address)[1:] == login
     assert has_login(address) == (login != (None, None))
@@ -36,7 +36,7 @@ def test_nothing_before_an_at_is_ever_shown(password: str, scheme: str) -> None:
 @pytest.mark.parametrize(
     "address", ["ftp://host", "host:1", "http://", "http://host:port", "http://[::1", "http://host:0", "http://h:99999"]
 )
-def test_what_no_http_client_could_take_is_told(address: str) -> None:
+def test_an_address_that_no_http_client_accepts_is_not_http(address: str) -> None:
     assert not is_http(address)
 
 
@@ -44,6 +44,6 @@ def test_an_ordinary_address_is_http() -> None:
     assert is_http("https://[::1]:8443/x")
 
 
-def test_logins_in_a_text_of_somebody_else_s_are_hidden() -> None:
+def test_logins_in_another_program_s_text_are_hidden() -> None:
     said = "cannot reach ftp://me:s3cret@host/x or https://a:b@c@d, ask ops@example.com"
     assert hide_logins(said) == "cannot reach ftp://host/x or https://d, ask ops@example.com"

@@ -1,4 +1,4 @@
-"""When an answer says what a label says."""
+"""Agreement of an answer with a label."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_value_that_is_too_deep_to_look_into_agrees_with_nothing(by: By, key: 
 
 @pytest.mark.parametrize("rule", [EXACT, numeric(9.0), fields("a", tolerance=9.0)])
 @pytest.mark.parametrize("unknown", [math.nan, math.inf, -math.inf])
-def test_what_is_no_finite_number_never_agrees(rule: Comparison, unknown: float) -> None:
+def test_a_value_that_is_not_a_finite_number_never_agrees(rule: Comparison, unknown: float) -> None:
     for answer, label in [(unknown, unknown), (unknown, 1), (1, unknown), ([unknown], [unknown])]:
         assert not rule(answer, label)
         assert not rule({"a": answer}, {"a": label})
@@ -309,7 +309,7 @@ def test_a_field_that_is_missing_agrees_with_nothing() -> None:
     assert fields("a")({"a": None}, {"a": None})
 
 
-def test_a_label_that_is_no_object_is_the_only_field_there_is() -> None:
+def test_a_label_that_is_not_an_object_is_compared_with_the_only_field() -> None:
     assert fields("a")({"a": "x", "b": 1}, "x")
     assert fields("a")({"a": [1]}, [1])
     assert not fields("a")({"a": "y"}, "x")

@@ -43,7 +43,7 @@ def test_a_share_is_rounded_down(limit: str, partitions: int, each: str) -> None
     ("hours", "day"),
     [(0, "2026-11-01"), (14, "2026-11-01"), (-12, "2026-11-01")],
 )
-def test_the_day_turns_at_midnight_utc_whatever_the_time_zone(hours: int, day: str) -> None:
+def test_the_day_changes_at_midnight_utc_in_any_time_zone(hours: int, day: str) -> None:
     zone = timezone(timedelta(hours=hours))
     last = datetime(2026, 11, 1, 23, 59, 59, 999_999, UTC)
     assert day_of(last.astimezone(zone)) == day

@@ -59,7 +59,7 @@ def test_without_a_token_that_counts_the_confidence_is_unknown() -> None:
     assert logprob_confidence([("{", SURE), ("}", SURE)], json_values_only=True) is None
 
 
-def test_a_logprob_that_is_no_number_makes_the_confidence_unknown_not_certain() -> None:
+def test_a_logprob_that_is_not_a_number_makes_the_confidence_unknown_not_certain() -> None:
     assert logprob_confidence([("a", math.nan), ("b", SURE)], json_values_only=False) is None
 
 

@@ -1,4 +1,4 @@
-"""What a model's words amount to, whatever they are."""
+"""Every reply of a model is an answer, a refusal, or invalid."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def check_consistent(reading: Reading) -> None:
 
 
 @given(contracts, any_text, st.sampled_from(["end_turn", "max_tokens", "refusal", ""]), st.none() | any_text)
-def test_reading_never_raises_whatever_the_model_says(
+def test_reading_never_raises_for_any_text(
     contract: Contract, text: str, stop_reason: str, provider_refusal: str | None
 ) -> None:
     check_consistent(contract.read(text, stop_reason, provider_refusal))
 
 
 @given(contracts, replies)
-def test_reading_never_raises_whatever_json_comes(contract: Contract, reply: dict[str, Any]) -> None:
+def test_reading_never_raises_for_any_json(contract: Contract, reply: dict[str, Any]) -> None:
     check_consistent(contract.read(json.dumps(reply), "end_turn", None))
 
 
@@ -131,7 +131,7 @@ def test_a_text_that_only_holds_the_token_is_an_answer(text: str) -> None:
     assert Contract(refusal="token").read(text, "end_turn", None) == Reading(status="answered", answer=text)
 
 
-def test_without_the_contract_a_refusal_is_no_refusal() -> None:
+def test_without_the_contract_a_refusal_is_an_answer() -> None:
     assert Contract(refusal="none").read("REFUSE: no", "end_turn", None).status == "answered"
     by_field = '{"refusal": {"class": "policy", "reason": "no"}}'
     assert Contract(schema=ORDER, refusal="token").read(by_field, "end_turn", None).status == "invalid"
@@ -144,7 +144,7 @@ def test_a_class_is_known_in_any_spelling_and_an_unknown_one_is_other(kind: obje
     assert refused(kind, "x").refusal_class == known
 
 
-def test_a_refusal_wins_over_an_answer_beside_it_and_null_is_no_refusal() -> None:
+def test_a_refusal_wins_over_an_answer_beside_it_and_null_is_not_a_refusal() -> None:
     contract = Contract(schema={}, refusal="field")
     assert contract.read('{"answer": 1, "refusal": {}}', "end_turn", None).status == "refused"
     assert contract.read('{"answer": 1, "refusal": null}', "end_turn", None).answer == "1"
@@ -253,7 +253,7 @@ def test_plain_text_has_no_schema_on_the_wire() -> None:
         {"$anchor": "q", "not": {"$ref": "#q"}},
     ],
 )
-def test_a_schema_that_cannot_be_checked_with_is_told_apart_beforehand(schema: Any) -> None:
+def test_a_schema_that_cannot_be_used_is_refused_beforehand(schema: Any) -> None:
     with pytest.raises(jsonschema.SchemaError):
         check_schema(schema)
 

@@ -1,4 +1,4 @@
-"""When a reasoner is asked."""
+"""The decision to escalate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_table_knows_every_way_an_attempt_can_end() -> None:
     ],
 )
 @pytest.mark.parametrize("threshold", [None, 0.0, 1.0])
-def test_what_is_no_answer_is_escalated_however_sure(
+def test_an_attempt_without_an_answer_is_escalated_however_confident(
     ended: Attempt, reason: str, detail: str, threshold: float | None
 ) -> None:
     assert decide(ended, threshold) == Escalate(reason, detail)  # type: ignore[arg-type]

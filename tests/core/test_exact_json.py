@@ -1,4 +1,4 @@
-"""What is read is what was written."""
+"""JSON is read without silent changes."""
 
 from __future__ import annotations
 

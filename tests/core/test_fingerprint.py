@@ -48,7 +48,7 @@ def respelt(value: Any) -> Any:
 
 
 def normal(value: Any) -> Any:
-    """What of a value counts, by another way than the code's."""
+    """Normalise a value independently of the code under test."""
     if isinstance(value, str):
         return unicodedata.normalize("NFC", value).strip()
     if isinstance(value, dict):
@@ -88,7 +88,7 @@ def test_keys_that_are_alike_but_for_their_spelling_hide_nothing(one: str, other
 
 
 @given(st.text(max_size=8), st.text(max_size=8), inputs)
-def test_another_version_of_the_handler_asks_anew(one: str, other: str, value: Any) -> None:
+def test_another_version_of_the_handler_asks_again(one: str, other: str, value: Any) -> None:
     assert (task_fingerprint(one, value) == task_fingerprint(other, value)) == (one == other)
 
 
@@ -96,7 +96,7 @@ def test_another_version_of_the_handler_asks_anew(one: str, other: str, value: A
     ("one", "other"),
     [(1, 1.0), (1, True), (0, False), (None, "null"), (1, "1"), ([], {}), ([[1], 2], [1, [2]]), ("", None)],
 )
-def test_values_that_only_look_alike_are_told_apart(one: Any, other: Any) -> None:
+def test_values_that_only_look_alike_get_different_hashes(one: Any, other: Any) -> None:
     assert task_fingerprint("v", one) != task_fingerprint("v", other)
 
 

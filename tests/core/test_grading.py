@@ -1,4 +1,4 @@
-"""When an answer is right, wrong, or beyond comparing."""
+"""An answer is right, wrong, or cannot be compared."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ Counts = tuple[int | None, int | None, int | None, int | None]
 
 @st.composite
 def usages(draw: st.DrawFn) -> tuple[tuple[int, int, int, int], Counts, Bounds]:
-    """What a call truly used, what was left of that on its way through a gateway, and what its request allowed."""
+    """Draw a call's true usage, the counts that a gateway passed on, and the bounds of its request."""
     fresh, read, written, out = (draw(st.integers(0, 400_000)) for _ in range(4))
     total, said_total = fresh + read + written, draw(st.booleans())
     kept = [draw(st.booleans()) for _ in range(4)]
@@ -231,7 +231,7 @@ def price_of(draw: st.DrawFn) -> Price:
 
 
 @given(price_of(), usages())
-def test_whatever_a_gateway_leaves_out_the_most_is_never_less_than_the_true_cost(
+def test_with_any_count_missing_the_highest_cost_is_never_less_than_the_true_cost(
     price: Price, usage: tuple[tuple[int, int, int, int], Counts, Bounds]
 ) -> None:
     true, seen, bounds = usage

@@ -1,4 +1,4 @@
-"""What is wrong with a process, told from what is wrong with a message."""
+"""Faults of a process are distinguished from faults of a message."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_an_error_that_says_so_itself_is_raised_as_it_is() -> None:
     assert process_fault(error) is error
 
 
-def test_causes_that_go_round_in_a_circle_come_to_an_end() -> None:
+def test_causes_that_form_a_circle_are_each_seen_once() -> None:
     first, second = ValueError("a"), ValueError("b")
     first.__cause__, second.__context__ = second, first
     assert process_fault(first) is None

@@ -12,7 +12,7 @@ times = st.lists(st.floats(0, 30), min_size=1, max_size=60)
 
 
 def taken(bucket: Bucket, gaps: list[float], amounts: list[float]) -> list[tuple[float, float]]:
-    """When each amount was taken, by a caller that comes after each gap and waits as long as it is told to."""
+    """Return the time at which each amount was taken, by a caller that arrives after each gap and waits as required."""
     now, found = 0.0, []
     for gap, amount in zip(gaps, amounts, strict=False):
         now += gap

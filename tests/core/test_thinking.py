@@ -67,7 +67,7 @@ def test_a_model_is_known_by_any_providers_name_of_it(name: str, known: str | No
         ("my-deployment", ADAPTIVE, True),
     ],
 )
-def test_whether_it_thinks_is_by_the_model_unless_it_is_told(
+def test_thinking_follows_the_model_unless_a_parameter_is_set(
     model: str, parameters: dict[str, Any], expected: bool
 ) -> None:
     assert thinks(MODELS.find(model), parameters) is expected

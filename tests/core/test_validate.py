@@ -43,7 +43,7 @@ def test_what_a_tier_writes_is_sound(message: object) -> None:
         *(replace(SIGHTING, image_hash=wrong) for wrong in ("-1", "g" * 16, "0" * 17, "0" * 15, "0x00000000000000")),
     ],
 )
-def test_what_no_tier_could_work_on_is_told(message: object) -> None:
+def test_a_message_that_no_tier_could_handle_is_refused(message: object) -> None:
     with pytest.raises(UnreadableError) as caught:
         validate_message(message)
     assert caught.value.reason == "bad_message"

@@ -76,18 +76,18 @@ def test_where_every_answer_was_right_the_score_itself_is_the_confidence(worker:
     assert (artifact.errors, artifact.coverage, artifact.threshold) == (0, 1.0, artifact.raw_threshold)
 
 
-def test_too_few_cases_are_told_in_plain_words_with_how_many_more_it_takes(worker: Handler) -> None:
+def test_too_few_cases_are_reported_with_the_number_missing(worker: Handler) -> None:
     with pytest.raises(ConfigError, match=r"10 cases, even if all were right.* label about \d+ more cases") as caught:
         calibrated(worker, honest_cases(10))
     assert caught.value.key == "cases"
 
 
-def test_a_target_out_of_reach_is_told_with_what_would_help(worker: Handler) -> None:
+def test_a_target_out_of_reach_is_reported_with_a_remedy(worker: Handler) -> None:
     with pytest.raises(ConfigError, match="improve the scores"):
         calibrated(worker, [(one, False) for one, _ in honest_cases(300)])
 
 
-def test_no_labelled_cases_are_told(worker: Handler) -> None:
+def test_no_labelled_cases_are_reported(worker: Handler) -> None:
     with pytest.raises(ConfigError, match="the current version of answer has no labelled case"):
         calibrated(worker, [])
 
@@ -133,7 +133,7 @@ def test_live_scores_are_held_against_those_that_came_from_no_store(worker: Hand
     assert artifact.n == 600
 
 
-def test_a_function_is_told_the_confidence_that_the_reply_stated_as_it_is_at_work(worker: Handler) -> None:
+def test_a_function_gets_the_confidence_that_the_reply_stated_as_in_the_stage(worker: Handler) -> None:
     heard: list[float | None] = []
 
     def doubts(_: Task, answer: Answer) -> float:
@@ -207,7 +207,7 @@ def test_a_task_whose_labels_contradict_each_other_counts_as_wrong(worker: Handl
     assert int((~made.correct).sum()) == 1
 
 
-def test_tasks_that_redaction_made_alike_are_told_apart_by_their_fingerprint(worker: Handler) -> None:
+def test_tasks_that_redaction_made_alike_differ_by_their_fingerprint(worker: Handler) -> None:
     hidden = [(replace(case(n, 0.9), task=Task(text="[phone]"), fingerprint=f"f{n // 2}"), True) for n in range(60)]
     assert calibrated(worker, hidden).artifact.n == 30
 

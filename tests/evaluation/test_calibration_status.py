@@ -1,4 +1,4 @@
-"""Whether calibrations still hold, from the audited cases."""
+"""The status of calibrations, from the audited cases."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_only_labels_of_what_the_calibration_accepted_count(loaded: Pipeline) ->
     assert (found.labels, found.wrong, found.scores) == (1, 1, 40)
 
 
-def test_answers_from_the_store_and_what_is_no_answer_are_no_new_scores(loaded: Pipeline) -> None:
+def test_answers_from_the_cache_and_missing_answers_are_not_new_scores(loaded: Pipeline) -> None:
     cases = live(0, drawn(0, 30))
     refused = [replace(one, attempt=replace(one.attempt, status="refused")) for one in live(1, [0.9] * 5)]
     hits = [replace(one, repeated=True) for one in live(2, [0.99] * 200)]

@@ -86,7 +86,7 @@ def test_an_event_published_again_at_another_time_is_one_case(config: ClickHouse
 
 
 def test_two_events_with_one_id_are_never_taken_for_one(config: ClickHouseConfig, pipeline: Pipeline) -> None:
-    """Same id, same time: only what they say tells them apart."""
+    """With the same id and time, only the content distinguishes them."""
     for number in ("7", "8"):
         of = event("a", f"order {number}?", run="conflict")
         of = replace(of, origin=replace(of.origin, content_digest=number))
@@ -107,7 +107,7 @@ def test_without_a_label_and_a_reasoner_nothing_is_known(config: ClickHouseConfi
     assert (found.accepted, found.propensity) == (True, None)
 
 
-def test_the_latest_label_wins_whoever_gave_it_and_labels_of_intents_do_not_count(
+def test_the_latest_label_wins_from_any_source_and_labels_of_intents_do_not_count(
     config: ClickHouseConfig, pipeline: Pipeline
 ) -> None:
     one, two, three = (event(name, run="labels", hour=hour) for hour, name in enumerate("abc"))
@@ -158,9 +158,7 @@ def test_cases_come_oldest_first_and_from_a_moment_on(config: ClickHouseConfig, 
     assert [found.event_id for found in later] == ["b", "c"]
 
 
-def test_tries_that_were_repeated_and_samples_that_were_outvoted_are_no_cases(
-    config: ClickHouseConfig, pipeline: Pipeline
-) -> None:
+def test_retried_attempts_and_outvoted_samples_are_not_cases(config: ClickHouseConfig, pipeline: Pipeline) -> None:
     of = event("a", run="tries")
     write(
         config,
@@ -180,7 +178,7 @@ def test_only_the_workers_asked_for_are_read(config: ClickHouseConfig, pipeline:
     assert [found.handler for found in read(config, pipeline, "workers", "answer", "add")] == ["answer", "add"]
 
 
-def test_cases_of_one_moment_come_in_an_order_that_their_ids_do_not_tell(
+def test_cases_of_one_time_come_in_an_order_independent_of_their_ids(
     config: ClickHouseConfig, pipeline: Pipeline
 ) -> None:
     of = [event(f"e{number:02}", run="moment") for number in range(20)]
@@ -251,7 +249,7 @@ def test_what_a_reply_says_of_itself_is_kept_and_what_judged_it_is_not(
     assert set(found.attempt.sources) == set(sources(verbalized=0.9, own=0.4))
 
 
-def test_the_cases_of_a_worker_as_it_is_now_are_told_from_those_of_its_past(pipeline: Pipeline) -> None:
+def test_the_cases_of_a_worker_s_current_version_are_selected(pipeline: Pipeline) -> None:
     worker = pipeline.workers["answer"]
     now = case(1, handler_version=worker.version)
     assert list(of_this_version([case(0), now, replace(now, handler="name")], worker)) == [now]
@@ -406,7 +404,7 @@ def test_events_of_one_task_are_one_task_and_redacted_ones_go_by_their_fingerpri
     assert (ids["d"], ids["e"], ids["f"]) == ("f-d", "f-e", "f-f")
 
 
-def test_a_task_is_on_one_side_only_whichever_events_bring_it() -> None:
+def test_a_task_is_on_one_side_only_in_all_its_events() -> None:
     cases = [replace(case(n), task=Task(text=f"task {n % 40}")) for n in range(800)]
     first, second = set_aside(cases, "salt", 0.5)
     assert len(first) + len(second) == 800

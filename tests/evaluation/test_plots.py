@@ -60,7 +60,7 @@ def test_an_unknown_suffix_is_refused_and_nothing_is_written(draw: Draw, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
         draw_guarantee(tmp_path / "nowhere" / "plot.svg")
 

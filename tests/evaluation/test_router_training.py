@@ -65,7 +65,7 @@ def policies(made: Trained) -> dict[str, RoutingPolicy]:
     return {one.name: one for one in made.policies}
 
 
-def test_a_router_that_can_tell_is_admitted_for_it_saves_money_at_no_worse_quality(good: Trained) -> None:
+def test_a_router_that_predicts_well_is_admitted_because_it_saves_money_without_loss(good: Trained) -> None:
     by_name = policies(good)
     assert good.router.admitted
     assert by_name["router"].usd < by_name["table"].usd
@@ -93,7 +93,7 @@ def test_it_sends_hopeless_events_to_the_reasoner_others_to_the_worker_and_noise
     assert noise.count(NONE) >= 36
 
 
-def test_it_learns_words_that_no_rule_of_ours_knows(tmp_path: Path) -> None:
+def test_it_learns_words_that_no_feature_knows(tmp_path: Path) -> None:
     made = trained(prior(word="refund", other="amount"))
     made.router.save(tmp_path / "router.zip")
     router = Router.load(tmp_path / "router.zip")
@@ -130,7 +130,7 @@ def test_who_insists_gets_it_loaded_all_the_same(useless: Trained, tmp_path: Pat
     assert Router.load(tmp_path / "router.zip").threshold == useless.router.threshold
 
 
-def test_luck_on_the_cases_a_threshold_is_picked_by_admits_nobody() -> None:
+def test_luck_on_the_cases_that_chose_the_threshold_admits_no_router() -> None:
     admitted = [trained(prior(150, seed, word="")).router.admitted for seed in range(1, 9)]
     assert sum(admitted) <= 1
 
@@ -140,13 +140,13 @@ def test_tasks_that_come_again_count_once() -> None:
         trained([replace(one, event_id=f"{one.event_id}-{n}") for one in prior(60) for n in range(20)])
 
 
-def test_too_few_cases_to_hold_some_out_are_told() -> None:
+def test_too_few_cases_to_hold_some_out_are_reported() -> None:
     with pytest.raises(ConfigError, match=r"60 prior cases are too few.*--since") as caught:
         trained(prior(60))
     assert caught.value.key == "cases"
 
 
-def test_too_few_cases_of_one_worker_are_told_with_its_name() -> None:
+def test_too_few_cases_of_one_worker_are_reported_with_its_name() -> None:
     with pytest.raises(ConfigError, match="of the worker name: "):
         trained([*prior(200), *(case(9000 + n, handler="name") for n in range(3))])
 

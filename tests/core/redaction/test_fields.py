@@ -51,7 +51,7 @@ def test_a_row_without_anything_to_hide_is_only_stamped(message: Any) -> None:
     assert redacted_row(table, row, POLICY) == row | ({"redaction": POLICY.id} if table in STAMPED else {})
 
 
-def test_a_payload_that_is_no_text_is_looked_at_byte_by_byte() -> None:
+def test_a_payload_that_is_not_text_is_read_byte_by_byte() -> None:
     row = {"payload": b"\xc3\x01\xff\x00\x20jo@x.org\x00\xfe"}
     assert redacted_row("dead_letters_rows", row, POLICY)["payload"] == b"\xc3\x01\xff\x00\x20[email]\x00\xfe"
 
@@ -65,11 +65,11 @@ def test_a_record_that_was_redacted_has_only_its_late_texts_looked_at_again() ->
 
 
 @given(EMAILS)
-def test_a_record_of_another_policy_is_redacted_anew(email: str) -> None:
+def test_a_record_of_another_policy_is_redacted_again(email: str) -> None:
     record = redacted(call(email, redaction="older-1"), POLICY)
     assert (record.prompt, record.redaction) == ("[email]", POLICY.id)
 
 
-def test_what_is_not_there_stays_unknown() -> None:
+def test_missing_texts_stay_unknown() -> None:
     record = redacted(dataclasses.replace(call(), response=None, error=None), POLICY)
     assert (record.response, record.error, record.prompt) == (None, None, "")

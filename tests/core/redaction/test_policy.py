@@ -1,4 +1,4 @@
-"""What a policy hides, what it leaves, and that it fails closed."""
+"""A policy hides what it must, leaves the rest, and fails closed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_json_without_anything_to_hide_stays_as_it_is_byte_for_byte() -> None:
     assert POLICY.text(text) == text
 
 
-def test_the_secret_of_a_json_field_is_told_by_its_name() -> None:
+def test_the_secret_of_a_json_field_is_found_by_its_name() -> None:
     text = '{"password": "hunter two", "db_password" : "", "user": "jo", "access_token": 5}'
     assert json.loads(POLICY.text(text)) == json.loads(text.replace("hunter two", "[key]").replace("5", '"[key]"'))
 
@@ -82,7 +82,7 @@ def test_the_secret_of_a_json_field_is_told_by_its_name() -> None:
         ('{"inner": "{\\"password\\": [1, 2]}"}', '{"inner": "{\\"password\\": \\"[key]\\"}"}'),
     ],
 )
-def test_what_stands_under_a_secret_s_name_goes_whole_and_takes_nothing_else_with_it(text: str, redacted: str) -> None:
+def test_the_value_under_a_secret_s_name_is_hidden_whole_and_nothing_else_is(text: str, redacted: str) -> None:
     assert POLICY.text(text) == redacted
     assert POLICY.text(redacted) == redacted
 
@@ -124,7 +124,7 @@ def test_what_is_found_gives_way_to_its_name(text: str, redacted: str) -> None:
         "version 10.0.19045.1 at 3:2, chapter 1.2.3.4.5",
     ],
 )
-def test_dates_ids_and_measurements_are_nobody_s_numbers(text: str) -> None:
+def test_dates_ids_and_measurements_are_not_phone_or_card_numbers(text: str) -> None:
     assert POLICY.text(text) == text
 
 
@@ -139,7 +139,7 @@ def test_a_pattern_of_ones_own_hides_its_group_or_all_of_it() -> None:
 
 
 @given(EMAILS, PHONES)
-def test_a_pattern_that_matches_anything_comes_to_an_end(one: str, other: str) -> None:
+def test_a_pattern_that_matches_anything_terminates(one: str, other: str) -> None:
     policy = RedactionPolicy(id="x", detectors=(*BUILT_IN.values(), Detector("rest", r"[\s\S]", whole)))
     once = policy.text(f"{one} {other}")
     assert policy.text(once) == once
@@ -240,7 +240,7 @@ def test_other_text_of_such_characters_stays_as_it_is(text: str) -> None:
     assert POLICY.text(text) == text
 
 
-def test_a_number_on_the_next_line_is_no_part_of_one_that_is_whole() -> None:
+def test_a_number_on_the_next_line_is_not_part_of_a_complete_one() -> None:
     assert POLICY.text("Tel +49 30 1234567\n2 tickets") == "Tel [phone]\n2 tickets"
     assert POLICY.text("4111 1111 1111 1111\n2026") == "[card]\n2026"
 

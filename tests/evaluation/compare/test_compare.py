@@ -155,7 +155,7 @@ def test_time_is_that_of_models_on_the_way_to_the_outcome(made: RunComparison) -
     assert made.seconds.value == pytest.approx((3.5 - 9) / 5)
 
 
-def test_flips_are_told_with_the_most_telling_first(made: RunComparison) -> None:
+def test_flips_are_listed_with_the_most_important_first(made: RunComparison) -> None:
     changed = [(one.pair.event_id, one.changes) for one in made.flips]
     assert [name for name, _ in changed] == ["e2", "e3", "e4"] or [name for name, _ in changed] == ["e3", "e2", "e4"]
     assert dict(changed) == {
@@ -177,7 +177,7 @@ def test_answers_agree_by_the_handlers_own_rule_else_as_json(config: ClickHouseC
     assert "Answers of answer, think were compared as JSON: the pipeline file has no rule for them." in plain.cautions
 
 
-def test_accuracy_is_told_of_labelled_events_alone(made: RunComparison) -> None:
+def test_accuracy_is_computed_from_labelled_events_alone(made: RunComparison) -> None:
     found = made.answers
     assert (found.labelled.both, found.labelled.only_a, found.labelled.only_b, found.labelled.neither) == (1, 1, 1, 0)
     assert (found.events, found.differing, found.apart.n) == (5, 3, 2)  # e5 was ignored in both
@@ -205,7 +205,7 @@ def test_swapping_the_runs_mirrors_everything(config: ClickHouseConfig, rules: A
     assert other.agreement == made.agreement
 
 
-def test_a_replay_that_was_stopped_is_told_to_be_so(made: RunComparison) -> None:
+def test_a_stopped_replay_is_reported(made: RunComparison) -> None:
     assert any("B (cheaper) is stopped" in one for one in made.cautions)
 
 
@@ -234,12 +234,12 @@ def test_since_leaves_earlier_events_out(config: ClickHouseConfig, rules: Any) -
         (A, "nowhere", "no event has an outcome in a run 'nowhere'. Use one of: another, cheaper, live."),
     ],
 )
-def test_what_cannot_be_compared_is_told(config: ClickHouseConfig, a: str, b: str, words: str) -> None:
+def test_runs_that_cannot_be_compared_are_reported(config: ClickHouseConfig, a: str, b: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         compared(config, {}, a, b)
 
 
-def test_runs_that_share_no_event_are_told(config: ClickHouseConfig) -> None:
+def test_runs_that_share_no_event_are_reported(config: ClickHouseConfig) -> None:
     with pytest.raises(ConfigError, match=r"no event has an outcome in both another \(0\) and cheaper \(3\)"):
         compared(config, {}, "another", B, since=START + timedelta(hours=3, minutes=30))
 
@@ -286,26 +286,26 @@ def test_the_command_writes_a_page_and_json(escalon: Escalon, tmp_path: Path) ->
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_wrong_options_are_told_in_plain_words(escalon: Escalon, arguments: tuple[str, ...], words: str) -> None:
+def test_wrong_options_are_explained_in_plain_words(escalon: Escalon, arguments: tuple[str, ...], words: str) -> None:
     done = escalon("compare", A, B, *arguments)
     assert done.code == 2
     assert words in done.err
 
 
-def test_a_label_says_the_truth_in_every_run_wherever_it_was_told(config: ClickHouseConfig, rules: Any) -> None:
+def test_a_label_counts_in_every_run(config: ClickHouseConfig, rules: Any) -> None:
     a, b = event("told", run="one"), event("told", run="two")
     write(config, settled(a, {"number": "1"}), settled(b, {"number": "2"}), label(b, "1"))
     assert compared(config, rules, "one", "two").answers.labelled.only_a == 1
 
 
-def test_labels_of_live_traffic_count_whatever_its_run_is_called(config: ClickHouseConfig, rules: Any) -> None:
+def test_labels_of_live_traffic_count_under_any_name_of_its_run(config: ClickHouseConfig, rules: Any) -> None:
     a, b, base = (event("based", run=run) for run in ("three", "four", "production"))
     write(config, settled(a, {"number": "1"}), settled(b, {"number": "2"}), label(base, "2"))
     assert compared(config, rules, "three", "four").answers.labelled.n == 0
     assert compared(config, rules, "three", "four", base="production").answers.labelled.only_b == 1
 
 
-def test_of_labels_told_at_one_moment_the_last_source_counts_whichever_run_is_a(
+def test_of_labels_with_one_time_the_last_source_counts_in_either_order_of_runs(
     config: ClickHouseConfig, rules: Any
 ) -> None:
     a, b = event("tied", run="five"), event("tied", run="six")

@@ -82,7 +82,7 @@ def test_each_conclusion_is_reached(apart: Paired, quality: Quality) -> None:
     assert quality_of(accuracy(2000, 200, apart), 0.02 if quality != "slightly worse" else 0.04) == quality
 
 
-def test_five_wins_and_no_loss_are_no_proof_but_six_are() -> None:
+def test_five_wins_and_no_loss_prove_nothing_but_six_do() -> None:
     assert quality_of(accuracy(10, 10, Paired(only_b=5)), 0.02) == "too few"
     assert quality_of(accuracy(10, 10, Paired(only_b=6)), 0.02) == "better"
 

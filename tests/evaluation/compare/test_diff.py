@@ -26,7 +26,7 @@ def test_an_event_that_ended_alike_has_not_changed() -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_whatever_differs_is_named(name: str) -> None:
+def test_every_difference_is_named(name: str) -> None:
     changed: dict[str, Any] = {name: "another"}
     other = replace(YES, **changed)
     assert judge(pair(b=other), {}).changes == (name,)
@@ -63,14 +63,14 @@ def test_an_intent_s_label_is_a_word_or_the_word_as_json() -> None:
     assert found.disputed_intent
 
 
-def test_what_both_runs_ignored_needs_no_answer_unless_somebody_labelled_it() -> None:
+def test_an_event_that_both_runs_ignored_needs_no_answer_unless_it_is_labelled() -> None:
     ignored = replace(YES, state="ignored", answer=None)
     assert not judge(pair(ignored, replace(ignored, state="duplicate")), {}).at_stake
     assert judge(pair(ignored, YES), {}).at_stake
     assert judge(pair(ignored, ignored, label="1"), {}).at_stake
 
 
-def test_the_most_telling_come_first_by_label_then_by_what_changed_then_by_money() -> None:
+def test_flips_are_ranked_by_label_then_by_change_then_by_cost() -> None:
     failed = replace(YES, state="failed", answer=None)
     dear = replace(YES, handler="other", usd=Decimal("0.5"))
     found = {

@@ -151,7 +151,7 @@ def test_characters_that_steer_are_left_out() -> None:
 # ---- What is held while counting ----
 
 
-def test_the_most_telling_flips_are_kept_whatever_their_order() -> None:
+def test_the_most_important_flips_are_kept_in_any_order() -> None:
     state = [pair(n, b=end(state="failed", answer=None)) for n in range(5)]
     handler = [pair(n, b=end(handler="other")) for n in range(5, 2000)]
     told = [pair(n, label="1") for n in range(2000, 2003)]
@@ -169,7 +169,7 @@ def test_what_to_label_next_is_a_fair_sample_that_does_not_depend_on_the_order()
     assert 70 <= later <= 130
 
 
-def test_more_intents_than_can_be_told_apart_are_counted_together() -> None:
+def test_intents_beyond_the_limit_are_counted_together() -> None:
     made = compared([pair(n, a=end(intent=f"i{n}")) for n in range(MAX_SLICES + 50)])
     assert len(made.by_intent) == MAX_SLICES + 1
     assert (made.by_intent[0].name, made.by_intent[0].events) == (OTHERS, 50)

@@ -32,7 +32,7 @@ def term(values: list[float], seen: list[int], propensity: list[float], mean: fl
 NONE = np.zeros(4)
 
 
-def test_where_all_is_seen_the_estimate_is_the_mean_whatever_the_model_says() -> None:
+def test_if_all_is_seen_the_estimate_is_the_mean_for_any_model() -> None:
     found = estimate(NONE, [term([1, 0, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], mean=0.1)])
     assert found.value == pytest.approx(0.75)
     assert found.effective is None
@@ -81,7 +81,7 @@ def test_few_outcomes_that_are_all_alike_do_not_make_a_narrow_interval() -> None
     assert found.low < 0.75  # 8 of 8 are seen with one chance in ten where 3 of 4 are right
 
 
-def test_no_weight_is_no_estimate_but_nothing() -> None:
+def test_no_weight_gives_zero() -> None:
     found = estimate(NONE, [replace(term([1, 0, 1, 1], [1, 0, 1, 0], [0.5] * 4), weight=NONE)])
     assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
 

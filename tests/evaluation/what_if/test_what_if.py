@@ -108,7 +108,9 @@ def test_thresholds_routes_reasoners_and_exploration_of_several_workers_can_be_s
         ("workers.answer.calibration=order.json", "workers.answer.calibration", "is not a calibration"),
     ],
 )
-def test_what_cannot_be_set_is_told_with_its_key(pipeline: Pipeline, setting: str, key: str, words: str) -> None:
+def test_a_setting_that_cannot_be_changed_is_refused_with_its_key(
+    pipeline: Pipeline, setting: str, key: str, words: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_change([setting], pipeline)
     assert caught.value.key == key
@@ -199,7 +201,7 @@ def figures(pipeline: Pipeline, events: list[Past], *settings: str, labels: Labe
 
 
 def values(figure: Figure | None) -> list[float | None]:
-    """As it was, with the change, the difference."""
+    """Return the value as it was, with the change, and the difference."""
     assert figure is not None
     return [figure.was.value, figure.then.value, figure.difference.value]
 
@@ -446,7 +448,7 @@ def test_one_unknown_cost_makes_the_events_unknown_by_tier(config: ClickHouseCon
     assert (found.worker_usd, found.reasoner_usd) == (None, float(REASONER_USD))
 
 
-def test_labels_of_live_traffic_count_whatever_its_run_is_called_and_the_last_source_breaks_a_tie(
+def test_labels_of_live_traffic_count_under_any_name_of_its_run_and_the_last_source_breaks_a_tie(
     config: ClickHouseConfig, pipeline: Pipeline
 ) -> None:
     of, base = event("a", run="candidate"), event("a", run="production")
