@@ -1,7 +1,7 @@
--- Two events may have one id: what is about them is joined by what they say as well (content_digest).
--- What workers answered, with the event, the latest label and the reasoner's answer where there are any.
--- Cases of one moment come in the order of their calls' ids, which is as good as drawn: event ids may rise with what
--- the events say, and the tests of exchangeability take the order for that of the stream.
+-- The workers' answers, each with its event, the latest label and the reasoner's answer, if any.
+-- Two events may share an id, so joins use the content_digest as well.
+-- Cases with one time are ordered by their calls' ids, which are random: event ids may rise with the events' content,
+-- and the tests of exchangeability take the order for that of the stream.
 WITH
     seen AS
     (
@@ -11,14 +11,14 @@ WITH
         ORDER BY event_time
         LIMIT 1 BY event_id, content_digest
     ),
-    told AS
+    truth AS
     (
         SELECT event_id, argMax(label, (labelled_at, source)) AS label
         FROM labels
         WHERE run = {run:String} AND aspect = 'answer' AND labels.label != ''
         GROUP BY event_id
     ),
-    thought AS
+    reasoned AS
     (
         SELECT
             event_id,
@@ -56,15 +56,15 @@ SELECT
     seen.data AS data,
     seen.image AS image,
     seen.intents AS intents,
-    told.label AS label,
-    thought.handler AS reasoner,
-    thought.response AS reasoner_response,
-    thought.finish_reason AS reasoner_finish_reason,
-    thought.cost_usd AS reasoner_cost_usd
+    truth.label AS label,
+    reasoned.handler AS reasoner,
+    reasoned.response AS reasoner_response,
+    reasoned.finish_reason AS reasoner_finish_reason,
+    reasoned.cost_usd AS reasoner_cost_usd
 FROM calls AS worked
 INNER JOIN seen ON seen.event_id = worked.event_id AND seen.content_digest = worked.content_digest
-LEFT JOIN told ON told.event_id = worked.event_id
-LEFT JOIN thought ON thought.event_id = worked.event_id AND thought.content_digest = worked.content_digest
+LEFT JOIN truth ON truth.event_id = worked.event_id
+LEFT JOIN reasoned ON reasoned.event_id = worked.event_id AND reasoned.content_digest = worked.content_digest
 WHERE worked.run = {run:String}
     AND worked.tier = 'worker'
     AND worked.handler IN {workers:Array(String)}

@@ -1,6 +1,6 @@
--- What each handler did in either run, for the events that have an outcome in both. `usd` is what the calls would cost
--- live, as far as that is known; of `unpriced` calls it is not. `paid` are the calls that cost something in that run, or
--- may have: free ones, as those of rules, count in `calls` alone.
+-- The calls of each handler in each run, for the events with an outcome in both. `usd` is the known cost of the calls
+-- if live, `unpriced` counts calls of unknown cost. `paid` counts calls that cost something in that run, or may have;
+-- free calls, such as those of rules, count in `calls` alone.
 SELECT
     run,
     tier,

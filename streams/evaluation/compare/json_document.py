@@ -12,7 +12,7 @@ from streams.evaluation.compare.preference import Accuracy
 
 
 def document(made: RunComparison) -> dict[str, Any]:
-    """Return the comparison as JSON values: money as exact decimals, unknown as null, differences as B less A."""
+    """Return the comparison as JSON values: money as exact decimals, unknown as null, differences as B minus A."""
     left_out = {"times", "flips", "answers", "intents", "conclusion"}
     plain = {name: getattr(made, name) for name in made.__slots__ if name not in left_out}
     return (

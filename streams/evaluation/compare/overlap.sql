@@ -1,4 +1,4 @@
--- How many events have an outcome in both runs, and in one alone, with some of their ids.
+-- The numbers of events with an outcome in both runs and in one alone, with some ids of the latter.
 SELECT
     countIf(in_a AND in_b) AS both,
     countIf(in_a AND NOT in_b) AS only_a,

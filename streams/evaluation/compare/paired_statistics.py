@@ -1,4 +1,4 @@
-"""Statistics of two runs on the same events. Every difference is B less A, every interval two-sided."""
+"""Statistics of two runs on the same events. Every difference is B minus A, every interval two-sided."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
--- The events of one bucket that have an outcome in both runs: how each ended in either, what it took, and its labels.
--- Buckets bound what is held at once. What a call would cost live is its cost and, where a replay took a stored
--- answer, what that had cost; one unknown cost makes the event's unknown. A call that only explored is paid for, but
--- does not lie on the way to the outcome.
+-- The events of one bucket with an outcome in both runs: the end of each in both, its cost and time, and its labels.
+-- Buckets bound the memory. The cost of a call if live is its cost or, if a replay reused a stored answer, that
+-- answer's original cost; one unknown cost makes the event's unknown. Exploration counts in the cost, but not in the
+-- time until the outcome.
 WITH
     spent AS
     (
@@ -51,7 +51,7 @@ WITH
             AND verdict.event_time < {until:DateTime64(6, 'UTC')}
             AND cityHash64(verdict.event_id) % {buckets:UInt32} = {bucket:UInt32}
     ),
-    told AS
+    truth AS
     (
         SELECT
             label.event_id AS event_id,
@@ -113,8 +113,8 @@ WITH
         HAVING uniqExact(ends.run) = 2
     )
 SELECT paired.event_id AS event_id, paired.a AS a, paired.b AS b, paired.text AS text,
-    told.answer AS label, told.intent AS intent_label, paired.task AS task
+    truth.answer AS label, truth.intent AS intent_label, paired.task AS task
 FROM paired
-LEFT JOIN told ON told.event_id = paired.event_id
+LEFT JOIN truth ON truth.event_id = paired.event_id
 ORDER BY event_id
 SETTINGS join_use_nulls = 1

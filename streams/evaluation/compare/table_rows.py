@@ -11,7 +11,7 @@ from streams.evaluation.compare.preference import Accuracy
 
 SHOWN_REASONS = 8
 Row = tuple[str, str, str, str]
-"""Name, value of A, value of B, and B less A with its 95 % interval."""
+"""Name, value of A, value of B, and B minus A with its 95 % interval."""
 
 
 def rows(made: RunComparison) -> Iterator[Row]:

@@ -88,7 +88,7 @@ def read_history(
         "unsure": UNSURE in change.routes,
         "routed": [intent for intent in (*pipeline.routes, *change.routes) if intent != UNSURE],
     }
-    sql = files("streams.evaluation.what_if").joinpath("past.sql").read_text("utf-8")
+    sql = files("streams.evaluation.what_if").joinpath("history.sql").read_text("utf-8")
     rows = audit.query(sql, parameters).records()
     markers = markers_of(pipeline)
     if len(rows) >= MAX_CASES:

@@ -1,6 +1,6 @@
 -- Each event that a change may concern: its route, the worker's last attempt, the reasoner's answer, the latest label.
--- Costs are what the calls would cost live: those reused by a replay count at what they cost at the time, and one
--- unknown cost, or one try for which no call was made, makes the event's unknown.
+-- Costs are those of a live run: answers reused by a replay count at their original cost, and one unknown cost, or one
+-- attempt without a call, makes the event's unknown.
 WITH
     seen AS
     (
@@ -14,9 +14,9 @@ WITH
         LIMIT 1 BY event_id
     ),
     cost_usd + if(reused_from IS NULL, toDecimal128(0, 12), saved_usd) AS would_cost,
-    -- A try that the breaker or a deadline stopped cost nothing and says nothing of what a call costs.
+    -- An attempt that the breaker or a deadline stopped cost nothing and says nothing about the cost of a call.
     NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS called,
-    told AS
+    truth AS
     (
         SELECT event_id, argMax(label, (labelled_at, source, run)) AS label
         FROM labels
@@ -46,7 +46,7 @@ WITH
         ORDER BY started_at DESC
         LIMIT 1 BY event_id, content_digest
     ),
-    thought AS
+    reasoned AS
     (
         SELECT event_id, content_digest, handler, status, response, finish_reason
         FROM calls
@@ -65,7 +65,7 @@ SELECT
     worked.call_id AS call_id,
     worked.handler_version AS handler_version,
     worked.status AS status,
-    if(thought.handler IS NULL AND told.label IS NULL, NULL, worked.response) AS response,
+    if(reasoned.handler IS NULL AND truth.label IS NULL, NULL, worked.response) AS response,
     worked.finish_reason AS finish_reason,
     worked.raw_confidence AS raw_confidence,
     worked.confidence AS confidence,
@@ -73,18 +73,18 @@ SELECT
     worked.propensity AS propensity,
     worked.explored AS explored,
     worked.stored AS stored,
-    thought.handler AS reasoner,
-    thought.status AS reasoner_status,
-    thought.response AS reasoner_response,
-    thought.finish_reason AS reasoner_finish_reason,
-    told.label AS label,
+    reasoned.handler AS reasoner,
+    reasoned.status AS reasoner_status,
+    reasoned.response AS reasoner_response,
+    reasoned.finish_reason AS reasoner_finish_reason,
+    truth.label AS label,
     toFloat64(spent.worker_usd) AS worker_usd,
     toFloat64(spent.reasoner_usd) AS reasoner_usd
 FROM seen
-LEFT JOIN told ON told.event_id = seen.event_id
+LEFT JOIN truth ON truth.event_id = seen.event_id
 LEFT JOIN spent ON spent.event_id = seen.event_id AND spent.content_digest = seen.content_digest
 LEFT JOIN worked ON worked.event_id = seen.event_id AND worked.content_digest = seen.content_digest
-LEFT JOIN thought ON thought.event_id = seen.event_id AND thought.content_digest = seen.content_digest
+LEFT JOIN reasoned ON reasoned.event_id = seen.event_id AND reasoned.content_digest = seen.content_digest
 WHERE seen.action IN ('ignore', 'work', 'reason')
     AND
     (
