@@ -256,14 +256,17 @@ def _verify(path: Path, score: VerifierScore) -> Verify:
 
 
 def _classifier(handler: Handler) -> Backend:
-    from streams.models.listeners.classifier import Classifier
-    from streams.models.listeners.router import Router
-    from streams.models.listeners.rules import RuleSet
-
+    """Return the backend of a router, of rules or of a classifier. Each imports its own, because rules use no NumPy."""
     named = partial(Callee, handler=handler, operation="classify", provider="escalon", free=True)
     if isinstance(handler.spec, RouterListener):
+        from streams.models.listeners.router import Router
+
         return RouterBackend(callee=named(model="router"), router=Router.load(cast(Path, handler.artifact)))
     if isinstance(handler.spec, RulesListener):
+        from streams.models.listeners.rules import RuleSet
+
         return RulesBackend(callee=named(model="re"), rules=RuleSet(handler.spec.rules))
+    from streams.models.listeners.classifier import Classifier
+
     classifier = Classifier.load(cast(Path, handler.artifact))
     return ClassifierBackend(callee=named(model=classifier.embedder.name), classifier=classifier)
