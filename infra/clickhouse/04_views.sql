@@ -21,6 +21,32 @@ CREATE OR REPLACE VIEW erasures $on_cluster AS SELECT * FROM erasures_rows FINAL
 
 CREATE OR REPLACE VIEW dead_letter_actions $on_cluster AS SELECT * FROM dead_letter_actions_rows FINAL;
 
+-- The cost of each event of a run, for comparing tiering with the reasoner alone. `asked`: a worker or reasoner replied, not
+-- counting exploration, so a call that was stopped before it was made, or rejected by the provider, does not count. `usd` leaves
+-- exploration out, `all_usd` does not. `reasoned`: the reasoner replied, and the price of all its calls is known. Answers that a
+-- replay reused count at their original cost.
+CREATE OR REPLACE VIEW event_costs $on_cluster AS
+WITH
+    if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
+    (NOT cache_hit OR reused_from IS NOT NULL)
+        AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
+    happened AND status != 'failed' AS replied
+SELECT
+    event_id,
+    content_digest,
+    min(event_time) AS at,
+    countIf(happened AND would_be IS NULL) > 0 AS unpriced,
+    countIf(replied AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
+    sumIf(would_be, decision != 'explored') AS usd,
+    sum(would_be) AS all_usd,
+    sumIf(would_be, tier = 'reasoner' AND happened) AS reasoner_usd,
+    countIf(tier = 'reasoner' AND replied) > 0
+        AND countIf(tier = 'reasoner' AND happened AND would_be IS NULL) = 0 AS reasoned
+FROM calls
+WHERE run = {run:String}
+    AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
+GROUP BY event_id, content_digest;
+
 CREATE OR REPLACE VIEW calls_hourly $on_cluster AS SELECT
     summed.run AS run,
     summed.hour AS hour,

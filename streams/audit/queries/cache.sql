@@ -1,4 +1,4 @@
--- How often a handler answered from the store, and the money that saved. What a replay reused stands apart.
+-- Hit rate of each handler's store, and the money it saved. Answers that a replay reused are separate.
 SELECT
     tier,
     handler,

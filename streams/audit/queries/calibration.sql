@@ -1,10 +1,10 @@
--- Whether a confidence means what it says: by worker and bin, the share of answers that was right.
--- Answers count each time; `tasks` says how many different ones they are, and so how much evidence.
--- `accuracy` is by labels, `agreement` by the reasoner's answer where it was asked about the same event. Answers are
--- compared as JSON, key for key; `escalon calibrate` compares by the worker's own rule.
--- An answer or a label that was erased or has expired counts as none, and so does one of which redaction hid a part,
--- known by a lower-case name in brackets such as [phone].
--- bins = 10: how many bins between 0 and 1
+-- Accuracy and agreement of a worker's answers by confidence, in bins.
+-- Each answer counts; `tasks` is the number of different ones, which shows the amount of evidence.
+-- `accuracy` is measured by labels, `agreement` by the reasoner's answer to the same event. Answers are compared as JSON,
+-- key by key; `escalon calibrate` compares by the worker's own rule.
+-- Erased and expired answers and labels do not count, nor do those with a redacted part, which is recognised by a
+-- lower-case name in brackets such as [phone].
+-- bins = 10: number of bins between 0 and 1
 WITH
     value -> if(value LIKE '{%', toString(arraySort(JSONExtractKeysAndValuesRaw(value))), value) AS plain,
     truth -> plain(if(isValidJSON(truth), truth, toJSONString(truth))) AS named,

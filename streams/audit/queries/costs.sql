@@ -1,5 +1,5 @@
--- Calls, tokens and money by day (UTC), tier and model.
--- `unpriced` counts the calls whose cost is not known: they are in no sum.
+-- Calls, tokens and cost by day (UTC), tier and model.
+-- `unpriced` counts the calls of unknown cost: no sum includes them.
 WITH if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be
 SELECT
     toDate(event_time) AS day,

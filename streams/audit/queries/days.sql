@@ -1,4 +1,4 @@
--- Day by day (UTC): how many events ended, how, and by which tier.
+-- Events that ended by day (UTC), by outcome and by tier.
 SELECT
     toDate(event_time) AS day,
     count() AS events,

@@ -1,4 +1,4 @@
--- What could not be read or done, by topic and reason.
+-- Messages that could not be read or processed, by topic and reason.
 SELECT topic, reason, count() AS messages
 FROM dead_letters
 WHERE run = {run:String}

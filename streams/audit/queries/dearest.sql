@@ -1,5 +1,5 @@
--- The events that cost most, as live traffic would have paid for them. `unpriced` calls are in no sum.
--- limit = 20: how many events
+-- The most expensive events, at the cost that live traffic would have had. `unpriced` calls are in no sum.
+-- limit = 20: number of events
 WITH if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be
 SELECT
     event_id,

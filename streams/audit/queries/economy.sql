@@ -1,30 +1,17 @@
--- What each worker is worth: its events and what they cost, how many it passed on, and what an event costs the reasoner.
--- Of an event that was passed on every call was wasted, its samples and retries too.
--- A row without a worker counts the events a route sent straight to the reasoner.
--- `asked` are the events that a call was made for, `reasoner_usd` is what the reasoner took for them, without exploration. Both
--- sides of what a worker saves have the same store, so events that it answers save nothing. These, `compared_usd` and
--- `reasoner_call_usd` are of events whose cost is known throughout; `left_out` are the others. What a replay reused counts at what it cost when it was made.
+-- Cost and savings of each worker: its events, their cost, its escalations, and the cost of an event at the reasoner.
+-- All calls of an escalated event are wasted, including its samples and retries.
+-- The row without a worker counts the events that a route sent straight to the reasoner.
+-- `asked` counts the events with a call, `reasoner_usd` is the reasoner's cost for them, without exploration. Both sides of the
+-- comparison have the same store, so events that it answers save nothing. These columns, `compared_usd` and `reasoner_call_usd`
+-- cover the events whose cost is known; `left_out` counts the others. Answers that a replay reused count at their original cost.
 WITH
     if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
-    (NOT cache_hit OR reused_from IS NOT NULL)
-        AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
-    happened AND status != 'failed' AS replied,
     each AS
     (
-        SELECT
-            event_id,
-            content_digest,
-            min(event_time) AS at,
-            countIf(happened AND would_be IS NULL) > 0 AS unpriced,
-            countIf(replied AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
-            sumIf(would_be, decision != 'explored') AS usd,
-            sumIf(would_be, tier = 'reasoner' AND happened) AS reasoner_usd,
-            countIf(tier = 'reasoner' AND replied) > 0
-                AND countIf(tier = 'reasoner' AND happened AND would_be IS NULL) = 0 AS reasoned
-        FROM calls
-        WHERE run = {run:String}
-            AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-        GROUP BY event_id, content_digest
+        SELECT *
+        FROM event_costs(
+            run = {run:String}, since = {since:DateTime64(6, 'UTC')}, until = {until:DateTime64(6, 'UTC')}
+        )
     ),
     (SELECT sumIf(reasoner_usd, reasoned) / nullIf(countIf(reasoned), 0) FROM each) AS reasoner_call,
     spans AS

@@ -1,5 +1,5 @@
--- What broke, by the model that was asked and type of error, and how much of the model's calls that is (cache hits left out).
--- `retried` of them were tried again.
+-- Failed calls by requested model and type of error, and their share of the model's calls (without cache hits).
+-- `retried` counts those that were retried.
 SELECT
     provider,
     asked AS model,

@@ -1,4 +1,4 @@
--- Why events reached a reasoner: the reason, the worker that gave up, and the class of its refusal.
+-- Reasons why events reached a reasoner: the reason, the worker that escalated, and the class of its refusal.
 SELECT reason, handler, refusal_class, count() AS events
 FROM
 (

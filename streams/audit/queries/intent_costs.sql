@@ -1,5 +1,5 @@
--- What the events of each intent cost, in all and by tier, dearest first. Events not yet routed are under ''.
--- `unpriced` counts the calls whose cost is not known: they are in no sum, and their events not in `usd_an_event`.
+-- Cost of the events of each intent, in all and by tier, highest first. Events that are not routed yet are under ''.
+-- `unpriced` counts the calls of unknown cost: no sum includes them, and `usd_an_event` excludes their events.
 WITH if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be
 SELECT
     intents[1] AS intent,

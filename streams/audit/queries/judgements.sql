@@ -1,4 +1,4 @@
--- What judges say of the answers, by question and verdict. Of several verdicts of one judge the newest counts.
+-- Verdicts of judges on the answers, by question and verdict. Of several verdicts of one judge the newest counts.
 SELECT question, verdict, count() AS answers, uniqExact(judge) AS judges
 FROM
 (

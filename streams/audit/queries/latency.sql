@@ -1,5 +1,5 @@
--- Seconds of paid or computed calls (cache hits left out): waiting in Kafka and for the model, by tier.
--- An answer that a replay reuses counts with the seconds it took when it was made.
+-- Seconds of paid or computed calls (without cache hits) in the queue and in the model, by tier.
+-- An answer that a replay reuses counts with the seconds of the original call.
 SELECT
     tier,
     count() AS calls,

@@ -1,34 +1,22 @@
--- Where the money went, and an estimate of what it would have cost to ask the reasoner about every event that asked a model.
--- Both sides have the same store, duplicates and events ignored: an event that was answered from the store, or that no call
--- was made for, asks the reasoner nothing either. What listeners cost is charged to tiering alone; what exploration costs is
--- left out. An event at the reasoner counts at the mean of those that got a reply there: a call that a provider turned away cost
--- nothing and says nothing of what a reply costs, and an event without any reply asked nothing. Events with a call of unknown cost are left
--- out of both sides (`left_out`), and money is null where nothing is known. `low` and `high` are a 95 % interval by Student's
+-- Cost and savings of a run, and an estimate of the cost at the reasoner of every event that asked a model.
+-- Both sides have the same store, duplicates and ignored events: an event that was answered from the store, or without a call,
+-- costs nothing at the reasoner either. The cost of listeners is charged to tiering alone; the cost of exploration is left out.
+-- An event at the reasoner counts at the mean of the events with a reply there. Events with a call of unknown cost are left out of
+-- both sides (`left_out`), and money is null where nothing is known. `low` and `high` are a 95 % interval by Student's
 -- distribution of that mean; there is none for fewer than five events at the reasoner.
--- `would_be_usd` is what live traffic would have cost: a replay gets the answers that it reuses for nothing.
+-- `would_be_usd` is the cost that live traffic would have had: a replay pays nothing for reused answers.
 WITH
     if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
     (NOT cache_hit OR reused_from IS NOT NULL)
         AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
-    happened AND status != 'failed' AS replied,
     -- Student's 97.5 % quantile, by the expansion of Cornish and Fisher (1960); good to 1 % from four degrees of freedom on.
     freedom -> 1.95996 + 2.37227 / freedom + 2.82250 / pow(freedom, 2) + 2.55585 / pow(freedom, 3) AS student,
     each AS
     (
-        SELECT
-            event_id,
-            content_digest,
-            min(event_time) AS at,
-            countIf(happened AND would_be IS NULL) > 0 AS unpriced,
-            countIf(replied AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
-            sumIf(would_be, decision != 'explored') AS usd,
-            sumIf(would_be, tier = 'reasoner' AND happened) AS reasoner_usd,
-            countIf(tier = 'reasoner' AND replied) > 0
-                AND countIf(tier = 'reasoner' AND happened AND would_be IS NULL) = 0 AS reasoned
-        FROM calls
-        WHERE run = {run:String}
-            AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-        GROUP BY event_id, content_digest
+        SELECT *
+        FROM event_costs(
+            run = {run:String}, since = {since:DateTime64(6, 'UTC')}, until = {until:DateTime64(6, 'UTC')}
+        )
     ),
     compared AS
     (

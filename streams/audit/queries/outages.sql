@@ -1,5 +1,5 @@
--- What somebody must correct: models whose account, key, credit, name or address was refused, when, and in which words.
--- No event ends because of it: the tasks wait and are asked again.
+-- Models whose account, key, credit, name or address was refused, which an operator must correct: time and message.
+-- No event ends because of it: the tasks wait and are tried again.
 SELECT
     request_model AS model,
     error_type AS fault,

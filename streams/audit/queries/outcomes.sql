@@ -1,4 +1,4 @@
--- How the events of a run ended: state and tier, most frequent first.
+-- Events of a run by state and tier of their outcome, most frequent first.
 SELECT state, tier, count() AS events
 FROM outcomes
 WHERE run = {run:String}

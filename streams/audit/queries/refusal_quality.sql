@@ -1,6 +1,6 @@
--- How good each worker's refusals were, by class, judged by what the reasoner made of the same events.
--- `needless` are refusals that the reasoner answered from the same event, an upper bound of what the worker refused without need;
--- `rightful` the reasoner refused as well. `missed` are answers of the worker to events that the reasoner refused.
+-- Quality of each worker's refusals by class, compared with the reasoner's results for the same events.
+-- `needless` counts refusals that the reasoner answered from the same event, an upper bound of unnecessary refusals;
+-- `rightful` those that the reasoner refused as well. `missed` counts the worker's answers to events that the reasoner refused.
 WITH thought AS
 (
     SELECT

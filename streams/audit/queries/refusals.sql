@@ -1,4 +1,4 @@
--- What handlers refused, by class, and the share of the handler's events that is. Retries and samples count once.
+-- Refusals of handlers by class, and their share of the handler's events. Retries and samples count once.
 SELECT
     tier,
     handler,

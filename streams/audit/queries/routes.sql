@@ -1,4 +1,4 @@
--- What the listeners made of the events: intent, route, how many, and how sure.
+-- Routes of the events: intent, route, count and confidence.
 SELECT
     intents[1] AS intent,
     action,

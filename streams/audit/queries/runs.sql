@@ -1,4 +1,4 @@
--- Which runs the audit holds: live traffic and every replay, with their events that ended, calls and money.
+-- The runs in the audit: live traffic and every replay, with their ended events, calls and cost.
 SELECT
     known.run AS run,
     sum(known.ended) AS events,

@@ -1,31 +1,16 @@
--- Day by day (UTC), what tiering saved against asking the reasoner about every event that asked a model, as in `money`.
--- Both sides have the same store, duplicates and events ignored, listeners are charged to tiering, exploration is left out, and
--- so is (`left_out`) an event with a call of unknown cost. An event at the reasoner counts at the mean of those that reached it in
--- the whole time asked about. `low` and `high` are a 95 % interval of the savings, by Student's distribution of that mean.
+-- Savings by day (UTC) against the reasoner for every event that asked a model, as in `money`.
+-- Both sides have the same store, duplicates and ignored events; listeners are charged to tiering, exploration is left out, and
+-- so are events with a call of unknown cost (`left_out`). An event at the reasoner counts at the mean of those that reached it
+-- in the whole time of the query. `low` and `high` are a 95 % interval of the savings, by Student's distribution of that mean.
 WITH
-    if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
-    (NOT cache_hit OR reused_from IS NOT NULL)
-        AND NOT (status = 'failed' AND coalesce(error_type, '') IN ('circuit_open', 'deadline')) AS happened,
-    happened AND status != 'failed' AS replied,
     -- Student's 97.5 % quantile, by the expansion of Cornish and Fisher (1960); good to 1 % from four degrees of freedom on.
     freedom -> 1.95996 + 2.37227 / freedom + 2.82250 / pow(freedom, 2) + 2.55585 / pow(freedom, 3) AS student,
     each AS
     (
-        SELECT
-            event_id,
-            content_digest,
-            min(event_time) AS at,
-            countIf(happened AND would_be IS NULL) > 0 AS unpriced,
-            countIf(replied AND tier != 'listener' AND decision != 'explored') > 0 AS asked,
-            sumIf(would_be, decision != 'explored') AS usd,
-            sum(would_be) AS all_usd,
-            sumIf(would_be, tier = 'reasoner' AND happened) AS reasoner_usd,
-            countIf(tier = 'reasoner' AND replied) > 0
-                AND countIf(tier = 'reasoner' AND happened AND would_be IS NULL) = 0 AS reasoned
-        FROM calls
-        WHERE run = {run:String}
-            AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
-        GROUP BY event_id, content_digest
+        SELECT *
+        FROM event_costs(
+            run = {run:String}, since = {since:DateTime64(6, 'UTC')}, until = {until:DateTime64(6, 'UTC')}
+        )
     ),
     asked_all AS
     (

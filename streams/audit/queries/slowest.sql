@@ -1,5 +1,5 @@
--- The events that took longest: seconds they waited and seconds their calls took, all tiers together.
--- limit = 20: how many events
+-- The events that took the longest: seconds in the queue and in calls, over all tiers.
+-- limit = 20: number of events
 WITH top AS
 (
     SELECT

@@ -1,5 +1,5 @@
--- Spending by day (UTC) and tier, to hold against the pipeline's budgets.
--- Days, since and until are of the call, not of its event: that is the day whose budget it took.
+-- Cost by day (UTC) and tier, to compare with the pipeline's budgets.
+-- Days, since and until are those of the call, not of its event, because the call uses that day's budget.
 SELECT toDate(started_at) AS day, tier, sum(cost_usd) AS usd
 FROM calls
 WHERE run = {run:String}

@@ -1,9 +1,9 @@
--- What if a worker's threshold were another: the share it would accept, the cost, and the known error among those.
--- Only what a threshold decides changes: refused, invalid and failed attempts go on as before. `error` is the share of
--- wrong answers among the accepted ones that have a label, compared as JSON; where redaction hid a part of either (a
--- lower-case name in brackets) it counts as none. The cost of an escalation is what a reasoner's reply costs in the mean; of an attempt from the store the reasoner's
--- answer would come from its store, for nothing. `escalon what-if` says how sure such figures are.
--- An answer or a label that was erased or has expired counts as none.
+-- A worker at other thresholds: the share of answers it would accept, their cost, and their known error.
+-- Only decisions by the threshold change: refused, invalid and failed attempts stay. `error` is the share of wrong answers among
+-- the accepted ones with a label, compared as JSON; pairs with a redacted part (a lower-case name in brackets) do not count. An
+-- escalation costs the mean of a reasoner's reply; for an attempt from the store, the reasoner's answer would come from its
+-- store, for nothing. `escalon what-if` gives intervals of such figures.
+-- Erased and expired answers and labels do not count.
 WITH
     value -> if(value LIKE '{%', toString(arraySort(JSONExtractKeysAndValuesRaw(value))), value) AS plain,
     truth -> plain(if(isValidJSON(truth), truth, toJSONString(truth))) AS named,

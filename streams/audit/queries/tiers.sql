@@ -1,5 +1,5 @@
--- What each handler did and cost. Money is null when no call of the handler has a known price.
--- `would_be_usd` is what live traffic would have cost: a replay gets the answers that it reuses for nothing.
+-- Calls and cost of each handler. Money is null if no call of the handler has a known price.
+-- `would_be_usd` is the cost that live traffic would have had: a replay pays nothing for reused answers.
 SELECT
     tier,
     handler,

@@ -1,5 +1,5 @@
--- Everything about one event, oldest first: its verdict, calls, outcome, dead letters, labels and judgements.
--- event_id = : the event; without it the newest one
+-- Every row about one event, oldest first: its verdict, calls, outcome, dead letters, labels and judgements.
+-- event_id = : the event; the newest one by default
 WITH if({event_id:String} != '', {event_id:String},
     (SELECT argMax(event_id, event_time) FROM outcomes WHERE run = {run:String})) AS wanted
 SELECT time, what, tier, name, state, detail, seconds, cost_usd, id

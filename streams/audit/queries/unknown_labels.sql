@@ -1,6 +1,6 @@
--- Labels about events that the audit does not know, by source and aspect: no verdict, call or outcome has their event_id.
--- Labels of a run that the audit does not know are among them, whichever run is asked about. They count for nothing. Either the
--- event is still on its way, or the id or the run is misspelt.
+-- Labels about events without a verdict, call or outcome in the audit, by source and aspect.
+-- Labels of an unknown run are included, independent of the run of the query. They have no effect. Either the event is still in
+-- flight, or the id or the run is misspelt.
 SELECT
     source,
     aspect,
