@@ -78,7 +78,6 @@ class Settings:
         return None if self.web_port is None else WebAddress(self.web_host, self.web_port)
 
     def now(self) -> datetime:
-        """Return the time of day, in UTC."""
         return datetime.now(UTC) + self.clock_offset
 
 

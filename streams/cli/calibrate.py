@@ -76,7 +76,6 @@ def _cases(pipeline: Pipeline, worker: Handler, part: Since) -> list[Case]:
 
 
 def _draw(made: Calibrated, directory: Path) -> None:
-    """Draw the diagrams of a calibration as SVG."""
     directory.mkdir(parents=True, exist_ok=True)
     name, artifact = made.artifact.handler, made.artifact
     plot_reliability(directory / f"{name}-reliability.svg", made.measured, f"{name}: calibrated confidence")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ err = Console(stderr=True)
 for console in (out, err):
     console.push_render_hook(Harmless())
 
+LEAST_AMOUNT = Decimal("0.000001")
 TIER_COLOURS = {"listener": "cyan", "worker": "green", "reasoner": "magenta"}
 
 
@@ -31,32 +33,54 @@ def note(text: str) -> None:
 def print_json(value: Any) -> None:
     """Print one JSON document on a line."""
     # JSON does not escape every character that can control a terminal; such characters occur only in its strings.
-    sys.stdout.write(harmless(json.dumps(value, default=jsonable, ensure_ascii=False)) + "\n")
+    sys.stdout.write(harmless(json.dumps(plain(value), ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
-def jsonable(value: Any) -> Any:
-    """Convert a value for json.dumps: times to ISO 8601, decimals to strings, bytes to text."""
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
+def plain(value: Any) -> Any:
+    """Convert a value for JSON: decimals to strings, times to ISO 8601, NaN and infinity to null."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    if isinstance(value, Mapping):
+        return {text_of(name): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(one) for one in value]
+    return str(value)
 
 
-def cell(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a value as text; a nested value as JSON."""
+    simple = plain(value)
+    return simple if isinstance(simple, str) else json.dumps(simple, ensure_ascii=False)
+
+
+def cell(value: Any, limit: int | None = None) -> str:
     """Return a value as table text, escaped because it may come from an event."""
     if value is None:
         return "[dim]–[/dim]"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:.4g}" if math.isfinite(value) and 0 < abs(value) < 0.001 else f"{value:.3f}"
     if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
+        return _amount(value, limit)
     if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
-    return escape(one_line(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)))
+        return value.isoformat(" ", "milliseconds")
+    return escape(one_line(text_of(value), limit))
+
+
+def _amount(value: Decimal, limit: int | None) -> str:
+    """Format an exact number, rounded to six places if `limit` is set and the number is not smaller."""
+    short = value.quantize(LEAST_AMOUNT) if limit is not None and abs(value) >= LEAST_AMOUNT else value
+    return format(short.normalize(), "f")
 
 
 def usd(value: Decimal | None) -> str:
@@ -67,14 +91,16 @@ def usd(value: Decimal | None) -> str:
     return f"{sign}${size:.6f}" if size < 1 else f"{sign}${size:.2f}"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
-    """Return a table with numbers aligned right."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None, limit: int | None = None
+) -> Table:
+    """Return a table with numbers aligned right and NULL as a dash; `limit` is the most characters of a cell."""
     shown = Table(
         title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 1, 0, 0)
     )
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], (int, float, Decimal)) for row in rows)
-        shown.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(escape(one_line(column)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*(cell(value) for value in row))
+        shown.add_row(*(cell(value, limit) for value in row))
     return shown

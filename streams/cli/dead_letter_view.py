@@ -63,7 +63,6 @@ def print_letter(one: LetterStatus, letter: DeadLetter | None, value: bytes | No
 
 
 def print_planned(refused: Sequence[NotRetried], wanted: Sequence[LetterStatus], as_json: bool) -> None:
-    """Print what a retry would do."""
     if as_json:
         for one in wanted:
             print_json({"dead_letter_id": one.dead_letter_id, "event_id": one.event_id, "would": "retry"})

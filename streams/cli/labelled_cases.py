@@ -26,7 +26,6 @@ def find_worker(pipeline: Pipeline, name: str) -> Handler:
 
 
 def cases_of(pipeline: Pipeline, workers: list[str], part: Since) -> list[Case]:
-    """Read the audited cases of some workers."""
     agrees = {name: comparison(find_worker(pipeline, name).correct) for name in workers}
     with open_audit(max_rows=MAX_CASES) as audit:
         return read_cases(audit, pipeline, agrees, workers, part)
@@ -53,5 +52,4 @@ def relative(path: Path, pipeline: Pipeline) -> Path:
 
 
 def now() -> datetime:
-    """Return the time of day, in UTC."""
     return datetime.now(UTC)

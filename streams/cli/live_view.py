@@ -150,7 +150,6 @@ class LiveView:
         return self
 
     def update(self) -> None:
-        """Show what has changed."""
         if out.is_terminal:
             self._live.update(render(self._counts, self._expected))
         elif time.monotonic() - self._printed_at > PLAIN_INTERVAL_SECONDS:
@@ -168,7 +167,6 @@ class LiveView:
 
 
 def watched_topics(prefix: str) -> list[str]:
-    """Return the topics that the view reads."""
     return [prefix + name for name in WATCHED]
 
 

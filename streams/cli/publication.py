@@ -12,7 +12,6 @@ from streams.core.messages import Label
 
 
 def publish_events(settings: Settings, events: Iterable[Publishable], topic: str | None = None) -> list[Delivery]:
-    """Publish events and return their confirmed deliveries."""
     with Publisher(require_kafka(settings), blobs=settings.blobs, topic=topic) as publisher:
         for item in events:
             publisher.publish_raw(item.event, image=item.image)
@@ -20,7 +19,6 @@ def publish_events(settings: Settings, events: Iterable[Publishable], topic: str
 
 
 def publish_labels(settings: Settings, labels: Sequence[Label]) -> list[Delivery]:
-    """Publish labels and return their confirmed deliveries."""
     with Publisher(require_kafka(settings), blobs=settings.blobs) as publisher:
         for one in labels:
             publisher.publish_label(one)

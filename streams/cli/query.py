@@ -29,8 +29,6 @@ LONGEST_SECONDS = 280
 
 
 class Format(StrEnum):
-    """The formats of a query's result."""
-
     TABLE = "table"
     JSON = "json"
     CSV = "csv"

@@ -147,7 +147,6 @@ def print_standings(standing: Sequence[CalibrationStatus]) -> None:
 
 
 def print_advice(advice: Advice) -> None:
-    """Print what each worker saves, and the recommendations."""
     columns = ["worker", "events", "passed on", "spent", "wasted", "saved"]
     rows = [
         (one.worker, one.events, f"{one.escalated:.0%}", usd(one.worker_usd), usd(one.wasted_usd), usd(one.saved_usd))

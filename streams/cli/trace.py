@@ -14,7 +14,6 @@ from streams.cli.commands import new_app
 from streams.cli.console import out, print_json
 from streams.cli.options import JsonOption, RunOption
 from streams.cli.printable import one_line
-from streams.cli.result_output import plain
 from streams.cli.trace_view import Show, bars_of, tree_of, waterfall
 
 app = new_app()
@@ -31,7 +30,7 @@ def trace(
     with open_audit() as audit:
         found = read_trace(audit, event_id, run)
     if as_json:
-        print_json(plain(asdict(found) | {"open": found.open_for()}))
+        print_json(asdict(found) | {"open": found.open_for()})
         return
     out.print(tree_of(found, Show(full)))
     if found.calls:

@@ -175,7 +175,6 @@ def letter_lines(letter: Row) -> list[Text]:
 
 
 def truth_lines(truth: Row, show: Show) -> list[Text]:
-    """Describe a label or a judgement."""
     if "judge" in truth:
         said = f"judgement by {one_line(truth['judge'])}: {one_line(truth['question'])} {one_line(truth['verdict'])}"
         return [Text(said, "blue"), *([Text(show.text(truth["comment"]))] if truth["comment"] else [])]

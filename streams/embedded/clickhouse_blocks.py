@@ -26,8 +26,6 @@ Pair = tuple[int, int]
 
 
 class BlockEncoder:
-    """Compresses a response into blocks."""
-
     def __init__(self) -> None:
         self._held = bytearray()
 

@@ -76,8 +76,6 @@ class Decoder:
 
 
 class Encoder(Protocol):
-    """Compresses a response piece by piece."""
-
     def compress(self, data: bytes) -> bytes:
         """Add data, and return the bytes that are ready to be sent."""
         ...

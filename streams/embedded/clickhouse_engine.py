@@ -38,9 +38,7 @@ class Exchange(Protocol):
         """Send status and headers; a later error can only be appended to the result."""
         ...
 
-    def write(self, data: bytes) -> None:
-        """Send a piece of the result."""
-        ...
+    def write(self, data: bytes) -> None: ...
 
 
 class ClickHouseEngine:
@@ -74,7 +72,6 @@ class ClickHouseEngine:
         self._handles.close()
 
     def cancel_all(self) -> None:
-        """Ask every running query to stop."""
         self._handles.query("KILL QUERY WHERE query_id != queryID() ASYNC")
 
     def _read_head(self, request: Request, exchange: Exchange) -> bytes:

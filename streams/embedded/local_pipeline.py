@@ -172,7 +172,6 @@ def _servers(
 def worker_environment(
     settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Path
 ) -> dict[str, str]:
-    """Return this process's environment with the addresses and the pipeline added."""
     named = {
         "ESCALON_KAFKA": kafka.servers,
         "ESCALON_CLICKHOUSE": clickhouse.url,

@@ -116,7 +116,6 @@ def start_clickhouse(supervisor: Supervisor, data_dir: Path, port: int = 0) -> s
 
 
 def answers_ping(url: str) -> bool:
-    """True if a ClickHouse server answers at `url`."""
     return _get(url, "/ping") == b"Ok.\n"
 
 

@@ -97,7 +97,6 @@ class Supervisor:
                 raise ServiceError(what, f"\nThe whole log is {child.log}.")
 
     def pids(self) -> dict[str, int]:
-        """Return the process id of each child by name, in the order they were started."""
         return {child.name: child.process.pid for child in self._children}
 
     def stop(self, *children: Child) -> None:
@@ -128,7 +127,6 @@ class Supervisor:
         raise ServiceError(f"No process named {name} is running.", "Start it first.")
 
     def close(self) -> None:
-        """Stop every child, the last one first."""
         while self._children:
             self.stop(self._children[-1])
         self._starter.shutdown()

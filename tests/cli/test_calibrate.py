@@ -62,7 +62,7 @@ def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon
     assert trust.current_threshold.threshold == artifact.threshold
     again = escalon(*TARGET)
     assert again.code == 0
-    assert "remove its threshold" not in again.out
+    assert "remove threshold" not in again.out
 
 
 def test_for_programs_it_prints_one_json_document_and_draws_the_plots(escalon: Escalon, tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.named_queries import names
 from streams.audit.query import Audit, QueryResult
 from streams.audit.trace import Trace, read_trace
+from streams.cli.console import cell, plain
 from streams.cli.printable import lines, one_line
-from streams.cli.result_output import cell, plain, print_table
+from streams.cli.result_output import CELL_CHARACTERS, print_table
 from streams.cli.trace_view import Show, bars_of, tree_of, waterfall
 from streams.core.errors import ConfigError
 from tests.harness.audit import database, write
@@ -155,9 +156,9 @@ def test_a_table_shows_what_is_null_nested_and_huge() -> None:
 
 
 def test_amounts_are_short_for_people_and_never_vanish() -> None:
-    assert cell(Decimal("1.234567890123")) == "1.234568"
-    assert cell(Decimal("0.000000000123")) == "0.000000000123"
-    assert cell(Decimal("1.234567890123"), None) == "1.234567890123"
+    assert cell(Decimal("1.234567890123"), CELL_CHARACTERS) == "1.234568"
+    assert cell(Decimal("0.000000000123"), CELL_CHARACTERS) == "0.000000000123"
+    assert cell(Decimal("1.234567890123")) == "1.234567890123"
     assert cell(Decimal("100.000000000000")) == "100"
 
 

@@ -318,7 +318,7 @@ def test_a_query_of_many_columns_leaves_no_crowd_of_threads(tmp_path: Path) -> N
 def test_a_directory_in_use_is_a_clear_error(tmp_path: Path) -> None:
     with Supervisor(tmp_path / "first") as first, Supervisor(tmp_path / "second") as second:
         start_clickhouse(first, tmp_path)
-        with pytest.raises(ServiceError, match="Is another process using it"):
+        with pytest.raises(ServiceError, match="Stop the process that uses it"):
             start_clickhouse(second, tmp_path)
 
 

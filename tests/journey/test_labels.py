@@ -115,7 +115,7 @@ def test_labels_about_events_that_the_audit_knows_are_distinguished_from_others(
     lines = "".join(json.dumps({"event_id": one, "label": "x"}) + "\n" for one in ids)
     said = CliRunner().invoke(app, ["label", "-"], input=lines)
     assert said.exit_code == 0
-    assert "1 of 4 labels are about events that the audit does not know (for one, unknown)" in " ".join(
+    assert "1 of 4 labels are about events that the audit does not know (for example unknown)" in " ".join(
         said.stderr.split()
     )
     other_run = json.dumps({"event_id": "known", "label": "x", "run": "trial"})

@@ -186,7 +186,7 @@ def test_the_same_again_has_nothing_left_to_do(here: Replaying) -> None:
 
 def test_another_pipeline_under_the_same_name_is_refused(here: Replaying) -> None:
     assert "there is a run 'brief' with another pipeline" in here.replay("brief", code=2)["said"]
-    assert "no name for a replay" in here.replay("live", code=2)["said"]
+    assert "cannot be the name of a replay" in here.replay("live", code=2)["said"]
 
 
 def test_a_rehearsal_says_what_would_be_asked_and_asks_nothing(here: Replaying) -> None:

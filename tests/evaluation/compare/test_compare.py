@@ -14,7 +14,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.providers import comparison
 from streams.audit.query import Audit
-from streams.cli.console import jsonable
+from streams.cli.console import plain
 from streams.core.errors import ConfigError
 from streams.core.messages import Event, Outcome, OutcomeState, Run
 from streams.evaluation.cases import EVER
@@ -210,7 +210,7 @@ def test_a_stopped_replay_is_reported(made: RunComparison) -> None:
 
 
 def test_the_document_holds_every_figure_as_json(made: RunComparison) -> None:
-    found = json.loads(json.dumps(document(made), default=jsonable, allow_nan=False))
+    found = json.loads(json.dumps(document(made), default=plain, allow_nan=False))
     assert found["sentence"] == made.conclusion.sentence
     assert found["answers"]["pairs"] == {"both": 1, "only_a": 1, "only_b": 1, "neither": 0}
     assert found["a"]["usd"] == "0.025000000000"
