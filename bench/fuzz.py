@@ -32,8 +32,8 @@ from bench.fuzz_messages import Fuzzed, Fuzzer
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import EventIds
-from streams.adapters.events import EventReader
-from streams.adapters.ground_truth import TRUTHS, read_truth
+from streams.adapters.event_reader import EventReader
+from streams.adapters.ground_truth import TRUTHS, read_ground_truth
 from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import read_settings
@@ -222,7 +222,7 @@ class _Judge:
                 event = self._ids(at)
                 return None if event in self._ended or event in self._dead else "its event came to no end"
             if kind in TRUTHS:
-                read_truth(kind, at, self._codec)
+                read_ground_truth(kind, at, self._codec)
             else:
                 self._codec.decode(kind, one.value)
         except UnreadableError as error:

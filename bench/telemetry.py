@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import KafkaRecord
+from streams.adapters.kafka_record import KafkaRecord
 from streams.runtime import bind
 from streams.runtime.drain import Drain
 from streams.telemetry.trace_context import TraceContext

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core.dead_letter_limit import DeadLetterLimit
 from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header, Origin

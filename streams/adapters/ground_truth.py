@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn, TypeVar, get_args, get_type_hints
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import MAX_ID, KafkaRecord
+from streams.adapters.event_reader import MAX_ID
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import UnreadableError
 from streams.core.exact_json import once
 from streams.core.messages import Judgement, Label
@@ -28,7 +29,7 @@ _ASPECTS: Final[tuple[str, ...]] = get_args(get_type_hints(Label)["aspect"])
 _TIME_REMEDY: Final = "Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z."
 
 
-def read_truth(kind: type[T], record: KafkaRecord, codec: Codec) -> T:
+def read_ground_truth(kind: type[T], record: KafkaRecord, codec: Codec) -> T:
     """Return the label or judgement in a record. Raises UnreadableError with the reason.
 
     JSON without a time gets the time at which the record first came. A later time is refused: a label from the future

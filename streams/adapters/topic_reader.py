@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from confluent_kafka import OFFSET_BEGINNING
 
-from streams.adapters.events import KafkaRecord, kafka_time
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import TopicIds, cleanup_policy, describe_cluster, written_up_to
+from streams.adapters.kafka_record import KafkaRecord, kafka_time
 from streams.adapters.log_reader import Bounds, LogReader, OnGap, refuse
 from streams.core.errors import ConfigError, ServiceError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka_admin import ClusterMetadata
 from streams.app.settings import Settings
 from streams.core.dead_letter_limit import DeadLetterLimit

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec_factory import codec_for
-from streams.adapters.events import recorded_event_id
+from streams.adapters.event_reader import derived_event_id
 from streams.adapters.ground_truth import checked, label_text
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import describe_cluster
@@ -170,7 +170,7 @@ class Publisher:
                 self._failures.append(error.str())
                 return
             record = record_of(message)
-            known = event_id or recorded_event_id(record, self._cluster_id)
+            known = event_id or derived_event_id(record, self._cluster_id)
             self._deliveries.append(Delivery(known, record.topic, record.partition, record.offset))
 
         return report

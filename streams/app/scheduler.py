@@ -20,8 +20,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import KafkaRecord
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import record_of
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Deferred

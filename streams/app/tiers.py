@@ -16,9 +16,10 @@ import faust
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
-from streams.adapters.events import EventReader, KafkaRecord, due
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ClusterMetadata
+from streams.adapters.kafka_record import KafkaRecord, deadline_after
 from streams.app.event_reader import build_event_reader
 from streams.app.process import WorkerTier
 from streams.app.providers import CallServices, Providers
@@ -117,7 +118,7 @@ def _listen(app: faust.App, deployment: Deployment, reader: EventReader) -> list
         if reader.is_named(record, event):  # an id made of its record is not another event's
             known.check(event.origin)
         if deadline is not None:
-            event = replace(event, deadline=due(record.timestamp, deadline))
+            event = replace(event, deadline=deadline_after(record.timestamp, deadline))
         await publisher.publish(await listen(event, record.timestamp, pipeline, callers, records, images))
 
     bindings = [_bound("events", _concurrency(handlers), on_event, deployment)]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from confluent_kafka import Producer
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import KafkaRecord
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ADMIN_TIMEOUT
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import table_entries
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.fingerprint import digest

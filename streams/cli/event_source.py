@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streams.adapters.events import from_object, read_text
+from streams.adapters.event_reader import from_object, read_text
 from streams.core import exact_json
 from streams.core.errors import ConfigError, UnreadableError
 from streams.core.messages import RawEvent

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from streams.adapters.codec import Codec
 from streams.adapters.codec_factory import codec_for
-from streams.adapters.events import KafkaRecord
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.log_reader import Gap
 from streams.adapters.topic_reader import TopicReader
 from streams.app.settings import Settings

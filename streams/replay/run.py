@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from streams.adapters.events import KafkaRecord
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import EscalonError, ProcessError, ServiceError
 from streams.core.messages import Call, DeadLetter, Event, Run, RunState
 from streams.core.process_fault import process_fault

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import TopicIds
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Event

@@ -21,7 +21,7 @@ import faust
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import KafkaRecord, kafka_time
+from streams.adapters.kafka_record import KafkaRecord, kafka_time
 from streams.core.errors import DeadLetterLimitError, EscalonError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.core.process_fault import process_fault, raise_process_fault

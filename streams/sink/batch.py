@@ -8,8 +8,8 @@ from typing import Any
 
 from streams.adapters.clickhouse import TABLES, row_of
 from streams.adapters.codec import Codec
-from streams.adapters.events import KafkaRecord
-from streams.adapters.ground_truth import TRUTHS, read_truth
+from streams.adapters.ground_truth import TRUTHS, read_ground_truth
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import record_of
 from streams.core.errors import ServiceError
 from streams.core.messages import Call
@@ -121,7 +121,7 @@ class BatchBuilder:
     def _row(self, topic: str, record: KafkaRecord) -> dict[str, Any]:
         kind = BY_NAME[topic].message
         if kind in TRUTHS:
-            message = read_truth(kind, record, self._codec)
+            message = read_ground_truth(kind, record, self._codec)
         else:
             message = self._codec.decode(kind, record.value or b"")
         row = row_of(message)

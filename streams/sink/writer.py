@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException
 from streams.adapters.clickhouse import ClickHouseConfig, insert
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import KafkaRecord
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.sink.batch import Batch, BatchBuilder, DecodedRows, ForwardedRows

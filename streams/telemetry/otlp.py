@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from streams.adapters.events import TRACE_HEADER
+from streams.adapters.kafka_record import TRACE_HEADER
 from streams.core.errors import ConfigError
 from streams.telemetry.span import Span
 from streams.telemetry.trace_context import SAMPLED, TraceContext

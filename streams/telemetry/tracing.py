@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from streams.adapters.events import TRACE_HEADER, KafkaRecord
+from streams.adapters.kafka_record import TRACE_HEADER, KafkaRecord
 from streams.core.fingerprint import trace_id
 from streams.core.messages import Call, DeadLetter, Deferred, Origin
 from streams.telemetry.otlp import STATE_HEADER

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from streams.adapters.avro_values import MAX_DECIMAL_BYTES
 from streams.adapters.codec import CONFLUENT, Codec
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import UnreadableError
 from tests.harness.fakes.schema_ids import FakeRegistry
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.adapters.cloud_events import LONGEST, binary_id, structured_id
-from streams.adapters.events import from_object
+from streams.adapters.event_reader import from_object
 
 CLOUD: dict[str, Any] = {"specversion": "1.0", "source": "/a", "id": "7", "type": "note"}
 texts = st.text("ab/7", min_size=1, max_size=6)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import KEPT_BYTES, MAX_HEADERS_BYTES, MAX_KEY_BYTES, DeadLetters, EventIds
-from streams.adapters.events import ID_HEADER, EventReader, KafkaRecord, recorded_event_id
+from streams.adapters.event_reader import EventReader, derived_event_id
+from streams.adapters.kafka_record import ID_HEADER, KafkaRecord
 from streams.core.errors import ConfigError, HandlerError, ModelError, UnreadableError
 from streams.core.messages import (
     DeadLetter,
@@ -161,6 +162,6 @@ def test_whatever_a_record_holds_it_has_an_event_id(topic: str, value: bytes | N
 
 
 def test_what_cannot_be_read_is_known_by_its_record() -> None:
-    assert IDS(record(b"\xff")) == recorded_event_id(record(b"\xff"), "cluster")
+    assert IDS(record(b"\xff")) == derived_event_id(record(b"\xff"), "cluster")
     assert IDS(record(b"\xff")) != IDS(record(b"\xfe")), "another record at the same place"
     assert IDS(record(b"\xff", headers=[(ID_HEADER, b"mail-7")])) == "mail-7"

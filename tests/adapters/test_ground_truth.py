@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import KafkaRecord
-from streams.adapters.ground_truth import checked, from_json, label_text, read_truth
+from streams.adapters.ground_truth import checked, from_json, label_text, read_ground_truth
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import UnreadableError
 from streams.core.messages import Judgement, Label
 
@@ -30,12 +30,12 @@ def record(value: bytes | None) -> KafkaRecord:
 
 def read(fields: Mapping[str, Any] | bytes) -> Label:
     value = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
-    return read_truth(Label, record(value), CODEC)
+    return read_ground_truth(Label, record(value), CODEC)
 
 
 def test_avro_is_read_as_it_was_written() -> None:
-    assert read_truth(Label, record(CODEC.encode(LABEL)), CODEC) == LABEL
-    assert read_truth(Judgement, record(CODEC.encode(JUDGEMENT)), CODEC) == JUDGEMENT
+    assert read_ground_truth(Label, record(CODEC.encode(LABEL)), CODEC) == LABEL
+    assert read_ground_truth(Judgement, record(CODEC.encode(JUDGEMENT)), CODEC) == JUDGEMENT
 
 
 def test_a_label_in_json_needs_no_more_than_the_event_and_the_truth() -> None:
@@ -55,7 +55,7 @@ def test_a_label_in_json_may_say_everything() -> None:
 
 def test_a_judgement_in_json_is_read_too() -> None:
     said = {"event_id": "mail-7", "call_id": "c", "judge": "ann", "question": "polite", "verdict": "yes"}
-    assert read_truth(Judgement, record(json.dumps(said).encode()), CODEC) == JUDGEMENT
+    assert read_ground_truth(Judgement, record(json.dumps(said).encode()), CODEC) == JUDGEMENT
 
 
 @given(
@@ -119,7 +119,7 @@ GOOD: dict[str, Any] = {"event_id": "mail-7", "label": "x"}
 def test_what_is_no_label_is_refused_with_the_reason_and_a_remedy(value: Any, reason: str, told: str) -> None:
     payload = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
     with pytest.raises(UnreadableError) as refused:
-        read_truth(Label, record(payload), CODEC)
+        read_ground_truth(Label, record(payload), CODEC)
     assert refused.value.reason == reason
     assert told in refused.value.what + refused.value.remedy
     assert refused.value.remedy
@@ -128,7 +128,7 @@ def test_what_is_no_label_is_refused_with_the_reason_and_a_remedy(value: Any, re
 def test_avro_is_checked_as_json_is() -> None:
     wrong = Label(event_id="mail-7", label="x", aspect="colour", labelled_at=AT)  # type: ignore[arg-type]
     with pytest.raises(UnreadableError, match="aspect is 'colour'"):
-        read_truth(Label, record(CODEC.encode(wrong)), CODEC)
+        read_ground_truth(Label, record(CODEC.encode(wrong)), CODEC)
 
 
 def test_a_judgement_of_another_shape_is_refused() -> None:
@@ -152,7 +152,7 @@ def test_what_is_no_json_value_is_no_label(value: Any) -> None:
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: b"{" + text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_a_label_or_refused(value: bytes) -> None:
     try:
-        read_truth(Label, record(value), CODEC)
+        read_ground_truth(Label, record(value), CODEC)
     except UnreadableError:
         return
 
@@ -173,13 +173,13 @@ def test_nothing_was_said_later_than_it_came(ahead: timedelta) -> None:
     ]
     for kind, value in records:
         with pytest.raises(UnreadableError, match="later than it came") as refused:
-            read_truth(kind, record(value), CODEC)
+            read_ground_truth(kind, record(value), CODEC)
         assert refused.value.reason == "bad_time"
 
 
 def test_a_clock_that_is_a_little_ahead_is_no_future() -> None:
     ahead = AT + timedelta(minutes=5)
-    assert read_truth(Label, record(CODEC.encode(replace(LABEL, labelled_at=ahead))), CODEC).labelled_at == ahead
+    assert read_ground_truth(Label, record(CODEC.encode(replace(LABEL, labelled_at=ahead))), CODEC).labelled_at == ahead
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from streams.adapters import log_reader
 from streams.adapters.codec import Codec
-from streams.adapters.events import EventReader
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.log_reader import Gap
 from streams.adapters.topic_reader import TopicReader, table_entries

@@ -15,7 +15,8 @@ from fastavro import parse_schema, schemaless_writer
 from streams.adapters import schemas
 from streams.adapters.codec import CONFLUENT, Codec
 from streams.adapters.codec_factory import patient_codec_for
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.not_found_grace import GRACE_SECONDS, LAG_SECONDS, STEADY_SECONDS, NotFoundGrace
 from streams.adapters.registry_config import RegistryConfig
 from streams.adapters.schema_registry import MAX_ID, REST_SECONDS, SchemaRegistry

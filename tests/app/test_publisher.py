@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from streams.adapters.events import recorded_event_id
+from streams.adapters.event_reader import derived_event_id
 from streams.adapters.kafka import CLIENT_LOG, KafkaConfig
 from streams.adapters.kafka_admin import create_topics, describe_cluster
 from streams.adapters.topic_reader import TopicReader
@@ -50,7 +50,7 @@ def test_a_publisher_knows_each_event_by_the_id_that_its_readers_will_make(
             deliveries = publisher.flush()
         tail = TopicReader(kafka, [f"{prefix}events"])
         try:
-            read = [recorded_event_id(record, cluster) for record in tail.to_end()]
+            read = [derived_event_id(record, cluster) for record in tail.to_end()]
         finally:
             tail.close()
         assert [one.event_id for one in deliveries] == read

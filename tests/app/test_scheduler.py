@@ -18,9 +18,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import TopicReader
 from streams.app.scheduler import Scheduler
 from streams.core.dead_letter_limit import DeadLetterLimit

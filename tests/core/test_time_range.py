@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from streams.adapters.events import due, kafka_time
+from streams.adapters.kafka_record import deadline_after, kafka_time
 from streams.cli.times import moment
 from streams.core.time_range import EARLIEST, LATEST, clamped
 
@@ -36,4 +36,4 @@ def test_a_moment_is_within_the_range_however_long_ago_it_is_said_to_be() -> Non
 def test_a_record_and_its_deadline_are_within_the_range(milliseconds: int | None) -> None:
     at = kafka_time(milliseconds)
     assert EARLIEST <= at < LATEST
-    assert at <= due(at, 86_400 * 365) <= LATEST
+    assert at <= deadline_after(at, 86_400 * 365) <= LATEST

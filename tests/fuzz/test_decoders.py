@@ -12,8 +12,9 @@ from bench.fuzz_messages import SHARES, Fuzzed, Fuzzer
 from streams.adapters.clickhouse import TABLES, row_of
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, KafkaRecord
-from streams.adapters.ground_truth import TRUTHS, read_truth
+from streams.adapters.event_reader import EventReader
+from streams.adapters.ground_truth import TRUTHS, read_ground_truth
+from streams.adapters.kafka_record import KafkaRecord
 from streams.audit.dead_letters.table import ENDING
 from streams.audit.verify.message_identity import IdentityReader
 from streams.core.errors import UnreadableError
@@ -49,7 +50,7 @@ def read(one: Fuzzed) -> Any:
     kind = BY_NAME[one.topic].message
     if one.topic == "events":
         return READER(record(one))
-    return read_truth(kind, record(one), CODEC) if kind in TRUTHS else CODEC.decode(kind, one.value)
+    return read_ground_truth(kind, record(one), CODEC) if kind in TRUTHS else CODEC.decode(kind, one.value)
 
 
 def test_the_same_seed_gives_the_same_messages_and_another_one_others() -> None:

@@ -13,9 +13,10 @@ from confluent_kafka import Producer
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics, describe_cluster
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import TopicReader, record_of
 from streams.audit.verify.check import ConsistencyCheck
 from streams.audit.verify.report import VerifyReport, VerifyRequest

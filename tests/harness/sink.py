@@ -15,7 +15,7 @@ from confluent_kafka import TopicPartition
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.core.messages import DeadLetter
 from streams.core.topics import topic_of

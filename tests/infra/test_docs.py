@@ -13,7 +13,8 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import ENVELOPE, ID_HEADER, TRACE_HEADER, EventReader, KafkaRecord
+from streams.adapters.event_reader import ENVELOPE, EventReader
+from streams.adapters.kafka_record import ID_HEADER, TRACE_HEADER, KafkaRecord
 from streams.core.answer_comparison import By
 from streams.core.budget import AtLimit
 from streams.core.contract import REFUSAL_CLASSES, RefusalContract

@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from streams.adapters.blobs import BlobStore
-from streams.adapters.events import recorded_event_id
+from streams.adapters.event_reader import derived_event_id
 from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.topic_reader import record_of
 from streams.cli.main import app
@@ -61,7 +61,7 @@ def publish(journey: Journey, values: dict[str, bytes]) -> dict[str, str]:
         )  # fmt: skip
     assert producer.flush(30) == 0
     cluster = describe_cluster(journey.running.kafka).cluster_id
-    return {name: recorded_event_id(record_of(message), cluster) for name, message in places.items()}
+    return {name: derived_event_id(record_of(message), cluster) for name, message in places.items()}
 
 
 def letters(journey: Journey, until: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:

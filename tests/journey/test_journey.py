@@ -14,8 +14,9 @@ from fastavro import schemaless_writer
 
 from streams.adapters import schemas
 from streams.adapters.codec import SINGLE_OBJECT, Codec
-from streams.adapters.events import KafkaRecord, recorded_event_id
+from streams.adapters.event_reader import derived_event_id
 from streams.adapters.kafka_admin import describe_cluster
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import TopicReader, record_of
 from streams.core.messages import RawEvent
 from tests.harness.fakes.strange_headers import Headers
@@ -160,7 +161,7 @@ def test_a_broken_message_lands_in_the_dead_letters_while_its_neighbours_go_thro
             producer.produce("events", value, on_delivery=lambda _, message, name=name: ids.update({name: message}))
         neighbours.add(f"beside-{reason}")
     assert producer.flush(30) == 0
-    positions = {name: recorded_event_id(record_of(message), cluster.cluster_id) for name, message in ids.items()}
+    positions = {name: derived_event_id(record_of(message), cluster.cluster_id) for name, message in ids.items()}
     journey.outcomes({positions[name] for name in neighbours})
     expected = {positions[reason]: reason for reason in broken} | {"not-an-image": "not_an_image"}
     letters = journey.dead_letters(set(expected))
@@ -224,7 +225,7 @@ def test_an_event_with_strange_headers_ends_like_any_other(journey: Journey) -> 
     found = journey.outcomes({"strange", "behind"})
     assert [found[one][0].state for one in ("strange", "behind")] == ["answered", "ignored"]
     cluster = describe_cluster(journey.running.kafka).cluster_id
-    unreadable = recorded_event_id(read(journey, first + 1), cluster)
+    unreadable = derived_event_id(read(journey, first + 1), cluster)
     letters = journey.dead_letters({"flood", unreadable})
     assert [(one.key, one.value) for one in letters[unreadable][0].headers] == [("\\xff\\xfe", b"1"), ("caf\\xe9", b"")]
     assert "of its headers are left out" in letters["flood"][0].detail

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.adapters.codec_factory import codec_for
-from streams.adapters.events import KafkaRecord
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import TopicReader
 from streams.app.process import TIERS
 from streams.app.settings import read_settings

@@ -13,7 +13,7 @@ import pytest
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import KafkaRecord
+from streams.adapters.kafka_record import KafkaRecord
 from streams.calling.task import Task
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Event, Outcome, Run, Verdict

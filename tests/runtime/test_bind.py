@@ -15,7 +15,7 @@ from faust.exceptions import ProducerSendError
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import KafkaRecord
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import ConfigError, HandlerError, ProcessError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, RawEvent
 from streams.runtime.bind import UNCONFIRMED, Binding, StagePublisher, Work, bind, received

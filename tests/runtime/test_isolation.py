@@ -15,9 +15,10 @@ from confluent_kafka import Consumer, TopicPartition
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_changelogs, create_topics
+from streams.adapters.kafka_record import KafkaRecord
 from streams.runtime import consumer as consumers
 from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.bind import Binding, StagePublisher, bind

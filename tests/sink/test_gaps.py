@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
 from streams.sink.sink import Sink

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import KafkaRecord
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcome
 from streams.runtime.bind import Binding, StagePublisher, bind

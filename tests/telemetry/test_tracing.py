@@ -12,7 +12,7 @@ import pytest
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import KafkaRecord
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Label, Origin
 from streams.runtime.bind import Binding, StagePublisher, bind

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from streams.adapters.codec import Codec
-from streams.adapters.events import ID_HEADER, TIME_HEADER, KafkaRecord
+from streams.adapters.kafka_record import ID_HEADER, TIME_HEADER, KafkaRecord
 from streams.adapters.topic_reader import TopicReader, record_of
 from streams.audit.dead_letters.originals import GoneError, Originals
 from streams.audit.dead_letters.table import BAD_ROW, ENDING, LetterStatus

@@ -11,7 +11,7 @@ from fastavro import parse_schema
 
 from streams.adapters import schemas
 from streams.adapters.codec import Codec, read_record
-from streams.adapters.ground_truth import read_truth
+from streams.adapters.ground_truth import read_ground_truth
 from streams.adapters.topic_reader import record_of
 from streams.core.messages import Call, DeadLetter, Judgement, Label, Outcome, Verdict
 
@@ -56,11 +56,11 @@ class IdentityReader:
 
     def __call__(self, kind: type, message: Any) -> MessageIdentity:
         if kind is Label:
-            label = read_truth(Label, record_of(message), self._codec)
+            label = read_ground_truth(Label, record_of(message), self._codec)
             parts = (label.run, label.event_id, label.aspect, label.source, _micros(label.labelled_at))
             return MessageIdentity(key=parts, run=label.run, event_id=label.event_id, event_time=label.labelled_at)
         if kind is Judgement:
-            one = read_truth(Judgement, record_of(message), self._codec)
+            one = read_ground_truth(Judgement, record_of(message), self._codec)
             key = (one.run, one.event_id, one.call_id, one.judge, one.question, _micros(one.judged_at))
             return MessageIdentity(key=key, run=one.run, event_id=one.event_id, event_time=one.judged_at)
         writer, body = self._codec.writer_schema(message.value() or b"")

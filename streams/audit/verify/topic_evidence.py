@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
+from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.log_reader import Gap
 from streams.adapters.topic_reader import Marks, TopicReader, record_of
 from streams.audit.dead_letters.table import BAD_ROW, ENDING

@@ -14,7 +14,8 @@ import pytest
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
+from streams.adapters.kafka_record import KafkaRecord
 from streams.audit.dead_letters.originals import GoneError, Originals
 from streams.audit.dead_letters.republish import RETRY_HEADER, RepublishEvent, why_no_event
 from streams.audit.dead_letters.table import DeadLetterTable

@@ -14,8 +14,9 @@ import pytest
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.events import EventReader, KafkaRecord
+from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_record import KafkaRecord
 from streams.audit.dead_letters.originals import Originals
 from streams.audit.dead_letters.republish import RETRY_HEADER, republish_original
 from streams.audit.dead_letters.retry import NotRetried, Retrier, RetryResult, why_not

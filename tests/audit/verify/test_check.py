@@ -13,8 +13,9 @@ from typing import Literal
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.adapters.events import ID_HEADER, recorded_event_id
+from streams.adapters.event_reader import derived_event_id
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_record import ID_HEADER
 from streams.audit.dead_letters.table import DeadLetterTable, LetterAction
 from streams.core.errors import UnreadableError
 from streams.core.messages import DeadLetter, Deferred, Escalation, Label
@@ -194,7 +195,7 @@ def test_an_outcome_delivered_again_alike_is_a_fault_only_when_asked(world: Worl
 def test_a_dead_letter_with_its_reason_is_an_end(world: World) -> None:
     world.live("a")
     world.raw("events", b"\xff\xff no text", 1)
-    own = recorded_event_id(world.record("events", 0, 1), world.cluster)
+    own = derived_event_id(world.record("events", 0, 1), world.cluster)
     world.write(letter(world, "events", 0, own, 1))
     report = world.verify()
     assert kinds(report) == []
@@ -205,7 +206,7 @@ def test_a_dead_letter_with_its_reason_is_an_end(world: World) -> None:
 def dead(world: World) -> DeadLetter:
     """An event nobody can read, and its dead letter."""
     world.raw("events", b"\xff\xff no text", 1)
-    own = recorded_event_id(world.record("events", 0, 1), world.cluster)
+    own = derived_event_id(world.record("events", 0, 1), world.cluster)
     made = letter(world, "events", 0, own, 1)
     world.write(made)
     return made
@@ -263,7 +264,7 @@ def test_the_grace_of_a_retried_event_begins_with_the_retry(world: World) -> Non
     old = int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1000)
     world.producer.produce(f"{world.prefix}events", b"\xff", partition=1, timestamp=old)
     assert world.producer.flush(20) == 0
-    one = letter(world, "events", 0, recorded_event_id(world.record("events", 0, 1), world.cluster), 1)
+    one = letter(world, "events", 0, derived_event_id(world.record("events", 0, 1), world.cluster), 1)
     world.write(one)
     act(world, one, "retried")
     report = world.verify(grace=2 * 3_600_000)

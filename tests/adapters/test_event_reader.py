@@ -16,18 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec
-from streams.adapters.events import (
+from streams.adapters.event_reader import MAX_DEPTH, MAX_ID, EventReader, derived_event_id
+from streams.adapters.kafka_record import (
     ID_HEADER,
-    MAX_DEPTH,
-    MAX_ID,
     SUBJECT_HEADER,
     TIME_HEADER,
     TRACE_HEADER,
-    EventReader,
     KafkaRecord,
-    due,
+    deadline_after,
     kafka_time,
-    recorded_event_id,
 )
 from streams.calling.task import task_of
 from streams.core.errors import UnreadableError
@@ -182,21 +179,21 @@ OTHERS = {
 
 
 def test_an_event_without_an_id_is_known_by_its_record_in_every_process_and_release() -> None:
-    assert recorded_event_id(RECORD, "cluster") == "2f3592791da908d34058f2d7a0cc9a9e"
+    assert derived_event_id(RECORD, "cluster") == "2f3592791da908d34058f2d7a0cc9a9e"
     assert (
         EventReader(Codec(), "cluster", "live", 900_000)(RECORD).origin.event_id == "2f3592791da908d34058f2d7a0cc9a9e"
     )
-    assert recorded_event_id(RECORD, "another cluster") != "2f3592791da908d34058f2d7a0cc9a9e"
+    assert derived_event_id(RECORD, "another cluster") != "2f3592791da908d34058f2d7a0cc9a9e"
 
 
 @pytest.mark.parametrize("what", OTHERS)
 def test_another_record_is_another_event_though_it_stands_at_the_same_place(what: str) -> None:
-    assert recorded_event_id(OTHERS[what], "cluster") != recorded_event_id(RECORD, "cluster")
+    assert derived_event_id(OTHERS[what], "cluster") != derived_event_id(RECORD, "cluster")
 
 
 def test_headers_are_not_of_the_identity() -> None:
     """A client may not be given them all: names that are not UTF-8 cannot be had in each."""
-    assert recorded_event_id(replace(RECORD, headers=[("a", b"1")]), "cluster") == recorded_event_id(RECORD, "cluster")
+    assert derived_event_id(replace(RECORD, headers=[("a", b"1")]), "cluster") == derived_event_id(RECORD, "cluster")
 
 
 def test_an_id_in_a_header_serves_where_the_event_has_none() -> None:
@@ -360,9 +357,9 @@ def test_every_timestamp_of_kafka_is_a_time_the_audit_can_hold(milliseconds: int
 @given(st.floats(-1e15, 1e15), st.floats(0.001, 100 * 365 * 86400.0))
 def test_a_deadline_is_some_time_after_the_records_timestamp_and_can_be_stored(stamp: float, seconds: float) -> None:
     at = kafka_time(stamp)
-    found = due(at, seconds)
+    found = deadline_after(at, seconds)
     assert found.year in YEARS or found == datetime(YEARS.stop, 1, 1, tzinfo=UTC)
-    assert found == due(at, seconds)
+    assert found == deadline_after(at, seconds)
     if at.year < YEARS.stop - 101:
         assert (found - at).total_seconds() == pytest.approx(seconds, abs=1e-6)
 

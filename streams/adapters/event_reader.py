@@ -6,87 +6,32 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from streams.adapters.cloud_events import binary_id, binary_time, structured_id
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec, read_as, read_record
+from streams.adapters.kafka_record import ID_HEADER, SUBJECT_HEADER, TRACE_HEADER, KafkaRecord
 from streams.core import exact_json
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import data_subject, digest, trace_id
 from streams.core.messages import Event, EventKind, Origin, RawEvent
-from streams.core.time_range import EARLIEST, LATEST, YEARS
+from streams.core.time_range import YEARS
 
 ENVELOPE = ("id", "time", "text", "image", "trace_id", "data_subject", "data")
-ID_HEADER, TRACE_HEADER, SUBJECT_HEADER = "escalon-event-id", "traceparent", "escalon-data-subject"
-TIME_HEADER = "escalon-event-time"
-"""Milliseconds since 1970 at which a record that was published again first came."""
 MAX_ID = 200
 MAX_DEPTH = 64
 """Levels of lists and objects in an event's data."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_MILLISECONDS = re.compile(r"-?[0-9]{1,15}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
-@dataclass(frozen=True, slots=True)
-class KafkaRecord:
-    """A Kafka record, from any client."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    timestamp: datetime
-    headers: Sequence[tuple[str, bytes]] = ()
-
-    def header(self, name: str) -> str | None:
-        """Return the last header of a name as text; None if it is absent or empty."""
-        for key, value in reversed(self.headers):
-            if key == name:
-                return value.decode("utf-8", "ignore") or None
-        return None
-
-    def identity(self, *scope: str) -> str:
-        """Return an id within a scope that this record has each time it is read, and no other record has.
-
-        A position alone is not unique: a topic that is created again, or that lost its end, gives the same offsets to
-        other records. So the record's Kafka timestamp and bytes are part of the id.
-        """
-        at = (self.timestamp - _EPOCH) // _MILLISECOND
-        return digest(*scope, self.topic, self.partition, self.offset, at, self.key, self.value)
-
-    @property
-    def came_at(self) -> datetime:
-        """The time at which the record first came: its timestamp, or the original one of a republished record."""
-        named = self.header(TIME_HEADER)
-        return kafka_time(int(named)) if named is not None and _MILLISECONDS.fullmatch(named) else self.timestamp
-
-
-def kafka_time(milliseconds: float | None) -> datetime:
-    """Return a record's timestamp in whole milliseconds since 1970.
-
-    A producer may send any number: one outside of YEARS becomes the nearest time in them, and so does a missing one,
-    which clients write as -1.
-    """
-    first, last = (EARLIEST - _EPOCH) // _MILLISECOND, (LATEST - _EPOCH) // _MILLISECOND - 1
-    return _EPOCH + min(max(-1 if milliseconds is None else round(milliseconds), first), last) * _MILLISECOND
-
-
-def due(timestamp: datetime, seconds: float) -> datetime:
-    """Return a deadline some seconds after a record's timestamp, at most the end of YEARS."""
-    return min(timestamp, LATEST - timedelta(seconds=seconds)) + timedelta(seconds=seconds)
-
-
-def recorded_event_id(received: KafkaRecord, cluster_id: str) -> str:
+def derived_event_id(received: KafkaRecord, cluster_id: str) -> str:
     """Return the id of an event whose producer gave none."""
     return received.identity("event", cluster_id)
 
@@ -125,7 +70,7 @@ class EventReader:
         named = binary_id(received.header) or own or received.header(ID_HEADER)
         if named is not None and len(named) > MAX_ID:
             _unreadable("bad_id", f"The id has {len(named)} characters, {MAX_ID} are allowed.", "Shorten it.")
-        return named or recorded_event_id(received, self._cluster_id)
+        return named or derived_event_id(received, self._cluster_id)
 
     def is_named(self, received: KafkaRecord, event: Event) -> bool:
         """Return True if the producer gave the event its id."""
