@@ -54,7 +54,7 @@ def train(
     source = embedder or WordLlamaEmbedder()
     labels = sorted({label for _, label in distinct})
     truth = np.searchsorted(labels, [label for _, label in distinct])
-    with _one_thread():
+    with one_thread():
         features, used = _features([text for text, _ in distinct], source, hasher)
         folds = _folds([canonical(text) for text, _ in distinct], truth, seed)
         strength, logits = _cross_validate(features, truth, folds, progress or (lambda _done, _all: None))
@@ -68,12 +68,12 @@ def train(
     return Classifier(tuple(labels), source, hasher, full, bias.astype(np.float32), temperature, provenance)
 
 
-def _one_thread() -> AbstractContextManager[Any]:
+def one_thread() -> AbstractContextManager[Any]:
     """Hold linear algebra to one thread: the order of a sum, and so its last bit, depends on the number of threads.
 
     Only libraries that are loaded by then are held, so scikit-learn, which brings its own, comes first.
     """
-    import sklearn.linear_model  # noqa: F401
+    import sklearn.ensemble  # noqa: F401
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     limits: AbstractContextManager[Any] = threadpool_limits(limits=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,9 @@ class ModelRequest:
     prompt: str
     """Contains the event."""
     max_tokens: int
-    schema: Mapping[str, Any] | None = None
+    schema: Mapping[str, object] | None = None
     """JSON Schema of the answer; None asks for plain text."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

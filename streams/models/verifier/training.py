@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import canonical
 from streams.models.listeners.classifier import Provenance
-from streams.models.listeners.training import brier_score, expected_calibration_error, log_loss
+from streams.models.listeners.training import Progress, brier_score, expected_calibration_error, log_loss, one_thread
 from streams.models.verifier.artifact import Verifier
 from streams.models.verifier.ensemble import Ensemble, Mixture
 from streams.models.verifier.example import Example
@@ -29,8 +29,6 @@ HEADS = ("worker", "reasoner")
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
-Progress = Callable[[int, int], None]
-"""Called with the number of model fits that are done, and of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +82,13 @@ def train_verifier(
     keys = [_key(example, outcome) for example, outcome in zip(examples, outcomes.tolist(), strict=True)]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     examples, outcomes = [examples[place] for place in order], outcomes[order]
-    tell = progress or (lambda _done, _all: None)
-    with _one_thread():
+    report = progress or (lambda _done, _all: None)
+    with one_thread():
         cases = _cases(examples, outcomes, trees, seed)
-        linear, forest = _out_of_fold(cases, seed, tell)
+        linear, forest = _out_of_fold(cases, seed, report)
         everything = np.ones(len(examples), dtype=np.bool_)
         ensemble = cases.fit(everything, seed)
-    tell(FOLDS + 1, FOLDS + 1)
+    report(FOLDS + 1, FOLDS + 1)
     mixture = fit_mixture(linear, forest, outcomes)
     metrics = {"rows": len(examples), "forest_share": mixture.share, **_metrics(linear, forest, cases)}
     provenance = Provenance(sha256("\n".join(sorted(keys)).encode()).hexdigest(), date, metrics)
@@ -127,14 +125,6 @@ def _key(example: Example, outcome: Sequence[float]) -> str:
     return json.dumps(parts, sort_keys=True, default=str)
 
 
-def _one_thread() -> Any:
-    """Hold linear algebra to one thread: the order of a sum, and so its last bit, depends on the number of threads."""
-    import sklearn.ensemble  # noqa: F401
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    return threadpool_limits(limits=1)
-
-
 def _cases(examples: Sequence[Example], outcomes: Floats, trees: int, seed: int) -> _Cases:
     layout = Layout.of(examples)
     folds = _folds(list(map(_task, examples)), seed)
@@ -154,12 +144,12 @@ def _folds(tasks: Sequence[str], seed: int) -> Whole:
     return np.random.default_rng(seed).permutation(len(distinct))[places] % FOLDS
 
 
-def _out_of_fold(cases: _Cases, seed: int, tell: Progress) -> tuple[Floats, Floats]:
+def _out_of_fold(cases: _Cases, seed: int, report: Progress) -> tuple[Floats, Floats]:
     linear, forest = np.empty_like(cases.outcomes), np.empty_like(cases.outcomes)
     for fold in range(FOLDS):
         outside = cases.folds == fold
         linear[outside], forest[outside] = cases.views(cases.fit(~outside, seed), ~outside, outside)
-        tell(fold + 1, FOLDS + 1)
+        report(fold + 1, FOLDS + 1)
     return linear, forest
 
 
