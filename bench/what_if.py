@@ -26,7 +26,7 @@ from bench.what_if_stream import Logging, World, recorded, world
 from streams.core.answer_comparison import number_in
 from streams.core.fingerprint import draw
 from streams.evaluation.what_if.change import SettingChange, parse_change
-from streams.evaluation.what_if.history import History, Past
+from streams.evaluation.what_if.history import History, PastEvent
 from streams.evaluation.what_if.what_if import WhatIf, what_if
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import Pipeline, load_pipeline
@@ -94,12 +94,12 @@ def _intervals(found: WhatIf) -> Iterator[tuple[str, float, float]]:
             yield f"{figure.name} difference {name}", check.low, check.high
 
 
-def _naive(events: Sequence[Past], change: SettingChange, how: Logging) -> Iterator[tuple[str, float, float]]:
+def _naive(events: Sequence[PastEvent], change: SettingChange, how: Logging) -> Iterator[tuple[str, float, float]]:
     """The accuracy with the change on the explored events and as large a share of the escalated ones."""
     known = [past for past in events if past.worker_right is not None and past.reasoner_right is not None]
     kept = [past for past in known if past.explored or draw("thin", past.event_id) < how.explore]
-    bar = change.bars["answer"]
-    rights = [p.worker_right if p.attempt and bar.accepts(p.attempt) else p.reasoner_right for p in kept]
+    new = change.thresholds["answer"]
+    rights = [p.worker_right if p.attempt and new.accepts(p.attempt) else p.reasoner_right for p in kept]
     values = np.array(rights, dtype=np.float64)
     if len(values) > 1:
         reach = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streams.core.messages import Attempt
 from streams.evaluation.cases import LabelsFrom
-from streams.evaluation.what_if.history import Past
+from streams.evaluation.what_if.history import PastEvent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ class Logging:
     labelled: float = 1.0
 
 
-def recorded(of: World, how: Logging, rng: np.random.Generator, worker: str = "answer") -> list[Past]:
+def recorded(of: World, how: Logging, rng: np.random.Generator, worker: str = "answer") -> list[PastEvent]:
     """Return the rows that the audit would hold of a stream."""
     n = len(of.score)
     accepted = of.score >= how.threshold
@@ -80,7 +80,7 @@ def recorded(of: World, how: Logging, rng: np.random.Generator, worker: str = "a
     kept = zip(_where(right_seen, right), _where(theirs_seen, theirs), _where(known, of.reasoner_usd), strict=True)
     rows = zip(of.score.tolist(), of.intent.tolist(), accepted.tolist(), explored.tolist(), kept, strict=True)
     return [
-        Past(
+        PastEvent(
             event_id=f"e{number}",
             intent=f"intent-{intent}",
             action="work",

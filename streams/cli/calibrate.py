@@ -18,9 +18,9 @@ from streams.cli.labelled_cases import cases_of, find_worker, labels_from, now, 
 from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.cli.times import moment
 from streams.core.errors import ConfigError
-from streams.evaluation.calibrate import Calibrated
+from streams.evaluation.calibrate import CalibrationResult
 from streams.evaluation.calibrate import calibrate as calibrate_worker
-from streams.evaluation.cases import Case, Since, labelled, left_out, of_this_version, set_aside
+from streams.evaluation.cases import AuditPart, Case, labelled, left_out, of_this_version, set_aside
 from streams.evaluation.plots import GuaranteeCurve, plot_guarantee, plot_reliability
 from streams.models.verifier.artifact import Verifier
 from streams.pipeline.handlers import Handler
@@ -48,7 +48,7 @@ def calibrate(
     """Choose a worker's threshold from labelled cases, with a guarantee, and write the artifact."""
     loaded = find_pipeline(read_settings(), pipeline, load_uncalibrated)
     worker, source = find_worker(loaded, handler), labels_from(labels)
-    cases = _cases(loaded, worker, Since(run=run, since=moment(since, now)))
+    cases = _cases(loaded, worker, AuditPart(run=run, since=moment(since, now)))
     known, excluded = labelled(cases, source), left_out(cases, source)
     report_left_out(excluded)
     if excluded and not known:
@@ -66,7 +66,7 @@ def calibrate(
         _print(made, path, loaded)
 
 
-def _cases(pipeline: Pipeline, worker: Handler, part: Since) -> list[Case]:
+def _cases(pipeline: Pipeline, worker: Handler, part: AuditPart) -> list[Case]:
     """Read the cases of the worker's present version that its verifier has not learnt from."""
     cases = list(of_this_version(cases_of(pipeline, [worker.name], part), worker))
     if worker.trust is None or worker.trust.verifier is None:
@@ -75,7 +75,7 @@ def _cases(pipeline: Pipeline, worker: Handler, part: Since) -> list[Case]:
     return set_aside(cases, learnt.salt, learnt.share)[1] if learnt else cases
 
 
-def _draw(made: Calibrated, directory: Path) -> None:
+def _draw(made: CalibrationResult, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     name, artifact = made.artifact.handler, made.artifact
     plot_reliability(directory / f"{name}-reliability.svg", made.measured, f"{name}: calibrated confidence")
@@ -92,14 +92,14 @@ def _draw(made: Calibrated, directory: Path) -> None:
     plot_guarantee(directory / f"{name}-guarantee.svg", curve, f"{name}: what each threshold would accept")
 
 
-def _print_json(made: Calibrated, path: Path) -> None:
+def _print_json(made: CalibrationResult, path: Path) -> None:
     names = ("id", "n", "threshold", "coverage", "bound", "accepted", "errors", "log_loss", "brier", "ece")
     metrics = {name: getattr(made.artifact, name) for name in names}
     method = made.artifact.calibrator.method
     print_json({"artifact": str(path), "calibrator": method, "events": made.events, **metrics})
 
 
-def _print(made: Calibrated, path: Path, pipeline: Pipeline) -> None:
+def _print(made: CalibrationResult, path: Path, pipeline: Pipeline) -> None:
     artifact = made.artifact
     rows = [(row.method, row.log_loss, row.brier, row.ece) for row in made.choice.table]
     out.print(table(["calibrator", "log loss", "Brier", "ECE"], rows, "On held-out folds"))

@@ -21,7 +21,7 @@ from streams.core.errors import ConfigError
 from streams.evaluation.cases import markers_of
 from streams.evaluation.compare.audit_reader import FOREVER, Runs
 from streams.evaluation.compare.compare import compare as compare_runs
-from streams.evaluation.compare.comparison import Ask, RunComparison
+from streams.evaluation.compare.comparison import CompareSettings, RunComparison
 from streams.evaluation.compare.diff import Rules
 from streams.evaluation.compare.html_page import page
 from streams.evaluation.compare.json_document import document
@@ -79,13 +79,15 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _ask(loaded: Pipeline | None, margin: float, examples: int) -> Ask:
+def _ask(loaded: Pipeline | None, margin: float, examples: int) -> CompareSettings:
     """Return how to compare answers: by the pipeline's rules, or as JSON values without a pipeline."""
     if loaded is None:
-        return Ask(rules={}, margin=margin, examples=examples)
+        return CompareSettings(rules={}, margin=margin, examples=examples)
     handlers = [*loaded.workers.values(), *loaded.reasoners.values()]
     rules: Rules = {(one.tier, one.name): comparison(one.correct) for one in handlers}
-    return Ask(rules=rules, rules_of=loaded.spec.name, margin=margin, examples=examples, markers=markers_of(loaded))
+    return CompareSettings(
+        rules=rules, rules_of=loaded.spec.name, margin=margin, examples=examples, markers=markers_of(loaded)
+    )
 
 
 def _pipeline_if_any(settings: Settings, path: Path | None) -> Pipeline | None:

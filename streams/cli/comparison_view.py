@@ -10,7 +10,7 @@ from rich.table import Table
 
 from streams.evaluation.compare.comparison import RunComparison, Slice
 from streams.evaluation.compare.conclusion import percent
-from streams.evaluation.compare.diff import End, Judged
+from streams.evaluation.compare.diff import ComparedEvent, EventEnd
 from streams.evaluation.compare.table_rows import rows
 
 SHOWN_SLICES, SHOWN_FLIPS = 8, 5
@@ -74,7 +74,7 @@ def _share(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _flip(one: Judged, width: int) -> Iterator[str]:
+def _flip(one: ComparedEvent, width: int) -> Iterator[str]:
     pair = one.pair
     right = {None: "", (True, False): "; only A is right", (False, True): "; only B is right"}
     yield f"{_plain(pair.event_id, 40)}: {', '.join(one.changes)} changed{right.get(one.right, '')}"
@@ -85,7 +85,7 @@ def _flip(one: Judged, width: int) -> Iterator[str]:
         yield f"  label {_plain(pair.label, width - 8)}"
 
 
-def ended(end: End) -> str:
+def ended(end: EventEnd) -> str:
     """Return an event's ending in one line."""
     by = f"{end.tier} {end.handler}".strip()
     text = f"{by}: {end.answer}" if end.state == "answered" else f"{end.state} ({by})"

@@ -11,7 +11,7 @@ from streams.app.providers import comparison
 from streams.cli.audit_access import open_audit
 from streams.cli.console import err
 from streams.core.errors import ConfigError
-from streams.evaluation.cases import MAX_CASES, Case, LabelsFrom, Since, read_cases
+from streams.evaluation.cases import MAX_CASES, AuditPart, Case, LabelsFrom, read_cases
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 
@@ -25,7 +25,7 @@ def find_worker(pipeline: Pipeline, name: str) -> Handler:
     return pipeline.workers[name]
 
 
-def cases_of(pipeline: Pipeline, workers: list[str], part: Since) -> list[Case]:
+def cases_of(pipeline: Pipeline, workers: list[str], part: AuditPart) -> list[Case]:
     agrees = {name: comparison(find_worker(pipeline, name).correct) for name in workers}
     with open_audit(max_rows=MAX_CASES) as audit:
         return read_cases(audit, pipeline, agrees, workers, part)

@@ -23,7 +23,7 @@ from streams.cli.options import JsonOption, PipelineOption, RunOption
 from streams.cli.report_tables import print_advice, print_report, print_standings
 from streams.core.errors import ConfigError
 from streams.evaluation.calibration_status import CalibrationStatus, standings
-from streams.evaluation.cases import MAX_CASES, Since, read_cases
+from streams.evaluation.cases import MAX_CASES, AuditPart, read_cases
 from streams.pipeline.load import Pipeline
 
 app = new_app()
@@ -75,5 +75,5 @@ def _standings(audit: Audit, pipeline: Pipeline, run: str) -> list[CalibrationSt
         return []
     agrees = {name: comparison(pipeline.workers[name].correct) for name in calibrated}
     since = min(artifact.created for one in pipeline.workers.values() if one.trust and (artifact := one.trust.artifact))
-    part = Since(run=run, since=datetime.fromisoformat(since).replace(tzinfo=UTC) - timedelta(days=1))
+    part = AuditPart(run=run, since=datetime.fromisoformat(since).replace(tzinfo=UTC) - timedelta(days=1))
     return standings(pipeline, read_cases(audit, pipeline, agrees, calibrated, part))

@@ -19,8 +19,8 @@ from streams.cli.labelled_cases import cases_of, find_worker, labels_from, now, 
 from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.cli.times import moment
 from streams.core.errors import ConfigError
-from streams.evaluation.cases import Since, labelled, left_out, one_of_each_task, read_ignored, set_aside
-from streams.evaluation.router_training import Trained, reasoner_outcomes
+from streams.evaluation.cases import AuditPart, labelled, left_out, one_of_each_task, read_ignored, set_aside
+from streams.evaluation.router_training import TrainedRouter, reasoner_outcomes
 from streams.evaluation.router_training import train_router as fit_router
 from streams.models.verifier.artifact import Aside
 from streams.models.verifier.training import train_verifier as fit_verifier
@@ -68,7 +68,7 @@ def train_verifier(
     """Train a model that reads a task and its answer and predicts whether the answer is right."""
     loaded = find_pipeline(read_settings(), pipeline, load_uncalibrated)
     find_worker(loaded, handler)
-    part = Since(run=run, since=moment(since, now))
+    part = AuditPart(run=run, since=moment(since, now))
     cases, _ = set_aside(cases_of(loaded, [handler], part), handler, share)
     known = one_of_each_task(labelled(cases, labels_from(labels)))
     examples = [example_of(case.task, case.attempt) for case, _ in known]
@@ -102,7 +102,7 @@ def train_router(
 ) -> None:
     """Train a router on the results of earlier events, and compare it with the routing table on held-out events."""
     loaded = find_pipeline(read_settings(), pipeline, load_uncalibrated)
-    made = _fit_router(loaded, Since(run=run, since=moment(since, now)), seed)
+    made = _fit_router(loaded, AuditPart(run=run, since=moment(since, now)), seed)
     router = replace(made.router, admitted=made.router.admitted or force)
     path = output or loaded.path.parent / "router.zip"
     router.save(path)
@@ -121,7 +121,7 @@ def train_router(
         out.print(f"It is not better than the table. Wrote {path}, which the pipeline {loads}.", soft_wrap=True)
 
 
-def _fit_router(pipeline: Pipeline, part: Since, seed: int) -> Trained:
+def _fit_router(pipeline: Pipeline, part: AuditPart, seed: int) -> TrainedRouter:
     if not pipeline.reasoners or not pipeline.workers:
         what = "a router needs workers and a reasoner to choose between."
         raise ConfigError(what, "Add them to the pipeline file.", "pipeline")

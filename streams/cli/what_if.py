@@ -16,7 +16,7 @@ from streams.cli.context import find_pipeline
 from streams.cli.labelled_cases import labels_from, now
 from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.cli.times import moment
-from streams.evaluation.cases import MAX_CASES, Since
+from streams.evaluation.cases import MAX_CASES, AuditPart
 from streams.evaluation.what_if.change import parse_change
 from streams.evaluation.what_if.history import read_history
 from streams.evaluation.what_if.report import sentence, spread, warnings
@@ -48,7 +48,7 @@ def what_if(
     loaded = find_pipeline(own, pipeline, load_uncalibrated)
     change = parse_change(settings or [], loaded)
     truth = labels_from(labels)
-    part = Since(run=run, base=own.run, since=moment(since, now))
+    part = AuditPart(run=run, base=own.run, since=moment(since, now))
     handlers = {**loaded.reasoners, **loaded.workers}
     agrees = {name: comparison(one.correct) for name, one in handlers.items()}
     with open_audit(max_rows=MAX_CASES) as audit:

@@ -21,15 +21,15 @@ from streams.core.errors import ConfigError
 from streams.core.escalation import combined
 from streams.core.messages import Attempt
 from streams.evaluation.calibrator_choice import CalibratorChoice, choose_calibrator
-from streams.evaluation.cases import Known, LabelsFrom, first_of_each_task, one_of_each_task
+from streams.evaluation.cases import LabelledCase, LabelsFrom, first_of_each_task, one_of_each_task
 from streams.evaluation.reliability import Reliability, reliability
 from streams.pipeline.handlers import Handler
 
-Labelled = Sequence[Known]
+Labelled = Sequence[LabelledCase]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Calibrated:
+class CalibrationResult:
     """A calibration on n tasks. `raw` and `correct` have shape (n,); `measured` is out of fold.
 
     `events` counts the labelled events of all these tasks.
@@ -46,7 +46,7 @@ class Calibrated:
 
 def calibrate(
     handler: Handler, scorer: ConfidenceScorer, cases: Labelled, target: Target, *, labels: LabelsFrom, date: str
-) -> Calibrated:
+) -> CalibrationResult:
     """Calibrate a worker on labelled cases. Each is scored again by the current worker, and each task counts once.
 
     The threshold is chosen on the raw scores, so fitting a calibrator to the same cases does not weaken its guarantee.
@@ -83,10 +83,12 @@ def calibrate(
         reference=_reference(assessed),
         labels_source=labels,
     )
-    return Calibrated(artifact, choice, selection, measured, raw, correct, len(cases))
+    return CalibrationResult(artifact, choice, selection, measured, raw, correct, len(cases))
 
 
-def _assessed(handler: Handler, scorer: ConfidenceScorer, cases: Labelled) -> tuple[list[Known], list[Known]]:
+def _assessed(
+    handler: Handler, scorer: ConfidenceScorer, cases: Labelled
+) -> tuple[list[LabelledCase], list[LabelledCase]]:
     """Return all distinct cases scored again, and one case with a confidence for each task."""
     if not cases:
         what = f"the current version of {handler.name} has no labelled case."
@@ -105,14 +107,14 @@ def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> CalibratorC
     return CalibratorChoice(IdentityCalibrator(), (), raw) if correct.all() else choose_calibrator(raw, correct)
 
 
-async def _scored(scorer: ConfidenceScorer, cases: Labelled) -> list[Known]:
+async def _scored(scorer: ConfidenceScorer, cases: Labelled) -> list[LabelledCase]:
     """Replace each case's confidence by that of the current worker."""
     return [(replace(case, attempt=await scorer(case.task, _as_said(case.attempt))), right) for case, right in cases]
 
 
-def _distinct(cases: Labelled) -> list[Known]:
+def _distinct(cases: Labelled) -> list[LabelledCase]:
     """Keep one case per task, answer and truth: others like it would get the same score."""
-    found: dict[Hashable, Known] = {}
+    found: dict[Hashable, LabelledCase] = {}
     for case, right in cases:
         said = case.attempt
         found.setdefault((case.task_id, case.repeated, said.status, said.answer, said.sources, right), (case, right))

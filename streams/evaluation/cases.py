@@ -76,7 +76,7 @@ class Case:
         return self.fingerprint or content_id(self.task)
 
 
-Known = tuple[Case, bool]
+LabelledCase = tuple[Case, bool]
 """A case, and whether the answer was right."""
 
 
@@ -91,7 +91,7 @@ def _content_id(text: str, image: str | None, data: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Since:
+class AuditPart:
     """The part of the audit to read. Labels of `base`, the run of live traffic, count as well."""
 
     run: str = "live"
@@ -100,7 +100,7 @@ class Since:
 
 
 def read_cases(
-    audit: Audit, pipeline: Pipeline, agrees: Mapping[str, Agree], workers: Sequence[str], part: Since
+    audit: Audit, pipeline: Pipeline, agrees: Mapping[str, Agree], workers: Sequence[str], part: AuditPart
 ) -> list[Case]:
     """Read the cases of some workers, oldest first, of all versions. `agrees` compares each worker's answers."""
     sql = files("streams.evaluation").joinpath("cases.sql").read_text("utf-8")
@@ -127,12 +127,12 @@ def grader(handler: Handler, agree: Agree, markers: Markers) -> Grader:
 def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree, markers: Markers) -> Case:
     handler = pipeline.workers[row["handler"]]
     grade = grader(handler, agree, markers)
-    said = _answer(handler, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
+    answer = recorded_answer(handler, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
     reasoner = pipeline.reasoners.get(row["reasoner"] or "")
-    thought = _answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if reasoner else None
+    reasoner_answer = recorded_answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"])
     task, whole = _task(row, handler.inputs), _task(row, ("text", "data", "image"))
-    correct, not_graded = right(grade, said, row["label"])
-    agrees, not_compared = right(grade, said, thought)
+    correct, not_graded = right(grade, answer, row["label"])
+    agrees, not_compared = right(grade, answer, reasoner_answer)
     return Case(
         event_id=row["event_id"],
         event_time=row["event_time"].replace(tzinfo=UTC),  # the driver leaves the zone out
@@ -141,7 +141,7 @@ def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree, markers: Mar
         intent=next(iter(row["intents"]), ""),
         task=task,
         whole=whole,
-        attempt=_attempt(row, handler, said),
+        attempt=_attempt(row, handler, answer),
         calibration=row["calibration"],
         pipeline=row["pipeline"],
         repeated=row["cache_hit"],
@@ -149,7 +149,9 @@ def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree, markers: Mar
         propensity=row["propensity"],
         correct=correct,
         agrees=agrees,
-        reasoner_correct=right(grader(reasoner, agree, markers), thought, row["label"])[0] if reasoner else None,
+        reasoner_correct=right(grader(reasoner, agree, markers), reasoner_answer, row["label"])[0]
+        if reasoner
+        else None,
         cost_usd=row["cost_usd"],
         reasoner_cost_usd=row["reasoner_cost_usd"],
         fingerprint="" if _is_whole(whole, markers) else row["fingerprint"],
@@ -175,8 +177,11 @@ def _is_whole(task: Task, markers: Markers) -> bool:
     return bool(task.text or task.data or task.image) and not markers.hide(task.text, task.data)
 
 
-def _answer(handler: Handler, response: str | None, finish_reason: str | None) -> str | None:
-    if response is None or handler.prompting is None:
+def recorded_answer(handler: Handler | None, response: str | None, finish_reason: str | None) -> str | None:
+    """Read the answer in a recorded response by the handler's contract; None without a handler or a response."""
+    if handler is None or response is None:
+        return None
+    if handler.prompting is None:
         return response
     return handler.prompting.contract.read(response, finish_reason or "", None).answer
 
@@ -209,7 +214,7 @@ def _attempt(row: Mapping[str, Any], handler: Handler, answer: str | None) -> At
     )
 
 
-def labelled(cases: Sequence[Case], labels: LabelsFrom) -> list[Known]:
+def labelled(cases: Sequence[Case], labels: LabelsFrom) -> list[LabelledCase]:
     """Return the answered cases whose truth is known, with it.
 
     Judged by the reasoner, the truth of accepted answers is known only for the explored share, that of escalated ones
@@ -247,13 +252,13 @@ def first_of_each_task(cases: Sequence[Case]) -> list[Case]:
     return list(found.values())
 
 
-def one_of_each_task(known: Sequence[Known]) -> list[Known]:
+def one_of_each_task(known: Sequence[LabelledCase]) -> list[LabelledCase]:
     """Return each task once, in the given order, by the case that is worst for the worker.
 
     That is the wrong answer with the highest score, if there is one. A task with contradicting labels counts as wrong,
     so the share of wrong tasks is never understated.
     """
-    found: dict[str, Known] = {}
+    found: dict[str, LabelledCase] = {}
     for one in known:
         known_before = found.get(one[0].task_id)
         if known_before is None or _against(one) > _against(known_before):
@@ -261,7 +266,7 @@ def one_of_each_task(known: Sequence[Known]) -> list[Known]:
     return list(found.values())
 
 
-def _against(one: Known) -> tuple[bool, float]:
+def _against(one: LabelledCase) -> tuple[bool, float]:
     case, was_right = one
     score = case.attempt.raw_confidence
     return not was_right, -1.0 if was_right or score is None else score
@@ -282,7 +287,7 @@ def left_out(cases: Sequence[Case], labels: LabelsFrom) -> tuple[str, ...]:
     )
 
 
-def read_ignored(audit: Audit, part: Since) -> list[Example]:
+def read_ignored(audit: Audit, part: AuditPart) -> list[Example]:
     """Read the events that needed no handler, without duplicates."""
     sql = """
         SELECT text, data FROM verdicts

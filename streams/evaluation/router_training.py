@@ -45,7 +45,7 @@ class RoutingPolicy:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trained:
+class TrainedRouter:
     """A router, and the comparison that admitted it or did not."""
 
     router: Router
@@ -80,7 +80,7 @@ def reasoner_outcomes(cases: Sequence[Case]) -> list[bool] | None:
 
 def train_router(
     cases: Sequence[Case], nothing: Sequence[Example], reasoner: str, *, date: str, seed: int = 0
-) -> Trained:
+) -> TrainedRouter:
     """Train on a part of the tasks and compare on the rest. `nothing` are events that needed no handler.
 
     Each task counts once for each worker that had it, because the cache answers repeats at no cost.
@@ -142,7 +142,7 @@ def _example(case: Case) -> Example:
     return Example(text=case.whole.text, data=case.whole.data, answer=None)
 
 
-def _compared(router: Router, unseen: Sequence[Case]) -> Trained:
+def _compared(router: Router, unseen: Sequence[Case]) -> TrainedRouter:
     picking, held_out = set_aside(unseen, "threshold", 0.5)
     router = replace(router, threshold=_threshold(router, picking, unseen))
     found = np.array([router.route(one.whole.text, one.whole.data).label for one in held_out])
@@ -163,7 +163,7 @@ def _compared(router: Router, unseen: Sequence[Case]) -> Trained:
     surely = saved.mean() > _SURE * saved.std(ddof=1) / np.sqrt(len(saved))
     admitted = bool(surely) and routed.quality >= table.quality - ALLOWED_LOSS
     figures: Mapping[str, Any] = {"held_out": len(held_out), "policies": [asdict(one) for one in policies]}
-    return Trained(replace(router, admitted=admitted, comparison=figures), policies)
+    return TrainedRouter(replace(router, admitted=admitted, comparison=figures), policies)
 
 
 def _threshold(router: Router, picking: Sequence[Case], unseen: Sequence[Case]) -> float:

@@ -21,7 +21,7 @@ from streams.calling.confidence import ConfidenceScorer
 from streams.calling.task import Answer, Task
 from streams.core.errors import ConfigError
 from streams.core.escalation import Accept, decide
-from streams.evaluation.calibrate import Calibrated, calibrate
+from streams.evaluation.calibrate import CalibrationResult, calibrate
 from streams.evaluation.cases import Case
 from streams.pipeline.handlers import Handler
 from tests.builders import sources
@@ -37,16 +37,16 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Handler:
 
 
 @pytest.fixture(scope="module")
-def made(worker: Handler) -> Calibrated:
+def made(worker: Handler) -> CalibrationResult:
     return calibrated(worker, honest_cases(600))
 
 
-def calibrated(worker: Handler, cases: Labelled, target: Target = TARGET, **more: Any) -> Calibrated:
+def calibrated(worker: Handler, cases: Labelled, target: Target = TARGET, **more: Any) -> CalibrationResult:
     usual: dict[str, Any] = {"labels": "people", "date": "2026-11-24"}
     return calibrate(worker, scorer(worker), cases, target, **usual | more)
 
 
-def test_the_threshold_is_the_proven_one_on_the_raw_scores(made: Calibrated, worker: Handler) -> None:
+def test_the_threshold_is_the_proven_one_on_the_raw_scores(made: CalibrationResult, worker: Handler) -> None:
     cases = honest_cases(600)
     raw = [one.attempt.raw_confidence or 0.0 for one, _ in cases]
     selected = select_threshold(raw, [right for _, right in cases], TARGET)
@@ -62,7 +62,7 @@ def test_the_threshold_is_the_proven_one_on_the_raw_scores(made: Calibrated, wor
     assert (artifact.max_error, artifact.certainty) == (0.15, 0.9)
 
 
-def test_what_is_measured_is_measured_out_of_fold(made: Calibrated) -> None:
+def test_what_is_measured_is_measured_out_of_fold(made: CalibrationResult) -> None:
     artifact, held_out = made.artifact, made.choice.held_out
     assert artifact.brier == pytest.approx(float(np.mean((held_out - made.correct) ** 2)))
     assert artifact.log_loss == min(row.log_loss for row in made.choice.table) or artifact.log_loss == pytest.approx(
@@ -212,7 +212,9 @@ def test_tasks_that_redaction_made_alike_differ_by_their_fingerprint(worker: Han
     assert calibrated(worker, hidden).artifact.n == 30
 
 
-async def test_a_pipeline_that_references_the_artifact_decides_as_it_says(made: Calibrated, tmp_path: Path) -> None:
+async def test_a_pipeline_that_references_the_artifact_decides_as_it_says(
+    made: CalibrationResult, tmp_path: Path
+) -> None:
     (tmp_path / "calibration.json").write_text(made.artifact.to_json(), "utf-8")
     text = PIPELINE.replace("threshold = 0.8", 'calibration = "calibration.json"')
     worker = shop(tmp_path, text).workers["answer"]
@@ -231,7 +233,7 @@ async def test_a_pipeline_that_references_the_artifact_decides_as_it_says(made: 
     assert (accepted, wrong) == (made.artifact.accepted, made.artifact.errors)
 
 
-def test_the_artifact_comes_back_from_its_file_as_it_was(made: Calibrated) -> None:
+def test_the_artifact_comes_back_from_its_file_as_it_was(made: CalibrationResult) -> None:
     text = made.artifact.to_json()
     assert CalibrationArtifact.parse(text) == made.artifact
     assert json.loads(text)["id"] == made.artifact.id

@@ -19,8 +19,8 @@ from streams.core.answer_comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import draw
 from streams.evaluation.cases import (
+    AuditPart,
     Case,
-    Since,
     labelled,
     left_out,
     of_this_version,
@@ -54,7 +54,7 @@ def read(config: ClickHouseConfig, pipeline: Pipeline, run: str, *workers: str, 
     audit = Audit(config)
     agrees: dict[str, Agree] = {name: comparison(one.correct) for name, one in pipeline.workers.items()}
     try:
-        return read_cases(audit, pipeline, agrees, workers or ("answer",), Since(run=run, **since))
+        return read_cases(audit, pipeline, agrees, workers or ("answer",), AuditPart(run=run, **since))
     finally:
         audit.close()
 
@@ -272,8 +272,8 @@ def test_ignored_events_are_read_without_duplicates_and_only_those_of_the_run(co
     try:
         first = Example(text="text a", data={}, answer=None)
         last = Example(text="text d", data={"shop": 3}, answer=None)
-        assert read_ignored(audit, Since(run="ignored")) == [first, last]
-        assert read_ignored(audit, Since(run="ignored", since=START + timedelta(hours=3))) == [last]
+        assert read_ignored(audit, AuditPart(run="ignored")) == [first, last]
+        assert read_ignored(audit, AuditPart(run="ignored", since=START + timedelta(hours=3))) == [last]
     finally:
         audit.close()
 

@@ -16,7 +16,7 @@ from streams.evaluation.cases import Case
 from streams.evaluation.router_training import (
     ALLOWED_LOSS,
     RoutingPolicy,
-    Trained,
+    TrainedRouter,
     answered_well,
     reasoner_outcomes,
     train_router,
@@ -46,26 +46,26 @@ def of(number: int, text: str, fails: bool, **more: Any) -> Case:
     return case(number, **{"task": Task(text=text), **usual, **more})
 
 
-def trained(cases: list[Case], nothing: list[Example] | None = None) -> Trained:
+def trained(cases: list[Case], nothing: list[Example] | None = None) -> TrainedRouter:
     return train_router(cases, nothing or [], "reasoners.think", date="2026-11-24")
 
 
 @pytest.fixture(scope="module")
-def good() -> Trained:
+def good() -> TrainedRouter:
     noise = [Example(text=f"{text} 50% 60% 70%", data={}, answer=None) for text in texts(100, 9)]
     return trained(prior(), noise)
 
 
 @pytest.fixture(scope="module")
-def useless() -> Trained:
+def useless() -> TrainedRouter:
     return trained(prior(word=""))
 
 
-def policies(made: Trained) -> dict[str, RoutingPolicy]:
+def policies(made: TrainedRouter) -> dict[str, RoutingPolicy]:
     return {one.name: one for one in made.policies}
 
 
-def test_a_router_that_predicts_well_is_admitted_because_it_saves_money_without_loss(good: Trained) -> None:
+def test_a_router_that_predicts_well_is_admitted_because_it_saves_money_without_loss(good: TrainedRouter) -> None:
     by_name = policies(good)
     assert good.router.admitted
     assert by_name["router"].usd < by_name["table"].usd
@@ -73,7 +73,7 @@ def test_a_router_that_predicts_well_is_admitted_because_it_saves_money_without_
     assert set(by_name) == {"table", "router", "always worker", "always reasoner"}
 
 
-def test_it_spares_hopeless_events_the_worker(good: Trained) -> None:
+def test_it_spares_hopeless_events_the_worker(good: TrainedRouter) -> None:
     by_name = policies(good)
     passed_on = by_name["table"].reasoner_share
     assert by_name["table"].usd == pytest.approx(float(WORKER_USD) + passed_on * float(REASONER_USD))
@@ -83,7 +83,7 @@ def test_it_spares_hopeless_events_the_worker(good: Trained) -> None:
     assert by_name["always reasoner"].usd == pytest.approx(0.02)
 
 
-def test_it_sends_hopeless_events_to_the_reasoner_others_to_the_worker_and_noise_nowhere(good: Trained) -> None:
+def test_it_sends_hopeless_events_to_the_reasoner_others_to_the_worker_and_noise_nowhere(good: TrainedRouter) -> None:
     fresh = texts(40, 77)
     hard = [good.router.route(f"why {text}", {}).label for text in fresh]
     easy = [good.router.route(f" {text}", {}).label for text in fresh]
@@ -103,7 +103,7 @@ def test_it_learns_words_that_no_feature_knows(tmp_path: Path) -> None:
     assert found[1::2].count("workers.answer") >= 18
 
 
-def test_the_artifact_holds_the_comparison_it_was_admitted_by(good: Trained, tmp_path: Path) -> None:
+def test_the_artifact_holds_the_comparison_it_was_admitted_by(good: TrainedRouter, tmp_path: Path) -> None:
     good.router.save(tmp_path / "router.zip")
     again = Router.load(tmp_path / "router.zip")
     assert again.comparison["policies"] == [
@@ -118,14 +118,14 @@ def test_the_same_cases_give_the_same_router() -> None:
     assert trained(cases).router.to_bytes() == trained(cases).router.to_bytes()
 
 
-def test_where_nothing_can_be_learnt_it_is_not_admitted_and_not_loaded(useless: Trained, tmp_path: Path) -> None:
+def test_where_nothing_can_be_learnt_it_is_not_admitted_and_not_loaded(useless: TrainedRouter, tmp_path: Path) -> None:
     assert not useless.router.admitted
     useless.router.save(tmp_path / "router.zip")
     with pytest.raises(ConfigError, match=r"no better than the table.*--force"):
         Router.load(tmp_path / "router.zip")
 
 
-def test_who_insists_gets_it_loaded_all_the_same(useless: Trained, tmp_path: Path) -> None:
+def test_who_insists_gets_it_loaded_all_the_same(useless: TrainedRouter, tmp_path: Path) -> None:
     replace(useless.router, admitted=True).save(tmp_path / "router.zip")
     assert Router.load(tmp_path / "router.zip").threshold == useless.router.threshold
 

@@ -12,7 +12,7 @@ from typing import Any
 from streams.audit.query import Audit
 from streams.core.errors import ConfigError
 from streams.core.time_range import LATEST
-from streams.evaluation.compare.diff import End, Pair
+from streams.evaluation.compare.diff import EventEnd, EventPair
 
 BUCKET = 25_000
 """Events that are read at once, approximately."""
@@ -48,7 +48,7 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calls:
+class HandlerCalls:
     """The calls of one handler in one run. `usd` is their cost if live, None if none has a known price.
 
     `paid` counts calls that cost something, or may have.
@@ -82,7 +82,7 @@ def read_overlap(audit: Audit, runs: Runs) -> Overlap:
     return Overlap(both=row["both"], only_a=row["only_a"], only_b=row["only_b"], **ids)
 
 
-def read_pairs(audit: Audit, runs: Runs, events: int) -> Iterator[Pair]:
+def read_pairs(audit: Audit, runs: Runs, events: int) -> Iterator[EventPair]:
     """Yield the events that ended in both runs, a bucket at a time, in a stable order. `events` is their number."""
     sql, buckets = _sql("pairs"), 1 + events // BUCKET
     for bucket in range(buckets):
@@ -90,27 +90,27 @@ def read_pairs(audit: Audit, runs: Runs, events: int) -> Iterator[Pair]:
         yield from (_pair(row) for row in answer.rows)
 
 
-def read_calls(audit: Audit, runs: Runs) -> list[Calls]:
-    return [Calls(**row) for row in audit.query(_sql("calls"), runs.parameters()).records()]
+def read_calls(audit: Audit, runs: Runs) -> list[HandlerCalls]:
+    return [HandlerCalls(**row) for row in audit.query(_sql("calls"), runs.parameters()).records()]
 
 
 def _sql(name: str) -> str:
     return files("streams.evaluation.compare").joinpath(f"{name}.sql").read_text("utf-8")
 
 
-def _pair(row: Sequence[Any]) -> Pair:
+def _pair(row: Sequence[Any]) -> EventPair:
     event_id, a, b, text, label, intent_label, task = row
-    return Pair(
+    return EventPair(
         event_id=event_id, text=text or "", a=_end(a), b=_end(b), label=label, intent_label=intent_label,
         task=task or "",
     )  # fmt: skip
 
 
-def _end(how: Sequence[Any]) -> End:
+def _end(how: Sequence[Any]) -> EventEnd:
     state, tier, handler, intent, answer, reasons, route_tier, route_handler, usd, seconds, escalated_for, refusals = (
         how
     )
-    return End(
+    return EventEnd(
         state=state,
         tier=tier,
         handler=handler,

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.audit.query import Audit
-from streams.evaluation.compare.audit_reader import Calls, Overlap, Runs, read_calls, read_overlap, read_pairs
-from streams.evaluation.compare.comparison import ENOUGH, Ask, Floats, RunComparison, Side, Slice
+from streams.evaluation.compare.audit_reader import HandlerCalls, Overlap, Runs, read_calls, read_overlap, read_pairs
+from streams.evaluation.compare.comparison import ENOUGH, CompareSettings, Floats, RunComparison, RunSummary, Slice
 from streams.evaluation.compare.conclusion import conclude, percent
 from streams.evaluation.compare.diff import CHANGES, judge
 from streams.evaluation.compare.paired_statistics import CERTAINTY, mean_difference, wilson
 from streams.evaluation.compare.preference import Accuracy, CostComparison
-from streams.evaluation.compare.tally import ENDINGS, SideTally, Tally, Truth
+from streams.evaluation.compare.tally import ENDINGS, LabelTally, SideTally, Tally
 
 QUANTILES = (0.5, 0.95, 0.99)
 
 
-def compare(audit: Audit, runs: Runs, ask: Ask) -> RunComparison:
+def compare(audit: Audit, runs: Runs, ask: CompareSettings) -> RunComparison:
     """Compare two runs. Raises ConfigError if there is nothing to compare."""
     overlap = read_overlap(audit, runs)
     counted = Tally(ask.examples)
@@ -36,7 +36,12 @@ def states(audit: Audit, runs: Runs) -> dict[str, str]:
 
 
 def summed_up(
-    counted: Tally, overlap: Overlap, calls: list[Calls], state: Mapping[str, str], runs: Runs, ask: Ask
+    counted: Tally,
+    overlap: Overlap,
+    calls: list[HandlerCalls],
+    state: Mapping[str, str],
+    runs: Runs,
+    ask: CompareSettings,
 ) -> RunComparison:
     answers, intents = _accuracy("answer", counted.answers), _accuracy("intent", counted.intents)
     spending = _spending(counted)
@@ -69,7 +74,7 @@ def summed_up(
     )
 
 
-def _accuracy(aspect: str, truth: Truth) -> Accuracy:
+def _accuracy(aspect: str, truth: LabelTally) -> Accuracy:
     return Accuracy(aspect=aspect, events=truth.events, differing=truth.differing, alike=truth.alike, apart=truth.apart)
 
 
@@ -87,12 +92,12 @@ def _known(a: Iterable[float], b: Iterable[float], tasks: Iterable[int]) -> tupl
     return one[both], other[both], np.asarray(tasks, dtype=np.uint64)[both]
 
 
-def _side(run: str, counted: SideTally, calls: list[Calls], state: Mapping[str, str]) -> Side:
+def _side(run: str, counted: SideTally, calls: list[HandlerCalls], state: Mapping[str, str]) -> RunSummary:
     usd, seconds = (np.asarray(values, dtype=np.float64) for values in (counted.usd, counted.seconds))
     timed, own = seconds[~np.isnan(seconds)], [one for one in calls if one.run == run]
     priced = [one.usd for one in own if one.usd is not None]
     known = usd[~np.isnan(usd)]
-    return Side(
+    return RunSummary(
         run=run,
         state=state.get(run),
         endings={name: counted.endings[name] for name in ENDINGS},
@@ -126,7 +131,7 @@ def _slice(name: str, agreeing: int, events: int, tasks: int, certainty: float) 
     return Slice(name=name, events=events, agreeing=agreeing, low=low, high=high)
 
 
-def _without_rule(counted: Tally, ask: Ask) -> list[str]:
+def _without_rule(counted: Tally, ask: CompareSettings) -> list[str]:
     """Return the handlers without a rule for comparing answers; none if no pipeline file was given."""
     if ask.rules_of is None:
         return []
@@ -147,7 +152,9 @@ def _on_labels(counted: Tally) -> Iterator[str]:
         )
 
 
-def _cautions(overlap: Overlap, sides: tuple[Side, Side], accuracy: Accuracy, unruled: list[str]) -> Iterator[str]:
+def _cautions(
+    overlap: Overlap, sides: tuple[RunSummary, RunSummary], accuracy: Accuracy, unruled: list[str]
+) -> Iterator[str]:
     """Yield what limits the conclusion."""
     alone = overlap.only_a + overlap.only_b
     if alone:

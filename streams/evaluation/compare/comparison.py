@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.grading import USUAL_MARKERS, Markers
-from streams.evaluation.compare.audit_reader import Calls, Overlap
+from streams.evaluation.compare.audit_reader import HandlerCalls, Overlap
 from streams.evaluation.compare.conclusion import Conclusion
-from streams.evaluation.compare.diff import Judged, Rules
+from streams.evaluation.compare.diff import ComparedEvent, Rules
 from streams.evaluation.compare.paired_statistics import DifferenceEstimate
 from streams.evaluation.compare.preference import Accuracy, CostComparison
 
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class RunSummary:
     """One run, over the events in both. Costs are as if live.
 
     `state` of a replay is running, done or stopped; None for live traffic. `usd` is the cost of all calls with a known
@@ -72,8 +72,8 @@ class RunComparison:
     margin: float
     rules: str | None
     overlap: Overlap
-    a: Side
-    b: Side
+    a: RunSummary
+    b: RunSummary
     flipped: int
     changes: dict[str, int]
     agreement: Slice
@@ -85,13 +85,13 @@ class RunComparison:
     timed: int
     seconds: DifferenceEstimate
     times: tuple[Floats, Floats]
-    calls: tuple[Calls, ...]
-    flips: tuple[Judged, ...]
+    calls: tuple[HandlerCalls, ...]
+    flips: tuple[ComparedEvent, ...]
     to_label: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class CompareSettings:
     """The settings of a comparison: rules for answers, margin (a share), and the number of flips to keep.
 
     `rules_of` names the pipeline of the rules; `markers` are what its redaction leaves in texts.

@@ -22,7 +22,7 @@ Rules = Mapping[tuple[str, str], Agree]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class EventEnd:
     """The end of one event in one run. None is unknown.
 
     `route` is the tier and handler that it was first sent to, empty for none. `usd` is its cost if live, `seconds` the
@@ -43,7 +43,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class EventPair:
     """One event in both runs, with its labels, if any.
 
     Events of one task share `task`; it is empty if the task is unknown.
@@ -51,8 +51,8 @@ class Pair:
 
     event_id: str
     text: str
-    a: End
-    b: End
+    a: EventEnd
+    b: EventEnd
     label: str | None = None
     intent_label: str | None = None
     task: str = ""
@@ -64,7 +64,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class ComparedEvent:
     """A compared pair.
 
     `changes` is empty if both ends are alike. `right` says whether A and B answered rightly; None without a label, or
@@ -72,7 +72,7 @@ class Judged:
     hid a part of an answer, so different answers may look equal.
     """
 
-    pair: Pair
+    pair: EventPair
     changes: tuple[Change, ...]
     right: tuple[bool, bool] | None
     right_intent: tuple[bool, bool] | None
@@ -102,7 +102,7 @@ class Judged:
         return rank, -abs((self.pair.b.usd or Decimal(0)) - (self.pair.a.usd or Decimal(0))), self.pair.event_id
 
 
-def judge(pair: Pair, rules: Rules, markers: Markers = USUAL_MARKERS) -> Judged:
+def judge(pair: EventPair, rules: Rules, markers: Markers = USUAL_MARKERS) -> ComparedEvent:
     """Compare both ends of an event, their answers by the rules of the handlers involved in either run."""
     own = [rules[name] for name in sorted({*_way(pair.a), *_way(pair.b)}) if name in rules]
     differs = {name: getattr(pair.a, name) != getattr(pair.b, name) for name in CHANGES}
@@ -112,7 +112,7 @@ def judge(pair: Pair, rules: Rules, markers: Markers = USUAL_MARKERS) -> Judged:
         if pair.label is None
         else _both(*(answers_rightly(one, pair.label, own, markers) for one in (pair.a, pair.b)))
     )
-    return Judged(
+    return ComparedEvent(
         pair=pair,
         changes=tuple(name for name in CHANGES if differs[name]),
         right=right,
@@ -124,7 +124,7 @@ def judge(pair: Pair, rules: Rules, markers: Markers = USUAL_MARKERS) -> Judged:
     )
 
 
-def _way(end: End) -> tuple[tuple[str, str], tuple[str, str]]:
+def _way(end: EventEnd) -> tuple[tuple[str, str], tuple[str, str]]:
     return (end.tier, end.handler), end.route
 
 
@@ -136,7 +136,7 @@ def same(one: str | None, other: str | None, rules: list[Agree]) -> bool:
     return same_json(x, y) or any(rule(x, y) or rule(y, x) for rule in rules)
 
 
-def answers_rightly(end: End, label: str, rules: list[Agree], markers: Markers = USUAL_MARKERS) -> bool | None:
+def answers_rightly(end: EventEnd, label: str, rules: list[Agree], markers: Markers = USUAL_MARKERS) -> bool | None:
     """Return whether an answer agrees with its label; False without an answer.
 
     None if redaction hid a part that decides, or if by no rule the label can be an answer.

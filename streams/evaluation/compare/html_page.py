@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 
 from streams.evaluation.compare.comparison import RunComparison
 from streams.evaluation.compare.conclusion import percent
-from streams.evaluation.compare.diff import End, Judged
+from streams.evaluation.compare.diff import ComparedEvent, EventEnd
 from streams.evaluation.compare.plots import plots
 from streams.evaluation.compare.table_rows import number, rows
 
@@ -44,7 +44,7 @@ def page(made: RunComparison) -> str:
     )
 
 
-def _flip(one: Judged) -> dict[str, Any]:
+def _flip(one: ComparedEvent) -> dict[str, Any]:
     pair = one.pair
     return {
         "id": _cut(pair.event_id, MAX_TEXT),
@@ -56,7 +56,7 @@ def _flip(one: Judged) -> dict[str, Any]:
     }
 
 
-def _end(name: str, end: End) -> dict[str, str]:
+def _end(name: str, end: EventEnd) -> dict[str, str]:
     return {
         "run": name,
         "how": f"{end.state} by {end.tier} {end.handler}".strip(),

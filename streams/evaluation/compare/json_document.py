@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from streams.evaluation.compare.comparison import RunComparison
-from streams.evaluation.compare.diff import Judged
+from streams.evaluation.compare.diff import ComparedEvent
 from streams.evaluation.compare.paired_statistics import difference
 from streams.evaluation.compare.preference import Accuracy
 
@@ -42,7 +42,7 @@ def accuracy(made: Accuracy) -> dict[str, Any]:
     }
 
 
-def flip(one: Judged) -> dict[str, Any]:
+def flip(one: ComparedEvent) -> dict[str, Any]:
     right = None if one.right is None else dict(zip("ab", one.right, strict=True))
     return {"changes": list(one.changes), "right": right} | asdict(one.pair)
 

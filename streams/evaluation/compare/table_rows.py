@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from streams.evaluation.compare.comparison import RunComparison, Side
+from streams.evaluation.compare.comparison import RunComparison, RunSummary
 from streams.evaluation.compare.paired_statistics import DifferenceEstimate
 from streams.evaluation.compare.preference import Accuracy
 
@@ -40,7 +40,7 @@ def _money_and_time(made: RunComparison) -> Iterator[Row]:
         yield what, number(a.seconds.get(quantile)), number(b.seconds.get(quantile)), ""
 
 
-def _counts(a: Side, b: Side) -> Iterator[Row]:
+def _counts(a: RunSummary, b: RunSummary) -> Iterator[Row]:
     for what, of_a, of_b in (
         ("calls paid for", a.paid, b.paid),
         ("from the cache", a.cached, b.cached),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streams.core.fingerprint import draw
-from streams.evaluation.compare.diff import End, Judged, Pair, tally
+from streams.evaluation.compare.diff import ComparedEvent, EventEnd, EventPair, tally
 from streams.evaluation.compare.paired_statistics import Paired
 
 ENDINGS: Final = ("worker", "reasoner", "ignored", "duplicate", "failed")
@@ -30,7 +30,7 @@ class SideTally:
     usd: array[float] = field(default_factory=lambda: array("d"))
     seconds: array[float] = field(default_factory=lambda: array("d"))
 
-    def add(self, end: End) -> None:
+    def add(self, end: EventEnd) -> None:
         self.endings[end.tier if end.state == "answered" else end.state] += 1
         for reason in [end.escalated_for] if end.escalated_for else ["routed"] * (end.route[0] == "reasoner"):
             self.escalations[reason] += 1
@@ -40,7 +40,7 @@ class SideTally:
 
 
 @dataclass(slots=True)
-class Truth:
+class LabelTally:
     """The labels of one aspect. Events of one task that ended alike count once, because repeats are not evidence."""
 
     events: int = 0
@@ -50,7 +50,7 @@ class Truth:
     not_graded: int = 0
     _met: set[int] = field(default_factory=set)
 
-    def add(self, right: tuple[bool, bool] | None, disputed: bool, pair: Pair) -> None:
+    def add(self, right: tuple[bool, bool] | None, disputed: bool, pair: EventPair) -> None:
         if self._is_new(pair.content(disputed)):
             self.events += 1
             self.differing += disputed
@@ -84,8 +84,8 @@ class Tally:
     a: SideTally = field(default_factory=SideTally)
     b: SideTally = field(default_factory=SideTally)
     changes: Counter[str] = field(default_factory=Counter)
-    answers: Truth = field(default_factory=Truth)
-    intents: Truth = field(default_factory=Truth)
+    answers: LabelTally = field(default_factory=LabelTally)
+    intents: LabelTally = field(default_factory=LabelTally)
     by_intent: Counter[tuple[str, bool]] = field(default_factory=Counter)
     by_handler: Counter[tuple[str, bool]] = field(default_factory=Counter)
     tasks: array[int] = field(default_factory=lambda: array("Q"))
@@ -93,11 +93,11 @@ class Tally:
     tasks_by_handler: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
     handlers: set[tuple[str, str]] = field(default_factory=set)
-    _flips: list[Judged] = field(default_factory=list)
+    _flips: list[ComparedEvent] = field(default_factory=list)
     _to_label: list[tuple[float, str]] = field(default_factory=list)
     _met: set[int] = field(default_factory=set)
 
-    def add(self, judged: Judged) -> None:
+    def add(self, judged: ComparedEvent) -> None:
         pair = judged.pair
         agrees = not {"state", "answer"} & set(judged.changes)
         self.events += 1
@@ -115,7 +115,7 @@ class Tally:
         if judged.changes:
             self._keep(judged)
 
-    def _count_slices(self, pair: Pair, agrees: bool) -> None:
+    def _count_slices(self, pair: EventPair, agrees: bool) -> None:
         task = int(pair.content()[:16], 16)
         self.tasks.append(task)
         new = task not in self._met
@@ -123,7 +123,7 @@ class Tally:
         self.tasks_by_intent[_count(self.by_intent, pair.a.intent, agrees)] += new
         self.tasks_by_handler[_count(self.by_handler, pair.a.route[1] or pair.a.state, agrees)] += new
 
-    def _keep(self, judged: Judged) -> None:
+    def _keep(self, judged: ComparedEvent) -> None:
         self.flipped += 1
         self._flips.append(judged)
         if len(self._flips) >= 2 * self.examples + 100:
@@ -133,7 +133,7 @@ class Tally:
             if len(self._to_label) >= 2 * TO_LABEL:
                 self._to_label = sorted(self._to_label)[:TO_LABEL]
 
-    def flips(self) -> list[Judged]:
+    def flips(self) -> list[ComparedEvent]:
         return sorted(self._flips, key=lambda one: one.rank)[: self.examples]
 
     def to_label(self) -> list[str]:

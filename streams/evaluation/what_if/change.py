@@ -23,30 +23,30 @@ REPLAY = "Use `escalon replay`, which calls the models again."
 
 
 @dataclass(frozen=True, slots=True)
-class NewBar:
+class NewThreshold:
     """A worker's new threshold, and the calibrator of its raw confidence."""
 
-    bar: Threshold
+    threshold: Threshold
     calibrator: Calibrator
 
     def accepts(self, attempt: Attempt) -> bool:
         """True if an attempt would be accepted, by the same rule as live."""
         raw = attempt.raw_confidence
         read = replace(attempt, confidence=None if raw is None else self.calibrator(raw))
-        return isinstance(decide(read, self.bar.threshold, self.bar.raw_threshold), Accept)
+        return isinstance(decide(read, self.threshold.threshold, self.threshold.raw_threshold), Accept)
 
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
     settings: tuple[str, ...] = ()
-    bars: Mapping[str, NewBar] = field(default_factory=dict)
+    thresholds: Mapping[str, NewThreshold] = field(default_factory=dict)
     explore: Mapping[str, float] = field(default_factory=dict)
     reasoners: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
 
     @property
     def workers(self) -> tuple[str, ...]:
-        return tuple(sorted({*self.bars, *self.explore, *self.reasoners}))
+        return tuple(sorted({*self.thresholds, *self.explore, *self.reasoners}))
 
     def route_key(self, intent: str, pipeline: Pipeline) -> str:
         """Return the key of the routing table that applies to an intent; UNSURE if it has none."""
@@ -84,7 +84,7 @@ def _with(change: SettingChange, key: str, value: str, pipeline: Pipeline) -> Se
 def _threshold(change: SettingChange, name: str, value: str, _: Pipeline) -> SettingChange:
     key = f"workers.{name}.threshold"
     threshold = None if value == "none" else _probability(key, value)
-    return _new_bar(change, name, NewBar(Threshold(threshold), IdentityCalibrator()))
+    return _new_threshold(change, name, NewThreshold(Threshold(threshold), IdentityCalibrator()))
 
 
 def _calibration(change: SettingChange, name: str, value: str, pipeline: Pipeline) -> SettingChange:
@@ -101,14 +101,14 @@ def _calibration(change: SettingChange, name: str, value: str, pipeline: Pipelin
         what = f"{value} was made for another worker, or another version of {name}."
         raise ConfigError(what, f"Run `escalon calibrate --handler {name}` again.", key)
     bar = Threshold(artifact.threshold, artifact.id, artifact.raw_threshold)
-    return _new_bar(change, name, NewBar(bar, artifact.calibrator))
+    return _new_threshold(change, name, NewThreshold(bar, artifact.calibrator))
 
 
-def _new_bar(change: SettingChange, name: str, bar: NewBar) -> SettingChange:
-    if name in change.bars:
+def _new_threshold(change: SettingChange, name: str, threshold: NewThreshold) -> SettingChange:
+    if name in change.thresholds:
         what = "a calibration sets the threshold itself."
         raise ConfigError(what, "Set one of the two.", f"workers.{name}.threshold")
-    return replace(change, bars={**change.bars, name: bar})
+    return replace(change, thresholds={**change.thresholds, name: threshold})
 
 
 def _reasoner(change: SettingChange, name: str, value: str, pipeline: Pipeline) -> SettingChange:

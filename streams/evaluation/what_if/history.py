@@ -13,14 +13,14 @@ from streams.core.errors import ConfigError
 from streams.core.grading import Markers
 from streams.core.messages import Action, Attempt, Decision
 from streams.core.routing import UNSURE
-from streams.evaluation.cases import MAX_CASES, LabelsFrom, Since, grader, markers_of, right
+from streams.evaluation.cases import MAX_CASES, AuditPart, LabelsFrom, grader, markers_of, recorded_answer, right
 from streams.evaluation.what_if.change import SettingChange
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class PastEvent:
     """One past event, its decisions, and the known truth of its answers.
 
     `handler` is the worker or reasoner that it was routed to, empty if it was ignored. `attempt` is the worker's,
@@ -65,7 +65,7 @@ class History:
     with a handler that has not finished.
     """
 
-    events: Sequence[Past]
+    events: Sequence[PastEvent]
     other_versions: int = 0
     unfinished: int = 0
 
@@ -75,7 +75,7 @@ def read_history(
     pipeline: Pipeline,
     agrees: Mapping[str, Agree],
     change: SettingChange,
-    part: Since,
+    part: AuditPart,
     labels: LabelsFrom,
 ) -> History:
     """Read the past events that a change concerns, oldest first. `agrees` compares each handler's answers."""
@@ -103,7 +103,7 @@ def _history(
     labels: LabelsFrom,
     markers: Markers,
 ) -> History:
-    events: list[Past] = []
+    events: list[PastEvent] = []
     other_versions = unfinished = 0
     for row in rows:
         handler = pipeline.workers.get(row["route_handler"]) if row["action"] == "work" else None
@@ -122,10 +122,10 @@ def _past(
     handler: Handler | None,
     pipeline: Pipeline,
     truth: _Truth,
-) -> Past:
+) -> PastEvent:
     reasoner = pipeline.reasoners.get(row["reasoner"] or "")
     worker_right, reasoner_right, not_graded = truth.of(row, handler, reasoner)
-    return Past(
+    return PastEvent(
         event_id=row["event_id"],
         intent=row["intent"],
         action=row["action"],
@@ -158,19 +158,21 @@ class _Truth:
         self, row: Mapping[str, Any], worker: Handler | None, reasoner: Handler | None
     ) -> tuple[bool | None, bool | None, bool]:
         """Return whether worker and reasoner were right (None if unknown), and if a comparison was impossible."""
-        said = _answer(worker, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
+        answer = recorded_answer(worker, row["response"], row["finish_reason"]) if row["status"] == "answered" else None
         answered = row["reasoner_status"] == "answered"
-        thought = _answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if answered else None
+        reasoner_answer = (
+            recorded_answer(reasoner, row["reasoner_response"], row["reasoner_finish_reason"]) if answered else None
+        )
         by = worker or reasoner
         if by is None:
             return None, None, False
         rule = self.agrees[by.name]
         if self.labels == "reasoner":
-            own, odd = self._right(worker, rule, said, thought)
-            return own, None if thought is None else True, bool(odd)
-        own, odd = self._right(worker, rule, said, row["label"])
-        theirs, strange = self._right(reasoner, rule, thought, row["label"])
-        failed = row["label"] is not None and bool(row["reasoner"]) and thought is None
+            own, odd = self._right(worker, rule, answer, reasoner_answer)
+            return own, None if reasoner_answer is None else True, bool(odd)
+        own, odd = self._right(worker, rule, answer, row["label"])
+        theirs, strange = self._right(reasoner, rule, reasoner_answer, row["label"])
+        failed = row["label"] is not None and bool(row["reasoner"]) and reasoner_answer is None
         return own, False if failed else theirs, bool(odd or strange)
 
     def _right(
@@ -189,9 +191,3 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
         confidence=row["confidence"],
         call_id=row["call_id"],
     )
-
-
-def _answer(handler: Handler | None, response: str | None, finish_reason: str | None) -> str | None:
-    if handler is None or response is None or handler.prompting is None:
-        return response if handler else None
-    return handler.prompting.contract.read(response, finish_reason or "", None).answer

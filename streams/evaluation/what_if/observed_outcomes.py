@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streams.core.fingerprint import draw
 from streams.evaluation.cases import LabelsFrom
 from streams.evaluation.what_if.direct_model import FOLDS, cross_fitted, design
-from streams.evaluation.what_if.history import Past
+from streams.evaluation.what_if.history import PastEvent
 from streams.evaluation.what_if.off_policy import Floats, LoggedOutcome, Mask, Model
 
 SEEN_IN_A_BIN, MOST_BINS = 20, 5
@@ -19,7 +19,7 @@ SEEN_IN_A_BIN, MOST_BINS = 20, 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class ObservedOutcome:
     """An outcome with its cross-fitted predictions."""
 
     outcome: LoggedOutcome
@@ -30,20 +30,20 @@ class Seen:
 class Outcomes:
     """The outcomes of n events. A cost is None if no price was ever known."""
 
-    worker_right: Seen
-    reasoner_right: Seen
-    worker_usd: Seen | None
-    reasoner_usd: Seen | None
+    worker_right: ObservedOutcome
+    reasoner_right: ObservedOutcome
+    worker_usd: ObservedOutcome | None
+    reasoner_usd: ObservedOutcome | None
 
 
-def outcomes_of(events: Sequence[Past], labels: LabelsFrom) -> Outcomes:
+def outcomes_of(events: Sequence[PastEvent], labels: LabelsFrom) -> Outcomes:
     """Return the outcomes of n events with their propensities and models.
 
     The chance of a reasoner's answer is the recorded one, times the share of requested answers that arrived. A label's
     chance is the share labelled among events with the same decision and a similar score. Labels are assumed to be
     missing at random given these two (Rubin 1976, "Inference and Missing Data").
     """
-    looked = _Looked.at(events)
+    looked = _Features.at(events)
     certain = np.ones(len(events))
     asked = np.array([past.asked for past in events], dtype=np.float64)
     drawn = np.array([past.explored if past.decision == "accepted" else past.asked == 1 for past in events])
@@ -63,7 +63,7 @@ def outcomes_of(events: Sequence[Past], labels: LabelsFrom) -> Outcomes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Looked:
+class _Features:
     """The features of n events that predict outcomes, and the chance of seeing them."""
 
     scores: Floats
@@ -72,7 +72,7 @@ class _Looked:
     folds: NDArray[np.int64]
 
     @classmethod
-    def at(cls, events: Sequence[Past]) -> _Looked:
+    def at(cls, events: Sequence[PastEvent]) -> _Features:
         scores = np.array([_score(past) for past in events], dtype=np.float64)
         return cls(
             scores=scores,
@@ -81,14 +81,14 @@ class _Looked:
             folds=np.array([int(FOLDS * draw("fold", past.task or past.event_id)) for past in events], dtype=np.int64),
         )
 
-    def right(self, values: Sequence[bool | None], chance: Floats, among: Mask) -> Seen:
+    def right(self, values: Sequence[bool | None], chance: Floats, among: Mask) -> ObservedOutcome:
         known, numbers = _known(values, among)
         propensity = chance * shares_seen(known, among, self.scores, self.groups)
         return self._fitted(LoggedOutcome(numbers, known & (propensity > 0), propensity))
 
     def usd(
         self, values: Sequence[float | None], chance: Floats, among: Mask, stored: Mask | None = None
-    ) -> Seen | None:
+    ) -> ObservedOutcome | None:
         """Return costs. Those `stored` are always known and carry no information about the others."""
         known, numbers = _known(values, among)
         free = np.zeros(len(known), dtype=np.bool_) if stored is None else stored
@@ -99,10 +99,10 @@ class _Looked:
         ends = float(numbers[known].min()), float(numbers[known].max())
         found = LoggedOutcome(numbers, known & (propensity > 0), propensity, *ends, binary=False)
         columns = np.column_stack([self.columns, free.astype(np.float64)]) if free.any() else self.columns
-        return Seen(found, cross_fitted(columns, found, self.folds))
+        return ObservedOutcome(found, cross_fitted(columns, found, self.folds))
 
-    def _fitted(self, outcome: LoggedOutcome) -> Seen:
-        return Seen(outcome, cross_fitted(self.columns, outcome, self.folds))
+    def _fitted(self, outcome: LoggedOutcome) -> ObservedOutcome:
+        return ObservedOutcome(outcome, cross_fitted(self.columns, outcome, self.folds))
 
 
 def _known(values: Sequence[float | None], among: Mask) -> tuple[Mask, Floats]:
@@ -111,16 +111,16 @@ def _known(values: Sequence[float | None], among: Mask) -> tuple[Mask, Floats]:
     return known, np.array([0.0 if value is None else float(value) for value in values], dtype=np.float64)
 
 
-def _score(past: Past) -> float:
+def _score(past: PastEvent) -> float:
     raw = past.attempt.raw_confidence if past.attempt else None
     return float("nan") if raw is None else raw
 
 
-def _agrees_with_itself(seen: Seen) -> Seen:
+def _agrees_with_itself(seen: ObservedOutcome) -> ObservedOutcome:
     """Mark all answers of the reasoner as right, for it is the source of truth."""
     n = len(seen.outcome.values)
     outcome = LoggedOutcome(np.ones(n), np.ones(n, dtype=np.bool_), np.ones(n))
-    return Seen(outcome, Model(np.ones(n), np.zeros(n)))
+    return ObservedOutcome(outcome, Model(np.ones(n), np.zeros(n)))
 
 
 def shares_seen(known: Mask, among: Mask, scores: Floats, groups: NDArray[np.object_]) -> Floats:

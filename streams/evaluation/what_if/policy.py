@@ -10,7 +10,7 @@ import numpy as np
 
 from streams.core.routing import Route
 from streams.evaluation.what_if.change import SettingChange
-from streams.evaluation.what_if.history import Past
+from streams.evaluation.what_if.history import PastEvent
 from streams.evaluation.what_if.off_policy import Floats, Mask
 from streams.pipeline.load import Pipeline
 
@@ -39,7 +39,7 @@ class EscalationPolicy:
     other_reasoner: Mask
 
 
-def as_it_was(past: Past, pipeline: Pipeline) -> Plan:
+def as_it_was(past: PastEvent, pipeline: Pipeline) -> Plan:
     """Return the plan that was followed. Exploration counts by its chance, not its draw."""
     if past.action == "ignore":
         return Plan("unanswered")
@@ -50,13 +50,13 @@ def as_it_was(past: Past, pipeline: Pipeline) -> Plan:
     return Plan(end.get(past.decision, "unanswered"), past.handler, taker, past.asked)
 
 
-def explored_then(events: Sequence[Past]) -> dict[tuple[str, str], float]:
+def explored_then(events: Sequence[PastEvent]) -> dict[tuple[str, str], float]:
     accepted = (past for past in events if past.decision == "accepted")
     return {(past.handler, past.pipeline): past.propensity or 0.0 for past in accepted}
 
 
 def with_change(
-    past: Past, change: SettingChange, pipeline: Pipeline, explored: Mapping[tuple[str, str], float]
+    past: PastEvent, change: SettingChange, pipeline: Pipeline, explored: Mapping[tuple[str, str], float]
 ) -> Plan:
     """Return the plan under a change. Unchanged settings are those at the time, with the shares `explored` then."""
     was = as_it_was(past, pipeline)
@@ -72,8 +72,8 @@ def with_change(
     if route != then or past.attempt is None:
         # The other worker's score is unknown too; its answer is used and counts as unknown.
         return Plan("worker", worker, taker, explore or 0.0)
-    bar = change.bars.get(worker)
-    accepted = was.end == "worker" if bar is None else bar.accepts(past.attempt)
+    threshold = change.thresholds.get(worker)
+    accepted = was.end == "worker" if threshold is None else threshold.accepts(past.attempt)
     if accepted:
         kept = explored.get((worker, past.pipeline), 0.0)
         return Plan("worker", worker, taker, explore if explore is not None else kept)

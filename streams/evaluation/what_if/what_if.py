@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import LabelsFrom
 from streams.evaluation.what_if.change import SettingChange
-from streams.evaluation.what_if.history import History, Past
-from streams.evaluation.what_if.observed_outcomes import Outcomes, Seen, outcomes_of
+from streams.evaluation.what_if.history import History, PastEvent
+from streams.evaluation.what_if.observed_outcomes import ObservedOutcome, Outcomes, outcomes_of
 from streams.evaluation.what_if.off_policy import (
     Floats,
     LoggedOutcome,
@@ -118,8 +118,8 @@ def what_if(history: History, change: SettingChange, pipeline: Pipeline, labels:
 
 
 def _comparable(
-    events: Sequence[Past], change: SettingChange, pipeline: Pipeline, labels: LabelsFrom
-) -> tuple[list[Past], int]:
+    events: Sequence[PastEvent], change: SettingChange, pipeline: Pipeline, labels: LabelsFrom
+) -> tuple[list[PastEvent], int]:
     """Leave out events of pipelines that did not explore, if others did and exploration is needed."""
     shares = explored_then(events)
     explorers = {handler for (handler, _), share in shares.items() if share}
@@ -135,11 +135,11 @@ def _comparable(
 
 Tasks = NDArray[np.int64]
 """The number of each event's task (n,), from 0."""
-Weights = list[tuple[Seen | None, Floats]]
+Weights = list[tuple[ObservedOutcome | None, Floats]]
 """A policy's weight on each outcome (n,); None is an unknown outcome."""
 
 
-def _tasks(events: Sequence[Past]) -> Tasks:
+def _tasks(events: Sequence[PastEvent]) -> Tasks:
     """Number each event's task (n,); an event of unknown task is its own task."""
     names = [past.task or f"event {past.event_id}" for past in events]
     return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)
@@ -196,7 +196,7 @@ def _figure(name: str, weights: list[Weights], most: float, tasks: Tasks) -> Fig
     return Figure(name, old, new, difference, (by_ht, by_hajek))
 
 
-def _term(seen: Seen | None, weight: Floats) -> Term:
+def _term(seen: ObservedOutcome | None, weight: Floats) -> Term:
     if seen is not None:
         return Term(weight, seen.outcome, seen.model)
     n = len(weight)
@@ -205,7 +205,7 @@ def _term(seen: Seen | None, weight: Floats) -> Term:
 
 
 def _counts(
-    events: Sequence[Past],
+    events: Sequence[PastEvent],
     was: Sequence[Plan],
     then: Sequence[Plan],
     policies: tuple[EscalationPolicy, EscalationPolicy],

@@ -20,7 +20,7 @@ from streams.core.messages import Event, Outcome, OutcomeState, Run
 from streams.evaluation.cases import EVER
 from streams.evaluation.compare.audit_reader import Runs
 from streams.evaluation.compare.compare import compare
-from streams.evaluation.compare.comparison import Ask, RunComparison
+from streams.evaluation.compare.comparison import CompareSettings, RunComparison
 from streams.evaluation.compare.json_document import document
 from tests.builders import START, call, event, label, verdict
 from tests.harness.audit import database, write
@@ -105,7 +105,7 @@ def compared(config: ClickHouseConfig, rules: Any, a: str = A, b: str = B, **mor
     audit = Audit(config)
     try:
         runs = Runs(a=a, b=b, base=more.pop("base", A), since=more.pop("since", EVER))
-        return compare(audit, runs, Ask(rules=rules, rules_of="shop", **more))
+        return compare(audit, runs, CompareSettings(rules=rules, rules_of="shop", **more))
     finally:
         audit.close()
 

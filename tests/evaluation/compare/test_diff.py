@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from streams.core.answer_comparison import Comparison
-from streams.evaluation.compare.diff import CHANGES, End, Pair, answers_rightly, judge, same, tally
+from streams.evaluation.compare.diff import CHANGES, EventEnd, EventPair, answers_rightly, judge, same, tally
 from streams.evaluation.compare.paired_statistics import Paired
 
-YES = End(state="answered", tier="worker", handler="answer", intent="order", answer='{"n": 7, "why": "x"}')
+YES = EventEnd(state="answered", tier="worker", handler="answer", intent="order", answer='{"n": 7, "why": "x"}')
 BY_N = {("worker", "answer"): Comparison("fields", ("n",))}
 
 
-def pair(a: End = YES, b: End = YES, **more: Any) -> Pair:
-    return Pair(event_id="e", text="hello", a=a, b=b, **more)
+def pair(a: EventEnd = YES, b: EventEnd = YES, **more: Any) -> EventPair:
+    return EventPair(event_id="e", text="hello", a=a, b=b, **more)
 
 
 def test_an_event_that_ended_alike_has_not_changed() -> None:

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 from typing import Any
 
 from streams.evaluation.cases import EVER
-from streams.evaluation.compare.audit_reader import Calls, Overlap, Runs
+from streams.evaluation.compare.audit_reader import HandlerCalls, Overlap, Runs
 from streams.evaluation.compare.compare import summed_up
-from streams.evaluation.compare.comparison import Ask, RunComparison
-from streams.evaluation.compare.diff import End, Pair, judge
+from streams.evaluation.compare.comparison import CompareSettings, RunComparison
+from streams.evaluation.compare.diff import EventEnd, EventPair, judge
 from streams.evaluation.compare.html_page import page
 from streams.evaluation.compare.plots import plots
 from streams.evaluation.compare.tally import MAX_SLICES, OTHERS, TO_LABEL, Tally
@@ -57,26 +57,30 @@ def read(text: str) -> Reader:
     return reader
 
 
-def end(**more: Any) -> End:
+def end(**more: Any) -> EventEnd:
     usual: dict[str, Any] = {"state": "answered", "tier": "worker", "handler": "h", "intent": "order", "answer": "1"}
-    return End(**usual | {"usd": Decimal("0.001"), "seconds": 1.0} | more)
+    return EventEnd(**usual | {"usd": Decimal("0.001"), "seconds": 1.0} | more)
 
 
-def pair(number: int, text: str = "hello", **more: Any) -> Pair:
+def pair(number: int, text: str = "hello", **more: Any) -> EventPair:
     ends = {"a": end(), "b": end(answer="2", usd=Decimal("0.002"), seconds=0.5)}
-    return Pair(event_id=f"e{number}", text=text, **ends | more)
+    return EventPair(event_id=f"e{number}", text=text, **ends | more)
 
 
-def compared(pairs: list[Pair], a: str = "live", b: str = "cheaper", examples: int = 200) -> RunComparison:
+def compared(pairs: list[EventPair], a: str = "live", b: str = "cheaper", examples: int = 200) -> RunComparison:
     counted = Tally(examples)
     for one in pairs:
         counted.add(judge(one, {}))
     overlap = Overlap(both=len(pairs), only_a=0, only_b=0, ids_only_a=(), ids_only_b=())
     calls = [
-        Calls(run=run, tier="worker", handler="h", calls=2, paid=1, cached=0, reused=1, usd=Decimal(1), unpriced=0)
+        HandlerCalls(
+            run=run, tier="worker", handler="h", calls=2, paid=1, cached=0, reused=1, usd=Decimal(1), unpriced=0
+        )
         for run in (a, b)
     ]
-    return summed_up(counted, overlap, calls, {}, Runs(a=a, b=b, since=EVER), Ask(rules={}, examples=examples))
+    return summed_up(
+        counted, overlap, calls, {}, Runs(a=a, b=b, since=EVER), CompareSettings(rules={}, examples=examples)
+    )
 
 
 def test_text_of_events_and_names_is_shown_and_never_run() -> None:

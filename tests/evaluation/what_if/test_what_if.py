@@ -20,9 +20,9 @@ from streams.calibration.calibrators import Platt
 from streams.calibration.drift import reference_of
 from streams.core.errors import ConfigError
 from streams.core.routing import Route
-from streams.evaluation.cases import LabelsFrom, Since
+from streams.evaluation.cases import AuditPart, LabelsFrom
 from streams.evaluation.what_if.change import parse_change
-from streams.evaluation.what_if.history import History, Past, read_history
+from streams.evaluation.what_if.history import History, PastEvent, read_history
 from streams.evaluation.what_if.observed_outcomes import shares_seen
 from streams.evaluation.what_if.policy import Plan, as_it_was, with_change
 from streams.evaluation.what_if.report import sentence, warnings
@@ -45,7 +45,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return shop(tmp_path_factory.mktemp("shop"), TWO_REASONERS)
 
 
-def past(score: float | None = 0.9, number: int = 0, **more: Any) -> Past:
+def past(score: float | None = 0.9, number: int = 0, **more: Any) -> PastEvent:
     """An accepted answer of the worker `answer`."""
     usual: dict[str, Any] = {
         "event_id": f"e{number}",
@@ -57,10 +57,10 @@ def past(score: float | None = 0.9, number: int = 0, **more: Any) -> Past:
         "decision": "accepted",
         "worker_usd": 0.001,
     }
-    return Past(**usual | more)
+    return PastEvent(**usual | more)
 
 
-def escalated(score: float | None = 0.5, number: int = 0, **more: Any) -> Past:
+def escalated(score: float | None = 0.5, number: int = 0, **more: Any) -> PastEvent:
     """One that the reasoner answered."""
     usual: dict[str, Any] = {"decision": "escalated", "reasoner": "think", "reasoner_usd": 0.02}
     return past(score, number, **usual | more)
@@ -80,7 +80,7 @@ def test_thresholds_routes_reasoners_and_exploration_of_several_workers_can_be_s
         pipeline,
     )
     assert change.workers == ("add", "answer", "name")
-    assert change.bars["answer"].bar.threshold == 0.7
+    assert change.thresholds["answer"].threshold.threshold == 0.7
     assert (change.explore, change.reasoners, change.routes) == (
         {"name": 0.1}, {"add": "muse"}, {"sum": Route("ignore")},
     )  # fmt: skip
@@ -180,7 +180,7 @@ def test_a_calibration_of_another_version_is_refused(tmp_path: Path) -> None:
         (["routes.unsure=ignore"], past(0.9, intent="unheard of"), Plan("unanswered")),
     ],
 )
-def test_an_event_is_decided_again(pipeline: Pipeline, settings: list[str], event_: Past, plan: Plan) -> None:
+def test_an_event_is_decided_again(pipeline: Pipeline, settings: list[str], event_: PastEvent, plan: Plan) -> None:
     assert with_change(event_, parse_change(settings, pipeline), pipeline, {("answer", "p"): 0.1}) == plan
 
 
@@ -196,7 +196,7 @@ def test_what_happened_is_read_from_the_decision_then(pipeline: Pipeline) -> Non
 # ---- Figures by hand ----
 
 
-def figures(pipeline: Pipeline, events: list[Past], *settings: str, labels: LabelsFrom = "people") -> WhatIf:
+def figures(pipeline: Pipeline, events: list[PastEvent], *settings: str, labels: LabelsFrom = "people") -> WhatIf:
     return what_if(History(events=events), parse_change(settings, pipeline), pipeline, labels)
 
 
@@ -360,12 +360,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfi
 
 
 def read(
-    config: ClickHouseConfig, pipeline: Pipeline, of: str | Since, *settings: str, labels: LabelsFrom = "people"
+    config: ClickHouseConfig, pipeline: Pipeline, of: str | AuditPart, *settings: str, labels: LabelsFrom = "people"
 ) -> History:
     agrees = {name: comparison(one.correct) for name, one in {**pipeline.reasoners, **pipeline.workers}.items()}
     audit = Audit(config)
     try:
-        part = Since(run=of) if isinstance(of, str) else of
+        part = AuditPart(run=of) if isinstance(of, str) else of
         return read_history(audit, pipeline, agrees, parse_change(settings, pipeline), part, labels)
     finally:
         audit.close()
@@ -453,7 +453,7 @@ def test_labels_of_live_traffic_count_under_any_name_of_its_run_and_the_last_sou
 ) -> None:
     of, base = event("a", run="candidate"), event("a", run="production")
     write(config, verdict(of), worked(of, pipeline), label(base, "7", source="desk"), label(of, "8", source="audit"))
-    part = Since(run="candidate", base="production")
+    part = AuditPart(run="candidate", base="production")
     (found,) = read(config, pipeline, part, "workers.answer.threshold=0.5").events
     assert found.worker_right is True
     (found,) = read(config, pipeline, "candidate", "workers.answer.threshold=0.5").events
