@@ -1,4 +1,4 @@
-"""A Kafka broker in memory; a ClickHouse server that knows itself as a cluster, and one whose second shard is away."""
+"""A Kafka broker in memory, and a ClickHouse server with a cluster of one shard and one whose second is unreachable."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ def database_names() -> Callable[[], str]:
 
 @pytest.fixture
 def config(server: str, database_names: Callable[[], str]) -> ClickHouseConfig:
-    """A database that is not there yet."""
+    """A database that does not exist yet."""
     return ClickHouseConfig(url=server, database=database_names())

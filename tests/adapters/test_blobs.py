@@ -27,13 +27,13 @@ def test_what_is_put_twice_is_there_once_and_nothing_is_left_over(tmp_path: Path
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [hashlib.sha256(b"x").hexdigest()]
 
 
-def test_what_is_not_there_is_the_producers_to_publish(tmp_path: Path) -> None:
+def test_missing_bytes_are_the_producers_to_publish(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError) as caught:
         BlobStore(str(tmp_path)).get("0" * 64)
     assert caught.value.reason == "missing_image"
 
 
-def test_a_store_that_cannot_be_opened_written_or_read_is_told(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_opened_written_or_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="ESCALON_BLOBS"):
         BlobStore("nowhere://x")
     (tmp_path / "file").write_text("in the way")
@@ -46,9 +46,9 @@ def test_a_store_that_cannot_be_opened_written_or_read_is_told(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("what", ["put", "get", "delete"])
-def test_whatever_a_driver_raises_the_store_is_away(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_error_of_a_driver_means_an_unavailable_store(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class ClientError(Exception):
-        """As drivers of object storage have them."""
+        """An error class of a driver's own."""
 
     def fail(*_: object, **__: object) -> None:
         raise ClientError("SlowDown")
@@ -60,7 +60,7 @@ def test_whatever_a_driver_raises_the_store_is_away(what: str, monkeypatch: pyte
         getattr(store, what)(b"x" if what == "put" else "0" * 64)
 
 
-def test_whatever_a_driver_raises_when_it_is_opened_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_error_of_a_driver_while_opening_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: str) -> None:
         raise KeyError("no login")
 

@@ -84,7 +84,7 @@ def test_money_is_an_exact_decimal_as_in_the_schema() -> None:
     assert "Decimal(24, 12)" in COLUMNS["calls_rows"]["cost_usd"]
 
 
-def test_where_an_event_stood_is_called_its_source() -> None:
+def test_the_position_of_an_event_is_called_its_source() -> None:
     origin = Origin(event_id="e", run="live", event_time=AT, trace_id="t", topic="events", partition=3, offset=7)
     call = Call(
         origin=origin, call_id="c", tier="worker", handler="h", handler_version="v", pipeline="p", operation="chat",
@@ -107,7 +107,7 @@ def test_findings_are_json_an_analyst_can_take_apart(verdict: Verdict) -> None:
 
 
 @given(any_message(DeadLetter))
-def test_headers_of_a_dead_letter_are_readable_whatever_bytes_they_hold(letter: DeadLetter) -> None:
+def test_headers_of_a_dead_letter_are_readable_with_any_bytes(letter: DeadLetter) -> None:
     row = row_of(dataclasses.replace(letter, headers=(Header(key="a", value=b"caf\xe9"),)))
     assert row["headers"] == ["a: caf\\xe9"]
     assert row["payload"] == letter.payload
@@ -132,7 +132,7 @@ def test_a_ddl_file_is_split_where_a_line_ends_with_a_semicolon(sql: str, split:
     assert statements(sql) == split
 
 
-def test_every_statement_of_ours_can_be_run_again() -> None:
+def test_every_statement_can_be_repeated() -> None:
     for path in resource("clickhouse").glob("*.sql"):
         assert all(
             re.search("IF NOT EXISTS|OR REPLACE|MODIFY COLUMN", statement)
@@ -180,7 +180,7 @@ def test_rows_are_inserted_by_the_names_of_their_columns() -> None:
         ({"url": "http://host", "database": "a; DROP"}, "ESCALON_CLICKHOUSE_DATABASE"),
     ],
 )
-def test_an_address_that_is_wrong_or_tells_a_secret_is_refused(settings_: dict[str, str], key: str) -> None:
+def test_an_address_that_is_wrong_or_has_a_secret_is_refused(settings_: dict[str, str], key: str) -> None:
     with pytest.raises(ConfigError) as caught:
         ClickHouseConfig(**settings_)
     assert caught.value.key == key
@@ -191,7 +191,7 @@ def test_the_password_is_not_shown() -> None:
     assert "s3cret" not in repr(ClickHouseConfig(url="http://host", password="s3cret"))
 
 
-def test_when_nobody_answers_the_error_says_what_to_check() -> None:
+def test_without_an_answer_the_error_says_what_to_check() -> None:
     with pytest.raises(ServiceError, match="ESCALON_CLICKHOUSE") as caught:
         ClickHouseConfig(url="http://127.0.0.1:1", password="s3cret").connect()
     assert "s3cret" not in str(caught.value)

@@ -74,7 +74,7 @@ def test_a_placeholder_that_is_not_known_is_not_sent_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a'; DROP"])
-def test_what_is_no_name_of_a_cluster_is_refused(name: str) -> None:
+def test_a_malformed_name_of_a_cluster_is_refused(name: str) -> None:
     with pytest.raises(ConfigError):
         TableLayout("escalon", name)
 
@@ -156,8 +156,8 @@ def arguments(sql: str) -> dict[str, Any]:
     return {name: "2020-01-01 00:00:00" if "Date" in kind else of_type.get(kind, "5") for name, kind in asked}
 
 
-def test_every_query_of_ours_runs_where_rows_lie_on_more_than_one_shard(config: ClickHouseConfig) -> None:
-    """A question to several shards is planned otherwise than one to a single one. The second shard is away here."""
+def test_every_shipped_query_runs_over_more_than_one_shard(config: ClickHouseConfig) -> None:
+    """ClickHouse plans queries over several shards differently. The second shard is unreachable here."""
     migrate(AloneConfig(url=config.url, database=config.database), cluster="two")
     one = event("e1")
     files = sorted(Path(streams.__path__[0]).rglob("*.sql"))

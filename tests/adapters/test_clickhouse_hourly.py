@@ -15,7 +15,7 @@ from tests.harness.audit import write
 
 
 def summed(config: ClickHouseConfig, sql: str) -> list[dict[str, Any]]:
-    """An answer after the sums were made anew."""
+    """Refresh the sums, then run a query."""
     with closing(config.connect()) as client:
         client.command("SYSTEM REFRESH VIEW calls_hourly_rows")
         client.command("SYSTEM WAIT VIEW calls_hourly_rows")

@@ -1,4 +1,4 @@
-"""Databases of every age are brought up to date, whatever comes in between."""
+"""Migrations bring databases of any version up to date, also when interrupted or concurrent."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_database_from_before_the_first_release_is_refused_with_the_remedy(con
     assert "ESCALON_CLICKHOUSE_DATABASE" in caught.value.remedy
 
 
-def test_a_file_that_changed_after_it_was_applied_is_told_and_nothing_is_done(
+def test_a_file_that_changed_after_it_was_applied_is_refused_before_anything_is_done(
     config: ClickHouseConfig, tmp_path: Path
 ) -> None:
     migrate(config, files(tmp_path, *NAMES[:2]))
@@ -128,7 +128,7 @@ def test_a_comment_may_change(config: ClickHouseConfig, tmp_path: Path) -> None:
     assert migrate(config, tmp_path) == []
 
 
-class Stop(Exception):  # noqa: N818  no error of ours: the process is gone
+class Stop(Exception):  # noqa: N818  not an error: the process was killed
     """The migrating process is killed."""
 
 
@@ -187,7 +187,7 @@ def test_several_that_migrate_at_once_all_succeed_and_the_tables_are_right(
     assert migrate(config, retention=Retention(30, 0)) == []
 
 
-def test_a_statement_that_clickhouse_refuses_is_told_with_its_words(config: ClickHouseConfig, tmp_path: Path) -> None:
+def test_a_statement_that_clickhouse_refuses_is_reported_in_its_words(config: ClickHouseConfig, tmp_path: Path) -> None:
     (tmp_path / "0001_wrong.sql").write_text("CREATE TABLE IF NOT EXISTS a_rows (a Strin) ENGINE = Memory;\n")
     with pytest.raises(ServiceError, match="Strin") as caught:
         migrate(config, tmp_path)

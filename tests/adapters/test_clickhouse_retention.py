@@ -195,7 +195,7 @@ BORDERS = (
 
 
 @pytest.mark.parametrize("kept", [KEPT, Retention(body_days=36_500, row_days=2**31 - 1)], ids=["days", "for centuries"])
-def test_what_is_past_goes_and_what_is_to_come_stays_whatever_the_century(
+def test_past_rows_expire_and_future_rows_stay_in_any_century(
     server: str, database_names: Callable[[], str], kept: Retention
 ) -> None:
     config = ClickHouseConfig(url=server, database=database_names())

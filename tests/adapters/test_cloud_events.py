@@ -1,4 +1,4 @@
-"""Whose CloudEvent is the same one: source and id together."""
+"""The identity of a CloudEvent: source and id together."""
 
 from __future__ import annotations
 

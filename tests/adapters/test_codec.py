@@ -96,7 +96,7 @@ def test_a_message_of_another_kind_is_unreadable() -> None:
     assert caught.value.reason == "bad_avro"
 
 
-def test_what_is_no_record_is_unreadable() -> None:
+def test_a_message_that_is_not_a_record_is_unreadable() -> None:
     registry = FakeRegistry()
     registry.known.append(parse_schema("string"))
     out = BytesIO()

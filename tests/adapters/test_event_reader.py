@@ -187,7 +187,7 @@ def test_an_event_without_an_id_is_known_by_its_record_in_every_process_and_rele
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_another_record_is_another_event_though_it_stands_at_the_same_place(what: str) -> None:
+def test_another_record_at_the_same_position_is_another_event(what: str) -> None:
     assert derived_event_id(OTHERS[what], "cluster") != derived_event_id(RECORD, "cluster")
 
 
@@ -377,7 +377,7 @@ def test_a_record_published_again_says_when_it_came_first(said: bytes, came_at: 
     assert reader()(own).origin.event_time == datetime(2026, 11, 1, tzinfo=UTC)
 
 
-# ---- What tells two events with one id apart ----
+# ---- Two events with one id ----
 
 
 def content(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> str:

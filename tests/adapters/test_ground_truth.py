@@ -65,7 +65,7 @@ def test_a_judgement_in_json_is_read_too() -> None:
         max_leaves=8,
     )
 )
-def test_a_label_that_is_no_string_becomes_its_json_text(value: Any) -> None:
+def test_a_label_other_than_a_string_becomes_its_json_text(value: Any) -> None:
     assert json.loads(read({"event_id": "mail-7", "label": value}).label) == value
 
 
@@ -116,7 +116,7 @@ GOOD: dict[str, Any] = {"event_id": "mail-7", "label": "x"}
         ({**GOOD, "label": {"a": "\ud800"}}, "invalid_unicode", "label"),
     ],
 )
-def test_what_is_no_label_is_refused_with_the_reason_and_a_remedy(value: Any, reason: str, told: str) -> None:
+def test_an_invalid_label_is_refused_with_the_reason_and_a_remedy(value: Any, reason: str, told: str) -> None:
     payload = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
     with pytest.raises(UnreadableError) as refused:
         read_ground_truth(Label, record(payload), CODEC)
@@ -144,7 +144,7 @@ def test_a_checked_time_is_in_utc_and_has_to_name_its_offset() -> None:
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), {1, 2}, object()])
-def test_what_is_no_json_value_is_no_label(value: Any) -> None:
+def test_a_value_that_json_cannot_hold_is_refused_as_a_label(value: Any) -> None:
     with pytest.raises(UnreadableError):
         label_text(value)
 
@@ -177,7 +177,7 @@ def test_nothing_was_said_later_than_it_came(ahead: timedelta) -> None:
         assert refused.value.reason == "bad_time"
 
 
-def test_a_clock_that_is_a_little_ahead_is_no_future() -> None:
+def test_a_clock_that_is_a_little_ahead_is_tolerated() -> None:
     ahead = AT + timedelta(minutes=5)
     assert read_ground_truth(Label, record(CODEC.encode(replace(LABEL, labelled_at=ahead))), CODEC).labelled_at == ahead
 

@@ -1,4 +1,4 @@
-"""How to reach Kafka, in the words of each client."""
+"""The configuration of each Kafka client."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_with_tls_the_brokers_certificate_is_checked() -> None:
 
 @pytest.mark.parametrize("setting", ["ca_file", "cert_file"])
 @pytest.mark.parametrize("there", [False, True])
-def test_a_tls_file_that_cannot_be_used_is_told(tmp_path: Path, setting: str, there: bool) -> None:
+def test_a_tls_file_that_cannot_be_used_is_reported(tmp_path: Path, setting: str, there: bool) -> None:
     file = tmp_path / "tls.pem"
     if there:
         file.write_text("no certificate")
@@ -163,14 +163,14 @@ def test_an_address_with_a_login_is_refused_and_not_repeated() -> None:
         (KafkaError._SSL, "tlsv13 alert certificate required", "ESCALON_KAFKA_CERT_FILE"),
     ],
 )
-def test_what_no_waiting_helps_against_is_told_with_the_setting(code: int, said: str, words: str) -> None:
+def test_an_error_that_waiting_does_not_fix_names_the_setting(code: int, said: str, words: str) -> None:
     told = refused(KafkaConfig(servers="a:1", tls=True, ca_file="ca.pem", **SASL), KafkaError(code, said))
     assert told is not None
     assert words in str(told)
     assert "s3cret" not in str(told)
 
 
-def test_a_broker_that_is_away_may_come_back() -> None:
+def test_an_unreachable_broker_may_come_back() -> None:
     assert refused(KafkaConfig(servers="a:1"), KafkaError(KafkaError._TRANSPORT, "connection refused")) is None
 
 

@@ -1,4 +1,4 @@
-"""Which schemas of strangers are read with: none whose messages can become more than their bytes say."""
+"""Foreign schemas are refused if a small message could expand into a large value."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_a_schema_that_cannot_be_used_makes_the_event_unreadable(
     assert caught.value.reason == reason
 
 
-def test_a_registry_that_refuses_is_told(server: SchemaRegistryServer) -> None:
+def test_the_refusal_of_a_registry_is_reported(server: SchemaRegistryServer) -> None:
     registry = SchemaRegistry(server.url)
     server.status = 422
     schema: Any = schemas.current()[RawEvent]
@@ -106,14 +106,14 @@ def test_a_registry_that_refuses_is_told(server: SchemaRegistryServer) -> None:
         registry.schema_of(1)
 
 
-def test_a_registry_that_is_away_is_told_and_no_fault_of_the_producers() -> None:
+def test_an_unreachable_registry_is_reported_and_not_blamed_on_the_producer() -> None:
     with SchemaRegistryServer() as server:
         registry = SchemaRegistry(server.url)
     with pytest.raises(ServiceError, match="cannot be reached"):
         registry.schema_of(1)
 
 
-def test_a_login_is_sent_and_a_wrong_one_is_told_without_repeating_it() -> None:
+def test_a_login_is_sent_and_a_wrong_one_is_reported_without_repeating_it() -> None:
     schema = next(iter(schemas.current().values()))
     with SchemaRegistryServer() as server:
         server.login = "me:right-word"
@@ -185,7 +185,7 @@ def test_a_tier_waits_at_its_start_for_a_registry_that_is_not_ready(server: Sche
     assert codec.decode(RawEvent, codec.encode(RawEvent(text="x"))) == RawEvent(text="x")
 
 
-def test_a_tier_does_not_wait_for_ever_for_a_registry(server: SchemaRegistryServer) -> None:
+def test_a_tier_does_not_wait_indefinitely_for_a_registry(server: SchemaRegistryServer) -> None:
     pauses, server.status = list[float](), 503
     with pytest.raises(ServiceError, match="could not be registered"):
         patient_codec_for(server.url, pauses.append)
@@ -245,7 +245,9 @@ def test_a_registry_that_does_not_know_what_this_process_registered_is_not_belie
 
 @pytest.mark.parametrize("body", [b"<html>starting</html>", b"", b"[]", b"null", b'{"detail": "Not Found"}', b"{}"])
 @pytest.mark.parametrize("status", [200, 404])
-def test_the_page_of_a_gateway_is_no_word_of_a_registry(server: SchemaRegistryServer, body: bytes, status: int) -> None:
+def test_the_page_of_a_gateway_is_not_an_answer_of_the_registry(
+    server: SchemaRegistryServer, body: bytes, status: int
+) -> None:
     registry = quick(server)
     server.body, server.status = body, status
     with pytest.raises(NotReadyError):

@@ -88,7 +88,7 @@ def faults(writer: Any, reader: Any) -> list[str]:
 
 
 def kept(written: Any, read: Any) -> bool:
-    """Whether all that was written came out; a record may have come by further fields, with their defaults."""
+    """Return True if everything written was read; a record may have gained further fields, with their defaults."""
     if isinstance(written, dict):
         return all(name not in read or kept(value, read[name]) for name, value in written.items())
     if isinstance(written, list):
@@ -125,7 +125,7 @@ def test_there_are_released_schemas_to_check() -> None:
     assert len(FILES) >= len(KINDS)
 
 
-def test_a_released_schema_stands_alone_and_has_no_marks_of_a_library() -> None:
+def test_a_released_schema_is_self_contained_and_has_no_marks_of_a_library() -> None:
     for path in FILES:
         assert '"__' not in path.read_text("utf-8")
         parse_schema(json.loads(path.read_text("utf-8")))

@@ -1,4 +1,4 @@
-"""Whether tiering pays, by examples computed by hand."""
+"""The economics of tiering, by examples computed by hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def straight(events: int) -> dict[str, Any]:
     return row("", events, events, worker_usd=Decimal(0), wasted_usd=Decimal(0))
 
 
-def told(advice: Advice) -> str:
+def advice_text(advice: Advice) -> str:
     return "\n".join(advice.lines)
 
 
@@ -62,8 +62,8 @@ def test_from_so_many_events_a_day_on_the_savings_pay_the_upkeep() -> None:
     # $15 from 1,000 events are $0.015 an event, so $10 a day need 667 events; there are 500, which save $7.50.
     advice = advise([row()], Decimal(0), TEN)
     assert advice.break_even_a_day == pytest.approx(10 / 0.015)
-    assert "saves $7.50 a day, less than its upkeep of $10.00" in told(advice)
-    assert "from about 667 events a day; there are 500" in told(advice)
+    assert "saves $7.50 a day, less than its upkeep of $10.00" in advice_text(advice)
+    assert "from about 667 events a day; there are 500" in advice_text(advice)
 
 
 def test_events_sent_straight_to_the_reasoner_count_among_the_events_and_save_nothing() -> None:
@@ -75,28 +75,30 @@ def test_events_sent_straight_to_the_reasoner_count_among_the_events_and_save_no
 
 def test_where_it_pays_that_is_said() -> None:
     advice = advise([row(events=10_000, escalated=2000)], Decimal(0), TEN)
-    assert "Tiering pays off: it saves $75.00 a day before its upkeep of $10.00, which 667 events" in told(advice)
+    assert "Tiering pays off: it saves $75.00 a day before its upkeep of $10.00, which 667 events" in advice_text(
+        advice
+    )
     assert len(advice.lines) == 1
 
 
-def test_a_small_stream_is_told_to_ask_the_reasoner() -> None:
+def test_a_small_stream_is_advised_to_ask_the_reasoner() -> None:
     advice = advise([row(events=2 * SMALL_STREAM - 2, escalated=10)], Decimal(0), TEN)
-    assert f"needs a model {SMALL_STREAM - 1} times a day" in told(advice)
-    assert "send every event to the reasoner" in told(advice)
+    assert f"needs a model {SMALL_STREAM - 1} times a day" in advice_text(advice)
+    assert "send every event to the reasoner" in advice_text(advice)
     just_enough = advise([row(events=2 * SMALL_STREAM, escalated=10)], Decimal(0), TEN)
-    assert "times a day" not in told(just_enough)
+    assert "times a day" not in advice_text(just_enough)
 
 
 def test_a_stream_without_any_call_is_a_small_one() -> None:
     advice = advise([], Decimal(0), TEN)
     assert (advice.workers, advice.saved_usd, advice.break_even_a_day) == ((), Decimal(0), None)
-    assert "0 times a day" in told(advice)
+    assert "0 times a day" in advice_text(advice)
 
 
 def test_a_worker_that_passes_on_nearly_everything_is_named() -> None:
     advice = advise([row(escalated=int(NEARLY_ALL * 1000))], Decimal(0), TEN)
-    assert "answer escalates 80% of its events: that is work for a reasoner" in told(advice)
-    assert "that is work" not in told(advise([row(escalated=790)], Decimal(0), TEN))
+    assert "answer escalates 80% of its events: that is work for a reasoner" in advice_text(advice)
+    assert "that is work" not in advice_text(advise([row(escalated=790)], Decimal(0), TEN))
 
 
 def test_a_worker_that_costs_more_than_it_saves_is_named() -> None:
@@ -104,15 +106,17 @@ def test_a_worker_that_costs_more_than_it_saves_is_named() -> None:
     dear = row(escalated=600, worker_usd=Decimal(10))
     advice = advise([dear], Decimal(0), TEN)
     assert advice.workers[0].saved_usd == Decimal(-2)
-    assert "answer costs more than it saves: it escalates 60% of its events and pays off up to 50%" in told(advice)
-    assert "Tiering saves nothing here" in told(advice)
+    assert "answer costs more than it saves: it escalates 60% of its events and pays off up to 50%" in advice_text(
+        advice
+    )
+    assert "Tiering saves nothing here" in advice_text(advice)
     assert (advice.break_even_a_day, advice.saved_a_day_usd) == (None, Decimal(-1))
 
 
 def test_a_worker_dearer_than_the_reasoner_never_pays() -> None:
     advice = advise([row(escalated=0, worker_usd=Decimal(40))], Decimal(0), TEN)
     assert advice.workers[0].break_even == -1.0
-    assert "answer costs more than it saves: it escalates 0% of its events and pays off up to 0%" in told(advice)
+    assert "answer costs more than it saves: it escalates 0% of its events and pays off up to 0%" in advice_text(advice)
 
 
 @pytest.mark.parametrize("unknown", [{"worker_usd": None}, {"reasoner_call_usd": None}])
@@ -121,7 +125,7 @@ def test_what_an_unknown_price_makes_unknown_is_not_guessed(unknown: dict[str, A
     assert [one.saved_usd for one in advice.workers] == [None, Decimal(15)]
     assert advice.workers[0].break_even is None
     assert (advice.saved_usd, advice.saved_a_day_usd, advice.break_even_a_day) == (None, None, None)
-    assert "Some calls have no known price, so the savings are unknown" in told(advice)
+    assert "Some calls have no known price, so the savings are unknown" in advice_text(advice)
 
 
 def test_unknown_listeners_make_the_savings_unknown() -> None:

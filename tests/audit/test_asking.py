@@ -1,4 +1,4 @@
-"""Questions of anybody's: what they may not do, and what they are told."""
+"""Queries of users: their limits, and the errors that they get."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_an_answer_with_more_rows_than_allowed_is_cut_and_says_so(audit: Audit) 
         ("SELECT 1 FORMAT JSON", "use --format"),
     ],
 )
-def test_what_is_wrong_is_told_with_what_to_do(audit: Audit, sql: str, said: str) -> None:
+def test_a_wrong_query_is_reported_with_a_remedy(audit: Audit, sql: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as raised:
         audit.ask(sql)
     assert "http://" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Which events, entries and blobs an erasure finds, and what it keeps of itself."""
+"""The events, entries and blobs that an erasure finds, and its record in the audit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def about(event_id: str, name: str | None, **more: Any) -> Event:
 
 
 class FakeTables:
-    """Tables with one entry about whatever is asked for; remembers what it was told to erase."""
+    """Tables with one entry for any task; remembers the entries to erase."""
 
     def __init__(self) -> None:
         self.asked: list[TaskKey] = []
@@ -84,7 +84,7 @@ def test_a_person_s_events_are_found_in_all_runs_with_their_tasks_and_own_images
 
 
 @pytest.mark.embedded
-def test_nobody_s_events_are_not_found_by_a_name_that_is_empty_or_another(eraser: Eraser) -> None:
+def test_an_empty_or_unknown_name_finds_no_events(eraser: Eraser) -> None:
     assert eraser.events_of("carl") == ()
     assert eraser.events_of("") == ()
 
@@ -138,7 +138,7 @@ def test_wherever_it_breaks_off_the_person_s_name_finds_the_rest(
 
 
 @pytest.mark.embedded
-def test_a_judge_s_verdict_in_one_word_stays_and_what_may_name_somebody_goes(
+def test_a_judge_s_verdict_in_one_word_stays_and_a_longer_one_is_erased(
     eraser: Eraser, config: ClickHouseConfig
 ) -> None:
     mine = about("hugo-1", "hugo")

@@ -199,7 +199,7 @@ def test_a_named_query_looks_at_the_time_asked_about_alone(audit: Audit, name: s
     assert [row for row in rows if name != "money" or row["events"] or row["spent_usd"]] == []
 
 
-def test_a_day_asked_about_is_told_alone(audit: Audit) -> None:
+def test_a_single_day_is_reported_alone(audit: Audit) -> None:
     (row,) = audit.named("money", RUN, since="2026-11-02 00:00:00", until="2026-11-03 00:00:00").records()
     assert (row["events"], row["spent_usd"]) == (2, D("0.0202"))
     (day,) = audit.named("days", RUN, until="2026-11-02 00:00:00").records()
@@ -229,7 +229,7 @@ def test_a_replay_counts_what_it_reused_at_what_it_cost_then(audit: Audit) -> No
     assert (times["calls"], times["call_p50"]) == (2, 2.0)
 
 
-def test_the_runs_are_told_with_what_replays_say_of_themselves(audit: Audit) -> None:
+def test_the_runs_are_listed_with_the_progress_of_replays(audit: Audit) -> None:
     columns = "run events calls reused usd would_be_usd base pipeline state"
     assert picked(audit.named("runs").records(), columns) == [
         ("live", 5, 5, 0, D(500), D(500), None, None, None),

@@ -217,7 +217,7 @@ def test_calls_that_a_provider_turned_away_make_no_mean(config: ClickHouseConfig
     assert first["usd"] == Decimal("0.01") + 50 * Decimal("0.02")
 
 
-def test_one_model_in_both_tiers_saves_nothing_whatever_the_store_answered(
+def test_one_model_in_both_tiers_saves_nothing_even_with_answers_from_the_store(
     config: ClickHouseConfig, audit: Audit
 ) -> None:
     e = [event(f"e{n}", f"text {n}", run="one model") for n in range(200)]
@@ -310,7 +310,7 @@ def test_errors_are_held_against_all_calls_of_the_model_that_was_asked(config: C
     assert (row["model"], row["error"], row["broken"], row["calls"], row["rate"]) == ("small", "timeout", 1, 4, 0.25)
 
 
-def test_outages_are_what_somebody_must_correct(config: ClickHouseConfig, audit: Audit) -> None:
+def test_outages_are_failures_that_an_operator_must_correct(config: ClickHouseConfig, audit: Audit) -> None:
     e = [event(f"e{n}", run="out") for n in range(3)]
 
     def at(hour: int) -> datetime:
@@ -369,12 +369,12 @@ def test_a_label_whose_run_is_misspelt_is_about_nothing_that_is_known(tmp_path: 
     assert [(row["source"], row["labels"], row["example"]) for row in rows] == [("desk", 1, "e1")]
 
 
-def test_a_query_that_is_none_is_told_with_those_there_are() -> None:
+def test_an_unknown_query_is_refused_with_the_known_names() -> None:
     with pytest.raises(ConfigError, match="refusal_quality"):
         named_sql("nonsense")
 
 
-def test_answers_agree_as_json_whatever_they_are_wrapped_in(config: ClickHouseConfig, audit: Audit) -> None:
+def test_answers_agree_as_json_in_any_wrapping(config: ClickHouseConfig, audit: Audit) -> None:
     e = [event(f"e{n}", run="agreement") for n in range(5)]
     said = [reply({"b": 1, "a": "x"}), "plain words", '"quoted"', '{"a":1}', reply({"a": 2})]
     true = [label(e[0], {"a": "x", "b": 1}), replace(label(e[1], ""), label="plain words"), label(e[2], "quoted"),

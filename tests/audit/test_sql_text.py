@@ -1,4 +1,4 @@
-"""What is read off a query's text before it is asked."""
+"""The checks of a query's text before it runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_standing_values_go_to_the_queries_that_ask_for_them() -> None:
         ("SELECT {b:Array(String)}", {"b": "x,y"}, r'as JSON, as in \["a", "b"\]'),
     ],
 )
-def test_values_that_fit_no_parameter_are_told(sql: str, given_values: dict[str, str], said: str) -> None:
+def test_values_that_fit_no_parameter_are_refused(sql: str, given_values: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         bound(sql, given_values, {})
 
@@ -65,7 +65,7 @@ def test_lists_are_written_as_json() -> None:
         "",
     ],
 )
-def test_what_is_no_question_within_the_limits_is_refused(canonical: str) -> None:
+def test_a_statement_that_does_more_than_read_within_the_limits_is_refused(canonical: str) -> None:
     with pytest.raises(ConfigError):
         check_reads(canonical, LIMITS)
 
@@ -88,6 +88,6 @@ def test_questions_are_let_through(canonical: str) -> None:
 
 
 @given(st.text(alphabet="ab'\\`\"- /*\n{}:", max_size=40))
-def test_a_literal_never_shows_whatever_is_in_it(inside: str) -> None:
+def test_no_literal_is_left_in_the_bare_text(inside: str) -> None:
     escaped = inside.replace("\\", "\\\\").replace("'", "\\'")
     assert bare(f"SELECT '{escaped}', 1").split() == ["SELECT", ",", "1"]

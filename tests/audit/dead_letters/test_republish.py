@@ -1,4 +1,4 @@
-"""Which event a dead letter is about, and the record of it that goes through the tiers again."""
+"""The event of a dead letter, and the record of it that is published again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FakeScan:
         self._record = record
 
     def record(self, topic: str, partition: int, offset: int) -> Any:
-        """As confluent-kafka gives it."""
+        """The headers in confluent-kafka's form."""
         one = self._record
         if one is None or (topic, partition, offset) != (one.topic, one.partition, one.offset):
             return None

@@ -1,4 +1,4 @@
-"""Which dead letters may be retried, and how their originals go back to where they came from."""
+"""The dead letters that may be retried, and the return of their originals to their topics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def received(value: bytes, topic: str = "pre.events", offset: int = 7, **more: A
 
 @dataclass
 class Message:
-    """What a producer reports of a delivery, and what a consumer gives."""
+    """A delivered message, for producers and consumers."""
 
     topic_: str = ""
     value_: bytes = b""
@@ -128,7 +128,7 @@ class Site:
         return made
 
     def retry(self, *letters: DeadLetter, partitions: int = 3) -> list[RetryResult]:
-        """What became of them."""
+        """Retry letters and return the results."""
         originals = Originals(
             scan=FakeScan(self.held),  # type: ignore[arg-type]
             letters=self.letters, codec=CODEC, blobs=self.blobs, prefix="pre.", run="live",
@@ -153,7 +153,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def landed(sent: dict[str, Any], offset: int = 99) -> KafkaRecord:
-    """What was sent, as a tier receives it."""
+    """A published message as the record that a tier receives."""
     return KafkaRecord(sent["topic"], sent["partition"], offset, sent["key"], sent["value"], NOW, sent["headers"])
 
 
@@ -223,7 +223,7 @@ def test_what_a_topic_has_forgotten_is_taken_from_the_audit_while_that_has_the_s
     assert "differ from those received" in left.why
 
 
-def test_what_nobody_holds_any_more_is_said(site: Site) -> None:
+def test_a_letter_without_an_original_is_reported(site: Site) -> None:
     letter = site.dead(received(b"x"))
     site.held.clear()
     (told,) = site.retry(letter)

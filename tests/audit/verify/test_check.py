@@ -105,7 +105,7 @@ def name_a_call_without_a_row(world: World) -> None:
     world.write(verdict_, outcome_)
 
 
-def write_what_nobody_can_read(world: World) -> None:
+def write_unreadable_records(world: World) -> None:
     world.raw("outcomes", b"\xc3\x01 no outcome")
 
 
@@ -120,7 +120,7 @@ FAULTS: list[tuple[Plant, tuple[str, str, int]]] = [
     (lose_a_row_of_outcomes, ("missing_row", "outcomes", 1)),
     (add_a_row_of_calls, ("stray_row", "calls", 1)),
     (name_a_call_without_a_row, ("missing_call", "outcomes", 1)),
-    (write_what_nobody_can_read, ("unreadable", "outcomes", 1)),
+    (write_unreadable_records, ("unreadable", "outcomes", 1)),
 ]
 
 
@@ -156,7 +156,7 @@ def test_the_lost_event_is_named_with_its_place(world: World) -> None:
     assert fault.examples == ({"partition": 1, "offset": 0, "event_id": "lost"},)
 
 
-def test_what_is_younger_than_the_grace_is_no_fault_yet(world: World) -> None:
+def test_records_younger_than_the_grace_are_not_faults_yet(world: World) -> None:
     world.live("a")
     lose_an_outcome(world)
     lose_a_row_of_labels(world)
@@ -204,7 +204,7 @@ def test_a_dead_letter_with_its_reason_is_an_end(world: World) -> None:
 
 
 def dead(world: World) -> DeadLetter:
-    """An event nobody can read, and its dead letter."""
+    """An unreadable event and its dead letter."""
     world.raw("events", b"\xff\xff no text", 1)
     own = derived_event_id(world.record("events", 0, 1), world.cluster)
     made = letter(world, "events", 0, own, 1)
@@ -278,7 +278,7 @@ def test_a_dropped_dead_letter_is_settled(world: World) -> None:
     assert report.reasons == {}
 
 
-def test_a_row_that_no_table_takes_is_no_end_of_its_event(world: World) -> None:
+def test_a_row_that_no_table_takes_does_not_end_its_event(world: World) -> None:
     lose_an_outcome(world)
     world.write(replace(letter(world, "verdicts", 0, "lost"), reason="bad_row"))
     assert kinds(world.verify()) == [("lost_event", "events", 1)]
@@ -293,7 +293,7 @@ def test_a_record_that_the_sink_dead_lettered_needs_no_row(world: World) -> None
 
 
 def test_a_dead_letter_excuses_its_own_record_and_no_other_that_came_to_its_place(world: World) -> None:
-    """As after the topic was made again: the place is the same, the record is not."""
+    """After the topic was created again, the position is the same but the record is not."""
     world.live("a")
     world.raw("labels", b"no label")
     world.put(call(event_of(world, "a"), "refused"))

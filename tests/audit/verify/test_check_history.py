@@ -94,7 +94,7 @@ def publish_at(world: World, topic: str, value: bytes, at: datetime) -> None:
 
 @pytest.mark.parametrize("before", [1, 3])
 @pytest.mark.parametrize("topic", ["events", "outcomes", "calls", "verdicts"])
-def test_topics_that_forget_at_their_own_pace_are_no_fault(world: World, topic: str, before: int) -> None:
+def test_topics_with_different_retentions_are_not_faults(world: World, topic: str, before: int) -> None:
     trim(world, topic, before)
     report = world.verify()
     assert kinds(report) == []
@@ -103,7 +103,7 @@ def test_topics_that_forget_at_their_own_pace_are_no_fault(world: World, topic: 
 
 
 @pytest.mark.parametrize("topic", ["events", "outcomes", "calls", "verdicts", "dead-letters"])
-def test_a_topic_that_was_made_again_is_no_fault(world: World, topic: str) -> None:
+def test_a_topic_that_was_created_again_is_not_a_fault(world: World, topic: str) -> None:
     again(world, topic)
     assert kinds(world.verify()) == []
     world.live(*(["d"] if topic == "events" else []))
@@ -140,7 +140,7 @@ def test_an_event_lost_although_outcomes_are_deleted_is_still_found(world: World
     assert kinds(world.verify()) == [("lost_event", "events", 1)]
 
 
-def test_without_a_row_or_a_record_nobody_can_say_how_an_event_ended(expiring: World) -> None:
+def test_without_a_row_or_a_record_the_end_of_an_event_is_unproven(expiring: World) -> None:
     world = expiring
     event = json.dumps({"id": "old", "text": "x", "time": OLD.isoformat()}).encode()
     world.raw("events", event, 1)

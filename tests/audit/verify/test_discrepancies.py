@@ -73,7 +73,7 @@ def test_outcomes_of_another_run_are_not_compared() -> None:
 
 
 @given(st.lists(st.tuples(NAMES, st.integers(0, 2)), max_size=12))
-def test_each_event_is_kept_once_where_it_stood_first(said: list[tuple[str, int]]) -> None:
+def test_each_event_is_kept_once_at_its_first_position(said: list[tuple[str, int]]) -> None:
     published = [(name, partition, offset) for offset, (name, partition) in enumerate(said)]
     want: dict[bytes, tuple[int, int]] = {}
     for name, partition, offset in published:
@@ -98,7 +98,7 @@ def test_only_what_is_older_than_the_grace_is_a_fault() -> None:
     assert (split.faults.tolist(), split.young) == ([0, 1], 1)
 
 
-def test_what_bears_a_time_further_ahead_than_the_grace_is_not_young_for_ever() -> None:
+def test_a_time_further_ahead_than_the_grace_is_not_young() -> None:
     ahead = places([("skewed", 0, 30), ("wrong", 0, 31), ("absurd", 0, 2**63 - 1)])
     split = split_by_age(ahead, np.array([0, 1, 2]), now=25, grace=5)
     assert (split.faults.tolist(), split.young) == ([1, 2], 1)

@@ -1,4 +1,4 @@
-"""What a message is about can be read of every message that is still on a topic."""
+"""The identity of every message that may be on a topic can be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a log that lacks something cannot have shown is not a fault."""
+"""A missing entry is a fault only if it would have to be present."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_compacted_topic_is_never_whole() -> None:
     assert complete_since(found(messages(), {0: (0, 5)}, {0: 100}, compacted=True)) is None
 
 
-def test_an_event_came_no_earlier_than_those_before_it_whatever_time_it_bears() -> None:
+def test_an_event_came_no_earlier_than_those_before_it_with_any_timestamp() -> None:
     events = places(
         ("a", 0, 1, 50), ("b", 0, 2, 10), ("c", 0, 5, 9999), ("d", 0, 6, 0), ("e", 1, 0, 9999), ("f", 1, 1, 7)
     )
@@ -131,7 +131,7 @@ def test_a_message_about_another_event_says_nothing_of_the_topic(said: Array) ->
 
 
 def judged(said: Array, first_confirmed: int | None, *more_said: Array, **more: Any) -> tuple[list[int], int]:
-    """Which messages are orphans, and how many may be."""
+    """Return the orphans, and the number of messages that may be orphans."""
     events = found(EVENTS, more.pop("marks", {0: (5, 10)}), **more)
     split = orphans(said, events, first_confirmed, first_mentioned([said, *more_said])[0])
     return split.faults.tolist(), split.unproven
@@ -145,7 +145,7 @@ ORPHANS = [
     (judged(messages(("behind", 0, 99, 300)), 250), [0]),
     (judged(NEVER, None), []),  # nothing says that this topic was there then
     (judged(NEVER, 301), []),
-    (judged(NEVER, 250, messages(("never", 0, 6, 200))), []),  # it was on its way before
+    (judged(NEVER, 250, messages(("never", 0, 6, 200))), []),  # it was in flight before
     (judged(NEVER, 250, compacted=True), []),  # a later record may have replaced it
     (judged(messages(("never", 0, 5, 300)), 250, compacted=True), [0]),  # another event is in its place
     (judged(messages(("never", 0, 2, 1), scope=OTHER_TOPIC), None), [0]),
