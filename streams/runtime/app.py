@@ -1,4 +1,4 @@
-"""A Faust app configured as measuring has shown it must be; docs/decisions/ gives the reasons."""
+"""Configure a tier's Faust app; docs/decisions/ gives the measurements behind the values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.runtime.tables import Table
 
 SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 2
 METADATA_MS = 10_000
-"""How long a topic that is made again, or is given partitions, may be unknown to a group that reads it."""
+"""Longest time until a group notices that its topic was created again or has more partitions."""
 MAX_MESSAGE_BYTES = 1_000_000
 FETCH_BYTES = 1024 * 1024
 BATCH_BYTES = 16_384
@@ -23,24 +23,23 @@ BATCH_BYTES = 16_384
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessConfig:
-    """Where an app's process keeps things, and how it sends and stops."""
+    """The directory of an app's process, its topics, and how it sends and stops."""
 
     directory: Path
     """Holds its tables and belongs to this process alone."""
     prefix: str = ""
-    """Of topics and consumer groups."""
+    """Prefix of topics and consumer groups."""
     replication: int = 1
-    """Copies of the changelogs that Faust makes for new tables."""
+    """Replication factor of the changelogs of new tables."""
     batch_bytes: int = BATCH_BYTES
-    """What the producer may send at once to one partition; 1 sends each message by itself."""
+    """The most bytes of a batch to one partition; 1 sends each message by itself."""
     drain_seconds: float = DRAIN_SECONDS
-    """How long the end of what is in hand is waited for."""
 
 
-def faust_app(tier: str, kafka: KafkaConfig, place: ProcessConfig) -> DrainingApp:
-    """One tier's app: its own consumer group, at-least-once, no leader topic."""
-    name = f"escalon-{place.prefix}{tier}"
-    place.directory.mkdir(parents=True, exist_ok=True)
+def faust_app(tier: str, kafka: KafkaConfig, config: ProcessConfig) -> DrainingApp:
+    """Return one tier's app: its own consumer group, at-least-once, no leader topic."""
+    name = f"escalon-{config.prefix}{tier}"
+    config.directory.mkdir(parents=True, exist_ok=True)
     app = DrainingApp(
         name,
         broker=[f"kafka://{server.strip()}" for server in kafka.servers.split(",")],
@@ -51,29 +50,29 @@ def faust_app(tier: str, kafka: KafkaConfig, place: ProcessConfig) -> DrainingAp
         store="rocksdb://",
         Table=Table,
         TableManager=TableManager,
-        datadir=str(place.directory),
+        datadir=str(config.directory),
         consumer_auto_offset_reset=OFFSET_RESET,
         consumer_max_fetch_size=FETCH_BYTES,
         consumer_metadata_max_age_ms=METADATA_MS,
         producer_max_request_size=MAX_MESSAGE_BYTES,
-        producer_max_batch_size=place.batch_bytes,
+        producer_max_batch_size=config.batch_bytes,
         producer_linger=0,
         processing_guarantee="at_least_once",
-        topic_replication_factor=place.replication,
+        topic_replication_factor=config.replication,
         topic_disable_leader=True,
         topic_allow_declare=True,
         stream_wait_empty=False,
         table_standby_replicas=0,
-        # Its connections have no limits, and its pages of tables would show customers' words to anybody.
+        # It has no limit on connections, and its pages would show customers' texts to anyone.
         web_enabled=False,
     )
     app.topic_ids = TopicIds(kafka)
-    app.drain, app.at_end = Drain(place.drain_seconds), _nothing
+    app.drain, app.at_end = Drain(config.drain_seconds), _nothing
     return app
 
 
 async def _nothing() -> None:
-    """The end of an app that has nothing to close."""
+    """End an app that has nothing to close."""
 
 
 def _credentials(kafka: KafkaConfig) -> faust.auth.Credentials | None:

@@ -1,11 +1,20 @@
-"""Bind a stage to a Faust agent: decode, handle, publish with the right key, dead-letter what cannot be done.
+"""Bind a stage to a Faust agent so that no message is lost: it is done, or it is a dead letter, or it comes again.
 
-Four rules keep every event. An exception never leaves the agent, for Faust would count the event as done. A message
-is acknowledged only after Kafka has confirmed all it causes, and nothing is committed past one that is not. A
-message whose handling is cut off by a shutdown or a rebalance stays unacknowledged: Faust's stream acknowledges
-even then, so the binding holds a reference of its own until the work is done. While a service
-is away the message waits; where this process lacks what it needs (room on its disk, file handles, memory) it ends and
-leaves the message to the next one; only what is wrong with the message itself makes it a dead letter.
+The commit order of one message:
+
+1. The stage handles it. What it publishes and writes into tables is handed to the producer.
+2. If the message itself is at fault, its claims on table entries are withdrawn and a dead letter is published instead.
+3. The agent takes the next message, at which Faust's stream gives up its reference to this one. The binding holds a
+   reference of its own, because the stream also gives up that of a message whose handling was cut off.
+4. Kafka confirms all that the message caused. What it refuses as too large turns the message into a dead letter (2).
+5. The binding acknowledges the message, which is now done. This must come after 3: an acknowledgement by the stream
+   itself does not pass through our consumer.
+6. A dead letter is counted. At its limit on dead letters the process ends.
+7. The consumer commits up to the first message that is not done.
+
+No exception leaves the agent, because Faust would count the message as done. While a service is unavailable, the
+message waits. If this process lacks what it needs (room on its disk, file handles, memory), it ends and leaves the
+message to the next process. Only a fault of the message itself makes it a dead letter.
 """
 
 from __future__ import annotations
@@ -15,7 +24,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import faust
 
@@ -32,15 +41,14 @@ from streams.telemetry.message_metrics import handled, handling, observe
 from streams.telemetry.metrics import WAITS
 from streams.telemetry.tracing import OFF, Handling, Tracing
 
-M = TypeVar("M")
 UNCONFIRMED = 1000
-"""Messages of one topic that may be handled and wait for Kafka's confirmation, in a process."""
+"""Messages of one topic that may wait for Kafka's confirmation in a process."""
 log = logging.getLogger("escalon.runtime")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StagePublisher:
-    """Publishes messages to their topics, keyed as the table of topics says, in the trace of their event."""
+    """Publishes messages to their topics, with the keys of the table of topics and in the trace of their event."""
 
     app: faust.App
     codec: Codec
@@ -49,12 +57,14 @@ class StagePublisher:
     handling: Handling | None = None
     """The message whose handling publishes."""
     pending: PendingDeliveries = field(default_factory=PendingDeliveries)
-    """What has been published and Kafka has not confirmed yet."""
     topics: dict[str, Any] = field(default_factory=dict)
-    """Faust's topics by name. Faust would make one anew for every message."""
+    """Faust's topics by name; Faust itself would build one for every message."""
 
     async def publish(self, messages: Sequence[Any]) -> None:
-        """Hand messages to the producer, waiting while the broker is away. Raises only for one that is too large."""
+        """Hand messages to the producer, waiting while the broker is unavailable.
+
+        Raises UnreadableError only for a message that is too large.
+        """
         for message in messages:
             spec = topic_of(message)
             key = spec.key(message)
@@ -64,7 +74,7 @@ class StagePublisher:
                 self.handling.caused(message)
 
     async def send(self, topic: str, key: bytes | None, value: bytes, about: Any) -> None:
-        """Hand bytes to the producer; the event that `about` is about gives the trace."""
+        """Hand bytes to the producer, in the trace of the event that the message `about` belongs to."""
         headers = self.handling.headers(about) if self.handling is not None else []
         name = f"{self.prefix}{topic}"
         if name not in self.topics:
@@ -84,11 +94,11 @@ class Binding:
     concurrency: int
     handle: Callable[[KafkaRecord, StagePublisher], Awaitable[None]]
     partitions: int | None = None
-    """How many the topic has, and the tables of its tier with it; None for as many as there are."""
+    """Partitions of the topic and of its tier's tables; None to accept any."""
 
 
 def bind(binding: Binding, publisher: StagePublisher, dead_letters: DeadLetters, drain: Drain) -> None:
-    """Make an agent of the publisher's app that runs the binding's stage, and tells `drain` what it has in hand."""
+    """Create an agent that runs the binding's stage and reports messages in flight to `drain`."""
     topic = publisher.app.topic(
         f"{publisher.prefix}{binding.topic}",
         key_type=bytes,
@@ -110,7 +120,7 @@ def bind(binding: Binding, publisher: StagePublisher, dead_letters: DeadLetters,
 
 
 class Work:
-    """Handles a binding's messages, and acknowledges each once Kafka has what it caused."""
+    """Handles a binding's messages and acknowledges each once Kafka has confirmed all that it caused."""
 
     def __init__(self, binding: Binding, publisher: StagePublisher, dead_letters: DeadLetters, drain: Drain) -> None:
         self._binding, self._publisher, self._dead_letters, self._drain = binding, publisher, dead_letters, drain
@@ -120,11 +130,11 @@ class Work:
         """Dead letters that Kafka has not confirmed yet."""
 
     async def handle(self, event: Any) -> None:
-        """Handle one message; its confirmation is waited for aside, while the agent takes the next."""
+        """Handle one message; a task of its own waits for its confirmation while the agent takes the next."""
         event.message.incref()
-        if self._letters:  # once they are counted the tier may have reached its limit
+        if self._letters:  # once they are counted, the tier may be at its limit
             await asyncio.wait(self._letters)
-        if self._publisher.app.ending is not None:  # it stays uncommitted, for the next process
+        if self._publisher.app.ending is not None:  # the message stays uncommitted, for the next process
             return
         record, publisher = received(event.message), replace(self._publisher, pending=PendingDeliveries())
         letter: DeadLetter | None = None
@@ -149,26 +159,27 @@ class Work:
             confirming.add_done_callback(self._letters.discard)
 
     def _check_partition(self, record: KafkaRecord) -> None:
-        """Raise ProcessError for a partition that was added after this process made its tables."""
+        """Raise ProcessError for a partition that was added after this process had opened its tables."""
         known = self._binding.partitions
         if known is not None and record.partition >= known:
             what = f"The topic {record.topic} has more than the {known} partitions it had when this process started."
-            raise ProcessError(what, "Start the tier again: it says then what to do.")
+            raise ProcessError(what, "Restart the tier: it then reports what to do.")
 
     def _end(self, record: KafkaRecord, error: Exception) -> None:
-        """End the process, which can neither do a message nor make a dead letter of it."""
+        """End the process, which can neither handle a message nor turn it into a dead letter."""
         if (own := process_fault(error)) is None:
-            log.error("%s/%s/%s can be neither done nor dead-lettered", *place_of(record), exc_info=error)
-            own = ProcessError(f"A message cannot be finished ({type(error).__name__}: {error}).", "Report it.")
+            log.error("%s/%s/%s can be neither handled nor dead-lettered", *place_of(record), exc_info=error)
+            what = f"A message cannot be finished ({type(error).__name__}: {error})."
+            own = ProcessError(what, "Report this as a defect.")
         self._publisher.app.end(own)
 
     async def _leave(self, record: KafkaRecord, publisher: StagePublisher, held: ExitStack) -> None:
-        """Leave a message to the next process, with what it has caused so far, such as an answer that was paid for."""
+        """Leave a message to the next process, once Kafka has confirmed what it caused, such as a paid answer."""
         with held:
             try:
                 await publisher.pending.confirmed()
-            except Exception:  # it is done again in any case
-                log.exception("not all that %s/%s/%s has caused is in Kafka", *place_of(record))
+            except Exception:  # the message is handled again in any case
+                log.exception("Kafka has not confirmed all that %s/%s/%s caused", *place_of(record))
 
     async def _confirm(
         self, event: Any, record: KafkaRecord, publisher: StagePublisher, letter: DeadLetter | None, held: ExitStack
@@ -176,7 +187,7 @@ class Work:
         with held:
             try:
                 letter = await self._until_confirmed(record, publisher, letter)
-            except Exception as error:  # undone it holds up all behind it, and a new process begins with it
+            except Exception as error:  # no later offset can be committed, so a new process begins with it
                 self._end(record, error)
                 return
             event.ack()
@@ -192,8 +203,11 @@ class Work:
     async def _until_confirmed(
         self, record: KafkaRecord, publisher: StagePublisher, letter: DeadLetter | None
     ) -> DeadLetter | None:
-        """Wait until Kafka has it all. Where it takes less than the producer may send, there is a dead letter, and
-        where it takes none of the usual size, one as small as they come."""
+        """Wait until Kafka has confirmed all that the message caused, and return its dead letter if it became one.
+
+        A broker may accept less than the producer may send: then the message becomes a dead letter, and if that is too
+        large as well, the smallest possible one.
+        """
         smallest = False
         while True:
             try:
@@ -205,19 +219,18 @@ class Work:
                     letter = await _letter(record, refusal, self._dead_letters)
                 elif not smallest:
                     letter, smallest = await _smallest(record, letter, self._dead_letters), True
-                else:  # somebody must raise the limit, and until then all behind it waits
+                else:  # until the broker's limit is raised, all later messages wait
                     log.error("no dead letter can be published, trying again: %s", refusal)
                     await asyncio.sleep(RETRY_SECONDS)
             await publisher.publish([letter])
 
 
 def place_of(record: KafkaRecord) -> tuple[str, int, int]:
-    """A record's topic, partition and offset."""
     return record.topic, record.partition, record.offset
 
 
 def received(message: Any) -> KafkaRecord:
-    """A Faust message as a record."""
+    """Return a Faust message as a record."""
     headers = message.headers
     pairs = headers.items() if isinstance(headers, dict) else headers or ()
     return KafkaRecord(
@@ -234,7 +247,7 @@ def received(message: Any) -> KafkaRecord:
 async def _observed(
     binding: Binding, record: KafkaRecord, publisher: StagePublisher, dead_letters: DeadLetters
 ) -> DeadLetter | None:
-    """Handle a message, counted and traced. One that is cut off is neither: it comes again."""
+    """Handle a message, counted and traced. One that is cut off is neither, because it comes again."""
     way = publisher.tracing.begin(record)
     with handling(record.topic):
         letter = await _handle(binding, record, replace(publisher, handling=way), dead_letters)
@@ -247,19 +260,19 @@ async def _observed(
 async def _handle(
     binding: Binding, record: KafkaRecord, publisher: StagePublisher, dead_letters: DeadLetters
 ) -> DeadLetter | None:
-    """Handle a message; returns its dead letter when it became one."""
+    """Handle a message; return its dead letter if it became one."""
     while True:
         try:
             await binding.handle(record, publisher)
             return None
-        except ServiceError as away:  # the message is not at fault, and its neighbours would fare no better
-            log.warning("%s waits: %s", binding.topic, away)
+        except ServiceError as error:  # the message is not at fault, and other messages would fail as well
+            log.warning("%s waits: %s", binding.topic, error)
             WAITS.labels(record.topic).inc()
             await asyncio.sleep(RETRY_SECONDS)
         except Exception as error:
             raise_process_fault(error)
             if not isinstance(error, EscalonError):
-                if (ending := publisher.app.ending) is not None:  # what breaks now may break of that
+                if (ending := publisher.app.ending) is not None:  # a failure now may be a consequence of that
                     raise ending from error
                 log.exception("%s failed on %s/%s/%s", binding.topic, *place_of(record))
             publisher.pending.withdraw()
@@ -277,10 +290,10 @@ async def _smallest(record: KafkaRecord, letter: DeadLetter, dead_letters: DeadL
 
 
 async def _kept(make: Callable[[], DeadLetter]) -> DeadLetter:
-    """A dead letter, waiting while the blob store that keeps a large original is away."""
+    """Return a dead letter, waiting while the blob store for large originals is unavailable."""
     while True:
         try:
             return make()
-        except ServiceError as away:
-            log.warning("cannot keep a dead letter's original, trying again: %s", away)
+        except ServiceError as error:
+            log.warning("cannot keep a dead letter's original, trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)

@@ -1,8 +1,8 @@
-"""Hand bytes to Kafka and know when it has them.
+"""Hand bytes to Kafka and wait for their confirmation.
 
 A message is done when Kafka has confirmed everything that it caused: what it published, and what it wrote into tables.
-Faust forgets both: a producer that gives up says so to nobody, and the changelog's writes wait in a buffer of which a
-flush sees only a tenth of a second. So neither the flush before a commit nor the commit itself can be relied upon.
+Faust tracks neither: it does not report a producer that gives up, and changelog writes wait in a buffer of which a
+flush covers only a tenth of a second. So neither the flush before a commit nor the commit itself proves anything.
 """
 
 from __future__ import annotations
@@ -23,50 +23,49 @@ RETRY_SECONDS = 1.0
 log = logging.getLogger("escalon.runtime")
 
 Send = Callable[[], Awaitable[Any]]
-"""Hands bytes to the producer; what it returns can be awaited again, for the confirmation."""
+"""Hands bytes to the producer; its result is awaited for the confirmation."""
 
 
 class PendingDeliveries:
-    """What one message has caused and Kafka may not have confirmed yet."""
+    """The deliveries of one message that Kafka may not have confirmed yet, and its claims on table entries."""
 
     def __init__(self) -> None:
         self._confirmations: list[asyncio.Task[None]] = []
         self._claims: list[Callable[[], None]] = []
 
     def claim(self, withdraw: Callable[[], None]) -> None:
-        """Note a table entry that holds only if the message does not end as a dead letter; `withdraw` removes it."""
+        """Register a table entry that `withdraw` removes if the message becomes a dead letter."""
         self._claims.append(withdraw)
 
     def withdraw(self) -> None:
-        """Remove the entries that the message claimed, the last one first: it becomes a dead letter."""
+        """Remove the claimed entries, the last one first, because the message becomes a dead letter."""
         while self._claims:
             self._claims.pop()()
 
     def add(self, confirmation: Coroutine[Any, Any, None]) -> None:
-        """One thing more."""
         self._confirmations.append(asyncio.create_task(confirmation))
 
     async def confirmed(self) -> None:
-        """Wait for all. Raises UnreadableError when the broker will never take one of them."""
+        """Wait for all. Raises UnreadableError if the broker will never accept one of them."""
         while self._confirmations:
             await self._confirmations.pop(0)
 
 
 PENDING: ContextVar[PendingDeliveries | None] = ContextVar("pending", default=None)
-"""What the message that is being handled has caused."""
+"""Those of the message that is being handled in this context."""
 
 
 def claim(withdraw: Callable[[], None]) -> None:
-    """Note that what the message being handled writes holds only if it does not end as a dead letter."""
+    """Register a claim of the message that is being handled, if there is one."""
     pending = PENDING.get()
     if pending is not None:
         pending.claim(withdraw)
 
 
 async def hand_over(topic: str, send: Send, pending: PendingDeliveries) -> None:
-    """Hand bytes to the producer, waiting while the broker is away; `pending` waits for the confirmation.
+    """Hand bytes to the producer, waiting while the broker is unavailable; `pending` waits for the confirmation.
 
-    Raises UnreadableError when they are more than the producer may send.
+    Raises UnreadableError if they are more than the producer may send.
     """
     sent = await until_taken(topic, send)
 
@@ -84,7 +83,10 @@ async def hand_over(topic: str, send: Send, pending: PendingDeliveries) -> None:
 
 
 async def until_taken(topic: str, send: Send) -> Any:
-    """The result of `send`, trying again while the broker is away. Raises UnreadableError for what is too large."""
+    """Return the result of `send`, retrying while the broker is unavailable.
+
+    Raises UnreadableError for a message that is too large.
+    """
     while True:
         try:
             return await send()
@@ -93,7 +95,7 @@ async def until_taken(topic: str, send: Send) -> Any:
 
 
 async def wait_or_raise(topic: str, error: Exception) -> None:
-    """Wait before the next try. Raises UnreadableError where the broker will never take the message."""
+    """Wait before the next try. Raises UnreadableError if the broker will never accept the message."""
     reason = error.__cause__ if isinstance(error, ProducerSendError) else error
     if isinstance(reason, MessageSizeTooLargeError):
         what = f"A message for the topic {topic} is over the broker's limit ({reason})."

@@ -1,12 +1,12 @@
-"""Faust's consumer with books of its own: what was fetched is delivered once, and not committed before it is done.
+"""Faust's consumer with its own accounting: a fetched message is delivered once, and not committed before it is done.
 
-Faust's own rule passes over a message that is still being handled when it is the first after what is committed, or when
-nothing was committed before (measured: committed up to 5, with 6 and 7 done it commits 8). With several agents at once
-that is an everyday state, and a kill then loses the message.
+Faust itself commits past a message that is still being handled if it is the first after the committed offset, or if
+nothing was committed before (measured: committed up to 5, with 6 and 7 done it commits 8). With several agents that is
+a normal state, and a kill then loses the message.
 
-Around a rebalance Faust drops messages that it has fetched, and trusts that it goes back to what is committed before it
-reads on. It does not where nothing is committed yet, where the recovery of tables that an earlier rebalance began opens
-the gates in the middle of the next one, or where a fetch that began before a rebalance ends after it.
+Around a rebalance Faust drops fetched messages and relies on returning to the committed offset before it reads on. It
+does not return if nothing is committed yet, if the recovery of tables from an earlier rebalance opens the gates during
+the next one, or if a fetch that began before a rebalance ends after it.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ log = logging.getLogger("escalon.runtime")
 
 
 class Consumer(aiokafka.Consumer):  # type: ignore[misc]
-    """Commits up to the first message that is not done, and no further; goes back to what was not delivered."""
+    """Commits up to the first message that is not done; returns to messages that were not delivered."""
 
     def __init__(self, transport: Any, callback: Callable[[Any], Awaitable[None]], **options: Any) -> None:
         self._progress = Progress[TP]()
         self._deliver = callback
         self.began: dict[TP, int] = {}
-        """The committed offset from which each partition was read at last."""
+        """The committed offset at which each partition's reading began."""
         self.bounds: dict[TP, tuple[int, int]] = {}
-        """The first offset of each partition and the one behind its last, as they were some seconds ago."""
+        """The first offset of each partition and the one after its last, as of some seconds ago."""
         self._rebalances = 0
         self._astray = False
-        """A fetch has ended of which nobody knows where it began."""
+        """True after a fetch that overlapped a rebalance: its start offset is unknown."""
         self.passed: dict[TP, int] = {}
-        """Where each partition was read on when all before it had been delivered."""
+        """The position of each partition when all before it had been delivered."""
         self._again: dict[TP, int] = {}
-        """Partitions whose offsets stand for other messages now, and where to begin with these."""
+        """Partitions whose offsets now belong to other messages, and the offset to begin at."""
         super().__init__(transport, callback=self._delivered, **options)
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -79,9 +79,9 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         return [record for record in records if record.offset in wanted]
 
     async def _went_back(self) -> bool:
-        """Whether the next fetch continues what was delivered. All that was fetched has been delivered or dropped."""
+        """True if the next fetch continues after what was delivered: all fetched messages are delivered or dropped."""
         before = self._rebalances
-        begun = {tp: at for tp, at in self._again.items() if not self._progress.in_hand(tp)}
+        begun = {tp: at for tp, at in self._again.items() if not self._progress.in_flight(tp)}
         dropped = {tp: at for tp, at in self._progress.undelivered().items() if tp not in self._again} | begun
         if not dropped and not self._astray:
             return True
@@ -92,20 +92,20 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
                     await self.seek_wait(self._recovered())
                 self._astray = False
             if dropped:
-                log.info("read again, each from the first message on that was not delivered: %s", dropped)
+                log.info("reading again from the first message that was not delivered: %s", dropped)
                 ids = await self._thread.look_up({tp.topic for tp in begun})
                 if self._rebalances != before:
                     return False
                 await self.seek_wait(dropped)
                 self._begin(begun)
                 self._read_from_now_on(ids, but=begun)
-        except (KafkaError, TimeoutError) as error:  # a rebalance has begun, or the broker is away
-            log.warning("cannot go back to messages that were not delivered, trying again: %r", error)
+        except (KafkaError, TimeoutError) as error:  # a rebalance has begun, or the broker is unavailable
+            log.warning("cannot return to messages that were not delivered, trying again: %r", error)
             return False
         return True
 
     def _note_moves(self) -> None:
-        """Count what was deleted before it was read; begin again where the log is another one."""
+        """Count records that were deleted before they were read; begin again if the log is another one."""
         for tp, (asked, given) in self._thread.moves().items():
             if not self._is_acknowledged(tp.topic):
                 continue
@@ -116,35 +116,37 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
                 self._again[tp] = given
 
     def _begin(self, partitions: Iterable[TP]) -> None:
-        """What was in hand is done, so that an offset names one message again."""
+        """Forget partitions whose messages in flight are done, so that an offset again means one message."""
         for tp in partitions:
             self._progress.forget(tp)
             self._committed_offset.pop(tp, None)
             self._again.pop(tp, None)
 
     def _read_from_now_on(self, ids: Mapping[str, str], but: Collection[TP] = ()) -> None:
-        """Note the ids of topics. One that is another now begins again with all its partitions, except `but`, also
-        with those whose position the new log happens to hold."""
+        """Note the ids of topics. A topic with a new id begins again with all its partitions except `but`.
+
+        That includes partitions whose position the new log happens to hold.
+        """
         read = self._thread.read_ids
         changed = {topic for topic, now in ids.items() if read.get(topic, now) != now}
         read.update(ids)
         if changed:
-            log.error("topics were made again, and are read from their beginning: %s", ", ".join(sorted(changed)))
-        # From 0: where that is deleted already, the client goes on at the first record, and what is between is counted.
+            log.error("topics were created again and are read from their beginning: %s", ", ".join(sorted(changed)))
+        # From 0: if that is deleted already, the client continues at the first record and the skipped are counted.
         begin = {tp: 0 for tp in self.assignment() if tp.topic in changed and tp not in but}
         self._again = begin | self._again
 
     def reached(self, tp: TP) -> int | None:
-        """The offset of the first message that is not done; None while that is not known."""
+        """Return the offset of the first message that is not done; None while that is not known."""
         done = self._progress.committable(tp)
         return self.began.get(tp) if done is None else done
 
     def held_back(self, tp: TP) -> int:
-        """How many offsets lie behind the first transaction of a partition that is open."""
+        """Return the number of offsets after the first open transaction of a partition."""
         return int(self._thread.held_back(tp))
 
     def _recovered(self) -> dict[TP, int]:
-        """How far the recovery of the tables has come."""
+        """Return the offsets that the recovery of the tables has reached."""
         recovery = self.app.tables.recovery
         found = recovery.active_offsets if recovery.in_recovery else {}
         assigned = self.assignment()
@@ -156,17 +158,19 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         await self._deliver(message)
 
     def _is_acknowledged(self, topic: str) -> bool:
-        # Of changelogs nothing ever is.
+        # Records of changelogs never are.
         return bool(self.app.topics.acks_enabled_for(topic))
 
     async def perform_seek(self) -> None:
-        """Go back to what is committed; not while partitions are taken away, for what comes then is not taken."""
+        """Return to the committed offsets; not while partitions are revoked, when no message is taken."""
         if not self.app.flow_control.held:
             await super().perform_seek()
 
     async def seek_to_committed(self) -> Mapping[TP, int | None]:
-        """Go back to what is committed, or to the beginning where nothing is. The client does neither by itself, nor
-        where 0 is committed: then records that were deleted since count as skipped."""
+        """Return to the committed offsets, or to the beginning of partitions that have none.
+
+        The client does neither by itself. From a committed 0, records that were deleted since count as skipped.
+        """
         committed: Mapping[TP, int | None] = await super().seek_to_committed()
         ours = {tp: offset for tp, offset in committed.items() if self._is_acknowledged(tp.topic)}
         if unread := [tp for tp, offset in ours.items() if offset is None]:
@@ -179,16 +183,16 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     # ---- Committing ----
 
     def ack(self, message: Any) -> bool:
-        """A message is done. One from before a rebalance has come again since, or its offset is another message's."""
+        """Note that a message is done; not one from before a rebalance, which has come again since."""
         if message.generation_id == self.app.consumer_generation_id:
             self._progress.done(message.tp, message.offset)
         return bool(super().ack(message))
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        pass  # offsets that no message has do not matter here
+        pass  # gaps in the offsets do not matter here
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:  # noqa: ARG002 - Faust's signature
-        # Faust's own list of what was acknowledged is not looked at: when partitions are taken away it is empty by now.
+        # Not by Faust's own list of acknowledged messages: when partitions are revoked it is already empty.
         self._acked.clear()
         self._acked_index.clear()
         offsets = {tp: self._progress.committable(tp) for tp in self._progress.partitions() if tp not in self._again}
@@ -197,10 +201,10 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     # ---- Watching ----
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Faust's look for a partition that stands still: it logs one, and must not end the process.
+        """Log a partition that makes no progress; Faust's check must not end the process.
 
-        It reads the client's state from another thread and takes it for complete. After a rebalance a partition has no
-        position for a moment, and in the middle of one there are no partitions.
+        The check reads the client's state from another thread and assumes that it is complete. After a rebalance a
+        partition briefly has no position, and during one there are no partitions.
         """
         try:
             super().verify_event_path(now, tp)
@@ -209,10 +213,10 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _watch_the_group(self) -> None:
-        """An error that ends the client's work in its group ends the process, which then begins anew.
+        """End the process on an error that ends the client's membership in its group.
 
-        The client tells it only to who fetches, and while partitions are given nobody does: the process would stay for
-        ever, with no partitions.
+        The client raises it only from a fetch, and during an assignment there is none: the process would stay
+        indefinitely without partitions.
         """
         async for _ in self.itertimer(WATCH_SECONDS, name="group"):
             if self._thread._method_queue is not None:  # the thread runs
@@ -226,37 +230,37 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
                 await self.look_at_the_topics()
 
     async def look_at_the_bounds(self) -> None:
-        """Ask where the partitions begin and end, for figures only: of one that is held back no fetch tells its end.
+        """Fetch the bounds of the partitions, for metrics only: no fetch gives the end of one that is held back.
 
-        It goes past the thread's own queue of calls, which would wait with it for a broker that is away.
+        This bypasses the thread's own queue of calls, which would wait with it for an unavailable broker.
         """
         partitions = [tp for tp in self.assignment() if self._is_acknowledged(tp.topic)]
         asked = asyncio.run_coroutine_threadsafe(self._thread.bounds(partitions), self._thread.thread_loop)
         try:
             self.bounds = await asyncio.wait_for(asyncio.wrap_future(asked), BOUNDS_SECONDS)
         except (KafkaError, TimeoutError) as error:
-            log.debug("it is not known where %s end: %r", partitions, error)
+            log.debug("the ends of %s are not known: %r", partitions, error)
 
     async def look_at_the_topics(self) -> None:
-        """Begin again with topics that were made again and hold the offset already that was to be read next."""
+        """Begin again with topics that were created again and already hold the next offset."""
         read = dict(self._thread.read_ids)
         try:
             now = await self._thread.look_up(read.keys())
         except KafkaError as error:
-            log.debug("whether topics were made again is not known: %r", error)
+            log.debug("cannot check if topics were created again: %r", error)
             return
-        if self._thread.read_ids == read:  # no partitions were taken away meanwhile
+        if self._thread.read_ids == read:  # no partitions were revoked meanwhile
             self._read_from_now_on(now)
 
     # ---- Rebalancing ----
 
     def resume_flow(self) -> None:
-        """Take messages again; not while partitions are taken away."""
+        """Take messages again; not while partitions are revoked."""
         if not self.app.flow_control.held:
             super().resume_flow()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """What is done meanwhile is still committed. Nothing comes before partitions are given again."""
+        """Commit what is still being done. No message comes before partitions are assigned again."""
         self._rebalances += 1
         self.app.flow_control.held = True
         await super().on_partitions_revoked(revoked)
@@ -265,11 +269,11 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self._thread.read_ids.clear()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Each partition waits until the tables are there."""
+        """Pause each partition until the tables are recovered."""
         self._rebalances += 1
         self._progress, self._again, self.passed = Progress(), {}, {}
         self._committed_offset.clear()
-        self._buffered_partitions.clear()  # else a queue that has room again lets its partition in
+        self._buffered_partitions.clear()  # else a queue with room again would resume its partition
         self._paused_partitions.update(assigned)
         self.app.flow_control.held = self.app.should_stop
         await super().on_partitions_assigned(assigned, generation_id)

@@ -1,7 +1,7 @@
-"""What a fetch has brought, read whatever its headers are called.
+"""Decode fetched records whose header names are not UTF-8.
 
-Kafka takes any bytes for a header's name. The client takes UTF-8 only: it raises at a record with another one, and
-again each time it comes back to that record, so that nothing behind it would ever be read.
+Kafka accepts any bytes as a header's name. The client accepts UTF-8 only: it raises at a record with another name, and
+again each time it returns to that record, so that no later record would ever be read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from aiokafka.record.memory_records import _MemoryRecordsPy
 from streams.core.errors import ServiceError
 
 
-def read_any_name() -> None:
-    """Have every consumer of aiokafka in this process read what it fetches by `Records`."""
+def accept_any_header_name() -> None:
+    """Make every aiokafka consumer of this process decode fetches with `Records`."""
     fetcher.MemoryRecords = Records
 
 
@@ -27,16 +27,15 @@ class Records(_MemoryRecordsPy):  # type: ignore[misc]
     """The batches of a fetch."""
 
     def next_batch(self) -> Any:
-        """The next batch; None after the last."""
         data = self._next_slice
         batch = super().next_batch()
         return LenientBatch(data, batch) if isinstance(batch, DefaultRecordBatch) else batch
 
 
 class LenientBatch:
-    """A batch as the client reads it, and from a name that is no UTF-8 on as `_Lenient` lets it be read.
+    """A batch decoded by the client, and from a name that is not UTF-8 on by `_Lenient`.
 
-    Raises ServiceError where it is compressed and cannot be decompressed here.
+    Raises ServiceError if it is compressed in a way that cannot be decompressed here.
     """
 
     def __init__(self, data: Any, batch: Any) -> None:
@@ -55,11 +54,11 @@ class LenientBatch:
             for record in self._batch:
                 yield record
                 read += 1
-        except (UnicodeDecodeError, CorruptRecordException):  # the second is what the client's reader in Python raises
+        except (UnicodeDecodeError, CorruptRecordException):  # the client's pure Python reader raises the second
             yield from islice(_leniently(self._data), read, None)
         except UnsupportedCodecError as error:
-            what = f"What a producer has compressed cannot be read ({error})."
-            remedy = "Install cramjam beside escalon."
+            what = f"A compressed batch cannot be read ({error})."
+            remedy = "Install the package cramjam."
             raise ServiceError(what, remedy) from error
 
 
@@ -71,7 +70,7 @@ def _leniently(data: Any) -> Iterator[Any]:
 
 
 class _Lenient(bytearray):
-    """Bytes whose pieces can all be decoded: what is no UTF-8 becomes `\\xff` and the like."""
+    """Bytes that can always be decoded: bytes that are not UTF-8 become escapes such as `\\xff`."""
 
     def __getitem__(self, at: Any) -> Any:
         found = super().__getitem__(at)

@@ -1,6 +1,6 @@
-"""Which events LISTEN has seen, so that another one under the same id costs nothing.
+"""Detect an event under another event's id in LISTEN, before it costs anything.
 
-It knows what came on the same partition. SETTLE finds the others, after they were worked.
+LISTEN knows the events of the same partition. SETTLE finds the others, after the worker.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from streams.stages.settle import id_conflict
 
 
 class KnownEvents:
-    """A table from an event's id to the hash of what it says, and where it was read."""
+    """The content hash and the place in Kafka of each event, by its id."""
 
     def __init__(self, of: Any) -> None:
         self._table = of
 
     def check(self, origin: Origin) -> None:
-        """Remember an event, unless it becomes a dead letter. Raises UnreadableError where its id is another's.
+        """Remember an event, unless it becomes a dead letter. Raises UnreadableError if another event has its id.
 
         The same event again is a redelivery.
         """

@@ -1,4 +1,4 @@
-"""The lag of a tier on Faust."""
+"""Report the lag of a tier on Faust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of the messages that a consumer has fetched, and how far it may commit."""
+"""Track the messages that a consumer has fetched, and the offsets that it may commit."""
 
 from __future__ import annotations
 
@@ -12,70 +12,67 @@ P = TypeVar("P", bound=Hashable)
 @dataclass(slots=True)
 class _Partition:
     first: int
-    """The offset with which reading began."""
     next: int
-    """The offset after the last one that was fetched."""
+    """The offset after the last fetched one."""
     waiting: set[int] = field(default_factory=set)
     """Fetched and not delivered."""
-    in_hand: set[int] = field(default_factory=set)
+    in_flight: set[int] = field(default_factory=set)
     """Delivered and not done."""
 
 
 class Progress(Generic[P]):
-    """By partition, which messages were fetched, delivered and done since partitions were given.
+    """The messages of each partition that were fetched, delivered and done since partitions were assigned.
 
-    What was fetched one after the other has nothing between it, so offsets that no message has do not matter.
+    Messages that were fetched in sequence have no others between them, so gaps in the offsets do not matter.
     """
 
     def __init__(self) -> None:
         self._partitions: dict[P, _Partition] = {}
 
     def fetched(self, partition: P, offsets: Sequence[int]) -> set[int]:
-        """Messages were fetched, perhaps not for the first time. Returns those that are still to be delivered."""
+        """Note fetched messages, perhaps not for the first time, and return those that are still to be delivered."""
         known = self._partitions.get(partition)
         if known is None or offsets[0] < known.first:
             known = self._partitions[partition] = _Partition(offsets[0], offsets[0])
         known.waiting.update(offset for offset in offsets if offset >= known.next)
         known.next = max(known.next, offsets[-1] + 1)
         found = known.waiting.intersection(offsets)
-        # A fetch begins where the first of them was: what it does not have was deleted from the log meanwhile.
+        # A fetch begins at the first waiting message: one that it does not contain was deleted from the log meanwhile.
         known.waiting = {offset for offset in known.waiting if offset > offsets[-1]} | found
         return found
 
     def passed(self, partition: P, position: int) -> None:
-        """Reading goes on at a position: behind all that was fetched, there is nothing to be fetched before it."""
+        """Note that no message after the fetched ones is before `position`."""
         known = self._partitions.setdefault(partition, _Partition(position, position))
         known.next = max(known.next, position)
 
     def forget(self, partition: P) -> None:
-        """Begin again with a partition, whose offsets stand for other messages now."""
+        """Forget a partition whose offsets now belong to other messages."""
         self._partitions.pop(partition, None)
 
     def delivered(self, partition: P, offset: int) -> None:
-        """A message goes to those who handle it."""
         if (known := self._partitions.get(partition)) is not None:
             known.waiting.discard(offset)
-            known.in_hand.add(offset)
+            known.in_flight.add(offset)
 
     def done(self, partition: P, offset: int) -> None:
-        """A message is done. Of no effect where it was not delivered."""
+        """Note that a message is done; without effect if it was not delivered."""
         if (known := self._partitions.get(partition)) is not None:
-            known.in_hand.discard(offset)
+            known.in_flight.discard(offset)
 
-    def in_hand(self, partition: P) -> int:
-        """How many messages were delivered and are not done."""
-        return len(known.in_hand) if (known := self._partitions.get(partition)) is not None else 0
+    def in_flight(self, partition: P) -> int:
+        """Return the number of messages that were delivered and are not done."""
+        return len(known.in_flight) if (known := self._partitions.get(partition)) is not None else 0
 
     def undelivered(self) -> Mapping[P, int]:
-        """The first message of each partition that was fetched and not delivered."""
+        """Return the first message of each partition that was fetched and not delivered."""
         return {partition: min(known.waiting) for partition, known in self._partitions.items() if known.waiting}
 
     def partitions(self) -> list[P]:
-        """All of which something was fetched."""
         return list(self._partitions)
 
     def committable(self, partition: P) -> int | None:
-        """The offset of the first message that is not done; None when nothing has come."""
+        """Return the offset of the first message that is not done; None before the first fetch."""
         if (known := self._partitions.get(partition)) is None:
             return None
-        return min(known.waiting | known.in_hand, default=known.next)
+        return min(known.waiting | known.in_flight, default=known.next)

@@ -1,4 +1,4 @@
-"""Faust's recovery of tables, with patience."""
+"""Faust's recovery of tables, without its time limit."""
 
 from __future__ import annotations
 
@@ -12,28 +12,33 @@ log = logging.getLogger("escalon.runtime")
 
 
 class Recovery(recovery.Recovery):  # type: ignore[misc]
-    """Waits for the broker for as long as it takes, but for no record that does not come.
+    """Waits for the broker indefinitely, but not for records that do not exist.
 
-    Faust gives up after a time limit, and takes that for the end of the process: the loop that recovers tables ends,
-    the worker keeps its partitions, and never reads again. And it waits for a record at the last offset of a changelog.
-    There is none if a transaction was the last to write: what ends it is a mark, and what was aborted is not read.
+    Faust gives up after a time limit and treats that as the end of the process: the loop that recovers tables ends, and
+    the worker keeps its partitions without ever reading again. And Faust waits for a record at the last offset of a
+    changelog, which does not exist if a transaction wrote last: its marker is not a record.
     """
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002 - Faust's signature
         await super()._wait(coro)
 
     async def _build_offsets(self, consumer: Any, tps: Any, destination: Any, title: str) -> None:
-        """Read a changelog from its beginning where the table has come further than it goes: it was made anew, or its
-        broker has lost its end. Faust would end the process, and the next one. What the table holds stays."""
+        """Read a changelog from its beginning if the table is ahead of its end.
+
+        Then the changelog was created again, or its broker has lost its end. Faust would end this process and the next.
+        The table keeps its entries.
+        """
         for tp in tps:
             has, ends = destination[tp], self.active_highwaters.get(tp)
             if has is not None and ends is not None and has > ends:
-                log.error("%s ends at %d, and its table has come to %d: it is read from its beginning", tp, ends, has)
+                log.error(
+                    "%s ends at %d, but its table is at %d: the changelog is read from its beginning", tp, ends, has
+                )
                 destination[tp] = None
         await super()._build_offsets(consumer, tps, destination, title)
 
     def need_recovery(self) -> bool:
-        """Whether a changelog has records that were not applied."""
+        """True if a changelog has records that were not applied."""
         unread = self.tables.changelog_queue.qsize() > 0
         passed, ends = self.app.consumer.passed, self.active_highwaters
         return any(
@@ -42,13 +47,12 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]
 
 
 class TableManager(FaustTableManager):  # type: ignore[misc]
-    """Has that recovery."""
+    """Recovers tables with `Recovery`."""
 
     _recovery: Any
 
     @property
     def recovery(self) -> Recovery:
-        """The service that recovers tables."""
         if self._recovery is None:
             self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
         found: Recovery = self._recovery

@@ -1,7 +1,7 @@
-"""The stages' memory in Faust tables: RocksDB on disk, a changelog topic behind it.
+"""The stages' state in Faust tables: RocksDB on disk, with a changelog topic behind it.
 
-Tables hold bytes, are written only while a message of their source topic is handled, and forget entries after
-their time to live when RocksDB compacts.
+Tables hold bytes, are written only while a message of their source topic is handled, and drop entries after their time
+to live when RocksDB compacts.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ class TableChange:
     partition: int
     key: Any
     make: Callable[[], Any]
-    """Faust's promise of it; each can be sent once."""
+    """Returns a new future of the change; each can be sent once."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once Kafka has confirmed the change, or refused it for good."""
+    """Set once Kafka has confirmed the change or refused it permanently."""
 
 
 class Table(faust.Table):  # type: ignore[misc]
-    """A Faust table whose writes are part of what a message causes.
+    """A Faust table whose writes belong to the deliveries of the message that caused them.
 
-    Its changelog may be so new that the consumer has not heard of it: Faust would take it for a topic of 0 partitions,
-    refuse the write, and so fail the message that caused it.
+    The consumer may not know a new changelog yet: Faust would take it for a topic of 0 partitions, refuse the write,
+    and so fail the message.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._latest: dict[tuple[int, Any], TableChange] = {}
-        """The last change of each key that Kafka has not confirmed yet."""
+        """The last unconfirmed change of each key."""
 
     def _new_store(self) -> TableStore:
         return TableStore(
@@ -88,7 +88,7 @@ class Table(faust.Table):  # type: ignore[misc]
     def send_changelog(
         self, partition: int | None, key: Any, value: Any, key_serializer: Any = None, value_serializer: Any = None
     ) -> Any:
-        """Send a change, after the earlier ones of its partition, on behalf of the message that is being handled."""
+        """Send a change after the earlier ones of its partition, as a delivery of the message that is being handled."""
         pending = PENDING.get()
         if pending is None:
             return super().send_changelog(partition, key, value, key_serializer, value_serializer)
@@ -115,27 +115,29 @@ class Table(faust.Table):  # type: ignore[misc]
         return future
 
     def _on_sent(self, generation: int, future: Any) -> None:
-        # Of a message that was handed back and ends all the same: the partition may have been another worker's since.
-        # A recovery that begins behind this change would leave out what that one wrote before it.
+        # A change of an earlier generation is ignored. Another worker may have owned the partition since, and a
+        # recovery that begins after this change would skip what that worker wrote before it.
         if generation == self.app.consumer_generation_id:
             self._on_changelog_sent(future)
 
     async def _until_confirmed(self, change: TableChange, future: Any) -> None:
-        """Wait until Kafka has a change.
+        """Wait until Kafka has confirmed a change.
 
-        One that is over the limit of its changelog stays in this process alone. That is no fault of the message, and a
-        dead letter would not bring it into the changelog.
+        A change over the size limit of its changelog stays in this process only. That is not the message's fault, and
+        a dead letter would not bring the change into the changelog.
         """
         place = change.partition, change.key
         try:
             while not await self._confirmed(change, future):
                 future = change.make()
-                if (later := self._latest.get(place)) is not change:  # sent again, this one would come after that
+                if (later := self._latest.get(place)) is not change:  # a retry would come after the later change
                     if later is not None:
                         await later.settled.wait()
                     return
         except UnreadableError as refusal:
-            log.error("a change of %s is lost with this process; raise its max.message.bytes: %s", self.name, refusal)
+            log.error(
+                "a change of %s is lost when this process ends; raise its max.message.bytes: %s", self.name, refusal
+            )
         finally:
             change.settled.set()
             if self._latest.get(place) is change:
@@ -154,12 +156,12 @@ class Table(faust.Table):  # type: ignore[misc]
 
 
 CACHE_BYTES, BUFFER_BYTES = 1 * MIB, 1 * MIB
-"""RocksDB's memory for each table and partition that a process has: blocks it has read, and three buffers of writes at
-most. Small ones: there are many of them, and what is not there the kernel's page cache has."""
+"""RocksDB's memory for each table and partition of a process: a cache of read blocks, and at most three write buffers.
+They are small because there are many of them; the kernel's page cache holds the rest."""
 
 
 def table(app: faust.App, name: str, source: str, partitions: int, ttl_seconds: float) -> Any:
-    """A table of bytes, as many partitions as the topic `source` has."""
+    """Return a table of bytes for messages of the topic `source`."""
     return app.Table(
         name,
         help=source,
@@ -176,34 +178,33 @@ def table(app: faust.App, name: str, source: str, partitions: int, ttl_seconds: 
 
 
 class TableAnswers:
-    """The store of answers by fingerprint."""
+    """Stored answers by fingerprint."""
 
     def __init__(self, of: Any, codec: Codec) -> None:
         self._table = of
         self._codec = codec
 
     def get(self, fingerprint: str) -> StoredAnswer | None:
-        """What is stored under a fingerprint."""
         data = self._table.get(fingerprint.encode())
         try:
             return None if data is None else self._codec.decode(StoredAnswer, data)
         except UnreadableError as error:
-            log.warning("an answer in the store cannot be read and is asked for anew: %s", error)
+            log.warning("a stored answer cannot be read, so the model is called again: %s", error)
             return None
 
     def put(self, fingerprint: str, answer: StoredAnswer) -> None:
-        """Store an answer; it reaches the changelog with the messages it causes."""
+        """Store an answer; it reaches the changelog together with the messages of its event."""
         self._table[fingerprint.encode()] = self._codec.encode(answer)
 
 
 class TableSettled:
-    """What settled each event."""
+    """The result that settled each event."""
 
     def __init__(self, of: Any) -> None:
         self._table = of
 
     def get(self, run: str, event_id: str) -> Settled | None:
-        """What settled an event; None when nothing has yet."""
+        """Return the result that settled an event; None if there is none yet."""
         data = self._table.get(f"{run}\0{event_id}".encode())
         if data is None:
             return None
@@ -211,16 +212,16 @@ class TableSettled:
         return Settled(partition, offset, bytes(data[SETTLED.head.size :]))
 
     def put(self, run: str, event_id: str, settled: Settled) -> None:
-        """Remember what settled an event, unless the result becomes a dead letter: that one settles nothing."""
+        """Remember the result that settled an event, unless it becomes a dead letter."""
         key = f"{run}\0{event_id}".encode()
         claim(partial(self._table.pop, key, None))
         self._table[key] = SETTLED.head.pack(settled.partition, settled.offset) + settled.outcome
 
 
 class TableImages:
-    """The images seen so far: a table for keeping, an index in memory for finding.
+    """The images seen so far: a table on disk, and an index in memory for searching.
 
-    `position` is the sighting's offset, which orders the images when the index is built again after recovery.
+    `position` is the sighting's offset, which orders the images when the index is rebuilt after a recovery.
     """
 
     def __init__(self, of: Any, capacity: int) -> None:
@@ -231,7 +232,7 @@ class TableImages:
         of.on_recover(self._forget)
 
     def likeliest(self, new: SeenImage, max_distance: int) -> list[Nominee]:
-        """Earlier images of other events that a new one may be a copy of, the likeliest first."""
+        """Return earlier images of other events that a new one may copy, the likeliest first."""
         from streams.models.listeners.image_index import likeliest
 
         near = self._built().near(new, max_distance)
@@ -239,7 +240,7 @@ class TableImages:
         return likeliest(new, (Nominee(seen, distance) for seen, distance in kept if seen is not None))
 
     def add(self, new: SeenImage) -> None:
-        """Remember an image, once, unless its sighting becomes a dead letter: nothing can be a duplicate of that."""
+        """Remember an image once, unless its sighting becomes a dead letter: no event is a duplicate of that."""
         claim(partial(self._withdraw, new.event_id))
         if self._kept(new.event_id) is not None:
             return
@@ -270,22 +271,24 @@ class TableImages:
 
 
 class TableBudget:
-    """The money each partition has spent, by day. Faust keeps a table's entries with the partition of the message
-    that is being handled, so each partition has its own. `tell` hears of every amount."""
+    """The money that each partition has spent, by day; `report` receives every amount.
 
-    def __init__(self, of: Any, share_usd: Decimal, tell: Callable[[Decimal], None] = lambda _: None) -> None:
+    Faust keeps an entry with the partition of the message that is being handled, so each partition has its own.
+    """
+
+    def __init__(self, of: Any, share_usd: Decimal, report: Callable[[Decimal], None] = lambda _: None) -> None:
         self._table = of
         self._share = share_usd
-        self._tell = tell
+        self._report = report
 
     def may_spend(self, now: datetime) -> bool:
-        """Whether the partition has money left today."""
+        """True if the partition has money left today."""
         return self._spent(now) < self._share
 
     def spend(self, usd: Decimal, now: datetime) -> None:
-        """Count what a call cost, or the most it can have cost."""
+        """Add the cost of a call, or the most that it can have cost."""
         self._table[day_of(now).encode()] = str(self._spent(now) + usd).encode()
-        self._tell(usd)
+        self._report(usd)
 
     def _spent(self, now: datetime) -> Decimal:
         data = self._table.get(day_of(now).encode())
@@ -293,13 +296,13 @@ class TableBudget:
 
 
 class TableWatches:
-    """How far each calibration's watch has come, by partition."""
+    """The state of each calibration's watch, by partition."""
 
     def __init__(self, of: Any) -> None:
         self._table = of
 
     def get(self, calibration: str) -> Watch | None:
-        """A calibration's watch; it starts again when the one there cannot be read."""
+        """Return a calibration's watch; None, so that it starts again, if the stored one cannot be read."""
         data = self._table.get(calibration.encode())
         try:
             return None if data is None else Watch.from_bytes(bytes(data))
@@ -308,5 +311,4 @@ class TableWatches:
             return None
 
     def put(self, calibration: str, state: Watch) -> None:
-        """Remember a watch."""
         self._table[calibration.encode()] = state.to_bytes()

@@ -39,7 +39,7 @@ def test_a_log_in_reaches_the_client_and_is_not_shown(tmp_path: Path) -> None:
     assert faust_app("work", KafkaConfig(servers="a:1"), place).conf.broker_credentials is None
 
 
-def test_faust_still_asks_where_the_app_lets_messages_in_hand_end(tmp_path: Path) -> None:
+def test_faust_still_asks_where_the_app_lets_messages_in_flight_end(tmp_path: Path) -> None:
     assert "_consumer_wait_empty" in faust.App._on_partitions_revoked.__code__.co_names
     assert "_consumer_wait_empty" in faust.App._stop_consumer.__code__.co_names
     assert faust_app("work", KafkaConfig(servers="a:1"), ProcessConfig(directory=tmp_path)).drain is not None

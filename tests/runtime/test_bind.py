@@ -61,7 +61,7 @@ async def test_a_message_is_published_to_its_topic_under_its_key() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1_764_000_000_000.0, -1e15, None])
-async def test_a_timestamp_that_is_no_date_keeps_no_message_from_its_stage(seconds: Any) -> None:
+async def test_a_timestamp_that_is_not_a_date_keeps_no_message_from_its_stage(seconds: Any) -> None:
     message, seen = FakeMessage(timestamp=seconds), list[int]()
 
     async def handle(record: KafkaRecord, _: StagePublisher) -> None:
@@ -72,14 +72,14 @@ async def test_a_timestamp_that_is_no_date_keeps_no_message_from_its_stage(secon
     assert message.refcount == 0
 
 
-async def test_publishing_waits_while_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_publishing_waits_while_the_broker_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.runtime.confirm.RETRY_SECONDS", 0)
     app = FakeApp(errors=[KafkaConnectionError(), KafkaConnectionError()])
     await publisher_on(app).publish([RawEvent(text="x")])
     assert len(app.sent) == 1
 
 
-async def test_a_message_over_the_brokers_limit_is_unreadable_and_not_tried_for_ever() -> None:
+async def test_a_message_over_the_brokers_limit_is_unreadable_and_not_tried_indefinitely() -> None:
     with pytest.raises(UnreadableError) as caught:
         await publisher_on(FakeApp(errors=[MessageSizeTooLargeError()])).publish([RawEvent(text="x")])
     assert caught.value.reason == "too_large"
@@ -301,7 +301,7 @@ async def test_a_partition_that_the_tiers_tables_do_not_have_is_not_begun() -> N
     assert (app.sent, message.refcount) == ([], 1)
 
 
-async def test_a_message_waits_while_a_service_it_needs_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_waits_while_a_service_it_needs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
     away, handled = [ServiceError("away"), ServiceError("away")], list[int]()
 
@@ -315,7 +315,9 @@ async def test_a_message_waits_while_a_service_it_needs_is_away(monkeypatch: pyt
     assert (handled, app.sent) == ([7], [])
 
 
-async def test_a_dead_letter_waits_while_the_store_for_its_original_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dead_letter_waits_while_the_store_for_its_original_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
     away = [ServiceError("away"), ServiceError("away")]
 

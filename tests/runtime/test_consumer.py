@@ -247,7 +247,9 @@ async def test_a_partition_whose_first_records_were_aborted_is_passed_over_too(t
     assert broker.committed == {HERE: 6}
 
 
-async def test_where_the_log_is_another_one_reading_begins_again_when_what_was_in_hand_is_done(tmp_path: Path) -> None:
+async def test_where_the_log_is_another_one_reading_begins_again_when_what_was_in_flight_is_done(
+    tmp_path: Path,
+) -> None:
     broker = Broker({HERE: [0, 1, 2]}, committed={HERE: 1})
     consumer = consumer_on(broker, tmp_path)
     await consumer.perform_seek()
@@ -356,7 +358,7 @@ async def test_what_was_taken_before_a_rebalance_ends_nothing_after_it(
     await deliver(consumer, 0)
     consumer.app.consumer_generation_id = 2
     consumer.ack(SimpleNamespace(tp=HERE, offset=0, topic="verdicts", generation_id=generation, acked=True))
-    assert consumer._progress.in_hand(HERE) == left
+    assert consumer._progress.in_flight(HERE) == left
 
 
 async def test_what_was_done_before_partitions_are_taken_away_is_committed(tmp_path: Path) -> None:

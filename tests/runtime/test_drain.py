@@ -17,11 +17,11 @@ from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.drain import Drain, DrainingApp, FlowControl
 
 
-async def test_nothing_in_hand_is_no_wait() -> None:
+async def test_nothing_in_flight_is_not_waited_for() -> None:
     assert await Drain(60).wait() == 0
 
 
-async def test_the_wait_ends_with_the_last_message_in_hand() -> None:
+async def test_the_wait_ends_with_the_last_message_in_flight() -> None:
     drain, done, may_end = Drain(60), list[str](), asyncio.Event()
 
     async def handle(name: str) -> None:
@@ -60,7 +60,7 @@ async def test_what_lasts_too_long_is_handed_back_and_counted() -> None:
         assert await drain.wait() == 2
 
 
-async def test_a_message_that_is_cut_off_is_no_longer_in_hand() -> None:
+async def test_a_message_that_is_cut_off_leaves_the_count() -> None:
     drain = Drain(60)
 
     async def handle() -> None:
@@ -95,7 +95,7 @@ class BareApp(DrainingApp):
         self.drain = Drain(60)
 
 
-async def test_offsets_are_committed_after_the_messages_in_hand_and_what_they_caused() -> None:
+async def test_offsets_are_committed_after_the_messages_in_flight_and_what_they_caused() -> None:
     steps, app = Steps(), BareApp()
 
     async def handle() -> None:
@@ -109,7 +109,7 @@ async def test_offsets_are_committed_after_the_messages_in_hand_and_what_they_ca
     await task
 
 
-async def test_a_commit_that_does_not_end_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_commit_that_does_not_end_is_not_waited_for_indefinitely(monkeypatch: pytest.MonkeyPatch) -> None:
     steps, app = Steps(), BareApp()
     monkeypatch.setattr(drain, "COMMIT_SECONDS", 0.01)
     monkeypatch.setattr(steps, "commit", asyncio.Event().wait)
@@ -117,7 +117,7 @@ async def test_a_commit_that_does_not_end_is_not_waited_for_for_ever(monkeypatch
     assert steps.taken == ["an earlier commit over"]
 
 
-async def test_a_rebalance_during_a_stop_waits_for_what_is_in_hand_and_commits_it(tmp_path: Path) -> None:
+async def test_a_rebalance_during_a_stop_waits_for_what_is_in_flight_and_commits_it(tmp_path: Path) -> None:
     app: Any = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path))
     app._consumer = steps = Steps()
     app._stopped.set()
@@ -126,7 +126,7 @@ async def test_a_rebalance_during_a_stop_waits_for_what_is_in_hand_and_commits_i
     await app._on_partitions_assigned({TP("verdicts", 0)}, 2)
 
 
-async def test_a_recovery_waits_for_a_broker_that_is_away_and_ends_with_the_process(tmp_path: Path) -> None:
+async def test_a_recovery_waits_for_a_broker_that_is_unavailable_and_ends_with_the_process(tmp_path: Path) -> None:
     recovery: Any = faust_app(
         "work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path)
     ).tables.recovery

@@ -17,7 +17,7 @@ from aiokafka.protocol.commit import OffsetFetchResponse_v1, OffsetFetchResponse
 
 from streams.adapters.kafka import KafkaConfig
 from streams.runtime.app import ProcessConfig, faust_app
-from streams.runtime.group import ConsumerThread, hear_errors_of_offsets
+from streams.runtime.group import ConsumerThread, raise_offset_errors
 
 HERE = TopicPartition("verdicts", 0)
 COMMITTED = [("verdicts", [(0, 17, "", 0)])]
@@ -68,7 +68,7 @@ def coordinator_that_hears(*responses: Any) -> Any:
     made = SimpleNamespace(group_id="escalon-work", _retry_backoff_ms=1, ensure_coordinator_known=known, deaths=deaths)
     made._send_req, made.coordinator_dead = send, lambda: deaths.append(None)
     made._do_fetch_commit_offsets = partial(GroupCoordinator._do_fetch_commit_offsets, made)
-    hear_errors_of_offsets(made)
+    raise_offset_errors(made)
     return made
 
 

@@ -60,7 +60,7 @@ def test_what_cannot_be_decompressed_says_what_to_install(monkeypatch: pytest.Mo
     data = bytearray(batch((b"0", []), compression=GZIP))
     data[ATTRIBUTES + 1] = LZ4
     data[CHECKSUM : CHECKSUM + 4] = calc_crc32c(bytes(data[ATTRIBUTES:])).to_bytes(4, "big")
-    with pytest.raises(ServiceError, match=r"compressed cannot be read \(.*lz4.*Install cramjam"):
+    with pytest.raises(ServiceError, match=r"compressed batch cannot be read \(.*lz4.*Install the package cramjam"):
         unpacked(bytes(data))
 
 

@@ -163,17 +163,17 @@ async def test_so_is_what_came_while_a_tier_was_down_that_had_found_its_topic_em
     assert (tier.committed(), tier.figure("escalon_skipped_total")) == (3, 2)
 
 
-@pytest.mark.parametrize("in_hand", [False, True])
+@pytest.mark.parametrize("in_flight", [False, True])
 @pytest.mark.parametrize("count", [3, 12])
 async def test_a_topic_that_is_made_again_under_a_tier_is_read_from_its_beginning(
-    tier: Tier, in_hand: bool, count: int
+    tier: Tier, in_flight: bool, count: int
 ) -> None:
     send(tier.kafka, tier.topic, [b"old"] * 5)
-    if in_hand:
+    if in_flight:
         tier.goes.clear()
     async with tier.running():
-        await tier.until(lambda: len(tier.taken) == (4 if in_hand else 5))
-        if not in_hand:
+        await tier.until(lambda: len(tier.taken) == (4 if in_flight else 5))
+        if not in_flight:
             await tier.until(lambda: tier.figure("escalon_consumer_lag") == 0)
         remake(tier.kafka, tier.topic)
         new = [b"new %d" % number for number in range(count)]

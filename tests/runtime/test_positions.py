@@ -20,7 +20,7 @@ async def state(position: int) -> Any:
     return made
 
 
-async def test_a_position_that_was_found_at_first_is_no_move() -> None:
+async def test_a_position_that_was_found_at_first_is_not_a_move() -> None:
     assert (await state(5)).take_move() is None
 
 
@@ -40,7 +40,7 @@ async def test_of_two_moves_the_first_position_and_the_last_one_count() -> None:
     assert one.take_move() == (5, 9)
 
 
-async def test_to_where_the_program_seeks_is_no_move() -> None:
+async def test_to_where_the_program_seeks_is_not_a_move() -> None:
     one = await state(5)
     one.await_reset(EARLIEST)
     one.seek(3)

@@ -18,7 +18,7 @@ def test_nothing_fetched_is_nothing_to_commit() -> None:
     assert Progress[str]().committable("p") is None
 
 
-def test_a_message_still_in_hand_is_not_passed_over_even_alone_at_the_head() -> None:
+def test_a_message_still_in_flight_is_not_passed_over_even_alone_at_the_head() -> None:
     progress = Progress[str]()
     delivered(progress, 5, 6, 7)
     progress.done("p", 6)
@@ -85,7 +85,7 @@ def test_what_reading_has_passed_without_a_message_holds_nothing_up() -> None:
     assert progress.committable("p") == 3
     delivered(progress, 5)
     progress.passed("p", 9)
-    assert (progress.committable("p"), progress.in_hand("p")) == (5, 1)
+    assert (progress.committable("p"), progress.in_flight("p")) == (5, 1)
     progress.done("p", 5)
     assert progress.committable("p") == 9
     progress.passed("p", 4)  # as after going back to what is committed
@@ -96,7 +96,7 @@ def test_a_partition_that_is_begun_again_has_its_offsets_once_more() -> None:
     progress = Progress[str]()
     delivered(progress, 0, 1)
     progress.forget("p")
-    assert (progress.committable("p"), progress.in_hand("p")) == (None, 0)
+    assert (progress.committable("p"), progress.in_flight("p")) == (None, 0)
     assert progress.fetched("p", [0, 1]) == {0, 1}
 
 

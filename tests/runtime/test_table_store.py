@@ -124,7 +124,7 @@ def rebuilt() -> float:
         "sst empty", "sst garbled", "sst missing",
     ],
 )  # fmt: skip
-def test_a_broken_directory_is_moved_aside_and_begun_anew(
+def test_a_broken_directory_is_moved_aside_and_rebuilt(
     damage: Callable[[Path], None], directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     opened, before = Opened(directory), rebuilt()
@@ -190,7 +190,7 @@ async def test_a_directory_that_another_process_keeps_is_waited_for_and_then_nam
         "Corruption: IO error: While open a file for random read: /t/000018.sst: Too many open files",
     ],
 )
-def test_a_full_disk_a_lack_of_rights_or_handles_and_a_lock_are_no_corruption(said: str, directory: Path) -> None:
+def test_a_full_disk_a_lack_of_rights_or_handles_and_a_lock_are_not_corruption(said: str, directory: Path) -> None:
     assert not is_corrupt(said, Opened(directory).path)
 
 
