@@ -39,7 +39,7 @@ from streams.embedded.broker import ApacheKafka, Broker, Tansu
 from streams.embedded.stack import EmbeddedStack, start_clickhouse
 from streams.embedded.supervisor import Child
 from streams.resources import resource
-from streams.sink.batch import BATCH_ROWS
+from streams.sink.limits import SinkLimits
 
 ROOT = Path(__file__).resolve().parent.parent
 TICK = os.sysconf("SC_CLK_TCK")
@@ -109,8 +109,9 @@ def direct(site: Site, values: list[bytes]) -> float:
     """Rows a second of clickhouse-connect by columns; decoding is not timed."""
     client, codec, spent = site.clickhouse.connect(), Codec(), 0.0
     client.command("CREATE OR REPLACE TABLE direct AS calls_rows")
-    for start in range(0, len(values), BATCH_ROWS):
-        rows = [row_of(codec.decode(Call, value)) for value in values[start : start + BATCH_ROWS]]
+    batch = SinkLimits().batch_rows
+    for start in range(0, len(values), batch):
+        rows = [row_of(codec.decode(Call, value)) for value in values[start : start + batch]]
         names = list(rows[0])
         columns = [[row[name] for row in rows] for name in names]
         begun = time.perf_counter()

@@ -16,8 +16,8 @@ from streams.core.messages import Call
 from streams.core.process_fault import raise_process_fault
 from streams.core.topics import BY_MESSAGE, BY_NAME
 from streams.sink.avro_forwarding import AvroRowLayout
+from streams.sink.limits import SinkLimits
 
-BATCH_ROWS, BATCH_BYTES = 10_000, 32 << 20
 SINK_TABLES: Mapping[str, str] = {BY_MESSAGE[kind].name: table for kind, table in TABLES.items() if kind in BY_MESSAGE}
 """Every recorded topic and its table."""
 
@@ -53,6 +53,7 @@ class Batch:
     """Records of one assignment of partitions, in the order they were read."""
 
     generation: int
+    limits: SinkLimits = field(default_factory=SinkLimits)
     parts: dict[tuple[str, type], Any] = field(default_factory=dict)
     unreadable: list[tuple[KafkaRecord, Exception]] = field(default_factory=list)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class Batch:
     @property
     def full(self) -> bool:
         """Whether it holds as much as it may."""
-        return self.rows >= BATCH_ROWS or self.size >= BATCH_BYTES
+        return self.rows >= self.limits.batch_rows or self.size >= self.limits.batch_bytes
 
 
 class BatchBuilder:

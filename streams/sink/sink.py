@@ -27,17 +27,15 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ServiceError
-from streams.sink.batch import BATCH_ROWS, SINK_TABLES, Batch, BatchBuilder, PrepareRow, unchanged
-from streams.sink.writer import FIRST_RETRY, LONGEST_RETRY, BatchWriter
+from streams.sink.batch import SINK_TABLES, Batch, BatchBuilder, PrepareRow, unchanged
+from streams.sink.limits import SinkLimits
+from streams.sink.writer import BatchWriter
 from streams.telemetry.lag import lag_statistics
 from streams.telemetry.skipped_offsets import OffsetTracker, is_partition_end
 
-BATCH_SECONDS, POLL_SECONDS = 1.0, 0.2
 POLL_MESSAGES = 32
 """How many records are read at once. They may have 1 MiB each, so more of them would be more than a batch may hold."""
-PATIENCE_SECONDS = 2.0
-"""How long an insert may hold up reading before the partitions are paused."""
-HANDOVER_SECONDS, STOP_SECONDS, SWITCH_SECONDS = 5.0, 10.0, 0.0003
+SWITCH_SECONDS = 0.0003
 log = logging.getLogger("escalon.record")
 
 
@@ -52,13 +50,14 @@ class Sink:
     dead_letters: DeadLetters
     stop: threading.Event
     prepare: PrepareRow = unchanged
+    limits: SinkLimits = field(default_factory=SinkLimits)
     jitter: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
     make_consumer: Callable[[dict[str, Any]], Any] = Consumer
     make_producer: Callable[[dict[str, Any]], Any] = Producer
     _generation: int = 0
     """Counts rebalances: what was read before one is not committed after it."""
-    _filling: Batch = field(default_factory=lambda: Batch(0))
+    _filling: Batch = field(init=False)
     _since: float = 0.0
     _writing: tuple[Batch, Future[bool]] | None = None
     _inbox: deque[Any] = field(default_factory=deque)
@@ -66,6 +65,9 @@ class Sink:
     _follow: OffsetTracker = field(default_factory=OffsetTracker)
     _committed: dict[tuple[str, int], int] = field(default_factory=dict)
     """What is committed since partitions were given."""
+
+    def __post_init__(self) -> None:
+        self._filling = Batch(self._generation, self.limits)
 
     def run(self) -> None:
         """Consume, insert, commit, until told to stop. Raises ServiceError when Kafka gives up for good."""
@@ -79,6 +81,7 @@ class Sink:
             sorter=self._sorter,
             stop=self.stop,
             jitter=self.jitter,
+            limits=self.limits,
         )
         consumer = self.make_consumer(self._settings())
         topics = [self.prefix + topic for topic in SINK_TABLES]
@@ -115,7 +118,7 @@ class Sink:
         self._fill(consumer)
         if self._writing is not None and self._writing[1].done():
             self._conclude(consumer)
-        waited = self._writing is None and self.clock() - self._since >= BATCH_SECONDS
+        waited = self._writing is None and self.clock() - self._since >= self.limits.batch_seconds
         if self._filling.rows and (waited or self._filling.full):
             self._await_writer(consumer)
             if self._writing is None and self._filling.rows:  # neither told to stop nor taken away meanwhile
@@ -128,7 +131,8 @@ class Sink:
 
     def _fill(self, consumer: Any) -> None:
         if not self._inbox:
-            self._inbox.extend(self._read(consumer, min(POLL_MESSAGES, BATCH_ROWS - self._filling.rows), POLL_SECONDS))
+            room = self.limits.batch_rows - self._filling.rows
+            self._inbox.extend(self._read(consumer, min(POLL_MESSAGES, room), self.limits.poll_seconds))
         while self._inbox and not self._filling.full:
             if is_partition_end(self._inbox[0]):
                 message = self._inbox.popleft()
@@ -142,7 +146,7 @@ class Sink:
 
     def _add(self, consumer: Any, message: Any) -> bool:
         """Add to the batch, however long the schema registry is away; False when it need not be added any more."""
-        wait, generation = FIRST_RETRY, self._generation
+        wait, generation = self.limits.first_retry, self._generation
         while generation == self._generation and not self.stop.is_set():
             try:
                 self._sorter.add(self._filling, message)
@@ -150,7 +154,7 @@ class Sink:
             except ServiceError as error:
                 log.warning("reading waits %.1f s: %s", wait, error)
                 self._idle(consumer, partial(self._is_past, self.clock() + wait))
-                wait = min(LONGEST_RETRY, wait * 2)
+                wait = min(self.limits.longest_retry, wait * 2)
         return False
 
     def _is_past(self, until: float) -> bool:
@@ -162,7 +166,7 @@ class Sink:
         found = consumer.consume(max(1, count), seconds)
         if found and generation != self._generation:
             # Some of it may have been read before the rebalance and some after, so none of it is sure to follow on.
-            consumer.assign(consumer.committed(consumer.assignment(), timeout=STOP_SECONDS))
+            consumer.assign(consumer.committed(consumer.assignment(), timeout=self.limits.stop_seconds))
             return []
         sound = [message for message in found if not _is_error(message)]
         for message in sound:
@@ -174,7 +178,7 @@ class Sink:
         self._paused = True
         consumer.pause(consumer.assignment())
         while not over() and not self.stop.is_set():
-            self._inbox.extend(self._read(consumer, 1, POLL_SECONDS))
+            self._inbox.extend(self._read(consumer, 1, self.limits.poll_seconds))
         self._paused = False
         consumer.resume(consumer.assignment())
 
@@ -182,7 +186,7 @@ class Sink:
 
     def _write(self) -> None:
         batch, done = self._filling, Future[bool]()
-        self._filling = Batch(self._generation)
+        self._filling = Batch(self._generation, self.limits)
         self._writing = (batch, done)
         # A daemon: an insert that hangs must not keep the process from ending, for nothing of it is committed.
         threading.Thread(target=_settle, args=(done, self._store, batch), name="insert", daemon=True).start()
@@ -191,7 +195,7 @@ class Sink:
         if self._writing is None:
             return
         done = self._writing[1]  # a rebalance while it idles may conclude the batch and forget it
-        if not _done(done, PATIENCE_SECONDS):
+        if not _done(done, self.limits.patience_seconds):
             self._idle(consumer, done.done)
         if done.done():
             self._conclude(consumer)
@@ -235,7 +239,7 @@ class Sink:
     def _finished(self, consumer: Any) -> bool:
         if self._writing is None:
             return True
-        return _done(self._writing[1], STOP_SECONDS) and self._conclude(consumer)
+        return _done(self._writing[1], self.limits.stop_seconds) and self._conclude(consumer)
 
     # ---- Rebalances: called while Kafka is asked, in the same thread ----
 
@@ -246,7 +250,7 @@ class Sink:
             consumer.pause(partitions)
 
     def _taken(self, consumer: Any, _: list[Any]) -> None:
-        if self._writing is not None and _done(self._writing[1], HANDOVER_SECONDS):
+        if self._writing is not None and _done(self._writing[1], self.limits.handover_seconds):
             self._conclude(consumer)
         self._drop()
         consumer.unassign()
@@ -258,7 +262,7 @@ class Sink:
     def _drop(self) -> None:
         """Forget what is not stored: it comes again, here or elsewhere."""
         self._generation += 1
-        self._filling = Batch(self._generation)
+        self._filling = Batch(self._generation, self.limits)
         self._inbox.clear()
         self._follow.forget()
         self._committed.clear()

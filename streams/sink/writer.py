@@ -20,11 +20,11 @@ from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.sink.batch import Batch, BatchBuilder, DecodedRows, ForwardedRows
+from streams.sink.limits import SinkLimits
 from streams.telemetry.message_metrics import observe, observe_insert
 from streams.telemetry.metrics import observe_insert_retry
 from streams.telemetry.tracing import trace_headers
 
-FIRST_RETRY, LONGEST_RETRY = 0.5, 30.0
 FLUSH_SECONDS = 30.0
 log = logging.getLogger("escalon.record")
 
@@ -47,6 +47,7 @@ class BatchWriter:
     sorter: BatchBuilder
     stop: threading.Event
     jitter: Callable[[], float]
+    limits: SinkLimits = field(default_factory=SinkLimits)
     published: list[DeadLetter] = field(default_factory=list)
     """The dead letters of the last batch that was stored."""
     _client: Any = None
@@ -60,7 +61,7 @@ class BatchWriter:
         """
         todo: list[Any] = list(batch.parts.values())
         self._letters = list(batch.unreadable)
-        wait = FIRST_RETRY
+        wait = self.limits.first_retry
         while True:
             try:
                 self._put_all(todo)
@@ -72,7 +73,7 @@ class BatchWriter:
                 log.warning("nothing is lost, but this batch waits %.1f s: %s", pause, str(error)[:500])
                 if self.stop.wait(pause):
                     return False
-                wait = min(LONGEST_RETRY, wait * 2)
+                wait = min(self.limits.longest_retry, wait * 2)
 
     def _put_all(self, todo: list[Any]) -> None:
         """Insert part by part; each leaves the list when it is in, or makes way for smaller ones."""

@@ -19,12 +19,23 @@ from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.core.messages import DeadLetter
 from streams.core.topics import topic_of
+from streams.sink.limits import SinkLimits
 from streams.sink.sink import Sink
 from tests.builders import event, outcome
 
 CODEC = Codec()
 
 WAIT_SECONDS = 60.0
+HASTY = SinkLimits(
+    batch_seconds=0.02,
+    poll_seconds=0.01,
+    patience_seconds=0.05,
+    handover_seconds=0.05,
+    stop_seconds=2.0,
+    first_retry=0.02,
+    longest_retry=0.02,
+)
+"""Limits of a sink that never waits for long."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +217,7 @@ def sink(
     clickhouse: FakeClickHouse | None = None,
     producer: FakeProducer | None = None,
     codec: Codec = CODEC,
+    limits: SinkLimits = HASTY,
     **more: Any,
 ) -> RunningSink:
     consumer, clickhouse, producer = FakeConsumer(script), clickhouse or FakeClickHouse(), producer or FakeProducer()
@@ -221,6 +233,7 @@ def sink(
         jitter=lambda: 0.0,
         make_consumer=lambda _: consumer,
         make_producer=lambda _: producer,
+        limits=limits,
         **more,
     )
     return RunningSink(consumer, clickhouse, producer, recorder)

@@ -36,9 +36,7 @@ def test_nothing_imports_a_test_module_or_a_conftest(root: Path, folder: str) ->
         f"{path.relative_to(root)} imports {name}"
         for path in (root / folder).rglob("*.py")
         for name in imported(path)
-        if path.parent.name != "stages"
-        and is_test_module(name)
-        and (root / name.replace(".", "/")).with_suffix(".py").exists()
+        if is_test_module(name) and (root / name.replace(".", "/")).with_suffix(".py").exists()
     }
     assert not wrong, "move what is shared to tests/builders.py or tests/harness"
 

@@ -15,13 +15,14 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from streams.adapters.codec import Codec
 from streams.core.dead_letter_limit import DeadLetterLimit
 from streams.core.errors import DeadLetterLimitError, ProcessError, ServiceError
-from streams.sink import batch, writer
-from streams.sink import sink as sink_module
 from streams.sink.batch import BatchBuilder
+from streams.sink.limits import SinkLimits
+from streams.sink.sink import POLL_MESSAGES
 from tests.builders import call, event
 from tests.harness.metrics import MetricsChange
 from tests.harness.sink import (
     AWAY,
+    HASTY,
     WAIT_SECONDS,
     FakeClickHouse,
     FakeConsumer,
@@ -34,21 +35,6 @@ from tests.harness.sink import (
     outcomes,
     sink,
 )
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing waits for long."""
-    for module, name, value in (
-        (sink_module, "BATCH_SECONDS", 0.02),
-        (sink_module, "POLL_SECONDS", 0.01),
-        (sink_module, "PATIENCE_SECONDS", 0.05),
-        (sink_module, "HANDOVER_SECONDS", 0.05),
-        (sink_module, "STOP_SECONDS", 2.0),
-        (writer, "FIRST_RETRY", 0.02),
-        (writer, "LONGEST_RETRY", 0.02),
-    ):
-        monkeypatch.setattr(module, name, value)
 
 
 @pytest.fixture
@@ -93,12 +79,11 @@ def test_while_clickhouse_is_away_nothing_is_committed_and_kafka_is_still_asked(
     assert one.clickhouse.events == names(0, 5)
 
 
-def test_an_outage_longer_than_patience_pauses_the_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "BATCH_ROWS", 2)
+def test_an_outage_longer_than_patience_pauses_the_partitions() -> None:
     away = threading.Event()
     away.set()
     clickhouse = FakeClickHouse(lambda *_: AWAY if away.is_set() else None)
-    one = sink([outcomes(0, 2), outcomes(2, 4), outcomes(4, 6)], clickhouse)
+    one = sink([outcomes(0, 2), outcomes(2, 4), outcomes(4, 6)], clickhouse, limits=replace(HASTY, batch_rows=2))
 
     def enough() -> bool:
         if away.is_set() and one.consumer.polls_while_paused > 5:
@@ -123,9 +108,8 @@ def test_told_to_stop_while_clickhouse_is_away_it_commits_nothing() -> None:
     assert one.consumer.committed_ == []
 
 
-def test_told_to_stop_it_stores_and_commits_what_it_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink_module, "BATCH_SECONDS", 60.0)
-    one = sink([outcomes(0, 3)])
+def test_told_to_stop_it_stores_and_commits_what_it_has_read() -> None:
+    one = sink([outcomes(0, 3)], limits=replace(HASTY, batch_seconds=60.0))
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(one.recorder.run)
         while one.recorder._filling.rows < 3:
@@ -136,10 +120,8 @@ def test_told_to_stop_it_stores_and_commits_what_it_has_read(monkeypatch: pytest
     assert one.consumer.committed_ == [{("outcomes", 0): 3}]
 
 
-def test_a_batch_is_full_by_rows_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink_module, "BATCH_SECONDS", 60.0)
-    monkeypatch.setattr(batch, "BATCH_BYTES", 400)
-    one = sink([outcomes(0, 50)])
+def test_a_batch_is_full_by_rows_and_by_bytes() -> None:
+    one = sink([outcomes(0, 50)], limits=replace(HASTY, batch_seconds=60.0, batch_bytes=400))
     one.run_until(lambda: len(one.clickhouse.stored) > 3)
     assert max(len(rows) for _, rows in one.clickhouse.stored) < 10
 
@@ -179,10 +161,10 @@ def test_what_one_poll_gives_across_a_rebalance_is_read_again_from_the_committed
     assert one.consumer.assigned == ["committed here"]
 
 
-def test_what_is_stored_in_time_is_committed_before_its_partitions_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink_module, "BATCH_SECONDS", 0.0)
-    monkeypatch.setattr(sink_module, "HANDOVER_SECONDS", WAIT_SECONDS)
-    one = sink([outcomes(0, 3), rebalanced([])])
+def test_what_is_stored_in_time_is_committed_before_its_partitions_go() -> None:
+    one = sink(
+        [outcomes(0, 3), rebalanced([])], limits=replace(HASTY, batch_seconds=0.0, handover_seconds=WAIT_SECONDS)
+    )
     one.run_until(lambda: not one.consumer.script and bool(one.consumer.committed_))
     assert one.consumer.committed_ == [{("outcomes", 0): 3}]
 
@@ -190,14 +172,16 @@ def test_what_is_stored_in_time_is_committed_before_its_partitions_go(monkeypatc
 def test_an_insert_that_ends_while_its_partitions_are_taken_away_is_concluded_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batch, "BATCH_ROWS", 2)
-    monkeypatch.setattr(sink_module, "HANDOVER_SECONDS", WAIT_SECONDS)
     going = threading.Event()
 
     def slow(*_: Any) -> None:
         going.wait(WAIT_SECONDS)
 
-    one = sink([outcomes(0, 2), outcomes(2, 4), outcomes(2, 4)], FakeClickHouse(slow))
+    one = sink(
+        [outcomes(0, 2), outcomes(2, 4), outcomes(2, 4)],
+        FakeClickHouse(slow),
+        limits=replace(HASTY, batch_rows=2, handover_seconds=WAIT_SECONDS),
+    )
     consume = one.consumer.consume
 
     def taken_while_paused(count: int, seconds: float) -> list[Message]:
@@ -213,11 +197,10 @@ def test_an_insert_that_ends_while_its_partitions_are_taken_away_is_concluded_on
     assert one.consumer.committed_ == [{("outcomes", 0): 2}, {("outcomes", 0): 4}]
 
 
-def test_what_is_read_ahead_is_less_than_a_batch_however_large_the_records_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_read_ahead_is_less_than_a_batch_however_large_the_records_are() -> None:
     largest = 1 << 20
-    assert sink_module.POLL_MESSAGES * largest <= batch.BATCH_BYTES
-    monkeypatch.setattr(batch, "BATCH_BYTES", 400)
-    one = sink([outcomes(0, 200)], FakeClickHouse(lambda *_: AWAY))
+    assert POLL_MESSAGES * largest <= SinkLimits().batch_bytes
+    one = sink([outcomes(0, 200)], FakeClickHouse(lambda *_: AWAY), limits=replace(HASTY, batch_bytes=400))
     ahead: list[int] = []
 
     def enough() -> bool:
@@ -225,7 +208,7 @@ def test_what_is_read_ahead_is_less_than_a_batch_however_large_the_records_are(m
         return one.consumer.polls_while_paused > 3
 
     one.run_until(enough)
-    assert 0 < max(ahead) <= sink_module.POLL_MESSAGES
+    assert 0 < max(ahead) <= POLL_MESSAGES
 
 
 # ---- Rows that are wrong ----
@@ -388,8 +371,7 @@ def test_a_timestamp_that_is_no_date_stops_nothing(milliseconds: int) -> None:
     assert one.clickhouse.events == ["e"]
 
 
-def test_while_the_schema_registry_is_away_reading_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink_module, "FIRST_RETRY", 0.02)
+def test_while_the_schema_registry_is_away_reading_waits() -> None:
     one = sink([outcomes(0, 2)], codec=AwayCodec())
     one.run_until(lambda: bool(one.consumer.committed_))
     assert one.clickhouse.events == names(0, 2)
