@@ -196,8 +196,8 @@ def least_threshold(keeps: Floats, outcomes: Outcomes) -> float:
 
 
 def _decided_by(handler: Handler) -> str:
-    assert handler.trust is not None
-    return "gain" if handler.trust.verifier_score == "gain" else "confidence"
+    assert handler.confidence is not None
+    return "gain" if handler.confidence.verifier_score == "gain" else "confidence"
 
 
 def _calibrator(learnt: Learnt, rows: Sequence[Row], seed: int) -> Calibrator:
@@ -261,10 +261,13 @@ def _attempted(row: Row, call_id: str) -> tuple[Task, Attempt]:
 
 def _calibrated(handler: Handler, rows: Sequence[Row], learnt: Learnt) -> CalibrationArtifact:
     """The product's calibration of the out-of-fold scores, for the strictest target that can be proven."""
-    assert handler.trust is not None
+    assert handler.confidence is not None
     said = learnt.keeps if _decided_by(handler) == "gain" else learnt.scores
     assess = ConfidenceScorer(
-        config=handler.trust, verify=lambda _, attempt: float(said[int(attempt.call_id)]), functions={}, timeout=1.0
+        config=handler.confidence,
+        verify=lambda _, attempt: float(said[int(attempt.call_id)]),
+        functions={},
+        timeout=1.0,
     )
     cases = [(_case(handler, row, place), row.worker_correct) for place, row in enumerate(rows)]
     for target in TARGETS:

@@ -159,7 +159,7 @@ def _callee(handler: Handler) -> Callee:
 
 
 def _thresholds(pipeline: Pipeline) -> ThresholdPolicy:
-    configs = {name: one.trust for name, one in pipeline.workers.items() if one.trust}
+    configs = {name: one.confidence for name, one in pipeline.workers.items() if one.confidence}
     return ThresholdPolicy(configs=configs, watches=InMemory(), partitions=1, report=lambda *_: None)
 
 

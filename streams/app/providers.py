@@ -137,19 +137,19 @@ class Providers:
         return chain(
             self.backend(handler),
             services,
-            samples=handler.trust.samples if handler.trust else 1,
+            samples=handler.confidence.samples if handler.confidence else 1,
             agree=comparison(handler.correct),
             other=chain(self.backend(other), services, stored=False) if other is not None else None,
         )
 
     def scorers(self, handlers: Mapping[str, Handler]) -> dict[str, ConfidenceScorer]:
         """Return what makes each worker's confidence. Raises ConfigError if a verifier or function cannot be loaded."""
-        return {name: scorer(handler) for name, handler in handlers.items() if handler.trust is not None}
+        return {name: scorer(handler) for name, handler in handlers.items() if handler.confidence is not None}
 
     def check(self, handlers: Iterable[Handler]) -> None:
         """Try what can be tried without a model: functions, artifacts, parameters, schemas. Raises ConfigError."""
         for handler in handlers:
-            if handler.trust is not None:
+            if handler.confidence is not None:
                 scorer(handler)
             comparison(handler.correct)
             if handler.function is not None:
@@ -232,13 +232,13 @@ def _agrees(function: Agree, answer: Any, label: Any) -> bool:
 
 def scorer(handler: Handler) -> ConfidenceScorer:
     """Return what makes a worker's confidence. Raises ConfigError."""
-    trust = handler.trust
-    if trust is None:
+    config = handler.confidence
+    if config is None:
         raise ConfigError(f"{handler.name} is not a worker.", "Name one of the pipeline's workers.", "handler")
     return ConfidenceScorer(
-        config=trust,
-        verify=_verify(trust.verifier, trust.verifier_score) if trust.verifier else None,
-        functions={path: load_function(path) for path in trust.functions},
+        config=config,
+        verify=_verify(config.verifier, config.verifier_score) if config.verifier else None,
+        functions={path: load_function(path) for path in config.functions},
         timeout=handler.spec.timeout,
     )
 

@@ -260,7 +260,7 @@ def _budget(app: faust.App, deployment: Deployment, tier: Tier, topic: str) -> T
 
 def _thresholds(app: faust.App, deployment: Deployment) -> ThresholdPolicy | None:
     """Return the policy of calibrated workers; None if no worker is calibrated, so that none can drift."""
-    configs = {name: one.trust for name, one in deployment.pipeline.workers.items() if one.trust is not None}
+    configs = {name: one.confidence for name, one in deployment.pipeline.workers.items() if one.confidence is not None}
     if not any(config.artifact for config in configs.values()):
         return None
     return ThresholdPolicy(

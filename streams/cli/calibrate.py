@@ -69,9 +69,9 @@ def calibrate(
 def _cases(pipeline: Pipeline, worker: Handler, part: AuditPart) -> list[Case]:
     """Read the cases of the worker's present version that its verifier has not learnt from."""
     cases = list(of_this_version(cases_of(pipeline, [worker.name], part), worker))
-    if worker.trust is None or worker.trust.verifier is None:
+    if worker.confidence is None or worker.confidence.verifier is None:
         return cases
-    learnt = Verifier.load(worker.trust.verifier).aside
+    learnt = Verifier.load(worker.confidence.verifier).aside
     return set_aside(cases, learnt.salt, learnt.share)[1] if learnt else cases
 
 

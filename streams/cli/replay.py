@@ -25,9 +25,9 @@ from streams.cli.times import moment
 from streams.core.errors import ConfigError
 from streams.core.messages import Run
 from streams.replay.condition import events_where
-from streams.replay.place import Order, Place
+from streams.replay.place import ReplayDependencies, ReplayOrder
 from streams.replay.run import Rehearsal
-from streams.replay.selection import Selection, parse_offsets
+from streams.replay.selection import EventSelection, parse_offsets
 from streams.replay.source import Chosen
 
 Report = Callable[[Run], None]
@@ -72,9 +72,11 @@ def replay(
     if _NAME.fullmatch(run) is None or run == settings.run:
         what = f"{run!r} cannot be the name of a replay."
         raise ConfigError(what, f"Use letters, digits, points and dashes, and not {settings.run}.", "run")
-    place = Place(settings=settings, kafka=require_kafka(settings), clickhouse=require_clickhouse(settings))
+    place = ReplayDependencies(
+        settings=settings, kafka=require_kafka(settings), clickhouse=require_clickhouse(settings)
+    )
     filters = _Filters(since, until, where, event, offsets, sample, limit)
-    order = Order(
+    order = ReplayOrder(
         run=run,
         pipeline=find_pipeline(settings, pipeline),
         selection=place.as_before(run, _selection(filters, settings, place.clickhouse)),
@@ -84,7 +86,7 @@ def replay(
     _replay(place, order, dry_run=dry_run, as_json=as_json)
 
 
-def _replay(place: Place, order: Order, *, dry_run: bool, as_json: bool) -> None:
+def _replay(place: ReplayDependencies, order: ReplayOrder, *, dry_run: bool, as_json: bool) -> None:
     source = place.source(order)
     chosen = source.choose(order.selection)
     if not as_json:
@@ -110,12 +112,12 @@ class _Filters(NamedTuple):
     limit: int | None
 
 
-def _selection(filters: _Filters, settings: Settings, clickhouse: ClickHouseConfig) -> Selection:
+def _selection(filters: _Filters, settings: Settings, clickhouse: ClickHouseConfig) -> EventSelection:
     named = frozenset(filters.events) if filters.events else None
     if filters.where is not None:
         met = events_where(clickhouse, filters.where, settings.run)
         named = met if named is None else named & met
-    return Selection(
+    return EventSelection(
         since=moment(filters.since, settings.now) if filters.since else None,
         until=moment(filters.until, settings.now) if filters.until else None,
         offsets=parse_offsets(filters.offsets) if filters.offsets else None,
@@ -142,7 +144,7 @@ def _money(text: str | None) -> Decimal | None:
     return amount
 
 
-def _print_chosen(order: Order, chosen: Chosen) -> None:
+def _print_chosen(order: ReplayOrder, chosen: Chosen) -> None:
     out.print(f"{len(chosen):,} events of the topic {order.topic} ({order.selection}).", markup=False, soft_wrap=True)
     if chosen.unreadable:
         out.print(f"{chosen.unreadable:,} records are not readable events and are left out.")

@@ -70,10 +70,11 @@ def _pipeline_if_any(path: Path | None) -> Pipeline | None:
 
 
 def _standings(audit: Audit, pipeline: Pipeline, run: str) -> list[CalibrationStatus]:
-    calibrated = [name for name, one in pipeline.workers.items() if one.trust and one.trust.artifact]
+    calibrated = [name for name, one in pipeline.workers.items() if one.confidence and one.confidence.artifact]
     if not calibrated:
         return []
     agrees = {name: comparison(pipeline.workers[name].correct) for name in calibrated}
-    since = min(artifact.created for one in pipeline.workers.values() if one.trust and (artifact := one.trust.artifact))
+    configs = [one.confidence for one in pipeline.workers.values() if one.confidence is not None]
+    since = min(config.artifact.created for config in configs if config.artifact is not None)
     part = AuditPart(run=run, since=datetime.fromisoformat(since).replace(tzinfo=UTC) - timedelta(days=1))
     return standings(pipeline, read_cases(audit, pipeline, agrees, calibrated, part))

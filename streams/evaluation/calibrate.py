@@ -63,7 +63,7 @@ def calibrate(
     artifact = CalibrationArtifact(
         handler=handler.name,
         handler_version=handler.version,
-        scoring=handler.trust.scoring if handler.trust else "",
+        scoring=handler.confidence.scoring if handler.confidence else "",
         created=date,
         calibrator=choice.calibrator,
         calibration_set=_fingerprint(scored),

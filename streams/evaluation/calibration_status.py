@@ -46,7 +46,7 @@ def standings(pipeline: Pipeline, cases: Sequence[Case]) -> list[CalibrationStat
     """Test each worker's calibration by its audited cases, oldest first."""
     found = []
     for name, handler in pipeline.workers.items():
-        artifact = handler.trust.artifact if handler.trust else None
+        artifact = handler.confidence.artifact if handler.confidence else None
         if artifact is not None:
             found.append(_standing(artifact, [case for case in cases if case.handler == name]))
     return found

@@ -196,8 +196,8 @@ def _task(row: Mapping[str, Any], inputs: Sequence[str]) -> Task:
 
 def _attempt(row: Mapping[str, Any], handler: Handler, answer: str | None) -> Attempt:
     """Rebuild the attempt before any assessment: of its confidence sources, only the reply's own are kept."""
-    trust = handler.trust
-    judged = {VERIFIER, *(trust.functions if trust else ())}
+    config = handler.confidence
+    judged = {VERIFIER, *(config.functions if config else ())}
     sources = tuple(
         Score(label=name, probability=value) for name, value in row["sources"].items() if name not in judged
     )

@@ -53,7 +53,7 @@ class Handler:
     version: str
     prompting: Prompting | None = None
     artifact: Path | None = None
-    trust: ConfidenceConfig | None = None
+    confidence: ConfidenceConfig | None = None
     """Workers only."""
     fallback: Handler | None = None
     """The same handler with another model, under a version of its own: its answers are another model's answers."""
@@ -96,8 +96,8 @@ def resolve(tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, sour
     """One handler of the file, with all it names. Raises ConfigError."""
     key = f"{TABLES[tier]}.{name}"
     own = _resolved(key, tier, name, item, spec, source)
-    trust = resolve_confidence(name, item, own.version, source) if isinstance(item, s.WorkerSpec) else None
-    return replace(own, trust=trust, fallback=_fallback(key, own, item, spec, source))
+    config = resolve_confidence(name, item, own.version, source) if isinstance(item, s.WorkerSpec) else None
+    return replace(own, confidence=config, fallback=_fallback(key, own, item, spec, source))
 
 
 def _fallback(key: str, own: Handler, item: HandlerSpec, spec: s.PipelineSpec, source: Files) -> Handler | None:

@@ -99,7 +99,7 @@ def as_replayed(pipeline: Pipeline) -> Pipeline:
     """The pipeline without what only live traffic has: it explores nothing, its daily budgets and its deadline do not
     apply, and a reasoner that fails is not asked again later."""
     workers = {
-        name: replace(handler, trust=replace(handler.trust, explore=0.0)) if handler.trust else handler
+        name: replace(handler, confidence=replace(handler.confidence, explore=0.0)) if handler.confidence else handler
         for name, handler in pipeline.workers.items()
     }
     return replace(pipeline, workers=workers, spec=pipeline.spec.model_copy(update=_LIVE_ONLY))

@@ -29,9 +29,9 @@ from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.replay.changelogs import Changelogs
 from streams.replay.counted import ReplaySpending, refuse
-from streams.replay.rows import Rows
+from streams.replay.rows import ReplayRows
 from streams.replay.run import Rehearsal, Replay, rehearse
-from streams.replay.selection import Selection
+from streams.replay.selection import EventSelection
 from streams.replay.source import Chosen, Source
 from streams.replay.stages import Stages
 from streams.replay.store import ReplayStore
@@ -40,33 +40,33 @@ LEAST_IN_FLIGHT = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ReplayOrder:
     """What is to be replayed, and how."""
 
     run: str
     pipeline: Pipeline
-    selection: Selection
+    selection: EventSelection
     topic: str
     """Its whole name, with the prefix."""
     max_cost_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ReplayDependencies:
     """Where the live pipeline is. `settings.run` is the run whose events and answers are taken."""
 
     settings: Settings
     kafka: KafkaConfig
     clickhouse: ClickHouseConfig
 
-    def source(self, order: Order) -> Source:
+    def source(self, order: ReplayOrder) -> Source:
         """The topic's events, under the name of the replay."""
         codec, blobs = codec_for(self.settings.schema_registry), BlobStore(self.settings.blobs)
         named = replace(self.settings, run=order.run)
         reader, letters = build_event_reader(named, describe_cluster(self.kafka), codec, blobs)
         return Source(self.kafka, order.topic, reader, letters)
 
-    def as_before(self, run: str, selection: Selection) -> Selection:
+    def as_before(self, run: str, selection: EventSelection) -> EventSelection:
         """The selection; where a replay of this name was asked for in the same words, with the times it had then."""
         directory = self._directory(run)
         if not directory.is_dir():
@@ -78,7 +78,7 @@ class Place:
         since, until = (datetime.fromisoformat(before[end]) if before[end] else None for end in ("since", "until"))
         return replace(selection, since=since, until=until)
 
-    def replay(self, order: Order, source: Source, chosen: Chosen, tell: Callable[[Run], None]) -> Run:
+    def replay(self, order: ReplayOrder, source: Source, chosen: Chosen, tell: Callable[[Run], None]) -> Run:
         """Replay the events; raises what stopped it, once all that had ended is written."""
         with self._store(self._directory(order.run)) as store, closing(self._rows(order)) as rows:
             before = store.state
@@ -100,14 +100,14 @@ class Place:
             )
             return asyncio.run(_with_models(stages.providers, made.go(chosen)))
 
-    def rehearse(self, order: Order, source: Source, chosen: Chosen) -> Rehearsal:
+    def rehearse(self, order: ReplayOrder, source: Source, chosen: Chosen) -> Rehearsal:
         """Say what would have to be asked; asks and writes nothing."""
         with TemporaryDirectory() as directory, self._store(Path(directory)) as store:
             stages = self._stages(order, store, ReplaySpending(), refuse)
             return asyncio.run(rehearse(source, chosen, stages.tiers()))
 
     def _stages(
-        self, order: Order, store: ReplayStore, spending: ReplaySpending, before: Callable[[Handler, Task], None]
+        self, order: ReplayOrder, store: ReplayStore, spending: ReplaySpending, before: Callable[[Handler, Task], None]
     ) -> Stages:
         """The stages, with all that the live tiers were answered so far."""
         changelogs = Changelogs(self.kafka, self.settings.topic_prefix)
@@ -122,8 +122,8 @@ class Place:
             before=before,
         )
 
-    def _rows(self, order: Order) -> Rows:
-        return Rows(self.clickhouse, row_redactor(order.pipeline))
+    def _rows(self, order: ReplayOrder) -> ReplayRows:
+        return ReplayRows(self.clickhouse, row_redactor(order.pipeline))
 
     def _store(self, directory: Path) -> ReplayStore:
         return ReplayStore(directory, codec_for(self.settings.schema_registry))
@@ -145,7 +145,7 @@ async def _with_models(providers: Providers, work: Coroutine[Any, Any, Run]) -> 
         await providers.close()
 
 
-def _check_same(order: Order, before: Mapping[str, Any] | None) -> None:
+def _check_same(order: ReplayOrder, before: Mapping[str, Any] | None) -> None:
     """Raises ConfigError where a run of this name replays something else."""
     if before is None:
         return
@@ -156,13 +156,13 @@ def _check_same(order: Order, before: Mapping[str, Any] | None) -> None:
             raise ConfigError(f"there is a run {order.run!r} with another {what} ({before[what]}).", remedy, "run")
 
 
-def asked_for(selection: Selection) -> dict[str, str | None]:
+def asked_for(selection: EventSelection) -> dict[str, str | None]:
     """What `as_before` needs to know of a selection."""
     since, until = (end.isoformat() if end else None for end in (selection.since, selection.until))
     return {"words": selection.words, "since": since, "until": until}
 
 
-def _run(order: Order, settings: Settings, before: Mapping[str, Any] | None) -> Run:
+def _run(order: ReplayOrder, settings: Settings, before: Mapping[str, Any] | None) -> Run:
     now = settings.now()
     return Run(
         run=order.run,

@@ -14,7 +14,7 @@ from streams.core.messages import Call
 from streams.sink.batch import PrepareRow, unchanged
 
 
-class Rows:
+class ReplayRows:
     """Writes messages into their tables. What is written twice has the same key and is replaced."""
 
     def __init__(self, clickhouse: ClickHouseConfig, prepare: PrepareRow = unchanged) -> None:

@@ -20,7 +20,7 @@ from streams.core.messages import Call, DeadLetter, Event, Run, RunState
 from streams.core.process_fault import process_fault
 from streams.replay.counted import CostLimitError, ReplaySpending, WouldAskError
 from streams.replay.drive import BrokenOffError, Drive, Row
-from streams.replay.rows import Rows
+from streams.replay.rows import ReplayRows
 from streams.replay.source import Chosen, Source
 from streams.replay.store import ReplayStore
 from streams.stages.settle import id_conflict
@@ -41,7 +41,7 @@ class Replay:
     source: Source
     drive: Drive
     store: ReplayStore
-    rows: Rows
+    rows: ReplayRows
     spending: ReplaySpending
     in_flight: int
     """Events on their way at once."""
@@ -212,4 +212,4 @@ def _count(needed: WouldAskError, event: Event, asked: Counter[str], known: set[
     task = needed.task if handler.spec.cache == "shared" else f"{needed.task} {event.origin.event_id}"
     if task not in known:
         known.add(task)
-        asked[f"{handler.tier}.{handler.name}"] += handler.trust.samples if handler.trust else 1
+        asked[f"{handler.tier}.{handler.name}"] += handler.confidence.samples if handler.confidence else 1

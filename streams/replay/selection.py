@@ -11,7 +11,7 @@ from streams.core.fingerprint import draw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class EventSelection:
     """Conditions that an event must meet, all of them; None is no condition. Then the earliest `limit` are taken."""
 
     since: datetime | None = None

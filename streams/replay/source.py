@@ -23,7 +23,7 @@ from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Event
-from streams.replay.selection import Selection
+from streams.replay.selection import EventSelection
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Source:
     reader: EventReader
     dead_letters: DeadLetters
 
-    def choose(self, selection: Selection) -> Chosen:
+    def choose(self, selection: EventSelection) -> Chosen:
         """Find the events; of several with the earliest times, those of lower partitions and offsets come first."""
         times: dict[int, array[float]] = defaultdict(lambda: array("d"))
         offsets: dict[int, array[int]] = defaultdict(lambda: array("q"))
@@ -73,7 +73,7 @@ class Source:
         gone = {number: low for (_, number), (low, _) in held.items() if low > wanted.get(number, (0, 0))[0]}
         return Chosen(_earliest(times, offsets, selection.limit), unreadable, gone, topic_id)
 
-    def _first(self, selection: Selection) -> Offsets | None:
+    def _first(self, selection: EventSelection) -> Offsets | None:
         """Where to begin to read; None for everywhere at the beginning."""
         if selection.offsets is None:
             return None

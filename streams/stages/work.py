@@ -57,13 +57,13 @@ async def work(
     if verdict.action != "work":
         return []
     handler = pipeline.workers.get(verdict.handler)
-    if handler is None or handler.trust is None:
+    if handler is None or handler.confidence is None:
         what = f"The pipeline has no worker {verdict.handler!r} any more."
         raise ConfigError(what, HANDLER_GONE)
     job = _Job(
         verdict=verdict,
         handler=handler,
-        config=handler.trust,
+        config=handler.confidence,
         reasoner=pipeline.reasoner_of(handler.name),
         pipeline=pipeline,
         caller=callers[handler.name],

@@ -18,7 +18,7 @@ from streams.adapters.topic_reader import TopicReader, table_entries
 from streams.core.errors import ConfigError, ServiceError
 from streams.embedded.broker import ApacheKafka, Tansu
 from streams.embedded.supervisor import Supervisor
-from streams.replay.selection import Selection
+from streams.replay.selection import EventSelection
 from streams.replay.source import Source
 from streams.resources import resource
 from tests.harness.fakes.topic_history import forget, make, remake
@@ -153,7 +153,7 @@ def test_a_replay_says_what_a_topic_no_longer_holds_even_where_nothing_is_left(a
         send(apache, topic, [b'{"text": "x"}'] * 10, partition)
     forget(apache, topic, 10, 0)
     forget(apache, topic, 4, 1)
-    chosen = source(apache, topic).choose(Selection())
+    chosen = source(apache, topic).choose(EventSelection())
     assert (len(chosen), chosen.begins) == (16, {0: 10, 1: 4})
 
 
@@ -161,14 +161,14 @@ def test_a_topic_that_begins_with_an_aborted_record_has_lost_nothing(apache: Kaf
     topic = make(apache)
     abort(apache, topic, values(3))
     send(apache, topic, [b'{"text": "x"}'])
-    assert source(apache, topic).choose(Selection(since=datetime(2020, 1, 1, tzinfo=UTC))).begins == {}
+    assert source(apache, topic).choose(EventSelection(since=datetime(2020, 1, 1, tzinfo=UTC))).begins == {}
 
 
 def test_a_replay_does_not_take_the_events_of_another_topic_for_the_chosen_ones(apache: KafkaConfig) -> None:
     topic = make(apache)
     send(apache, topic, [b'{"text": "old"}'] * 3)
     events = source(apache, topic)
-    chosen = events.choose(Selection())
+    chosen = events.choose(EventSelection())
     assert len(list(events.events(chosen))) == 3
     remake(apache, topic)
     send(apache, topic, [b'{"text": "new"}'] * 5)
@@ -179,7 +179,7 @@ def test_a_replay_does_not_take_the_events_of_another_topic_for_the_chosen_ones(
 def test_a_replay_of_a_partition_that_is_not_there_is_refused(apache: KafkaConfig) -> None:
     topic = make(apache)
     with pytest.raises(ConfigError, match="no partition 7"):
-        source(apache, topic).choose(Selection(offsets={7: (0, 10)}))
+        source(apache, topic).choose(EventSelection(offsets={7: (0, 10)}))
 
 
 def test_a_partition_without_a_leader_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

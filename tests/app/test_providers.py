@@ -108,7 +108,7 @@ def test_a_broken_verifier_is_told(tmp_path: Path, knowing: Verifier) -> None:
 
 
 def test_a_score_and_a_scoring_belong_together(tmp_path: Path, knowing: Verifier) -> None:
-    by_correctness, by_gain = (worker(tmp_path, text, knowing).trust for text in (VERIFIED, GAIN))
+    by_correctness, by_gain = (worker(tmp_path, text, knowing).confidence for text in (VERIFIED, GAIN))
     assert by_correctness is not None
     assert by_gain is not None
     assert by_correctness.scoring != by_gain.scoring
@@ -157,9 +157,9 @@ def test_only_a_worker_has_a_confidence_to_make(tmp_path: Path) -> None:
 
 def test_a_source_that_is_no_function_is_told(tmp_path: Path) -> None:
     handler = shop(tmp_path).workers["answer"]
-    assert handler.trust is not None
+    assert handler.confidence is not None
     with pytest.raises(ConfigError, match="json:no_such cannot be imported"):
-        scorer(replace(handler, trust=replace(handler.trust, sources=("json:no_such",))))
+        scorer(replace(handler, confidence=replace(handler.confidence, sources=("json:no_such",))))
 
 
 # ---- All of a pipeline ----

@@ -197,15 +197,15 @@ async def test_another_event_of_a_replay_is_not_given_it(here: Office, tmp_path:
 def calibrated(here: Office, fallback: float | None) -> ThresholdPolicy:
     """Give the office's worker a calibration that accepts all of the own model's answers."""
     worker = here.pipeline.workers["answer"]
-    assert worker.trust is not None
+    assert worker.confidence is not None
     artifact = calibration(Temperature(1.0), handler="answer", threshold=0.1, raw_threshold=0.1)
-    trust = dataclasses.replace(
-        worker.trust, artifact=artifact, threshold=0.1, fallback=fallback, sources=("verbalized",)
+    config = dataclasses.replace(
+        worker.confidence, artifact=artifact, threshold=0.1, fallback=fallback, sources=("verbalized",)
     )
-    workers = {**here.pipeline.workers, "answer": dataclasses.replace(worker, trust=trust)}
+    workers = {**here.pipeline.workers, "answer": dataclasses.replace(worker, confidence=config)}
     here.pipeline = dataclasses.replace(here.pipeline, workers=workers)
-    policy = ThresholdPolicy(configs={"answer": trust}, watches=FakeWatches(), partitions=1, report=lambda *_: None)
-    scorer = ConfidenceScorer(config=trust, verify=None, functions={}, timeout=1)
+    policy = ThresholdPolicy(configs={"answer": config}, watches=FakeWatches(), partitions=1, report=lambda *_: None)
+    scorer = ConfidenceScorer(config=config, verify=None, functions={}, timeout=1)
     here.thresholds, here.scorers = policy, {"answer": scorer}
     return policy
 

@@ -57,9 +57,9 @@ def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon
     assert f"accepts {artifact.coverage:.0%} of the {CASES} labelled cases" in done.out
     text = PIPELINE.replace("threshold = 0.8", 'calibration = "calibration/answer.json"')
     (tmp_path / "pipeline.toml").write_text(text, "utf-8")
-    trust = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].trust
-    assert trust is not None
-    assert trust.current_threshold.threshold == artifact.threshold
+    config = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].confidence
+    assert config is not None
+    assert config.current_threshold.threshold == artifact.threshold
     again = escalon(*TARGET)
     assert again.code == 0
     assert "remove threshold" not in again.out

@@ -140,9 +140,9 @@ def test_a_function_gets_the_confidence_that_the_reply_stated_as_in_the_stage(wo
         heard.append(answer.confidence)
         return 0.9
 
-    assert worker.trust is not None
-    trust = replace(worker.trust, sources=("verbalized", "shop:doubts"))
-    made_by = ConfidenceScorer(config=trust, functions={"shop:doubts": doubts}, timeout=5)
+    assert worker.confidence is not None
+    config = replace(worker.confidence, sources=("verbalized", "shop:doubts"))
+    made_by = ConfidenceScorer(config=config, functions={"shop:doubts": doubts}, timeout=5)
     one = case(0, 0.8)
     recorded = replace(one, attempt=replace(one.attempt, raw_confidence=0.123))  # combined with a judge's, at the time
     cases = [(replace(recorded, event_id=str(n), task=Task(text=str(n))), True) for n in range(60)]
@@ -218,16 +218,16 @@ async def test_a_pipeline_that_references_the_artifact_decides_as_it_says(
     (tmp_path / "calibration.json").write_text(made.artifact.to_json(), "utf-8")
     text = PIPELINE.replace("threshold = 0.8", 'calibration = "calibration.json"')
     worker = shop(tmp_path, text).workers["answer"]
-    trust = worker.trust
-    assert trust is not None
-    assert trust.artifact == made.artifact
-    assert (trust.current_threshold.threshold, trust.scoring) == (made.artifact.threshold, made.artifact.scoring)
+    config = worker.confidence
+    assert config is not None
+    assert config.artifact == made.artifact
+    assert (config.current_threshold.threshold, config.scoring) == (made.artifact.threshold, made.artifact.scoring)
     accepted, wrong = 0, 0
     for one, right in honest_cases(600):
         attempt = await scorer(worker)(one.task, one.attempt)
         assert attempt.confidence == made.artifact.calibrator(one.attempt.raw_confidence or 0.0)
         if isinstance(
-            decide(attempt, trust.current_threshold.threshold, trust.current_threshold.raw_threshold), Accept
+            decide(attempt, config.current_threshold.threshold, config.current_threshold.raw_threshold), Accept
         ):
             accepted, wrong = accepted + 1, wrong + (not right)
     assert (accepted, wrong) == (made.artifact.accepted, made.artifact.errors)

@@ -30,8 +30,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 def with_calibration(pipeline: Pipeline, artifact: CalibrationArtifact) -> Pipeline:
     """The pipeline as if its worker referenced the artifact."""
     worker = pipeline.workers["answer"]
-    assert worker.trust is not None
-    trusted: Handler = replace(worker, trust=replace(worker.trust, artifact=artifact))
+    assert worker.confidence is not None
+    trusted: Handler = replace(worker, confidence=replace(worker.confidence, artifact=artifact))
     return replace(pipeline, workers={**pipeline.workers, "answer": trusted})
 
 

@@ -335,8 +335,8 @@ class Office:
         return {name: self._caller_of(one) for name, one in self.backends.items()}
 
     def _caller_of(self, one: FakeBackend) -> Caller:
-        trust = one.handler.trust
-        return self.caller(one, trust.samples if trust else 1, comparison(one.handler.correct))
+        config = one.handler.confidence
+        return self.caller(one, config.samples if config else 1, comparison(one.handler.correct))
 
     def caller(self, one: FakeBackend, samples: int = 1, agree: Agree = EXACT) -> Caller:
         """The chain around a backend, as the live tiers build it."""

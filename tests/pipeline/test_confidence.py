@@ -37,9 +37,9 @@ def text(options: str = "", more: str = BASE) -> str:
 
 
 def trust_of(pipeline: Pipeline, worker: str = "work") -> ConfidenceConfig:
-    trust = pipeline.workers[worker].trust
-    assert trust is not None
-    return trust
+    config = pipeline.workers[worker].confidence
+    assert config is not None
+    return config
 
 
 def trusted(directory: Path, options: str = "", files: Mapping[str, str] | None = None) -> ConfidenceConfig:
@@ -56,17 +56,17 @@ def files_with(artifact: CalibrationArtifact) -> dict[str, str]:
 
 
 def test_a_worker_that_says_nothing_is_believed_in_everything(tmp_path: Path) -> None:
-    trust = trusted(tmp_path)
-    assert (trust.sources, trust.functions, trust.combine, trust.samples) == ((), (), "mean", 1)
-    assert (trust.verifier, trust.artifact, trust.threshold, trust.fallback) == (None, None, None, None)
-    assert trust.explore == 0
+    config = trusted(tmp_path)
+    assert (config.sources, config.functions, config.combine, config.samples) == ((), (), "mean", 1)
+    assert (config.verifier, config.artifact, config.threshold, config.fallback) == (None, None, None, None)
+    assert config.explore == 0
 
 
 def test_all_that_a_file_says_of_confidence_is_resolved(tmp_path: Path) -> None:
-    trust = trusted(tmp_path, ALL + 'combine_confidence = "min"\nexplore = 0.25\nthreshold = 0.5')
-    assert trust.sources == ("verbalized", "checks:likely", "self-consistency", "verifier")
-    assert (trust.functions, trust.combine, trust.samples) == (("checks:likely",), "min", 3)
-    assert (trust.verifier, trust.explore, trust.threshold) == (tmp_path / "verifier.npz", 0.25, 0.5)
+    config = trusted(tmp_path, ALL + 'combine_confidence = "min"\nexplore = 0.25\nthreshold = 0.5')
+    assert config.sources == ("verbalized", "checks:likely", "self-consistency", "verifier")
+    assert (config.functions, config.combine, config.samples) == (("checks:likely",), "min", 3)
+    assert (config.verifier, config.explore, config.threshold) == (tmp_path / "verifier.npz", 0.25, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_without_self_consistency_a_task_is_asked_once(tmp_path: Path) -> None:
 
 def test_only_workers_are_believed_by_degrees(tmp_path: Path) -> None:
     pipeline = loaded(tmp_path)
-    assert all(handler.trust for handler in pipeline.workers.values())
-    assert not any(handler.trust for handler in [*pipeline.listeners.values(), *pipeline.reasoners.values()])
+    assert all(handler.confidence for handler in pipeline.workers.values())
+    assert not any(handler.confidence for handler in [*pipeline.listeners.values(), *pipeline.reasoners.values()])
 
 
 # ---- What a calibration belongs to ----
@@ -183,11 +183,11 @@ def test_another_worker_of_the_same_file_leaves_the_scoring_as_it_is(tmp_path: P
 def test_a_calibration_brings_its_threshold(tmp_path: Path) -> None:
     artifact = made_for(tmp_path, ALL, threshold=0.625)
     pipeline = loaded(tmp_path, text(ALL + CALIBRATED), files_with(artifact))
-    trust = trust_of(pipeline)
-    assert (trust.artifact, trust.fallback, trust.stale) == (artifact, None, False)
-    assert trust.current_threshold == Threshold(0.625, artifact.id, artifact.raw_threshold)
+    config = trust_of(pipeline)
+    assert (config.artifact, config.fallback, config.stale) == (artifact, None, False)
+    assert config.current_threshold == Threshold(0.625, artifact.id, artifact.raw_threshold)
     plain = loaded(tmp_path, text(ALL), files_with(artifact))
-    assert trust.scoring == trust_of(plain).scoring
+    assert config.scoring == trust_of(plain).scoring
     assert pipeline.workers["work"].version == plain.workers["work"].version
 
 
@@ -199,8 +199,8 @@ def test_the_calibration_makes_part_of_the_pipelines_hash(tmp_path: Path) -> Non
 
 def test_the_threshold_to_fall_back_to_is_kept_beside_the_calibrations(tmp_path: Path) -> None:
     options = f'{CALIBRATED}\non_expiry = "fallback"\nfallback_threshold = 0.875'
-    trust = trust_of(loaded(tmp_path, text(options), files_with(made_for(tmp_path, threshold=0.625))))
-    assert (trust.current_threshold.threshold, trust.fallback) == (0.625, 0.875)
+    config = trust_of(loaded(tmp_path, text(options), files_with(made_for(tmp_path, threshold=0.625))))
+    assert (config.current_threshold.threshold, config.fallback) == (0.625, 0.875)
 
 
 def test_without_a_figure_nothing_but_certainty_is_enough_to_fall_back_to(tmp_path: Path) -> None:
@@ -225,10 +225,10 @@ def test_a_calibration_of_something_else_is_refused(tmp_path: Path, changes: dic
 def test_a_calibration_of_another_scoring_is_let_pass_by_for_the_fallback(tmp_path: Path) -> None:
     options = f'{CALIBRATED}\non_expiry = "fallback"\nfallback_threshold = 0.875'
     stale = made_for(tmp_path, scoring="another")
-    trust = trust_of(loaded(tmp_path, text(options), files_with(stale)))
-    assert (trust.artifact, trust.stale, trust.fallback) == (None, True, 0.875)
-    assert (trust.current_threshold.threshold, trust.current_threshold.calibration) == (0.875, None)
-    assert "another version" in trust.current_threshold.note
+    config = trust_of(loaded(tmp_path, text(options), files_with(stale)))
+    assert (config.artifact, config.stale, config.fallback) == (None, True, 0.875)
+    assert (config.current_threshold.threshold, config.current_threshold.calibration) == (0.875, None)
+    assert "another version" in config.current_threshold.note
 
 
 def test_a_calibration_of_another_worker_is_refused_even_with_a_fallback(tmp_path: Path) -> None:
@@ -245,8 +245,10 @@ def test_a_calibration_that_was_edited_is_refused_and_its_file_named(tmp_path: P
 
 def test_a_fallback_of_1_accepts_nothing_however_sure_it_is(tmp_path: Path) -> None:
     options = f'{CALIBRATED}\non_expiry = "fallback"'
-    trust = trust_of(loaded(tmp_path, text(options), files_with(made_for(tmp_path, scoring="0" * 32))))
+    config = trust_of(loaded(tmp_path, text(options), files_with(made_for(tmp_path, scoring="0" * 32))))
     sure = Attempt(
         tier="worker", handler="work", status="answered", answer="1", raw_confidence=1.0, confidence=1.0, call_id="c"
     )
-    assert isinstance(decide(sure, trust.current_threshold.threshold, trust.current_threshold.raw_threshold), Escalate)
+    assert isinstance(
+        decide(sure, config.current_threshold.threshold, config.current_threshold.raw_threshold), Escalate
+    )

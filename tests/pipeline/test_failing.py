@@ -22,7 +22,7 @@ def test_a_handler_with_a_fallback_has_itself_with_the_other_model_behind_it(tmp
     assert (work.prompting.model_key, other.prompting.model_key) == ("m", "spare")
     assert (other.name, other.tier, other.prompts.model, other.spec.retries) == ("work", "worker", "spare", 0)
     assert other.prompting.template.source == work.prompting.template.source
-    assert (other.fallback, other.trust) == (None, None)
+    assert (other.fallback, other.confidence) == (None, None)
 
 
 def test_a_fallback_leaves_the_handlers_version_and_has_its_own(tmp_path: Path) -> None:

@@ -383,9 +383,9 @@ def test_the_calibrations_of_a_file_that_is_about_to_be_calibrated_are_left_unre
     loaded(tmp_path)
     path = tmp_path / "pipeline.toml"
     path.write_text(changed("[workers.work]\n", '[workers.work]\ncalibration = "gone.json"\n'), "utf-8")
-    trust = load_uncalibrated(path, ANY_PYTHON).workers["work"].trust
-    assert trust is not None
-    assert (trust.artifact, trust.threshold) == (None, None)
+    config = load_uncalibrated(path, ANY_PYTHON).workers["work"].confidence
+    assert config is not None
+    assert (config.artifact, config.threshold) == (None, None)
 
 
 @pytest.mark.parametrize("task", ["summarise", "extract", "answer", "resolve"])

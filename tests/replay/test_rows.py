@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.redaction import row_redactor
-from streams.replay.rows import Rows
+from streams.replay.rows import ReplayRows
 from tests.harness.pipeline_files import with_redaction
 from tests.harness.sensitive_texts import call, messages
 
@@ -30,7 +30,7 @@ class FakeClient:
 def test_rows_are_redacted_and_calls_come_ready(tmp_path: Path) -> None:
     client = FakeClient()
     config = cast(ClickHouseConfig, SimpleNamespace(connect=lambda: client))
-    rows = Rows(config, row_redactor(with_redaction(tmp_path, "[redaction]\n")))
+    rows = ReplayRows(config, row_redactor(with_redaction(tmp_path, "[redaction]\n")))
     verdict, outcome, *_ = messages(f"write to {EMAIL}")
     rows.write([verdict, outcome, dataclasses.replace(call(EMAIL), redaction="as it came")])
     assert EMAIL not in str((client.rows["verdicts_rows"], client.rows["outcomes_rows"]))

@@ -19,7 +19,7 @@ from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Event, Outcome, Run, Verdict
 from streams.replay.counted import CostLimitError, ReplaySpending, WouldAskError
 from streams.replay.drive import BrokenOffError, Drive, Row
-from streams.replay.rows import Rows
+from streams.replay.rows import ReplayRows
 from streams.replay.run import Replay, rehearse
 from streams.replay.source import Chosen, Source
 from streams.replay.store import ReplayStore
@@ -100,7 +100,7 @@ class Here:
             before = store.state or {"events": 0, "reused_calls": 0}
             run = replace(a_run(), events=before["events"], reused_calls=before["reused_calls"])
             replay = Replay(
-                run=run, source=cast(Source, Events(ids)), drive=drive, store=store, rows=cast(Rows, self.rows),
+                run=run, source=cast(Source, Events(ids)), drive=drive, store=store, rows=cast(ReplayRows, self.rows),
                 spending=self.spending, in_flight=4, tell=self.told.append, now=lambda: START, asked_for={},
             )  # fmt: skip
             return await replay.go(ALL)
@@ -269,7 +269,7 @@ def test_a_source_that_ends_too_early_leaves_the_run_undone(here: Here) -> None:
 
     with ReplayStore(here.directory / "r", Codec()) as store:
         replay = Replay(
-            run=a_run(), source=cast(Source, Broken(["a"])), drive=ends, store=store, rows=cast(Rows, here.rows),
+            run=a_run(), source=cast(Source, Broken(["a"])), drive=ends, store=store, rows=cast(ReplayRows, here.rows),
             spending=ReplaySpending(), in_flight=4, tell=here.told.append, now=lambda: START, asked_for={},
         )  # fmt: skip
         with pytest.raises(ServiceError, match="no longer gives"):

@@ -167,15 +167,15 @@ CALIBRATION = calibration(Temperature(2.0))
 def gated(here: Office) -> Office:
     """An office whose worker's confidence is calibrated, with a watch over it."""
     handler = here.pipeline.workers["extract"]
-    assert handler.trust is not None
-    trust = dataclasses.replace(handler.trust, sources=("verbalized",), artifact=CALIBRATION, threshold=0.75)
+    assert handler.confidence is not None
+    config = dataclasses.replace(handler.confidence, sources=("verbalized",), artifact=CALIBRATION, threshold=0.75)
     gate = ThresholdPolicy(
-        configs={"extract": dataclasses.replace(trust, fallback=1.0)},
+        configs={"extract": dataclasses.replace(config, fallback=1.0)},
         watches=FakeWatches(),
         partitions=1,
         report=lambda *_: None,
     )
-    scorer = ConfidenceScorer(config=trust, functions={}, timeout=1.0)
+    scorer = ConfidenceScorer(config=config, functions={}, timeout=1.0)
     here.thresholds, here.scorers = gate, {"extract": scorer}
     return here
 
@@ -224,9 +224,9 @@ async def test_a_source_that_breaks_is_escalated_and_stands_in_the_record(here: 
         raise KeyError("number")
 
     handler = here.pipeline.workers["extract"]
-    assert handler.trust is not None
-    trust = dataclasses.replace(handler.trust, sources=("verbalized", "desk:f"))
-    scorer = ConfidenceScorer(config=trust, functions={"desk:f": breaks}, timeout=1.0)
+    assert handler.confidence is not None
+    config = dataclasses.replace(handler.confidence, sources=("verbalized", "desk:f"))
+    scorer = ConfidenceScorer(config=config, functions={"desk:f": breaks}, timeout=1.0)
     here.scorers = {"extract": scorer}
     messages = await worked(here, said("yes", 0.99))
     call = the(Call, messages)
@@ -241,9 +241,9 @@ SAMPLED = PIPELINE.replace("threshold = 0.8", 'threshold = 0.6\nconfidence = "se
 
 async def test_several_samples_are_asked_where_the_file_says_so_and_their_agreement_decides(tmp_path: Path) -> None:
     here = office(tmp_path, SAMPLED)
-    trust = here.pipeline.workers["extract"].trust
-    assert trust is not None
-    here.scorers = {"extract": ConfidenceScorer(config=trust, functions={}, timeout=1.0)}
+    config = here.pipeline.workers["extract"].confidence
+    assert config is not None
+    here.scorers = {"extract": ConfidenceScorer(config=config, functions={}, timeout=1.0)}
     here.backends["extract"].script = [said("a"), said("b"), said("b")]
     messages = await here.work(verdict(event()))
     calls = [message for message in messages if isinstance(message, Call)]

@@ -96,8 +96,8 @@ def _calibration(change: SettingChange, name: str, value: str, pipeline: Pipelin
         artifact = CalibrationArtifact.parse(found[0].read_text("utf-8"))
     except (ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"{value} is not a calibration: {error}", key=key) from error
-    trust = pipeline.workers[name].trust
-    if artifact.handler != name or trust is None or artifact.scoring != trust.scoring:
+    config = pipeline.workers[name].confidence
+    if artifact.handler != name or config is None or artifact.scoring != config.scoring:
         what = f"{value} was made for another worker, or another version of {name}."
         raise ConfigError(what, f"Run `escalon calibrate --handler {name}` again.", key)
     bar = Threshold(artifact.threshold, artifact.id, artifact.raw_threshold)

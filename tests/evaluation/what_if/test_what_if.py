@@ -125,10 +125,10 @@ def test_setting_nothing_or_one_thing_twice_is_an_error(pipeline: Pipeline) -> N
 
 
 def artifact(pipeline: Pipeline, **more: Any) -> CalibrationArtifact:
-    trust = pipeline.workers["answer"].trust
-    assert trust is not None
+    config = pipeline.workers["answer"].confidence
+    assert config is not None
     usual: dict[str, Any] = {
-        "handler": "answer", "handler_version": "v", "scoring": trust.scoring, "created": "2026-11-01",
+        "handler": "answer", "handler_version": "v", "scoring": config.scoring, "created": "2026-11-01",
         "calibrator": Platt(2.0, 0.0), "calibration_set": "0" * 64, "n": 100, "log_loss": 0.1, "brier": 0.1, "ece": 0.1,
         "method": "m", "max_error": 0.1, "certainty": 0.9, "threshold": 0.64, "raw_threshold": 0.6, "bound": 0.1,
         "coverage": 0.5, "accepted": 50, "errors": 1, "reference": reference_of([number / 50 for number in range(50)]),
