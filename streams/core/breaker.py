@@ -1,7 +1,7 @@
-"""A circuit breaker: a provider that fails is left alone for a while, then asked once, then used again.
+"""A circuit breaker: a failing provider gets no calls for a while, then one trial call, then calls again.
 
-Pure: `now` is monotonic seconds, given by the caller. Only what is the provider's own fault is a failure here; a
-refusal or a bad request shows that the provider is there.
+Pure: `now` is monotonic seconds, given by the caller. Only a fault of the provider is a failure here; a refusal or a
+bad request shows that the provider works.
 """
 
 from __future__ import annotations
@@ -11,43 +11,43 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 MOST_BEGUN = 512
-"""Calls it remembers: those it judges by, and those under way."""
+"""Calls that a breaker remembers: those that it judges by, and those in flight."""
 State = Literal["closed", "open", "half-open"]
 Sign = Literal["tripped", "rested", "answered", "failed"]
 
 # fmt: off
 TRANSITIONS: dict[tuple[State, Sign], State] = {
-    # in this state, when this is seen, it goes to
-    ("closed",    "tripped"):  "open",       # most of the latest calls failed: no call is made
-    ("open",      "rested"):   "half-open",  # its rest is over: one call is made as a trial
-    ("half-open", "answered"): "closed",     # the trial was answered: calls are made as before
-    ("half-open", "failed"):   "open",       # the trial failed: a rest twice as long
+    # state,      sign,        next state
+    ("closed",    "tripped"):  "open",       # most of the latest calls failed: no calls are made
+    ("open",      "rested"):   "half-open",  # the rest is over: one trial call is made
+    ("half-open", "answered"): "closed",     # the trial was answered: calls are made again
+    ("half-open", "failed"):   "open",       # the trial failed: the next rest is twice as long
 }
 # fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerPolicy:
-    """When it opens, and for how long."""
+    """The conditions for opening, and the length of rests in seconds."""
 
     latest: int = 20
-    """Calls it judges by: those that began last, up to the last one that has ended; one under way has not failed. For
-    failures come back faster than answers: of the first calls to end nearly all have failed."""
+    """Calls to judge by: those that began last, up to the last one that ended. A call in flight counts as not failed,
+    because failures return faster than answers: nearly all of the first calls to end are failures."""
     least: int = 10
-    """Of them there must be at least so many."""
+    """Fewer calls than this never open it."""
     share: float = 0.8
-    """It opens when this share of them failed. Retries cope with less: of 20 calls that fail by chance two times in
-    five, eight in ten fail once in 3,000 times, and half of them every fourth time."""
+    """The share of failures that opens it. Retries cope with fewer: if calls fail with a chance of 2 in 5, then of 20
+    calls 80 % fail once in 3,000 times, but 50 % every fourth time."""
     rest: float = 2.0
-    """Seconds; each further rest is twice as long."""
+    """The first rest; each further one is twice as long."""
     longest_rest: float = 60.0
     trial_wait: float = 1.0
-    """Seconds to wait while another call is the trial."""
+    """The wait while another call is the trial."""
 
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """One call's. `term` is the time between two changes in which it began; later ones it tells nothing about."""
+    """The permit of one call. `term` counts state changes; a call says nothing about later terms than its own."""
 
     term: int
     ended: bool = False
@@ -56,19 +56,18 @@ class Permit:
 
 @dataclass(slots=True)
 class Breaker:
-    """One breaker. Ask `wait`, then `enter`; tell how the call ended with the permit that `enter` gave."""
+    """A circuit breaker. Call `wait`, then `enter`, and report the call's end with the permit that `enter` returned."""
 
     policy: BreakerPolicy = field(default_factory=BreakerPolicy)
     state: State = "closed"
     _begun: deque[Permit] = field(default_factory=lambda: deque(maxlen=MOST_BEGUN))
     _rests: int = 0
-    """Rests since it was last closed."""
     _until: float = 0.0
     _on_trial: bool = False
     _term: int = 0
 
     def wait(self, now: float) -> float:
-        """Seconds until a call may be made; 0 when one may be made now."""
+        """Return the seconds until a call may be made; 0 if one may be made now."""
         if self.state == "open":
             if now < self._until:
                 return self._until - now
@@ -76,20 +75,20 @@ class Breaker:
         return self.policy.trial_wait if self._on_trial else 0.0
 
     def enter(self) -> Permit:
-        """A call begins, for which `wait` said 0. Returns its permit."""
+        """Start a call after `wait` returned 0; return its permit."""
         self._on_trial = self.state == "half-open"
         permit = Permit(self._term)
         self._begun.append(permit)
         return permit
 
     def answered(self, permit: Permit) -> None:
-        """A call was answered, whatever the answer."""
+        """Record that a call got an answer of any kind."""
         if permit.term == self._term:
             permit.ended = True
             self._go("answered")
 
     def failed(self, permit: Permit, now: float) -> None:
-        """A call failed, and the provider is at fault."""
+        """Record that a call failed through the provider's fault."""
         if permit.term != self._term:
             return
         permit.ended = permit.failed = True
@@ -99,7 +98,7 @@ class Breaker:
             self._until = now + min(self.policy.longest_rest, self.policy.rest * 2 ** (self._rests - 1))
 
     def abandoned(self, permit: Permit) -> None:
-        """A call was given up, so that nothing was learnt; a trial's place is free again."""
+        """Record that a call was given up without a result; if it was the trial, another may be made."""
         if permit.term == self._term:
             self._on_trial = False
             if permit in self._begun:

@@ -1,4 +1,4 @@
-"""When a reasoner is asked: one table, decided from an attempt alone."""
+"""The decision to escalate: one table, applied to an attempt alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from streams.core.messages import Attempt, AttemptStatus, EscalationReason, Score
 
-# An attempt of a worker that ended so ...    is escalated for this reason; None lets confidence decide.
+# By the status of a worker's attempt, the reason to escalate it; None lets confidence decide.
 ESCALATES: dict[AttemptStatus, EscalationReason | None] = {
     "refused": "refused",
     "invalid": "invalid",
@@ -20,15 +20,16 @@ ESCALATES: dict[AttemptStatus, EscalationReason | None] = {
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What a confidence must reach, and by whose word."""
+    """The confidence that an answer must reach.
+
+    `calibration` is the id of the calibration that set it, `raw_threshold` that calibration's threshold on the raw
+    confidence. `note` explains a threshold other than the calibration's.
+    """
 
     threshold: float | None
     calibration: str | None = None
-    """The id of the calibration whose threshold it is."""
     raw_threshold: float | None = None
-    """The calibration's threshold on the raw confidence."""
     note: str = ""
-    """Why it is another threshold than the calibration's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class Escalate:
 def decide(attempt: Attempt, threshold: float | None, raw_threshold: float | None = None) -> Accept | Escalate:
     """Accept a worker's attempt or escalate it.
 
-    A confidence equal to the threshold is enough. With a threshold, an unknown confidence is not. With a raw threshold
-    the raw confidence decides: several of them may be calibrated to one probability, and only some be good enough.
+    A confidence equal to the threshold is enough; an unknown confidence never reaches one. With a raw threshold the
+    raw confidence decides, because several raw values may be calibrated to one probability and only some suffice.
     """
     reason = ESCALATES[attempt.status]
     if reason is not None:
@@ -65,14 +66,14 @@ def decide(attempt: Attempt, threshold: float | None, raw_threshold: float | Non
 
 
 def _reaches(attempt: Attempt, threshold: float, raw_threshold: float | None) -> bool:
-    """Whether the confidence is enough; what is not a number is not."""
+    """True if the confidence is enough; nan never is."""
     if raw_threshold is None:
         return attempt.confidence is not None and attempt.confidence >= threshold
     return attempt.raw_confidence is not None and attempt.raw_confidence >= raw_threshold
 
 
 def combined(sources: Sequence[Score], rule: Literal["mean", "min", "product"]) -> float | None:
-    """One raw confidence of several sources; None without any."""
+    """Combine the sources into one raw confidence; None without any."""
     values = [source.probability for source in sources]
     return COMBINE[rule](values) if values else None
 
@@ -85,7 +86,7 @@ COMBINE: dict[str, Callable[[list[float]], float]] = {
 
 
 def explain(attempt: Attempt) -> str:
-    """Why an attempt is no answer, in one line; empty for an answered one."""
+    """Explain in one line why an attempt has no answer; empty if it has one."""
     if attempt.status == "refused":
         return f"{attempt.refusal_class}: {attempt.refusal_reason or 'no reason given'}"
     if attempt.status in ("invalid", "failed"):

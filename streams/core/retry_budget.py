@@ -1,6 +1,6 @@
-"""Which share of a model's calls may be retries, so that retries never multiply an overload.
+"""A limit on the share of a model's calls that are retries, so that retries never multiply an overload.
 
-After Finagle's RetryBudget: each call pays a part of a retry in, each retry takes a whole one out. Pure: `now` is
+After Finagle's RetryBudget: each call deposits a part of a retry, each retry withdraws a whole one. Pure: `now` is
 monotonic seconds, given by the caller.
 """
 
@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 RESERVE = 10.0
-"""Retries there are at the beginning, and that come in a minute without any call: else a rare call could never be
-retried."""
+"""Retries available at the beginning, and refilled per minute without calls, so that a rare call can be retried."""
 MOST = 100.0
-"""Retries saved up at most, so that a good hour pays for no bad minute."""
+"""The most retries that can be saved, so that a good hour does not pay for a bad minute."""
 
 
 @dataclass(slots=True)
 class RetryBudget:
-    """One model's. `share` of all its calls may be retries; with 0 none may."""
+    """The retry budget of one model: `share` of its calls may be retries, with 0 none."""
 
     share: float
     balance: float = field(init=False)
@@ -27,16 +26,16 @@ class RetryBudget:
         self.balance = RESERVE if self.share > 0 else 0.0
 
     def deposit(self, now: float) -> None:
-        """A call is made, a retry or not."""
+        """Count a call, retry or not."""
         self._fill(now)
         self.balance = min(MOST, self.balance + self.share)
 
     def give_back(self) -> None:
-        """Undo a deposit: the call was not made after all."""
+        """Undo a deposit: the call was not made."""
         self.balance = max(0.0, self.balance - self.share)
 
     def withdraw(self, now: float) -> bool:
-        """Whether one retry may be made; it is then counted."""
+        """Take one retry out; return False if there is none."""
         self._fill(now)
         if self.balance < 1:
             return False
