@@ -125,7 +125,7 @@ def _check_statement(node: nodes.Node) -> None:
         node = node.body[0]
     if not isinstance(node, (nodes.Output, nodes.If, nodes.For)):
         name = _COMMANDS.get(type(node), type(node).__name__.lower())
-        remedy = "Blocks stand beside each other." if name == "block" else f"Use one of: {', '.join(STATEMENTS)}."
+        remedy = "Put the blocks side by side." if name == "block" else f"Use one of: {', '.join(STATEMENTS)}."
         raise NotAllowedError(f"The statement {name}", node.lineno, remedy)
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.core.errors import ConfigError, HandlerError
 from streams.core.messages import Attempt
-from streams.pipeline.prompt_language import FILTERS, LOOP_FIELDS, STATEMENTS, TESTS, VARIABLES
+from streams.pipeline.prompt_language import FILTERS, TESTS
 from streams.pipeline.template import MAX_PROMPT_BYTES, PromptTemplate, fenced
 
 BLOCKS = "{{% block system %}}{{% endblock %}}{{% block user %}}{}{{% endblock %}}"
@@ -130,7 +132,7 @@ def test_a_template_that_could_make_much_out_of_little_is_refused_when_it_is_rea
         ("{% with a = text %}{% endwith %}", "The statement with", "Use one of: block, if, for"),
         ("{% filter upper %}{% endfilter %}", "The statement filter", "Use one of: block, if, for"),
         ("{% autoescape true %}{% endautoescape %}", "The statement autoescape", "Use one of: block, if, for"),
-        ("{% block more %}{% endblock %}", "The statement block", "beside each other"),
+        ("{% block more %}{% endblock %}", "The statement block", "side by side"),
         ("{% for a in data recursive %}{% endfor %}", "A recursive loop", "for each level"),
         (
             "{% for a in data.all %}{{ knowledge }}{% endfor %}",
@@ -237,9 +239,34 @@ def test_what_prompts_usually_do_the_language_has(source: str, expected: str) ->
     assert rendered(source, **variables, knowledge="") == expected
 
 
-def test_each_word_of_the_language_is_used_by_these_tests() -> None:
-    source = Path(__file__).read_text("utf-8")
-    assert [name for name in (*FILTERS, *TESTS, *STATEMENTS, *VARIABLES, *LOOP_FIELDS) if name not in source] == []
+EXPRESSIONS = st.recursive(
+    st.sampled_from(["text", "data", "data.k", "data['k'][0]", "a", "loop.index", "'x'", "1", "-1.5", "none", "()"]),
+    lambda inner: (
+        st.builds("{} | {}".format, inner, st.sampled_from([*FILTERS, "truncate(3)", "join(', ')", "list"]))
+        | st.builds("({}) is {}".format, inner, st.sampled_from(TESTS))
+        | st.builds("({}) {} ({})".format, inner, st.sampled_from(["and", "or", "==", "<", "in", "~", "*"]), inner)
+        | st.builds("({} if {})".format, inner, inner)
+    ),
+    max_leaves=4,
+)
+TEMPLATES = st.recursive(
+    st.builds("{{{{ {} }}}}".format, EXPRESSIONS),
+    lambda inner: (
+        st.builds("{}{}".format, inner, inner)
+        | st.builds("{{% if {} %}}{}{{% else %}}{}{{% endif %}}".format, EXPRESSIONS, inner, inner)
+        | st.builds("{{% for a in {} %}}{}{{% endfor %}}".format, EXPRESSIONS, inner)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=400)
+@given(TEMPLATES)
+def test_any_template_renders_or_is_refused(template: str) -> None:
+    try:
+        rendered(template, text="a b", data={"k": [1, "2"]}, knowledge="")
+    except (ConfigError, HandlerError) as error:
+        assert str(error)  # noqa: PT017  either is right
 
 
 def test_a_method_is_not_a_field() -> None:
