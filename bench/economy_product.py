@@ -160,9 +160,9 @@ def assessed(parts: Parts, directory: Path, seed: int) -> Decided:
     )
 
 
-def routed(parts: Parts, directory: Path, seed: int) -> Decided:
+def routed(parts: Parts, directory: Path, seed: int, folds: int = FOLDS) -> Decided:
     """Train a router on events alone, find its threshold on out-of-fold scores, and route every test row."""
-    learnt = _learnt([_unanswered(row) for row in parts.train], parts.train, seed)
+    learnt = _learnt([_unanswered(row) for row in parts.train], parts.train, seed, folds)
     handler, reasoner = f"workers.{WORKER}", f"reasoners.{REASONER}"
     threshold = least_threshold(learnt.keeps, outcomes_of(parts.train))
     made = Router({handler: learnt.verifier}, reasoner, threshold, admitted=True, comparison={}, date=DATE)
@@ -204,11 +204,11 @@ def _calibrator(learnt: Learnt, rows: Sequence[Row], seed: int) -> Calibrator:
     return choose_calibrator(learnt.scores, np.array([row.worker_correct for row in rows]), seed=seed).calibrator
 
 
-def _learnt(examples: Sequence[Example], rows: Sequence[Row], seed: int) -> Learnt:
+def _learnt(examples: Sequence[Example], rows: Sequence[Row], seed: int, folds: int = FOLDS) -> Learnt:
     """A verifier of all rows, and what verifiers that have not seen a row's text say of it."""
-    fold = np.array([int(FOLDS * draw("fold", seed, row.text)) for row in rows])
+    fold = np.array([int(folds * draw("fold", seed, row.text)) for row in rows])
     scores, keeps = np.empty(len(rows)), np.empty(len(rows))
-    for number in range(FOLDS):
+    for number in range(folds):
         inside, outside = np.flatnonzero(fold != number).tolist(), np.flatnonzero(fold == number).tolist()
         if outside:
             verifier, asked = _fit(examples, rows, inside, seed), [examples[place] for place in outside]

@@ -27,7 +27,7 @@ from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Deferred
 from streams.core.process_fault import raise_process_fault
 from streams.core.topics import DEFERRED, topic_of
-from streams.telemetry.lag import lag_statistics
+from streams.telemetry.lag import STATISTICS_MS, lag_statistics
 from streams.telemetry.message_metrics import observe
 from streams.telemetry.metrics import RESUMED, WAITING, WAITS
 from streams.telemetry.skipped_offsets import OffsetTracker, is_partition_end
@@ -52,6 +52,7 @@ class Scheduler:
     dead_letters: DeadLetters
     now: Callable[[], datetime]
     stop: threading.Event
+    statistics_ms: int = STATISTICS_MS
     _waiting: dict[tuple[str, int], datetime] = field(default_factory=dict)
     """The time until which each paused partition waits."""
     _ended: list[tuple[KafkaRecord, DeadLetter | None]] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Scheduler:
         consumer = Consumer(
             self.kafka.consumer(
                 f"escalon-{self.prefix}resume",
-                **{"session.timeout.ms": 10_000, "enable.partition.eof": True, **lag_statistics()},
+                **{"session.timeout.ms": 10_000, "enable.partition.eof": True, **lag_statistics(self.statistics_ms)},
             )
         )
         # The tiers' producers partition by murmur2; with the same partitioner a task returns to its store of answers.

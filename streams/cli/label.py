@@ -83,32 +83,32 @@ def _known(audit: Audit, run: str, ids: Sequence[str]) -> Iterator[str]:
         yield from (row[0] for row in rows)
 
 
-def read_labels(source: str, said_at: datetime) -> list[Label]:
+def read_labels(source: str, said_at: datetime, most: int = MAX_LABELS) -> list[Label]:
     """Read the labels of a file of JSON lines, or of stdin for `-`; `said_at` is the time of those without one.
 
     Raises ConfigError, which names the lines that are not labels.
     """
     if source == "-":
-        return _labels(sys.stdin.buffer, "standard input", said_at)
+        return _labels(sys.stdin.buffer, "standard input", said_at, most)
     try:
         with Path(source).open("rb") as lines:
-            return _labels(lines, source, said_at)
+            return _labels(lines, source, said_at, most)
     except OSError as error:
         raise ConfigError(
             f"{source} cannot be read ({error.strerror}).", "Name a file of JSON lines.", "FILE"
         ) from error
 
 
-def _labels(lines: Iterable[bytes], name: str, said_at: datetime) -> list[Label]:
+def _labels(lines: Iterable[bytes], name: str, said_at: datetime, most: int) -> list[Label]:
     labels, faults = [], []
     filled = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-    for number, line in islice(filled, MAX_LABELS + 1):
+    for number, line in islice(filled, most + 1):
         try:
             labels.append(from_json(Label, line, said_at))
         except UnreadableError as error:
             faults.append(f"line {number}: {error}")
-    if len(labels) + len(faults) > MAX_LABELS:
-        raise ConfigError(f"there are more than {MAX_LABELS} labels.", "Publish them in several parts.", name)
+    if len(labels) + len(faults) > most:
+        raise ConfigError(f"there are more than {most} labels.", "Publish them in several parts.", name)
     if faults:
         more = [f"and {len(faults) - SHOWN_FAULTS} more lines"] if len(faults) > SHOWN_FAULTS else []
         listed = "\n  ".join(["", *faults[:SHOWN_FAULTS], *more])

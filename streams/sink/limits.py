@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streams.telemetry.lag import STATISTICS_MS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkLimits:
@@ -20,5 +22,6 @@ class SinkLimits:
     """The wait for an insert while its partitions are taken away."""
     stop_seconds: float = 10.0
     """The wait for an insert while the process stops."""
+    statistics_ms: int = STATISTICS_MS
     first_retry: float = 0.5
     longest_retry: float = 30.0

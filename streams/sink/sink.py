@@ -110,7 +110,7 @@ class Sink:
                 "session.timeout.ms": 10_000,
                 "enable.partition.eof": True,
                 "queued.max.messages.kbytes": 32_768,
-                **lag_statistics(),
+                **lag_statistics(self.limits.statistics_ms),
             },
         )
 

@@ -68,12 +68,12 @@ LAG = LagCollector()
 REGISTRY.register(LAG)
 
 
-def lag_statistics() -> dict[str, Any]:
+def lag_statistics(milliseconds: int = STATISTICS_MS) -> dict[str, Any]:
     """Return the settings with which a confluent-kafka consumer reports its lag, from a thread of its own.
 
     A query from another thread would be answered only between two reads.
     """
-    return {"statistics.interval.ms": STATISTICS_MS, "stats_cb": _read_statistics}
+    return {"statistics.interval.ms": milliseconds, "stats_cb": _read_statistics}
 
 
 def _read_statistics(text: str) -> None:

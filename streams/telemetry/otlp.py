@@ -31,17 +31,20 @@ log = logging.getLogger("escalon.traces")
 class OtlpExporter:
     """Exports spans. `report` is given the number of spans exported, failed or dropped, from either of two threads."""
 
-    def __init__(self, resource: Mapping[str, str], report: Callable[[Fate, int], None]) -> None:
+    def __init__(
+        self, resource: Mapping[str, str], report: Callable[[Fate, int], None], *, max_queued: int = MAX_QUEUED
+    ) -> None:
         self._sdk = _Sdk(resource)
+        self._max_queued = max_queued
         self._report = report
         self._added = 0
         self._exporter = self._sdk.counting(report)
-        self._processor = self._sdk.processor(self._exporter)
+        self._processor = self._sdk.processor(self._exporter, 2 * max_queued)
         self._open = True
 
     def add(self, span: Span) -> None:
         """Queue a span, or drop it if the queue is full. It never raises and never blocks."""
-        if not self._open or self._added - self._exporter.taken >= MAX_QUEUED:
+        if not self._open or self._added - self._exporter.taken >= self._max_queued:
             self._report("dropped", 1)
             return
         try:
@@ -84,10 +87,10 @@ class _Sdk:
         self._resource = Resource.create(dict(resource)).merge(OTELResourceDetector().detect())
         self._scope = InstrumentationScope("escalon")
 
-    def processor(self, exporter: Any) -> Any:
+    def processor(self, exporter: Any, queued: int) -> Any:
         """Return the batch processor. Its queue is larger than ours, because the exporter counts a batch only later."""
         try:
-            return self._export.BatchSpanProcessor(exporter, max_queue_size=2 * MAX_QUEUED)
+            return self._export.BatchSpanProcessor(exporter, max_queue_size=queued)
         except ValueError as error:
             raise ConfigError(f"OpenTelemetry's batch settings are wrong ({error}).", "See OTEL_BSP_*.") from error
 

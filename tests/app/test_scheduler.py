@@ -93,8 +93,15 @@ class Deployment:
     def _scheduler(self, clock: Clock, keep_whole: Callable[[bytes], str]) -> Scheduler:
         ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=keep_whole, event_id=ids)
-        stop = threading.Event()
-        return Scheduler(kafka=self.kafka, codec=CODEC, prefix=self.prefix, dead_letters=letters, now=clock, stop=stop)
+        return Scheduler(
+            kafka=self.kafka,
+            codec=CODEC,
+            prefix=self.prefix,
+            dead_letters=letters,
+            now=clock,
+            stop=threading.Event(),
+            statistics_ms=100,
+        )
 
     def records(self, topic: str, enough: Callable[[list[KafkaRecord]], bool]) -> list[KafkaRecord]:
         """The records of a topic, once there are enough."""
@@ -315,8 +322,7 @@ def test_offsets_without_a_task_are_passed_over_and_deleted_ones_are_counted(
     assert SKIPPED.labels(topic)._value.get() == 3
 
 
-def test_waiting_messages_count_as_lag_from_the_first_one_on(here: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lag, "STATISTICS_MS", 100)
+def test_waiting_messages_count_as_lag_from_the_first_one_on(here: Deployment) -> None:
     here.defer(0, *[deferred(f"{number}", TOMORROW) for number in range(3)])
 
     topic = f"{here.prefix}deferred-budget"

@@ -138,12 +138,11 @@ def test_a_whole_run_measures_the_sets_it_finds_and_skips_the_rest(tmp_path: Pat
     assert figures["threshold"]["accuracy"] > figures["accuracy"]["worker"]
 
 
-def test_what_a_router_decides_is_what_the_stages_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(economy_product, "FOLDS", 3)
+def test_what_a_router_decides_is_what_the_stages_do(tmp_path: Path) -> None:
     write(tmp_path / "mmlu_outcomes.jsonl", questions(150))
     parts = read_parts("mmlu_outcomes.jsonl", tmp_path, tmp_path)
     assert isinstance(parts, Parts)
-    decided = economy_product.routed(parts, tmp_path, 0)
+    decided = economy_product.routed(parts, tmp_path, 0, folds=3)
     passed_on = decided.escalated(decided.threshold)
     done = run_stages(parts.test, decided)
     assert 0 < done.reasoner_calls < done.n == len(parts.test)

@@ -54,12 +54,11 @@ def test_a_missing_file_is_the_users_fault(tmp_path: Path) -> None:
         read_labels(str(tmp_path / "none.jsonl"), AT)
 
 
-def test_more_labels_than_fit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_labels_than_fit_are_refused(tmp_path: Path) -> None:
     assert MAX_LABELS == 1_000_000
-    monkeypatch.setattr("streams.cli.label.MAX_LABELS", 2)
     file = written(tmp_path, *['{"event_id": "a", "label": "x"}'] * 3)
     with pytest.raises(ConfigError, match="more than 2 labels"):
-        read_labels(file, AT)
+        read_labels(file, AT, most=2)
 
 
 def test_wrong_lines_from_stdin_are_refused_before_a_broker_is_asked_for(

@@ -194,19 +194,19 @@ class RunningSink:
     consumer: FakeConsumer
     clickhouse: FakeClickHouse
     producer: FakeProducer
-    recorder: Sink
+    sink: Sink
 
     def run_until(self, enough: Callable[[], bool]) -> None:
         """Run the sink until `enough` is true, then stop it cleanly."""
         with ThreadPoolExecutor(1) as threads:
-            running = threads.submit(self.recorder.run)
+            running = threads.submit(self.sink.run)
             try:
                 for _ in range(int(WAIT_SECONDS / 0.01)):
                     if enough() or running.done():
                         break
                     threading.Event().wait(0.01)
             finally:
-                self.recorder.stop.set()
+                self.sink.stop.set()
                 running.result(WAIT_SECONDS)
         assert self.consumer.closed
         assert enough()
@@ -223,7 +223,7 @@ def sink(
     consumer, clickhouse, producer = FakeConsumer(script), clickhouse or FakeClickHouse(), producer or FakeProducer()
     ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, "")
     letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
-    recorder = Sink(
+    made = Sink(
         kafka=KafkaConfig(servers="nowhere:1"),
         clickhouse=clickhouse,  # type: ignore[arg-type]
         codec=codec,
@@ -236,7 +236,7 @@ def sink(
         limits=limits,
         **more,
     )
-    return RunningSink(consumer, clickhouse, producer, recorder)
+    return RunningSink(consumer, clickhouse, producer, made)
 
 
 def on_topic(message: Any, offset: int, partition: int = 0) -> Message:

@@ -18,6 +18,7 @@ from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
+from streams.sink.limits import SinkLimits
 from streams.sink.sink import Sink
 from streams.telemetry import lag
 from streams.telemetry.metrics import REGISTRY
@@ -31,9 +32,8 @@ WAIT_SECONDS = 60.0
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Statistics come often, and are nobody's afterwards."""
-    monkeypatch.setattr(lag, "STATISTICS_MS", 100)
+def unwatched() -> Iterator[None]:
+    """Forget the lag of the sink after a test."""
     yield
     lag.LAG.watch(tuple)
 
@@ -59,16 +59,17 @@ class Deployment:
         ids = EventIds(EventReader(CODEC, "cluster", "live", 100_000), CODEC, self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
         stop, clickhouse = threading.Event(), self.clickhouse
-        recorder = Sink(
+        copying = Sink(
             kafka=self.kafka,
             clickhouse=clickhouse,  # type: ignore[arg-type]
             codec=CODEC,
             prefix=self.prefix,
             dead_letters=letters,
             stop=stop,
+            limits=SinkLimits(statistics_ms=100),
         )
         with ThreadPoolExecutor(1) as threads:
-            running = threads.submit(recorder.run)
+            running = threads.submit(copying.run)
             try:
                 yield
             finally:

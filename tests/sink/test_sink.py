@@ -111,11 +111,11 @@ def test_told_to_stop_while_clickhouse_is_away_it_commits_nothing() -> None:
 def test_told_to_stop_it_stores_and_commits_what_it_has_read() -> None:
     one = sink([outcomes(0, 3)], limits=replace(HASTY, batch_seconds=60.0))
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(one.recorder.run)
-        while one.recorder._filling.rows < 3:
+        running = threads.submit(one.sink.run)
+        while one.sink._filling.rows < 3:
             threading.Event().wait(0.01)
         assert one.clickhouse.events == []
-        one.recorder.stop.set()
+        one.sink.stop.set()
         running.result(WAIT_SECONDS)
     assert one.consumer.committed_ == [{("outcomes", 0): 3}]
 
@@ -204,7 +204,7 @@ def test_what_is_read_ahead_is_less_than_a_batch_however_large_the_records_are()
     ahead: list[int] = []
 
     def enough() -> bool:
-        ahead.append(len(one.recorder._inbox))
+        ahead.append(len(one.sink._inbox))
         return one.consumer.polls_while_paused > 3
 
     one.run_until(enough)
@@ -261,7 +261,7 @@ def test_nothing_is_committed_until_the_dead_letters_are_confirmed(change: Metri
 def limited(script: list[Script], clickhouse: FakeClickHouse | None = None) -> RunningSink:
     """A sink that stops after three dead letters of one partition in a row."""
     one = sink(script, clickhouse)
-    one.recorder.dead_letters = replace(one.recorder.dead_letters, limit=DeadLetterLimit(run=3))
+    one.sink.dead_letters = replace(one.sink.dead_letters, limit=DeadLetterLimit(run=3))
     return one
 
 
@@ -269,7 +269,7 @@ def test_a_run_of_dead_letters_is_committed_and_stops_the_sink_before_what_lies_
     unreadable = [Message("calls", b"\xc3\x01nonsense", number) for number in range(3)]
     one = limited([unreadable, outcomes(0, 1)])
     with pytest.raises(DeadLetterLimitError, match=r"The last 3 messages of calls/0 .* at offset 0"):
-        one.recorder.run()
+        one.sink.run()
     assert len(one.producer.letters) == 3
     assert one.consumer.committed_[-1][("calls", 0)] == 3
     assert one.consumer.closed
@@ -316,7 +316,7 @@ def test_a_row_that_this_process_cannot_make_ends_it_and_is_neither_a_dead_lette
 
     one = sink([outcomes(0, 1)], prepare=prepare)
     with pytest.raises(ProcessError, match="No space left"):
-        one.recorder.run()
+        one.sink.run()
     assert (one.producer.letters, one.clickhouse.events, one.consumer.committed_) == ([], [], [])
 
 

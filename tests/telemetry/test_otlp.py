@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from streams.core.errors import ConfigError
-from streams.telemetry import otlp
 from streams.telemetry.otlp import OtlpExporter, current_headers
 from streams.telemetry.span import Span
 from streams.telemetry.trace_context import TraceContext
@@ -125,7 +124,6 @@ def test_spans_that_a_collector_refuses_count_as_failed(got: Collector) -> None:
 def test_what_is_over_the_bound_is_dropped_while_the_collector_hangs(
     got: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(otlp, "MAX_QUEUED", 8)
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
     hold, taking = threading.Event(), threading.Event()
     take = got.take
@@ -137,7 +135,7 @@ def test_what_is_over_the_bound_is_dropped_while_the_collector_hangs(
 
     monkeypatch.setattr(got, "take", slow)
     fates = Fates()
-    target = OtlpExporter({}, fates)
+    target = OtlpExporter({}, fates, max_queued=8)
     for number in range(1, 5):
         target.add(span(number))
     assert taking.wait(20)  # the first batch of four is being sent, and does not end

@@ -57,11 +57,12 @@ class RecordedModel:
         pace: float = 0.0,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        largest_bytes: int = LARGEST_CASSETTE_BYTES,
     ) -> None:
         self._cassette = cassette
         self._pace = pace
         self._sleep = sleep
-        self._answers = _load(cassette)
+        self._answers = _load(cassette, largest_bytes)
         self._next: dict[str, int] = {}
 
     async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
@@ -166,12 +167,12 @@ class _Line(BaseModel):
     error: _RecordedError | None = None
 
 
-def _load(cassette: Path) -> dict[str, list[_Line]]:
+def _load(cassette: Path, largest_bytes: int) -> dict[str, list[_Line]]:
     record = "Record it with RecordingModel around a real model, or name another file."
     if not cassette.is_file():
         raise ConfigError(f"there is no cassette {cassette}.", record)
-    if cassette.stat().st_size > LARGEST_CASSETTE_BYTES:
-        raise ConfigError(f"{cassette} is larger than {LARGEST_CASSETTE_BYTES} bytes.", "Split it.")
+    if cassette.stat().st_size > largest_bytes:
+        raise ConfigError(f"{cassette} is larger than {largest_bytes} bytes.", "Split it.")
     answers: dict[str, list[_Line]] = {}
     with cassette.open("rb") as lines:
         for number, text in enumerate(lines, start=1):

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from streams.core.errors import ConfigError, ModelError, ProcessError
-from streams.models.providers import cassette
 from streams.models.providers.cassette import RecordedModel, RecordingModel, cassette_line, request_key
 from streams.models.providers.protocol import ModelReply, ModelRequest, Token
 
@@ -198,11 +197,10 @@ def test_a_missing_cassette_says_how_to_record_it(tmp_path: Path) -> None:
         RecordedModel(tmp_path / "none.jsonl")
 
 
-def test_a_cassette_too_large_to_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cassette_too_large_to_hold_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text(cassette_line(REQUEST, REPLY, 1.0))
-    monkeypatch.setattr(cassette, "LARGEST_CASSETTE_BYTES", 10)
     with pytest.raises(ConfigError, match="larger than 10 bytes"):
-        RecordedModel(tmp_path / "c.jsonl")
+        RecordedModel(tmp_path / "c.jsonl", largest_bytes=10)
 
 
 def test_a_cassette_that_cannot_be_written_is_a_config_error(tmp_path: Path) -> None:
