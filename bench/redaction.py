@@ -16,7 +16,7 @@ from streams.core.redaction.policy import RedactionPolicy
 
 WORDS = (
     "Dear team, the tent that I ordered in spring has a hole near the entrance, and the zip is stuck as well. Could "
-    "you tell me whether it can be mended, or how long a new one takes? I am away for a week in August. "
+    "you let me know if it can be repaired, or how long a new one takes? I am away for a week in August. "
 )
 SECRETS = "Call +49 30 1234567 or write to jo@example.org; my card is 4111 1111 1111 1111. "
 ROUNDS, CALLS = 9, 200

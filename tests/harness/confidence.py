@@ -27,13 +27,13 @@ PRICED = PIPELINE.replace('cassette = "none.jsonl"', 'cassette = "none.jsonl"\np
 
 @dataclass
 class FakeBudget:
-    """So much money a day, whatever the partition."""
+    """A budget of so many dollars a day, shared by all partitions."""
 
     usd_per_day: Decimal
     spent: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
 
     def may_spend(self, now: datetime) -> bool:
-        """Whether the day's limit is not reached."""
+        """True until the day's limit is reached."""
         return self.spent[day_of(now)] < self.usd_per_day
 
     def spend(self, usd: Decimal, now: datetime) -> None:
@@ -122,7 +122,7 @@ class FakeWatches:
     kept: dict[str, Watch] = field(default_factory=dict)
 
     def get(self, calibration: str) -> Watch | None:
-        """How far it has come."""
+        """Return the state of a calibration's watch."""
         return self.kept.get(calibration)
 
     def put(self, calibration: str, state: Watch) -> None:

@@ -153,7 +153,7 @@ def said(value: Any = "yes", confidence: float | None = None, status: AttemptSta
 
 
 def confidence_of(one: Reply) -> float | None:
-    """What the one source of confidence said; None without any."""
+    """Return the probability of the only source of confidence; None if there is none."""
     assert len(one.sources) <= 1
     return one.sources[0].probability if one.sources else None
 
@@ -205,7 +205,7 @@ class FakeBackend:
 
     @property
     def callee(self) -> Callee:
-        """As a prompted model's, where it has limits."""
+        """The slot of the model's limits, if it has any."""
         return Callee(
             handler=self.handler,
             operation="chat",
@@ -218,7 +218,7 @@ class FakeBackend:
         )
 
     def size(self, task: Task) -> int:
-        """As long as the text."""
+        """Return the length of the text."""
         return len(task.text)
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:
@@ -243,13 +243,13 @@ class FakeImages:
     looks: list[tuple[str, str]] = field(default_factory=list)
 
     async def features(self, image: str) -> ImageFeatures:
-        """Raises UnreadableError for an image that nobody knows."""
+        """Return the features of a known image. Raises UnreadableError for another one."""
         if image not in self.known:
             raise UnreadableError("not_an_image", f"The bytes of {image} are no image.")
         return self.known[image]
 
     async def same(self, one: str, other: str) -> bool:
-        """Whether the two were said to be the same."""
+        """True if the test declared the two to be the same."""
         self.looks.append((one, other))
         return frozenset((one, other)) in self.alike
 
@@ -279,7 +279,7 @@ class FakeAnswers:
         self.kept: dict[str, StoredAnswer] = {}
 
     def get(self, fingerprint: str) -> StoredAnswer | None:
-        """What is stored."""
+        """Return the stored answer."""
         return self.kept.get(fingerprint)
 
     def put(self, fingerprint: str, answer: StoredAnswer) -> None:
@@ -289,7 +289,7 @@ class FakeAnswers:
 
 @dataclass
 class Clock:
-    """Time that passes only when told to, and while something sleeps."""
+    """A clock that moves only by `passes` and `sleep`."""
 
     at: datetime = START
     slept: list[float] = field(default_factory=list)
@@ -345,27 +345,27 @@ class Office:
         return chain(_limited(one), self.services, samples=samples, agree=agree, other=other)
 
     async def call(self, one: FakeBackend, asked: CallRequest) -> CallOutcome | OutOfBudget:
-        """What comes of a call through the chain."""
+        """Return the outcome of a call through the chain."""
         return await self.caller(one).call(asked)
 
     async def ask(
         self, one: FakeBackend, event_id: str = "e1", text: str = "hello", parent: str | None = None
     ) -> CallOutcome:
-        """What comes of asking about an event; there is money for it."""
+        """Return the outcome of a call about an event, within budget."""
         done = await self.call(one, request(one, event_id, text, parent))
         assert isinstance(done, CallOutcome)
         return done
 
     async def listen(self, of: Event, images: Images | None = None) -> list[Message]:
-        """What an event causes."""
+        """Return the messages that an event causes."""
         return await listen(of, START, self.pipeline, self.callers, self.records, images or FakeImages())
 
     async def work(self, task: Verdict) -> list[Message]:
-        """What a verdict causes."""
+        """Return the messages that a verdict causes."""
         return await work(task, START, self.pipeline, self.callers, self.records, self.scorers, self.thresholds)
 
     async def reason(self, task: Escalation) -> list[Message]:
-        """What an escalation causes."""
+        """Return the messages that an escalation causes."""
         return await reason(task, START, self.pipeline, self.callers, self.records)
 
 
@@ -376,7 +376,7 @@ def _limited(one: FakeBackend) -> LimitedBackend:
 def call_services(
     pipeline: Pipeline, clock: Clock, answers: AnswerStore, jitter: Callable[[], float] = lambda: 1.0
 ) -> CallServices:
-    """What the calls of a tier share, on a test's clock."""
+    """The dependencies that the calls of a tier share, on a test's clock."""
     records = CallRecords(pipeline_hash=pipeline.hash, prices=pipeline.prices, now=clock.now, timer=clock.timer)
     stored = StoredAnswers(store=answers, records=records)
     return CallServices(answers=stored, records=records, sleep=clock.sleep, jitter=jitter)
@@ -408,7 +408,7 @@ class FakePrior:
     kept: dict[str, StoredAnswer]
 
     def find(self, fingerprint: str, origin: Origin) -> StoredAnswer | None:  # noqa: ARG002
-        """What is there."""
+        """Return the stored value."""
         return self.kept.get(fingerprint)
 
 

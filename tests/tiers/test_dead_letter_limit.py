@@ -19,12 +19,12 @@ BAD_DEPLOY = {"ESCALON_MAX_EVENT_BYTES": "10"}
 
 
 def places(running: Tiers) -> list[tuple[int, int]]:
-    """Where the events of the dead letters stand."""
+    """Return the offsets of the dead letters' events."""
     return [(letter.partition, letter.offset) for letter in running.dead_letters()]
 
 
 def committed(running: Tiers) -> int:
-    """How many events LISTEN has committed."""
+    """Return the number of events that LISTEN has committed."""
     consumer = Consumer({"bootstrap.servers": running.kafka.servers, "group.id": "escalon-listen"})
     try:
         found = consumer.committed([TopicPartition("events", number) for number in range(2)], 20)
