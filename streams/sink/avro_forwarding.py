@@ -1,8 +1,8 @@
-"""Rows for ClickHouse straight from Avro: the bodies of messages, undecoded, in one Avro object container.
+"""Insert the undecoded bodies of messages into ClickHouse, in one Avro object container.
 
 Avro writes a record as its fields one after the other. So a nested record has the bytes that its fields would have in
-its place, and an array of records of a text and a number has the bytes of a map. The same bytes are rows of the
-table, under a schema that says so.
+its place, and an array of records of a text and a number has the bytes of a map. With a schema that says so, the same
+bytes are rows of the table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RENAMED: Final[Mapping[str, str]] = {
     "offset": "source_offset",
 }
 _MAP: Final[Mapping[str, Any]] = {"type": "map", "values": "double"}
-# Narrower columns than Avro's long: ClickHouse would cut a larger number short without a word.
+# These columns are narrower than Avro's long: ClickHouse would silently truncate a larger number.
 _U16, _U32, _I32 = range(2**16), range(2**32), range(-(2**31), 2**31)
 _RANGES: Final[Mapping[str, range]] = {
     "source_partition": _I32,
@@ -39,12 +39,12 @@ _RANGES: Final[Mapping[str, range]] = {
 }
 _MONEY: Final = ("cost_usd", "saved_usd")
 _MONEY_BYTES: Final = 10
-"""What surely fits into 24 digits."""
+"""Bytes that always fit into 24 digits."""
 _ID_BYTES: Final = 32
 
 
 class AvroRowLayout:
-    """How a call's bytes are a row of its table. `columns` are the table's columns in the order of the bytes."""
+    """The layout of a message's bytes as a row of its table. `columns` has the columns in the order of the bytes."""
 
     def __init__(self, kind: type, codec: Codec) -> None:
         self._codec = codec
@@ -57,24 +57,24 @@ class AvroRowLayout:
         self._bare = parse_schema(bare)
 
     def body(self, value: bytes) -> memoryview | None:
-        """A message's body if it can be forwarded as it is; None for one that must be decoded to know what it is.
+        """Return a message's body if it can be forwarded unchanged; None if it must be decoded.
 
-        Raises ServiceError when a schema registry has to be asked and does not answer.
+        Raises ServiceError if the schema registry is needed and does not answer.
         """
         try:
             writer, body = self._codec.writer_schema(value)
         except UnreadableError:
             return None
-        return body if self._is_ours(writer) and self._fits(body) else None
+        return body if self._is_current(writer) and self._fits(body) else None
 
     def container(self, bodies: Iterable[bytes | memoryview]) -> bytes:
-        """An Avro object container of some bodies. Each is a block of its own, so that none can run into the next."""
+        """Return an Avro object container of bodies. Each is a block of its own, so none can run into the next."""
         parts: list[bytes | memoryview] = [self._head]
         for body in bodies:
             parts += (b"\x02", _long(len(body)), body, _SYNC)
         return b"".join(parts)
 
-    def _is_ours(self, writer: Any) -> bool:
+    def _is_current(self, writer: Any) -> bool:
         known = self._known.get(id(writer))
         if known is None or known[0] is not writer:
             if len(self._known) >= _MAX_LAYOUTS:
@@ -83,11 +83,11 @@ class AvroRowLayout:
         return known[1]
 
     def _fits(self, body: memoryview) -> bool:
-        """Whether the bytes are one whole record, its texts UTF-8, and every value within its column."""
+        """True if the bytes are one whole record, its texts UTF-8, and every value within its column."""
         stream = BytesIO(body)
         try:
             row: Any = schemaless_reader(stream, self._bare, None)
-        except Exception:  # fastavro raises whatever the broken bytes lead it to
+        except Exception:  # fastavro raises any error for broken bytes
             return False
         return stream.tell() == len(body) and _in_columns(row)
 
@@ -104,7 +104,7 @@ def _in_columns(row: Mapping[str, Any]) -> bool:
 
 
 def _layout(schema: Any) -> Any:
-    """What of a schema decides over the bytes and their meaning: no words, no defaults."""
+    """Return the parts of a schema that decide the bytes and their meaning: no docs, no defaults."""
     if isinstance(schema, list):
         return [_layout(item) for item in schema]
     if not isinstance(schema, dict):
@@ -114,7 +114,7 @@ def _layout(schema: Any) -> Any:
 
 
 def _fields(layout: Any) -> Iterable[dict[str, Any]]:
-    """The fields in the order of their bytes, those of the origin in its place, named as the table's columns."""
+    """Yield the fields in the order of their bytes, with the origin's fields in its place, named as columns."""
     for field in layout["fields"]:
         if field["name"] == "origin":
             for inner in field["type"]["fields"]:
@@ -128,7 +128,7 @@ def _as_map(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_logic(schema: Any) -> Any:
-    """Plain numbers and bytes, without decimals and times made of them."""
+    """Return a schema of plain numbers and bytes instead of decimals and times."""
     if isinstance(schema, list):
         return [_without_logic(item) for item in schema]
     if not isinstance(schema, dict):
@@ -139,14 +139,14 @@ def _without_logic(schema: Any) -> Any:
 
 
 def _head(schema: str) -> bytes:
-    """The start of an object container: https://avro.apache.org/docs/1.12.0/specification/#object-container-files."""
+    """Return the start of an object container: https://avro.apache.org/docs/1.12.0/specification/#object-container-files."""
     entries = (("avro.schema", schema.encode()), ("avro.codec", b"null"))
     pairs = b"".join(_long(len(key)) + key.encode() + _long(len(value)) + value for key, value in entries)
     return b"Obj\x01" + _long(len(entries)) + pairs + b"\x00" + _SYNC
 
 
 def _long(number: int) -> bytes:
-    """A number that is not negative, as Avro writes a long: zigzag, seven bits a byte."""
+    """Return a number of at least 0 as an Avro long: zigzag, seven bits a byte."""
     number <<= 1
     out = bytearray()
     while number > 0x7F:

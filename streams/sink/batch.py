@@ -1,4 +1,4 @@
-"""What the sink has read and not yet stored: records by table, and how far they reach."""
+"""A batch of the sink: records by table, and the offsets they reach."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from streams.sink.avro_forwarding import AvroRowLayout
 from streams.sink.limits import SinkLimits
 
 SINK_TABLES: Mapping[str, str] = {BY_MESSAGE[kind].name: table for kind, table in TABLES.items() if kind in BY_MESSAGE}
-"""Every recorded topic and its table."""
+"""The table of each topic that the sink stores."""
 
 Place = tuple[str, int, int]
 PrepareRow = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
 def unchanged(_: str, row: dict[str, Any]) -> dict[str, Any]:
-    """The same row."""
     return row
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardedRows:
-    """Messages of one table whose bytes go on undecoded."""
+    """Messages of one table whose bytes are inserted undecoded."""
 
     table: str
     form: AvroRowLayout
@@ -50,7 +49,7 @@ class DecodedRows:
 
 @dataclass(slots=True)
 class Batch:
-    """Records of one assignment of partitions, in the order they were read."""
+    """Records read since one rebalance, in their order."""
 
     generation: int
     limits: SinkLimits = field(default_factory=SinkLimits)
@@ -72,12 +71,11 @@ class Batch:
 
     @property
     def full(self) -> bool:
-        """Whether it holds as much as it may."""
         return self.rows >= self.limits.batch_rows or self.size >= self.limits.batch_bytes
 
 
 class BatchBuilder:
-    """Puts messages into batches. `prepare` may change the row of every table but that of calls, which come ready."""
+    """Adds messages to batches. `prepare` may change the rows of every table but calls, which are already redacted."""
 
     def __init__(self, codec: Codec, prefix: str, prepare: PrepareRow = unchanged) -> None:
         self._codec = codec
@@ -86,7 +84,7 @@ class BatchBuilder:
         self._forms = {BY_MESSAGE[Call].name: AvroRowLayout(Call, codec)}
 
     def add(self, batch: Batch, message: Any) -> None:
-        """Add one message. Raises ServiceError, and adds nothing, when the schema registry does not answer."""
+        """Add a message. Raises ServiceError, and adds nothing, if the schema registry does not answer."""
         topic, value = message.topic().removeprefix(self._prefix), message.value()
         form = self._forms.get(topic)
         body = form.body(value) if form is not None and value else None
@@ -102,7 +100,7 @@ class BatchBuilder:
         batch.size += len(value or b"")
 
     def decode_all(self, forwarded: ForwardedRows) -> Batch:
-        """The same messages, decoded."""
+        """Return a batch of the same messages, decoded."""
         batch = Batch(0)
         for message in forwarded.messages:
             self._decode(batch, message.topic().removeprefix(self._prefix), record_of(message))

@@ -1,6 +1,6 @@
-"""Keeps erased bodies out of the audit: whatever brings them back, they are gone again within a minute.
+"""Delete erased bodies that come back to the audit, within a minute.
 
-What may bring them back: a sink whose offsets were set back, a replay of an old topic, an event published again.
+A sink whose offsets were reset, a replay of an old topic, or an event that is published again can bring them back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger("escalon.erasure")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureSweeper:
-    """Sweeps from its start on, again and again, in a thread of its own, until `stop` is set."""
+    """Sweeps every `seconds`, in a thread of its own, until `stop` is set."""
 
     clickhouse: ClickHouseConfig
     blobs: BlobStore
@@ -30,18 +30,16 @@ class ErasureSweeper:
     seconds: float = SWEEP_SECONDS
 
     def start(self) -> None:
-        """Begin."""
         threading.Thread(target=self.run, name="sweep", daemon=True).start()
 
     def run(self) -> None:
-        """Sweep until told to stop."""
         while True:
             self.once()
             if self.stop.wait(self.seconds):
                 return
 
     def once(self) -> None:
-        """Sweep; ClickHouse or the blob store being away is for the next time."""
+        """Sweep once. If ClickHouse or the blob store is unavailable, log it and leave the rest to the next sweep."""
         try:
             client = self.clickhouse.connect()
             try:
@@ -49,7 +47,7 @@ class ErasureSweeper:
             finally:
                 client.close()
         except (ServiceError, ClickHouseError, OSError) as error:
-            log.warning("erased bodies could not be looked for: %s", str(error)[:300])
+            log.warning("the sweep for erased bodies failed: %s", str(error)[:300])
             return
         for table, events in swept.items():
-            log.info("bodies of %d erased events had come back to %s and are gone again", events, table)
+            log.info("bodies of %d erased events had come back to %s and were deleted again", events, table)

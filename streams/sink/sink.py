@@ -1,9 +1,17 @@
-"""RECORD: the sink from Kafka into ClickHouse. A plain batch consumer.
+"""RECORD: the sink from Kafka to ClickHouse, a plain batch consumer.
 
-The order is the guarantee: read a batch, insert it, have ClickHouse acknowledge it, have Kafka confirm the dead
-letters of what cannot be inserted, then commit just these offsets. What is inserted twice after a crash has the same
-sorting key and is replaced. One batch is inserted by a thread while the next one is read; while ClickHouse is away the
-partitions are paused and Kafka is still asked, so that the sink stays in its group and Kafka does the waiting.
+A batch goes through these steps, in this order:
+
+1. Read records until the batch is full or old enough.
+2. Insert its rows, one insert a table, and wait until ClickHouse acknowledges them.
+3. Publish a dead letter for each record that cannot become a row, and wait until Kafka confirms them.
+4. Commit the offsets of this batch, and of no record after it.
+
+A crash before step 4 repeats the batch: its rows have the same sorting keys and replace the first ones. A rebalance
+before step 4 drops the batch, and the partitions' next owner reads it again.
+
+A thread inserts one batch while the next one is read. While ClickHouse is unavailable the partitions are paused and the
+consumer still polls, so the sink stays in its group and the records wait in Kafka.
 """
 
 from __future__ import annotations
@@ -34,14 +42,14 @@ from streams.telemetry.lag import lag_statistics
 from streams.telemetry.skipped_offsets import OffsetTracker, is_partition_end
 
 POLL_MESSAGES = 32
-"""How many records are read at once. They may have 1 MiB each, so more of them would be more than a batch may hold."""
+"""Records read at once. A record may have 1 MiB, so more of them could exceed the bytes of a batch."""
 SWITCH_SECONDS = 0.0003
 log = logging.getLogger("escalon.record")
 
 
 @dataclass(kw_only=True)
 class Sink:
-    """Copies every recorded topic into its table until `stop` is set. `prepare` may change rows; see BatchBuilder."""
+    """Copies each topic of SINK_TABLES to its table until `stop` is set. `prepare` may change rows; see BatchBuilder."""
 
     kafka: KafkaConfig
     clickhouse: ClickHouseConfig
@@ -56,39 +64,39 @@ class Sink:
     make_consumer: Callable[[dict[str, Any]], Any] = Consumer
     make_producer: Callable[[dict[str, Any]], Any] = Producer
     _generation: int = 0
-    """Counts rebalances: what was read before one is not committed after it."""
+    """The number of rebalances: records read before one are not committed after it."""
     _filling: Batch = field(init=False)
     _since: float = 0.0
     _writing: tuple[Batch, Future[bool]] | None = None
     _inbox: deque[Any] = field(default_factory=deque)
     _paused: bool = False
-    _follow: OffsetTracker = field(default_factory=OffsetTracker)
+    _offsets: OffsetTracker = field(default_factory=OffsetTracker)
     _committed: dict[tuple[str, int], int] = field(default_factory=dict)
-    """What is committed since partitions were given."""
+    """Offsets committed since partitions were assigned."""
 
     def __post_init__(self) -> None:
         self._filling = Batch(self._generation, self.limits)
 
     def run(self) -> None:
-        """Consume, insert, commit, until told to stop. Raises ServiceError when Kafka gives up for good."""
-        self._sorter = BatchBuilder(self.codec, self.prefix, self.prepare)
-        self._store = BatchWriter(
+        """Consume, insert and commit until `stop` is set. Raises ServiceError after a fatal error of Kafka."""
+        self._builder = BatchBuilder(self.codec, self.prefix, self.prepare)
+        self._writer = BatchWriter(
             clickhouse=self.clickhouse,
             producer=self.make_producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"})),
             codec=self.codec,
             prefix=self.prefix,
             dead_letters=self.dead_letters,
-            sorter=self._sorter,
+            builder=self._builder,
             stop=self.stop,
             jitter=self.jitter,
             limits=self.limits,
         )
         consumer = self.make_consumer(self._settings())
         topics = [self.prefix + topic for topic in SINK_TABLES]
-        consumer.subscribe(topics, on_assign=self._given, on_revoke=self._taken, on_lost=self._lost)
+        consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         usual = sys.getswitchinterval()
-        # The thread that inserts asks for the interpreter at every piece it sends; at the usual 5 ms each, waiting
-        # for it takes half of an insert.
+        # The inserting thread needs the interpreter lock for each piece it sends; at the usual 5 ms, waiting for it
+        # takes half of the time of an insert.
         sys.setswitchinterval(SWITCH_SECONDS)
         try:
             while not self.stop.is_set():
@@ -96,7 +104,7 @@ class Sink:
             self._finish(consumer)
         except KafkaException as error:
             what = f"Kafka cannot be read ({error.args[0]})."
-            raise ServiceError(what, "Check the broker and start this process again: nothing is lost.") from error
+            raise ServiceError(what, "Check the broker and start this process again; nothing is lost.") from error
         finally:
             sys.setswitchinterval(usual)
             consumer.close()
@@ -105,7 +113,7 @@ class Sink:
         return self.kafka.consumer(
             f"escalon-{self.prefix}record",
             **{
-                # What is read before a rebalance is dropped whole, which needs all partitions to be given anew.
+                # A rebalance drops all records read so far, so all partitions must be assigned again.
                 "partition.assignment.strategy": "range,roundrobin",
                 "session.timeout.ms": 10_000,
                 "enable.partition.eof": True,
@@ -121,10 +129,10 @@ class Sink:
         waited = self._writing is None and self.clock() - self._since >= self.limits.batch_seconds
         if self._filling.rows and (waited or self._filling.full):
             self._await_writer(consumer)
-            if self._writing is None and self._filling.rows:  # neither told to stop nor taken away meanwhile
+            if self._writing is None and self._filling.rows:  # neither stopped nor revoked meanwhile
                 self._write()
         if self._filling.ends and not self._filling.rows and self._writing is None:
-            self._commit(consumer, self._filling)  # nobody is given what lies before these ends
+            self._commit(consumer, self._filling)  # no consumer is given the offsets before these ends
             self._filling.ends.clear()
 
     # ---- Reading ----
@@ -145,11 +153,11 @@ class Sink:
             self._inbox.popleft()
 
     def _add(self, consumer: Any, message: Any) -> bool:
-        """Add to the batch, however long the schema registry is away; False when it need not be added any more."""
+        """Add to the batch, waiting for the schema registry; False if the sink stops or rebalances meanwhile."""
         wait, generation = self.limits.first_retry, self._generation
         while generation == self._generation and not self.stop.is_set():
             try:
-                self._sorter.add(self._filling, message)
+                self._builder.add(self._filling, message)
                 return True
             except ServiceError as error:
                 log.warning("reading waits %.1f s: %s", wait, error)
@@ -161,20 +169,20 @@ class Sink:
         return self.clock() >= until
 
     def _read(self, consumer: Any, count: int, seconds: float) -> list[Any]:
-        """What Kafka has now. After a rebalance in between, nothing, and reading starts at the committed offsets."""
+        """Return the next records; none after a rebalance in between, when reading starts at the committed offsets."""
         generation = self._generation
         found = consumer.consume(max(1, count), seconds)
         if found and generation != self._generation:
-            # Some of it may have been read before the rebalance and some after, so none of it is sure to follow on.
+            # Some records may be from before the rebalance and some from after it, so there may be gaps between them.
             consumer.assign(consumer.committed(consumer.assignment(), timeout=self.limits.stop_seconds))
             return []
         sound = [message for message in found if not _is_error(message)]
         for message in sound:
-            self._follow.see(consumer, message)
+            self._offsets.see(consumer, message)
         return sound
 
     def _idle(self, consumer: Any, over: Callable[[], bool]) -> None:
-        """Stay in the group without reading on."""
+        """Poll with paused partitions, which keeps the sink in its group, until `over` or stopped."""
         self._paused = True
         consumer.pause(consumer.assignment())
         while not over() and not self.stop.is_set():
@@ -188,25 +196,25 @@ class Sink:
         batch, done = self._filling, Future[bool]()
         self._filling = Batch(self._generation, self.limits)
         self._writing = (batch, done)
-        # A daemon: an insert that hangs must not keep the process from ending, for nothing of it is committed.
-        threading.Thread(target=_settle, args=(done, self._store, batch), name="insert", daemon=True).start()
+        # A daemon thread: an insert that hangs must not delay the end of the process, and is not committed.
+        threading.Thread(target=_settle, args=(done, self._writer, batch), name="insert", daemon=True).start()
 
     def _await_writer(self, consumer: Any) -> None:
         if self._writing is None:
             return
-        done = self._writing[1]  # a rebalance while it idles may conclude the batch and forget it
+        done = self._writing[1]  # a rebalance meanwhile may conclude the batch
         if not _done(done, self.limits.patience_seconds):
             self._idle(consumer, done.done)
         if done.done():
             self._conclude(consumer)
 
     def _conclude(self, consumer: Any) -> bool:
-        """Commit what the thread has stored, unless its partitions were taken away since; whether it has stored it."""
+        """Commit the stored batch unless its partitions were revoked; return False if it was not stored."""
         if self._writing is None:
             return True
         batch, done = self._writing
         self._writing = None
-        if not done.result():  # it was told to stop; what lies behind must not be committed either
+        if not done.result():  # it was stopped; later records must not be committed either
             self._drop()
         elif batch.generation == self._generation:
             self._commit(consumer, batch)
@@ -214,8 +222,8 @@ class Sink:
         return done.result()
 
     def _count_dead_letters(self, batch: Batch) -> None:
-        """Raise DeadLetterLimitError where too many messages became dead letters; they are committed."""
-        limit, letters = self.dead_letters.limit, self._store.published
+        """Raise DeadLetterLimitError if too many messages became dead letters; they are committed."""
+        limit, letters = self.dead_letters.limit, self._writer.published
         if not letters and not limit.counting():
             return
         refused = {(letter.topic, letter.partition, letter.offset): letter for letter in letters}
@@ -231,7 +239,7 @@ class Sink:
             self._committed |= ends
 
     def _finish(self, consumer: Any) -> None:
-        """Store and commit what is here, if ClickHouse takes it at once, and in its order."""
+        """Store and commit the batches that were read, in order, unless ClickHouse takes too long."""
         if self._finished(consumer) and self._filling.rows:
             self._write()
             self._finished(consumer)
@@ -241,37 +249,37 @@ class Sink:
             return True
         return _done(self._writing[1], self.limits.stop_seconds) and self._conclude(consumer)
 
-    # ---- Rebalances: called while Kafka is asked, in the same thread ----
+    # ---- Rebalances: called by the consumer while it polls, in the same thread ----
 
-    def _given(self, consumer: Any, partitions: list[Any]) -> None:
+    def _on_assign(self, consumer: Any, partitions: list[Any]) -> None:
         self._drop()
         consumer.assign(partitions)
         if self._paused:
             consumer.pause(partitions)
 
-    def _taken(self, consumer: Any, _: list[Any]) -> None:
+    def _on_revoke(self, consumer: Any, _: list[Any]) -> None:
         if self._writing is not None and _done(self._writing[1], self.limits.handover_seconds):
             self._conclude(consumer)
         self._drop()
         consumer.unassign()
 
-    def _lost(self, consumer: Any, _: list[Any]) -> None:
+    def _on_lost(self, consumer: Any, _: list[Any]) -> None:
         self._drop()
         consumer.unassign()
 
     def _drop(self) -> None:
-        """Forget what is not stored: it comes again, here or elsewhere."""
+        """Forget the records that are not stored: this consumer or another one reads them again."""
         self._generation += 1
         self._filling = Batch(self._generation, self.limits)
         self._inbox.clear()
-        self._follow.forget()
+        self._offsets.forget()
         self._committed.clear()
 
 
-def _settle(done: Future[bool], store: BatchWriter, batch: Batch) -> None:
+def _settle(done: Future[bool], writer: BatchWriter, batch: Batch) -> None:
     try:
-        done.set_result(store.store(batch))
-    except BaseException as error:  # raised again where the result is asked for
+        done.set_result(writer.store(batch))
+    except BaseException as error:  # raised again by the thread that reads the result
         done.set_exception(error)
 
 
@@ -288,8 +296,8 @@ def _is_error(message: Any) -> bool:
     if error is None or is_partition_end(message):
         return False
     if error.fatal():
-        raise ServiceError(f"Kafka says: {error.str()}.", "Start this process again: nothing is lost.")
-    log.warning("Kafka says: %s", error)
+        raise ServiceError(f"Kafka reports a fatal error: {error.str()}.", "Start this process again; nothing is lost.")
+    log.warning("Kafka reports: %s", error)
     return True
 
 
@@ -299,6 +307,6 @@ def _commit(consumer: Any, ends: Mapping[tuple[str, int], int]) -> bool:
         consumer.commit(offsets=offsets, asynchronous=False)
         return True
     except KafkaException as error:
-        # The rows are in; at worst they are inserted once more, under the same keys.
+        # The rows are stored; at worst they are inserted again, under the same keys.
         log.warning("offsets not committed: %s", error)
         return False

@@ -1,4 +1,4 @@
-"""One batch into ClickHouse, however long that takes; rows it will never take go to the dead letters one by one."""
+"""Insert a batch into ClickHouse, trying again until it succeeds; rows that it refuses become dead letters."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from streams.telemetry.tracing import trace_headers
 FLUSH_SECONDS = 30.0
 log = logging.getLogger("escalon.record")
 
-# Codes of ClickHouse that speak of the rows and not of the server: parsing, types, ranges, sizes, constraints.
+# ClickHouse's error codes about rows and not about the server: parsing, types, ranges, sizes, constraints.
 ROW_CODES: Final = frozenset({6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 349, 407, 469})
 _CODE = re.compile(r"\bCode: (\d+)")
-_CLIENTS_OWN: Final = (DataError, TypeError, ValueError, KeyError, OverflowError, struct.error)
-_AWAY: Final = (ServiceError, ClickHouseError, KafkaException, OSError)
+_CLIENT_ERRORS: Final = (DataError, TypeError, ValueError, KeyError, OverflowError, struct.error)
+_UNAVAILABLE: Final = (ServiceError, ClickHouseError, KafkaException, OSError)
 
 
 @dataclass(kw_only=True)
 class BatchWriter:
-    """Stores batches, one after the other, from one thread. `jitter` gives numbers from 0 to 1."""
+    """Stores one batch at a time, in one thread. `jitter` returns a number from 0 to 1."""
 
     clickhouse: ClickHouseConfig
     producer: Any
     codec: Codec
     prefix: str
     dead_letters: DeadLetters
-    sorter: BatchBuilder
+    builder: BatchBuilder
     stop: threading.Event
     jitter: Callable[[], float]
     limits: SinkLimits = field(default_factory=SinkLimits)
@@ -55,9 +55,9 @@ class BatchWriter:
     _failures: list[str] = field(default_factory=list)
 
     def store(self, batch: Batch) -> bool:
-        """Insert all of it and return True once ClickHouse and Kafka have acknowledged it.
+        """Insert a batch; return True once ClickHouse and Kafka have acknowledged it.
 
-        False when it was told to stop first; then some of it may be in, and all of it must come again.
+        Return False if `stop` was set first. Some rows may then be stored, and the whole batch must be read again.
         """
         todo: list[Any] = list(batch.parts.values())
         self._letters = list(batch.unreadable)
@@ -67,21 +67,23 @@ class BatchWriter:
                 self._put_all(todo)
                 self._confirm()
                 return True
-            except _AWAY as error:
+            except _UNAVAILABLE as error:
                 self._client = None
                 pause = wait * (0.5 + self.jitter() / 2)
-                log.warning("nothing is lost, but this batch waits %.1f s: %s", pause, str(error)[:500])
+                log.warning(
+                    "this batch waits %.1f s and is then inserted again; nothing is lost: %s", pause, str(error)[:500]
+                )
                 if self.stop.wait(pause):
                     return False
                 wait = min(self.limits.longest_retry, wait * 2)
 
     def _put_all(self, todo: list[Any]) -> None:
-        """Insert part by part; each leaves the list when it is in, or makes way for smaller ones."""
+        """Insert each part, and replace a refused one by smaller parts."""
         while todo:
             part = todo[0]
             try:
                 self._put(part)
-            except (*_CLIENTS_OWN, *_AWAY) as error:
+            except (*_CLIENT_ERRORS, *_UNAVAILABLE) as error:
                 if not is_about_the_rows(error, isinstance(part, ForwardedRows)):
                     observe_insert_retry(part.table)
                     raise
@@ -101,32 +103,34 @@ class BatchWriter:
                 insert(self._client, part.table, [row for _, row in part.pairs])
 
     def _smaller(self, part: ForwardedRows | DecodedRows, error: Exception) -> list[Any]:
-        """What to insert in place of a part that was refused: decoded, then in halves, down to the row at fault."""
+        """Return the parts that replace a refused one: decoded, then halves, down to the row at fault."""
         if isinstance(part, ForwardedRows):
-            log.warning("%d rows of %s are sent again decoded: %s", len(part.bodies), part.table, str(error)[:300])
-            decoded = self.sorter.decode_all(part)
+            log.warning(
+                "%d rows of %s are decoded and inserted again: %s", len(part.bodies), part.table, str(error)[:300]
+            )
+            decoded = self.builder.decode_all(part)
             self._letters += decoded.unreadable
             return list(decoded.parts.values())
         if len(part.pairs) == 1:
-            what = f"ClickHouse cannot take the row ({str(error)[:500]})."
+            what = f"ClickHouse refuses the row ({str(error)[:500]})."
             self._letters.append((part.pairs[0][0], UnreadableError("bad_row", what)))
             return []
         half = len(part.pairs) // 2
         return [DecodedRows(part.table, part.pairs[:half]), DecodedRows(part.table, part.pairs[half:])]
 
     def _confirm(self) -> None:
-        """Have Kafka confirm the dead letters of this batch."""
+        """Publish the dead letters of this batch, and wait until Kafka confirms them."""
         self._failures.clear()
         published = []
         for record, error in self._letters:
             if record.topic == f"{self.prefix}dead-letters":
-                log.error("a dead letter cannot be recorded, it stays in its topic only: %s", error)
+                log.error("a dead letter could not be stored and remains in its topic only: %s", error)
             else:
                 published.append(self._publish(record, error))
         left = self.producer.flush(FLUSH_SECONDS)
         if left or self._failures:
-            said = self._failures[0] if self._failures else "time ran out"
-            raise ServiceError(f"Kafka did not confirm the dead letters of a batch ({said}).", "Check the broker.")
+            why = self._failures[0] if self._failures else "no answer in time"
+            raise ServiceError(f"Kafka did not confirm the dead letters of a batch ({why}).", "Check the broker.")
         for letter in published:
             observe(letter)
         self.published = published
@@ -137,7 +141,7 @@ class BatchWriter:
         trace = {"headers": headers} if (headers := trace_headers(record)) else {}
         try:
             self._produce(value, letter.event_id, trace)
-        except BufferError:  # its queue is full: let it drain, then once more
+        except BufferError:  # the producer's queue is full: wait until it is empty, then try again
             self.producer.flush(FLUSH_SECONDS)
             self._produce(value, letter.event_id, trace)
         return letter
@@ -151,8 +155,8 @@ class BatchWriter:
 
 
 def is_about_the_rows(error: Exception, undecoded: bool) -> bool:
-    """Whether the same rows would be refused again, by any server. Of `undecoded` ones Avro's reader may complain."""
+    """True if any server would refuse the same rows again. ClickHouse's Avro reader may refuse `undecoded` ones."""
     if isinstance(error, DatabaseError) and not isinstance(error, DataError):
         text = str(error)
         return (undecoded and "avro" in text.lower()) or any(int(code) in ROW_CODES for code in _CODE.findall(text))
-    return isinstance(error, _CLIENTS_OWN) and not isinstance(error, OSError)
+    return isinstance(error, _CLIENT_ERRORS) and not isinstance(error, OSError)
