@@ -1,4 +1,4 @@
-"""Calls that go on undecoded become the same rows as decoded ones, and what is not sound is not forwarded."""
+"""Calls inserted undecoded become the same rows as decoded ones, and invalid ones are not forwarded."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_batch_of_any_number_of_months_is_stored_both_ways(client: Any) -> Non
 @pytest.mark.embedded
 @settings(max_examples=25, deadline=None)
 @given(st.lists(any_message(Call), min_size=1, max_size=5))
-def test_whatever_is_forwarded_is_the_same_row_both_ways(client: Any, calls: list[Call]) -> None:
+def test_every_forwarded_call_is_the_same_row_both_ways(client: Any, calls: list[Call]) -> None:
     sound = [in_columns(one, number) for number, one in enumerate(calls)]
     decoded, undecoded = both_ways(client, sound)
     assert len(decoded) == len(calls)
@@ -164,7 +164,7 @@ def test_broken_bytes_are_not_forwarded(data: st.DataObject) -> None:
     assert FORM.body(whole + data.draw(st.binary(min_size=1, max_size=3))) is None
 
 
-def test_text_that_is_no_utf_8_is_not_forwarded() -> None:
+def test_text_that_is_not_utf_8_is_not_forwarded() -> None:
     whole = CODEC.encode(call(prompt="plain prompt"))
     assert FORM.body(whole.replace(b"plain prompt", b"plain pro\xfft")) is None
 

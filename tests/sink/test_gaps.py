@@ -40,7 +40,7 @@ def unwatched() -> Iterator[None]:
 
 @dataclass
 class Deployment:
-    """Topics of one partition, and a sink into a ClickHouse that is not there."""
+    """Topics of one partition, and a sink whose ClickHouse is unavailable."""
 
     kafka: KafkaConfig
     prefix: str = field(default_factory=lambda: f"{uuid4().hex[:8]}.")
@@ -77,7 +77,7 @@ class Deployment:
                 running.result(WAIT_SECONDS)
 
     def committed(self) -> int:
-        """Where the sink goes on."""
+        """Return the committed offset of the sink."""
         consumer = Consumer(self.kafka.consumer(f"escalon-{self.prefix}record"))
         try:
             (place,) = consumer.committed([TopicPartition(self.topic, 0)], WAIT_SECONDS)
@@ -86,13 +86,13 @@ class Deployment:
         return int(place.offset)
 
     def figure(self, name: str) -> float | None:
-        """A figure about the topic, as Prometheus is given it."""
+        """Return a metric of the topic."""
         found = (one for family in REGISTRY.collect() for one in family.samples if one.name == name)
         return next((one.value for one in found if one.labels["topic"] == self.topic), None)
 
 
 def until(is_so: Callable[[], Any]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not is_so():
         assert time.monotonic() < deadline
@@ -103,7 +103,7 @@ def rows(first: int, last: int) -> list[bytes]:
     return [CODEC.encode(outcome(event(f"e{number}"))) for number in range(first, last)]
 
 
-def test_what_nobody_is_given_is_passed_over_and_what_is_open_is_held_back(kafka: KafkaConfig) -> None:
+def test_aborted_records_are_passed_over_and_an_open_transaction_is_held_back(kafka: KafkaConfig) -> None:
     here = Deployment(kafka)
     send(kafka, here.topic, rows(0, 2))
     with left_open(kafka, here.topic, rows(7, 9)), here.recording():
@@ -117,7 +117,7 @@ def test_what_nobody_is_given_is_passed_over_and_what_is_open_is_held_back(kafka
     assert here.clickhouse.events == names(0, 2)
 
 
-def test_what_was_deleted_before_it_was_recorded_is_counted_and_said(
+def test_records_deleted_before_they_were_read_are_counted_and_logged(
     kafka: KafkaConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     here = Deployment(kafka)
@@ -133,7 +133,7 @@ def test_what_was_deleted_before_it_was_recorded_is_counted_and_said(
     assert "the offsets 3 to 4 were deleted before they were read" in caplog.text
 
 
-def test_a_topic_that_is_made_again_under_the_sink_is_recorded_from_its_beginning(kafka: KafkaConfig) -> None:
+def test_a_topic_that_is_created_again_is_read_from_its_beginning(kafka: KafkaConfig) -> None:
     here = Deployment(kafka)
     send(kafka, here.topic, rows(0, 3))
     with here.recording():

@@ -1,4 +1,4 @@
-"""The sink's order of things, on fakes of Kafka and ClickHouse: what is committed is stored, whatever happens."""
+"""The sink on fakes of Kafka and ClickHouse: only stored records are committed, after any failure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.harness.sink import (
 
 @pytest.fixture
 def change() -> MetricsChange:
-    """The figures from here on."""
+    """The change of the metrics during a test."""
     return MetricsChange()
 
 
@@ -59,7 +59,7 @@ def test_what_is_stored_is_committed_by_its_own_offsets() -> None:
 
 
 @pytest.mark.parametrize("error", [AWAY, OVERLOADED, ServiceError("no login")], ids=str)
-def test_while_clickhouse_is_away_nothing_is_committed_and_kafka_is_still_asked(error: Exception) -> None:
+def test_while_clickhouse_is_unavailable_nothing_is_committed_and_the_consumer_still_polls(error: Exception) -> None:
     away = threading.Event()
     away.set()
     clickhouse = FakeClickHouse(lambda *_: error if away.is_set() else None)
@@ -96,7 +96,7 @@ def test_an_outage_longer_than_patience_pauses_the_partitions() -> None:
     assert not one.consumer.paused
 
 
-def test_told_to_stop_while_clickhouse_is_away_it_commits_nothing() -> None:
+def test_a_sink_that_stops_while_clickhouse_is_unavailable_commits_nothing() -> None:
     tries: list[int] = []
 
     def refuses(_: str, rows: list[Any]) -> Exception | None:
@@ -108,7 +108,7 @@ def test_told_to_stop_while_clickhouse_is_away_it_commits_nothing() -> None:
     assert one.consumer.committed_ == []
 
 
-def test_told_to_stop_it_stores_and_commits_what_it_has_read() -> None:
+def test_a_sink_that_stops_stores_and_commits_what_it_has_read() -> None:
     one = sink([outcomes(0, 3)], limits=replace(HASTY, batch_seconds=60.0))
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(one.sink.run)
@@ -334,7 +334,7 @@ class AwayCodec(Codec):
         return super().writer_schema(data)
 
 
-def test_while_the_schema_registry_is_away_clickhouse_is_not_said_to_be(
+def test_while_the_schema_registry_is_unavailable_clickhouse_does_not_count_as_such(
     monkeypatch: pytest.MonkeyPatch, change: MetricsChange
 ) -> None:
     """Calls that ClickHouse refuses undecoded are decoded, which takes the registry."""
@@ -356,7 +356,7 @@ def test_while_the_schema_registry_is_away_clickhouse_is_not_said_to_be(
     assert change.of("insert_retries_total", table="calls_rows") == 0
 
 
-def test_while_clickhouse_is_away_its_retries_are_counted(change: MetricsChange) -> None:
+def test_retries_are_counted_while_clickhouse_is_unavailable(change: MetricsChange) -> None:
     away = iter([AWAY, AWAY])
     one = sink([outcomes(0, 1)], FakeClickHouse(lambda *_: next(away, None)))
     one.run_until(lambda: bool(one.consumer.committed_))
@@ -364,14 +364,14 @@ def test_while_clickhouse_is_away_its_retries_are_counted(change: MetricsChange)
 
 
 @pytest.mark.parametrize("milliseconds", [1_764_000_000_000_000, -(2**62)])
-def test_a_timestamp_that_is_no_date_stops_nothing(milliseconds: int) -> None:
+def test_a_timestamp_beyond_all_dates_does_not_stop_the_sink(milliseconds: int) -> None:
     value = b'{"event_id": "e", "aspect": "answer", "source": "x", "label": "y"}'
     one = sink([[Message("labels", value, 0, milliseconds=milliseconds)]])
     one.run_until(lambda: bool(one.consumer.committed_))
     assert one.clickhouse.events == ["e"]
 
 
-def test_while_the_schema_registry_is_away_reading_waits() -> None:
+def test_reading_waits_while_the_schema_registry_is_unavailable() -> None:
     one = sink([outcomes(0, 2)], codec=AwayCodec())
     one.run_until(lambda: bool(one.consumer.committed_))
     assert one.clickhouse.events == names(0, 2)
