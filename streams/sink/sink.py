@@ -49,7 +49,7 @@ log = logging.getLogger("escalon.record")
 
 @dataclass(kw_only=True)
 class Sink:
-    """Copies each topic of SINK_TABLES to its table until `stop` is set. `prepare` may change rows, as in BatchBuilder."""
+    """Copies each topic of SINK_TABLES to its table until `stop` is set. `prepare` may change its rows."""
 
     kafka: KafkaConfig
     clickhouse: ClickHouseConfig
