@@ -43,10 +43,11 @@ def stop_this_process(seconds: float) -> None:
 
 
 class Drain:
-    """Counts the messages in flight; `seconds` is the time limit of a drain."""
+    """Counts the messages in flight. `seconds` limits a drain, and `commit_seconds` the commit after it."""
 
-    def __init__(self, seconds: float = DRAIN_SECONDS) -> None:
+    def __init__(self, seconds: float = DRAIN_SECONDS, commit_seconds: float = COMMIT_SECONDS) -> None:
         self.seconds = seconds
+        self.commit_seconds = commit_seconds
         self._in_flight = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -133,12 +134,12 @@ class DrainingApp(faust.App):  # type: ignore[misc]
         # and this member is still in its group.
         await self.drain.wait()
         try:
-            async with asyncio.timeout(COMMIT_SECONDS):
+            async with asyncio.timeout(self.drain.commit_seconds):
                 # Faust skips a commit while another one is under way, but this one covers more messages.
                 await consumer.maybe_wait_for_commit_to_finish()
                 await consumer.commit()
         except TimeoutError:
-            log.warning("the last messages are not committed after %g s and come again", COMMIT_SECONDS)
+            log.warning("the last messages are not committed after %g s and come again", self.drain.commit_seconds)
 
     def _new_transport(self) -> Any:
         transport = super()._new_transport()

@@ -12,7 +12,6 @@ from faust.types import TP
 from mode.utils.queues import FlowControlQueue
 
 from streams.adapters.kafka import KafkaConfig
-from streams.runtime import drain
 from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.drain import Drain, DrainingApp, FlowControl
 
@@ -91,8 +90,8 @@ class Steps:
 class BareApp(DrainingApp):
     """The app without Faust's own start."""
 
-    def __init__(self) -> None:
-        self.drain = Drain(60)
+    def __init__(self, commit_seconds: float = 60.0) -> None:
+        self.drain = Drain(60, commit_seconds)
 
 
 async def test_offsets_are_committed_after_the_messages_in_flight_and_what_they_caused() -> None:
@@ -110,8 +109,7 @@ async def test_offsets_are_committed_after_the_messages_in_flight_and_what_they_
 
 
 async def test_a_commit_that_does_not_end_is_not_waited_for_indefinitely(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps, app = Steps(), BareApp()
-    monkeypatch.setattr(drain, "COMMIT_SECONDS", 0.01)
+    steps, app = Steps(), BareApp(commit_seconds=0.01)
     monkeypatch.setattr(steps, "commit", asyncio.Event().wait)
     await app._consumer_wait_empty(steps, None)
     assert steps.taken == ["an earlier commit over"]
