@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import chdb
 
@@ -23,9 +23,16 @@ DEFAULT_SESSION_SECONDS: Final = 60.0
 LONGEST_SESSION_SECONDS: Final = 3600.0
 
 
+class EngineHandle(Protocol):
+    """A connection of the engine, with settings of its own."""
+
+    def query(self, sql: str, *options: Any, **parameters: Any) -> Any: ...
+    def close(self) -> None: ...
+
+
 @dataclass(slots=True)
 class _Session:
-    handle: Any
+    handle: EngineHandle
     expires: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -82,8 +89,8 @@ class EngineHandles:
             self._sessions.clear()
         self._root.close()
 
-    def _open(self) -> Any:
-        handle = self._connect(self._target)
+    def _open(self) -> EngineHandle:
+        handle: EngineHandle = self._connect(self._target)
         handle.query("SET async_insert = 0")
         return handle
 

@@ -49,11 +49,10 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]
 class TableManager(FaustTableManager):  # type: ignore[misc]
     """Recovers tables with `Recovery`."""
 
-    _recovery: Any
+    _recovery: Recovery | None
 
     @property
     def recovery(self) -> Recovery:
         if self._recovery is None:
             self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        found: Recovery = self._recovery
-        return found
+        return self._recovery

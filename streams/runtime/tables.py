@@ -43,7 +43,7 @@ class TableChange:
     """One write to a table."""
 
     partition: int
-    key: Any
+    key: object
     make: Callable[[], Any]
     """Returns a new future of the change; each can be sent once."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)

@@ -20,10 +20,6 @@ UNTYPED = {
 NOT_YET_TYPED = {
     "BatchWriter._client",
     "BatchWriter.producer",
-    "TableChange.key",
-    "Handler.spec",
-    "TableManager._recovery",
-    "_Session.handle",
 }
 NOT_YET_SHORT = {"_call"}
 """These two lists only shrink."""
