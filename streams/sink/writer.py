@@ -8,12 +8,13 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError
 from confluent_kafka import KafkaException
 
 from streams.adapters.clickhouse import ClickHouseConfig, insert
+from streams.adapters.clickhouse_connection import ClickHouseClient
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka_record import KafkaRecord
@@ -35,12 +36,19 @@ _CLIENT_ERRORS: Final = (DataError, TypeError, ValueError, KeyError, OverflowErr
 _UNAVAILABLE: Final = (ServiceError, ClickHouseError, KafkaException, OSError)
 
 
+class LetterProducer(Protocol):
+    """The part of confluent-kafka's producer that publishes dead letters."""
+
+    def produce(self, topic: str, value: bytes, **options: Any) -> None: ...
+    def flush(self, timeout: float) -> int: ...
+
+
 @dataclass(kw_only=True)
 class BatchWriter:
     """Stores one batch at a time, in one thread. `jitter` returns a number from 0 to 1."""
 
     clickhouse: ClickHouseConfig
-    producer: Any
+    producer: LetterProducer
     codec: Codec
     prefix: str
     dead_letters: DeadLetters
@@ -50,7 +58,7 @@ class BatchWriter:
     limits: SinkLimits = field(default_factory=SinkLimits)
     published: list[DeadLetter] = field(default_factory=list)
     """The dead letters of the last batch that was stored."""
-    _client: Any = None
+    _client: ClickHouseClient | None = None
     _letters: list[tuple[KafkaRecord, Exception]] = field(default_factory=list)
     _failures: list[str] = field(default_factory=list)
 
