@@ -1,4 +1,4 @@
-"""The nouns of escalon: what travels on the topics. Frozen, without behaviour; times are aware and in UTC.
+"""The messages on the topics. Frozen, without behaviour; times are aware and in UTC.
 
 Field names equal those of the Avro schemas in schemas/ and, flattened, the columns in infra/clickhouse/.
 """
@@ -38,12 +38,12 @@ class RawEvent:
     trace_id: str | None = None
     """W3C trace id, 32 hexadecimal digits."""
     data_subject: str | None = None
-    """Whom the event is about, so that a person's data can be erased. Only a hash of it travels on."""
+    """The person that the event is about, for later erasure. Only its hash is passed on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Which event something is about: its identity, its time and where it stood in Kafka."""
+    """The identity of an event, its time, and its position in Kafka."""
 
     event_id: str
     run: str
@@ -54,9 +54,9 @@ class Origin:
     partition: int
     offset: int
     data_subject: str | None = None
-    """A hash of whom it is about; None where the producer named nobody."""
+    """Hash of the person that it is about; None if the producer named none."""
     content_digest: str = ""
-    """A hash of what it says: another event under the same id has another one. Empty where it is not known."""
+    """Hash of its content, which distinguishes events under one id. Empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Event:
     data: str | None = None
     image: str | None = None
     deadline: datetime | None = None
-    """When it must be done; None where the pipeline sets no deadline, and in a replay."""
+    """None if the pipeline sets no deadline, and in a replay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one listener saw. `label` None means it has nothing to say about this event."""
+    """The finding of one listener. `label` None means that it found nothing."""
 
     listener: str
     label: str | None
@@ -94,21 +94,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """An image on its way to the one owner of the hashes seen so far."""
+    """An image sent to the owner of the hashes of all earlier images."""
 
     event: Event
     listener: str
     image_hash: str
-    """64-bit perceptual hash, 16 hexadecimal digits; empty where only the same bytes are the same image."""
+    """64-bit perceptual hash, 16 hexadecimal digits; empty if only equal bytes count as the same image."""
     findings: tuple[Finding, ...]
-    """What the other listeners saw."""
+    """The findings of the other listeners."""
     thumbnail: bytes | None = None
     """32 x 32 grey levels, row by row; None without a hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the listeners saw in one event, and the one route chosen for it."""
+    """The findings of all listeners about one event, and the chosen route."""
 
     event: Event
     findings: tuple[Finding, ...]
@@ -117,23 +117,23 @@ class Verdict:
     confidence: float | None
     action: Action
     handler: str
-    """The worker or reasoner the event goes to; empty when it goes nowhere."""
+    """The worker or reasoner that the event is routed to; empty for none."""
     duplicate_of: str | None = None
     fingerprint: str
-    """Of the routed task: handler version and input."""
+    """Hash of the routed task: handler version and input."""
     pipeline: str
     decided_at: datetime
     budget_deferrals: int = 0
-    """Times it has waited for a budget."""
+    """Times that it waited for a budget."""
     failures: tuple[str, ...] = ()
-    """Why its worker failed in each earlier round, oldest first, where this event may have been at fault."""
+    """The worker's error in each earlier round, oldest first, if this event may have been at fault."""
     outages: int = 0
-    """How often it has waited because its model could not be asked."""
+    """Times that it waited because its model was unavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """How far a worker or reasoner came."""
+    """The result of a worker or reasoner on one task."""
 
     tier: Tier
     handler: str
@@ -143,7 +143,7 @@ class Attempt:
     refusal_class: RefusalClass | None = None
     refusal_reason: str | None = None
     sources: tuple[Score, ...] = ()
-    """What each source of confidence gave, by the source's name."""
+    """The probability by each source of confidence, by the source's name."""
     raw_confidence: float | None = None
     """The sources combined, before calibration."""
     confidence: float | None = None
@@ -166,11 +166,11 @@ class Escalation:
     pipeline: str
     decided_at: datetime
     budget_deferrals: int = 0
-    """Times it has waited for a budget."""
+    """Times that it waited for a budget."""
     failures: tuple[str, ...] = ()
-    """Why its reasoner failed in each earlier round, oldest first, where this event may have been at fault."""
+    """The reasoner's error in each earlier round, oldest first, if this event may have been at fault."""
     outages: int = 0
-    """How often it has waited because its model could not be asked."""
+    """Times that it waited because its model was unavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +184,7 @@ class Result:
     intent: str
     answer: str | None = None
     reasons: tuple[str, ...] = ()
-    """Why it was escalated or failed, oldest first."""
+    """The reasons of escalations and failures, oldest first."""
     duplicate_of: str | None = None
     call_id: str | None = None
     pipeline: str
@@ -237,9 +237,9 @@ class Call:
     cache_write_tokens: int | None = None
     cost_usd: Decimal | None = None
     saved_usd: Decimal | None = None
-    """What a cache hit would have cost; None for other calls."""
+    """The cost that a cache hit saved; None for other calls."""
     priced_as: str | None = None
-    """The model in the price list the cost was computed with."""
+    """The model in the price list that the cost was computed with."""
     cache_hit: bool = False
     started_at: datetime
     queue_seconds: float | None = None
@@ -251,16 +251,16 @@ class Call:
     refusal_class: RefusalClass | None = None
     refusal_reason: str | None = None
     sources: tuple[Score, ...] = ()
-    """What each source of confidence gave, by the source's name."""
+    """The probability by each source of confidence, by the source's name."""
     raw_confidence: float | None = None
     confidence: float | None = None
     threshold: float | None = None
     calibration: str | None = None
     """The calibration artifact whose threshold decided."""
     propensity: float | None = None
-    """The probability with which a reasoner was asked as well, for an accepted answer; None where none could be."""
+    """The probability with which a reasoner was called as well, for an accepted answer; None if none could be."""
     explored: bool = False
-    """Whether the answer was accepted and a reasoner asked as well."""
+    """True if the answer was accepted and a reasoner was called as well."""
     decision: Decision
     decision_reason: str = ""
     attempt: int = 1
@@ -268,13 +268,13 @@ class Call:
     error_type: str | None = None
     error: str | None = None
     response_id: str | None = None
-    """The provider's id of the reply, for example `msg_…`; None where there is no reply."""
+    """The provider's id of the reply, for example `msg_…`; None without a reply."""
     fingerprint: str = ""
     reused_from: str | None = None
-    """The run whose stored answer this is, in a replay. It cost nothing; `saved_usd` is what it cost then, and
-    `duration_seconds` how long it took then."""
+    """The run whose stored answer this is, in a replay. It cost nothing; `saved_usd` and `duration_seconds` are
+    those of the original call."""
     redaction: str | None = None
-    """The redaction policy its texts were put through; None for none."""
+    """The redaction policy applied to its texts; None for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +287,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A message that could not be read or done, so that nothing is lost."""
+    """A message that could not be read or handled, kept so that nothing is lost."""
 
     dead_letter_id: str
     run: str
@@ -297,11 +297,11 @@ class DeadLetter:
     key: bytes | None = None
     headers: tuple[Header, ...] = ()
     payload: bytes
-    """The original bytes, of a larger message the first 64 kB."""
+    """The original bytes; of a larger message the first 64 kB."""
     payload_size: int
     payload_sha256: str
     reference: str | None = None
-    """Where the whole of a larger message lies in the blob store."""
+    """The place of a larger message in the blob store."""
     reason: str
     """A short code, for example `invalid_utf8`."""
     detail: str
@@ -309,12 +309,12 @@ class DeadLetter:
     event_id: str
     event_time: datetime
     content_digest: str = ""
-    """Its event's, as in Origin; empty where it cannot be known."""
+    """Its event's, as in Origin; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """A worker's or a reasoner's task that goes on later: its budget is spent, or its model failed."""
+    """A worker's or a reasoner's task that continues later: its budget is spent, or its model failed."""
 
     cause: DeferralCause
     verdict: Verdict | None = None
@@ -324,7 +324,7 @@ class Deferred:
 
     @property
     def task(self) -> Verdict | Escalation:
-        """The verdict or the escalation. Raises UnreadableError where the message holds neither."""
+        """The verdict or the escalation. Raises UnreadableError if the message holds neither."""
         task = self.verdict or self.escalation
         if task is None:
             raise UnreadableError("empty_deferral", "A deferral holds neither a verdict nor an escalation.")
@@ -360,20 +360,20 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One replay: which events, through which pipeline, and how far it came."""
+    """One replay: its events, its pipeline and its progress."""
 
     run: str
     base: str
-    """The run whose events and stored answers it takes."""
+    """The run whose events and stored answers it uses."""
     pipeline: str
     """Hash of the candidate pipeline."""
     pipeline_name: str
     topic: str
     selection: str
-    """Which events, in words: since, until, offsets, ids, a condition."""
+    """The selected events, in words: since, until, offsets, ids, a condition."""
     state: RunState
     events: int
-    """Events that have come to an end so far."""
+    """Events that have ended so far."""
     paid_calls: int
     reused_calls: int
     cost_usd: Decimal
@@ -384,7 +384,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnswer:
-    """An attempt kept under its task's fingerprint, with the records of the calls that made it."""
+    """An attempt stored under its task's fingerprint, with the records of its calls."""
 
     attempt: Attempt
     calls: tuple[Call, ...] = field(default=())
