@@ -35,7 +35,7 @@ from streams.core.messages import Escalation, Message, Outcome, Result, Sighting
 from streams.core.tables import ANSWERS, KNOWN_EVENTS, SEEN_IMAGES, SETTLED, SPENT, WATCHES, TableSpec
 from streams.core.validate import validate_message
 from streams.models.listeners.image import MAX_BYTES
-from streams.models.listeners.image_pool import FewAtOnce
+from streams.models.listeners.image_pool import ImagePool
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ImageDuplicateListener
@@ -110,7 +110,7 @@ def _listen(app: faust.App, deployment: Deployment, reader: EventReader) -> list
     pipeline, handlers = deployment.pipeline, deployment.pipeline.listeners
     records = _records(deployment)
     callers = deployment.providers.callers(handlers, _services(app, deployment, records, "listener", "events"))
-    images = FewAtOnce(partial(deployment.blobs.get, most=MAX_BYTES + 1))
+    images = ImagePool(partial(deployment.blobs.get, most=MAX_BYTES + 1))
     known = KnownEvents(_table(app, KNOWN_EVENTS, deployment))
 
     async def on_event(record: KafkaRecord, publisher: StagePublisher) -> None:

@@ -15,7 +15,7 @@ from streams.adapters.kafka import KafkaConfig
 from streams.app.settings import Settings, read_settings
 from streams.core.errors import ConfigError, ServiceError
 from streams.pipeline.code import AllowedPython, functions_in
-from streams.pipeline.files import has_beside
+from streams.pipeline.files import is_beside
 
 if TYPE_CHECKING:
     from streams.pipeline.load import Pipeline
@@ -71,7 +71,7 @@ def find_pipeline(
         remedy = "Write a starter with `escalon init .`, or name the file with --pipeline."
         raise ConfigError(f"there is no pipeline file {chosen}.", remedy, "pipeline")
     pipeline, directory = (load or load_pipeline)(chosen.absolute(), settings.python), chosen.absolute().parent
-    if any(has_beside(directory, function) for _, function in functions_in(pipeline.spec)):
+    if any(is_beside(directory, function) for _, function in functions_in(pipeline.spec)):
         sys.path.insert(0, str(directory))
     return pipeline
 

@@ -22,7 +22,7 @@ from streams.core.errors import ConfigError
 from streams.evaluation.cases import AuditPart, labelled, left_out, one_of_each_task, read_ignored, set_aside
 from streams.evaluation.router_training import TrainedRouter, reasoner_outcomes
 from streams.evaluation.router_training import train_router as fit_router
-from streams.models.verifier.artifact import Aside
+from streams.models.verifier.artifact import TrainingShare
 from streams.models.verifier.training import train_verifier as fit_verifier
 from streams.pipeline.load import Pipeline, load_uncalibrated
 
@@ -74,7 +74,7 @@ def train_verifier(
     examples = [example_of(case.task, case.attempt) for case, _ in known]
     thought = reasoner_outcomes([case for case, _ in known])
     made = fit_verifier(examples, [right for _, right in known], thought, seed=seed, date=now().date().isoformat())
-    made = replace(made, aside=Aside(handler, share))
+    made = replace(made, aside=TrainingShare(handler, share))
     report_left_out(left_out(cases, labels_from(labels)))
     path = output or loaded.path.parent / "verifier.npz"
     made.save(path)

@@ -11,7 +11,7 @@ from streams.core.errors import ConfigError
 from streams.core.escalation import Threshold
 from streams.core.fingerprint import digest
 from streams.pipeline import spec as s
-from streams.pipeline.files import Files
+from streams.pipeline.files import PipelineFiles
 
 ANOTHER_VERSION = "; its calibration is another version's"
 ANOTHER_MODEL = "; its fallback model answered, of which the calibration says nothing"
@@ -64,7 +64,7 @@ class ConfidenceConfig:
         return tuple(name for name in self.sources if ":" in name)
 
 
-def resolve_confidence(name: str, item: s.WorkerSpec, version: str, source: Files) -> ConfidenceConfig:
+def resolve_confidence(name: str, item: s.WorkerSpec, version: str, source: PipelineFiles) -> ConfidenceConfig:
     """Resolve a worker's confidence. Raises ConfigError for a missing or broken file, or one of another version."""
     key = f"workers.{name}"
     verifier = source.read_bytes(item.verifier, f"{key}.verifier") if item.verifier else b""
@@ -101,7 +101,7 @@ def resolve_confidence(name: str, item: s.WorkerSpec, version: str, source: File
     )
 
 
-def _artifact(name: str, item: s.WorkerSpec, scoring: str, source: Files) -> CalibrationArtifact | None:
+def _artifact(name: str, item: s.WorkerSpec, scoring: str, source: PipelineFiles) -> CalibrationArtifact | None:
     """Return the calibration; None without one, or when it is another version's and the file says to fall back."""
     if item.calibration is None:
         return None

@@ -18,17 +18,17 @@ def module_of(path: str) -> str:
     return path.partition(":")[0]
 
 
-def beside(path: str) -> str:
+def module_file(path: str) -> str:
     """Return the module's file, relative to the directory that Python would search."""
     return f"{module_of(path).replace('.', '/')}.py"
 
 
-def has_beside(directory: Path, path: str) -> bool:
+def is_beside(directory: Path, path: str) -> bool:
     """True if the module of `package.module:function` is in the pipeline file's directory."""
-    return (directory / beside(path)).is_file()
+    return (directory / module_file(path)).is_file()
 
 
-class Files:
+class PipelineFiles:
     """Every file of a pipeline, read once and kept for the hash."""
 
     def __init__(self, directory: Path) -> None:
@@ -61,17 +61,17 @@ class Files:
     def module(self, path: str, key: str) -> bytes:
         """Return the source of the module of `package.module:function`, so that editing it makes a new version.
 
-        The module is looked for beside the pipeline file, then on Python's path.
+        The module is looked for module_file the pipeline file, then on Python's path.
         """
         module = module_of(path)
-        if has_beside(self.directory, path):
-            return self.read_bytes(beside(path), key)
+        if is_beside(self.directory, path):
+            return self.read_bytes(module_file(path), key)
         try:
             found = importlib.util.find_spec(module)
         except Exception:  # finding a module inside a package runs the package
             found = None
         if found is None or found.origin is None or not found.has_location:
-            remedy = f"Put it beside the pipeline file, in {self.directory}, or install its package."
+            remedy = f"Put it module_file the pipeline file, in {self.directory}, or install its package."
             raise ConfigError(f"the module {module} cannot be found.", remedy, key)
         return self.remember(f"module:{module}", Path(found.origin).read_bytes())
 

@@ -14,7 +14,7 @@ from streams.core.fingerprint import digest
 from streams.core.messages import Tier
 from streams.pipeline import spec as s
 from streams.pipeline.confidence import ConfidenceConfig, resolve_confidence
-from streams.pipeline.files import Files
+from streams.pipeline.files import PipelineFiles
 from streams.pipeline.problems import known
 from streams.pipeline.template import PromptTemplate
 from streams.pipeline.thinking import with_max_tokens
@@ -92,7 +92,7 @@ TABLES: dict[Tier, str] = {"listener": "listeners", "worker": "workers", "reason
 WHOLE_EVENT: tuple[Input, ...] = ("text", "data", "image")
 
 
-def resolve(tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, source: Files) -> Handler:
+def resolve(tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, source: PipelineFiles) -> Handler:
     """One handler of the file, with all it names. Raises ConfigError."""
     key = f"{TABLES[tier]}.{name}"
     own = _resolved(key, tier, name, item, spec, source)
@@ -100,7 +100,7 @@ def resolve(tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, sour
     return replace(own, confidence=config, fallback=_fallback(key, own, item, spec, source))
 
 
-def _fallback(key: str, own: Handler, item: HandlerSpec, spec: s.PipelineSpec, source: Files) -> Handler | None:
+def _fallback(key: str, own: Handler, item: HandlerSpec, spec: s.PipelineSpec, source: PipelineFiles) -> Handler | None:
     """The handler with its fallback for a model; it is asked once."""
     name = item.fallback if isinstance(item, PromptSpec) else None
     if name is None:
@@ -116,7 +116,9 @@ def _fallback(key: str, own: Handler, item: HandlerSpec, spec: s.PipelineSpec, s
         raise ConfigError(f"with its fallback {name!r}: {error.what}", error.remedy, f"{key}.fallback") from error
 
 
-def _resolved(key: str, tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, source: Files) -> Handler:
+def _resolved(
+    key: str, tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, source: PipelineFiles
+) -> Handler:
     prompting = None
     if isinstance(item, PromptSpec) and item.model is not None:
         prompting = _prompting(key, item, item.model, spec, source)
@@ -167,7 +169,7 @@ def _version_options(item: HandlerSpec) -> str:
     return json.dumps([options, stated, *majority])
 
 
-def _prompting(key: str, item: PromptSpec, model: str, spec: s.PipelineSpec, source: Files) -> Prompting:
+def _prompting(key: str, item: PromptSpec, model: str, spec: s.PipelineSpec, source: PipelineFiles) -> Prompting:
     if model not in spec.models:
         raise ConfigError(f"no model is named {model!r}.", known(spec.models, "[models.NAME]"), f"{key}.model")
     if "logprob" in item.confidence and spec.models[model].provider == "claude":
@@ -204,7 +206,7 @@ def _says_the_same(item: PromptSpec, model: s.ModelSpec) -> bool:
 
 
 def _schema(
-    key: str, item: PromptSpec, task: str | None, labels: tuple[str, ...], source: Files
+    key: str, item: PromptSpec, task: str | None, labels: tuple[str, ...], source: PipelineFiles
 ) -> dict[str, Any] | None:
     if labels:
         return {"type": "string", "enum": list(labels)}

@@ -15,7 +15,7 @@ from streams.core.pricing import PriceList
 from streams.core.routing import DUPLICATE, NONE, UNSURE, CombineRule, Route
 from streams.pipeline import spec as s
 from streams.pipeline.code import NO_PYTHON, AllowedPython, check_allowed
-from streams.pipeline.files import Files
+from streams.pipeline.files import PipelineFiles
 from streams.pipeline.handlers import TABLES, Handler, resolve
 from streams.pipeline.problems import as_config_error, known
 from streams.pipeline.redaction import Redaction, redaction_in
@@ -63,7 +63,7 @@ def load_uncalibrated(path: Path, python: AllowedPython = NO_PYTHON) -> Pipeline
 
 
 def _load(path: Path, python: AllowedPython, prepared: Callable[[s.PipelineSpec], s.PipelineSpec]) -> Pipeline:
-    source = Files(path.parent)
+    source = PipelineFiles(path.parent)
     text = source.read(path.name, "pipeline file")
     try:
         table = tomllib.loads(text)
@@ -170,7 +170,7 @@ def _check_budgets(spec: s.PipelineSpec, prices: PriceList) -> None:
                 raise ConfigError(what, "Set priced_as to a model of the price list.", f"models.{key}.priced_as")
 
 
-def _prices(spec: s.PipelineSpec, source: Files) -> PriceList:
+def _prices(spec: s.PipelineSpec, source: PipelineFiles) -> PriceList:
     text = source.read(spec.prices, "prices") if spec.prices else source.shipped(SHIPPED_PRICES)
     try:
         return PriceList.parse(tomllib.loads(text))

@@ -11,14 +11,14 @@ from pydantic import Field, field_validator, model_validator
 from streams.core.fingerprint import digest
 from streams.core.redaction.detectors import BUILT_IN, VERSION, Detector, whole
 from streams.core.redaction.policy import RedactionPolicy, options
-from streams.pipeline.files import Files
-from streams.pipeline.values import FunctionPath, Name, Strict
+from streams.pipeline.files import PipelineFiles
+from streams.pipeline.values import FunctionPath, Name, StrictTable
 
 BuiltIn = Literal["key", "email", "iban", "card", "phone", "ip"]
 ID_CHARACTERS = 12
 
 
-class RedactionSpec(Strict):
+class RedactionSpec(StrictTable):
     """Detectors and patterns; a text that one finds is replaced by its name in brackets."""
 
     name: Name = "redaction"
@@ -64,7 +64,7 @@ class Redaction:
         return self.policy.id
 
 
-def redaction_in(spec: RedactionSpec | None, source: Files) -> Redaction | None:
+def redaction_in(spec: RedactionSpec | None, source: PipelineFiles) -> Redaction | None:
     """Return the pipeline's redaction, or None. Raises ConfigError when the module of its function cannot be found."""
     if spec is None:
         return None

@@ -23,12 +23,12 @@ from streams.pipeline.values import (
     Input,
     Name,
     Probability,
-    Strict,
+    StrictTable,
     named_or_function,
 )
 
 
-class ModelPolicy(Strict):
+class ModelPolicy(StrictTable):
     """Limits for calls to a model, over all handlers of a process. Nothing here changes an answer."""
 
     requests_per_minute: int | None = Field(None, ge=1)
@@ -79,7 +79,7 @@ class RecordedModelSpec(ModelPolicy):
 ModelSpec = Annotated[ClaudeModelSpec | LocalModelSpec | RecordedModelSpec, Field(discriminator="provider")]
 
 
-class CallPolicy(Strict):
+class CallPolicy(StrictTable):
     """Settings for calling any handler. Nothing here changes an answer."""
 
     timeout: Duration = 60.0
@@ -130,7 +130,7 @@ class ImageDuplicateListener(ListenerPolicy):
 AnyPrompt = TypeVar("AnyPrompt", bound="PromptPolicy")
 
 
-class PromptPolicy(Strict):
+class PromptPolicy(StrictTable):
     """A handler's question to a language model."""
 
     model: Name
@@ -201,7 +201,7 @@ VerifierScore = Literal["correctness", "gain"]
 """`correctness`: the answer is right; `gain`: asking the reasoner would gain nothing."""
 
 
-class CorrectSpec(Strict):
+class CorrectSpec(StrictTable):
     """The rule by which an answer agrees with a label."""
 
     by: Annotated[str, named_or_function(*get_args(By))] = "exact"
@@ -289,18 +289,18 @@ class ReasonerSpec(TaskHandler):
         return _only_stated(self)
 
 
-class VerdictSpec(Strict):
+class VerdictSpec(StrictTable):
     combine: CombineRule = "first"
 
 
-class BudgetSpec(Strict):
+class BudgetSpec(StrictTable):
     """Exact US dollars a day (UTC), and the fate of a task when they are spent."""
 
     usd_per_day: Decimal = Field(gt=0)
     at_limit: AtLimit = "defer"
 
 
-class RetryLaterSpec(Strict):
+class RetryLaterSpec(StrictTable):
     """Delay and count of later rounds for a task whose model failed through no fault of the task."""
 
     wait: Duration = 300.0
@@ -316,7 +316,7 @@ AT_LIMIT: dict[str, tuple[AtLimit, ...]] = {
 }
 
 
-class PipelineSpec(Strict):
+class PipelineSpec(StrictTable):
     name: Name
     deadline: Duration | None = None
     """Seconds after the record's timestamp in which an event is worked on; None: no limit."""

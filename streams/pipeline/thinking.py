@@ -7,13 +7,13 @@ from functools import lru_cache
 from importlib.resources import files
 
 from streams.core.thinking import ThinkingModel, ThinkingModels, default_max_tokens
-from streams.pipeline.files import Files
+from streams.pipeline.files import PipelineFiles
 from streams.pipeline.spec import AnyPrompt, ModelSpec
 
 SHIPPED_THINKING = "thinking-2026-11.toml"
 
 
-def with_max_tokens(item: AnyPrompt, model: ModelSpec, source: Files) -> AnyPrompt:
+def with_max_tokens(item: AnyPrompt, model: ModelSpec, source: PipelineFiles) -> AnyPrompt:
     """Return the handler with its max_tokens: the file's, or the tier's default with room for thinking."""
     if model.provider != "claude" or "max_tokens" in item.model_fields_set:
         return item

@@ -56,7 +56,7 @@ Confidence = Annotated[
 ]
 
 
-class Strict(BaseModel):
+class StrictTable(BaseModel):
     """A table in which unknown keys are errors, so that a misspelt one is not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), populate_by_name=True)

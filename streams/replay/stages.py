@@ -21,7 +21,7 @@ from streams.core.errors import ConfigError
 from streams.core.messages import Tier
 from streams.core.pricing import PriceList
 from streams.models.listeners.image import MAX_BYTES
-from streams.models.listeners.image_pool import FewAtOnce
+from streams.models.listeners.image_pool import ImagePool
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ImageDuplicateListener
@@ -72,7 +72,7 @@ class Stages:
             callers=callers,
             scorers=self.providers.scorers(pipeline.workers),
             records=records,
-            images=FewAtOnce(partial(BlobStore(self.settings.blobs).get, most=MAX_BYTES + 1)),
+            images=ImagePool(partial(BlobStore(self.settings.blobs).get, most=MAX_BYTES + 1)),
             seen=self._seen(watcher),
             now=self.settings.now,
         )

@@ -15,7 +15,7 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import set_aside
 from streams.models.listeners.router import Router
-from streams.models.verifier.artifact import Aside, Verifier
+from streams.models.verifier.artifact import TrainingShare, Verifier
 from tests.builders import call, event, reply, thought, verdict
 from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop
@@ -63,7 +63,7 @@ def test_a_verifier_learns_from_one_half_and_the_calibration_uses_the_other(esca
     assert (done.code, done.err) == (0, "")
     assert 'In [workers.answer] write verifier = "verifier.npz" and add "verifier" to confidence.' in done.out
     verifier = Verifier.load(tmp_path / "verifier.npz")
-    assert verifier.aside == Aside("answer", 0.5)
+    assert verifier.aside == TrainingShare("answer", 0.5)
     assert verifier.provenance.metrics["rows"] == len(learnt)
     (tmp_path / "pipeline.toml").write_text(VERIFIED, "utf-8")
     calibrated = escalon("calibrate", "--handler", "answer", "--max-error", "0.4", "--json")
@@ -76,7 +76,7 @@ def test_a_verifiers_figures_are_one_json_document_and_the_share_is_its_users(es
     figures = json.loads(done.stdout)
     learnt, _ = set_aside([one for one, _ in honest_cases(CASES)], "answer", 0.8)
     assert (figures["artifact"], figures["rows"]) == ("v.npz", len(learnt))
-    assert Verifier.load(tmp_path / "v.npz").aside == Aside("answer", 0.8)
+    assert Verifier.load(tmp_path / "v.npz").aside == TrainingShare("answer", 0.8)
 
 
 def test_too_few_labelled_cases_make_no_verifier(escalon: Escalon, tmp_path: Path) -> None:

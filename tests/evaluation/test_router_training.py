@@ -22,7 +22,7 @@ from streams.evaluation.router_training import (
     train_router,
 )
 from streams.models.listeners.router import Router
-from streams.models.listeners.text_verifier import Words
+from streams.models.listeners.text_verifier import TextVerifier
 from streams.models.verifier.example import Example
 from tests.builders import REASONER_USD, WORKER_USD
 from tests.harness.shop import case, texts
@@ -97,7 +97,7 @@ def test_it_learns_words_that_no_feature_knows(tmp_path: Path) -> None:
     made = trained(prior(word="refund", other="amount"))
     made.router.save(tmp_path / "router.zip")
     router = Router.load(tmp_path / "router.zip")
-    assert isinstance(router.judges["workers.answer"], Words)
+    assert isinstance(router.judges["workers.answer"], TextVerifier)
     found = [router.route(f"{word} {text}", {}).label for text in texts(20, 78) for word in ("refund", "amount")]
     assert found[::2].count("reasoners.think") >= 18
     assert found[1::2].count("workers.answer") >= 18

@@ -67,7 +67,7 @@ def test_every_documented_variable_is_a_setting(root: Path, settings_read: set[s
 
 
 def specs() -> list[type[BaseModel]]:
-    return [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, values.Strict)]
+    return [value for value in vars(spec).values() if isinstance(value, type) and issubclass(value, values.StrictTable)]
 
 
 def test_every_key_of_the_pipeline_file_is_documented(root: Path) -> None:

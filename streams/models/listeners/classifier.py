@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.models.listeners.embedding import Embedder, NgramHasher, Vectors, WordLlamaEmbedder
-from streams.models.listeners.saved import BROKEN, Saved, check_stored
+from streams.models.listeners.saved import BROKEN, SavedArtifact, check_uncompressed
 
 FORMAT = "escalon-classifier"
 VERSION = 1
@@ -40,7 +40,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier(Saved):
+class Classifier(SavedArtifact):
     """p = softmax((features @ weights + bias) / temperature) over `labels`.
 
     `weights` has shape (embedder.dim + hasher.dim, len(labels)), without a hasher (embedder.dim, len(labels));
@@ -141,7 +141,7 @@ class Classifier(Saved):
     def from_bytes(cls, data: bytes, name: str, embedder: Embedder | None = None) -> Self:
         """Read an artifact's bytes; `name` says in errors where they come from. Raises ConfigError as `load` does."""
         try:
-            check_stored(data)
+            check_uncompressed(data)
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 header = json.loads(arrays["header"].tobytes())
                 _check_version(name, header)

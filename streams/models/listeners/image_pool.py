@@ -15,7 +15,7 @@ T = TypeVar("T")
 _AT_ONCE = 4
 
 
-class FewAtOnce:
+class ImagePool:
     """Reads and decodes images, few at a time and large ones one by one, so that all cost at most MAX_MEMORY.
 
     A thread goes on when the task that waits for it is cancelled, so threads are counted, not tasks.

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from streams.core.errors import ConfigError
 from streams.core.routing import NONE
 from streams.models.listeners.classifier import Classifier
-from streams.models.listeners.saved import BROKEN, Saved, check_stored
-from streams.models.listeners.text_verifier import Words
+from streams.models.listeners.saved import BROKEN, SavedArtifact, check_uncompressed
+from streams.models.listeners.text_verifier import TextVerifier
 from streams.models.verifier.artifact import Verifier
 from streams.models.verifier.example import Example
 
@@ -63,12 +63,12 @@ def worth(target: str, judge: Judge, examples: Sequence[Example]) -> NDArray[np.
 
 READERS: Mapping[str, Callable[[bytes, str], Judge]] = {
     "Verifier": Verifier.from_bytes,
-    "Words": lambda data, name: Words(Classifier.from_bytes(data, name)),
+    "TextVerifier": lambda data, name: TextVerifier(Classifier.from_bytes(data, name)),
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Router(Saved):
+class Router(SavedArtifact):
     """`judges` by route: `workers.NAME`, and `none` where there were such events. `reasoner` is `reasoners.NAME`.
 
     A worker's score is the value of asking it and not the reasoner (Judge.keeps). The best worker is taken if its score
@@ -121,7 +121,7 @@ class Router(Saved):
         """Read an artifact. Raises ConfigError when it is missing, broken, or was not admitted on held-out cases."""
         try:
             data = path.read_bytes()
-            check_stored(data)
+            check_uncompressed(data)
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 header = json.loads(archive.read(_HEADER))
                 if (header["format"], header["version"]) != (FORMAT, VERSION):

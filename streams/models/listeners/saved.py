@@ -19,7 +19,7 @@ BROKEN: Final = (
 """Raised by zipfile, NumPy and json for a broken artifact; too deep a nesting is a RuntimeError."""
 
 
-def check_stored(data: bytes) -> None:
+def check_uncompressed(data: bytes) -> None:
     """Raise ValueError for a compressed archive, which may be a bomb: escalon writes its artifacts uncompressed."""
     if len(data) > LARGEST_BYTES:
         raise ValueError(f"it has {len(data)} bytes, {LARGEST_BYTES} are allowed")
@@ -33,7 +33,7 @@ def check_stored(data: bytes) -> None:
         raise ValueError("its parts are larger than the whole")
 
 
-class Saved(ABC):
+class SavedArtifact(ABC):
     @abstractmethod
     def to_bytes(self) -> bytes:
         """Return the artifact; the same model always gives the same bytes."""

@@ -22,7 +22,7 @@ YES, NO = "yes", "no"
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class TextVerifier:
     """Judges by `classifier`, whose labels are `yes` and `no`."""
 
     classifier: Classifier
@@ -49,11 +49,11 @@ class Words:
         return self.classifier.to_bytes()
 
 
-def train_words(examples: Sequence[Example], truth: Sequence[bool], *, seed: int, date: str) -> Words | None:
+def train_words(examples: Sequence[Example], truth: Sequence[bool], *, seed: int, date: str) -> TextVerifier | None:
     """Fit one; None where there are too few different texts of either kind."""
     rows = [(_text(one), YES if right else NO) for one, right in zip(examples, truth, strict=True)]
     try:
-        return Words(train([row for row in rows if row[0].strip()], seed=seed, date=date))
+        return TextVerifier(train([row for row in rows if row[0].strip()], seed=seed, date=date))
     except ConfigError:
         return None
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from streams.core.errors import ConfigError
 from streams.models.listeners.classifier import Provenance
-from streams.models.listeners.saved import BROKEN, Saved, check_stored
+from streams.models.listeners.saved import BROKEN, SavedArtifact, check_uncompressed
 from streams.models.verifier.ensemble import Ensemble, Mixture
 from streams.models.verifier.example import Example
 from streams.models.verifier.features import Category, Layout
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class TrainingShare:
     """The cases used for training, drawn by their tasks: the share `share` under the salt `salt`."""
 
     salt: str
@@ -39,7 +39,7 @@ class Aside:
 
 
 @dataclass(frozen=True, eq=False)
-class Verifier(Saved):
+class Verifier(SavedArtifact):
     """Features of `layout`, then the rates of its categories, into `ensemble`, whose views `mixture` joins.
 
     `rates` has one array (values + 1, heads) for each category: the smoothed share of right answers among the
@@ -54,7 +54,7 @@ class Verifier(Saved):
     ensemble: Ensemble
     mixture: Mixture
     provenance: Provenance
-    aside: Aside | None = None
+    aside: TrainingShare | None = None
     """None: no cases were set aside for calibration."""
 
     def __post_init__(self) -> None:
@@ -139,7 +139,7 @@ class Verifier(Saved):
     def from_bytes(cls, data: bytes, name: str) -> Self:
         """Read an artifact's bytes; `name` says in errors where they come from. Raises ConfigError as `load` does."""
         try:
-            check_stored(data)
+            check_uncompressed(data)
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 header = json.loads(arrays["header"].tobytes())
                 _check_version(name, header)
@@ -159,7 +159,7 @@ class Verifier(Saved):
             Ensemble.from_arrays(arrays),
             Mixture(float(mixture["share"]), tuple(mixture["slopes"]), tuple(mixture["offsets"])),
             Provenance(header["training_set"], header["date"], header["metrics"]),
-            header["aside"] and Aside(str(header["aside"]["salt"]), float(header["aside"]["share"])),
+            header["aside"] and TrainingShare(str(header["aside"]["salt"]), float(header["aside"]["share"])),
         )
 
 

@@ -31,7 +31,7 @@ from streams.models.listeners.image import (
     perceptual_hash,
     pixels,
 )
-from streams.models.listeners.image_pool import FewAtOnce
+from streams.models.listeners.image_pool import ImagePool
 
 NEAR = 10
 
@@ -200,14 +200,14 @@ import asyncio, sys
 from pathlib import Path
 import numpy
 from PIL import Image
-from streams.models.listeners.image_pool import FewAtOnce
+from streams.models.listeners.image_pool import ImagePool
 
 def most():  # of this program alone: what the kernel counts for a process includes its parent at the start
     line = next(one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
 async def hashed():
-    few = FewAtOnce(lambda name: Path(name).read_bytes())
+    few = ImagePool(lambda name: Path(name).read_bytes())
     return await asyncio.gather(*map(few.features, sys.argv[1:]), few.same(*sys.argv[1:3]))
 
 Image.init()
@@ -246,7 +246,7 @@ async def test_of_large_images_one_is_decoded_at_a_time(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("streams.models.listeners.image_pool.image_features", hashed)
     monkeypatch.setattr("streams.models.listeners.image_pool.is_large", lambda data: data == b"large")
-    few = FewAtOnce(str.encode)
+    few = ImagePool(str.encode)
     asked = (few.features(name) for name in ["large"] * 8 + ["small"] * 6)
     assert await asyncio.gather(*asked) == [ImageFeatures(1)] * 14
     assert seen == {True: 1, False: 3}

@@ -7,7 +7,7 @@ import pytest
 
 from streams.core.errors import ConfigError
 from streams.models.listeners.classifier import Classifier
-from streams.models.listeners.text_verifier import Words, train_words
+from streams.models.listeners.text_verifier import TextVerifier, train_words
 from streams.models.listeners.training import train
 from streams.models.verifier.example import Example
 
@@ -18,7 +18,7 @@ TRUTH = [bool(n % 2) for n in range(60)]
 def test_it_separates_tasks_by_their_words_and_comes_back_equal_from_its_bytes() -> None:
     made = train_words(EXAMPLES, TRUTH, seed=0, date="2026-11-24")
     assert made is not None
-    again = Words(Classifier.from_bytes(made.to_bytes(), "test"))
+    again = TextVerifier(Classifier.from_bytes(made.to_bytes(), "test"))
     yes, no = again.scores([Example("a refund please", {}, None), Example("tracking please", {}, None)])
     assert yes > 0.8 > 0.2 > no
     assert np.array_equal(again.keeps(EXAMPLES), made.scores(EXAMPLES) / 2)
@@ -40,4 +40,4 @@ def test_too_few_texts_make_none() -> None:
 def test_a_classifier_of_other_labels_is_refused() -> None:
     intents = train([(f"{label} number {n}", label) for n in range(8) for label in ("order", "question")])
     with pytest.raises(ConfigError, match="judges no tasks"):
-        Words(intents)
+        TextVerifier(intents)
