@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from streams.adapters.codec_factory import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
+from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.core.messages import Call, DeadLetter, Outcome
 from streams.core.topics import TOPICS
-from streams.embedded.local_pipeline import RunningPipeline
+from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
+from streams.pipeline.code import ANY_PYTHON
+from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.messages_outcomes import Failure
 from tests.harness.fakes.messages_thread import MessagesThread
 
@@ -41,6 +47,10 @@ def answer(body: Mapping[str, Any]) -> Mapping[str, Any] | str | Failure:
     if "nonsense" in prompt:
         return "this is no JSON"
     return {"answer": {"reply": "from nine to five"}, "confidence": 0.95}
+
+
+Say = Callable[[Mapping[str, Any]], Any]
+"""Gives the answer or the failure for the body of a request."""
 
 
 class FakeClaude(MessagesThread):
@@ -116,3 +126,25 @@ class Journey:
                 time.sleep(0.2)
         finally:
             audit.close()
+
+
+@contextmanager
+def running_journey(
+    file: Path, data: Path, home: Path | None = None, say: Say = answer, environment: Mapping[str, str] | None = None
+) -> Iterator[Journey]:
+    """Run the pipeline of a file with a fake Messages API, on the Apache Kafka in `home` or in memory."""
+    with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
+        claude.server.answer = say
+        usual = {
+            "ANTHROPIC_API_KEY": "no-key",
+            "ANTHROPIC_BASE_URL": claude.server.url,
+            "ESCALON_DATA": str(data),
+            "ESCALON_CACHE": str(data / "cache"),
+            "KAFKA_HOME": str(home or ""),
+        }
+        for name, value in (usual | dict(environment or {})).items():
+            patched.setenv(name, value)
+        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
+            patched.delenv(name, raising=False)
+        with running_pipeline(read_settings(), load_pipeline(file, ANY_PYTHON)) as running:
+            yield Journey(running, claude)

@@ -16,13 +16,12 @@ import pytest
 
 from streams.adapters.codec import Codec
 from streams.adapters.topic_reader import TopicReader
-from streams.app.settings import read_settings
 from streams.core.budget import day_of, share
 from streams.core.messages import Call, Deferred, Escalation, Outcome
-from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
+from streams.embedded.local_pipeline import RunningPipeline
 from streams.pipeline.load import Pipeline, load_pipeline
 from tests.harness.fakes.messages_outcomes import Answer, Slow
-from tests.harness.journey import FakeClaude, Journey
+from tests.harness.journey import Journey, running_journey
 
 pytestmark = pytest.mark.embedded
 
@@ -54,19 +53,9 @@ def answer(body: Mapping[str, Any]) -> Slow:
 @contextmanager
 def running(file: str, broker_home: Path | None, data: Path, partitions: int) -> Iterator[tuple[Journey, Pipeline]]:
     """A pipeline of this test's folder, with models at a known price."""
-    with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
-        claude.server.answer = answer
-        patched.setenv("ANTHROPIC_API_KEY", "no-key")
-        patched.setenv("ANTHROPIC_BASE_URL", claude.server.url)
-        patched.setenv("ESCALON_DATA", str(data))
-        patched.setenv("ESCALON_CACHE", str(data / "cache"))
-        patched.setenv("ESCALON_PARTITIONS", str(partitions))
-        patched.setenv("KAFKA_HOME", str(broker_home or ""))
-        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
-            patched.delenv(name, raising=False)
-        pipeline = load_pipeline(PIPELINES / file)
-        with running_pipeline(read_settings(), pipeline) as started:
-            yield Journey(started, claude), pipeline
+    path = PIPELINES / file
+    with running_journey(path, data, broker_home, answer, {"ESCALON_PARTITIONS": str(partitions)}) as journey:
+        yield journey, load_pipeline(path)
 
 
 def turn_to_day(number: int, of: RunningPipeline) -> None:

@@ -15,11 +15,8 @@ from typing import Any
 
 import pytest
 
-from streams.app.settings import read_settings
 from streams.calibration.artifact import CalibrationArtifact
-from streams.embedded.local_pipeline import running_pipeline
-from streams.pipeline.load import load_pipeline
-from tests.harness.journey import FakeClaude, Journey
+from tests.harness.journey import Journey, running_journey
 
 pytestmark = pytest.mark.embedded
 
@@ -83,18 +80,8 @@ def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     home = request.getfixturevalue("kafka_home") if request.param == "kafka" else None
     data = tmp_path_factory.mktemp(request.param)
     shutil.copy(PIPELINE, data)
-    with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
-        claude.server.answer = answer
-        patched.setenv("ANTHROPIC_API_KEY", "no-key")
-        patched.setenv("ANTHROPIC_BASE_URL", claude.server.url)
-        patched.setenv("ESCALON_DATA", str(data / "data"))
-        patched.setenv("ESCALON_CACHE", str(data / "cache"))
-        patched.setenv("ESCALON_PARTITIONS", "1")
-        patched.setenv("KAFKA_HOME", str(home or ""))
-        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
-            patched.delenv(name, raising=False)
-        with running_pipeline(read_settings(), load_pipeline(data / "pipeline.toml")) as running:
-            yield Calibrating(Journey(running, claude), data)
+    with running_journey(data / "pipeline.toml", data / "data", home, answer, {"ESCALON_PARTITIONS": "1"}) as journey:
+        yield Calibrating(journey, data)
 
 
 def test_before_it_is_calibrated_the_worker_is_believed_by_a_threshold_that_is_a_guess(here: Calibrating) -> None:

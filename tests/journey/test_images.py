@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,7 @@ import pytest
 from PIL import Image
 
 from bench.duplicates_images import encoded, invoice, logo, receipt, resized
-from streams.app.settings import read_settings
-from streams.embedded.local_pipeline import running_pipeline
-from streams.pipeline.code import ANY_PYTHON
-from streams.pipeline.load import load_pipeline
-from tests.harness.journey import FakeClaude, Journey
+from tests.harness.journey import Journey, running_journey
 
 pytestmark = pytest.mark.embedded
 
@@ -45,16 +40,8 @@ def running(duplicate: str, data: Path, home: Path | None) -> Iterator[Journey]:
     shutil.copytree(PIPELINE, data / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     file = data / "pipeline" / "pipeline.toml"
     file.write_text(file.read_text().replace("DUPLICATE", duplicate))
-    with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
-        patched.setenv("ANTHROPIC_API_KEY", "no-key")
-        patched.setenv("ANTHROPIC_BASE_URL", claude.server.url)
-        patched.setenv("ESCALON_DATA", str(data))
-        patched.setenv("ESCALON_CACHE", str(data / "cache"))
-        patched.setenv("KAFKA_HOME", str(home or ""))
-        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
-            patched.delenv(name, raising=False)
-        with running_pipeline(read_settings(os.environ), load_pipeline(file, ANY_PYTHON)) as started:
-            yield Journey(started, claude)
+    with running_journey(file, data, home) as journey:
+        yield journey
 
 
 def ends(journey: Journey) -> dict[str, str]:

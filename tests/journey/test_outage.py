@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,11 @@ import pytest
 
 from streams.adapters.codec import Codec
 from streams.adapters.topic_reader import TopicReader
-from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.audit.report import make_report
 from streams.core.messages import Deferred, Escalation
-from streams.embedded.local_pipeline import running_pipeline
-from streams.pipeline.load import load_pipeline
 from tests.harness.fakes.messages_outcomes import Answer, Failure
-from tests.harness.journey import WAIT_SECONDS, FakeClaude, Journey
+from tests.harness.journey import WAIT_SECONDS, Journey, running_journey
 
 pytestmark = pytest.mark.embedded
 
@@ -49,32 +47,23 @@ def wait_for_rounds(journey: Journey) -> None:
         tail.close()
 
 
+def expired(_: Mapping[str, Any]) -> Failure:
+    return Failure(401, "invalid x-api-key")
+
+
 def test_no_event_ends_because_of_an_expired_key(tmp_path: Path) -> None:
-    with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
-        claude.server.answer = lambda _: Failure(401, "invalid x-api-key")
-        for name, value in {
-            "ANTHROPIC_API_KEY": "expired",
-            "ANTHROPIC_BASE_URL": claude.server.url,
-            "ESCALON_DATA": str(tmp_path),
-            "ESCALON_CACHE": str(tmp_path / "cache"),
-            "ESCALON_PARTITIONS": "1",
-            "KAFKA_HOME": "",
-        }.items():
-            patched.setenv(name, value)
-        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
-            patched.delenv(name, raising=False)
-        with running_pipeline(read_settings(), load_pipeline(PIPELINE)) as running:
-            journey = Journey(running, claude)
-            with journey.publisher() as publisher:
-                for event_id, text in EVENTS.items():
-                    publisher.publish(text, id=event_id)
-            wait_for_rounds(journey)
-            claude.server.answer = sound
-            outcomes = journey.outcomes(set(EVENTS))
-            journey.query("SELECT count() AS n FROM outcomes", lambda rows: rows[0]["n"] == len(EVENTS))
-            audit = Audit(running.clickhouse)
-            (outage, *_) = make_report(audit, "live").parts["outages"]
-            audit.close()
+    with running_journey(PIPELINE, tmp_path, say=expired, environment={"ESCALON_PARTITIONS": "1"}) as journey:
+        with journey.publisher() as publisher:
+            for event_id, text in EVENTS.items():
+                publisher.publish(text, id=event_id)
+        wait_for_rounds(journey)
+        journey.claude.server.answer = sound
+        outcomes = journey.outcomes(set(EVENTS))
+        journey.query("SELECT count() AS n FROM outcomes", lambda rows: rows[0]["n"] == len(EVENTS))
+        audit = Audit(journey.running.clickhouse)
+        (outage, *_) = make_report(audit, "live").parts["outages"]
+        audit.close()
+
     assert [[one.state for one in outcomes[name]] for name in EVENTS] == [["answered"]] * len(EVENTS)
     assert outage["fault"] == "unauthorized"
     assert "invalid x-api-key" in outage["said"]

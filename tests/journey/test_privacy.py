@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -17,15 +16,12 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.topic_reader import TopicReader
-from streams.app.settings import read_settings
 from streams.core.messages import Outcome
 from streams.core.tables import SETTLED
-from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
-from streams.pipeline.code import ANY_PYTHON
-from streams.pipeline.load import load_pipeline
+from streams.embedded.local_pipeline import RunningPipeline
 from streams.sink.erasure_sweeper import ErasureSweeper
 from tests.harness.commands import Done, in_shop
-from tests.harness.journey import WAIT_SECONDS, FakeClaude, Journey
+from tests.harness.journey import WAIT_SECONDS, Journey, running_journey
 from tests.harness.pictures import picture
 from tests.harness.progress import wait_for_sink
 
@@ -111,17 +107,11 @@ def private(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     data = tmp_path_factory.mktemp(f"private-{request.param}")
     (data / "privacy_functions.py").write_text(FUNCTIONS, "utf-8")
     (data / "pipeline.toml").write_text(PIPELINE, "utf-8")
-    with FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
-        patched.setenv("ESCALON_DATA", str(data))
-        patched.setenv("ESCALON_CACHE", str(data / "cache"))
-        patched.setenv("ESCALON_PARTITIONS", "2")
-        patched.setenv("ESCALON_TOPIC_RETENTION_DAYS", "14")
-        patched.setenv("KAFKA_HOME", str(home or ""))
+    more = {"ESCALON_PARTITIONS": "2", "ESCALON_TOPIC_RETENTION_DAYS": "14"}
+    with pytest.MonkeyPatch.context() as patched:
         patched.syspath_prepend(str(data))
-        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
-            patched.delenv(name, raising=False)
-        with running_pipeline(read_settings(os.environ), load_pipeline(data / "pipeline.toml", ANY_PYTHON)) as running:
-            made = Private(Journey(running, claude), running)
+        with running_journey(data / "pipeline.toml", data, home, environment=more) as journey:
+            made = Private(journey, journey.running)
             published(made)
             yield made
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import urllib.request
 from collections import Counter
@@ -16,15 +15,11 @@ from streams.adapters.codec_factory import codec_for
 from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import TopicReader
 from streams.app.process import TIERS
-from streams.app.settings import read_settings
 from streams.core.fingerprint import trace_id
 from streams.core.messages import Call
-from streams.embedded.local_pipeline import running_pipeline
-from streams.pipeline.code import ANY_PYTHON
-from streams.pipeline.load import load_pipeline
 from streams.telemetry.trace_context import read_traceparent, span_of_call, span_of_handling
 from tests.harness.fakes.otlp_receiver import Collector, GotSpan, collector
-from tests.harness.journey import PIPELINE, FakeClaude, Journey
+from tests.harness.journey import PIPELINE, Journey, running_journey
 from tests.harness.ports import neighbouring_ports
 
 pytest.importorskip("opentelemetry.sdk")
@@ -85,26 +80,15 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     data, port = tmp_path_factory.mktemp("watched"), neighbouring_ports(len(TIERS))
-    with collector() as got, FakeClaude() as claude, pytest.MonkeyPatch.context() as patched:
-        for name, value in {
-            "ANTHROPIC_API_KEY": "planted",
-            "ANTHROPIC_BASE_URL": claude.server.url,
-            "ESCALON_DATA": str(data),
-            "ESCALON_CACHE": str(data / "cache"),
-            "ESCALON_WEB_PORT": str(port),
-            "ESCALON_TRACES": "1",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": got.endpoint,
-            "OTEL_BSP_SCHEDULE_DELAY": "100",
-            "KAFKA_HOME": "",
-        }.items():
-            patched.setenv(name, value)
-        for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
-            patched.delenv(name, raising=False)
-        with running_pipeline(
-            read_settings(os.environ), load_pipeline(PIPELINE / "pipeline.toml", ANY_PYTHON)
-        ) as running:
-            journey = Journey(running, claude)
-            producer = Producer(running.kafka.confluent())
+    more = {
+        "ESCALON_WEB_PORT": str(port),
+        "ESCALON_TRACES": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+    with collector() as got:
+        more["OTEL_EXPORTER_OTLP_ENDPOINT"] = got.endpoint
+        with running_journey(PIPELINE / "pipeline.toml", data, environment=more) as journey:
+            producer = Producer(journey.running.kafka.confluent())
             for name, (text, headers) in EVENTS.items():
                 sent = [("escalon-event-id", name.encode()), *headers]
                 producer.produce("events", text.encode(), key=name, headers=sent)
