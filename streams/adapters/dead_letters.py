@@ -1,4 +1,4 @@
-"""What becomes of a message that cannot be read or done: its bytes, its place and the reason, in the dead letters."""
+"""Dead letters: messages that cannot be read or handled, with their bytes, their position and the reason."""
 
 from __future__ import annotations
 
@@ -21,25 +21,27 @@ KEPT_BYTES = 64 * 1024
 MAX_DETAIL = 2000
 MAX_KEY_BYTES, MAX_HEADERS_BYTES = 4096, 64 * 1024
 BYTES_A_HEADER = 6
-"""What a letter holds for a header beside its name and its value, at most."""
+"""The most bytes of a letter per header, besides its name and value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetters:
-    """Makes dead letters. `keep_whole` puts a larger message into the blob store and says where; `event_id` gives
-    the id the event has or would have had."""
+    """Makes dead letters.
+
+    `keep_whole` puts a larger message into the blob store and returns its place; `event_id` returns the id that the
+    event has or would have had, `content_digest` the hash of its content, empty if unknown.
+    """
 
     run: str
     cluster_id: str
     keep_whole: Callable[[bytes], str]
     event_id: Callable[[KafkaRecord], str]
     content_digest: Callable[[KafkaRecord], str] = lambda _: ""
-    """Gives the hash of what that event says; empty where it cannot be known."""
     limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
-    """Whoever has a letter confirmed by Kafka counts it here; off by default."""
+    """Counts the letters that Kafka has confirmed; off by default."""
 
     def letter(self, record: KafkaRecord, error: Exception) -> DeadLetter:
-        """The dead letter for a record that led to an error."""
+        """Return the dead letter of a record that led to an error."""
         value = record.value or b""
         headers = tuple(_within(record.headers, MAX_HEADERS_BYTES))
         return DeadLetter(
@@ -63,18 +65,18 @@ class DeadLetters:
         )
 
     def letter_id(self, record: KafkaRecord) -> str:
-        """The id of a record's dead letter, always the same, whatever has led to it."""
+        """Return the id of a record's dead letter, which does not depend on the error."""
         return record.identity("dead", self.run, self.cluster_id)
 
     def smallest(self, record: KafkaRecord, letter: DeadLetter) -> DeadLetter:
-        """A record's letter without headers, and with all of the original in the blob store."""
+        """Return a record's letter without headers, and with all of the original in the blob store."""
         value = record.value or b""
         reference = self.keep_whole(value) if value else None
         return dataclasses.replace(letter, headers=(), payload=b"", reference=reference)
 
 
 def _within(headers: Sequence[tuple[str, bytes]], room: int) -> Iterator[Header]:
-    """As many headers, in order, as fit into some bytes."""
+    """Yield headers, in order, as long as they fit into some bytes."""
     for key, value in headers:
         room -= len(key.encode()) + len(value) + BYTES_A_HEADER
         if room < 0:
@@ -83,7 +85,7 @@ def _within(headers: Sequence[tuple[str, bytes]], room: int) -> Iterator[Header]
 
 
 def _detail(error: Exception, left_out: int) -> str:
-    """The reason in words, as UTF-8 can hold them, and how many headers are not kept."""
+    """Return the reason in valid UTF-8, and the number of headers that are left out."""
     text = str(error)[:MAX_DETAIL].encode("utf-8", "backslashreplace").decode()
     return f"{text} {left_out} of its headers are left out." if left_out else text
 
@@ -96,28 +98,26 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class EventIds:
-    """The id of the event a record is about, as far as the record can be read; else the record's own identity."""
+    """The id of a record's event, as far as the record can be read; else the record's own identity."""
 
     reader: EventReader
     codec: Codec
     prefix: str
 
     def __call__(self, record: KafkaRecord) -> str:
-        """The id; never raises for what is wrong with the record, but ServiceError where a registry is not there."""
+        """Return the id. Raises ServiceError if a registry is unavailable, and nothing for a bad record."""
         try:
             if self._is_event(record):
                 return self.reader.event_id(record, self.reader.read(record.value).id)
             return self._origin(record).event_id
-        except ServiceError:  # the id may be there in a moment
+        except ServiceError:  # the id may be readable in a moment
             raise
-        except Exception as error:  # whatever made it a dead letter may hide its id as well
+        except Exception as error:  # the fault that made it a dead letter may hide its id as well
             raise_process_fault(error)
             return self._by_record(record)
 
     def event(self, record: KafkaRecord) -> tuple[str, str]:
-        """The id and the content's hash of an event; the hash is empty where it cannot be read.
-
-        Raises ServiceError alone."""
+        """Return an event's id and content hash; the hash is empty if unreadable. Raises only ServiceError."""
         try:
             origin = self.reader(record).origin
             return origin.event_id, origin.content_digest
@@ -128,7 +128,7 @@ class EventIds:
             return self(record), ""
 
     def content_digest(self, record: KafkaRecord) -> str:
-        """The hash of what the event says; empty where it cannot be read. Raises ServiceError alone."""
+        """Return the hash of the event's content; empty if unreadable. Raises only ServiceError."""
         try:
             return (self.reader(record).origin if self._is_event(record) else self._origin(record)).content_digest
         except ServiceError:
@@ -148,7 +148,7 @@ class EventIds:
         return origin
 
     def _by_record(self, record: KafkaRecord) -> str:
-        """By the id in its header, else by its identity."""
+        """Return the id in the record's header, else the record's identity."""
         try:
             return self.reader.event_id(record)
         except UnreadableError:

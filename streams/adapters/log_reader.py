@@ -1,8 +1,8 @@
 """Read partitions between fixed offsets, without a consumer group, and account for every offset in between.
 
-A log may have holes that nobody is given: marks of transactions, aborted records, what compaction has removed. So
-records are not counted. Instead each partition must be read up to its end from its first offset on, and a log that
-moves its start past the reader, or ends before the end that was fixed, leaves a gap that somebody must answer for.
+A log may have holes that no reader gets: transaction markers, aborted records, records removed by compaction. So
+records are not counted. Instead each partition must be read from its first offset to its end, and a log that
+moves its start past the reader, or ends before the fixed end, leaves a gap that must be handled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Bounds = Mapping[Place, tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Offsets of a partition that were to be read and that its log no longer holds, `end` not among them."""
+    """Offsets of a partition that the log no longer holds; `end` is excluded."""
 
     topic: str
     partition: int
@@ -39,40 +39,40 @@ class Gap:
 
 
 OnGap = Callable[[Gap], None]
-"""Hears of a gap, and may raise; else reading goes on behind it."""
+"""Called for a gap. If it does not raise, reading continues behind the gap."""
 
 
 def refuse(gap: Gap) -> None:
-    """Raise ServiceError: for whoever needs every record."""
+    """Raise ServiceError, for readers that need every record."""
     what = f"Kafka lost {gap} while they were being read (retention, a deletion of records, or a new topic)."
-    raise ServiceError(what, "Run it again: it begins with what the topic holds then.")
+    raise ServiceError(what, "Run it again: it begins with the records that the topic then holds.")
 
 
 class LogReader:
-    """Reads partitions of one cluster. Every method raises ServiceError when Kafka cannot be read or goes silent."""
+    """Reads partitions of one cluster. Every method raises ServiceError if Kafka cannot be read or goes silent."""
 
     def __init__(self, config: KafkaConfig, group: str) -> None:
         self._consumer = Consumer(config.accounting_consumer(group, **{"fetch.wait.max.ms": 50}))
         self._next: dict[Place, int] = {}
-        """By partition, the offset that comes next."""
+        """By partition, the next offset."""
         self._stopped = False
-        """Whether the client has given up a partition, so that it must be started again."""
+        """True if the client has given up a partition, so that it must be started again."""
 
     def held(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
-        """The first offset that each partition holds now, and the one after its last record."""
+        """Return the first offset that each partition holds now, and the one after its last record."""
         marks = {place: self.watermarks(place) for place in places}
         ends = self._ends({place: high for place, (low, high) in marks.items() if low < high})
         return {place: (low, ends.get(place, high)) for place, (low, high) in marks.items()}
 
     def watermarks(self, place: Place) -> tuple[int, int]:
-        """A partition's first offset and the one after its last, as the broker has them."""
+        """Return a partition's first offset and the one after its last, by the broker."""
         try:
             low, high = self._consumer.get_watermark_offsets(
                 TopicPartition(*place), timeout=ADMIN_TIMEOUT, cached=False
             )
         except KafkaException as error:
-            what = f"Kafka does not tell what {place[0]}/{place[1]} holds ({error.args[0].str()})."
-            raise ServiceError(what, "Check that the topic is there and that this partition has a leader.") from error
+            what = f"Kafka does not report the offsets of {place[0]}/{place[1]} ({error.args[0].str()})."
+            raise ServiceError(what, "Check that the topic exists and that this partition has a leader.") from error
         return low, high
 
     def start(self, offsets: Mapping[Place, int]) -> None:
@@ -83,14 +83,14 @@ class LogReader:
         self._consumer.resume(partitions)  # the client keeps one paused that was paused in an earlier reading
 
     def read(self, bounds: Bounds, on_gap: OnGap = refuse) -> Iterator[Any]:
-        """Every message between the bounds, as confluent-kafka gives it."""
+        """Yield every message between the bounds, as confluent-kafka returns it."""
         left = {place: end for place, (first, end) in bounds.items() if first < end}
         self.start({place: bounds[place][0] for place in left})
         ahead, silent = sum(end - bounds[place][0] for place, end in left.items()), 0.0
         try:
             while left:
                 began = time.monotonic()
-                # Not more than there is, or it would wait for what does not come.
+                # Not more than exist, or it would wait for more.
                 found = self._consumer.consume(max(1, min(BATCH, ahead)), POLL_SECONDS)
                 silent += time.monotonic() - began
                 ahead -= len(found)
@@ -107,7 +107,7 @@ class LogReader:
             self._consumer.unassign()
 
     def poll(self, seconds: float, most: int, on_gap: OnGap = refuse) -> list[Any]:
-        """The messages that come within some seconds, of the partitions that `start` was given."""
+        """Return the messages that arrive within some seconds from the partitions given to `start`."""
         found = self._consumer.consume(most, seconds)
         came = [message for message in found if self._advance(message, None, on_gap) and message.error() is None]
         if self._stopped:

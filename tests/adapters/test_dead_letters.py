@@ -1,4 +1,4 @@
-"""What becomes of a message that cannot be read or done."""
+"""Dead letters of messages that cannot be read or handled."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_smallest_letter_has_no_headers_and_all_of_the_original_in_the_store
     assert letters.smallest(empty, letters.letter(empty, UnreadableError("empty", "x"))).reference is None
 
 
-def test_a_reason_that_is_no_unicode_can_be_written() -> None:
+def test_a_reason_that_is_not_unicode_can_be_written() -> None:
     made = letter(record(), KeyError("half a pair: \ud800"))
     assert Codec().decode(DeadLetter, Codec().encode(made)) == made
     assert letter(record(), HandlerError("\ud800")).detail == "\\ud800"
@@ -156,7 +156,7 @@ def test_the_event_keeps_the_id_it_has_wherever_it_broke() -> None:
 @pytest.mark.parametrize("topic", ["pre.events", "pre.images", "pre.results", "pre.calls", "elsewhere"])
 @settings(max_examples=50)
 @given(value=st.none() | st.binary(), name=st.none() | st.binary(max_size=300))
-def test_whatever_a_record_holds_it_has_an_event_id(topic: str, value: bytes | None, name: bytes | None) -> None:
+def test_every_record_has_an_event_id(topic: str, value: bytes | None, name: bytes | None) -> None:
     found = IDS(record(value, topic, [] if name is None else [(ID_HEADER, name)]))
     assert 0 < len(found) <= 200
 

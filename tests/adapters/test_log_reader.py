@@ -176,7 +176,7 @@ def test_a_replay_does_not_take_the_events_of_another_topic_for_the_chosen_ones(
         list(events.events(chosen))
 
 
-def test_a_replay_of_a_partition_that_is_not_there_is_refused(apache: KafkaConfig) -> None:
+def test_a_replay_of_a_missing_partition_is_refused(apache: KafkaConfig) -> None:
     topic = make(apache)
     with pytest.raises(ConfigError, match="no partition 7"):
         source(apache, topic).choose(EventSelection(offsets={7: (0, 10)}))

@@ -1,4 +1,4 @@
-"""Topics are read whatever lies on them, on a real broker."""
+"""Topics are read with any content, on a real broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.harness.fakes.strange_headers import Headers, publish
 pytestmark = pytest.mark.embedded
 
 
-def test_a_header_whose_name_is_no_utf_8_is_left_out_and_all_else_is_read(kafka: KafkaConfig) -> None:
+def test_a_header_whose_name_is_not_utf_8_is_left_out_and_all_else_is_read(kafka: KafkaConfig) -> None:
     create_topics(kafka, "", 1, 1)
     strange: Headers = [("escalon-event-id", b"mail-7"), (b"\xff\xfe", b"1"), ("(<NULL>, ", b"2")]
     publish(kafka, "events", (b"first", []), (b"strange", strange), (None, [(b"\xff", b"")]), (b"last", [("a", b"1")]))

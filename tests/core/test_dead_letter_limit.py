@@ -1,4 +1,4 @@
-"""When a tier stops because of its dead letters."""
+"""The limit of dead letters at which a tier stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was fetched is delivered, and once, whatever happens around a rebalance."""
+"""Fetched messages are delivered once, in every order of events around a rebalance."""
 
 from __future__ import annotations
 
@@ -64,29 +64,29 @@ class Broker:
         return {tp: records for tp, records in found.items() if records}
 
     async def seek_to_committed(self) -> Mapping[Any, int | None]:
-        """As aiokafka does: not where nothing is committed, nor where that is 0."""
+        """Seek like aiokafka: not if nothing is committed, nor if that is 0."""
         self.position.update({tp: offset for tp, offset in self.committed.items() if offset > 0})
         return {tp: self.committed.get(tp) for tp in self.log}
 
     async def seek_to_beginning(self, *partitions: Any) -> None:
-        """To the first record."""
+        """Seek to the first record."""
         self.position.update({tp: self.log[tp][0] for tp in partitions})
 
     def positions(self) -> dict[Any, int]:
-        """Where each is read on."""
+        """Return the position of each partition."""
         return dict(self.position)
 
     def moves(self) -> dict[Any, tuple[int, int]]:
-        """Where a partition did not hold what was asked for, once."""
+        """Return, once, the ranges that a partition did not hold."""
         moved, self.moved = self.moved, {}
         return moved
 
     def held_back(self, _: Any) -> int:
-        """Nothing lies behind a transaction."""
+        """Return 0: no transaction is open."""
         return 0
 
     async def bounds(self, partitions: Collection[Any]) -> dict[Any, tuple[int, int]]:
-        """Where the log begins, and where it ends."""
+        """Return the start and the end of the log."""
         if self.away:
             raise KafkaTimeoutError
         return {tp: (self.log[tp][0], self.log[tp][-1] + 1) for tp in partitions}
@@ -127,13 +127,13 @@ def consumer_on(broker: Broker, directory: Path) -> Any:
 
 
 async def fetch(consumer: Any) -> list[tuple[str, int]]:
-    """What the next fetch passes on, by topic and offset."""
+    """Return what the next fetch passes on, by topic and offset."""
     found = await consumer._getmany({HERE}, 0.01)
     return [(record.topic, record.offset) for records in found.values() for record in records]
 
 
 async def fetch_both(consumer: Any) -> list[tuple[Any, int]]:
-    """What the next fetch passes on of two partitions, by partition and offset."""
+    """Return what the next fetch passes on of two partitions, by partition and offset."""
     found = await consumer._getmany({HERE, THERE}, 0.01)
     return [(tp, record.offset) for tp, records in found.items() for record in records]
 
@@ -221,7 +221,7 @@ async def test_after_such_a_fetch_the_recovery_of_tables_goes_on_where_it_was(tm
     assert broker.position == {CHANGES: 3}
 
 
-async def test_offsets_that_nobody_is_given_are_passed_over_once_all_before_them_is_done(tmp_path: Path) -> None:
+async def test_offsets_that_no_reader_gets_are_passed_over_once_all_before_them_is_done(tmp_path: Path) -> None:
     broker = Broker({HERE: [0, 1]})
     consumer = consumer_on(broker, tmp_path)
     assert consumer.reached(HERE) is None

@@ -1,4 +1,4 @@
-"""What has begun is finished, committed, and only then given up."""
+"""Messages in flight are finished and committed before partitions are given up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fetch has brought is read, whatever its headers are called."""
+"""Fetched records are read with any header names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.harness.fakes.strange_headers import Headers, batch
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 CHECKSUM, ATTRIBUTES = 17, 21
-"""Where they stand in a batch."""
+"""Their offsets in a batch."""
 HERE = TopicPartition("events", 0)
 STRANGE: Headers = [("a", b"1"), (b"caf\xe9", b"2"), ("ä", b"3"), (b"", b"")]
 READ = (("a", b"1"), ("caf\\xe9", b"2"), ("ä", b"3"), ("", b""))

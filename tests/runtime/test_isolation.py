@@ -36,7 +36,7 @@ WAIT_SECONDS = 60.0
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Partitions are looked at often, and by nobody afterwards."""
+    """Check partitions often, and not at all afterwards."""
     monkeypatch.setattr(consumers, "WATCH_SECONDS", 0.2)
     yield
     LAG.watch(tuple)
@@ -51,7 +51,7 @@ class Tier:
     prefix: str = field(default_factory=lambda: f"{uuid4().hex[:8]}.")
     taken: list[bytes] = field(default_factory=list)
     goes: asyncio.Event = field(default_factory=asyncio.Event)
-    """Cleared, what is taken stays in hand."""
+    """If cleared, messages remain in flight."""
 
     def __post_init__(self) -> None:
         self.goes.set()
@@ -64,7 +64,7 @@ class Tier:
 
     @asynccontextmanager
     async def running(self, *, remembers: bool = False) -> AsyncIterator[DrainingApp]:
-        """The tier, until it has stopped in good order. It may remember in a table what it has taken."""
+        """Run the tier until it has stopped cleanly. It may store the messages taken in a table."""
         app = faust_app("listen", self.kafka, ProcessConfig(directory=self.directory, prefix=self.prefix))
         ids = EventIds(EventReader(Codec(), "cluster", "live", 100_000), Codec(), self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
@@ -91,7 +91,7 @@ class Tier:
                 await asyncio.sleep(0.05)
 
     def committed(self) -> int:
-        """Where the tier's group goes on."""
+        """Return the committed offset of the tier's group."""
         consumer = Consumer(self.kafka.consumer(f"escalon-{self.prefix}listen"))
         try:
             (place,) = consumer.committed([TopicPartition(self.topic, 0)], WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""What LISTEN knows of the events it has seen: redeliveries pass, another event under a known id does not."""
+"""Known events of LISTEN: redeliveries pass, another event under a known id does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's lane shows in the figures and the log."""
+"""A model's limits in the metrics and the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the producer's client knows, on a real broker."""
+"""The metadata of the producer's client, on a real broker."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 @pytest.fixture
 def pending() -> Iterator[PendingDeliveries]:
-    """What the message that is being handled has pending."""
+    """The pending deliveries of the message that is being handled."""
     pending = PendingDeliveries()
     token = PENDING.set(pending)
     yield pending
@@ -271,7 +271,7 @@ def test_a_watch_that_cannot_be_read_starts_again_and_holds_up_nothing(
 
 
 class FakeChangelog:
-    """A changelog topic that confirms when told, and fails as often as told."""
+    """A changelog topic that confirms and fails on demand."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -279,7 +279,7 @@ class FakeChangelog:
         self.waiting: list[asyncio.Future[None]] = []
 
     def as_future_message(self, *, key: bytes, value: bytes, partition: int, **_: Any) -> Any:
-        """What is to be sent."""
+        """Return the message to be sent."""
         return SimpleNamespace(message=SimpleNamespace(partition=partition, key=key, value=value))
 
     async def publish_message(self, change: Any) -> asyncio.Future[None]:
