@@ -14,9 +14,9 @@ from streams.calibration.risk_control import Target
 from streams.cli.commands import new_app
 from streams.cli.console import out, print_json, table
 from streams.cli.context import find_pipeline
-from streams.cli.labelled_cases import cases_of, find_worker, labels_from, now, relative, report_left_out
+from streams.cli.labelled_cases import cases_of, find_worker, labels_from, relative, report_left_out
 from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
-from streams.cli.times import moment
+from streams.cli.times import parse_time, today
 from streams.core.errors import ConfigError
 from streams.evaluation.calibrate import CalibrationResult
 from streams.evaluation.calibrate import calibrate as calibrate_worker
@@ -48,13 +48,13 @@ def calibrate(
     """Choose a worker's threshold from labelled cases, with a guarantee, and write the artifact."""
     loaded = find_pipeline(read_settings(), pipeline, load_uncalibrated)
     worker, source = find_worker(loaded, handler), labels_from(labels)
-    cases = _cases(loaded, worker, AuditPart(run=run, since=moment(since, now)))
+    cases = _cases(loaded, worker, AuditPart(run=run, since=parse_time(since)))
     known, excluded = labelled(cases, source), left_out(cases, source)
     report_left_out(excluded)
     if excluded and not known:
         raise ConfigError(f"no answer of {handler} can be compared. {excluded[0]}", "See docs/escalation.md.", "labels")
-    target, today = Target(max_error, certainty), now().date().isoformat()
-    made = calibrate_worker(worker, scorer(worker), known, target, labels=source, date=today)
+    target = Target(max_error, certainty)
+    made = calibrate_worker(worker, scorer(worker), known, target, labels=source, date=today())
     path = output or loaded.path.parent / "calibration" / f"{handler}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(made.artifact.to_json(), "utf-8")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.progress import Progress
 
 from streams.cli.console import err
+from streams.cli.times import today
 from streams.models.listeners.training import read_labelled, train
 
 
@@ -19,7 +19,7 @@ def train_classifier(file: Path, output: Path, seed: int = 0, *, quiet: bool = F
         classifier = train(
             rows,
             seed=seed,
-            date=datetime.now(UTC).date().isoformat(),
+            date=today(),
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
     classifier.save(output)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from streams.app.providers import comparison
-from streams.app.settings import Settings, read_settings
+from streams.app.settings import read_settings
 from streams.cli.audit_access import open_audit
 from streams.cli.commands import new_app
 from streams.cli.comparison_view import print_comparison
-from streams.cli.console import err, out, print_json
-from streams.cli.context import find_pipeline
+from streams.cli.console import out, print_json
+from streams.cli.context import find_pipeline_if_any
 from streams.cli.options import JsonOption, PipelineOption, SinceOption, UntilOption
-from streams.cli.times import moment
+from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import markers_of
 from streams.evaluation.compare.audit_reader import FOREVER, Runs
@@ -51,9 +50,10 @@ def compare(
     """Compare two runs on the same events: what changed, what it costs, which is better."""
     _check(margin, examples, html)
     settings = read_settings()
-    end = FOREVER if until is None else moment(until, _now, "until")
-    runs = Runs(a=run_a, b=run_b, base=settings.run, since=moment(since, _now), until=end)
-    ask = _ask(_pipeline_if_any(settings, pipeline), margin, examples)
+    end = FOREVER if until is None else parse_time(until, key="until")
+    runs = Runs(a=run_a, b=run_b, base=settings.run, since=parse_time(since), until=end)
+    loaded = find_pipeline_if_any(settings, pipeline, "Answers are compared as JSON")
+    ask = _ask(loaded, margin, examples)
     with open_audit() as audit:
         made = compare_runs(audit, runs, ask)
     if html is not None:
@@ -75,10 +75,6 @@ def _check(margin: float, examples: int, html: Path | None) -> None:
         raise ConfigError(f"there is no directory {html.absolute().parent}.", "Create it first.", "html")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _ask(loaded: Pipeline | None, margin: float, examples: int) -> CompareSettings:
     """Return how to compare answers: by the pipeline's rules, or as JSON values without a pipeline."""
     if loaded is None:
@@ -88,18 +84,6 @@ def _ask(loaded: Pipeline | None, margin: float, examples: int) -> CompareSettin
     return CompareSettings(
         rules=rules, rules_of=loaded.spec.name, margin=margin, examples=examples, markers=markers_of(loaded)
     )
-
-
-def _pipeline_if_any(settings: Settings, path: Path | None) -> Pipeline | None:
-    """Return the named or the default pipeline; None if there is none, or if the default one is wrong."""
-    try:
-        return find_pipeline(settings, path)
-    except ConfigError as error:
-        if path is not None:
-            raise
-        if error.key != "pipeline":  # the default file exists, but is wrong
-            err.print(f"Answers are compared as JSON: {error}", style="red", markup=False, highlight=False)
-        return None
 
 
 def _write_page(path: Path, made: RunComparison) -> None:

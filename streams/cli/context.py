@@ -76,6 +76,23 @@ def find_pipeline(
     return pipeline
 
 
+def find_pipeline_if_any(settings: Settings, path: Path | None, consequence: str) -> Pipeline | None:
+    """Load the named or the default pipeline; return None if there is none, or if the default one is wrong.
+
+    `consequence` says what a wrong default pipeline means for the command.
+    """
+    try:
+        return find_pipeline(settings, path)
+    except ConfigError as error:
+        if path is not None:
+            raise
+        if error.key != "pipeline":  # the default file exists, but is wrong
+            from streams.cli.console import err  # it imports Rich, which a worker does not need
+
+            err.print(f"{consequence}: {error}", style="red", markup=False, highlight=False)
+        return None
+
+
 def operator() -> str:
     """Return the user who runs this command, as user@host."""
     try:

@@ -28,7 +28,7 @@ from streams.cli.context import operator, require_clickhouse, server_settings
 from streams.cli.dead_letter_services import originals_of, republish_of, retrier_of
 from streams.cli.dead_letter_view import print_dropped, print_letter, print_list, print_planned, print_retried
 from streams.cli.options import JsonLinesOption, SinceOption, UntilOption
-from streams.cli.times import moment
+from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 
 MAX_LETTERS: Final = 100_000
@@ -54,9 +54,9 @@ def list_letters(
     settings = server_settings()
     if state is not None and state not in STATES:
         raise ConfigError(f"{state!r} is not a state.", f"Use one of {', '.join(STATES)}.", "state")
-    choice = _choice(settings, reason, topic, since, until, (state,) if state else STATES, limit + 1)
+    selection = _filter(settings, reason, topic, since, until, (state,) if state else STATES, limit + 1)
     with audit_database() as database, closing(database.connect(readonly=True)) as client:
-        found = DeadLetterTable(client).select(choice)
+        found = DeadLetterTable(client).select(selection)
     print_list(found[:limit], settings.topic_prefix, as_json, more=len(found) > limit)
 
 
@@ -72,7 +72,7 @@ def show(
     settings = server_settings()
     with audit_database() as database, closing(database.connect(readonly=True)) as client:
         letters = DeadLetterTable(client)
-        (one,) = _known(letters, settings, [letter])
+        (one,) = _find(letters, settings, [letter])
         with originals_of(settings, letters) as originals:
             found = next(originals.find({letter}), None)
             try:
@@ -110,11 +110,11 @@ def retry(
         raise ConfigError("say which dead letters to retry.", remedy, "retry")
     if source not in (None, EVENTS):
         raise ConfigError(f"cannot retry from {source!r}.", "Write --from events, or leave it out.", "from")
-    choice = _choice(settings, reason, topic, since, until, states, MAX_LETTERS)
+    selection = _filter(settings, reason, topic, since, until, states, MAX_LETTERS)
     with closing(require_clickhouse(settings).connect()) as client:
         letters = DeadLetterTable(client)
-        found = _known(letters, settings, ids) if ids else letters.select(choice)
-        refused, wanted = _sorted_out(found, settings.topic_prefix, states, source)
+        found = _find(letters, settings, ids) if ids else letters.select(selection)
+        refused, wanted = _split(found, settings.topic_prefix, states, source)
         if dry_run:
             print_planned(refused, wanted, as_json)
         else:
@@ -153,7 +153,7 @@ def drop(
         raise ConfigError("a reason must have 1 to 1000 characters.", 'Write --reason "why".', "reason")
     with closing(require_clickhouse(settings).connect()) as client:
         letters = DeadLetterTable(client)
-        found = _known(letters, settings, ids)
+        found = _find(letters, settings, ids)
         refused = [
             NotRetried(one.dead_letter_id, one.event_id, f"it was already {one.state}")
             for one in found
@@ -172,7 +172,7 @@ def _is_done(one: LetterStatus) -> bool:
     return one.state != "open"
 
 
-def _choice(
+def _filter(
     settings: Settings,
     reason: str | None,
     topic: str | None,
@@ -193,10 +193,10 @@ def _choice(
 
 
 def _time(settings: Settings, text: str | None, key: str) -> datetime | None:
-    return None if text is None else moment(text, settings.now, key)
+    return None if text is None else parse_time(text, settings.now, key)
 
 
-def _known(letters: DeadLetterTable, settings: Settings, ids: Sequence[str]) -> list[LetterStatus]:
+def _find(letters: DeadLetterTable, settings: Settings, ids: Sequence[str]) -> list[LetterStatus]:
     """Return the dead letters with these ids; raise ConfigError if one does not exist."""
     wanted = tuple(dict.fromkeys(ids))
     wrong = [one for one in wanted if not _ID.fullmatch(one)]
@@ -208,7 +208,7 @@ def _known(letters: DeadLetterTable, settings: Settings, ids: Sequence[str]) -> 
     return found
 
 
-def _sorted_out(
+def _split(
     found: Sequence[LetterStatus], prefix: str, states: Sequence[str], source: str | None
 ) -> tuple[list[NotRetried], list[LetterStatus]]:
     refused, wanted = [], []

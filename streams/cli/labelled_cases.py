@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -49,7 +48,3 @@ def relative(path: Path, pipeline: Pipeline) -> Path:
     """Return a file's path as the pipeline file would name it."""
     place, directory = path.resolve(), pipeline.path.parent.resolve()
     return place.relative_to(directory) if place.is_relative_to(directory) else place
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ from streams.cli.console import err, out, print_json
 from streams.cli.options import RunOption, SinceOption, UntilOption
 from streams.cli.printable import shown
 from streams.cli.result_output import CELL_CHARACTERS, Write, print_table, write_csv, write_json
-from streams.cli.times import moment
+from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 
 LONGEST_SECONDS = 280
@@ -116,7 +116,7 @@ def _print(answer: QueryResult, form: Format, output: Path | None, limit: int | 
 def _shared_parameters(run: str, since: str | None, until: str | None) -> dict[str, str]:
     """Return the parameters that most queries share, as ClickHouse reads them."""
     given = {"since": since, "until": until}
-    times = {name: moment(text, lambda: datetime.now(UTC)) for name, text in given.items() if text is not None}
+    times = {name: parse_time(text, key=name) for name, text in given.items() if text is not None}
     return {"run": run} | {name: time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") for name, time in times.items()}
 
 

@@ -21,7 +21,7 @@ from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json, usd
 from streams.cli.context import find_pipeline, require_clickhouse, require_kafka, server_settings
 from streams.cli.options import JsonOption, SinceOption, UntilOption
-from streams.cli.times import moment
+from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 from streams.core.messages import Run
 from streams.replay.condition import events_where
@@ -118,8 +118,8 @@ def _selection(filters: _Filters, settings: Settings, clickhouse: ClickHouseConf
         met = events_where(clickhouse, filters.where, settings.run)
         named = met if named is None else named & met
     return EventSelection(
-        since=moment(filters.since, settings.now) if filters.since else None,
-        until=moment(filters.until, settings.now) if filters.until else None,
+        since=parse_time(filters.since, settings.now) if filters.since else None,
+        until=parse_time(filters.until, settings.now) if filters.until else None,
         offsets=parse_offsets(filters.offsets) if filters.offsets else None,
         events=named,
         condition=", ".join(filter(None, [f"where {filters.where}" if filters.where else "", *_ids(filters.events)])),

@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,11 +16,10 @@ from streams.audit.query import Audit
 from streams.audit.report import make_report
 from streams.cli.audit_access import audit_database
 from streams.cli.commands import new_app
-from streams.cli.console import err, print_json
-from streams.cli.context import find_pipeline
+from streams.cli.console import print_json
+from streams.cli.context import find_pipeline_if_any
 from streams.cli.options import JsonOption, PipelineOption, RunOption
 from streams.cli.report_tables import print_advice, print_report, print_standings
-from streams.core.errors import ConfigError
 from streams.evaluation.calibration_status import CalibrationStatus, standings
 from streams.evaluation.cases import MAX_CASES, AuditPart, read_cases
 from streams.pipeline.load import Pipeline
@@ -38,7 +36,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Summarise a run: how the events ended, time, money, and whether the calibrations still hold."""
-    loaded = _pipeline_if_any(pipeline)
+    loaded = find_pipeline_if_any(read_settings(), pipeline, "Budgets and calibrations are left out")
     with audit_database() as database:
         with closing(Audit(database)) as audit:
             made = make_report(audit, run, loaded)
@@ -54,19 +52,6 @@ def report(
     print_standings(standing)
     if advised:
         print_advice(advised)
-
-
-def _pipeline_if_any(path: Path | None) -> Pipeline | None:
-    """Return the named or the default pipeline; None if there is none, or if the default one is wrong."""
-    try:
-        return find_pipeline(read_settings(), path)
-    except ConfigError as error:
-        if path is not None:
-            raise
-        if error.key != "pipeline":  # the default file exists, but is wrong
-            what = f"Budgets and calibrations are left out: {error}"
-            err.print(what, style="red", markup=False, highlight=False)
-        return None
 
 
 def _standings(audit: Audit, pipeline: Pipeline, run: str) -> list[CalibrationStatus]:

@@ -10,7 +10,16 @@ from streams.core.time_range import EARLIEST, clamped
 from streams.pipeline.values import seconds
 
 
-def moment(text: str | None, now: Callable[[], datetime], key: str = "since") -> datetime:
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def today() -> str:
+    """Return the date in UTC, as YYYY-MM-DD."""
+    return utc_now().date().isoformat()
+
+
+def parse_time(text: str | None, now: Callable[[], datetime] = utc_now, key: str = "since") -> datetime:
     """Parse a time: ISO 8601 (UTC if it has no offset), or an age such as 7d. None is the earliest time.
 
     Raises ConfigError, which names the option `key`.

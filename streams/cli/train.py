@@ -15,9 +15,9 @@ from streams.cli.classifier_training import train_classifier
 from streams.cli.commands import new_app
 from streams.cli.console import out, print_json, table
 from streams.cli.context import find_pipeline
-from streams.cli.labelled_cases import cases_of, find_worker, labels_from, now, relative, report_left_out
+from streams.cli.labelled_cases import cases_of, find_worker, labels_from, relative, report_left_out
 from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
-from streams.cli.times import moment
+from streams.cli.times import parse_time, today
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import AuditPart, labelled, left_out, one_of_each_task, read_ignored, set_aside
 from streams.evaluation.router_training import TrainedRouter, reasoner_outcomes
@@ -68,12 +68,12 @@ def train_verifier(
     """Train a model that reads a task and its answer and predicts whether the answer is right."""
     loaded = find_pipeline(read_settings(), pipeline, load_uncalibrated)
     find_worker(loaded, handler)
-    part = AuditPart(run=run, since=moment(since, now))
+    part = AuditPart(run=run, since=parse_time(since))
     cases, _ = set_aside(cases_of(loaded, [handler], part), handler, share)
     known = one_of_each_task(labelled(cases, labels_from(labels)))
     examples = [example_of(case.task, case.attempt) for case, _ in known]
     thought = reasoner_outcomes([case for case, _ in known])
-    made = fit_verifier(examples, [right for _, right in known], thought, seed=seed, date=now().date().isoformat())
+    made = fit_verifier(examples, [right for _, right in known], thought, seed=seed, date=today())
     made = replace(made, aside=TrainingShare(handler, share))
     report_left_out(left_out(cases, labels_from(labels)))
     path = output or loaded.path.parent / "verifier.npz"
@@ -102,7 +102,7 @@ def train_router(
 ) -> None:
     """Train a router on the results of earlier events, and compare it with the routing table on held-out events."""
     loaded = find_pipeline(read_settings(), pipeline, load_uncalibrated)
-    made = _fit_router(loaded, AuditPart(run=run, since=moment(since, now)), seed)
+    made = _fit_router(loaded, AuditPart(run=run, since=parse_time(since)), seed)
     router = replace(made.router, admitted=made.router.admitted or force)
     path = output or loaded.path.parent / "router.zip"
     router.save(path)
@@ -129,4 +129,4 @@ def _fit_router(pipeline: Pipeline, part: AuditPart, seed: int) -> TrainedRouter
     with open_audit() as audit:
         ignored = read_ignored(audit, part)
     reasoner = f"reasoners.{next(iter(pipeline.reasoners))}"
-    return fit_router(cases, ignored, reasoner, date=now().date().isoformat(), seed=seed)
+    return fit_router(cases, ignored, reasoner, date=today(), seed=seed)

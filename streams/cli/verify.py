@@ -23,7 +23,7 @@ from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json, table
 from streams.cli.context import require_clickhouse, require_kafka, server_settings
 from streams.cli.options import JsonOption, SinceOption
-from streams.cli.times import moment
+from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 from streams.pipeline.values import seconds
 
@@ -50,7 +50,7 @@ def verify(
         run=settings.run,
         now=_milliseconds(now),
         grace=_grace(grace),
-        since=_milliseconds(moment(since, lambda: now)),
+        since=_milliseconds(parse_time(since, lambda: now)),
         strict=strict,
     )
     with err.status("Reading …") as status:

@@ -13,9 +13,9 @@ from streams.cli.audit_access import open_audit
 from streams.cli.commands import new_app
 from streams.cli.console import out, print_json, table
 from streams.cli.context import find_pipeline
-from streams.cli.labelled_cases import labels_from, now
+from streams.cli.labelled_cases import labels_from
 from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
-from streams.cli.times import moment
+from streams.cli.times import parse_time
 from streams.evaluation.cases import MAX_CASES, AuditPart
 from streams.evaluation.what_if.change import parse_change
 from streams.evaluation.what_if.history import read_history
@@ -48,7 +48,7 @@ def what_if(
     loaded = find_pipeline(own, pipeline, load_uncalibrated)
     change = parse_change(settings or [], loaded)
     truth = labels_from(labels)
-    part = AuditPart(run=run, base=own.run, since=moment(since, now))
+    part = AuditPart(run=run, base=own.run, since=parse_time(since))
     handlers = {**loaded.reasoners, **loaded.workers}
     agrees = {name: comparison(one.correct) for name, one in handlers.items()}
     with open_audit(max_rows=MAX_CASES) as audit:

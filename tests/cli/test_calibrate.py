@@ -13,7 +13,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.calibration.artifact import CalibrationArtifact
 from streams.cli.labelled_cases import labels_from
-from streams.cli.times import moment
+from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 from streams.core.messages import Call, Label
 from streams.pipeline.code import ANY_PYTHON
@@ -148,7 +148,7 @@ def test_a_report_says_that_a_calibration_holds_and_what_tiering_is_worth(
     ],
 )
 def test_a_moment_is_a_date_a_time_or_how_long_ago(text: str | None, at: datetime) -> None:
-    found = moment(text, lambda: NOW)
+    found = parse_time(text, lambda: NOW)
     assert found == at
     assert found.tzinfo is not None
 
@@ -156,7 +156,7 @@ def test_a_moment_is_a_date_a_time_or_how_long_ago(text: str | None, at: datetim
 @pytest.mark.parametrize("text", ["", "7", "7w", "tomorrow", "2026-13-01", "-7d"])
 def test_a_text_that_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a time") as caught:
-        moment(text, lambda: NOW)
+        parse_time(text, lambda: NOW)
     assert caught.value.key == "since"
 
 

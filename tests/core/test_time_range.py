@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from streams.adapters.kafka_record import deadline_after, kafka_time
-from streams.cli.times import moment
+from streams.cli.times import parse_time
 from streams.core.time_range import EARLIEST, LATEST, clamped
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -25,11 +25,16 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 )
 def test_a_time_is_brought_into_the_range(time: datetime, end: datetime) -> None:
     assert clamped(time) == end
-    assert moment(time.isoformat(), lambda: NOW) == end
+    assert parse_time(time.isoformat(), lambda: NOW) == end
 
 
 def test_a_moment_is_within_the_range_however_long_ago_it_is_said_to_be() -> None:
-    assert moment("60000d", lambda: NOW) == moment("99999999999d", lambda: NOW) == moment(None, lambda: NOW) == EARLIEST
+    assert (
+        parse_time("60000d", lambda: NOW)
+        == parse_time("99999999999d", lambda: NOW)
+        == parse_time(None, lambda: NOW)
+        == EARLIEST
+    )
 
 
 @pytest.mark.parametrize("milliseconds", [None, -1, 0, -(2**63), 2**63 - 1, 4_291_747_200_000])
