@@ -1,4 +1,4 @@
-"""Where the files live that belong to escalon but are not Python: schemas, DDL, the broker's pom.
+"""Find the files of escalon that are not Python: schemas, DDL, the broker's pom.
 
 In the repository they are at its top level; in an installed wheel inside the package.
 """

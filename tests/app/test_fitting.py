@@ -1,4 +1,4 @@
-"""What is looked at before a tier starts."""
+"""The checks before a tier starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_topic_and_the_changelog_of_its_table_have_as_many_partitions() -> Non
     check_partitions(app_with("settled", "pre.results", 4), "pre.", there)
 
 
-def test_a_changelog_that_is_not_there_yet_is_made_to_measure() -> None:
+def test_a_missing_changelog_is_created_to_fit() -> None:
     check_partitions(app_with("settled", "pre.results", 4), "pre.", {"pre.results": 4})
 
 

@@ -63,7 +63,7 @@ def test_the_files_limits_are_the_models(tmp_path: Path) -> None:
     assert (*rates, limits.retries.share) == (60, 1200, None, 0.1)
 
 
-def test_a_request_that_the_fallback_would_not_take_is_told_under_its_key(tmp_path: Path) -> None:
+def test_a_request_that_the_fallback_would_refuse_is_reported_under_its_key(tmp_path: Path) -> None:
     claude = 'provider = "claude"\nmodel = "other"'
     text = TEXT.replace('provider = "recorded"\nmodel = "other"\ncassette = "none.jsonl"', claude)
     pipeline = loaded(tmp_path, text)

@@ -51,7 +51,7 @@ def test_a_limit_that_the_provider_cannot_enforce_is_noted(tmp_path: Path, model
     assert note == f"workers.work: {name} is not held to {said}"
 
 
-def test_a_cassette_holds_nobody_to_anything(tmp_path: Path) -> None:
+def test_a_cassette_has_no_limits(tmp_path: Path) -> None:
     pipeline = loaded(tmp_path)
     assert list(not_held_to([*pipeline.workers.values(), *pipeline.listeners.values()], pipeline)) == []
 

@@ -1,4 +1,4 @@
-"""From the pipeline file to things that can be asked; what cannot be made is told."""
+"""Callers are built from the pipeline file; what cannot be built is reported."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_gain_needs_a_verifier_that_knows_the_reasoner(tmp_path: Path, unknowi
     assert scorer(worker(tmp_path, VERIFIED, unknowing)).verify is not None
 
 
-def test_a_broken_verifier_is_told(tmp_path: Path, knowing: Verifier) -> None:
+def test_a_broken_verifier_is_reported(tmp_path: Path, knowing: Verifier) -> None:
     handler = worker(tmp_path, VERIFIED, knowing)
     (tmp_path / "verifier.npz").write_bytes(b"text")
     with pytest.raises(ConfigError, match="train verifier"):
@@ -143,7 +143,7 @@ def test_an_asynchronous_comparison_is_refused() -> None:
         (lambda: comparison(CorrectSpec(by="json:__name__")), "json:__name__ is not a function"),
     ],
 )
-def test_a_comparison_that_is_no_function_is_told(make: Callable[[], object], words: str) -> None:
+def test_a_comparison_that_is_not_a_function_is_reported(make: Callable[[], object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         make()
 
@@ -155,7 +155,7 @@ def test_only_a_worker_has_a_confidence_to_make(tmp_path: Path) -> None:
     assert caught.value.key == "handler"
 
 
-def test_a_source_that_is_no_function_is_told(tmp_path: Path) -> None:
+def test_a_source_that_is_not_a_function_is_reported(tmp_path: Path) -> None:
     handler = shop(tmp_path).workers["answer"]
     assert handler.confidence is not None
     with pytest.raises(ConfigError, match="json:no_such cannot be imported"):
@@ -177,7 +177,7 @@ def test_every_worker_has_a_scorer(tmp_path: Path) -> None:
     made.check(everybody.values())
 
 
-def test_a_router_is_asked_and_one_that_was_not_admitted_is_told_before_it_runs(
+def test_a_router_is_called_and_one_that_was_not_admitted_is_refused_before_it_runs(
     tmp_path: Path, unknowing: Verifier
 ) -> None:
     router = Router({"workers.answer": unknowing}, "reasoners.think", 0.3, admitted=True, comparison={}, date="d")
@@ -199,14 +199,14 @@ def test_a_router_is_asked_and_one_that_was_not_admitted_is_told_before_it_runs(
         ('provider = "local"\nmodel = "none.gguf"', "models", "there is no file .*none.gguf"),
     ],
 )
-def test_a_model_that_cannot_be_had_is_told(tmp_path: Path, model: str, key: str, words: str) -> None:
+def test_an_unavailable_model_is_reported(tmp_path: Path, model: str, key: str, words: str) -> None:
     pipeline = shop(tmp_path, PIPELINE.replace('provider = "recorded"\nmodel = "m"\ncassette = "none.jsonl"', model))
     with pytest.raises(ConfigError, match=words) as caught:
         providers(pipeline).backend(pipeline.workers["answer"])
     assert caught.value.key == key
 
 
-def test_a_request_that_a_model_would_not_take_is_told_with_its_worker(tmp_path: Path) -> None:
+def test_a_request_that_a_model_would_refuse_is_reported_with_its_worker(tmp_path: Path) -> None:
     claude = 'provider = "claude"\nmodel = "claude-haiku-4-5"'
     text = PIPELINE.replace('provider = "recorded"\nmodel = "m"\ncassette = "none.jsonl"', claude)
     text = text.replace("threshold = 0.8", "threshold = 0.8\nparameters = { nonsense = 1 }")

@@ -29,7 +29,7 @@ THOUGHTS = "I will think it over. " * 200
 
 
 def thinking_model(body: Mapping[str, Any]) -> Answer:
-    """Thinks some 1,100 tokens unless it is told not to, and is cut at max_tokens as the API cuts."""
+    """Think some 1,100 tokens unless thinking is off, and cut the reply at max_tokens as the API does."""
     answer = answer_by_schema(body)
     if (body.get("thinking") or {}).get("type") == "disabled":
         return answer

@@ -1,4 +1,4 @@
-"""What a replay remembers on disk."""
+"""The store of a replay on disk."""
 
 from __future__ import annotations
 
