@@ -100,7 +100,7 @@ def test_the_other_mechanism_serves_a_tier_as_well(secure: Secure) -> None:
         ("topics", {"ESCALON_KAFKA_PASSWORD": "{wrong}", "ESCALON_KAFKA_PASSWORD_FILE": ""}, "refuses the login"),
         ("topics", {"ESCALON_KAFKA_CA_FILE": "{other_ca}"}, "ESCALON_KAFKA_CA_FILE"),
         ("topics", {"ESCALON_KAFKA_KEY_PASSWORD": "{wrong}", "ESCALON_KAFKA_KEY_PASSWORD_FILE": ""}, "KEY_PASSWORD"),
-        ("topics", {"ESCALON_KAFKA_CERT_FILE": "", "ESCALON_KAFKA_KEY_FILE": ""}, "a certificate of ours"),
+        ("topics", {"ESCALON_KAFKA_CERT_FILE": "", "ESCALON_KAFKA_KEY_FILE": ""}, "requires a client certificate"),
         ("report", {"ESCALON_CLICKHOUSE_PASSWORD": "{wrong}", "ESCALON_CLICKHOUSE_PASSWORD_FILE": ""}, "this password"),
         ("report", {"ESCALON_CLICKHOUSE_CA_FILE": "{other_ca}"}, "ESCALON_CLICKHOUSE_CA_FILE"),
     ],
@@ -166,7 +166,9 @@ def places(secure: Secure) -> Iterator[tuple[str, bytes]]:
         yield f"topic {record.topic}", b"\n".join(parts)
     tail.close()
     audit, client = Audit(of.clickhouse), of.clickhouse.connect()
-    for table in audit.query("SELECT name FROM system.tables WHERE database = currentDatabase()").rows:
+    # A view with parameters, such as {run:String}, holds no data of its own and cannot be read without them.
+    tables = "SELECT name FROM system.tables WHERE database = currentDatabase() AND as_select NOT LIKE '%{%:%}%'"
+    for table in audit.query(tables).rows:
         yield f"table {table[0]}", client.raw_query(f"SELECT * FROM `{table[0]}` FORMAT JSONEachRow")
     client.close()
     audit.close()
