@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import fsspec
 
@@ -19,51 +21,44 @@ class BlobStore:
 
     def __init__(self, url: str) -> None:
         self._shown = without_login(url)
-        try:
+        with self._reporting("opened"):
             self._files, self._root = fsspec.core.url_to_fs(url)
-        except Exception as error:
-            what = f"The blob store {self._shown} cannot be opened ({hide_logins(str(error))})."
-            raise ServiceError(what, "Check ESCALON_BLOBS.") from error
 
     def put(self, data: bytes) -> str:
         """Store bytes; return their SHA-256 in 64 hexadecimal digits."""
         sha = hashlib.sha256(data).hexdigest()
         path = self._path(sha)
-        try:
+        with self._reporting("written"):
             if not self._files.exists(path):
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
                 part = f"{path}.{secrets.token_hex(8)}.part"  # of this writer alone
                 self._files.pipe_file(part, data)
                 self._files.mv(part, path)
-        except Exception as error:
-            raise ServiceError(
-                f"The blob store {self._shown} cannot be written ({hide_logins(str(error))}).", "Check ESCALON_BLOBS."
-            ) from error
         return sha
 
     def get(self, sha: str, most: int | None = None) -> bytes:
         """Return the first `most` bytes under a SHA-256. Raises UnreadableError if there are none."""
-        try:
-            return bytes(self._files.cat_file(self._path(sha), end=most))
-        except FileNotFoundError as error:
-            what = f"The blob store has nothing under {sha}."
-            raise UnreadableError("missing_image", what, "Publish images with `escalon publish`.") from error
-        except Exception as error:
-            raise ServiceError(
-                f"The blob store {self._shown} cannot be read ({hide_logins(str(error))}).", "Check ESCALON_BLOBS."
-            ) from error
+        with self._reporting("read"):
+            try:
+                return bytes(self._files.cat_file(self._path(sha), end=most))
+            except FileNotFoundError as error:
+                what = f"The blob store has nothing under {sha}."
+                raise UnreadableError("missing_image", what, "Publish images with `escalon publish`.") from error
 
     def delete(self, sha: str) -> None:
-        """Delete the bytes under a SHA-256, if they exist."""
-        try:
+        with self._reporting("written"), suppress(FileNotFoundError):
             if self._files.exists(self._path(sha)):
                 self._files.rm_file(self._path(sha))
-        except FileNotFoundError:
-            return
+
+    @contextmanager
+    def _reporting(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except UnreadableError:
+            raise
         except Exception as error:
-            raise ServiceError(
-                f"The blob store {self._shown} cannot be written ({hide_logins(str(error))}).", "Check ESCALON_BLOBS."
-            ) from error
+            what = f"The blob store {self._shown} cannot be {done} ({hide_logins(str(error))})."
+            raise ServiceError(what, "Check ESCALON_BLOBS.") from error
 
     def _path(self, sha: str) -> str:
         return f"{self._root}/{sha[:2]}/{sha}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -39,6 +39,17 @@ class ClickHouseClient(Protocol):
     ) -> AbstractContextManager[IO[bytes]]: ...
 
     def close(self) -> None: ...
+
+
+@contextmanager
+def reporting_errors(remedy: str) -> Iterator[None]:
+    """Raise ClickHouse's errors, and its silence, as ServiceError with a remedy."""
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    try:
+        yield
+    except (ClickHouseError, OSError) as error:
+        raise ServiceError(f"ClickHouse could not do it ({str(error)[:500]}).", remedy) from error
 
 
 DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -126,7 +137,6 @@ class ClickHouseConfig:
             raise self._refused(str(error)) from error
 
     def _refused(self, said: str) -> ServiceError:
-        """Return the client's error as our own."""
         for words, what, remedy in _REFUSALS:
             if words in said:
                 filled = what.format(username=self.username, ca=self.ca_file or "an authority that this machine knows")

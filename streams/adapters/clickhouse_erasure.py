@@ -79,7 +79,6 @@ def place_of(client: ClickHouseClient, table: str) -> str:
 
 
 def behind(table: str, engine: str) -> str:
-    """Return the same, by the table's engine."""
     found = _DISTRIBUTED.match(engine)
     return f"{found['database']}.{found['table']} ON CLUSTER '{found['cluster']}'" if found else table
 
@@ -119,7 +118,6 @@ def sweep(client: ClickHouseClient, delete: Callable[[str], None]) -> dict[str, 
 
 
 def batched(items: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    """Yield the items in batches."""
     rest = iter(items)
     while some := tuple(islice(rest, size)):
         yield some

@@ -38,7 +38,6 @@ class TableLayout:
         return "rows" if self.cluster is None else "local"
 
     def fill(self, statement: str) -> str:
-        """Return a statement of a DDL file with its placeholders filled."""
         on_cluster = "" if self.cluster is None else f" ON CLUSTER '{self.cluster}'"
         return Template(statement.replace(" $on_cluster", on_cluster)).substitute(
             database=self.database,

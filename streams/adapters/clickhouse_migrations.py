@@ -134,12 +134,10 @@ class _Migrator:
             self.client.command(self.layout.fill(statement))
 
     def _noted(self) -> dict[str, str]:
-        """Return the checksum of each migration that was applied."""
         rows = self.client.query("SELECT name, argMax(checksum, applied_at) FROM migrations GROUP BY name").result_rows
         return dict(rows)
 
     def _created(self) -> dict[str, str]:
-        """Return the present CREATE TABLE of each table that has a retention."""
         names = {table: table.removesuffix("rows") + self.layout.rows for table in BODIES}
         return {
             table: str(self.client.query(f"SHOW CREATE TABLE {name}").result_rows[0][0])

@@ -128,7 +128,6 @@ def read_record(writer: Any, body: memoryview | bytes, reader: Any = None) -> di
 
 
 def to_record(message: Any) -> dict[str, Any]:
-    """Return a message as the dict that fastavro writes."""
     return {name: _plain(getattr(message, name)) for name in message.__dataclass_fields__}
 
 
@@ -142,7 +141,6 @@ def _plain(value: Any) -> Any:
 
 
 def _builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
-    """Return a function from a decoded record to a message."""
     if kind not in _BUILDERS:
         _BUILDERS[kind] = _new_builder(kind)
     return _BUILDERS[kind]

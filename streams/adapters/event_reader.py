@@ -32,7 +32,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def derived_event_id(received: KafkaRecord, cluster_id: str) -> str:
-    """Return the id of an event whose producer gave none."""
     return received.identity("event", cluster_id)
 
 
@@ -73,11 +72,9 @@ class EventReader:
         return named or derived_event_id(received, self._cluster_id)
 
     def is_named(self, received: KafkaRecord, event: Event) -> bool:
-        """Return True if the producer gave the event its id."""
         return event.origin.event_id != self.event_id(replace(received, headers=()))
 
     def read(self, value: bytes | None) -> RawEvent:
-        """Decode the bytes of a record."""
         if not value:
             _unreadable("empty", "The record has no bytes.", "Publish an event with content.")
         if len(value) > self._max_bytes:

@@ -49,7 +49,6 @@ class KafkaConfig:
         return ("SASL_" if self.sasl_mechanism else "") + ("SSL" if self.tls else "PLAINTEXT")
 
     def confluent(self, **more: Any) -> dict[str, Any]:
-        """Return the configuration of a confluent-kafka client."""
         settings = {
             "bootstrap.servers": self.servers,
             "security.protocol": self.protocol,

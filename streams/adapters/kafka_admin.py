@@ -37,8 +37,6 @@ _NO_ANSWER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ClusterMetadata:
-    """The id of a cluster, and each topic's number of partitions."""
-
     cluster_id: str
     partitions: Mapping[str, int]
 

@@ -53,7 +53,6 @@ def refused(config: KafkaConfig, error: KafkaError) -> ServiceError | None:
 
 
 def unreachable(config: KafkaConfig, error: Exception) -> ServiceError:
-    """Return the error of a cluster that did not answer."""
     remedy = "Check that it runs and that ESCALON_KAFKA (and its TLS and SASL settings) are right."
     if not config.tls:
         remedy += " A broker that requires TLS hangs up without a word: then set ESCALON_KAFKA_TLS=1."

@@ -30,7 +30,6 @@ class NotFoundGrace:
     clock: Callable[[], float]
     _until: float = -math.inf
     _last: float = -math.inf
-    """The time of the last "not found"."""
     _asked: OrderedDict[int, float] = field(default_factory=OrderedDict)
     """The time of each id's first "not found"."""
 
@@ -51,5 +50,4 @@ class NotFoundGrace:
             self.renew()
 
     def renew(self) -> None:
-        """Start a new grace, since the registry is not steady."""
         self._until = self.clock() + GRACE_SECONDS

@@ -38,7 +38,6 @@ class RegistryConfig:
         return b64encode(f"{self.username}:{self.password}".encode()).decode(), self.password
 
     def client(self, **more: Any) -> dict[str, Any]:
-        """Return the configuration of Confluent's client."""
         login = None if self.username is None else f"{self.username}:{self.password}"
         settings = {"url": self.url, "basic.auth.user.info": login, "ssl.ca.location": self.ca_file}
         return {key: value for key, value in settings.items() if value is not None} | more

@@ -106,7 +106,6 @@ class SchemaRegistry:
     # ---- Reading ----
 
     def schema_of(self, schema_id: int) -> Any:
-        """Return the parsed schema of an id."""
         if schema_id not in self._parsed:
             if len(self._parsed) >= MAX_SCHEMAS:
                 self._parsed.clear()

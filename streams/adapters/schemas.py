@@ -52,7 +52,6 @@ def crc64(parsed: Any) -> bytes:
 
 @cache
 def current() -> dict[type, Schema]:
-    """Return the schema that each message is written with."""
     directory = resource("schemas")
     schemas = {}
     for name, parts in _PARTS.items():
@@ -72,6 +71,5 @@ def released() -> dict[bytes, Schema]:
 
 
 def read_schema(path: Path) -> Schema:
-    """Read one self-contained schema file."""
     parsed: Any = parse_schema(json.loads(path.read_text("utf-8")))
     return Schema(parsed["name"].rpartition(".")[2], parsed, crc64(parsed))

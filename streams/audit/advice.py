@@ -31,7 +31,6 @@ class WorkerValue:
     """Share of its events."""
     worker_usd: Decimal | None
     wasted_usd: Decimal | None
-    """Spent on calls whose event was escalated to the reasoner."""
     saved_usd: Decimal | None
     """Saved against sending its events straight to the reasoner; negative if it costs more."""
     break_even: float | None

@@ -5,14 +5,15 @@ An erasure that was interrupted can be repeated, because the columns by which ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from unicodedata import normalize
 
 from streams.adapters.blobs import BlobStore
-from streams.adapters.clickhouse_connection import ClickHouseClient, ClickHouseConfig
+from streams.adapters.clickhouse_connection import ClickHouseClient, ClickHouseConfig, reporting_errors
 from streams.adapters.clickhouse_erasure import BATCH, BLANKS, batched, blank, held, own_blobs
 from streams.audit.erasure_tables import TableEntry, TaskKey, TierTables
 from streams.core.errors import ServiceError
@@ -55,7 +56,6 @@ class ErasureScope:
     bodies: Mapping[str, int]
     """Rows that still have content, by table."""
     entries: Sequence[TableEntry]
-    """Entries of the tiers' tables."""
     blobs: tuple[str, ...]
 
     def entries_in(self, *tables: str) -> int:
@@ -81,13 +81,13 @@ class Eraser:
         name = subject.strip()
         names = sorted({name, normalize("NFC", name), normalize("NFD", name)} - {""})
         values = {"hash": data_subject(subject), "names": names}
-        with _Client(self.clickhouse) as client:
+        with _connected(self.clickhouse) as client:
             return tuple(row[0] for row in client.query(_BY_SUBJECT, parameters=values).result_rows)
 
     def find(self, event_ids: Sequence[str], selected_by: str) -> ErasureScope:
         """Find everything that is stored about some events, without changing it."""
         ids = tuple(sorted(set(event_ids)))
-        with _Client(self.clickhouse) as client:
+        with _connected(self.clickhouse) as client:
             counts = {table: _counted(client, table, ids) for table in BLANKS}
             return ErasureScope(
                 selected_by=selected_by,
@@ -107,7 +107,7 @@ class Eraser:
         for blob in found.blobs:
             self.blobs.delete(blob)
         erasure_id = digest("erasure", at.isoformat(), *found.event_ids)
-        with _Client(self.clickhouse) as client:
+        with _connected(self.clickhouse) as client:
             marks = [[event_id, erasure_id, at] for event_id in found.event_ids]
             client.insert("erased_events_rows", marks, column_names=["event_id", "erasure_id", "erased_at"])
             for table in BLANKS:
@@ -118,22 +118,11 @@ class Eraser:
         return erasure_id
 
 
-class _Client:
-    """A connection that closes itself and raises ClickHouse's errors as ServiceError."""
-
-    def __init__(self, config: ClickHouseConfig) -> None:
-        self._client: ClickHouseClient = config.connect()
-
-    def __enter__(self) -> ClickHouseClient:
-        return self._client
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        from clickhouse_connect.driver.exceptions import ClickHouseError
-
-        self._client.close()
-        if isinstance(error, ClickHouseError):
-            remedy = "Run `escalon migrate`, then the same command again: it continues from here."
-            raise ServiceError(f"ClickHouse could not do it ({str(error)[:500]}).", remedy) from error
+@contextmanager
+def _connected(config: ClickHouseConfig) -> Iterator[ClickHouseClient]:
+    remedy = "Run `escalon migrate`, then the same command again: it continues from here."
+    with closing(config.connect()) as client, reporting_errors(remedy):
+        yield client
 
 
 def _counted(client: ClickHouseClient, table: str, ids: Sequence[str]) -> tuple[int, int]:

@@ -106,5 +106,4 @@ class TierTables:
 
 
 def _keys(one: TaskKey) -> tuple[str, str]:
-    """Return the keys of the answer: by its task, and for its event alone."""
     return one.fingerprint, digest(one.fingerprint, one.run, one.event_id)

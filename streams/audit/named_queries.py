@@ -23,8 +23,6 @@ _DEFAULT = re.compile(r"-- ([a-z_]+) = (.*?): (.+)")
 
 @dataclass(frozen=True, slots=True)
 class NamedQuery:
-    """A query that escalon ships."""
-
     name: str
     about: str
     sql: str
@@ -33,20 +31,14 @@ class NamedQuery:
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """The types of its parameters, by name."""
         return parameters_of(self.sql)
 
 
 @cache
 def library() -> Mapping[str, NamedQuery]:
-    """Return all named queries, by name."""
     found = files("streams.audit").joinpath("queries").iterdir()
     texts = {file.name.removesuffix(".sql"): file.read_text("utf-8") for file in found if file.name.endswith(".sql")}
     return {name: _parse(name, texts[name]) for name in sorted(texts)}
-
-
-def names() -> list[str]:
-    return list(library())
 
 
 def named_query(name: str) -> NamedQuery:
@@ -54,11 +46,7 @@ def named_query(name: str) -> NamedQuery:
     try:
         return library()[name]
     except KeyError:
-        raise ConfigError(f"there is no query {name!r}.", f"Use one of: {', '.join(names())}.", "name") from None
-
-
-def named_sql(name: str) -> str:
-    return named_query(name).sql
+        raise ConfigError(f"there is no query {name!r}.", f"Use one of: {', '.join(library())}.", "name") from None
 
 
 def _parse(name: str, sql: str) -> NamedQuery:

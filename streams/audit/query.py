@@ -11,11 +11,9 @@ from typing import Any, Final
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.audit.named_queries import named_query, named_sql, names
+from streams.audit.named_queries import named_query
 from streams.audit.sql_text import bound, check_reads
 from streams.core.errors import ConfigError, EscalonError, ServiceError
-
-__all__ = ["MAX_ROWS", "MAX_SECONDS", "Audit", "QueryResult", "named_sql", "names"]
 
 MAX_SECONDS, MAX_ROWS, MAX_MEMORY_BYTES = 60, 100_000, 4_000_000_000
 PIECE_BYTES: Final = 1 << 20
@@ -32,8 +30,6 @@ REMEDIES: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """The names and types of the columns, and the rows."""
-
     columns: Sequence[str]
     types: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -41,7 +37,6 @@ class QueryResult:
     """True if rows beyond the limit were left out."""
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the rows as dicts by column name."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
@@ -81,7 +76,6 @@ class Audit:
         return self.query(sql, parameters)
 
     def named(self, name: str, run: str = "live", **parameters: Any) -> QueryResult:
-        """Run a named query about a run."""
         query = named_query(name)
         own = {"run": run} if "run" in query.parameters else {}
         return self.query(query.sql, bound(query.sql, own | parameters, query.defaults))

@@ -48,7 +48,6 @@ class StreamReport:
         return advise(self.parts["economy"], listened, upkeep_usd, self.money)
 
     def over_budget(self) -> Records:
-        """Return the days and tiers whose spending exceeded the pipeline's budget."""
         return [
             row | {"budget_usd": self.budgets[row["tier"]]}
             for row in self.parts["spending"]
@@ -57,6 +56,5 @@ class StreamReport:
 
 
 def make_report(audit: Audit, run: str, pipeline: Pipeline | None = None) -> StreamReport:
-    """Run all queries of the report about a run."""
     budgets = {str(tier): one.usd_per_day for tier, one in pipeline.spec.budgets.items()} if pipeline else {}
     return StreamReport(run, {part: audit.named(part, run).records() for part in PARTS}, budgets)

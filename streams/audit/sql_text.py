@@ -25,7 +25,6 @@ def bare(sql: str) -> str:
 
 
 def parameters_of(sql: str) -> dict[str, str]:
-    """Return the parameters `{name:Type}` of a query and their types."""
     return dict(_PARAMETER.findall(bare(sql)))
 
 

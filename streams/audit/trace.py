@@ -50,7 +50,6 @@ class Trace:
     event_id: str
     run: str
     runs: Sequence[str]
-    """All runs that have the event."""
     verdict: Row | None
     calls: Sequence[Row]
     """Listeners first, then workers, then reasoners; within a tier by time."""
@@ -61,7 +60,6 @@ class Trace:
 
     @property
     def findings(self) -> Mapping[str, Row]:
-        """The findings of the verdict, by listener."""
         found = [json.loads(one) for one in (self.verdict or {}).get("findings", ())]
         return {one["listener"]: one for one in found}
 

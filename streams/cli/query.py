@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from streams.audit.named_queries import DEFAULTS, library, named_query, names
+from streams.audit.named_queries import DEFAULTS, library, named_query
 from streams.audit.query import MAX_ROWS, MAX_SECONDS, QueryResult
 from streams.audit.sql_text import bound
 from streams.cli.audit_access import open_audit
@@ -135,7 +135,7 @@ def _list(form: Format) -> None:
     listed = Table(header_style="dim", box=None, padding=(0, 1, 0, 0))
     listed.add_column("query")
     listed.add_column("answers", overflow="fold")
-    for name in names():
+    for name in library():
         one = named_query(name)
         own = [f"{key}={one.defaults.get(key, '')}" for key in one.parameters if key not in DEFAULTS]
         listed.add_row(name, one.about + (f" [dim](--param {', '.join(own)})[/dim]" if own else ""))

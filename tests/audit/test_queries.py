@@ -16,7 +16,8 @@ from scipy.stats import t  # type: ignore[import-untyped]
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.clickhouse_migrations import script
-from streams.audit.query import Audit, named_sql
+from streams.audit.named_queries import named_query
+from streams.audit.query import Audit
 from streams.audit.report import PARTS, make_report
 from streams.core.errors import NOT_CALLED, ConfigError
 from streams.core.messages import Call, Event, Tier
@@ -294,7 +295,7 @@ def test_a_saving_that_may_be_a_loss_is_not_said_to_pay(config: ClickHouseConfig
 
 
 def test_the_queries_know_the_tries_for_which_no_call_was_made() -> None:
-    for sql in (named_sql("money"), named_sql("thresholds"), script("escalon")):
+    for sql in (named_query("money").sql, named_query("thresholds").sql, script("escalon")):
         (listed,) = re.findall(r"error_type, ''\) IN \(([^)]*)\)", sql)
         assert {one.strip(" '") for one in listed.split(",")} == set(NOT_CALLED)
 
@@ -371,7 +372,7 @@ def test_a_label_whose_run_is_misspelt_is_about_nothing_that_is_known(tmp_path: 
 
 def test_an_unknown_query_is_refused_with_the_known_names() -> None:
     with pytest.raises(ConfigError, match="refusal_quality"):
-        named_sql("nonsense")
+        named_query("nonsense")
 
 
 def test_answers_agree_as_json_in_any_wrapping(config: ClickHouseConfig, audit: Audit) -> None:

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.audit.named_queries import names
+from streams.audit.named_queries import library
 from streams.audit.query import Audit, QueryResult
 from streams.audit.trace import Trace, read_trace
 from streams.cli.console import cell, plain
@@ -74,10 +74,10 @@ def audit(config: ClickHouseConfig) -> Iterator[Audit]:
 def test_the_list_has_every_query_with_its_line(escalon: Escalon) -> None:
     done = escalon("query", "--list")
     assert done.code == 0
-    assert [name for name in names() if name not in done.out] == []
+    assert [name for name in library() if name not in done.out] == []
     assert "--param limit=20" in done.out
     told = [json.loads(line) for line in escalon("query", "--list", "--json").stdout.splitlines()]
-    assert [one["name"] for one in told] == names()
+    assert [one["name"] for one in told] == list(library())
     assert told[0]["parameters"]["run"] == "String"
 
 

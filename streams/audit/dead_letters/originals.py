@@ -60,7 +60,6 @@ class Originals:
         return value
 
     def _held(self, left: set[str]) -> Iterator[DeadLetter]:
-        """Yield the letters that the topic holds, without unreadable ones."""
         if self.scan is None or not left:
             return
         topic = self.prefix + BY_MESSAGE[DeadLetter].name

@@ -103,7 +103,6 @@ class Retrier:
         return record
 
     def _send(self, producer: Any, batch: Sequence[Republished]) -> Iterator[LetterAction]:
-        """Publish a batch, and record the part of it that Kafka confirmed."""
         self._confirmed, self._failures = {}, []
         for record in batch:
             self._publish(producer, record)

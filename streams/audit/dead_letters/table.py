@@ -7,11 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
-
 from streams.adapters.clickhouse import insert
-from streams.adapters.clickhouse_connection import ClickHouseClient
-from streams.core.errors import ServiceError
+from streams.adapters.clickhouse_connection import ClickHouseClient, reporting_errors
 
 State = Literal["open", "retried", "dropped"]
 STATES: Final[tuple[State, ...]] = ("open", "retried", "dropped")
@@ -22,12 +19,11 @@ ENDING: Final = frozenset(
 BAD_ROW: Final = "bad_row"
 """The reason of the sink's dead letters: they concern a row, not its event."""
 ACTIONS: Final = "dead_letter_actions_rows"
+_REMEDY: Final = "Check that it runs, and run `escalon migrate` if a table is missing; then run the same command again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterStatus:
-    """One dead letter and its state."""
-
     dead_letter_id: str
     event_time: datetime
     event_id: str
@@ -152,20 +148,15 @@ class DeadLetterTable:
     def record(self, actions: Iterable[LetterAction]) -> None:
         """Record actions; return when ClickHouse has acknowledged them."""
         rows = [{name: getattr(one, name) for name in LetterAction.__slots__} for one in actions]
-        try:
+        with reporting_errors(_REMEDY):
             insert(self._client, ACTIONS, rows)
-        except (ClickHouseError, OSError) as error:
-            raise _failed(error) from error
 
     def _ask(self, sql: str, values: Mapping[str, Any], **more: Any) -> Any:
-        try:
+        with reporting_errors(_REMEDY):
             return self._client.query(sql, parameters=values, **more)
-        except (ClickHouseError, OSError) as error:
-            raise _failed(error) from error
 
 
 def actions_for(letters: Sequence[LetterStatus], action: LetterAction) -> list[LetterAction]:
-    """Return the same action for each of several letters."""
     return [replace(action, dead_letter_id=one.dead_letter_id, event_id=one.event_id) for one in letters]
 
 
@@ -179,8 +170,3 @@ def _aware(value: Any) -> Any:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     return value
-
-
-def _failed(error: Exception) -> ServiceError:
-    remedy = "Check that it runs, and run `escalon migrate` if a table is missing; then run the same command again."
-    return ServiceError(f"ClickHouse could not do it ({str(error)[:300]}).", remedy)

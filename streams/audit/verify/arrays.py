@@ -50,15 +50,12 @@ def content_hash(content_digest: str) -> bytes:
 
 
 def event_keys(ids: Array, contents: Array) -> Array:
-    """Return two arrays as one of EVENT_KEY."""
     keys = np.empty(len(ids), EVENT_KEY)
     keys["id"], keys["content"] = ids, contents
     return keys
 
 
 class GrowingArray:
-    """An array of one dtype that entries are added to."""
-
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
         self._chunks: list[Array] = []

@@ -50,8 +50,6 @@ _ORPHANS: Final = {"outcomes": "orphan_outcome", "calls": "orphan_call", "verdic
 
 @dataclass(frozen=True, slots=True)
 class _UnknownEvents:
-    """A topic's messages about events that are not held."""
-
     found: TopicEvidence
     first_confirmed: int | None
     """The time of the first message of the topic that is about one that is held."""

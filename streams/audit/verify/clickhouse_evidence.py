@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from streams.adapters.clickhouse_connection import ClickHouseClient
+from streams.adapters.clickhouse_connection import ClickHouseClient, reporting_errors
 from streams.adapters.clickhouse_erasure import BATCH, batched
 from streams.audit.verify.arrays import OUTCOME_ROW, ROW, Array, content_hash, digest, rows_from_binary
-from streams.core.errors import ServiceError
 from streams.sink.batch import SINK_TABLES
 
 _EVENT: Final = ("run", "event_id")
@@ -51,6 +49,7 @@ _CREATED: Final = """
     WHERE database = currentDatabase() AND name IN ({table:String}, replaceOne({table:String}, '_rows', '_local'))
 """
 _ROWS_TTL: Final = re.compile(r"\bENGINE = .*?\bTTL (.+?)(?:\bSETTINGS\b|$)", re.S)
+_REMEDY: Final = "Check that it runs, then try again."
 _DAYS: Final = re.compile(r"toIntervalDay\((\d+)\)")
 
 
@@ -71,7 +70,6 @@ class TableRows:
         return _stream(self._client, sql, {"runs": self._runs}, ROW)
 
     def named(self, ids: Array) -> list[dict[str, Any]]:
-        """Return the event ids and times of some rows."""
         wanted = [bytes(one).ljust(16, b"\0").hex().upper() for one in ids]
         found = f"SELECT event_id, {self._time} AS at FROM {self._table}"  # noqa: S608  our own words
         sql = f"{found} WHERE hex({self._id}) IN {{ids:Array(String)}}"
@@ -87,7 +85,6 @@ class RunEvidence:
     run: str
 
     def outcomes(self) -> Array:
-        """Return the events that have an outcome, as OUTCOME_ROW."""
         return _stream(self.client, _OUTCOMES, {"run": self.run}, OUTCOME_ROW)
 
     def dead_letters(self) -> Iterator[tuple[str, tuple[str, int, int], tuple[bytes, bytes], str]]:
@@ -106,10 +103,8 @@ class RunEvidence:
         return min((one for one in found if one is not None), default=None)
 
     def _ask(self, sql: str, **more: object) -> Sequence[Sequence[Any]]:
-        try:
+        with reporting_errors(_REMEDY):
             rows: Sequence[Sequence[Any]] = self.client.query(sql, parameters={"run": self.run, **more}).result_rows
-        except (ClickHouseError, OSError) as error:
-            raise _unavailable(error) from error
         return rows
 
 
@@ -122,12 +117,5 @@ def days_kept(created: str) -> float | None:
 
 
 def _stream(client: ClickHouseClient, sql: str, parameters: Mapping[str, object], dtype: np.dtype[Any]) -> Array:
-    try:
-        with client.raw_stream(sql, parameters=parameters, fmt="RowBinary") as stream:
-            return rows_from_binary(iter(lambda: stream.read(1 << 20), b""), dtype)
-    except (ClickHouseError, OSError) as error:
-        raise _unavailable(error) from error
-
-
-def _unavailable(error: Exception) -> ServiceError:
-    return ServiceError(f"ClickHouse cannot be read ({str(error)[:300]}).", "Check that it runs, then try again.")
+    with reporting_errors(_REMEDY), client.raw_stream(sql, parameters=parameters, fmt="RowBinary") as stream:
+        return rows_from_binary(iter(lambda: stream.read(1 << 20), b""), dtype)

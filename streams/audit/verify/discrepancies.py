@@ -22,7 +22,6 @@ class Split:
 
 
 def missing_from(ids: Array, others: Array) -> Array:
-    """Return the indexes of the ids that are not among the others."""
     return np.flatnonzero(~np.isin(ids, others))
 
 
@@ -88,5 +87,4 @@ def conflicting_outcomes(outcomes: Array) -> tuple[Array, int]:
 
 
 def count_repeated(ids: Array) -> int:
-    """Return the number of entries that have the id of an earlier one."""
     return len(ids) - len(np.unique(ids))

@@ -38,7 +38,6 @@ class MessageIdentity:
     run: str
     event_id: str = ""
     source: tuple[str, int, int] | None = None
-    """The event's topic, partition and offset."""
     call_id: str | None = None
     reason: str = ""
     content_digest: str = ""

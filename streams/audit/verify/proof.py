@@ -117,6 +117,5 @@ def padded(ids: Array) -> list[bytes]:
 
 
 def _places(partitions: Array, offsets: Array) -> Array:
-    """Return partition and offset as one number."""
     both: Array = (partitions.astype(np.int64) << 44) | (offsets & ((1 << 44) - 1))
     return both

@@ -40,8 +40,6 @@ class VerifyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """All faults of one kind in one topic, with some examples."""
-
     kind: str
     topic: str
     count: int
@@ -50,8 +48,6 @@ class Fault:
 
 @dataclass(slots=True, kw_only=True)
 class VerifyReport:
-    """The counts and the faults."""
-
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     """By topic: records, copies, rows, and what could not be proven."""
     ends: dict[str, int] = field(default_factory=dict)
@@ -63,7 +59,6 @@ class VerifyReport:
     unproven: Counter[str] = field(default_factory=Counter)
     """By kind, entries that may be faults: neither the topics nor ClickHouse hold the evidence."""
     trimmed: list[str] = field(default_factory=list)
-    """Topics of which only a part could be read."""
     held_back: dict[str, int] = field(default_factory=dict)
     """By topic, offsets that were not read because they lie behind an open transaction."""
     faults: list[Fault] = field(default_factory=list)

@@ -46,7 +46,6 @@ class TopicEvidence:
     unreadable: Array
     marks: Marks
     starts: Mapping[int, int]
-    """By partition, the first offset that was read."""
     begun: Mapping[int, int] = field(default_factory=dict)
     """By partition, the first credible Kafka timestamp, in milliseconds."""
     trimmed: frozenset[int] = frozenset()
@@ -93,8 +92,6 @@ class DeadLetterEvidence:
 
 @dataclass(slots=True)
 class _Reading:
-    """One topic's arrays while it is being read."""
-
     topic: str
     marks: Marks
     since: int
@@ -150,14 +147,12 @@ class EvidenceReader:
     prefix: str
     run: str
     letters: DeadLetters
-    """Derives the ids of dead letters."""
     event: Callable[[KafkaRecord], tuple[str, str]]
     """Returns the id of an event and the hash of its content."""
     since: int
     on_progress: Callable[[str, int], None]
     """Called with a topic and the number of its records that were read."""
     latest: int = 2**63 - 1
-    """The latest credible time of a record."""
     gaps: list[Gap] = field(default_factory=list)
     """Offsets that Kafka deleted before they were read."""
 
