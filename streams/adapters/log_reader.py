@@ -76,7 +76,7 @@ class LogReader:
         return low, high
 
     def start(self, offsets: Mapping[Place, int]) -> None:
-        """Read these partitions from these offsets on."""
+        """Begin to read partitions at these offsets."""
         self._next, self._stopped = dict(offsets), False
         partitions = [TopicPartition(*place, offset) for place, offset in offsets.items()]
         self._consumer.assign(partitions)
@@ -115,11 +115,11 @@ class LogReader:
         return came
 
     def close(self) -> None:
-        """Leave."""
+        """Close the consumer."""
         self._consumer.close()
 
     def _advance(self, message: Any, end: int | None, on_gap: OnGap) -> bool:
-        """Note how far a message leads; whether it leads on. `end` None: the partition is read without an end."""
+        """Note a message's offset; True if reading advances. Without `end` the partition is read indefinitely."""
         place, error, offset = _place(message), message.error(), message.offset()
         if error is None:
             self._next[place] = offset + 1
@@ -136,9 +136,9 @@ class LogReader:
         return True
 
     def _go_on(self, place: Place, end: int | None, on_gap: OnGap) -> None:
-        """The broker does not hold what comes next: go on where the log begins, or not at all where it is shorter."""
+        """Continue at the log's beginning, if the broker does not hold the next offset; stop if the log is shorter."""
         self._stopped, after = True, self._next[place]
-        if after < 0:  # it was to begin wherever the log begins
+        if after < 0:  # reading was to begin at the log's beginning
             return
         low, high = self.watermarks(place)
         if low > after:
@@ -147,7 +147,7 @@ class LogReader:
             self._skip(place, low if end is None else end, end, on_gap)
 
     def _leave(self, left: dict[Place, int]) -> None:
-        """Forget the partitions that are read to their ends, and start the others again where that is needed."""
+        """Drop the partitions that are read to their ends, and start the others again if needed."""
         done = [place for place, end in left.items() if self._next[place] >= end]
         for place in done:
             del left[place]
@@ -161,8 +161,11 @@ class LogReader:
         on_gap(Gap(*place, first, max(first, to) if end is None else min(to, end)))
 
     def _ends(self, known: dict[Place, int]) -> dict[Place, int]:
-        """The offsets after the last records. The in-memory broker says too little when it is asked for them: of a
-        batch of several records it counts only some. Fetching from there on shows how far it really goes."""
+        """Return the offsets after the last records.
+
+        The in-memory broker reports too low an end: it counts only some records of a batch. A fetch from there finds
+        the true end.
+        """
         if not known:
             return known
         left = set(known)
@@ -183,5 +186,5 @@ def _place(message: Any) -> Place:
 
 def _silence(left: Mapping[Place, int]) -> ServiceError:
     named = ", ".join(f"{topic}/{partition}" for topic, partition in sorted(left)[:5])
-    what = f"Kafka gives no more records of {named}, and their ends are not reached."
+    what = f"Kafka returns no more records of {named}, although their ends are not reached."
     return ServiceError(what, "Check the broker and that these partitions have a leader, then try again.")

@@ -279,8 +279,6 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """One Kafka header."""
-
     key: str
     value: bytes
 
@@ -333,7 +331,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """The truth about one event, from a person or a system."""
+    """The true intent or answer of one event, from a person or a system."""
 
     event_id: str
     run: str = "live"
@@ -346,7 +344,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """One judge's verdict on a reasoner's answer, by one question of a rubric."""
+    """One judge's verdict on a reasoner's answer to one question of a rubric."""
 
     event_id: str
     run: str = "live"

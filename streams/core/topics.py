@@ -1,4 +1,4 @@
-"""The topics, as one table: what a message on each is and what it is keyed by."""
+"""The topics, as one table: the message type and the key of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.core import messages as m
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """`partitions` None takes the deployment's number; `key` gives a message's key, None for no key."""
+    """One topic. `partitions` None means the deployment's number; `key` returns a message's key or None."""
 
     name: str
     message: type
