@@ -74,16 +74,8 @@ def letters(journey: Journey, until: Callable[[list[dict[str, Any]]], bool]) -> 
     return found
 
 
-def test_a_dead_letter_lands_as_if_first_seen_once_it_is_retried_after_the_fix(journey: Journey) -> None:
-    flat, round_ = image(Image.linear_gradient("L")), image(Image.radial_gradient("L"))
-    ids = publish(
-        journey,
-        {
-            "small": json.dumps({"image": sha256(flat).hexdigest()}).encode(),
-            "large": json.dumps({"image": sha256(round_).hexdigest(), "note": "x" * 100_000}).encode(),
-            "hopeless": b"\xff" + ESCAPE.encode(),
-        },
-    )
+def list_open(journey: Journey, ids: dict[str, str]) -> dict[str, str]:
+    """Check the listing of the three letters, and return their ids by the names of their events."""
     found = letters(journey, lambda all_: len(all_) == 3)
     by_event = {one["event_id"]: one for one in found}
     assert {name: by_event[event]["reason"] for name, event in ids.items()} == {
@@ -94,16 +86,20 @@ def test_a_dead_letter_lands_as_if_first_seen_once_it_is_retried_after_the_fix(j
     assert documents("list", "--topic", "verdicts") == []
     assert len(documents("list", "--since", "4h", "--until", "2h")) == 3
     assert documents("list", "--since", "2h") == []
+    return {name: by_event[event]["dead_letter_id"] for name, event in ids.items()}
 
-    # What a stranger sent is shown whole, and nothing of it reaches the terminal as it is.
-    shown = escalon("show", by_event[ids["large"]]["dead_letter_id"])
+
+def show_safely(dead: dict[str, str]) -> None:
+    """Check that a stranger's message is shown whole, and that none of it reaches the terminal unescaped."""
+    shown = escalon("show", dead["large"])
     assert "x" * 100_000 in shown.stdout
-    shown = escalon("show", by_event[ids["hopeless"]]["dead_letter_id"])
+    shown = escalon("show", dead["hopeless"])
     assert "\x1b" not in shown.stdout
     assert "ff 1b 5b 32 4a" in shown.stdout
 
-    # Before the fix it fails again, as one more dead letter; the first is not open any more.
-    first = by_event[ids["small"]]["dead_letter_id"]
+
+def retry_before_the_fix(journey: Journey, ids: dict[str, str], first: str) -> None:
+    """Check that a retry fails again as one more dead letter, and that the first is not open any more."""
     assert [one["done"] for one in documents("retry", first)] == ["retried"]
     found = letters(journey, lambda all_: len(all_) == 4)
     of_small = {one["state"]: one for one in found if one["event_id"] == ids["small"]}
@@ -111,10 +107,12 @@ def test_a_dead_letter_lands_as_if_first_seen_once_it_is_retried_after_the_fix(j
     assert datetime.fromisoformat(of_small["open"]["event_time"]) == HAPPENED
     assert "it was retried" in documents("retry", first)[0]["left"]
 
-    # After it, each lands once, under its id, its time and its trace.
+
+def retry_after_the_fix(journey: Journey, ids: dict[str, str], *images: bytes) -> None:
+    """Check that each event lands once, under its id, its time and its trace."""
     store = BlobStore(journey.running.settings.blobs)
-    store.put(flat)
-    store.put(round_)
+    for one in images:
+        store.put(one)
     assert len(documents("retry", "--reason", "missing_image")) == 2
     outcomes = journey.outcomes({ids["small"], ids["large"]})
     for name in ("small", "large"):
@@ -122,19 +120,39 @@ def test_a_dead_letter_lands_as_if_first_seen_once_it_is_retried_after_the_fix(j
         assert (outcome.state, outcome.origin.event_time) == ("answered", HAPPENED)
         assert outcome.origin.trace_id == TRACE
 
-    # Retried once more it says why not, and nothing is published.
+
+def retry_once_more(journey: Journey, ids: dict[str, str], first: str) -> None:
+    """Check that a retry of an event that has ended says why not, and publishes nothing."""
     journey.query(
         "SELECT event_id FROM outcomes", lambda rows: {ids["small"], ids["large"]} <= {one["event_id"] for one in rows}
     )
     assert "has ended as answered" in documents("retry", first, "--again")[0]["left"]
     assert documents("retry", "--reason", "missing_image") == []
 
-    dropped = by_event[ids["hopeless"]]["dead_letter_id"]
-    assert escalon("drop", dropped, "--reason", "a test of ours").exit_code == 0
+
+def drop(dropped: str) -> None:
+    assert escalon("drop", dropped, "--reason", "a test").exit_code == 0
     assert "it was dropped" in documents("retry", dropped)[0]["left"]
     (one,) = documents("list", "--state", "dropped")
-    assert (one["dead_letter_id"], one["why"]) == (dropped, "a test of ours")
+    assert (one["dead_letter_id"], one["why"]) == (dropped, "a test")
 
+
+def test_a_dead_letter_lands_as_if_first_seen_once_it_is_retried_after_the_fix(journey: Journey) -> None:
+    flat, round_ = image(Image.linear_gradient("L")), image(Image.radial_gradient("L"))
+    ids = publish(
+        journey,
+        {
+            "small": json.dumps({"image": sha256(flat).hexdigest()}).encode(),
+            "large": json.dumps({"image": sha256(round_).hexdigest(), "note": "x" * 100_000}).encode(),
+            "hopeless": b"\xff" + ESCAPE.encode(),
+        },
+    )
+    dead = list_open(journey, ids)
+    show_safely(dead)
+    retry_before_the_fix(journey, ids, dead["small"])
+    retry_after_the_fix(journey, ids, flat, round_)
+    retry_once_more(journey, ids, dead["small"])
+    drop(dead["hopeless"])
     assert all(len(some) == 1 for some in journey.outcomes({ids["small"]}).values())
     journey.query("SELECT count() AS n FROM calls", lambda rows: rows[0]["n"] >= 4)
     verified = CliRunner().invoke(app, ["verify", "--grace", "0s", "--json"])

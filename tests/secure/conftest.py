@@ -22,7 +22,7 @@ from tests.harness.fakes.schema_registry import SchemaRegistryServer
 from tests.harness.journey import PIPELINE, FakeClaude, Journey, answer
 from tests.harness.ports import neighbouring_ports
 from tests.harness.secure.authority import Authority
-from tests.harness.secure.echo import echo
+from tests.harness.secure.echo import Echo, echo
 from tests.harness.secure.kafka import SecureKafka
 from tests.harness.secure.pipeline import USER, Secure, planted
 from tests.harness.secure.tls_front import tls_front
@@ -55,24 +55,7 @@ def secure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         registry.login = f"{USER}:{found['registry-password']}"
         port = neighbouring_ports(len(TIERS))
         patched = opened.enter_context(pytest.MonkeyPatch.context())
-        environment = {
-            "ANTHROPIC_API_KEY": found["anthropic-key"],
-            "ANTHROPIC_BASE_URL": claude.server.url,
-            "AWS_SECRET_ACCESS_KEY": found["aws"],
-            "ESCALON_DATA": str(directory / "data"),
-            "ESCALON_CACHE": str(directory / "cache"),
-            "ESCALON_WEB_PORT": str(port),
-            "ESCALON_SCHEMA_REGISTRY": registry.url,
-            "ESCALON_SCHEMA_REGISTRY_USER": USER,
-            "ESCALON_SCHEMA_REGISTRY_PASSWORD": found["registry-password"],
-            "ESCALON_TRACES": "1",
-            "ESCALON_TRACES_TEXTS": "1",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://me:{found['otlp-login']}@{collector.address}",
-            # The second is not written as the standard wants it, which the SDK complains about with the value.
-            "OTEL_EXPORTER_OTLP_HEADERS": f"x-token=Bearer%20{found['otlp-header']},{found['otlp-header']} \\x",
-            "OTEL_BSP_SCHEDULE_DELAY": "100",
-            "KAFKA_HOME": "",
-        }
+        environment = settings(directory, found, claude.server.url, collector, registry, port)
         for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE"):
             patched.delenv(name, raising=False)
         extra: dict[str, str] = {}
@@ -85,6 +68,35 @@ def secure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         pipeline = load_pipeline(PIPELINE / "pipeline.toml", ANY_PYTHON)
         running = opened.enter_context(running_pipeline(read_settings(os.environ), pipeline))
         yield Secure(Journey(running, claude), directory, port, collector, registry, found, extra)
+
+
+def settings(
+    directory: Path,
+    found: Mapping[str, str],
+    claude_url: str,
+    collector: Echo,
+    registry: SchemaRegistryServer,
+    port: int,
+) -> dict[str, str]:
+    """Return the settings of every variant, with their secrets."""
+    return {
+        "ANTHROPIC_API_KEY": found["anthropic-key"],
+        "ANTHROPIC_BASE_URL": claude_url,
+        "AWS_SECRET_ACCESS_KEY": found["aws"],
+        "ESCALON_DATA": str(directory / "data"),
+        "ESCALON_CACHE": str(directory / "cache"),
+        "ESCALON_WEB_PORT": str(port),
+        "ESCALON_SCHEMA_REGISTRY": registry.url,
+        "ESCALON_SCHEMA_REGISTRY_USER": USER,
+        "ESCALON_SCHEMA_REGISTRY_PASSWORD": found["registry-password"],
+        "ESCALON_TRACES": "1",
+        "ESCALON_TRACES_TEXTS": "1",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://me:{found['otlp-login']}@{collector.address}",
+        # The second is not written as the standard wants it, which the SDK complains about with the value.
+        "OTEL_EXPORTER_OTLP_HEADERS": f"x-token=Bearer%20{found['otlp-header']},{found['otlp-header']} \\x",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "KAFKA_HOME": "",
+    }
 
 
 def servers(opened: ExitStack, directory: Path, home: Path) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
