@@ -1,7 +1,7 @@
 """Check before a tier starts that its topics and its tables fit, and that its disk has room.
 
 A table's entry lies in the partition of the message that wrote it, so a topic and the changelogs of its tables need
-the same number of partitions. Found later, it would be found after the model was paid.
+the same number of partitions. Without this check it would fail after the model was paid.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from streams.core.topics import TOPICS
 from streams.telemetry.health import HEALTH
 
 ROOM_BYTES: Final = 1 << 20
-"""What must fit on a tier's disk before it starts."""
+"""Free space that a tier's disk needs before it starts."""
 WAIT_SECONDS: Final = 5.0
 log = logging.getLogger("escalon.worker")
 

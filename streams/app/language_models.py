@@ -27,7 +27,7 @@ Spec = ClaudeModelSpec | LocalModelSpec | RecordedModelSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedModel:
-    """One model of the file, and what all handlers that ask it share."""
+    """One model of the file, shared by all handlers that ask it."""
 
     spec: Spec
     model: LanguageModel
@@ -36,7 +36,6 @@ class SharedModel:
 
     @property
     def provider(self) -> str:
-        """Its provider's name in the audit."""
         return _PROVIDER_NAMES[self.spec.provider]
 
     @property
@@ -54,7 +53,7 @@ class LanguageModels:
         self._shared: dict[str, SharedModel] = {}
 
     def shared(self, key: str) -> SharedModel:
-        """The model of a key in the file. Raises ConfigError."""
+        """Return the model of a key in the file. Raises ConfigError."""
         if key not in self._shared:
             spec = self._pipeline.spec.models[key]
             slots = asyncio.Semaphore(getattr(spec, "parallel", MAX_CALLS))
@@ -96,7 +95,7 @@ def _limits(key: str, spec: Spec) -> ModelLimits:
 
 
 def lacking(pipeline: Pipeline, settings: Settings) -> list[str]:
-    """What the file's models need and this machine has not, weights or a key, each with the remedy."""
+    """Return what the file's models lack on this machine, weights or a key, each with the remedy."""
     found: dict[str, None] = {}
     for spec in pipeline.spec.models.values() if settings.cassette is None else ():
         try:

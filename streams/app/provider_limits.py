@@ -71,7 +71,7 @@ def little_room(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str
 
 
 def _asking(handlers: Iterable[Handler]) -> Iterator[Handler]:
-    """Those that ask a language model, and their fallbacks."""
+    """Yield the handlers that ask a language model, and their fallbacks."""
     for handler in handlers:
         yield from (one for one in (handler, handler.fallback) if one is not None and one.prompting is not None)
 

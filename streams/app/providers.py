@@ -1,4 +1,4 @@
-"""Builds the callers of the pipeline file's handlers: here alone stands the order of the wrappers around a call."""
+"""The callers of the pipeline file's handlers. Only this module knows the order of the wrappers around a call."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Layer = Callable[[Caller], Caller]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallServices:
-    """What all calls of one tier share. A replay has its own rules for stored answers, and counts each call."""
+    """The parts that all calls of a tier share. A replay has its own rules for stored answers, and counts calls."""
 
     answers: KnownAnswers
     records: CallRecords
@@ -143,7 +143,7 @@ class Providers:
         )
 
     def scorers(self, handlers: Mapping[str, Handler]) -> dict[str, ConfidenceScorer]:
-        """Return what makes each worker's confidence. Raises ConfigError if a verifier or function cannot be loaded."""
+        """Return each worker's scorer. Raises ConfigError if a verifier or a function cannot be loaded."""
         return {name: scorer(handler) for name, handler in handlers.items() if handler.confidence is not None}
 
     def check(self, handlers: Iterable[Handler]) -> None:
@@ -212,7 +212,7 @@ def _prompted(handler: Handler, shared: SharedModel) -> Callee:
 
 
 def comparison(correct: CorrectSpec) -> Agree:
-    """The rule, or the function, by which a handler's answer is compared with a label."""
+    """Return the rule, or the function, that compares a handler's answer with a label. Raises ConfigError."""
     if correct.by in get_args(By):
         return Comparison(cast(By, correct.by), correct.fields, correct.tolerance)
     function = load_function(correct.by)
@@ -222,7 +222,7 @@ def comparison(correct: CorrectSpec) -> Agree:
 
 
 def _agrees(function: Agree, answer: Any, label: Any) -> bool:
-    """Whether a function says that both agree; values it cannot handle do not."""
+    """True if a function says that both agree; values it cannot handle do not."""
     try:
         return bool(function(answer, label))
     except Exception:
@@ -231,7 +231,7 @@ def _agrees(function: Agree, answer: Any, label: Any) -> bool:
 
 
 def scorer(handler: Handler) -> ConfidenceScorer:
-    """Return what makes a worker's confidence. Raises ConfigError."""
+    """Return the scorer of a worker's confidence. Raises ConfigError."""
     config = handler.confidence
     if config is None:
         raise ConfigError(f"{handler.name} is not a worker.", "Name one of the pipeline's workers.", "handler")

@@ -61,7 +61,7 @@ TASKS_A_SLOT = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What every tier is built from."""
+    """The settings and services that every tier is built from."""
 
     settings: Settings
     kafka: KafkaConfig
@@ -73,20 +73,20 @@ class Deployment:
     tracing: Tracing = OFF
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has. Raises ServiceError when it is not there."""
+        """Return the number of partitions of a topic. Raises ServiceError if there is no such topic."""
         name = self.settings.topic_prefix + topic
         if name not in self.cluster.partitions:
             raise ServiceError(f"Kafka has no topic {name}.", "Run `escalon topics --create` first.")
         return self.cluster.partitions[name]
 
     def directory(self, tier: str) -> Path:
-        """Where this process keeps a tier's tables. Another cluster's tables would not fit its changelogs."""
+        """Return the directory of a tier's tables. Another cluster's tables would not fit its changelogs."""
         cluster = digest(self.cluster.cluster_id)[:12]
         return self.settings.data_dir / "tables" / cluster / f"{tier}-{self.settings.instance}"
 
 
 def build(tier: WorkerTier, deployment: Deployment) -> DrainingApp:
-    """The Faust app of one tier, its agents bound."""
+    """Build the Faust app of one tier, its agents bound."""
     settings = deployment.settings
     place = ProcessConfig(
         directory=deployment.directory(tier),
@@ -190,7 +190,7 @@ def _settle(app: faust.App, deployment: Deployment, _: EventReader) -> list[Bind
 
 
 def _ended(settled: Settled, codec: Codec) -> Outcome | None:
-    """The outcome that is settled; None where it cannot be read any more."""
+    """Return the settled outcome; None if it cannot be read any more."""
     try:
         return codec.decode(Outcome, settled.outcome)
     except UnreadableError:
@@ -272,7 +272,7 @@ def _thresholds(app: faust.App, deployment: Deployment) -> ThresholdPolicy | Non
 
 
 def _concurrency(handlers: Mapping[str, Handler]) -> int:
-    """Enough agents at once that no handler waits for another's slots, nor for tasks that wait to be tried again."""
+    """Return the number of agents at which no handler waits for another's slots, nor for tasks that back off."""
     return max(1, TASKS_A_SLOT * sum(int(handler.spec.concurrency) for handler in handlers.values()))
 
 

@@ -1,4 +1,4 @@
-"""The interface of a call: a wrapper takes a caller and is one, so that each concern of a call stands in one file.
+"""The interface of a call: a wrapper takes a caller and is one, so that each concern of a call has one file.
 
 `streams.app.providers` builds the chain of wrappers around a handler's backend, and alone knows their order.
 """

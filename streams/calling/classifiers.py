@@ -39,7 +39,7 @@ class ClassifierBackend(_PlainCode):
     classifier: Classifier
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:  # noqa: ARG002 - at once
-        """The label, its calibrated probability, and those of the others."""
+        """Return the label, its calibrated probability, and those of the others."""
         text = task.text or json.dumps(dict(task.data), ensure_ascii=False)
         distribution = self.classifier.predict([text])[0]
         label, probability = distribution[0]
@@ -54,7 +54,7 @@ class RouterBackend(_PlainCode):
     router: Router
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:  # noqa: ARG002 - at once
-        """The route, how probable it is to be good, and the other routes' probabilities."""
+        """Return the route, the probability that it is good, and the other routes' probabilities."""
         found = self.router.route(task.text, task.data)
         text = task.text or json.dumps(dict(task.data), ensure_ascii=False)
         scores = {name: round(value, 6) for name, value in found.scores.items()}
@@ -68,7 +68,7 @@ class RulesBackend(_PlainCode):
     rules: RuleSet
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:  # noqa: ARG002 - at once
-        """The label and the words that matched; no label when nothing did.
+        """Return the label and the words that matched; no label if nothing did.
 
         The text and the strings of the data are matched apart, so that `^` and `$` mean what they say in the text.
         """
@@ -81,7 +81,7 @@ class RulesBackend(_PlainCode):
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Every string of a JSON value, the keys as well, in its order."""
+    """Yield every string of a JSON value, the keys as well, in its order."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

@@ -30,7 +30,7 @@ Function = Callable[[Task, Answer], float | Awaitable[float | None] | None]
 
 
 def example_of(task: Task, attempt: Attempt) -> Example:
-    """What a verifier reads of a task and its answer. Of an answer's JSON it reads the texts, a field a line."""
+    """Return a task and its answer as a verifier reads them: of an answer's JSON the texts, one field a line."""
     sources = {one.label: one.probability for one in attempt.sources}
     answer = None if attempt.answer is None else "\n".join(_lines(value_of(attempt.answer)))
     return Example(text=task.text, data=task.data, answer=answer, sources=sources)
@@ -61,7 +61,7 @@ class ConfidenceScorer:
     _threads: Threads = field(default_factory=Threads, init=False)
 
     async def __call__(self, task: Task, attempt: Attempt) -> Attempt:
-        """The attempt with its sources, its raw and its calibrated confidence."""
+        """Return the attempt with its sources, its raw and its calibrated confidence."""
         if attempt.status != "answered":
             return attempt
         sources = {one.label: one.probability for one in attempt.sources}
@@ -94,7 +94,7 @@ class ConfidenceScorer:
         return dataclasses.replace(attempt, sources=(*attempt.sources, score), raw_confidence=found)
 
     def _combined(self, attempt: Attempt) -> float | None:
-        """The sources the file asks for, and what plain code said of its own answer; unknown where one is missing."""
+        """Combine the sources that the file names, and plain code's own confidence; None if one is missing."""
         wanted = {*self.config.sources, OWN}
         known = [one for one in attempt.sources if one.label in wanted]
         missing = set(self.config.sources) - {one.label for one in known}
@@ -109,5 +109,5 @@ class ConfidenceScorer:
 def _probability(value: Any) -> float:
     known = probability(value)
     if known is None:
-        raise ValueError(f"it returned {value!r:.100}, which is no number from 0 to 1")
+        raise ValueError(f"it returned {value!r:.100}, which is not a number from 0 to 1")
     return known

@@ -20,7 +20,7 @@ class Fallback(CallWrapper):
 
     other: Caller
     answers: KnownAnswers | None
-    """Where the other's stored answers are found; None asks it each time."""
+    """The rules for the other's stored answers; None asks it each time."""
 
     async def call(self, request: CallRequest) -> CallOutcome | OutOfBudget:
         """Return the first outcome that is not the provider's fault, with the calls of both."""

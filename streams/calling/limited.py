@@ -1,4 +1,4 @@
-"""How many calls of a model may be made: at once, in a minute, and after failures."""
+"""Limits on the calls of a model: at once, in a minute, and after failures."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ class ModelLimits:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the first call that waits for the limit; the others wait for it in order."""
     _answered: dict[str, float] = field(default_factory=dict)
-    """When each handler was last answered."""
+    """The time of each handler's last answer."""
     _counted: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Of each handler's latest answer: when, and which share of its measured size counted against the limit."""
+    """Of each handler's latest answer: the time, and the share of its measured size that counted against the limit."""
 
     async def acquire(self, handler: str, measured: int, left: Callable[[], float]) -> CallPermit | ModelError:
         """Wait for the limit while there are seconds `left`; return the error where no call may be made.
@@ -147,7 +147,7 @@ class ModelLimits:
         return CallPermit(size=size, breaker=self.breaker.enter(), handler=handler, measured=measured)
 
     def _expected(self, handler: str, measured: int) -> int:
-        """Return about how many tokens a call counts.
+        """Return the tokens that a call will count, about.
 
         A prompt that the provider reads from its cache counts for next to nothing, for as long as the cache lasts.
         """

@@ -36,7 +36,7 @@ class CallRecords:
     timer: Callable[[], float]
     """Monotonic seconds."""
     redaction: RedactionPolicy | None = None
-    """What records must not hold; None keeps all that was said."""
+    """Hides what records must not hold; None keeps everything."""
 
     def redact(self, call: Call) -> Call:
         """Return a call as it may be stored and published."""

@@ -73,11 +73,11 @@ class CallRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What one attempt gave, and the words on both sides."""
+    """The result of one attempt, and the words on both sides."""
 
     reading: Reading
     sources: tuple[Score, ...] = ()
-    """What the reply says of its own confidence, by source."""
+    """The reply's own confidence, by source."""
     system: str = ""
     prompt: str = ""
     response: str | None = None

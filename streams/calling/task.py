@@ -1,4 +1,4 @@
-"""What a handler is asked to do, and what a Python handler may say back. This is the public API of handlers."""
+"""The task of a handler, and the answers of a Python handler. This is the public API of handlers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Task:
     image: str | None = None
     """SHA-256 of the image in the blob store."""
     reason: str | None = None
-    """Why a reasoner is asked: `routed`, `refused`, `unsure`, `invalid` or `failed`, and in words."""
+    """The reason why a reasoner is asked: `routed`, `refused`, `unsure`, `invalid` or `failed`, with details."""
     attempt: Attempt | None = None
 
     def input(self) -> dict[str, Any]:
-        """All that a handler can see, for the fingerprint: two tasks alike in this are one task."""
+        """Return all that a handler can see, for the fingerprint: two tasks alike in this are one task."""
         seen: dict[str, Any] = {
             "text": self.text,
             "data": dict(self.data),
@@ -53,7 +53,7 @@ class Refusal:
 
 
 def task_of(event: Event, inputs: Sequence[str], reason: str | None = None, attempt: Attempt | None = None) -> Task:
-    """The task an event is for a handler with these `inputs`."""
+    """Return the task that an event is for a handler with these `inputs`."""
     return Task(
         text=event.text if "text" in inputs else "",
         data=json.loads(event.data) if event.data and "data" in inputs else {},

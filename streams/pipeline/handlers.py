@@ -1,4 +1,4 @@
-"""Handlers resolved: their prompts, schemas and artifacts read, and the version that hashes what decides answers."""
+"""Handlers with their prompts, schemas and artifacts read, and a version that hashes all that decides their answers."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Handler:
 
     @property
     def correct(self) -> s.CorrectSpec:
-        """When its answer agrees with another one."""
+        """The rule by which its answer agrees with another one."""
         return self.spec.correct if isinstance(self.spec, s.TaskHandler) else s.CorrectSpec()
 
 

@@ -1,4 +1,4 @@
-"""What the live tiers keep in their tables, read from the changelog topics behind them."""
+"""The live tiers' tables, read from the changelog topics behind them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Changelogs:
         store.take_over(some, positions)
 
     def images(self) -> list[SeenImage]:
-        """Every image that was seen first, in their order."""
+        """Return every image that was not a duplicate, in order."""
         found: dict[bytes, bytes] = {}
         for record in table_entries(self.kafka, [SEEN_IMAGES.changelog(self.prefix)]):
             key = record.key or b""

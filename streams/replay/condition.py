@@ -1,4 +1,4 @@
-"""Events by what the audit knows of them: `intent = 'order' AND tier = 'reasoner'`."""
+"""Selection of events by a condition on the audit: `intent = 'order' AND tier = 'reasoner'`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLUMNS = (
     "event_time", "kind", "text", "data", "intents", "intent", "confidence", "action", "handler", "pipeline",
     "state", "tier", "answered_by", "answer", "reasons",
 )  # fmt: skip
-"""What a condition may speak of; `handler` is where the event was routed, `answered_by` who had the last word."""
+"""The columns of a condition; `handler` is the routed handler, `answered_by` the one that ended the event."""
 _SQL = """
     SELECT DISTINCT event_id
     FROM
@@ -31,7 +31,7 @@ _SQL = """
 
 
 def events_where(clickhouse: ClickHouseConfig, condition: str, run: str) -> frozenset[str]:
-    """The ids of a run's events that meet a condition, an expression of ClickHouse. Raises ConfigError."""
+    """Return the ids of a run's events that meet a condition, an expression of ClickHouse. Raises ConfigError."""
     audit = Audit(clickhouse, max_rows=MAX_EVENTS)
     try:
         # On a line of its own, so that a comment in it ends where it does.

@@ -1,4 +1,4 @@
-"""What a replay spends, the limit it stops at, and the rehearsal that spends nothing."""
+"""The calls and the spending of a replay, its cost limit, and the rehearsal that spends nothing."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class CostLimitError(EscalonError):
 
 
 class WouldAskError(EscalonError):
-    """A rehearsal came to a call that would have to be made: whose, and about which task."""
+    """A rehearsal reached a call that would have to be made: its handler and its task."""
 
     fault = "operator"
 
     def __init__(self, handler: Handler, task: Task) -> None:
-        super().__init__(f"{handler.name} would be asked anew.", "Run it without --dry-run.")
+        super().__init__(f"{handler.name} would be asked again.", "Run it without --dry-run.")
         self.handler = handler
         self.task = task_fingerprint(handler.version, task.input())
 
@@ -38,8 +38,8 @@ class WouldAskError(EscalonError):
 class ReplaySpending:
     """Money spent on calls of this replay, and how many were made. Implements calling.budgeted.Budget for every tier.
 
-    Calls in flight when the limit is reached are still paid, so it is passed by what these cost at most. `keep` is told
-    of every call, before its answer is kept, so that no crash forgets what was paid.
+    Calls in flight when the limit is reached are still paid, so it is exceeded by their cost at most. `keep` stores the
+    spending at every call, before its answer is stored, so that no crash loses a payment.
     """
 
     limit: Decimal | None = None
@@ -52,12 +52,12 @@ class ReplaySpending:
     def so_far(
         cls, spent: Mapping[str, Any] | None, limit: Decimal | None, keep: Callable[[Mapping[str, Any]], None]
     ) -> Self:
-        """The spending of a replay that goes on; `spent` as it was kept, None at the beginning."""
+        """Return the spending of a replay that continues; `spent` as it was stored, None at the beginning."""
         found = spent or {"usd": "0", "asked": {}}
         return cls(limit, Decimal(found["usd"]), Counter(found["asked"]), keep)
 
     def may_spend(self, now: datetime) -> bool:  # noqa: ARG002 - a replay has no days
-        """Raises CostLimitError once the limit is reached: no event may end for want of money."""
+        """Return True; raises CostLimitError once the limit is reached, because no event may end without money."""
         if self.limit is not None and self.usd >= self.limit:
             what = f"The limit of ${self.limit} is reached: ${self.usd} spent."
             raise CostLimitError(what, "Give a higher --max-cost and run the same command again; it goes on from here.")

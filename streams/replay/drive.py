@@ -25,14 +25,14 @@ Row = Verdict | Call | Outcome
 
 
 Drive = Callable[[Event], Awaitable[list[Row]]]
-"""Takes an event through the tiers: all that the audit keeps of it, the one outcome last. Raises BrokenOffError."""
+"""Takes an event through the tiers and returns its audit rows, the one outcome last. Raises BrokenOffError."""
 
 
 class BrokenOffError(Exception):
-    """An event came to no end. `rows` are those of before; the cause says why."""
+    """An event did not reach its end. `rows` are those made before; the cause is the reason."""
 
     def __init__(self, rows: list[Row]) -> None:
-        super().__init__("the event came to no end")
+        super().__init__("the event did not reach its end")
         self.rows = rows
 
 
@@ -40,7 +40,7 @@ class BrokenOffError(Exception):
 class Tiers:
     """The stages of a pipeline; it is a Drive.
 
-    Thresholds are as the file has them: whether a calibration has expired is a question to the live stream.
+    Thresholds are as the file has them: only the live stream shows that a calibration has expired.
     """
 
     pipeline: Pipeline
@@ -49,11 +49,11 @@ class Tiers:
     records: CallRecords
     images: Images
     seen: SeenImages
-    """The images that live traffic saw first; what is new here is added."""
+    """The images that live traffic did not find to be duplicates; new ones are added."""
     now: Callable[[], datetime]
 
     async def __call__(self, event: Event) -> list[Row]:
-        """All that it comes to. Raises BrokenOffError, with what a stage raised for its cause."""
+        """Return the audit rows of an event. Raises BrokenOffError from a stage's error."""
         rows: list[Row] = []
         try:
             outcome = await self._outcome(event, rows)
@@ -62,7 +62,7 @@ class Tiers:
         return [*rows, outcome]
 
     async def _outcome(self, event: Event, rows: list[Row]) -> Outcome:
-        """The event's one outcome; its calls and its verdict are added to `rows`."""
+        """Return the event's one outcome; add its calls and its verdict to `rows`."""
         outcome: Outcome | None = None
         waiting = deque(
             await listen(event, self.now(), self.pipeline, self.callers["listener"], self.records, self.images)
@@ -75,11 +75,10 @@ class Tiers:
                 outcome = outcome or settle(message, self.now())
             waiting.extend(await self._next(message))
         if outcome is None:
-            raise ConfigError(f"the event {event.origin.event_id} came to no outcome.", key="pipeline")
+            raise ConfigError(f"the event {event.origin.event_id} has no outcome.", key="pipeline")
         return outcome
 
     async def _next(self, message: Message) -> list[Message]:
-        """What a message causes in the tier that reads it."""
         now, pipeline, callers, records = self.now(), self.pipeline, self.callers, self.records
         match message:
             case Sighting():
@@ -96,8 +95,7 @@ _LIVE_ONLY: dict[str, Any] = {"budgets": {}, "deadline": None, "retry_later": No
 
 
 def as_replayed(pipeline: Pipeline) -> Pipeline:
-    """The pipeline without what only live traffic has: it explores nothing, its daily budgets and its deadline do not
-    apply, and a reasoner that fails is not asked again later."""
+    """Return the pipeline without exploration, daily budgets, deadline and later retries: these are live only."""
     workers = {
         name: replace(handler, confidence=replace(handler.confidence, explore=0.0)) if handler.confidence else handler
         for name, handler in pipeline.workers.items()

@@ -1,4 +1,4 @@
-"""The images that were seen before, as the live run saw them, and those that only a replay takes for new."""
+"""The images seen before: those of the live run, and those that are new in this replay alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from streams.replay.store import ReplayStore
 
 
 class EarlierImages:
-    """Implements stages.ports.SeenImages. `first` are the images the live run saw first, in their order.
+    """Is a stages.ports.SeenImages. `first` are the live run's images that were not duplicates, in order.
 
-    An image that was new live is compared only with those before it: the later ones had not come yet.
+    An image that was new live is compared only with those before it.
     """
 
     def __init__(self, first: Sequence[SeenImage], capacity: int, store: ReplayStore) -> None:
@@ -24,7 +24,7 @@ class EarlierImages:
         self._index = HashIndex.from_items(self._images, capacity)
 
     def likeliest(self, new: SeenImage, max_distance: int) -> list[Nominee]:
-        """The images before the event's own that it may be a copy of, the likeliest first."""
+        """Return the images before the event's own that it may be a copy of, the likeliest first."""
         order = self._order.get(new.event_id, len(self._images))
         near = self._index.near(new, max_distance)
         if any(self._order[event_id] > order for event_id, _ in near):
@@ -32,7 +32,6 @@ class EarlierImages:
         return likeliest(new, (Nominee(self._images[self._order[event]], distance) for event, distance in near))
 
     def add(self, new: SeenImage) -> None:
-        """Remember an image that is new here."""
         if new.event_id in self._order:
             return
         self._order[new.event_id] = len(self._images)

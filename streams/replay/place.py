@@ -1,4 +1,4 @@
-"""Puts a replay together, and finds what an earlier attempt at the same one has left."""
+"""The parts of a replay, and the state that an earlier attempt at it has left."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ LEAST_IN_FLIGHT = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOrder:
-    """What is to be replayed, and how."""
+    """The events to replay, and the pipeline to replay them through."""
 
     run: str
     pipeline: Pipeline
     selection: EventSelection
     topic: str
-    """Its whole name, with the prefix."""
+    """Its full name, with the prefix."""
     max_cost_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayDependencies:
-    """Where the live pipeline is. `settings.run` is the run whose events and answers are taken."""
+    """The services of the live pipeline. `settings.run` is the run whose events and answers are taken."""
 
     settings: Settings
     kafka: KafkaConfig
     clickhouse: ClickHouseConfig
 
     def source(self, order: ReplayOrder) -> Source:
-        """The topic's events, under the name of the replay."""
+        """Return the topic's events, under the name of the replay."""
         codec, blobs = codec_for(self.settings.schema_registry), BlobStore(self.settings.blobs)
         named = replace(self.settings, run=order.run)
         reader, letters = build_event_reader(named, describe_cluster(self.kafka), codec, blobs)
         return Source(self.kafka, order.topic, reader, letters)
 
     def as_before(self, run: str, selection: EventSelection) -> EventSelection:
-        """The selection; where a replay of this name was asked for in the same words, with the times it had then."""
+        """Return the selection, with its former times if a replay of this name was asked for in the same words."""
         directory = self._directory(run)
         if not directory.is_dir():
             return selection
@@ -78,8 +78,8 @@ class ReplayDependencies:
         since, until = (datetime.fromisoformat(before[end]) if before[end] else None for end in ("since", "until"))
         return replace(selection, since=since, until=until)
 
-    def replay(self, order: ReplayOrder, source: Source, chosen: Chosen, tell: Callable[[Run], None]) -> Run:
-        """Replay the events; raises what stopped it, once all that had ended is written."""
+    def replay(self, order: ReplayOrder, source: Source, chosen: Chosen, report: Callable[[Run], None]) -> Run:
+        """Replay the events. Raises what stopped it, after all that had ended is written."""
         with self._store(self._directory(order.run)) as store, closing(self._rows(order)) as rows:
             before = store.state
             _check_same(order, before)
@@ -94,14 +94,14 @@ class ReplayDependencies:
                 rows=rows,
                 spending=spending,
                 in_flight=_in_flight(order.pipeline),
-                tell=tell,
+                report=report,
                 now=self.settings.now,
                 asked_for=asked_for(order.selection),
             )
             return asyncio.run(_with_models(stages.providers, made.go(chosen)))
 
     def rehearse(self, order: ReplayOrder, source: Source, chosen: Chosen) -> Rehearsal:
-        """Say what would have to be asked; asks and writes nothing."""
+        """Count the calls that would have to be made; makes none and writes nothing."""
         with TemporaryDirectory() as directory, self._store(Path(directory)) as store:
             stages = self._stages(order, store, ReplaySpending(), refuse)
             return asyncio.run(rehearse(source, chosen, stages.tiers()))
@@ -109,7 +109,7 @@ class ReplayDependencies:
     def _stages(
         self, order: ReplayOrder, store: ReplayStore, spending: ReplaySpending, before: Callable[[Handler, Task], None]
     ) -> Stages:
-        """The stages, with all that the live tiers were answered so far."""
+        """Return the stages, with all answers that the live tiers have so far."""
         changelogs = Changelogs(self.kafka, self.settings.topic_prefix)
         changelogs.take_over(store)
         return Stages(
@@ -129,7 +129,7 @@ class ReplayDependencies:
         return ReplayStore(directory, codec_for(self.settings.schema_registry))
 
     def _directory(self, run: str) -> Path:
-        """Where a replay is remembered. Another cluster's changelogs have other offsets, and its events other ids."""
+        """Return the replay's directory. Another cluster's changelogs have other offsets, and its events other ids."""
         cluster = digest(describe_cluster(self.kafka).cluster_id)[:12]
         directory = self.settings.data_dir / "replays" / cluster / run
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ async def _with_models(providers: Providers, work: Coroutine[Any, Any, Run]) -> 
 
 
 def _check_same(order: ReplayOrder, before: Mapping[str, Any] | None) -> None:
-    """Raises ConfigError where a run of this name replays something else."""
+    """Raise ConfigError if a run of this name replays something else."""
     if before is None:
         return
     mine = {"pipeline": order.pipeline.hash, "selection": str(order.selection), "topic": order.topic}
@@ -157,7 +157,7 @@ def _check_same(order: ReplayOrder, before: Mapping[str, Any] | None) -> None:
 
 
 def asked_for(selection: EventSelection) -> dict[str, str | None]:
-    """What `as_before` needs to know of a selection."""
+    """Return what `as_before` reads of a selection."""
     since, until = (end.isoformat() if end else None for end in (selection.since, selection.until))
     return {"words": selection.words, "since": since, "until": until}
 
@@ -183,6 +183,6 @@ def _run(order: ReplayOrder, settings: Settings, before: Mapping[str, Any] | Non
 
 
 def _in_flight(pipeline: Pipeline) -> int:
-    """Enough events at once that no handler waits for another's slots."""
+    """Return the number of events in flight at which no handler waits for another's slots."""
     handlers = (*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values())
     return max(LEAST_IN_FLIGHT, sum(int(handler.spec.concurrency) for handler in handlers))

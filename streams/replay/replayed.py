@@ -19,17 +19,16 @@ from streams.pipeline.handlers import Handler
 
 
 class PriorAnswers(Protocol):
-    """The answers of another run: a replay asks no question again that did not change."""
+    """The answers of another run: a replay does not repeat a call that did not change."""
 
     def find(self, fingerprint: str, origin: Origin) -> StoredAnswer | None:
-        """Return the answer to a question: this event's own, else the one of the event nearest before it, else after
-        it."""
+        """Return the answer to a task: this event's own, else that of the event nearest before it, else after it."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayedAnswers:
-    """A replay's rules: answers serve however old they are, and whatever the cache policy. Is a KnownAnswers."""
+    """A replay's rules: answers serve at any age and under any cache policy. Is a KnownAnswers."""
 
     store: AnswerStore
     prior: PriorAnswers

@@ -1,4 +1,4 @@
-"""The rows of a replay, into the same tables as those of the live run."""
+"""The rows of a replay, in the same tables as those of the live run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ReplayRows:
         self._prepare = prepare
 
     def write(self, messages: Sequence[Any]) -> None:
-        """Returns when ClickHouse has acknowledged all of them; raises ServiceError when it does not."""
+        """Return once ClickHouse has acknowledged all of them. Raises ServiceError if it does not."""
         rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for message in messages:
             table = TABLES[type(message)]
@@ -37,5 +37,4 @@ class ReplayRows:
             raise ServiceError(what, "Run the same command again once it does: it goes on from here.") from error
 
     def close(self) -> None:
-        """Let go of the connection."""
         self._client.close()

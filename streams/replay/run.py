@@ -30,12 +30,12 @@ FLUSH_SECONDS = 1.0
 MOST_ENDED = 5_000
 Ended = Sequence[Row | DeadLetter]
 STOPS = (CostLimitError, ServiceError, ProcessError)
-"""What ends a replay before its events do."""
+"""Errors that end a replay before its events do."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Replay:
-    """One run. `drive` takes an event through the tiers; `tell` hears of progress."""
+    """One run. `drive` takes an event through the tiers; `report` is called with its progress."""
 
     run: Run
     source: Source
@@ -44,23 +44,26 @@ class Replay:
     rows: ReplayRows
     spending: ReplaySpending
     in_flight: int
-    """Events on their way at once."""
-    tell: Callable[[Run], None]
+    """Events in flight at once."""
+    report: Callable[[Run], None]
     now: Callable[[], datetime]
     asked_for: Mapping[str, str | None]
-    """Remembered with how far it came."""
+    """Stored with its progress."""
     _under_way: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """By event, until its rows are acknowledged."""
     _ended: dict[str, Ended] = field(default_factory=dict)
-    """What is to be written, by event; of an event whose id is another's, by its dead letter."""
+    """Messages to write, by event; of an event whose id is another's, by its dead letter."""
     _contents: dict[str, str] = field(default_factory=dict)
-    """What the events say that are not written yet, as hashes."""
+    """Content hashes of the events that are not written yet."""
     _stopped: EscalonError | None = None
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def go(self, chosen: Chosen) -> Run:
-        """Replay the chosen events that are not done yet. Raises CostLimitError or ServiceError once all that had
-        ended is written; when it is cancelled that is written too. The same again goes on from there."""
+        """Replay the chosen events that are not done yet.
+
+        Raises CostLimitError or ServiceError once all that had ended is written; a cancelled replay writes it too. The
+        same replay, started again, continues from there.
+        """
         await self._write("running")
         writing, whole = asyncio.create_task(self._write_now_and_then()), False
         try:
@@ -78,7 +81,7 @@ class Replay:
         return self.run
 
     async def _start_all(self, chosen: Chosen) -> None:
-        """Put the events on their way, not too many at once."""
+        """Start the events, not too many at once."""
         events, places = self.source.events(chosen), asyncio.Semaphore(self.in_flight)
         while self._stopped is None and (some := await asyncio.to_thread(self._read, events)):
             for record, event in some:
@@ -94,11 +97,11 @@ class Replay:
                     self._refuse(record, event)
 
     def _known(self, event_id: str) -> str | None:
-        """What the event with an id says that is under way or done, as a hash; None where there is none."""
+        """Return the content hash of the event with an id that is in flight or done; None without one."""
         return self._contents[event_id] if event_id in self._contents else self.store.content_of(event_id)
 
     def _refuse(self, record: KafkaRecord, event: Event) -> None:
-        """As live: another event under an id that is known ends in the dead letters."""
+        """Put another event under a known id into the dead letters, as the live tiers do."""
         letter = self.source.dead_letters.letter(record, id_conflict(event.origin, "earlier in this replay"))
         if self._known(letter.dead_letter_id) is None:
             self._contents[letter.dead_letter_id] = ""
@@ -131,7 +134,7 @@ class Replay:
             await asyncio.shield(self._write("running"))
 
     async def _write(self, state: RunState) -> None:
-        """Write what has ended, then call it done; note how far it came, on disk and in the table of runs."""
+        """Write what has ended, then mark it done; store the progress on disk and in the table of runs."""
         async with self._one_at_a_time:
             ended = dict(self._ended)
             messages: list[Any] = [message for rows in ended.values() for message in rows]
@@ -147,10 +150,9 @@ class Replay:
             for one in ended:
                 del self._ended[one], self._contents[one]
                 self._under_way.pop(one, None)
-        self.tell(run)
+        self.report(run)
 
     def _after(self, state: RunState, events: int, messages: Sequence[Any]) -> Run:
-        """The run, when some more events have ended."""
         reused = sum(isinstance(message, Call) and message.reused_from is not None for message in messages)
         return replace(
             self.run,
@@ -164,7 +166,7 @@ class Replay:
 
 
 def saved(run: Run) -> dict[str, Any]:
-    """How far a run came, as values of JSON."""
+    """Return a run's progress as values of JSON."""
     return {
         "pipeline": run.pipeline,
         "selection": run.selection,
@@ -177,11 +179,11 @@ def saved(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What a replay would have to ask."""
+    """The calls that a replay would have to make."""
 
     events: int
     unchanged: int
-    """Events for which everything is known already."""
+    """Events for which all answers exist."""
     asked: Counter[str]
     """Calls that would have to be made first, by `tier.handler`; what they would lead to is not known."""
 

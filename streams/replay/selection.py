@@ -1,4 +1,4 @@
-"""Which events of a topic a replay takes."""
+"""The events of a topic that a replay takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.core.fingerprint import draw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSelection:
-    """Conditions that an event must meet, all of them; None is no condition. Then the earliest `limit` are taken."""
+    """Conditions that an event must meet, all of them; None is not a condition. The earliest `limit` are taken."""
 
     since: datetime | None = None
     """By the event's own time, or Kafka's timestamp where it has none. The beginning belongs to it, the end not."""
@@ -22,22 +22,22 @@ class EventSelection:
     events: frozenset[str] | None = None
     """By event id."""
     condition: str = ""
-    """What `events` came of, in the words of whoever asked."""
+    """The condition that gave `events`, in the user's words."""
     share: float = 1.0
     """A random part of them, the same each time."""
     limit: int | None = None
     words: str = ""
-    """As it was asked for, where a time was said as so long ago."""
+    """The user's words, where a time was given as a duration ago."""
 
-    def stands_at(self, partition: int, offset: int) -> bool:
-        """Whether an event at this place may be one."""
+    def holds_position(self, partition: int, offset: int) -> bool:
+        """True if an event at this position may be selected."""
         if self.offsets is None:
             return True
         first, stop = self.offsets.get(partition, (0, 0))
         return first <= offset < stop
 
     def takes(self, event_id: str, event_time: datetime) -> bool:
-        """Whether an event is one by its id and time."""
+        """True if an event is selected by its id and time."""
         return (
             (self.since is None or event_time >= self.since)
             and (self.until is None or event_time < self.until)
@@ -46,7 +46,7 @@ class EventSelection:
         )
 
     def __str__(self) -> str:
-        """In words, for the table of runs; the same words mean the same events."""
+        """Return the selection in words, for the table of runs; the same words mean the same events."""
         said = [
             f"since {self.since.isoformat()}" if self.since else "",
             f"until {self.until.isoformat()}" if self.until else "",
@@ -63,7 +63,7 @@ def _spans(offsets: Mapping[int, tuple[int, int]]) -> str:
 
 
 def parse_offsets(texts: list[str]) -> dict[int, tuple[int, int]]:
-    """Offsets written as `PARTITION:FIRST-STOP`, without `STOP` up to the end. Raises ConfigError."""
+    """Parse offsets written as `PARTITION:FIRST-STOP`, without `STOP` up to the end. Raises ConfigError."""
     spans: dict[int, tuple[int, int]] = {}
     for text in texts:
         partition, _, span = text.partition(":")
@@ -71,6 +71,6 @@ def parse_offsets(texts: list[str]) -> dict[int, tuple[int, int]]:
         numbers = [partition, first, *([stop] if stop else [])]
         if not dash or not all(number.isdecimal() for number in numbers) or int(partition) in spans:
             remedy = "Write PARTITION:FIRST-STOP once a partition, as in 0:100-200, or 0:100- up to the end."
-            raise ConfigError(f"{text!r} names no offsets.", remedy, "offsets")
+            raise ConfigError(f"{text!r} does not name offsets.", remedy, "offsets")
         spans[int(partition)] = int(first), int(stop) if stop else 2**63 - 1
     return spans

@@ -28,7 +28,7 @@ from streams.replay.selection import EventSelection
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Where the chosen events stand: by partition their offsets, sorted."""
+    """The positions of the chosen events: by partition their offsets, sorted."""
 
     offsets: dict[int, NDArray[np.int64]]
     unreadable: int = 0
@@ -59,7 +59,7 @@ class Source:
         with closing(self._tail(self._first(selection))) as tail:
             held = tail.held()
             for record in tail.to_end(held):
-                if not selection.stands_at(record.partition, record.offset):
+                if not selection.holds_position(record.partition, record.offset):
                     continue
                 try:
                     origin = self.reader(record).origin
@@ -74,13 +74,13 @@ class Source:
         return Chosen(_earliest(times, offsets, selection.limit), unreadable, gone, topic_id)
 
     def _first(self, selection: EventSelection) -> Offsets | None:
-        """Where to begin to read; None for everywhere at the beginning."""
+        """Return the first offsets to read; None for all from the beginning."""
         if selection.offsets is None:
             return None
         return {(self.topic, partition): first for partition, (first, _) in selection.offsets.items()}
 
     def events(self, chosen: Chosen) -> Iterator[tuple[KafkaRecord, Event]]:
-        """The chosen events and their records, each partition in its order."""
+        """Yield the chosen events and their records, each partition in its order."""
         left = Counter({partition: len(offsets) for partition, offsets in chosen.offsets.items()})
         start = {(self.topic, partition): int(offsets[0]) for partition, offsets in chosen.offsets.items()}
         with closing(self._tail(start)) as tail:
@@ -109,7 +109,7 @@ class Source:
 def _earliest(
     times: Mapping[int, array[float]], offsets: Mapping[int, array[int]], limit: int | None
 ) -> dict[int, NDArray[np.int64]]:
-    """The offsets by partition, sorted; with a limit those of the earliest events alone."""
+    """Return the offsets by partition, sorted; with a limit those of the earliest events alone."""
     found = {partition: np.array(offsets[partition], dtype=np.int64) for partition in sorted(offsets)}
     if limit is not None:
         order = np.argsort(np.concatenate([np.array(times[one]) for one in found] or [np.array([])]), kind="stable")

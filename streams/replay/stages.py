@@ -1,4 +1,4 @@
-"""Puts the stages of a candidate pipeline together for a replay."""
+"""The stages of a candidate pipeline, built for a replay."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from streams.replay.store import ReplayStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
-    """What the stages of a replay are made from."""
+    """The parts that the stages of a replay are built from."""
 
     settings: Settings
     pipeline: Pipeline
@@ -44,7 +44,7 @@ class Stages:
     spending: ReplaySpending
     changelogs: Changelogs
     before: Callable[[Handler, Task], None]
-    """Told of each call before it is made; it may refuse it."""
+    """Called before each call; it may refuse the call."""
 
     def tiers(self) -> Tiers:
         """Return the stages. Raises ConfigError where a limit is set and a call has no price."""
@@ -88,7 +88,7 @@ class Stages:
         )
 
     def _seen(self, watcher: ImageDuplicateListener | None) -> EarlierImages:
-        """The images seen first; where nobody watches images, none need be read."""
+        """Return the images seen first; without a listener for images none are read."""
         if watcher is None:
             return EarlierImages([], 1, self.store)
         return EarlierImages(self.changelogs.images(), watcher.capacity, self.store)

@@ -1,7 +1,7 @@
-"""What a replay remembers on disk: the answers of the run it takes, its own answers, and the events it is done with.
+"""The state of a replay on disk: the live run's answers, its own answers, and the events that are done.
 
-One RocksDB directory a replay. It outlives the process, so a replay that was stopped goes on where it was, and what it
-has paid for is not paid for again.
+One RocksDB directory a replay. It outlives the process, so a stopped replay continues where it was and pays for nothing
+twice.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class ReplayStore:
 
     @property
     def positions(self) -> Offsets:
-        """How far each changelog has been taken over."""
+        """The next offset to read of each changelog."""
         return {(topic, partition): offset for topic, partition, offset in self._json(_POSITIONS) or []}
 
     def take_over(self, entries: Iterable[Entry], positions: Offsets) -> None:
-        """Keep entries of the changelogs, and how far they came; an entry without a value was deleted.
+        """Store entries of the changelogs and their positions; an entry without a value was deleted.
 
         A key may come again with a later answer. The earlier one stays beside it, for the events it once served.
         """
@@ -74,14 +74,14 @@ class ReplayStore:
         self._entries.write(batch)
 
     def find(self, fingerprint: str, origin: Origin) -> StoredAnswer | None:
-        """What the run was answered: about this event, else about the one nearest before it, else after it."""
+        """Return the run's answer: about this event, else about the one nearest before it, else after it."""
         of_task = _PRIOR + fingerprint.encode() + b"\0"
         own = of_task + _moment(origin.event_time)
         exact = self._entries.get(own + origin.event_id.encode())
         return self._decoded(exact if exact is not None else self._nearest(of_task, own + _LAST))
 
     def _nearest(self, of_task: bytes, upto: bytes) -> bytes | None:
-        """The last answer of a task up to some key, else its first one."""
+        """Return the last answer of a task up to a key, else its first one."""
         entries = self._entries.iter()
         for seek, key in ((entries.seek_for_prev, upto), (entries.seek, of_task)):
             seek(key)
@@ -90,7 +90,7 @@ class ReplayStore:
         return None
 
     def _place(self, value: bytes) -> bytes | None:
-        """The key of an answer: its task, and the time and id of the event it was given to."""
+        """Return the key of an answer: its task, and the time and id of its event."""
         stored = self._decoded(value)
         if stored is None or not stored.calls:
             return None
@@ -102,37 +102,37 @@ class ReplayStore:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """How far it came, as `done` was told; None at its beginning."""
+        """The progress that `done` stored; None at the beginning."""
         found = self._json(_STATE)
         return None if found is None else dict(found)
 
     @property
     def spent(self) -> dict[str, Any] | None:
-        """What it has spent, as `spend` was told; None at its beginning."""
+        """The spending that `spend` stored; None at the beginning."""
         found = self._json(_SPENT)
         return None if found is None else dict(found)
 
     def spend(self, spent: Mapping[str, Any]) -> None:
-        """Remember what it has spent, as values of JSON."""
+        """Store the spending, as values of JSON."""
         self._entries[_SPENT] = json.dumps(spent).encode()
 
     def get(self, fingerprint: str) -> StoredAnswer | None:
-        """What this replay was answered."""
+        """Return this replay's answer."""
         return self._decoded(self._entries.get(_OWN + fingerprint.encode()))
 
     def put(self, fingerprint: str, answer: StoredAnswer) -> None:
-        """Keep an answer of this replay."""
+        """Store an answer of this replay."""
         self._entries[_OWN + fingerprint.encode()] = self._codec.encode(answer)
 
     def content_of(self, event_id: str) -> str | None:
-        """The hash of what an event says that this replay is done with; None where it is not done with any."""
+        """Return the content hash of an event that is done; None if the event is not done."""
         found = self._entries.get(_DONE + event_id.encode())
         return None if found is None else bytes(found).decode()
 
     def done(self, contents: Mapping[str, str], state: Mapping[str, Any]) -> None:
-        """Remember events whose rows ClickHouse has acknowledged and, as values of JSON, how far it came so.
+        """Store events whose rows ClickHouse has acknowledged and, as values of JSON, the progress.
 
-        `contents` has the hash of what each says, by its id.
+        `contents` has the content hash of each, by its id.
         """
         batch = WriteBatch(raw_mode=True)
         for event_id, content in contents.items():
@@ -141,11 +141,11 @@ class ReplayStore:
         self._entries.write(batch)
 
     def keep_image(self, number: int, image: SeenImage) -> None:
-        """Remember an image that only this replay has taken for new, the `number`th."""
+        """Store an image that is new in this replay alone, the `number`th."""
         self._entries[_NEW_IMAGE + image.event_id.encode()] = image.packed(number)
 
     def images(self) -> list[SeenImage]:
-        """The images that only this replay has taken for new, in their order."""
+        """Return the images that are new in this replay alone, in order."""
         keys = self._keys(_NEW_IMAGE)
         found = [SeenImage.unpacked(key[1:].decode(), self._entries[key]) for key in keys]
         return [image for _, image in sorted(filter(None, found), key=lambda item: item[0])]
@@ -167,9 +167,9 @@ class ReplayStore:
         try:
             return None if data is None else self._codec.decode(StoredAnswer, data)
         except UnreadableError:
-            return None  # as the tiers do with one that cannot be read: ask anew
+            return None  # as the tiers do with one that cannot be read: ask again
 
 
 def _moment(at: datetime) -> bytes:
-    """A time as 8 bytes that sort as it does."""
+    """Encode a time as 8 bytes that sort as it does."""
     return ((at - _EPOCH) // _MICROSECOND).to_bytes(8)

@@ -1,4 +1,4 @@
-"""Whose fault a failure was: the event's own, or an outage that would have met any event."""
+"""The cause of a failure: the event itself, or an outage that would have met any event."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ Blame = Literal["event", "unclear", "outage"]
 
 
 def blame(done: CallOutcome, callee: Callee, within: float) -> Blame:
-    """Whose fault it is that a consultation failed; `unclear` where this event or the provider may be at fault.
+    """Return the cause of a failed call; `unclear` where it may be this event or the provider.
 
-    Where it may be either, it is an outage as long as no other call of the handler was answered in the last `within`
-    seconds.
+    An unclear failure is an outage as long as no other call of the handler was answered in the last `within` seconds.
     """
     if in_outage(done):
         return "outage"
@@ -27,12 +26,12 @@ def blame(done: CallOutcome, callee: Callee, within: float) -> Blame:
 
 
 def in_outage(done: CallOutcome) -> bool:
-    """Whether a model, the handler's own or its fallback, could not be asked and so has not seen the question."""
+    """True if a model, the handler's own or its fallback, could not be asked and so has not seen the task."""
     last = {call.request_model: call.error_type for call in done.calls}  # of each model's calls the last one
     return done.attempt.status == "failed" and not OUTAGES.isdisjoint(last.values())
 
 
 def may_pass(error_type: str | None, callee: Callee) -> bool:
-    """Whether an error need not be about the question: a model's bad request may come of the handler's own settings,
-    while plain code that raises it means the question."""
+    """True if an error need not be about the task: a model's bad request may come of the handler's own settings, while
+    plain code that raises it means the task."""
     return error_type in PROVIDER_FAULTS or (error_type == "bad_request" and callee.answered_within is not None)

@@ -1,4 +1,4 @@
-"""Whether there is still time for an event."""
+"""Deadlines of events."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from streams.core.messages import Event
 
 
 def overdue(event: Event, at: datetime) -> bool:
-    """Whether the event's deadline is over at some time; an event without one always has time."""
+    """True if the event's deadline has passed at a time; an event without one has no limit."""
     return event.deadline is not None and at >= event.deadline
 
 
 def too_late(event: Event) -> str:
-    """Why nothing more is done about an event, in words."""
+    """Return the reason why an event that is overdue ends."""
     return f"deadline: it was to be done by {event.deadline:%Y-%m-%d %H:%M:%S} UTC"

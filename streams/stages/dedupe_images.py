@@ -25,16 +25,16 @@ from streams.stages.ports import Images, SeenImages
 
 @dataclass(frozen=True, slots=True)
 class ImageComparison:
-    """What became of the comparison with the images seen so far."""
+    """The result of comparing an image with those seen so far."""
 
     original: Nominee | None
     looks: int
-    """How many earlier images' pixels were compared."""
+    """Earlier images whose pixels were compared."""
     words: str
 
     @property
     def confidence(self) -> float | None:
-        """How much alike the hashes are, from 0 to 1."""
+        """The similarity of the hashes, from 0 to 1."""
         return None if self.original is None else 1 - self.original.distance / 64
 
 
@@ -62,7 +62,6 @@ async def dedupe_images(
 
 
 async def _compared(new: SeenImage, nominees: list[Nominee], images: Images) -> ImageComparison:
-    """Look at each nominee, until one shows the same."""
     for looks, one in enumerate(nominees):
         if one.seen.image == new.image:
             return ImageComparison(one, looks, f"the same bytes as {one.seen.event_id}")

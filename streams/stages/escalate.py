@@ -1,4 +1,4 @@
-"""The task of a reasoner, made by whoever hands it over."""
+"""Escalations, and the task that a reasoner is given."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def escalate(
     detail: str,
     attempt: Attempt | None,
 ) -> Escalation:
-    """An escalation to `reasoner`; `attempt` None when a route leads to it directly."""
+    """Return an escalation to `reasoner`; `attempt` is None when a route leads to it directly."""
     escalation = Escalation(
         event=verdict.event,
         intents=verdict.intents,
@@ -35,14 +35,16 @@ def escalate(
 
 
 def fingerprinted(escalation: Escalation, reasoner: Handler) -> Escalation:
-    """The escalation under the fingerprint of its task."""
     fingerprint = task_fingerprint(reasoner.version, reasoner_task(escalation, reasoner).input())
     return dataclasses.replace(escalation, fingerprint=fingerprint)
 
 
 def reasoner_task(escalation: Escalation, reasoner: Handler) -> Task:
-    """What the reasoner sees. How far a confidence fell short is left out: it would make every threshold's
-    escalation of the same attempt a task of its own."""
+    """Return what the reasoner sees.
+
+    How far a confidence fell short is left out: it would make every threshold's escalation of the same attempt a task
+    of its own.
+    """
     unsure = escalation.reason in ("unsure", "explored")
     told = "unsure" if unsure else f"{escalation.reason}: {escalation.detail}"
     return task_of(escalation.event, reasoner.inputs, told.rstrip(": "), escalation.attempt)

@@ -1,4 +1,4 @@
-"""LISTEN: an event in, what every listener saw and one route out."""
+"""LISTEN: an event in, the findings of all listeners and one route out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Look:
     finding: Finding
     calls: tuple[Call, ...]
     outage: str = ""
-    """Why its model could not be asked, where that is so."""
+    """The reason why its model could not be asked; empty if it was."""
 
 
 async def listen(
@@ -98,15 +98,17 @@ async def _look(event: Event, received_at: datetime, caller: Caller, records: Ca
 
 
 def _check_seen(event: Event, looks: Sequence[Look], records: CallRecords) -> None:
-    """Raise ServiceError for an event that nobody recognised while a listener could not ask its model, as long as there
-    is time: the event waits, for its route would be a guess."""
+    """Raise ServiceError for an event that no listener recognised while one could not ask its model.
+
+    As long as there is time the event waits, because its route would be a guess.
+    """
     outages = [look.outage for look in looks if look.outage]
     if outages and not any(look.finding.label for look in looks) and not overdue(event, records.now()):
         raise ServiceError(f"A listener cannot ask its model: {outages[0]}")
 
 
 def _finding(attempt: Attempt, threshold: float | None) -> Finding:
-    """What a listener's answer says: a label, or `{"label", "confidence", "scores"}`; a refusal finds nothing."""
+    """Read a listener's answer: a label, or `{"label", "confidence", "scores"}`; a refusal finds nothing."""
     answer: Any = json.loads(attempt.answer) if attempt.status == "answered" and attempt.answer else None
     fields = answer if isinstance(answer, dict) else {"label": answer}
     label = fields.get("label")
@@ -127,7 +129,7 @@ def _finding(attempt: Attempt, threshold: float | None) -> Finding:
 
 
 def conclude(event: Event, findings: Sequence[Finding], pipeline: Pipeline, records: CallRecords) -> list[Message]:
-    """The verdict on an event, and at once whatever ends or escalates it without a worker."""
+    """Return the verdict on an event, and the message that ends or escalates it without a worker."""
     choice = choose(findings, pipeline.combine, pipeline.routes)
     verdict = _verdict(event, tuple(findings), choice, pipeline, records)
     match choice.route.action:
@@ -163,7 +165,7 @@ def _verdict(
 
 
 def _late(verdict: Verdict, records: CallRecords) -> Result | None:
-    """An event that nobody recognised, and that may be so only because its deadline left no time to look."""
+    """Return a failure for an event that no listener recognised, perhaps because its deadline left no time to look."""
     if verdict.intents[0] != UNSURE or not overdue(verdict.event, records.now()):
         return None
     return dataclasses.replace(_terminal(verdict, "failed", records), reasons=(too_late(verdict.event),))

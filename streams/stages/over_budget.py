@@ -1,4 +1,4 @@
-"""What becomes of a task when its tier's money for the day is spent: it waits, or ends."""
+"""The end or the deferral of a task whose tier has spent the day's money."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from streams.stages.deadline import overdue, too_late
 def wait_or_end(
     task: Verdict | Escalation, tier: Tier, records: CallRecords, reasons: tuple[str, ...] = ()
 ) -> Deferred | Result:
-    """The task, to go on when the next day begins; failed, where its deadline is over by then."""
+    """Defer the task to the next day, or fail it if its deadline has passed by then."""
     if overdue(task.event, next_day(records.now())):
         return unaffordable(task, tier, records, reasons, too_late(task.event))
     return defer(task, tier, records)
 
 
 def defer(task: Verdict | Escalation, tier: Tier, records: CallRecords) -> Deferred:
-    """The task, to go on when the next day begins."""
+    """Return the task, to continue when the next day begins."""
     now = records.now()
     waiting = dataclasses.replace(task, budget_deferrals=task.budget_deferrals + 1)
     return Deferred(
@@ -33,14 +33,14 @@ def defer(task: Verdict | Escalation, tier: Tier, records: CallRecords) -> Defer
 
 
 def spent(tier: Tier, records: CallRecords) -> str:
-    """Why a task is not done today, in words."""
+    """Return the reason why a task is not done today."""
     return f"budget: this partition's share of the {tier}s' money for {day_of(records.now())} is spent"
 
 
 def unaffordable(
     task: Verdict | Escalation, tier: Tier, records: CallRecords, reasons: tuple[str, ...] = (), *further: str
 ) -> Result:
-    """The task failed for want of money; `reasons` come before that, and what is `further` said after it."""
+    """Return the task as failed because the money is spent; `reasons` come before that one, `further` ones after it."""
     return Result(
         origin=task.event.origin,
         state="failed",
@@ -54,7 +54,7 @@ def unaffordable(
 
 
 def accepted(escalation: Escalation, records: CallRecords, reasons: tuple[str, ...]) -> Result | None:
-    """The worker's answer after all, marked so; None when the worker gave none."""
+    """Return the worker's answer after all, marked so; None if the worker gave none."""
     attempt = escalation.attempt
     if attempt is None or attempt.status != "answered":
         return None

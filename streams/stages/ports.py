@@ -12,7 +12,7 @@ class Images(Protocol):
     """The images in the blob store, by their SHA-256."""
 
     async def features(self, image: str) -> ImageFeatures:
-        """Return what an image is found again by. Raises UnreadableError if there is none, or it is not an image."""
+        """Return an image's hash and thumbnail. Raises UnreadableError if there is none, or it is not an image."""
         ...
 
     async def same(self, one: str, other: str) -> bool:

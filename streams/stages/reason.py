@@ -1,4 +1,4 @@
-"""REASON: an escalation in, the last word out, or the task put off because its model failed."""
+"""REASON: an escalation in, the final result out, or the task deferred because its model failed."""
 
 from __future__ import annotations
 
@@ -59,12 +59,11 @@ async def reason(
 
 
 def _why(escalation: Escalation) -> tuple[str, ...]:
-    """Why it was escalated, and how its reasoner failed before."""
     return (f"{escalation.reason}: {escalation.detail}".rstrip(": "), *earlier_rounds(escalation, "reasoner"))
 
 
 def _out_of_budget(escalation: Escalation, pipeline: Pipeline, records: CallRecords) -> Message:
-    """A worker that gave no answer leaves nothing to accept, so its escalation waits."""
+    """Return the deferral or the result. Without a worker's answer to accept, the escalation waits."""
     at_limit, why = pipeline.spec.budgets["reasoner"].at_limit, _why(escalation)
     if at_limit == "fail":
         return unaffordable(escalation, "reasoner", records, why)

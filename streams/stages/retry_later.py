@@ -1,4 +1,4 @@
-"""A task whose model failed is asked again later: some times where it may be at fault itself, else until it can be."""
+"""Deferral of a task whose model failed: a few times if the task may be the cause, indefinitely in an outage."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from streams.stages.blame import blame
 from streams.stages.deadline import overdue
 
 MAX_REASON = 300
-"""Characters kept of why each round failed."""
+"""Characters kept of the reason why each round failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TooLate:
-    """It would be asked again, but its deadline is over by then."""
+    """The task would be asked again, but its deadline has passed by then."""
 
 
 def retry_later(
     task: Verdict | Escalation, done: CallOutcome, callee: Callee, policy: RetryLaterSpec | None, now: datetime
 ) -> Deferred | TooLate | None:
-    """The task, to go on later; None where it has ended: by its own fault, or having failed too often.
+    """Return the task, to continue later; None where it has ended, as the cause itself or after too many failures.
 
-    Without a policy nothing goes on later, as in a replay: what an operator must correct then raises ServiceError, for
-    an event must not end because of it.
+    Without a policy, as in a replay, nothing continues later. A fault that an operator must correct then raises
+    ServiceError, because no event may end because of it.
     """
     why = explain(done.attempt)[:MAX_REASON]
     if policy is None:
@@ -56,7 +56,7 @@ def retry_later(
 
 
 def earlier_rounds(task: Verdict | Escalation, tier: str) -> list[str]:
-    """Why a task was put off in each earlier round, in words."""
+    """Return the reasons why a task was deferred in earlier rounds."""
     said = [f"{tier} failed: {failure}" for failure in task.failures]
     if task.outages:
         said.append(f"put off {task.outages} times by an outage")

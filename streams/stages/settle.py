@@ -11,7 +11,7 @@ from streams.core.messages import Origin, Outcome, Result
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What settled an event: where the winning result stood, and the outcome's bytes as first written."""
+    """The position of the result that settled an event, and the outcome's bytes as first written."""
 
     partition: int
     offset: int
@@ -19,10 +19,10 @@ class Settled:
 
 
 def settles(prior: Settled | None, partition: int, offset: int) -> bool:
-    """Whether the result at this position may write the outcome.
+    """True if the result at this position may write the outcome.
 
     The first result of an event wins. Delivered again after a crash, that same result writes the same bytes
-    again, for nobody can know whether they arrived; any other result of the event is dropped.
+    again, because it is unknown whether they arrived; any other result of the event is dropped.
     """
     return prior is None or (prior.partition, prior.offset) == (partition, offset)
 
@@ -30,7 +30,7 @@ def settles(prior: Settled | None, partition: int, offset: int) -> bool:
 def check_same_event(result: Result, settled: Outcome | None) -> None:
     """Raise UnreadableError where a result is about another event than the one that has ended under its id.
 
-    What is not known of either is taken for the same.
+    A result or an outcome without a digest counts as the same event's.
     """
     if settled is None:
         return
@@ -40,13 +40,12 @@ def check_same_event(result: Result, settled: Outcome | None) -> None:
 
 
 def id_conflict(origin: Origin, other: str) -> UnreadableError:
-    """The error about an event under whose id there is another one; `other` says where that one was read."""
+    """Return the error about an event whose id another event has, which was read from `other`."""
     what = f"Another event ({other}) has the id {origin.event_id!r}, and says something else."
     return UnreadableError("id_conflict", what, "Give each event an id of its own; of a row's key, add the version.")
 
 
 def settle(result: Result, now: datetime) -> Outcome:
-    """The outcome that a winning result makes."""
     return Outcome(
         origin=result.origin,
         state=result.state,

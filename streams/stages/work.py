@@ -1,4 +1,4 @@
-"""WORK: a routed task in, an answer out, or an escalation with what fell short."""
+"""WORK: a routed task in, an answer out, or an escalation with the attempt that fell short."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ from streams.stages.retry_later import TooLate, earlier_rounds, retry_later
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """What the parts of this stage all need."""
-
     verdict: Verdict
     handler: Handler
     config: ConfidenceConfig
@@ -117,7 +115,7 @@ def _settle(job: _Job, done: CallOutcome) -> list[Message]:
 def _without_reasoner(
     job: _Job, done: CallOutcome, why: str, late: tuple[str, ...], threshold: Threshold
 ) -> list[Message]:
-    """The end of a task that nobody else can take; where its model failed it is asked again later, if it may be."""
+    """End a task that no reasoner can take; where its model failed it is asked again later, if the policy allows."""
     verdict, records = job.verdict, job.records
     later = (
         None if late else retry_later(verdict, done, job.caller.callee, job.pipeline.spec.retry_later, records.now())
@@ -131,7 +129,7 @@ def _without_reasoner(
 
 
 def _explore(job: _Job, done: CallOutcome, messages: list[Message]) -> list[Message]:
-    """The messages of an accepted answer; for a random share of them the reasoner is asked as well.
+    """Return the messages of an accepted answer; for a random share of answers the reasoner is asked as well.
 
     The draw follows from the call's id, so an event that is delivered again is drawn alike.
     """
@@ -160,7 +158,7 @@ def _threshold(job: _Job, done: CallOutcome) -> Threshold:
 
 
 def _by_fallback(job: _Job, done: CallOutcome) -> bool:
-    """Whether the fallback model has a part in the answer; of its answers the worker's calibration says nothing."""
+    """True if the fallback model has a part in the answer; the worker's calibration does not cover its answers."""
     return any(call.status == "answered" and call.handler_version != job.handler.version for call in done.calls)
 
 

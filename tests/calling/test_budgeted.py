@@ -1,4 +1,4 @@
-"""What the money of a day buys."""
+"""The calls that a day's money buys."""
 
 from __future__ import annotations
 

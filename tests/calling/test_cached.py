@@ -1,4 +1,4 @@
-"""What an answer costs: the store, the calls in flight, the retries, and the record of each."""
+"""The store and the calls in flight: which calls are made and paid, and their records."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ async def test_an_invalid_answer_does_not_serve_others(here: Office) -> None:
     assert (other.attempt.status, other.calls[-1].cache_hit) == ("answered", False)
 
 
-async def test_another_input_or_another_version_is_asked_anew(here: Office) -> None:
+async def test_another_input_or_another_version_is_asked_again(here: Office) -> None:
     one = backend(here)
     await here.ask(one, "e1")
     await here.ask(one, "e2", text="another")
@@ -232,7 +232,7 @@ async def test_handlers_alike_share_answers_and_keep_their_names(here: Office) -
     st.sampled_from(["shared", "own", "off"]),
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.integers(0, 40)), max_size=12),
 )
-async def test_whatever_comes_in_whatever_order_is_paid_for_as_the_policy_says(
+async def test_deliveries_in_any_order_are_paid_for_as_the_policy_says(
     here: Office, policy: str, deliveries: list[tuple[str, str, int]]
 ) -> None:
     """Deliveries are (event, text, minutes that pass before); an event's text makes part of its id."""
@@ -322,7 +322,7 @@ async def test_when_a_call_is_cut_off_one_of_those_waiting_asks_for_all(here: Of
     assert (len(one.asked), here.services.in_flight) == (2, {})
 
 
-async def test_one_that_waits_and_is_cut_off_harms_nobody(here: Office) -> None:
+async def test_one_that_waits_and_is_cut_off_harms_no_other(here: Office) -> None:
     one = backend(here)
     one.gate = asyncio.Event()
     first = asyncio.create_task(here.ask(one, "e1"))
@@ -353,7 +353,7 @@ async def test_when_a_call_fails_each_that_waited_tries_for_itself(here: Office)
     assert here.services.in_flight == {}
 
 
-async def test_what_the_operator_has_to_mend_reaches_its_own_event_only(here: Office) -> None:
+async def test_what_the_operator_has_to_fix_reaches_its_own_event_only(here: Office) -> None:
     class Wrong(FakeBackend):
         async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Any:
             answer = await super().ask(task, sample, within)

@@ -120,14 +120,14 @@ async def fails() -> str:
     raise ZeroDivisionError
 
 
-async def test_results_come_in_order_whoever_is_first() -> None:
+async def test_results_come_in_order_whichever_is_first() -> None:
     ended: list[str] = []
     assert await gather([after(0.02, "slow", ended), after(0.0, "quick", ended)]) == ["slow", "quick"]
     assert ended == ["quick", "slow"]
     assert await gather([]) == []
 
 
-async def test_where_one_fails_the_others_end_before_that_is_told() -> None:
+async def test_where_one_fails_the_others_end_before_that_is_raised() -> None:
     ended: list[str] = []
     with pytest.raises(ZeroDivisionError):
         await gather([fails(), after(0.02, "paid for", ended)])

@@ -206,7 +206,7 @@ async def test_the_calibration_reads_the_raw_confidence(verify: Verify | None) -
 
 
 @pytest.mark.parametrize("status", ["refused", "invalid", "failed"])
-async def test_what_is_no_answer_is_left_alone(status: Any) -> None:
+async def test_an_attempt_without_an_answer_is_left_alone(status: Any) -> None:
     def never(*_: Any) -> float:
         raise AssertionError
 

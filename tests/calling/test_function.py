@@ -72,7 +72,7 @@ async def test_a_function_that_raises_fails_and_its_prompt_is_kept() -> None:
     assert json.loads(said.prompt)["text"] == "x"
 
 
-async def test_a_function_may_say_that_what_it_asks_is_away() -> None:
+async def test_a_function_may_say_that_its_service_is_unavailable() -> None:
     def busy(_: Task) -> None:
         raise model_error("overloaded", after=3.0)
 
@@ -95,7 +95,7 @@ async def test_what_a_function_cannot_connect_to_is_unreachable_and_not_its_own_
 
 
 @pytest.mark.parametrize("client", [urllib.request.urlopen, httpx2.get])
-async def test_a_client_that_cannot_connect_is_unreachable_whatever_error_it_raises(
+async def test_a_client_that_cannot_connect_is_unreachable_by_any_error_that_it_raises(
     client: Callable[[str], Any],
 ) -> None:
     with socket.socket() as bound:  # and does not listen
@@ -106,7 +106,7 @@ async def test_a_client_that_cannot_connect_is_unreachable_whatever_error_it_rai
     assert (said.error.error_type, said.error.retryable) == ("unreachable", True)
 
 
-async def test_a_function_may_say_that_a_service_is_away_so_that_its_message_waits() -> None:
+async def test_a_function_may_say_that_a_service_is_unavailable_so_that_its_message_waits() -> None:
     def broken(_: Task) -> None:
         raise ServiceError("The database is away.")
 
@@ -147,7 +147,7 @@ async def test_an_answer_that_is_too_large_is_invalid_and_its_beginning_is_kept(
 
 
 @pytest.mark.parametrize("confidence", ["high", True, float("nan"), -0.1, 1.1])
-async def test_a_confidence_that_is_no_probability_is_the_functions_failure(confidence: Any) -> None:
+async def test_a_confidence_that_is_not_a_probability_is_the_functions_failure(confidence: Any) -> None:
     said = await python_function(lambda _: Answer("x", confidence)).ask(Task())
     assert said.reading.error_type == "handler_error"
 
@@ -171,7 +171,7 @@ async def test_a_listening_function_returns_a_label_or_more(finding: Any) -> Non
 
 @settings(deadline=None)
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters()), st.binary()))
-async def test_whatever_a_function_returns_is_an_answer_or_a_failure(value: Any) -> None:
+async def test_any_value_of_a_function_is_an_answer_or_a_failure(value: Any) -> None:
     said = await python_function(lambda _: value).ask(Task())
     assert said.reading.status in ("answered", "failed")
     (said.reading.answer or "").encode()
@@ -192,17 +192,17 @@ def test_a_function_is_found_by_its_path() -> None:
 
 
 @pytest.mark.parametrize("path", ["nowhere:f", "json:nothing", "json.nothing:f"])
-def test_a_function_that_is_not_there_is_the_operators_to_mend(path: str) -> None:
+def test_a_missing_function_is_the_operators_to_fix(path: str) -> None:
     with pytest.raises(ConfigError, match=f"{path} cannot be imported"):
         load_function(path)
 
 
-def test_a_name_that_is_no_function_is_told() -> None:
+def test_a_name_of_another_object_is_refused() -> None:
     with pytest.raises(ConfigError, match="is not a function"):
         load_function("sys:path")
 
 
-def test_a_module_that_breaks_when_imported_is_told_in_one_line(
+def test_a_module_that_breaks_when_imported_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken_module_of_ours.py").write_text("raise KeyError('x')")

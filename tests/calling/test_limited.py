@@ -76,7 +76,7 @@ async def ends(
     one.release(await acquired(one), error, tokens)
 
 
-async def test_without_limits_every_call_is_let_in_at_once() -> None:
+async def test_without_limits_every_call_starts_at_once() -> None:
     clock = Clock()
     one, seen = limits(clock)
     for _ in range(50):
@@ -84,7 +84,7 @@ async def test_without_limits_every_call_is_let_in_at_once() -> None:
     assert (clock.slept, seen.waits) == ([], [])
 
 
-async def test_calls_over_the_limit_wait_and_the_waiting_is_told() -> None:
+async def test_calls_over_the_limit_wait_and_the_waiting_is_reported() -> None:
     clock = Clock()
     one, seen = limits(clock, RateLimit.of(30, None, None))
     for _ in range(7):
@@ -93,7 +93,7 @@ async def test_calls_over_the_limit_wait_and_the_waiting_is_told() -> None:
     assert seen.waits == pytest.approx([2.0, 2.0])
 
 
-async def test_whoever_waits_first_is_let_in_first() -> None:
+async def test_the_first_to_wait_starts_first() -> None:
     clock, order = Clock(), list[int]()
     one, _ = limits(clock, RateLimit.of(6, None, None))
 
@@ -164,7 +164,7 @@ async def test_calls_that_are_cut_off_use_up_no_limit() -> None:
     assert clock.timer() == 0
 
 
-async def test_whoever_waits_when_the_breaker_opens_is_turned_away() -> None:
+async def test_a_call_that_waits_when_the_breaker_opens_is_refused() -> None:
     clock = Clock()
     one, _ = limits(clock, RateLimit.of(60, None, None))
     under_way = [await acquired(one) for _ in range(13)][-3:]
@@ -178,7 +178,7 @@ async def test_whoever_waits_when_the_breaker_opens_is_turned_away() -> None:
     assert (await refused(one)).error_type == "circuit_open"
 
 
-async def test_nobody_waits_past_the_deadline() -> None:
+async def test_no_call_waits_past_the_deadline() -> None:
     clock = Clock()
     one, _ = limits(clock, RateLimit.of(6, None, None))
     await acquired(one)
@@ -188,7 +188,7 @@ async def test_nobody_waits_past_the_deadline() -> None:
     assert clock.timer() == pytest.approx(3.5)
 
 
-async def test_tokens_that_were_not_used_let_the_next_call_in_earlier() -> None:
+async def test_tokens_that_were_not_used_let_the_next_call_start_earlier() -> None:
     clock = Clock()
     one, _ = limits(clock, RateLimit.of(None, 600, None))
     given = await acquired(one, 100)
@@ -202,7 +202,7 @@ async def test_tokens_that_were_not_used_let_the_next_call_in_earlier() -> None:
     assert clock.timer() == pytest.approx(1.0)
 
 
-async def test_retries_are_made_as_long_as_the_budget_lasts_and_both_are_told() -> None:
+async def test_retries_are_made_as_long_as_the_budget_lasts_and_both_are_reported() -> None:
     one, seen = limits(Clock(), share=0.5)
     allowed = [one.may_retry() for _ in range(12)]
     assert allowed == [True] * 10 + [False] * 2

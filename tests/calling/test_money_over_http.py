@@ -115,7 +115,7 @@ async def test_a_gateway_that_counts_nothing_is_not_free(tmp_path: Path, left_ou
 
 
 @pytest.mark.parametrize("left_out", SUBSETS, ids=lambda some: "+".join(sorted(some)) or "nothing")
-async def test_whatever_a_gateway_leaves_out_a_budget_counts_at_least_the_true_price(
+async def test_however_little_a_gateway_counts_a_budget_counts_at_least_the_true_price(
     tmp_path: Path, left_out: frozenset[str]
 ) -> None:
     gateway, budget = Gateway(left_out), FakeBudget(Decimal(100))

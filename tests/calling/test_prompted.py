@@ -19,7 +19,7 @@ from tests.harness.stages import PIPELINE, build, confidence_of, model_error
 
 
 class FakeModel:
-    """Replies as told, and remembers the requests and how many were in flight at once."""
+    """Replies as given, and remembers the requests and how many were in flight at once."""
 
     def __init__(self, reply: ModelReply | ModelError) -> None:
         self.reply = reply

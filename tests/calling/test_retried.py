@@ -110,10 +110,10 @@ async def test_a_call_that_was_never_sent_does_not_show_that_the_model_answers(h
 
 @dataclass
 class Defective(FakeBackend):
-    """One of its calls raises what is no failure of the model."""
+    """One of its calls raises an error that is not a failure of the model."""
 
     good: int = 1
-    """How many calls come before that one."""
+    """Calls that come before that one."""
     error: Exception = field(default_factory=lambda: ZeroDivisionError("sk-planted"))
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:
@@ -197,7 +197,7 @@ async def test_it_is_tried_again_after_the_rest_and_that_takes_nothing_of_the_bu
     assert here.clock.slept[-1] == 2.0 + 0.5
 
 
-async def test_a_call_that_the_operator_has_to_mend_leaves_the_trial_to_the_next(here: Office) -> None:
+async def test_a_call_that_the_operator_has_to_fix_leaves_the_trial_to_the_next(here: Office) -> None:
     handler, error = failing(here, 0, retries=0, cache="off").handler, ConfigError("It cannot be asked.")
     one = Defective(handler, [*[model_error()] * 4, said()], good=3, error=error)
     with_limits(here, one)

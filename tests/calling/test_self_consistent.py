@@ -44,7 +44,7 @@ async def sampled(here: Office, one: FakeBackend, samples: int, agree: Agree = E
 
 
 async def said_by(here: Office, *values: Any, agree: Agree = EXACT) -> CallOutcome:
-    """What comes of one sample for each value; a turn stands for itself."""
+    """Return the outcome of one sample for each value; a turn is taken as it is."""
     turns = [value if isinstance(value, Reply) else said(value) for value in values]
     return await sampled(here, backend(here, turns), len(turns), agree)
 

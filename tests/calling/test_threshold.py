@@ -25,7 +25,7 @@ HELD = Threshold(0.75, ARTIFACT.id, 0.9)
 
 @dataclass
 class Here:
-    """A policy with what it remembers and what it has told."""
+    """A policy with what it remembers and what it has reported."""
 
     policy: ThresholdPolicy
     watches: FakeWatches
@@ -37,7 +37,7 @@ class Here:
         return self.policy.threshold("extract")
 
     def flagged_after(self, raw: float | None, most: int = 400) -> int:
-        """How many answers of one raw confidence it takes until the calibration no longer holds."""
+        """Return the number of answers of one raw confidence until the calibration no longer holds."""
         for number in range(1, most):
             self.threshold(raw, f"call {number}")
             if not self.told[-1][2]:
@@ -62,7 +62,7 @@ def usual(number: int) -> list[float]:
 
 
 @pytest.mark.parametrize("threshold", [None, 0.0, 0.8])
-def test_without_a_calibration_the_workers_own_threshold_is_the_bar_and_nothing_is_watched(
+def test_without_a_calibration_the_workers_own_threshold_applies_and_nothing_is_watched(
     threshold: float | None,
 ) -> None:
     one = here(config("verbalized", threshold=threshold))
@@ -70,20 +70,20 @@ def test_without_a_calibration_the_workers_own_threshold_is_the_bar_and_nothing_
     assert (one.told, one.watches.kept) == ([], {})
 
 
-def test_a_calibration_made_for_another_version_leaves_the_fallback_as_the_bar() -> None:
+def test_a_calibration_made_for_another_version_leaves_the_fallback_as_the_threshold() -> None:
     one = here(config("verbalized", threshold=0.95, fallback=0.95))
     assert one.threshold(0.9) == Threshold(0.95)
     assert one.told == []
 
 
 @pytest.mark.parametrize("believed", [KEEPS, FALLS_BACK], ids=["warn", "fallback"])
-def test_while_the_scores_look_like_the_calibrations_its_threshold_is_the_bar(believed: ConfidenceConfig) -> None:
+def test_while_the_scores_look_like_the_calibrations_its_threshold_applies(believed: ConfidenceConfig) -> None:
     one = here(believed)
     assert {one.threshold(raw, f"call {place}") for place, raw in enumerate(usual(400))} == {HELD}
     assert set(one.told) == {("extract", ARTIFACT.id, True)}
 
 
-def test_once_the_scores_have_changed_the_threshold_stays_and_the_bar_says_so() -> None:
+def test_once_the_scores_have_changed_the_threshold_stays_and_says_so() -> None:
     one = here(KEEPS)
     one.flagged_after(0.1)
     assert one.threshold(0.9) == Threshold(0.75, ARTIFACT.id, 0.9, NO_LONGER)
@@ -98,7 +98,7 @@ def test_once_the_scores_have_changed_the_fallback_is_asked_for_by_no_calibratio
     assert bar.note == f"{NO_LONGER}, so its fallback is asked for"
 
 
-def test_a_calibration_that_has_expired_stays_so_whatever_comes_after() -> None:
+def test_a_calibration_that_has_expired_stays_so() -> None:
     one = here(KEEPS)
     before = one.flagged_after(0.1)
     for place, raw in enumerate(usual(300)):
@@ -123,7 +123,7 @@ def test_an_unknown_score_is_watched_too() -> None:
 
 
 @pytest.mark.parametrize("status", ["refused", "invalid", "failed"])
-def test_what_is_no_answer_has_no_score_to_watch_and_meets_the_same_bar(status: Any) -> None:
+def test_an_attempt_without_an_answer_has_no_score_to_watch_and_meets_the_same_threshold(status: Any) -> None:
     one = here()
     one.policy.observe("extract", dataclasses.replace(attempt(raw=None), status=status, answer=None))
     assert one.watches.kept == {}
@@ -136,7 +136,7 @@ def test_of_many_partitions_each_may_raise_only_its_share_of_the_alarms() -> Non
     assert here(partitions=1).flagged_after(0.1) < here(partitions=1000).flagged_after(0.1)
 
 
-def test_a_new_calibration_is_watched_anew() -> None:
+def test_a_new_calibration_is_watched_from_the_start() -> None:
     one = here()
     one.flagged_after(0.1)
     newer = calibration(n=399)

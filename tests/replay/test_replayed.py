@@ -1,4 +1,4 @@
-"""What another run was answered serves a replay, at no cost and with the price it had."""
+"""Another run's answers serve a replay, at no cost and with their price."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_another_event_with_the_same_task_would_have_been_a_hit_live(tmp_p
     assert paid.reused_from == "live", "whichever comes first, the event that paid live is the one that would pay"
 
 
-async def test_a_hit_on_a_reused_answer_is_no_reuse_of_its_own(tmp_path: Path) -> None:
+async def test_a_hit_on_a_reused_answer_is_not_a_reuse(tmp_path: Path) -> None:
     here = await after_live(tmp_path)
     await asked(here, event("e1"), run="candidate")
     (call,) = (await asked(here, event("e2"), run="candidate")).calls
@@ -96,7 +96,7 @@ async def test_an_event_that_came_when_the_answer_had_expired_would_have_been_pa
     assert here.backends["answer"].asked == []
 
 
-async def test_what_broke_for_another_event_is_tried_anew(tmp_path: Path) -> None:
+async def test_what_broke_for_another_event_is_tried_again(tmp_path: Path) -> None:
     here = await after_live(tmp_path)
     prior = prior_of(here)
     for key, stored in prior.kept.items():

@@ -101,7 +101,7 @@ class Here:
             run = replace(a_run(), events=before["events"], reused_calls=before["reused_calls"])
             replay = Replay(
                 run=run, source=cast(Source, Events(ids)), drive=drive, store=store, rows=cast(ReplayRows, self.rows),
-                spending=self.spending, in_flight=4, tell=self.told.append, now=lambda: START, asked_for={},
+                spending=self.spending, in_flight=4, report=self.told.append, now=lambda: START, asked_for={},
             )  # fmt: skip
             return await replay.go(ALL)
 
@@ -172,7 +172,7 @@ def test_what_was_paid_before_it_was_interrupted_counts_towards_the_limit(here: 
     assert len(set(here.rows.ended())) == len(here.rows.ended())
 
 
-def test_progress_is_told_and_written_while_events_are_few_and_slow(here: Here) -> None:
+def test_progress_is_reported_and_written_while_events_are_few_and_slow(here: Here) -> None:
     async def slow(of: Event) -> list[Row]:
         await asyncio.sleep(0.0 if of.origin.event_id == "a" else 2.5)
         return [outcome(of)]
@@ -182,7 +182,7 @@ def test_progress_is_told_and_written_while_events_are_few_and_slow(here: Here) 
     assert here.told[-1].events == 2
 
 
-def test_while_clickhouse_is_away_nothing_counts_as_done(here: Here) -> None:
+def test_while_clickhouse_is_unavailable_nothing_counts_as_done(here: Here) -> None:
     here.rows.away = True
     with pytest.raises(ServiceError):
         here.go(["a", "b"])
@@ -191,7 +191,7 @@ def test_while_clickhouse_is_away_nothing_counts_as_done(here: Here) -> None:
     assert sorted(here.rows.ended()) == ["a", "b"]
 
 
-def test_a_service_that_is_away_stops_the_replay_and_leaves_its_event_undone(here: Here) -> None:
+def test_a_service_that_is_unavailable_stops_the_replay_and_leaves_its_event_undone(here: Here) -> None:
     async def broken(of: Event) -> list[Row]:
         if of.origin.event_id == "b":
             raise BrokenOffError([]) from ServiceError("The blob store cannot be read.")
@@ -245,7 +245,7 @@ async def test_a_rehearsal_counts_the_calls_that_would_come_first_and_goes_on(tm
     assert (found.events, found.unchanged, dict(found.asked)) == (5, 2, {"worker.answer": 2})
 
 
-async def test_a_rehearsal_stops_where_a_service_is_away() -> None:
+async def test_a_rehearsal_stops_where_a_service_is_unavailable() -> None:
     async def away(_: Event) -> list[Row]:
         raise BrokenOffError([]) from ServiceError("The blob store cannot be read.")
 
@@ -253,7 +253,7 @@ async def test_a_rehearsal_stops_where_a_service_is_away() -> None:
         await rehearse(cast(Source, Events("a")), ALL, away)
 
 
-def test_spending_that_cannot_be_kept_ends_the_replay_and_is_no_failed_call() -> None:
+def test_spending_that_cannot_be_kept_ends_the_replay_and_is_not_a_failed_call() -> None:
     def full(_: object) -> None:
         raise Exception("No space left on device")  # as the store raises it
 
@@ -270,7 +270,7 @@ def test_a_source_that_ends_too_early_leaves_the_run_undone(here: Here) -> None:
     with ReplayStore(here.directory / "r", Codec()) as store:
         replay = Replay(
             run=a_run(), source=cast(Source, Broken(["a"])), drive=ends, store=store, rows=cast(ReplayRows, here.rows),
-            spending=ReplaySpending(), in_flight=4, tell=here.told.append, now=lambda: START, asked_for={},
+            spending=ReplaySpending(), in_flight=4, report=here.told.append, now=lambda: START, asked_for={},
         )  # fmt: skip
         with pytest.raises(ServiceError, match="no longer gives"):
             asyncio.run(replay.go(ALL))

@@ -17,7 +17,7 @@ SECOND = timedelta(seconds=1)
 
 def test_without_conditions_every_event_is_taken() -> None:
     assert EventSelection().takes("a", AT)
-    assert EventSelection().stands_at(3, 0)
+    assert EventSelection().holds_position(3, 0)
     assert str(EventSelection()) == "all events"
 
 
@@ -45,10 +45,10 @@ def test_a_share_is_drawn_by_event_so_that_it_is_the_same_each_time() -> None:
 
 def test_offsets_are_taken_from_the_first_up_to_but_without_the_last() -> None:
     some = EventSelection(offsets=parse_offsets(["0:5-7", "2:3-"]))
-    assert [some.stands_at(0, offset) for offset in (4, 5, 6, 7)] == [False, True, True, False]
-    assert some.stands_at(2, 10**12)
-    assert not some.stands_at(2, 2)
-    assert not some.stands_at(1, 5), "a partition that is not named is left out"
+    assert [some.holds_position(0, offset) for offset in (4, 5, 6, 7)] == [False, True, True, False]
+    assert some.holds_position(2, 10**12)
+    assert not some.holds_position(2, 2)
+    assert not some.holds_position(1, 5), "a partition that is not named is left out"
 
 
 @pytest.mark.parametrize("text", ["", "0", "0:5", "a:1-2", "0:-1-2", "0:1-b", "0:1.5-2", "-1:0-1"])

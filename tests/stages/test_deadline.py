@@ -63,7 +63,7 @@ async def test_in_time_a_worker_is_asked_and_given_the_time_that_is_left(here: O
     assert here.backends["extract"].within == [40.0]
 
 
-async def test_past_the_deadline_nobody_is_asked_and_the_event_has_failed(here: Office) -> None:
+async def test_past_the_deadline_no_model_is_asked_and_the_event_has_failed(here: Office) -> None:
     here.clock.passes(60)
     messages = await worked(here, said("yes", 0.9))
     result, call = the(Result, messages), the(Call, messages)
@@ -146,7 +146,7 @@ async def test_the_deadline_travels_with_the_event(here: Office) -> None:
     assert the(Verdict, await heard(here, timed())).event.deadline == START + timedelta(seconds=60)
 
 
-async def test_an_event_that_nobody_could_look_at_in_time_is_not_ignored(tmp_path: Path) -> None:
+async def test_an_event_that_no_listener_could_look_at_in_time_is_not_ignored(tmp_path: Path) -> None:
     here = office(tmp_path, LAX)
     assert the(Result, await heard(here, timed())).state == "ignored"
     here.clock.passes(60)
@@ -163,7 +163,7 @@ def test_an_event_that_was_recognised_as_nothing_is_ignored_however_late(here: O
     assert result.intent != UNSURE
 
 
-async def test_an_image_on_its_way_to_its_owner_has_its_deadline_with_it(here: Office) -> None:
+async def test_an_image_sent_to_its_owner_keeps_its_deadline(here: Office) -> None:
     image = dataclasses.replace(timed(), kind="image", image="0" * 64)
     messages = await here.listen(image, FakeImages({"0" * 64: ImageFeatures(64, bytes(1024))}))
     assert the(Sighting, messages).event.deadline == image.deadline
@@ -178,7 +178,7 @@ def test_a_replay_sets_no_deadline(tmp_path: Path) -> None:
     assert as_replayed(here.pipeline).spec.deadline is None
 
 
-async def test_the_deadline_is_no_part_of_a_task(here: Office) -> None:
+async def test_the_deadline_is_not_part_of_a_task(here: Office) -> None:
     with_money(here, Decimal(1))
     first = the(Call, await worked(here, said("yes", 0.9), timed("e1")))
     second = the(Call, await worked(here, said("yes", 0.9), timed("e2", 90)))

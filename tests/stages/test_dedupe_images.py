@@ -97,7 +97,7 @@ async def test_of_several_similar_images_the_one_that_shows_the_same_is_the_orig
     assert the(Verdict, await album.match("copy", 1)).duplicate_of == "invoice-2"
 
 
-async def test_an_event_that_says_something_new_is_no_duplicate_whatever_it_shows(album: Album) -> None:
+async def test_an_event_that_says_something_new_is_not_a_duplicate(album: Album) -> None:
     await album.match("logo", 0, shows="logo")
     for event_id, more in {
         "refund": {"text": "Where is my refund?"},
@@ -125,7 +125,7 @@ async def test_an_image_without_a_hash_is_a_duplicate_of_its_own_bytes_alone(alb
     assert album.images.looks == []
 
 
-async def test_an_image_delivered_twice_is_no_duplicate_of_itself(album: Album) -> None:
+async def test_an_image_delivered_twice_is_not_a_duplicate_of_itself(album: Album) -> None:
     first = await album.match("e1", 0)
     album.alike("e1", "e2")
     await album.match("e2", 1)
@@ -177,7 +177,7 @@ async def test_a_duplicate_under_the_threshold_counts_as_nothing_found(tmp_path:
     assert the(Verdict, await album.match("e3", 0b111)).action == "duplicate"
 
 
-async def test_a_sighting_of_a_listener_that_was_removed_is_the_operators_to_mend(here: Office) -> None:
+async def test_a_sighting_of_a_listener_that_was_removed_is_the_operators_to_fix(here: Office) -> None:
     seen = FakeSeen()
     sighting = Sighting(event=image("e1"), listener="gone", image_hash="0" * 16, findings=())
     with pytest.raises(ConfigError, match="no listener 'gone' any more"):

@@ -1,4 +1,4 @@
-"""What is wrong with the account, the key, the model's name or a wall in between ends no event; over real HTTP."""
+"""A wrong account, key, model name or network ends no event; over real HTTP."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ async def test_a_listener_that_failed_does_not_hold_up_what_another_recognised(t
 
 
 def is_listener(request: Mapping[str, Any]) -> bool:
-    """Whether a listener asks: its answer is one of the labels."""
+    """True if a listener asks: its answer is one of the labels."""
     return "open-ended" in json.dumps(request.get("output_config", {}))
 
 

@@ -68,7 +68,7 @@ def test_the_reason_names_the_tier_and_the_day(here: Office) -> None:
 
 
 @pytest.mark.parametrize("tier", ["worker", "reasoner"])
-async def test_a_task_that_fails_for_want_of_money_says_so_last(here: Office, tier: Any) -> None:
+async def test_a_task_that_fails_without_money_says_so_last(here: Office, tier: Any) -> None:
     task: Verdict | Escalation = verdict(event()) if tier == "worker" else await escalated(here, refusal())
     result = unaffordable(task, tier, here.records, ("refused: no",))
     assert (result.state, result.tier, result.answer, result.call_id) == ("failed", tier, None, None)

@@ -1,4 +1,4 @@
-"""What this process lacks is neither a model's fault nor a function's: it ends no event."""
+"""A fault of this process is neither a model's nor a function's: it ends no event."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def lacking(number: int = errno.EMFILE) -> OSError:
 
 
 def unreachable() -> ModelError:
-    """A provider that could not be called, for want of a file handle."""
+    """A provider that could not be called without a file handle."""
     error = ModelError("unreachable", "The provider cannot be reached.", retryable=True)
     error.__cause__ = ConnectionError("all attempts failed")
     error.__cause__.__cause__ = ExceptionGroup("two addresses", [lacking(), lacking()])
@@ -39,7 +39,7 @@ def unreachable() -> ModelError:
 
 
 @pytest.mark.parametrize("error", [unreachable(), lacking(), MemoryError()], ids=["wrapped", "bare", "memory"])
-async def test_a_call_that_this_process_cannot_make_is_no_try(here: Office, error: Any) -> None:
+async def test_a_call_that_this_process_cannot_make_is_not_an_attempt(here: Office, error: Any) -> None:
     one = backend(here, [error, said()])
     with pytest.raises(ProcessError):
         await here.ask(one)

@@ -96,7 +96,7 @@ async def test_an_event_routed_directly_has_no_attempt_before(here: Office) -> N
     assert the(Call, result).parent_call_id is None
 
 
-async def test_a_reasoner_is_paid_once_for_an_event_and_anew_for_another(here: Office) -> None:
+async def test_a_reasoner_is_paid_once_for_an_event_and_again_for_another(here: Office) -> None:
     first, second = await escalated(here, "e1"), await escalated(here, "e2")
     assert first.fingerprint == second.fingerprint
     done = [await here.reason(one) for one in (first, second, first)]
@@ -126,7 +126,7 @@ async def test_a_reasoner_that_is_gone_is_the_operators_to_put_back(here: Office
 
 
 async def explored(directory: Path) -> Escalation:
-    """What an accepted answer causes where all are explored."""
+    """Return the escalation of an accepted answer where all are explored."""
     all_of_them = office(directory, PIPELINE.replace("threshold = 0.8", "threshold = 0.8\nexplore = 1.0"))
     all_of_them.backends["extract"].script = [said("yes", 0.9)]
     escalation = the(Escalation, await all_of_them.work(verdict(event())))
@@ -162,7 +162,7 @@ def without_limit(here: Office) -> Office:
 
 
 async def without_money(directory: Path, at_limit: str | None, turn: Turn) -> tuple[Escalation, list[Message]]:
-    """What an escalation of this turn causes in a tier whose money is spent."""
+    """Return an escalation of this turn, and the messages it causes in a tier whose money is spent."""
     here = broke(directory, "reasoner", at_limit)
     rich = without_limit(here)
     here.backends["extract"].script = [turn]

@@ -1,4 +1,4 @@
-"""What is recorded is redacted; what is answered is not."""
+"""Records are redacted; answers are not."""
 
 from __future__ import annotations
 

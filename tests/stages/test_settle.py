@@ -65,7 +65,7 @@ def test_the_winning_result_delivered_again_writes_the_same_bytes() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=10))
-def test_whatever_is_delivered_how_often_an_event_has_one_outcome(deliveries: list[tuple[int, int]]) -> None:
+def test_an_event_has_one_outcome_however_its_results_are_delivered(deliveries: list[tuple[int, int]]) -> None:
     written = settled_by(deliveries)
     assert len(set(written)) == 1
     assert len(written) == deliveries.count(deliveries[0])

@@ -138,7 +138,7 @@ async def test_an_identical_task_that_was_refused_is_escalated_from_the_store(he
     assert the(Escalation, messages).reason == "refused"
 
 
-async def test_another_threshold_decides_anew_on_the_stored_answer(here: Office, tmp_path: Path) -> None:
+async def test_another_threshold_decides_again_on_the_stored_answer(here: Office, tmp_path: Path) -> None:
     here.backends["extract"].script = [said("yes", 0.79)]
     await here.work(verdict(event("e1"), "extract"))
     lenient = office(tmp_path, PIPELINE.replace("threshold = 0.8", "threshold = 0.7"))
@@ -148,7 +148,7 @@ async def test_another_threshold_decides_anew_on_the_stored_answer(here: Office,
     assert lenient.backends["extract"].asked == []
 
 
-async def test_unsure_attempts_alike_are_one_task_for_the_reasoner_whatever_was_missing(here: Office) -> None:
+async def test_unsure_attempts_alike_are_one_task_for_the_reasoner(here: Office) -> None:
     fingerprints = set()
     for number, confidence in enumerate((0.1, 0.2)):
         here.backends["extract"].script = [said("yes", confidence)]
@@ -210,7 +210,7 @@ async def test_once_the_calibration_has_expired_every_decision_says_so(gated: Of
     assert the(Call, sure).decision_reason.endswith("so its fallback is asked for")
 
 
-async def test_a_task_that_comes_again_and_again_is_no_change_of_the_scores(gated: Office) -> None:
+async def test_a_task_that_comes_again_and_again_does_not_change_the_scores(gated: Office) -> None:
     gated.backends["extract"].script = [said("yes", 0.97)]
     for number in range(300):
         messages = await gated.work(verdict(event(f"e{number}")))
@@ -219,7 +219,7 @@ async def test_a_task_that_comes_again_and_again_is_no_change_of_the_scores(gate
     assert len(gated.backends["extract"].asked) == 1
 
 
-async def test_a_source_that_breaks_is_escalated_and_stands_in_the_record(here: Office) -> None:
+async def test_a_source_that_breaks_is_escalated_and_recorded(here: Office) -> None:
     def breaks(*_: object) -> float:
         raise KeyError("number")
 
@@ -320,7 +320,7 @@ async def test_about_the_share_asked_for_is_explored_and_an_event_is_drawn_alike
     assert await explored() == first
 
 
-async def test_a_reasoner_cannot_tell_an_explored_task_from_an_unsure_one(tmp_path: Path) -> None:
+async def test_a_reasoner_cannot_distinguish_an_explored_task_from_an_unsure_one(tmp_path: Path) -> None:
     lenient, strict = exploring(tmp_path, 1.0), office(tmp_path, PIPELINE.replace("threshold = 0.8", "threshold = 1.0"))
     one, other = [the(Escalation, await worked(here, said("yes", 0.9))) for here in (lenient, strict)]
     assert (one.reason, other.reason) == ("explored", "unsure")
