@@ -19,6 +19,7 @@ from streams.core.pricing import Price, PriceList, cost
 from streams.core.process_fault import raise_process_fault
 from streams.core.redaction.fields import redacted
 from streams.core.redaction.policy import RedactionPolicy
+from streams.models.providers.protocol import ModelReply
 from streams.pipeline.handlers import Handler
 
 MOST_ATTEMPTS = 65_535
@@ -104,17 +105,10 @@ class CallRecords:
         return self.prices.find(callee.priced_as) if callee.priced_as else None
 
     def _call(
-        self,
-        request: CallRequest,
-        callee: Callee,
-        reply: Reply,
-        attempt: Attempt,
-        started_at: datetime,
-        seconds: float | None,
+        self, request: CallRequest, callee: Callee, reply: Reply, attempt: Attempt, began: datetime, took: float | None
     ) -> Call:
-        said = reply.model_reply
         none_taken = 0 if attempt.error_type in NOT_CALLED else None
-        return Call(
+        call = Call(
             origin=request.origin,
             call_id=attempt.call_id,
             parent_call_id=request.parent_call_id,
@@ -125,21 +119,16 @@ class CallRecords:
             operation=callee.operation,
             provider=callee.provider,
             request_model=callee.model,
-            response_model=said.model if said else None,
             system_prompt=reply.system,
             prompt=reply.prompt,
             response=reply.response,
-            input_tokens=said.input_tokens if said else none_taken,
-            output_tokens=said.output_tokens if said else none_taken,
-            cache_read_tokens=said.cache_read_tokens if said else None,
-            cache_write_tokens=said.cache_write_tokens if said else None,
+            input_tokens=none_taken,
+            output_tokens=none_taken,
             cost_usd=self._cost(callee, reply),
             priced_as=callee.priced_as,
-            started_at=started_at,
-            queue_seconds=_queue_seconds(request, started_at),
-            first_token_seconds=said.first_token_seconds if said else None,
-            duration_seconds=seconds,
-            finish_reason=said.stop_reason if said else None,
+            started_at=began,
+            queue_seconds=_queue_seconds(request, began),
+            duration_seconds=took,
             status=attempt.status,
             refusal_class=attempt.refusal_class,
             refusal_reason=attempt.refusal_reason,
@@ -150,10 +139,10 @@ class CallRecords:
             attempt=min(MOST_ATTEMPTS, request.attempt_number),
             error_type=attempt.error_type,
             error=_error(attempt, reply),
-            response_id=said.response_id if said else None,
             sample=request.sample,
             fingerprint=request.fingerprint,
         )
+        return call if reply.model_reply is None else _with_reply(call, reply.model_reply)
 
     def _cost(self, callee: Callee, reply: Reply) -> Decimal | None:
         if callee.free or reply.reading.error_type in NOT_CALLED:
@@ -217,6 +206,20 @@ def _attempt(request: CallRequest, handler: Handler, reply: Reply) -> Attempt:
         error_type=reading.error_type,
         error=reading.error,
         call_id=request.call_id(handler),
+    )
+
+
+def _with_reply(call: Call, reply: ModelReply) -> Call:
+    return dataclasses.replace(
+        call,
+        response_model=reply.model,
+        input_tokens=reply.input_tokens,
+        output_tokens=reply.output_tokens,
+        cache_read_tokens=reply.cache_read_tokens,
+        cache_write_tokens=reply.cache_write_tokens,
+        first_token_seconds=reply.first_token_seconds,
+        finish_reason=reply.stop_reason,
+        response_id=reply.response_id,
     )
 
 

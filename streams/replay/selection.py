@@ -12,7 +12,7 @@ from streams.core.fingerprint import draw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSelection:
-    """Conditions that an event must meet, all of them; None is not a condition. The earliest `limit` are taken."""
+    """Conditions that an event must meet, all of them; None sets no condition. The earliest `limit` are taken."""
 
     since: datetime | None = None
     """By the event's own time, or Kafka's timestamp where it has none. The beginning belongs to it, the end not."""

@@ -152,7 +152,7 @@ def _threshold(job: _Job, done: CallOutcome) -> Threshold:
         return config.fallback_model_threshold
     if thresholds is None:
         return config.current_threshold
-    if not done.calls[-1].cache_hit:  # a stored answer's score was observed before, and a frequent task is no change
+    if not done.calls[-1].cache_hit:  # a stored answer's score was observed when it was made
         thresholds.observe(worker, done.attempt)
     return thresholds.threshold(worker)
 

@@ -120,7 +120,7 @@ async def fails() -> str:
     raise ZeroDivisionError
 
 
-async def test_results_come_in_order_whichever_is_first() -> None:
+async def test_results_come_in_the_order_of_the_calls() -> None:
     ended: list[str] = []
     assert await gather([after(0.02, "slow", ended), after(0.0, "quick", ended)]) == ["slow", "quick"]
     assert ended == ["quick", "slow"]

@@ -122,7 +122,7 @@ async def forever(*_: Any) -> float:
     ("function", "said"),
     [
         (raises, "desk:f raised KeyError: 'number'"),
-        (lambda *_: 2, "it returned 2, which is no number from 0 to 1"),
+        (lambda *_: 2, "it returned 2, which is not a number from 0 to 1"),
         (lambda *_: -0.1, "it returned -0.1"),
         (lambda *_: math.nan, "it returned nan"),
         (lambda *_: True, "it returned True"),

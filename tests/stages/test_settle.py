@@ -82,8 +82,6 @@ def test_the_result_of_another_event_under_the_same_id_is_not_dropped_without_a_
 
 
 @pytest.mark.parametrize(("mine", "settled"), [("a", "a"), ("", "a"), ("a", ""), ("", "")])
-def test_another_result_of_the_same_event_is_no_conflict_nor_is_one_of_which_that_is_not_known(
-    mine: str, settled: str
-) -> None:
+def test_another_result_of_the_same_event_and_one_without_a_digest_do_not_conflict(mine: str, settled: str) -> None:
     check_same_event(about(mine), settle(about(settled), START))
     check_same_event(about(mine), None)
