@@ -93,7 +93,7 @@ WHOLE_EVENT: tuple[Input, ...] = ("text", "data", "image")
 
 
 def resolve(tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, source: PipelineFiles) -> Handler:
-    """One handler of the file, with all it names. Raises ConfigError."""
+    """Read one handler of the file, with all it names. Raises ConfigError."""
     key = f"{TABLES[tier]}.{name}"
     own = _resolved(key, tier, name, item, spec, source)
     config = resolve_confidence(name, item, own.version, source) if isinstance(item, s.WorkerSpec) else None
@@ -101,7 +101,7 @@ def resolve(tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, sour
 
 
 def _fallback(key: str, own: Handler, item: HandlerSpec, spec: s.PipelineSpec, source: PipelineFiles) -> Handler | None:
-    """The handler with its fallback for a model; it is asked once."""
+    """Return the handler with its fallback for a model; it is asked once."""
     name = item.fallback if isinstance(item, PromptSpec) else None
     if name is None:
         return None

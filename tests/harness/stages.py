@@ -205,7 +205,7 @@ class FakeBackend:
 
     @property
     def callee(self) -> Callee:
-        """The slot of the model's limits, if it has any."""
+        """Return a callee like a prompted model's, where it has limits."""
         return Callee(
             handler=self.handler,
             operation="chat",
