@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from streams.app.settings import Settings
 from streams.calling.limited import ModelLimits
@@ -56,7 +54,7 @@ class LanguageModels:
         """Return the model of a key in the file. Raises ConfigError."""
         if key not in self._shared:
             spec = self._pipeline.spec.models[key]
-            slots = asyncio.Semaphore(getattr(spec, "parallel", MAX_CALLS))
+            slots = asyncio.Semaphore(spec.parallel if isinstance(spec, LocalModelSpec) else MAX_CALLS)
             self._shared[key] = SharedModel(spec=spec, model=self._build(spec), slots=slots, limits=_limits(key, spec))
         return self._shared[key]
 
@@ -77,7 +75,13 @@ class LanguageModels:
         cassette = self._settings.cassette
         if cassette is not None:
             return RecordedModel(cassette)
-        model = _BUILDERS[spec.provider](spec, self._pipeline.path.parent, self._settings)
+        directory = self._pipeline.path.parent
+        if isinstance(spec, RecordedModelSpec):
+            model: LanguageModel = RecordedModel(directory / spec.cassette)
+        elif isinstance(spec, LocalModelSpec):
+            model = _local(spec, directory, self._settings)
+        else:
+            model = _claude(spec, self._settings)
         record = self._settings.record_cassette
         return RecordingModel(model, record) if record is not None else model
 
@@ -108,7 +112,7 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[str]:
     return list(found)
 
 
-def _claude(spec: Any, _: Path, settings: Settings) -> LanguageModel:
+def _claude(spec: ClaudeModelSpec, settings: Settings) -> LanguageModel:
     from streams.models.providers.claude import ClaudeModel
 
     return ClaudeModel(_key(settings), spec.base_url or settings.anthropic_base_url)
@@ -121,34 +125,23 @@ def _key(settings: Settings) -> str:
     return settings.anthropic_api_key
 
 
-def _local(spec: Any, directory: Path, settings: Settings) -> LanguageModel:
+def _local(spec: LocalModelSpec, directory: Path, settings: Settings) -> LanguageModel:
     from streams.models.providers.local import LocalModel
 
     path = _weights(spec, directory, settings)
     return LocalModel(path, threads=spec.threads, context=spec.context, parallel=spec.parallel)
 
 
-def _weights(spec: Any, directory: Path, settings: Settings) -> Path:
+def _weights(spec: LocalModelSpec, directory: Path, settings: Settings) -> Path:
     from streams.models.weights.store import path_of
 
     if not spec.model.endswith(".gguf"):
         return path_of(spec.model, settings.weights_dir)
-    path: Path = directory / spec.model
+    path = directory / spec.model
     if not path.is_file():
         raise ConfigError(f"there is no file {path}.", "Put it there, or name another.", "models")
     return path
 
 
-def _recorded(spec: Any, directory: Path, _: Settings) -> LanguageModel:
-    from streams.models.providers.cassette import RecordedModel
-
-    return RecordedModel(directory / spec.cassette)
-
-
-_BUILDERS: dict[str, Callable[[Any, Path, Settings], LanguageModel]] = {
-    "claude": _claude,
-    "local": _local,
-    "recorded": _recorded,
-}
 # As OpenTelemetry's gen_ai.provider.name has them, where it does.
 _PROVIDER_NAMES = {"claude": "anthropic", "local": "llama.cpp", "recorded": "recorded"}
