@@ -37,9 +37,10 @@ test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no
 test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka; about 25 minutes
 	$(BIN)/python -m pytest -m faults
 
-lint: setup-dev  ## format, lint, types, layers, declared dependencies
+lint: setup-dev  ## format, lint, prose, types, layers, declared dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python infra/prose.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry streams infra
