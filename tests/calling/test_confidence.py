@@ -202,7 +202,7 @@ async def test_the_calibration_reads_the_raw_confidence(verify: Verify | None) -
     assert made.confidence == pytest.approx(0.75)
 
 
-# ---- What is no answer ----
+# ---- Attempts without an answer ----
 
 
 @pytest.mark.parametrize("status", ["refused", "invalid", "failed"])

@@ -1,4 +1,4 @@
-"""What a provider counts, bills and limits, over real HTTP, with what gateways leave out."""
+"""Counts, bills and limits of a provider over real HTTP, with the omissions of gateways."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Events:
 
 @dataclass
 class Written:
-    """ClickHouse's place: keeps what it is given, or is away."""
+    """A stand-in for ClickHouse: keeps the rows that it gets, or is unavailable."""
 
     messages: list[Any] = field(default_factory=list)
     away: bool = False

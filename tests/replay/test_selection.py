@@ -1,4 +1,4 @@
-"""Which events a replay takes."""
+"""The selection of events for a replay."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Album:
         self.images.alike.add(frozenset(sha(name) for name in names))
 
     async def match(self, event_id: str, image_hash: int | None, **more: str) -> list[Message]:
-        """What comes of an event's image."""
+        """Return the messages that an event's image causes."""
         of = image(event_id, **more)
         sighting = Sighting(
             event=of,

@@ -1,4 +1,4 @@
-"""What becomes of a task when the day's money is spent."""
+"""The fate of a task when the day's budget is spent."""
 
 from __future__ import annotations
 

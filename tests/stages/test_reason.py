@@ -34,7 +34,7 @@ def here(tmp_path: Path) -> Office:
 
 
 async def escalated(here: Office, event_id: str = "e1") -> Escalation:
-    """What a worker that refuses causes."""
+    """Return the messages that a refusing worker causes."""
     here.backends["extract"].script = [refusal()]
     return the(Escalation, await here.work(verdict(event(event_id), "extract")))
 
