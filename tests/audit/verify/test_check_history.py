@@ -268,7 +268,7 @@ def test_the_command_fails_and_says_what_it_has_not_read(world: World, monkeypat
     write(world.clickhouse, call(event_of(world, "a"), "third", started_at=OLD))
     told = json.loads(escalon.invoke(app, ["verify", "--json"]).stdout)
     assert (told["clean"], told["young"], told["unproven"]) == (True, {"lost_event": 1}, {"stray_row": 1})
-    monkeypatch.setattr("streams.adapters.topic_reader.TopicReader", Overtaken)
+    monkeypatch.setattr("streams.cli.verify.TopicReader", Overtaken)
     failed = escalon.invoke(app, ["verify"])
     assert failed.exit_code == 1
     assert "2 offsets that Kafka deleted before they were read" in failed.output
@@ -276,7 +276,7 @@ def test_the_command_fails_and_says_what_it_has_not_read(world: World, monkeypat
 
 
 class MadeAgain(TopicReader):
-    """The outcomes are deleted and made again once their marks are fixed, and have as many records soon."""
+    """The outcomes are deleted and created again once their marks are fixed, and have as many records soon."""
 
     def marks(self, topic: str) -> dict[int, tuple[int, int]]:
         """The marks of before."""
@@ -288,5 +288,5 @@ class MadeAgain(TopicReader):
 
 def test_a_topic_made_again_under_the_proof_fails_it(world: World) -> None:
     world.scan = MadeAgain
-    with pytest.raises(ServiceError, match="deleted and made again"):
+    with pytest.raises(ServiceError, match="deleted and created again"):
         world.verify()
