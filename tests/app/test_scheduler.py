@@ -284,7 +284,7 @@ def test_a_run_of_dead_letters_stops_it_and_what_lies_behind_goes_on_after_the_f
     with here.scheduler(Clock()):
         assert here.tasks("first", "behind") == ["first", "behind"]
     found = here.records("dead-letters", lambda found: len(found) >= 3)
-    assert [CODEC.decode(DeadLetter, record.value or b"").offset for record in found] == [1, 2, 3]
+    assert sorted(CODEC.decode(DeadLetter, record.value or b"").offset for record in found) == [1, 2, 3]
 
 
 def test_what_cannot_be_read_goes_to_the_dead_letters_and_blocks_nothing(here: Deployment) -> None:
