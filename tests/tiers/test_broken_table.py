@@ -62,4 +62,4 @@ def test_a_table_that_has_come_further_than_its_changelog_keeps_what_it_holds_an
         running.outcomes(running.publish("after"))
         running.stop("work")
         assert before < entries(tables)
-        assert "it is read from its beginning" in running.log("work")
+        assert "the changelog is read from its beginning" in running.log("work")
