@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.core.confidence import logprob_confidence
-from streams.core.contract import Contract, Reading
+from streams.core.reply_contract import Contract, Reading
 from streams.models.providers.local import LocalModel
 from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.template import PromptTemplate

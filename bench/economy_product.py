@@ -23,11 +23,11 @@ from streams.calibration.calibrators import Calibrator
 from streams.calibration.risk_control import Target
 from streams.calling.confidence import ConfidenceScorer, example_of
 from streams.calling.task import Task
-from streams.core.contract import Contract, Reading
 from streams.core.errors import ConfigError
 from streams.core.escalation import Escalate, decide
 from streams.core.fingerprint import draw
 from streams.core.messages import Attempt
+from streams.core.reply_contract import Contract, Reading
 from streams.evaluation.calibrate import calibrate
 from streams.evaluation.calibrator_choice import choose_calibrator
 from streams.evaluation.cases import EVER, Case

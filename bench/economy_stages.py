@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from bench.economy_data import Row
 from bench.economy_product import REASONER, WORKER, Decided, read_answer
-from streams.app.providers import CallServices, LimitedBackend, chain
 from streams.calibration.drift import Watch
 from streams.calling.cached import StoredAnswers
 from streams.calling.caller import Backend, Callee, Caller
+from streams.calling.chain import CallServices, LimitedBackend, chain
 from streams.calling.classifiers import RouterBackend, RulesBackend
 from streams.calling.record import CallRecords
 from streams.calling.request import Reply

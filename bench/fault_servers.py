@@ -9,7 +9,7 @@ from pathlib import Path
 
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.kafka_install import install
-from streams.resources import resource
+from streams.packaged_files import resource
 from tests.harness.faults.fleet import Fleet, fleet
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from bench.fault_servers import kafka_home
 from streams.embedded.broker import ApacheKafka, Broker
-from streams.resources import resource
+from streams.packaged_files import resource
 from tests.harness.faults.cluster import KafkaCluster
 from tests.harness.faults.fleet import fleet
 from tests.harness.faults.run import Load, run

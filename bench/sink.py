@@ -38,7 +38,7 @@ from streams.core.messages import Call
 from streams.embedded.broker import ApacheKafka, Broker, Tansu
 from streams.embedded.stack import EmbeddedStack, start_clickhouse
 from streams.embedded.supervisor import Child
-from streams.resources import resource
+from streams.packaged_files import resource
 from streams.sink.limits import SinkLimits
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,7 +15,7 @@ from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.kafka_install import install
 from streams.embedded.supervisor import Supervisor
-from streams.resources import resource
+from streams.packaged_files import resource
 
 # Property-based tests are not timed: other work may share the machine.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

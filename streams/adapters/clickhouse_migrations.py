@@ -18,7 +18,7 @@ from streams.adapters.clickhouse_connection import ClickHouseClient, ClickHouseC
 from streams.adapters.clickhouse_layout import TableLayout
 from streams.adapters.clickhouse_retention import BODIES, Retention
 from streams.core.errors import ConfigError, ServiceError
-from streams.resources import resource
+from streams.packaged_files import resource
 
 CREATE_DATABASE: Final = "CREATE DATABASE IF NOT EXISTS $database $on_cluster"
 CREATE_LEDGER: Final = (

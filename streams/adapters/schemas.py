@@ -13,7 +13,7 @@ from fastavro import parse_schema
 from fastavro.schema import fingerprint, load_schema_ordered, to_parsing_canonical_form
 
 from streams.core import messages
-from streams.resources import resource
+from streams.packaged_files import resource
 
 # Each message, and the records that it contains, in the order of their dependencies.
 _PARTS: dict[str, tuple[str, ...]] = {

@@ -56,7 +56,7 @@ def _redaction_of(pipeline: Pipeline | None) -> str:
 
 def run_scheduler(settings: Settings, kafka: KafkaConfig) -> None:
     """Run the scheduler of deferred tasks; return after SIGTERM or SIGINT."""
-    from streams.app.scheduler import Scheduler
+    from streams.app.deferral_scheduler import Scheduler
 
     serve_web(settings.web)
     stop, coding = stop_event(), patient_codec_for(settings.schema_registry)

@@ -1,12 +1,11 @@
-"""The callers of the pipeline file's handlers. Only this module knows the order of the wrappers around a call."""
+"""Builds the callers of the pipeline file's handlers."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -14,104 +13,19 @@ from typing import Any, cast, get_args
 from streams.app.language_models import LanguageModels, SharedModel
 from streams.app.provider_limits import check_request
 from streams.app.settings import Settings
-from streams.calling.budgeted import Budget, Budgeted
-from streams.calling.cached import Cached, Coalesced, InFlight, KnownAnswers
 from streams.calling.caller import Backend, Callee, Caller
+from streams.calling.chain import CallServices, LimitedBackend, chain
 from streams.calling.classifiers import ClassifierBackend, RouterBackend, RulesBackend
 from streams.calling.confidence import ConfidenceScorer, Verify, example_of
-from streams.calling.fallback import Fallback
-from streams.calling.function import PythonFunction, load_function
-from streams.calling.limited import Bounded, Limited, ModelLimits
 from streams.calling.prompted import PromptedModel
-from streams.calling.record import Audited, CallRecords
-from streams.calling.retried import Retried
-from streams.calling.self_consistent import SelfConsistent
+from streams.calling.python_function import PythonFunction, load_function
 from streams.core.answer_comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import CorrectSpec, ImageDuplicateListener, RouterListener, RulesListener, VerifierScore
 
-EXACT = Comparison()
 log = logging.getLogger("escalon.providers")
-
-
-Layer = Callable[[Caller], Caller]
-"""Puts a wrapper around a caller."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallServices:
-    """The parts that all calls of a tier share. A replay has its own rules for stored answers, and counts calls."""
-
-    answers: KnownAnswers
-    records: CallRecords
-    sleep: Callable[[float], Awaitable[None]]
-    jitter: Callable[[], float]
-    """A random number from 0 to 1."""
-    budget: Budget | None = None
-    """None: the tier has none."""
-    watch: Layer | None = None
-    """A further wrapper around each call that may cost something."""
-    in_flight: InFlight = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitedBackend:
-    """A backend, and what limits its calls in this process."""
-
-    backend: Backend
-    limits: ModelLimits | None = None
-    """None for plain code."""
-    slots: tuple[asyncio.Semaphore, ...] = ()
-    """Of the handler, then of its model."""
-
-
-def chain(
-    to: LimitedBackend,
-    services: CallServices,
-    *,
-    samples: int = 1,
-    agree: Agree = EXACT,
-    other: Caller | None = None,
-    stored: bool = True,
-) -> Caller:
-    """Return the caller of a handler: the wrappers from the outermost to the innermost, then the backend.
-
-    `other` is its fallback, whose own chain is not `stored`: its answers are stored with the handler's.
-    """
-    callee, records, answers = to.backend.callee, services.records, services.answers
-    stored = stored and answers.covers(callee)
-    paid = not callee.free
-    return _wrapped(
-        partial(SelfConsistent, samples=samples, agree=agree, records=records) if samples > 1 else None,
-        partial(Cached, answers=answers, fallback=other.callee if other else None) if stored else None,
-        partial(Coalesced, answers=answers, in_flight=services.in_flight, now=records.now) if stored else None,
-        partial(Fallback, other=other, answers=answers if callee.handler.spec.cache != "off" else None)
-        if other
-        else None,
-        partial(
-            Retried,
-            limits=to.limits,
-            has_fallback=other is not None,
-            now=records.now,
-            sleep=services.sleep,
-            jitter=services.jitter,
-        ),
-        partial(Bounded, slots=to.slots) if to.slots else None,
-        partial(Limited, limits=to.limits, records=records, size=to.backend.size) if to.limits else None,
-        partial(Budgeted, budget=services.budget, records=records, size=to.backend.size)
-        if services.budget and paid
-        else None,
-        services.watch if paid else None,
-        around=Audited(to.backend, records),
-    )
-
-
-def _wrapped(*layers: Layer | None, around: Caller) -> Caller:
-    for layer in reversed(layers):
-        around = around if layer is None else layer(around)
-    return around
 
 
 class Providers:

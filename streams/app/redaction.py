@@ -9,7 +9,7 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
-from streams.calling.function import load_function
+from streams.calling.python_function import load_function
 from streams.core.errors import ConfigError
 from streams.core.redaction.fields import redacted_row
 from streams.core.redaction.policy import RedactionPolicy

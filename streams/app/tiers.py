@@ -22,10 +22,11 @@ from streams.adapters.kafka_admin import ClusterMetadata
 from streams.adapters.kafka_record import KafkaRecord, deadline_after
 from streams.app.event_reader import build_event_reader
 from streams.app.process import WorkerTier
-from streams.app.providers import CallServices, Providers
+from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
 from streams.calling.cached import StoredAnswers
+from streams.calling.chain import CallServices
 from streams.calling.record import CallRecords
 from streams.calling.threshold import ThresholdPolicy
 from streams.core.budget import share
@@ -42,8 +43,8 @@ from streams.pipeline.spec import ImageDuplicateListener
 from streams.runtime.app import ProcessConfig, faust_app
 from streams.runtime.bind import Binding, StagePublisher, bind
 from streams.runtime.drain import DrainingApp
-from streams.runtime.known import KnownEvents
 from streams.runtime.lag import watch_faust
+from streams.runtime.seen_events import KnownEvents
 from streams.runtime.tables import TableAnswers, TableBudget, TableImages, TableSettled, TableWatches, table
 from streams.stages.dedupe_images import dedupe_images
 from streams.stages.listen import listen

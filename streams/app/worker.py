@@ -14,10 +14,10 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.codec_factory import patient_codec_for
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_changelogs, describe_cluster
-from streams.app.fitting import await_room, check_partitions
 from streams.app.process import WorkerTier, ready_file
 from streams.app.providers import Providers
 from streams.app.settings import Settings
+from streams.app.startup_checks import await_room, check_partitions
 from streams.app.telemetry import tracing_of
 from streams.app.tiers import Deployment, build
 from streams.pipeline.load import Pipeline

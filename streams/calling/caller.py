@@ -1,6 +1,6 @@
 """The interface of a call: a wrapper takes a caller and is one, so that each concern of a call has one file.
 
-`streams.app.providers` builds the chain of wrappers around a handler's backend, and alone knows their order.
+`streams.calling.chain` builds the chain of wrappers around a handler's backend, and alone knows their order.
 """
 
 from __future__ import annotations

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streams.calling.caller import Callee
-from streams.calling.function import OWN
+from streams.calling.python_function import OWN
 from streams.calling.request import Reply
 from streams.calling.task import Task
-from streams.core.contract import Reading
 from streams.core.messages import Score
+from streams.core.reply_contract import Reading
 from streams.models.listeners.rules import RuleSet
 
 if TYPE_CHECKING:  # they load NumPy, and rules need none

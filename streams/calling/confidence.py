@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.calling.concurrency import Threads
-from streams.calling.function import OWN
+from streams.calling.python_function import OWN
 from streams.calling.request import MAX_ERROR_TEXT
 from streams.calling.task import Answer, Task
 from streams.core.answer_comparison import value_of
 from streams.core.confidence import probability
-from streams.core.contract import encodable
 from streams.core.escalation import combined
 from streams.core.messages import Attempt, Score
 from streams.core.process_fault import raise_process_fault
+from streams.core.reply_contract import encodable
 from streams.models.verifier.example import Example
 from streams.pipeline.confidence import ConfidenceConfig
 

@@ -11,9 +11,9 @@ from streams.calling.caller import Callee
 from streams.calling.request import Reply
 from streams.calling.task import Task
 from streams.core.confidence import logprob_confidence
-from streams.core.contract import MAX_REPLY, Reading, encodable
 from streams.core.errors import ModelError
 from streams.core.messages import Score
+from streams.core.reply_contract import MAX_REPLY, Reading, encodable
 from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.handlers import Prompting
 

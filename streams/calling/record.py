@@ -11,7 +11,6 @@ from decimal import Decimal
 
 from streams.calling.caller import Backend, Callee
 from streams.calling.request import CallOutcome, CallRequest, Reply, past_deadline
-from streams.core.contract import MAX_ERROR, MAX_REASON, encodable
 from streams.core.errors import NOT_CALLED, EscalonError, HandlerError, ModelError
 from streams.core.escalation import Threshold, combined
 from streams.core.messages import Attempt, Call, Decision, StoredAnswer
@@ -19,6 +18,7 @@ from streams.core.pricing import Price, PriceList, cost
 from streams.core.process_fault import raise_process_fault
 from streams.core.redaction.fields import redacted
 from streams.core.redaction.policy import RedactionPolicy
+from streams.core.reply_contract import MAX_ERROR, MAX_REASON, encodable
 from streams.models.providers.protocol import ModelReply
 from streams.pipeline.handlers import Handler
 

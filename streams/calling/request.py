@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Self
 
 from streams.calling.task import Task
-from streams.core.contract import Reading, encodable
 from streams.core.errors import NOT_CALLED, HandlerError, ModelError
 from streams.core.fingerprint import call_id, digest, task_fingerprint
 from streams.core.messages import Attempt, Call, Origin, Score
 from streams.core.process_fault import raise_process_fault
+from streams.core.reply_contract import Reading, encodable
 from streams.models.providers.protocol import ModelReply
 from streams.pipeline.handlers import Handler
 

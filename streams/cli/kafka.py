@@ -6,7 +6,7 @@ from streams.app.settings import read_settings
 from streams.cli.commands import new_app
 from streams.cli.console import note, out
 from streams.embedded.kafka_install import install
-from streams.resources import resource
+from streams.packaged_files import resource
 
 app = new_app("Install Apache Kafka on this machine, for `escalon up` and `escalon demo`.")
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from streams.app.hiding import Hider, environment_hider, hide_everywhere
+from streams.app.log_redaction import Hider, environment_hider, hide_everywhere
 from streams.cli.commands import CommandTable, new_app
 from streams.core.errors import DEAD_LETTER_LIMIT_EXIT, DeadLetterLimitError, EscalonError, ServiceError
 

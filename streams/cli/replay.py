@@ -25,9 +25,9 @@ from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 from streams.core.messages import Run
 from streams.replay.condition import events_where
-from streams.replay.place import ReplayDependencies, ReplayOrder
 from streams.replay.run import Rehearsal
 from streams.replay.selection import EventSelection, parse_offsets
+from streams.replay.setup import ReplayDependencies, ReplayOrder
 from streams.replay.source import Chosen
 
 Report = Callable[[Run], None]

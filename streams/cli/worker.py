@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.app.hiding import HidingFormatter, environment_hider
+from streams.app.log_redaction import HidingFormatter, environment_hider
 from streams.app.plain_tiers import run_scheduler, run_sink
 from streams.app.process import FAUST_TIERS, TIERS
 from streams.app.settings import Settings

@@ -17,7 +17,7 @@ import chdb
 from streams.embedded.clickhouse_insert import insert_rows
 from streams.embedded.clickhouse_protocol import Insert, QueryError
 from streams.embedded.clickhouse_request import Request
-from streams.resources import resource
+from streams.packaged_files import resource
 
 DEFAULT_SESSION_SECONDS: Final = 60.0
 LONGEST_SESSION_SECONDS: Final = 3600.0

@@ -21,9 +21,9 @@ from streams.core.errors import DEAD_LETTER_LIMIT_EXIT, ServiceError
 from streams.embedded.broker import Tansu, choose_broker
 from streams.embedded.stack import EmbeddedStack
 from streams.embedded.supervisor import Child, Supervisor, module_command, module_environment
+from streams.packaged_files import resource
 from streams.pipeline.code import SETTING
 from streams.pipeline.load import Pipeline, load_pipeline
-from streams.resources import resource
 
 SHUTDOWN_SECONDS = 10.0
 """The time a worker has to stop after it has drained."""

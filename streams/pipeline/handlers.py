@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from streams.core.contract import Contract, check_schema
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
 from streams.core.messages import Tier
+from streams.core.reply_contract import Contract, check_schema
 from streams.pipeline import spec as s
 from streams.pipeline.confidence import ConfidenceConfig, resolve_confidence
 from streams.pipeline.files import PipelineFiles

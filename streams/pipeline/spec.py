@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_v
 from streams.core.address import has_login
 from streams.core.answer_comparison import By
 from streams.core.budget import AtLimit
-from streams.core.contract import RefusalContract
 from streams.core.messages import EventKind
+from streams.core.reply_contract import RefusalContract
 from streams.core.routing import CombineRule
 from streams.core.thinking import MOST_MAX_TOKENS
 from streams.pipeline.redaction import RedactionSpec

@@ -11,10 +11,11 @@ from functools import partial
 from itertools import chain
 
 from streams.adapters.blobs import BlobStore
-from streams.app.providers import CallServices, Providers
+from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
 from streams.calling.caller import Callee
+from streams.calling.chain import CallServices
 from streams.calling.record import CallRecords
 from streams.calling.task import Task
 from streams.core.errors import ConfigError

@@ -17,7 +17,7 @@ from streams.adapters.clickhouse import TABLES, ClickHouseConfig, insert, row_of
 from streams.adapters.clickhouse_migrations import script, statements
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.messages import Call, DeadLetter, Finding, Header, Origin, Score, Verdict
-from streams.resources import resource
+from streams.packaged_files import resource
 from tests.harness.arbitrary_messages import any_message
 
 DDL = script("escalon")

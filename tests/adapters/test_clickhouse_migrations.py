@@ -18,7 +18,7 @@ from streams.adapters.clickhouse_layout import TableLayout
 from streams.adapters.clickhouse_migrations import migrate, migrations, script, statements
 from streams.adapters.clickhouse_retention import Retention
 from streams.core.errors import ConfigError, ServiceError
-from streams.resources import resource
+from streams.packaged_files import resource
 from tests.builders import call, event, label, outcome, verdict
 from tests.harness.audit import write
 

@@ -14,7 +14,7 @@ from streams.core.errors import ServiceError
 from streams.embedded.broker import MESSAGE_BYTES, ApacheKafka, await_broker, free_ports
 from streams.embedded.kafka_node import KafkaNode, new_cluster_id
 from streams.embedded.supervisor import Supervisor
-from streams.resources import resource
+from streams.packaged_files import resource
 
 
 @pytest.mark.kafka

@@ -18,9 +18,9 @@ from streams.adapters.topic_reader import TopicReader, table_entries
 from streams.core.errors import ConfigError, ServiceError
 from streams.embedded.broker import ApacheKafka, Tansu
 from streams.embedded.supervisor import Supervisor
+from streams.packaged_files import resource
 from streams.replay.selection import EventSelection
 from streams.replay.source import Source
-from streams.resources import resource
 from tests.harness.fakes.topic_history import forget, make, remake
 from tests.harness.fakes.transactions import abort, commit, left_open, send
 

@@ -18,7 +18,7 @@ from streams.adapters import schemas
 from streams.adapters.codec import SINGLE_OBJECT, Codec, read_record
 from streams.core import messages
 from streams.core.errors import UnreadableError
-from streams.resources import resource
+from streams.packaged_files import resource
 from tests.harness.arbitrary_messages import KINDS
 
 RELEASED = resource("schemas") / "released"

@@ -79,7 +79,7 @@ Sink(
 ).run()
 """
 SCHEDULER = """\
-from streams.app.scheduler import Scheduler
+from streams.app.deferral_scheduler import Scheduler
 
 Scheduler(kafka=kafka, codec=codec, prefix="", dead_letters=letters, now=settings.now, stop=stop).run()
 """

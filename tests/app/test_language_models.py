@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.app.providers import LimitedBackend, Providers
+from streams.app.providers import Providers
 from streams.app.settings import read_settings
+from streams.calling.chain import LimitedBackend
 from streams.core.errors import ConfigError
 from streams.pipeline.handlers import Handler
 from tests.harness.pipeline_files import BASE, loaded

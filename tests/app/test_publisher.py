@@ -18,7 +18,7 @@ from streams.app.publisher import Publisher
 from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
-from streams.resources import resource
+from streams.packaged_files import resource
 
 pytestmark = pytest.mark.embedded
 

@@ -14,7 +14,7 @@ import pytest
 
 from streams.calling.caller import Callee
 from streams.calling.concurrency import MOST_LEFT_BEHIND, Threads, gather
-from streams.calling.function import PythonFunction
+from streams.calling.python_function import PythonFunction
 from streams.calling.task import Task
 from streams.core.errors import ModelError
 from streams.pipeline.handlers import Handler
@@ -25,7 +25,7 @@ import asyncio, time
 from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import WorkerSpec
 from streams.calling.caller import Callee
-from streams.calling.function import PythonFunction
+from streams.calling.python_function import PythonFunction
 from streams.calling.task import Task
 
 def hang(_):

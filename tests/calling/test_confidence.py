@@ -12,7 +12,7 @@ import pytest
 
 from streams.calibration.calibrators import Temperature
 from streams.calling.confidence import VERIFIER, ConfidenceScorer, Function, Verify
-from streams.calling.function import OWN
+from streams.calling.python_function import OWN
 from streams.calling.request import MAX_ERROR_TEXT
 from streams.calling.self_consistent import SELF_CONSISTENCY
 from streams.calling.task import Answer, Task

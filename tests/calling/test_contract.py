@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from streams.app.providers import EXACT
 from streams.calling.budgeted import Budgeted
 from streams.calling.cached import Cached, Coalesced
 from streams.calling.caller import Callee, Caller, CallWrapper
+from streams.calling.chain import EXACT
 from streams.calling.fallback import Fallback
 from streams.calling.limited import Bounded, Limited
 from streams.calling.record import Audited

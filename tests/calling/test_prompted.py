@@ -12,8 +12,8 @@ import pytest
 from streams.calling.caller import Callee
 from streams.calling.prompted import PromptedModel
 from streams.calling.task import Task
-from streams.core.contract import MAX_REPLY
 from streams.core.errors import ModelError
+from streams.core.reply_contract import MAX_REPLY
 from streams.models.providers.protocol import ModelReply, ModelRequest, Token
 from tests.harness.stages import PIPELINE, build, confidence_of, model_error
 

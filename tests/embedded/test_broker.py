@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from streams.core.errors import ConfigError, ServiceError
 from streams.embedded.broker import ApacheKafka, Tansu, choose_broker, free_ports
 from streams.embedded.supervisor import Supervisor
-from streams.resources import resource
+from streams.packaged_files import resource
 
 LARGE = 10_000_000
 

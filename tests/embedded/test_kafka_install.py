@@ -7,7 +7,7 @@ import pytest
 
 from streams.core.errors import ConfigError, ServiceError
 from streams.embedded.kafka_install import install, installed, kafka_version
-from streams.resources import resource
+from streams.packaged_files import resource
 
 POM = "<project><properties><kafka.version>9.9.9</kafka.version></properties></project>"
 

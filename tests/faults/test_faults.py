@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.embedded.broker import ApacheKafka
-from streams.resources import resource
+from streams.packaged_files import resource
 from tests.harness.faults.clock import compiler
 from tests.harness.faults.cluster import KafkaCluster
 from tests.harness.faults.fleet import fleet

@@ -10,10 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
-from streams.app.providers import CallServices, Providers
+from streams.app.providers import Providers
 from streams.app.settings import read_settings
 from streams.calling.budgeted import Budget
 from streams.calling.caller import Caller
+from streams.calling.chain import CallServices
 from streams.calling.confidence import ConfidenceScorer
 from streams.core.errors import ServiceError
 from streams.core.messages import Call, Deferred, Event, Result, Tier, Verdict

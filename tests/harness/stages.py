@@ -14,19 +14,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from streams.app.providers import EXACT, CallServices, LimitedBackend, chain, comparison
+from streams.app.providers import comparison
 from streams.calling.cached import AnswerStore, StoredAnswers
 from streams.calling.caller import Callee, Caller
+from streams.calling.chain import EXACT, CallServices, LimitedBackend, chain
 from streams.calling.confidence import ConfidenceScorer
-from streams.calling.function import PythonFunction
 from streams.calling.limited import ModelLimits
+from streams.calling.python_function import PythonFunction
 from streams.calling.record import CallRecords
 from streams.calling.request import CallOutcome, CallRequest, OutOfBudget, Reply
 from streams.calling.task import Task
 from streams.calling.threshold import ThresholdPolicy
 from streams.core.answer_comparison import Agree
 from streams.core.breaker import Breaker, BreakerPolicy
-from streams.core.contract import Reading
 from streams.core.errors import HandlerError, ModelError, UnreadableError
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import (
@@ -43,6 +43,7 @@ from streams.core.messages import (
 )
 from streams.core.pricing import Price, PriceList
 from streams.core.rate import RateLimit
+from streams.core.reply_contract import Reading
 from streams.core.retry_budget import RetryBudget
 from streams.models.listeners.image import ImageFeatures
 from streams.models.listeners.image_index import HashIndex, likeliest

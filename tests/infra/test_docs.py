@@ -17,8 +17,8 @@ from streams.adapters.event_reader import ENVELOPE, EventReader
 from streams.adapters.kafka_record import ID_HEADER, TRACE_HEADER, KafkaRecord
 from streams.core.answer_comparison import By
 from streams.core.budget import AtLimit
-from streams.core.contract import REFUSAL_CLASSES, RefusalContract
 from streams.core.errors import Fault
+from streams.core.reply_contract import REFUSAL_CLASSES, RefusalContract
 from streams.core.routing import COMBINE
 from streams.core.topics import TOPICS
 from streams.embedded.kafka_node import JAVA_OPTIONS

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.contract import Contract
 from streams.core.errors import ModelError
+from streams.core.reply_contract import Contract
 from streams.models.providers.claude import ClaudeModel
 from streams.models.providers.claude_events import events_of
 from streams.models.providers.protocol import ModelReply, ModelRequest

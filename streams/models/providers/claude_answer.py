@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.core.contract import GOOD_ENDS, MAX_REPLY
+from streams.core.reply_contract import GOOD_ENDS, MAX_REPLY
 from streams.models.providers.claude_errors import failure, reply_too_large
 from streams.models.providers.claude_events import as_name, as_object, as_text, as_tokens
 from streams.models.providers.protocol import ModelReply

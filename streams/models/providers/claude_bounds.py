@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpx2
 
-from streams.core.contract import MAX_REPLY
+from streams.core.reply_contract import MAX_REPLY
 from streams.models.providers.claude_errors import failure, reply_too_large
 
 MAX_STREAM = 64 * MAX_REPLY

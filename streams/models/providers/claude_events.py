@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any
 
-from streams.core.contract import encodable
+from streams.core.reply_contract import encodable
 
 DONE = "[DONE]"
 """Sent last by some gateways; it is not JSON."""

@@ -17,8 +17,8 @@ from typing import Any, Final
 import anthropic
 import jsonschema
 
-from streams.core.contract import DEFINITIONS
 from streams.core.errors import ConfigError
+from streams.core.reply_contract import DEFINITIONS
 from streams.models.providers.schema_parts import ANNOTATIONS, FORMATS, not_enforced, parts
 
 MOST_OPTIONAL: Final = 24

@@ -21,7 +21,7 @@ from streams.cli.main import app
 from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
-from streams.resources import resource
+from streams.packaged_files import resource
 from tests.builders import call
 from tests.harness.audit import database, write
 from tests.harness.audit_world import World, event_of, kinds, letter, lose_an_outcome, settle_what_never_was

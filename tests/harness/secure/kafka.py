@@ -10,7 +10,7 @@ from pathlib import Path
 from streams.embedded.broker import free_ports
 from streams.embedded.kafka_install import java_program
 from streams.embedded.supervisor import Supervisor
-from streams.resources import resource
+from streams.packaged_files import resource
 from tests.harness.secure.authority import Authority
 
 MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.core.contract import MAX_REPLY
+from streams.core.reply_contract import MAX_REPLY
 from tests.harness.fakes.messages_outcomes import Answer, DropConnection, DropStream, Failure, Outcome, Raw, Slow
 
 SILENCE = 3600.0

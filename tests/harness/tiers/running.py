@@ -20,7 +20,7 @@ from streams.app.publisher import Publisher
 from streams.core.messages import DeadLetter, Outcome
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Child, Supervisor, module_command, module_environment
-from streams.resources import resource
+from streams.packaged_files import resource
 from tests.harness.faults.provider import Provider
 
 PIPELINE: Final = Path(__file__).parent / "pipeline" / "pipeline.toml"

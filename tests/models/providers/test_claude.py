@@ -20,8 +20,8 @@ import httpx2
 import jsonschema
 import pytest
 
-from streams.core.contract import MAX_REPLY
 from streams.core.errors import ConfigError, ModelError, ProcessError
+from streams.core.reply_contract import MAX_REPLY
 from streams.models.providers.claude import ClaudeModel
 from streams.models.providers.claude_bounds import MAX_ERROR_BODY, MAX_STREAM
 from streams.models.providers.claude_schema import strict_schema

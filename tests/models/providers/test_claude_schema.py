@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from streams.core.contract import Contract, check_schema
 from streams.core.errors import ConfigError
+from streams.core.reply_contract import Contract, check_schema
 from streams.models.providers.claude_schema import strict_schema, unenforced
 from streams.models.providers.schema_parts import ASSERTIONS, parts
 from tests.harness.claude_schemas import NAME, named, schemas

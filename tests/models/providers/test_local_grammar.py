@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from streams.core.contract import Contract
 from streams.core.errors import ConfigError
+from streams.core.reply_contract import Contract
 from streams.models.providers.local import LocalModel
 from streams.models.providers.local_grammar import check_grammar, grammar, unenforced
 from streams.models.providers.local_probe import holds

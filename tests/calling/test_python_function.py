@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.calling.function import OWN, load_function
+from streams.calling.python_function import OWN, load_function
 from streams.calling.task import Answer, Refusal, Task
-from streams.core.contract import MAX_REPLY, REFUSAL_CLASSES
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.messages import Score
+from streams.core.reply_contract import MAX_REPLY, REFUSAL_CLASSES
 from tests.harness.stages import confidence_of, model_error, python_function
 
 

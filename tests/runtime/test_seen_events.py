@@ -9,7 +9,7 @@ import pytest
 
 from streams.core.errors import UnreadableError
 from streams.runtime.confirm import PENDING, PendingDeliveries
-from streams.runtime.known import KnownEvents
+from streams.runtime.seen_events import KnownEvents
 from tests.builders import event
 from tests.harness.fakes.faust import FakeTable
 

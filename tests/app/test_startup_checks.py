@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.app.fitting import ROOM_BYTES, await_room, check_partitions
+from streams.app.startup_checks import ROOM_BYTES, await_room, check_partitions
 from streams.core.errors import ConfigError, ProcessError
 from streams.telemetry.health import HEALTH
 

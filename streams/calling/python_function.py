@@ -19,10 +19,10 @@ from streams.calling.concurrency import Threads
 from streams.calling.request import Reply
 from streams.calling.task import Answer, Refusal, Task
 from streams.core.confidence import probability
-from streams.core.contract import MAX_REPLY, Reading, refused, too_large
 from streams.core.errors import ConfigError, HandlerError, ModelError, ServiceError
 from streams.core.messages import Score
 from streams.core.process_fault import causes
+from streams.core.reply_contract import MAX_REPLY, Reading, refused, too_large
 
 OWN = "own"
 """The source of a confidence that plain code gives with its answer."""

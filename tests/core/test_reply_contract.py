@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.contract import MAX_REASON, REFUSAL_CLASSES, Contract, Reading, RefusalContract, check_schema, refused
+from streams.core.reply_contract import (
+    MAX_REASON,
+    REFUSAL_CLASSES,
+    Contract,
+    Reading,
+    RefusalContract,
+    check_schema,
+    refused,
+)
 
 ORDER: dict[str, Any] = {
     "type": "object",

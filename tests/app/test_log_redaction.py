@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.app.hiding import HIDDEN, Hider, HidingFormatter, environment_hider, secrets_of
+from streams.app.log_redaction import HIDDEN, Hider, HidingFormatter, environment_hider, secrets_of
 from streams.app.settings import read_settings
 from streams.core.errors import ConfigError
 

@@ -23,7 +23,7 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
 from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import TopicReader
-from streams.app.scheduler import Scheduler
+from streams.app.deferral_scheduler import Scheduler
 from streams.core.dead_letter_limit import DeadLetterLimit
 from streams.core.errors import DeadLetterLimitError, ServiceError
 from streams.core.fingerprint import digest
