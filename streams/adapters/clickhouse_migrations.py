@@ -148,7 +148,10 @@ class _Migrator:
 def _refuse_older(noted: Mapping[str, str]) -> None:
     if any(BEFORE_RELEASE.fullmatch(name) for name in noted):
         what = "the database was made before the first release, whose tables differ."
-        remedy = "Name an empty one with ESCALON_CLICKHOUSE_DATABASE; rows can be copied with INSERT … SELECT."
+        remedy = (
+            "Name an empty one with ESCALON_CLICKHOUSE_DATABASE; rows can be copied with INSERT … SELECT. With the"
+            " embedded ClickHouse set ESCALON_DATA to an empty directory."
+        )
         raise ConfigError(what, remedy, "migrations")
 
 

@@ -107,6 +107,7 @@ def test_a_database_from_before_the_first_release_is_refused_with_the_remedy(con
     with pytest.raises(ConfigError, match="before the first release") as caught:
         migrate(config)
     assert "ESCALON_CLICKHOUSE_DATABASE" in caught.value.remedy
+    assert "ESCALON_DATA" in caught.value.remedy  # the embedded server has one database alone
 
 
 def test_a_file_that_changed_after_it_was_applied_is_refused_before_anything_is_done(

@@ -92,7 +92,7 @@ def test_the_template_of_the_environment_holds_no_secret(root: Path) -> None:
 def escalon_commands(services: dict[str, Service]) -> list[list[str]]:
     commands = []
     for service in ours(services).values():
-        if "entrypoint" in service:
+        if service.get("entrypoint") == ["/bin/sh", "-euc"]:
             lines = service["command"][0].splitlines()
             commands += [line.split()[1:] for line in lines if line.startswith("escalon ")]
         else:
@@ -122,6 +122,11 @@ def test_every_long_running_service_has_a_health_check_and_comes_back(services: 
         assert check["test"][0] in ("CMD", "CMD-SHELL"), name
         assert {"interval", "timeout", "retries", "start_period"} <= check.keys(), name
         assert services[name]["restart"] == "unless-stopped", name
+
+
+def test_a_tier_at_its_limit_on_dead_letters_is_not_restarted(services: dict[str, Service]) -> None:
+    for name in SCALABLE:
+        assert services[name]["entrypoint"] == ["/bin/sh", "/opt/escalon/tier.sh"], name
 
 
 def test_a_web_check_asks_the_port_its_tier_serves(services: dict[str, Service]) -> None:

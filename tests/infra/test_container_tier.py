@@ -1,0 +1,58 @@
+"""infra/docker/tier.sh runs a tier in its container."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from streams.core.errors import DEAD_LETTER_LIMIT_EXIT
+
+SECONDS = 20
+
+
+@contextmanager
+def tier(root: Path, directory: Path, escalon: str) -> Iterator[subprocess.Popen[str]]:
+    """Run tier.sh with a shell script in place of escalon."""
+    program = directory / "escalon"
+    program.write_text(f"#!/bin/sh\n{escalon}\n", "utf-8")
+    program.chmod(0o755)
+    path = {"PATH": f"{directory}:{os.environ['PATH']}"}
+    command = ["/bin/sh", str(root / "infra/docker/tier.sh"), "worker", "listen"]
+    with subprocess.Popen(command, env=path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            yield running
+        finally:
+            if running.poll() is None:
+                running.terminate()
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_a_tier_that_ends_ends_its_container_with_the_same_code(root: Path, tmp_path: Path, code: int) -> None:
+    with tier(root, tmp_path, f'echo "$@"; exit {code}') as running:
+        assert running.communicate(timeout=SECONDS) == ("worker listen\n", "")
+        assert running.returncode == code
+
+
+def test_a_container_at_the_limit_on_dead_letters_stays_up_until_it_is_stopped(root: Path, tmp_path: Path) -> None:
+    with tier(root, tmp_path, f"exit {DEAD_LETTER_LIMIT_EXIT}") as running:
+        assert running.stderr is not None
+        assert "docker compose restart listen" in running.stderr.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.wait(0.5)
+        running.terminate()
+        assert running.wait(SECONDS) != 0
+
+
+def test_a_tier_gets_sigterm_and_its_container_waits_until_it_has_ended(root: Path, tmp_path: Path) -> None:
+    drains = "trap 'sleep 0.5; echo drained; exit 130' TERM; echo ready; while :; do sleep 0.1; done"
+    with tier(root, tmp_path, drains) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        running.terminate()
+        assert running.stdout.readline() == "drained\n"
+        assert running.wait(SECONDS) == 130
