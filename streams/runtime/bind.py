@@ -132,15 +132,15 @@ class Work:
     async def handle(self, event: Any) -> None:
         """Handle one message; a task of its own waits for its confirmation while the agent takes the next."""
         event.message.incref()
-        if self._letters:  # once they are counted, the tier may be at its limit
-            await asyncio.wait(self._letters)
-        if self._publisher.app.ending is not None:  # the message stays uncommitted, for the next process
-            return
         record, publisher = received(event.message), replace(self._publisher, pending=PendingDeliveries())
         letter: DeadLetter | None = None
         PENDING.set(publisher.pending)
         with ExitStack() as held:
             held.enter_context(self._drain.handling())
+            if self._letters:  # once they are counted, the tier may be at its limit
+                await asyncio.wait(self._letters)
+            if self._publisher.app.ending is not None:  # the message stays uncommitted, for the next process
+                return
             await self._slots.acquire()
             held.callback(self._slots.release)
             try:

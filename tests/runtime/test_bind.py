@@ -101,6 +101,42 @@ async def test_what_the_broker_lost_is_sent_again_and_only_then_is_the_message_d
     assert message.refcount == 0
 
 
+class HeldApp(FakeApp):
+    """A fake app whose confirmations arrive when the test sets them."""
+
+    def __init__(self) -> None:
+        super().__init__(silent=True)
+        self.confirmations: list[asyncio.Future[None]] = []
+
+    def sends(self, topic: str, key: bytes | None, value: bytes) -> asyncio.Future[None]:
+        """Send to a topic."""
+        self.confirmations.append(super().sends(topic, key, value))
+        return self.confirmations[-1]
+
+
+async def test_a_message_waits_for_the_dead_letter_before_it_and_a_drain_waits_for_the_message() -> None:
+    app, drain, handled, release = HeldApp(), Drain(), list[int](), asyncio.Event()
+
+    async def handle(record: KafkaRecord, _: StagePublisher) -> None:
+        if record.offset == 1:
+            raise HandlerError("bad")
+        handled.append(record.offset)
+        await release.wait()
+
+    work = Work(Binding(topic="events", concurrency=2, handle=handle), publisher_on(app), NO_LETTERS, drain)
+    await work.handle(FakeEvent(FakeMessage(offset=1)))
+    second = asyncio.create_task(work.handle(FakeEvent(FakeMessage(offset=2))))
+    drained = asyncio.create_task(drain.wait())
+    await asyncio.sleep(0.01)
+    assert (handled, drained.done()) == ([], False)
+    app.confirmations[0].set_result(None)
+    await asyncio.sleep(0.01)
+    assert (handled, drained.done()) == ([2], False)
+    release.set()
+    await second
+    assert await drained == 0
+
+
 async def test_what_the_broker_alone_finds_too_large_makes_a_dead_letter_of_its_message() -> None:
     message, app = FakeMessage(), FakeApp(unconfirmed=[MessageSizeTooLargeError()])
     await agent(app, publish_one)(FakeStream(message))
