@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import re
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from streams.core.errors import ConfigError
 
 MAX_TEXT = 10_000
 """A longer text is cut to so many characters, so that no message can stop the stream."""
-_CHUNK = 64
-"""Texts pooled at once: with texts of MAX_TEXT, some 200 MB of token vectors at worst."""
+_CHUNK = 32
+"""Texts pooled at once: with texts of MAX_TEXT tokens, some 500 MB of token vectors."""
 
 Vectors = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -69,37 +70,40 @@ class WordLlamaEmbedder:
             return
         ids = np.concatenate([np.array(tokens[row], dtype=np.int64) for row in filled])
         starts = np.concatenate([[0], np.cumsum(lengths[filled])[:-1]])
-        sums = np.add.reduceat(self._vectors[ids], starts, axis=0)
+        sums = np.add.reduceat(self._vectors[ids], starts, axis=0, dtype=np.float32)
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
         out[filled] = np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0)
 
 
 @lru_cache(maxsize=1)
-def _wordllama() -> tuple[Any, Vectors]:
-    """Return tokenizer and token vectors, shared by all embedders of the process, because they never change."""
-    with _logging_untouched():
-        import wordllama
+def _wordllama() -> tuple[Tokenizer, NDArray[np.float16]]:
+    """Return tokenizer and token vectors, shared by all embedders of the process, because they never change.
+
+    The files of the wordllama package are read without importing it: the import also loads an HTTP client, and its
+    loader keeps a float32 copy of all vectors. Here they stay in the mapped file as float16 until they are looked up.
+    """
+    found = find_spec("wordllama")
     try:
-        model = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
-    except FileNotFoundError as error:
+        if found is None or found.origin is None:
+            raise FileNotFoundError("the package is not installed")
+        package = Path(found.origin).parent
+        tokenizer = Tokenizer.from_buffer((package / "tokenizers/l2_supercat_tokenizer_config.json").read_bytes())
+        return tokenizer, _mapped(package / "weights/l2_supercat_256.safetensors", "embedding.weight")
+    except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"The wordllama package came without its weights ({error}).", "Install wordllama from its wheel."
+            f"The weights of the wordllama package cannot be read ({error}).", "Install wordllama 0.4 from its wheel."
         ) from error
-    model.tokenizer.no_padding()
-    return model.tokenizer, model.embedding
 
 
-@contextmanager
-def _logging_untouched() -> Iterator[None]:
-    """Undo what an import does to the root logger: wordllama calls basicConfig when it is imported."""
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        for handler in [h for h in root.handlers if h not in handlers]:
-            root.removeHandler(handler)
+def _mapped(file: Path, tensor: str) -> NDArray[np.float16]:
+    """Return a float16 tensor of a safetensors file: a header's length (8 bytes), the header in JSON, the data."""
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        entry = json.loads(opened.read(length))[tensor]
+    if entry["dtype"] != "F16":
+        raise ValueError(f"{tensor} is {entry['dtype']} instead of F16")
+    start = 8 + length + entry["data_offsets"][0]
+    return np.memmap(file, dtype="<f2", mode="r", offset=start, shape=tuple(entry["shape"])).view(np.ndarray)
 
 
 def _encodable(text: str) -> str:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import io
 import json
-import logging
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,13 @@ def classifier(hasher: NgramHasher | None = None, **changes: Any) -> Classifier:
         "provenance": Provenance("0" * 64, "2026-11-23", {"accuracy": 0.9}),
     }
     return Classifier(**{**parts, **changes})
+
+
+def _weights(dtype: str) -> bytes:
+    """A safetensors file with a header for WordLlama's vectors and without their data."""
+    entry = {"dtype": dtype, "shape": [32000, 256], "data_offsets": [0, 16384000]}
+    header = json.dumps({"embedding.weight": entry}).encode()
+    return len(header).to_bytes(8, "little") + header
 
 
 def dense(found: SparseFeatures, shape: tuple[int, int]) -> Vectors:
@@ -182,8 +191,15 @@ def test_wordllama_agrees_with_its_own_library() -> None:
     import wordllama
 
     model = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
-    texts = ["one", "a rather longer text about nothing", "ünïcode 😀"]
-    assert WordLlamaEmbedder().embed(texts) == pytest.approx(model.embed(texts, norm=True), abs=1e-5)
+    texts = [
+        "one",
+        "a rather longer text about nothing",
+        "ünïcode 😀",
+        "<s> tags </s>",
+        "  tab\tand\nline ",
+        "word " * 900,
+    ]
+    assert WordLlamaEmbedder().embed(texts) == pytest.approx(model.embed(texts, norm=True), abs=1e-6)
 
 
 def test_wordllama_takes_empty_texts_and_lone_surrogates_and_any_number_of_texts() -> None:
@@ -203,16 +219,56 @@ def test_only_the_beginning_of_a_long_text_counts() -> None:
     assert (HASHER.transform([start + "other"]).values == HASHER.transform([start]).values).all()
 
 
-def test_loading_wordllama_leaves_the_root_logger_alone() -> None:
+def test_the_package_of_the_vectors_is_not_imported_and_their_file_stays_on_disk() -> None:
     program = (
-        "import logging\n"
+        "import sys\n"
         "from streams.models.listeners.embedding import WordLlamaEmbedder\n"
-        "WordLlamaEmbedder()\n"
-        "root = logging.getLogger()\n"
-        "print(root.handlers, root.level)"
+        "WordLlamaEmbedder().embed(['hello'])\n"
+        "print([name for name in ('wordllama', 'requests', 'safetensors') if name in sys.modules])\n"
+        "print('l2_supercat_256.safetensors' in open('/proc/self/maps').read())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"[] {logging.WARNING}"
+    assert done.stdout.split("\n")[:2] == ["[]", "True"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("weights/l2_supercat_256.safetensors", None),
+        ("weights/l2_supercat_256.safetensors", b"\0" * 8),
+        ("weights/l2_supercat_256.safetensors", _weights("F32")),
+        ("weights/l2_supercat_256.safetensors", _weights("F16")),
+        ("tokenizers/l2_supercat_tokenizer_config.json", None),
+        ("tokenizers/l2_supercat_tokenizer_config.json", b"{"),
+    ],
+)
+def test_missing_or_broken_weights_are_reported_with_the_remedy(
+    file: str, content: bytes | None, tmp_path: Path
+) -> None:
+    """A copy of the package is found before the real one; one file is missing, cut off or of another number type."""
+    found = find_spec("wordllama")
+    assert found is not None
+    assert found.origin is not None
+    copy = tmp_path / "wordllama"
+    for folder in ("weights", "tokenizers"):
+        shutil.copytree(Path(found.origin).parent / folder, copy / folder)
+    (copy / "__init__.py").touch()
+    (copy / file).unlink()
+    if content is not None:
+        (copy / file).write_bytes(content)
+    program = (
+        "from streams.core.errors import ConfigError\n"
+        "from streams.models.listeners.embedding import WordLlamaEmbedder\n"
+        "try:\n"
+        "    WordLlamaEmbedder()\n"
+        "except ConfigError as error:\n"
+        "    print(error)"
+    )
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "Install wordllama 0.4 from its wheel" in done.stdout
 
 
 def test_ngrams_within_words_and_pairs_of_words_are_counted_apart() -> None:
