@@ -16,7 +16,15 @@ from faust.exceptions import ProducerSendError
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka_record import KafkaRecord
-from streams.core.errors import ConfigError, HandlerError, ProcessError, ServiceError, UnreadableError
+from streams.core.dead_letter_limit import DeadLetterLimit
+from streams.core.errors import (
+    ConfigError,
+    DeadLetterLimitError,
+    HandlerError,
+    ProcessError,
+    ServiceError,
+    UnreadableError,
+)
 from streams.core.messages import DeadLetter, RawEvent
 from streams.runtime.bind import UNCONFIRMED, Binding, StagePublisher, Work, bind, received
 from streams.runtime.confirm import RETRY_SECONDS, claim
@@ -135,6 +143,21 @@ async def test_a_message_waits_for_the_dead_letter_before_it_and_a_drain_waits_f
     release.set()
     await second
     assert await drained == 0
+
+
+async def test_at_its_limit_on_dead_letters_a_process_ends_and_leaves_the_next_message_uncommitted() -> None:
+    async def handle(_: KafkaRecord, __: StagePublisher) -> None:
+        raise HandlerError("bad")
+
+    app, letters = FakeApp(), replace(NO_LETTERS, limit=DeadLetterLimit(run=2))
+    work = Work(Binding(topic="events", concurrency=1, handle=handle), publisher_on(app), letters, Drain())
+    messages = [FakeMessage(offset=offset) for offset in range(3)]
+    for event in map(FakeEvent, messages):
+        await work.handle(event)
+        event.ack()
+    assert isinstance(app.ending, DeadLetterLimitError)
+    assert [message.refcount for message in messages] == [0, 0, 1]
+    assert [topic for topic, _, _ in app.sent] == ["pre.dead-letters"] * 2
 
 
 async def test_what_the_broker_alone_finds_too_large_makes_a_dead_letter_of_its_message() -> None:
