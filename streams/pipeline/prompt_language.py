@@ -30,6 +30,8 @@ LOOP_FIELDS: Final = ("first", "index", "index0", "last", "length")
 MAX_CONSTANT: Final = 100
 """Characters of a filter's argument."""
 MAX_NUMBER: Final = 600_000
+MAX_DIGITS: Final = 100
+"""The largest argument of `round`, which computes a power of ten with as many digits."""
 MAX_EXPRESSIONS: Final = 1_000
 
 _FOREIGN: Final = frozenset({"text", "data", "reason", "attempt"})
@@ -44,7 +46,7 @@ _COMMANDS: Final[dict[type[nodes.Node], str]] = {
     nodes.FromImport: "from", nodes.ScopedEvalContextModifier: "autoescape",
 }  # fmt: skip
 _REMEDIES: Final[tuple[tuple[type[nodes.Node] | tuple[type[nodes.Node], ...], str, str], ...]] = (
-    (nodes.Call, "a call", "Use a filter, such as `text | lower` for `text.lower()` or `data | items`."),
+    (nodes.Call, "a call", "Use a filter: `text | lower`, `data | items`, `data.x | default('')`."),
     (nodes.Concat, "the operator ~", "Print the parts one after the other."),
     (nodes.Slice, "a slice", "Use the filter truncate, first or last."),
     (
@@ -182,7 +184,7 @@ def _check_expression(node: nodes.Node, scope: _Scope) -> None:
             _check_name(node, scope)
         case nodes.Getattr():
             _check_field(node, scope)
-        case nodes.Getitem(arg=nodes.Const()):
+        case nodes.Getitem() if _is_constant(node.arg):
             _check_expression(node.node, scope)
         case nodes.Filter():
             _check_filter(node, scope)
@@ -245,25 +247,29 @@ def _check_filter(node: nodes.Filter, scope: _Scope) -> None:
     inner = [node.node, *node.node.find_all(nodes.Filter)]
     if node.name in ONCE and any(isinstance(one, nodes.Filter) and one.name == node.name for one in inner):
         raise NotAllowedError(f"The filter {node.name} on its own result", node.lineno, "Use it once.")
+    if node.name != "length" and any(isinstance(one, nodes.Filter) and one.name == "fenced" for one in inner):
+        remedy = f"It could break the fence's marks. Write `text | {node.name} | fenced`."
+        raise NotAllowedError(f"The filter {node.name} after fenced", node.lineno, remedy)
     _check_expression(node.node, scope)
 
 
 def _check_arguments(node: nodes.Filter | nodes.Test) -> None:
-    arguments = [*node.args, *(one.value for one in node.kwargs), node.dyn_args, node.dyn_kwargs]
-    if not all(one is None or _is_short_constant(one) for one in arguments):
+    largest = MAX_DIGITS if node.name == "round" else MAX_NUMBER
+    arguments = [*node.args, *(one.value for one in node.kwargs)]
+    if node.dyn_args or node.dyn_kwargs or not all(_is_short_constant(one, largest) for one in arguments):
         what = f"An argument of {node.name} that is not a short constant"
-        remedy = f"Write a text of at most {MAX_CONSTANT} characters or a number of at most {MAX_NUMBER}."
+        remedy = f"Write a text of at most {MAX_CONSTANT} characters or a number from 0 to {largest}."
         raise NotAllowedError(what, node.lineno, remedy)
 
 
-def _is_short_constant(node: nodes.Node) -> bool:
+def _is_short_constant(node: nodes.Node, largest: int) -> bool:
     match node:
         case nodes.Const(value=str() as text):
             return len(text) <= MAX_CONSTANT
         case nodes.Const(value=bool() | None):
             return True
         case nodes.Const(value=int() | float() as number):
-            return 0 <= number <= MAX_NUMBER
+            return 0 <= number <= largest
     return False
 
 

@@ -5,12 +5,13 @@ An event's text is a value in a template, never a template, so it can neither ru
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.runtime import LoopContext
 from jinja2.tests import TESTS as JINJA_TESTS
@@ -51,12 +52,13 @@ class PromptTemplate:
             tree = environment.parse(source)
             _check_has_blocks(tree, name, key)
             self.unfenced = check(tree)
+            environment.check_arguments(tree)
             self._template = environment.from_string(tree)
         except NotAllowedError as error:
             what = f"{name}, line {error.line}: {error.what} cannot be used in a prompt."
             raise ConfigError(what, error.remedy, key) from error
         except TemplateSyntaxError as error:
-            what = f"{name}, line {error.lineno}: {error.message}"
+            what = f"{name}, line {error.lineno}: {(error.message or 'it is not valid').rstrip('.')}."
             raise ConfigError(what, "Fix the template's syntax.", key) from error
         except AssertionError as error:  # a name that jinja2 cannot place
             raise ConfigError(f"{name}: {error}.", "Fix the template's syntax.", key) from error
@@ -71,7 +73,9 @@ class PromptTemplate:
             system, user = (_joined(self._template.blocks[block](context)).strip() for block in BLOCKS)
         except Exception as error:  # an expression can raise anything
             what = f"The prompt {self.name} could not be rendered: {error}."
-            raise HandlerError(what, "Fix the template.") from error
+            optional = " Write `| default('')` after a field that may be missing."
+            remedy = f"Fix the template.{optional if isinstance(error, UndefinedError) else ''}"
+            raise HandlerError(what, remedy) from error
         size = len(system.encode("utf-8", "replace")) + len(user.encode("utf-8", "replace"))
         if size > MAX_PROMPT_BYTES:
             what = f"The prompt {self.name} has {size} bytes, {MAX_PROMPT_BYTES} are allowed."
@@ -99,6 +103,19 @@ class _Environment(Environment):
         own = {"fenced": fenced, "items": _items, "join": _join, "tojson": _json}
         self.filters = {name: own.get(name) or JINJA_FILTERS[name] for name in FILTERS}
         self.tests = {name: JINJA_TESTS[name] for name in TESTS}
+
+    def check_arguments(self, tree: nodes.Template) -> None:
+        """Raise NotAllowedError for a filter or a test with arguments that it does not take."""
+        for node in tree.find_all((nodes.Filter, nodes.Test)):
+            function: Any = (self.filters if isinstance(node, nodes.Filter) else self.tests)[node.name]
+            given = [None] * (2 if hasattr(function, "jinja_pass_arg") else 1)  # the environment, and the value
+            signature = inspect.signature(function)
+            try:
+                signature.bind(*given, *node.args, **{str(one.key): one.value for one in node.kwargs})
+            except TypeError as error:
+                taken = list(signature.parameters)[len(given) :]
+                what = f"The {type(node).__name__.lower()} {node.name} with these arguments"
+                raise NotAllowedError(what, node.lineno, f"It takes {', '.join(taken) or 'no arguments'}.") from error
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a field of a record, a mapping or `loop`; undefined for anything else, such as a method."""
