@@ -273,6 +273,7 @@ async def test_identical_tasks_in_flight_are_asked_once(here: Office) -> None:
     assert [consultation.calls[-1].cache_hit for consultation in done].count(True) == 49
     assert len({consultation.attempt.call_id for consultation in done}) == 50
     assert here.services.in_flight == {}
+    assert await here.ask(one, "e0") == done[0], "the store has the record of the event that paid"
 
 
 async def test_different_tasks_in_flight_do_not_wait_for_each_other(here: Office) -> None:

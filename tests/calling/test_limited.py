@@ -164,6 +164,14 @@ async def test_calls_that_are_cut_off_use_up_no_limit() -> None:
     assert clock.timer() == 0
 
 
+async def test_calls_that_are_cut_off_earn_no_retries() -> None:
+    one, _ = limits(Clock(), share=0.5)
+    before = one.retries.balance
+    for _ in range(100):
+        one.cancel(await acquired(one))
+    assert one.retries.balance == before
+
+
 async def test_a_call_that_waits_when_the_breaker_opens_is_refused() -> None:
     clock = Clock()
     one, _ = limits(clock, RateLimit.of(60, None, None))

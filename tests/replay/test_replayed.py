@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from streams.calling.request import CallOutcome, CallRequest
 from streams.calling.task import task_of
 from streams.core.fingerprint import task_fingerprint
 from streams.core.messages import Event
+from streams.replay.counted import Counted, ReplaySpending, WouldAskError, refuse
 from streams.replay.replayed import ReplayedAnswers
 from tests.builders import START, event
 from tests.harness.stages import FakePrior, Office, office, refusal, replays, said
@@ -133,3 +135,31 @@ async def test_live_a_handler_without_a_cache_is_always_asked(tmp_path: Path) ->
     await asked(here, event("e1"), "file")
     await asked(here, event("e1"), "file")
     assert len(here.backends["file"].asked) == 2
+
+
+async def test_plain_code_without_a_cache_runs_again_in_a_replay(tmp_path: Path) -> None:
+    here = office(tmp_path)
+    replays(here, {})
+    here.backends["rules"].free = True
+    for _ in range(2):
+        await asked(here, event("e1"), "rules", run="candidate")
+    assert (len(here.backends["rules"].asked), here.answers.kept) == (2, {})
+
+
+async def test_each_call_that_may_cost_something_is_counted_and_plain_code_is_not(tmp_path: Path) -> None:
+    here, spending = await after_live(tmp_path), ReplaySpending()
+    here.services = replace(here.services, watch=partial(Counted, before=lambda one, _: spending.count(one)))
+    here.backends["rules"].free = True
+    for one in (event("e1"), event("e1", "another text")):
+        await asked(here, one, run="candidate")
+    await asked(here, event("e1"), "rules", run="candidate")
+    assert spending.asked == {"worker.answer": 1}
+
+
+async def test_a_rehearsal_is_served_what_is_known_and_makes_no_call(tmp_path: Path) -> None:
+    here = await after_live(tmp_path)
+    here.services = replace(here.services, watch=partial(Counted, before=refuse))
+    assert (await asked(here, event("e1"), run="candidate")).calls[0].reused_from == "live"
+    with pytest.raises(WouldAskError, match="answer would be asked again"):
+        await asked(here, event("e1", "another text"), run="candidate")
+    assert (here.backends["answer"].asked, here.services.in_flight) == ([], {})
