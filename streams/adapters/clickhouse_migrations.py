@@ -117,8 +117,8 @@ class _Migrator:
         self._apply([CREATE_DATABASE])
         self.client.database = self.layout.database
         self._apply([CREATE_LEDGER])
+        self._refuse_older()
         found, noted = migrations(self.layout, directory), self._noted()
-        _refuse_older(noted)
         _refuse_changed(found, noted)
         for one in found:
             if one.name not in noted:
@@ -133,6 +133,16 @@ class _Migrator:
         for statement in templates:
             self.client.command(self.layout.fill(statement))
 
+    def _refuse_older(self) -> None:
+        names = [row[0] for row in self.client.query("SELECT name FROM migrations").result_rows]
+        if any(map(BEFORE_RELEASE.fullmatch, names)):
+            what = "the database was made before the first release, whose tables differ."
+            remedy = (
+                "Name an empty one with ESCALON_CLICKHOUSE_DATABASE; rows can be copied with INSERT … SELECT. With the"
+                " embedded ClickHouse set ESCALON_DATA to an empty directory."
+            )
+            raise ConfigError(what, remedy, "migrations")
+
     def _noted(self) -> dict[str, str]:
         rows = self.client.query("SELECT name, argMax(checksum, applied_at) FROM migrations GROUP BY name").result_rows
         return dict(rows)
@@ -143,16 +153,6 @@ class _Migrator:
             table: str(self.client.query(f"SHOW CREATE TABLE {name}").result_rows[0][0])
             for table, name in names.items()
         }
-
-
-def _refuse_older(noted: Mapping[str, str]) -> None:
-    if any(BEFORE_RELEASE.fullmatch(name) for name in noted):
-        what = "the database was made before the first release, whose tables differ."
-        remedy = (
-            "Name an empty one with ESCALON_CLICKHOUSE_DATABASE; rows can be copied with INSERT … SELECT. With the"
-            " embedded ClickHouse set ESCALON_DATA to an empty directory."
-        )
-        raise ConfigError(what, remedy, "migrations")
 
 
 def _refuse_changed(found: Iterable[Migration], noted: Mapping[str, str]) -> None:

@@ -101,9 +101,14 @@ def test_an_older_database_is_brought_to_what_a_new_one_is_with_all_its_rows(
     assert migrate(config, tmp_path) == []
 
 
-def test_a_database_from_before_the_first_release_is_refused_with_the_remedy(config: ClickHouseConfig) -> None:
+@pytest.mark.parametrize("checksums", [True, False])
+def test_a_database_from_before_the_first_release_is_refused_with_the_remedy(
+    config: ClickHouseConfig, checksums: bool
+) -> None:
     migrate(config)
     ask(config, "INSERT INTO migrations (name, checksum) VALUES ('0001_audit.sql', 'of a file that was replaced')")
+    if not checksums:
+        ask(config, "ALTER TABLE migrations DROP COLUMN checksum")
     with pytest.raises(ConfigError, match="before the first release") as caught:
         migrate(config)
     assert "ESCALON_CLICKHOUSE_DATABASE" in caught.value.remedy
