@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.app.settings import read_settings
-from streams.core.errors import EscalonError, ServiceError
+from streams.core.errors import ConfigError, EscalonError, ServiceError
 from streams.models.weights import store
 
 # Only wheels, since pip runs code to read any other kind; no cache, which would hold every byte twice.
@@ -107,6 +107,8 @@ def main(names: Sequence[str]) -> int:
     """Install the named weights; return the exit code."""
     try:
         for name in names:
+            if name not in KNOWN:
+                raise ConfigError(f"No wheels are known for {name}.", f"Use one of: {', '.join(KNOWN)}.")
             path = install(name, KNOWN[name], read_settings().weights_dir)
             sys.stdout.write(f"{path} is verified.\n")
     except EscalonError as error:

