@@ -38,7 +38,11 @@ def backends(directory: Path) -> dict[str, LimitedBackend]:
 
 
 def test_all_handlers_of_a_model_share_its_limits_and_another_model_has_its_own(tmp_path: Path) -> None:
-    limits = {name: one.limits for name, one in backends(tmp_path).items()}
+    made = backends(tmp_path)
+    limits = {name: one.limits for name, one in made.items()}
+    (own, shared), (others_own, others_shared) = made["work"].slots, made["think"].slots
+    assert own is not others_own
+    assert shared is others_shared
     assert limits["work"] is limits["think"] is limits["label"] is not None
     assert limits["code"] is None
     assert limits["work.fallback"] is limits["think.fallback"] is not None

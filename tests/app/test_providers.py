@@ -24,8 +24,11 @@ from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import CorrectSpec
+from tests.builders import event
 from tests.harness.confidence import attempt
-from tests.harness.shop import PIPELINE, shop
+from tests.harness.fakes.messages_outcomes import Answer
+from tests.harness.over_http import ALONE, house
+from tests.harness.shop import FILES, PIPELINE, shop
 
 train = partial(train_verifier, trees=8, date="2026-11-24")
 VERIFIED = PIPELINE.replace(
@@ -175,6 +178,17 @@ def test_every_worker_has_a_scorer(tmp_path: Path) -> None:
     made = providers(pipeline)
     assert set(made.scorers(everybody)) == {"answer", "name", "add"}
     made.check(everybody.values())
+
+
+async def test_a_worker_is_asked_for_the_samples_of_the_file_and_they_agree_by_its_rule(tmp_path: Path) -> None:
+    (tmp_path / "plain.j2").write_text(FILES["prompt.j2"], "utf-8")
+    asks = 'prompt = "plain.j2"\nrefusal = "none"\nconfidence = "self-consistency"\nsamples = 3\ncorrect = "numeric"'
+    replies = iter(["it is 7", "7.0", "8"])
+    async with house(tmp_path, lambda _: Answer(next(replies)), ALONE.replace('task = "answer"', asks)) as here:
+        await here.take(event("e1", "how many?"))
+        calls = [one for one in here.calls if one.tier == "worker"]
+        assert calls[-1].confidence == 2 / 3
+        assert {one.sample for one in calls} == {0, 1, 2}
 
 
 def test_a_router_is_called_and_one_that_was_not_admitted_is_refused_before_it_runs(
