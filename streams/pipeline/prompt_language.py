@@ -161,6 +161,9 @@ def _loop(loop: nodes.For, scope: _Scope) -> Iterator[Unfenced]:
     foreign = names if any(_words(loop.iter, scope)) else frozenset()
     inner = _Scope(names, foreign, scope.outer | scope.names)
     if loop.test is not None:
+        if any(one.name == "loop" for one in loop.test.find_all(nodes.Name)):
+            remedy = "Put {% if … %} inside the loop."
+            raise NotAllowedError("The variable loop in the condition of its own loop", loop.lineno, remedy)
         _check_expression(loop.test, inner)
     yield from _statements(loop.body, inner)
     yield from _statements(loop.else_, scope)

@@ -152,6 +152,7 @@ def test_a_template_that_could_make_much_out_of_little_is_refused_when_it_is_rea
             "only its own b",
         ),
         ("{% for a in data.all %}{{ loop.previtem }}{% endfor %}", "The field of loop previtem", "first, index"),
+        ("{% for a in data.all if loop.first %}{% endfor %}", "The variable loop in the condition", "inside the loop"),
         ("{% for a in data.all %}{{ loop }}{% endfor %}", "The variable loop", "Use one of: a"),
         ("{% for a in text | fenced %}{% endfor %}", "A loop over such an expression", "dictsort, items, sort"),
         ("{% for a in 'abc' %}{% endfor %}", "A loop over such an expression", "dictsort, items, sort"),
