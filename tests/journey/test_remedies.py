@@ -123,7 +123,7 @@ def test_another_event_under_a_known_id_is_a_dead_letter_before_it_is_worked(jou
     (letter,) = letters(journey, lambda all_: len(all_) == 1)
     assert (letter["event_id"], letter["topic"], letter["reason"]) == ("row-7", "events", "id_conflict")
     (left,) = documents("dead-letters", "retry", letter["dead_letter_id"])
-    assert "its id is another event's" in left["left"]
+    assert "another event has its id" in left["left"]
     assert json.loads(journey.outcomes({"row-7"})["row-7"][0].answer or "") == {"echo": "open?"}
     report = verified(journey, "row-7")
     assert (report["faults"], report["ends"]["dead_letter"]) == ([], 1)
