@@ -285,7 +285,7 @@ def test_a_run_of_dead_letters_stops_it_and_what_lies_behind_goes_on_after_the_f
     here.defer(0, deferred("behind"))
     assert here.committed(0) == 4
     with here.scheduler(Clock()):
-        assert here.tasks("first", "behind") == ["first", "behind"]
+        assert here.tasks("first", "behind") == ["behind", "first"]
     found = here.records("dead-letters", lambda found: len(found) >= 3)
     assert sorted(CODEC.decode(DeadLetter, record.value or b"").offset for record in found) == [1, 2, 3]
 
