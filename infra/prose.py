@@ -46,7 +46,7 @@ _CODE = re.compile(r"^( *)(```|~~~).*?^\1\2$|``[^`]+``|`[^`]+`|<!--.*?-->|\]\([^
 _OWN = {"infra/prose.py", "tests/infra/test_prose.py"}  # they quote every phrase
 
 
-class Finding(NamedTuple):
+class PhraseFound(NamedTuple):
     line: int
     phrase: str
     advice: str
@@ -56,11 +56,11 @@ def _without_code(text: str) -> str:
     return _CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0][:-1]) + "·", text)
 
 
-def _phrases(text: str, line: int = 1) -> Iterator[Finding]:
+def _phrases(text: str, line: int = 1) -> Iterator[PhraseFound]:
     text = _without_code(text)
     for rule, advice in _RULES:
         for found in rule.finditer(text):
-            yield Finding(line + text.count("\n", 0, found.start()), " ".join(found[0].split()), advice)
+            yield PhraseFound(line + text.count("\n", 0, found.start()), " ".join(found[0].split()), advice)
 
 
 def _comments(source: str) -> Iterator[tuple[int, str]]:
@@ -79,7 +79,7 @@ def _comments(source: str) -> Iterator[tuple[int, str]]:
         yield end - len(block) + 1, "\n".join(block)
 
 
-def in_python(source: str, literals: bool = True) -> list[Finding]:
+def in_python(source: str, literals: bool = True) -> list[PhraseFound]:
     """Return what is wrong in a Python file; without `literals` only a string that is a docstring is read."""
     found = [finding for line, text in _comments(source) for finding in _phrases(text, line)]
     tree = ast.parse(source)
@@ -89,16 +89,16 @@ def in_python(source: str, literals: bool = True) -> list[Finding]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             name = node.name.replace("_", " ")
-            found += [Finding(node.lineno, f"{node.name}: {hit.phrase}", hit.advice) for hit in _phrases(name)]
+            found += [PhraseFound(node.lineno, f"{node.name}: {hit.phrase}", hit.advice) for hit in _phrases(name)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (literals or id(node) in documents):
             found += _phrases(node.value, node.lineno)
             if id(node) in documents and (word := _QUESTION.match(node.value)):
-                found.append(Finding(node.lineno, f'"""{word[1]} …', "an imperative verb or the field's noun"))
+                found.append(PhraseFound(node.lineno, f'"""{word[1]} …', "an imperative verb or the field's noun"))
     quoted = {number for number, line in enumerate(source.splitlines(), 1) if line.rstrip().endswith("# prose: quoted")}
     return sorted(finding for finding in found if finding.line not in quoted)
 
 
-def in_file(path: Path) -> list[Finding]:
+def in_file(path: Path) -> list[PhraseFound]:
     """Return what is wrong in one file, by its kind."""
     text = path.read_text("utf-8")
     if path.suffix == ".py":

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.kafka_install import install
 from streams.embedded.supervisor import Supervisor
 from streams.packaged_files import resource
+from tests.harness.commands import Escalon, in_shop
+from tests.harness.shop import shop
 
 # Property-based tests are not timed: other work may share the machine.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -66,3 +69,13 @@ def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     directory = tmp_path_factory.mktemp("kafka")
     with Supervisor(directory) as supervisor:
         yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), directory / "data").start(supervisor))
+
+
+@pytest.fixture
+def escalon(
+    tmp_path: Path, config: ClickHouseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Escalon]:
+    """The commands in the shop's directory, on the audit of the module's fixture `config`."""
+    shop(tmp_path)
+    with in_shop(tmp_path, config, monkeypatch, capsys) as escalon:
+        yield escalon

@@ -20,7 +20,7 @@ from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from tests.builders import event, label, thought
 from tests.harness.audit import database, write
-from tests.harness.commands import Escalon, in_shop
+from tests.harness.commands import Escalon
 from tests.harness.shop import PIPELINE, honest_cases, messages_of, shop
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -36,15 +36,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfi
         write(config, *messages_of(honest_cases(30, seed=1), version, run="few"))
         write(config, *messages_of(honest_cases(200, seed=2), "an earlier version", run="old"))
         yield config
-
-
-@pytest.fixture
-def escalon(
-    tmp_path: Path, config: ClickHouseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Escalon]:
-    shop(tmp_path)
-    with in_shop(tmp_path, config, monkeypatch, capsys) as escalon:
-        yield escalon
 
 
 def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon, tmp_path: Path) -> None:

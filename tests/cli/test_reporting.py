@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,23 +12,13 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from tests.builders import call, event, label, outcome, thought, verdict
 from tests.harness.audit import database, write
-from tests.harness.commands import Escalon, in_shop
-from tests.harness.shop import shop
+from tests.harness.commands import Escalon
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
     with database(tmp_path_factory.mktemp("audit")) as config:
         yield config
-
-
-@pytest.fixture
-def escalon(
-    tmp_path: Path, config: ClickHouseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Escalon]:
-    shop(tmp_path)
-    with in_shop(tmp_path, config, monkeypatch, capsys) as escalon:
-        yield escalon
 
 
 def after_an_outage(run: str) -> list[Any]:

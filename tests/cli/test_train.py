@@ -18,7 +18,7 @@ from streams.models.listeners.router import Router
 from streams.models.verifier.artifact import TrainingShare, Verifier
 from tests.builders import call, event, reply, thought, verdict
 from tests.harness.audit import database, write
-from tests.harness.commands import Escalon, in_shop
+from tests.harness.commands import Escalon
 from tests.harness.shop import PIPELINE, honest_cases, messages_of, shop, texts
 
 CASES = 400
@@ -46,15 +46,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfi
         write(config, *messages_of(honest_cases(CASES), version))
         write(config, *routed("routed", "why"), *routed("unteachable", ""))
         yield config
-
-
-@pytest.fixture
-def escalon(
-    tmp_path: Path, config: ClickHouseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Escalon]:
-    shop(tmp_path)
-    with in_shop(tmp_path, config, monkeypatch, capsys) as escalon:
-        yield escalon
 
 
 def test_a_verifier_learns_from_one_half_and_the_calibration_uses_the_other(escalon: Escalon, tmp_path: Path) -> None:

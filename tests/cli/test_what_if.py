@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from tests.builders import call, event, label, reply, thought, verdict
 from tests.harness.audit import database, write
-from tests.harness.commands import Escalon, in_shop
+from tests.harness.commands import Escalon
 from tests.harness.shop import shop
 
 EVENTS = 60
@@ -38,15 +37,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfi
     with database(tmp_path_factory.mktemp("audit")) as config:
         write(config, *messages)
         yield config
-
-
-@pytest.fixture
-def escalon(
-    tmp_path: Path, config: ClickHouseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Escalon]:
-    shop(tmp_path)
-    with in_shop(tmp_path, config, monkeypatch, capsys) as escalon:
-        yield escalon
 
 
 def test_it_estimates_the_effect_of_a_higher_threshold(escalon: Escalon) -> None:

@@ -24,7 +24,7 @@ from streams.evaluation.compare.comparison import CompareSettings, RunComparison
 from streams.evaluation.compare.json_document import document
 from tests.builders import START, call, event, label, verdict
 from tests.harness.audit import database, write
-from tests.harness.commands import Escalon, in_shop
+from tests.harness.commands import Escalon
 from tests.harness.shop import shop
 
 A, B = "live", "cheaper"
@@ -245,15 +245,6 @@ def test_runs_that_share_no_event_are_reported(config: ClickHouseConfig) -> None
 
 
 # ---- The command ----
-
-
-@pytest.fixture
-def escalon(
-    tmp_path: Path, config: ClickHouseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Escalon]:
-    shop(tmp_path)
-    with in_shop(tmp_path, config, monkeypatch, capsys) as escalon:
-        yield escalon
 
 
 def test_the_command_reports_in_plain_words(escalon: Escalon) -> None:
