@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
@@ -24,6 +24,7 @@ from streams.core.errors import ServiceError
 from streams.core.topics import TOPICS
 
 ADMIN_TIMEOUT = 15.0
+CREATE_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 0.5
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """The UUID of zeros: the broker keeps no ids."""
@@ -33,6 +34,8 @@ _NO_ANSWER: Final = (
     KafkaError._TIMED_OUT,
     KafkaError.REQUEST_TIMED_OUT,
 )
+_MAY_PASS: Final = (KafkaError.INVALID_REPLICATION_FACTOR, *_NO_ANSWER)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +108,11 @@ class TopicIds:
 
     def _answer(self, future: Future[TopicDescription]) -> str | KafkaException:
         try:
-            return str(future.result(timeout=ADMIN_TIMEOUT).topic_id)
+            return str(_result(future).topic_id)
         except KafkaException as error:
             if error.args[0].code() in _NO_ANSWER:
                 raise unreachable(self._config, error) from error
             return error
-        except TimeoutError as error:
-            raise ServiceError("Kafka does not say which topics it has.", "Check that it runs.") from error
 
 
 def written_up_to(config: KafkaConfig, topic: str, partitions: Collection[int]) -> dict[int, int]:
@@ -123,7 +124,7 @@ def written_up_to(config: KafkaConfig, topic: str, partitions: Collection[int]) 
         request_timeout=ADMIN_TIMEOUT,
     )
     try:
-        return {place.partition: int(future.result(timeout=ADMIN_TIMEOUT).offset) for place, future in asked.items()}
+        return {place.partition: int(_result(future).offset) for place, future in asked.items()}
     except KafkaException as error:
         what = f"Kafka does not report where {topic} ends ({error.args[0].str()})."
         raise ServiceError(what, "Check the broker, then try again.") from error
@@ -133,7 +134,7 @@ def cleanup_policy(config: KafkaConfig, topic: str) -> str:
     """Return a topic's policy: `delete`, `compact` or both; empty where the user may not describe the topic."""
     admin, named = AdminClient(config.confluent()), ConfigResource(ResourceType.TOPIC, topic)
     try:
-        found = admin.describe_configs([named], request_timeout=ADMIN_TIMEOUT)[named].result(timeout=ADMIN_TIMEOUT)
+        found = _result(admin.describe_configs([named], request_timeout=ADMIN_TIMEOUT)[named])
     except KafkaException:  # describing takes a right that reading does not
         return ""
     policy = found.get("cleanup.policy")
@@ -146,12 +147,12 @@ def create_topics(
     partitions: int,
     replication: int,
     retention_seconds: float | None = None,
-    wait_seconds: float = ADMIN_TIMEOUT,
+    wait_seconds: float = CREATE_SECONDS,
 ) -> list[str]:
     """Create the topics that do not exist yet, and return their names. Existing ones are left as they are.
 
     Topics keep a message for at least `retention_seconds`; None leaves that to the broker. `wait_seconds` is the time
-    for enough brokers to join.
+    for enough brokers to join, and for a busy one to answer.
     """
     keeping = {} if retention_seconds is None else {"retention.ms": str(int(retention_seconds * 1000))}
     topics = [
@@ -164,11 +165,11 @@ def create_changelogs(config: KafkaConfig, partitions: Mapping[str, int], replic
     """Create the changelogs that do not exist yet, by name with their partitions; return the names of those."""
     compact = {"cleanup.policy": "compact"}
     topics = [NewTopic(name, number, replication, config=compact) for name, number in partitions.items()]
-    return _create_missing(config, topics, ADMIN_TIMEOUT)
+    return _create_missing(config, topics, CREATE_SECONDS)
 
 
 def _create_missing(config: KafkaConfig, topics: Iterable[NewTopic], wait_seconds: float) -> list[str]:
-    """Create topics, and ask again for `wait_seconds` where the cluster has too few brokers at the moment.
+    """Create topics, and ask again for `wait_seconds` while the cluster has too few brokers or does not answer.
 
     A broker that starts, or that missed its heartbeats, is fenced: it answers, and takes no partitions.
     """
@@ -178,13 +179,13 @@ def _create_missing(config: KafkaConfig, topics: Iterable[NewTopic], wait_second
     deadline = time.monotonic() + wait_seconds
     admin = AdminClient(config.confluent())  # kept until the last future is done
     while left:
-        for name, future in admin.create_topics([*left.values()], request_timeout=wait_seconds).items():
+        for name, future in admin.create_topics([*left.values()], request_timeout=ADMIN_TIMEOUT).items():
             try:
-                future.result(timeout=wait_seconds)
+                _result(future)
                 created.append(name)
             except KafkaException as error:
                 code = error.args[0].code()
-                if code == KafkaError.INVALID_REPLICATION_FACTOR and time.monotonic() < deadline:
+                if code in _MAY_PASS and time.monotonic() < deadline:
                     continue
                 if code != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise ServiceError(f"The topic {name} could not be created: {error.args[0].str()}.") from error
@@ -192,3 +193,11 @@ def _create_missing(config: KafkaConfig, topics: Iterable[NewTopic], wait_second
         if left:
             time.sleep(RETRY_SECONDS)
     return sorted(created)
+
+
+def _result(future: Future[_T]) -> _T:
+    """Wait for the answer to a request. Raises KafkaException, with the code `_TIMED_OUT` where none comes."""
+    try:
+        return future.result(timeout=2 * ADMIN_TIMEOUT)  # the client itself gives up after ADMIN_TIMEOUT
+    except TimeoutError as error:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from streams.adapters import kafka_admin
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.kafka_admin import create_changelogs, create_topics, describe_cluster
+from streams.adapters.kafka_admin import ClusterMetadata, create_changelogs, create_topics, describe_cluster
 from streams.core.errors import ServiceError
-from streams.embedded.broker import MESSAGE_BYTES, ApacheKafka, await_broker, free_ports
+from streams.embedded.broker import MESSAGE_BYTES, ApacheKafka, Tansu, await_broker, free_ports
 from streams.embedded.kafka_node import KafkaNode, new_cluster_id
 from streams.embedded.supervisor import Supervisor
 from streams.packaged_files import resource
@@ -59,3 +63,45 @@ def test_a_changelog_exists_before_the_first_worker_and_is_created_only_once(kaf
     assert (found["a-changelog"], found["b-changelog"]) == (4, 1)
     assert create_changelogs(kafka, {"a-changelog": 4}, 1) == []
     assert create_changelogs(kafka, {}, 1) == []
+
+
+@pytest.mark.embedded
+def test_a_broker_that_does_not_answer_for_a_while_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_admin, "ADMIN_TIMEOUT", 1.0)
+    with Supervisor(tmp_path / "logs") as supervisor:
+        config = KafkaConfig(servers=Tansu().start(supervisor))
+        (pid,) = supervisor.pids().values()
+
+        def described(config: KafkaConfig) -> ClusterMetadata:
+            found = describe_cluster(config)
+            os.kill(pid, signal.SIGSTOP)
+            threading.Timer(4.0, os.kill, (pid, signal.SIGCONT)).start()
+            return found
+
+        monkeypatch.setattr(kafka_admin, "describe_cluster", described)
+        create_changelogs(config, {"a-changelog": 2}, 1)
+        assert describe_cluster(config).partitions == {"a-changelog": 2}
+
+
+@pytest.mark.embedded
+def test_a_broker_that_never_answers_is_an_error_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_admin, "ADMIN_TIMEOUT", 1.0)
+    with Supervisor(tmp_path / "logs") as supervisor:
+        config = KafkaConfig(servers=Tansu().start(supervisor))
+        (pid,) = supervisor.pids().values()
+
+        def described(config: KafkaConfig) -> ClusterMetadata:
+            found = describe_cluster(config)
+            os.kill(pid, signal.SIGSTOP)
+            return found
+
+        monkeypatch.setattr(kafka_admin, "describe_cluster", described)
+        try:
+            with pytest.raises(ServiceError, match=r"could not be created: .*[Tt]imed out"):
+                create_topics(config, "", 1, 1, wait_seconds=2.0)
+        finally:
+            os.kill(pid, signal.SIGCONT)

@@ -87,7 +87,7 @@ class Tier:
     async def until(self, is_so: Callable[[], Any]) -> None:
         """Wait until something is so."""
         async with asyncio.timeout(WAIT_SECONDS):
-            while not is_so():  # noqa: ASYNC110 - what it waits for happens at a broker
+            while not await asyncio.to_thread(is_so):  # noqa: ASYNC110 - it happens at a broker
                 await asyncio.sleep(0.05)
 
     def committed(self) -> int:
