@@ -8,7 +8,7 @@ TESTERS ?= 2
 DEMO_WEIGHTS := qwen2.5-coder-1.5b-instruct-q4_k_m qwen2.5-coder-0.5b-instruct-q4_k_m
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
 	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel
-EVERYTHING := --extra evaluation --extra embedded
+EVERYTHING := --extra evaluation --extra embedded --extra ui
 
 .PHONY: help setup setup-dev weights demo test test-kafka test-faults lint check audit format lock clean
 
