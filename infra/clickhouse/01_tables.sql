@@ -192,11 +192,70 @@ CREATE TABLE IF NOT EXISTS judgements_$rows $on_cluster
     question LowCardinality(String),
     verdict LowCardinality(String),
     comment String CODEC(ZSTD(1)),
-    judged_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))
+    judged_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    panel LowCardinality(String),
+    case_id String CODEC(ZSTD(1)),
+    `option` LowCardinality(String),
+    rubric LowCardinality(String),
+    kind LowCardinality(String),
+    judge_kind LowCardinality(String),
+    `left` LowCardinality(String),
+    seconds Nullable(Float64),
+    INDEX by_case case_id TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = $replacing_merge_tree
 PARTITION BY toYYYYMM(judged_at)
-ORDER BY (run, event_id, call_id, judge, question, judged_at);
+ORDER BY (run, event_id, call_id, panel, case_id, judge, question, `option`, judged_at);
+
+CREATE TABLE IF NOT EXISTS panels_$rows $on_cluster
+(
+    panel String,
+    run LowCardinality(String),
+    options Array(String),
+    rubric String CODEC(ZSTD(1)),
+    rubric_id LowCardinality(String),
+    raters_per_case UInt16,
+    cases UInt32,
+    seed Int64,
+    since Nullable(DateTime64(6, 'UTC')),
+    until DateTime64(6, 'UTC'),
+    population Array(String) CODEC(ZSTD(1)),
+    stop String,
+    pipeline LowCardinality(String),
+    people Array(String) CODEC(ZSTD(1)),
+    state LowCardinality(String),
+    operator String,
+    created_at DateTime64(6, 'UTC'),
+    updated_at DateTime64(6, 'UTC')
+)
+ENGINE = $replacing_merge_tree
+ORDER BY (panel, updated_at);
+
+CREATE TABLE IF NOT EXISTS panel_cases_$rows $on_cluster
+(
+    panel LowCardinality(String),
+    case_id String CODEC(ZSTD(1)),
+    event_id String CODEC(ZSTD(1)),
+    run LowCardinality(String),
+    event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    task String CODEC(ZSTD(1)),
+    purpose LowCardinality(String),
+    answers Array(String) CODEC(ZSTD(1)),
+    `left` LowCardinality(String),
+    reasons Array(LowCardinality(String)),
+    position UInt32,
+    weight Float64,
+    probability Float64,
+    judge_probability Float64,
+    prediction Float64,
+    expected LowCardinality(String),
+    repeats String CODEC(ZSTD(1)),
+    content_digest String CODEC(ZSTD(1)),
+    created_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    INDEX by_event event_id TYPE bloom_filter(0.01) GRANULARITY 1
+)
+ENGINE = $replacing_merge_tree
+ORDER BY (panel, case_id);
 
 CREATE TABLE IF NOT EXISTS runs_$rows $on_cluster
 (

@@ -20,6 +20,12 @@ ENGINE = Distributed('$cluster', '$database', 'labels_local', cityHash64(event_i
 CREATE TABLE IF NOT EXISTS judgements_rows ON CLUSTER '$cluster' AS $database.judgements_local
 ENGINE = Distributed('$cluster', '$database', 'judgements_local', cityHash64(event_id));
 
+CREATE TABLE IF NOT EXISTS panels_rows ON CLUSTER '$cluster' AS $database.panels_local
+ENGINE = Distributed('$cluster', '$database', 'panels_local', cityHash64(panel));
+
+CREATE TABLE IF NOT EXISTS panel_cases_rows ON CLUSTER '$cluster' AS $database.panel_cases_local
+ENGINE = Distributed('$cluster', '$database', 'panel_cases_local', cityHash64(case_id));
+
 CREATE TABLE IF NOT EXISTS runs_rows ON CLUSTER '$cluster' AS $database.runs_local
 ENGINE = Distributed('$cluster', '$database', 'runs_local', cityHash64(run));
 

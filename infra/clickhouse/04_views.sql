@@ -13,6 +13,18 @@ CREATE OR REPLACE VIEW labels $on_cluster AS SELECT * FROM labels_rows FINAL;
 
 CREATE OR REPLACE VIEW judgements $on_cluster AS SELECT * FROM judgements_rows FINAL;
 
+-- Each panel as it is now. Its earlier states stay in panels_rows.
+CREATE OR REPLACE VIEW panels $on_cluster AS SELECT * FROM panels_rows FINAL ORDER BY updated_at DESC LIMIT 1 BY panel;
+
+CREATE OR REPLACE VIEW panel_cases $on_cluster AS SELECT * FROM panel_cases_rows FINAL;
+
+-- What each judge said last about each question of each case.
+CREATE OR REPLACE VIEW panel_judgements $on_cluster AS
+SELECT * FROM judgements_rows FINAL
+WHERE panel != ''
+ORDER BY judged_at DESC
+LIMIT 1 BY panel, case_id, judge, kind = 'adjudication', question, `option`;
+
 CREATE OR REPLACE VIEW runs $on_cluster AS SELECT * FROM runs_rows FINAL;
 
 CREATE OR REPLACE VIEW erased_events $on_cluster AS SELECT * FROM erased_events_rows FINAL;

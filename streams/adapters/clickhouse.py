@@ -20,6 +20,11 @@ from streams.core.messages import (
     Label,
     Origin,
     Outcome,
+    Panel,
+    PanelAnswer,
+    PanelCase,
+    PanelRater,
+    PanelStratum,
     Run,
     Verdict,
 )
@@ -31,6 +36,8 @@ TABLES: dict[type, str] = {
     DeadLetter: "dead_letters_rows",
     Label: "labels_rows",
     Judgement: "judgements_rows",
+    Panel: "panels_rows",
+    PanelCase: "panel_cases_rows",
     Run: "runs_rows",
 }
 """The table of each message. Analysts read the view of the same name without _rows, which hides repeated deliveries."""
@@ -84,6 +91,8 @@ def _cell(value: Any) -> Any:
     if isinstance(value, Finding):
         scores = {score.label: score.probability for score in value.scores}
         return json.dumps(_without(value, "scores") | {"scores": scores}, ensure_ascii=False)
+    if isinstance(value, (PanelAnswer, PanelRater, PanelStratum)):
+        return json.dumps(dataclasses.asdict(value), ensure_ascii=False, default=str)
     if isinstance(value, Header):
         return f"{value.key}: {value.value.decode('utf-8', 'backslashreplace')}"
     return value

@@ -17,6 +17,8 @@ BODIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "dead_letters_rows": ("event_time", ("key", "headers", "payload", "detail")),
     "labels_rows": ("labelled_at", ()),
     "judgements_rows": ("judged_at", ("comment",)),
+    "panels_rows": ("updated_at", ()),
+    "panel_cases_rows": ("created_at", ()),
     "runs_rows": ("updated_at", ()),
 }
 # A label without its text would be a wrong label, so its whole row expires. Intents are names, not content.

@@ -9,7 +9,7 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NoReturn, TypeVar, get_args, get_type_hints
+from typing import Any, Final, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from streams.adapters.codec import Codec
 from streams.adapters.event_reader import MAX_ID
@@ -25,7 +25,10 @@ TRUTHS: Final[Mapping[type, str]] = {Label: "labelled_at", Judgement: "judged_at
 """The messages that are read here, and the field of each with its time."""
 SKEW: Final = timedelta(minutes=5)
 """The tolerated lead of a producer's clock over the one that stamps the record."""
-_ASPECTS: Final[tuple[str, ...]] = get_args(get_type_hints(Label)["aspect"])
+_CHOICES: Final[Mapping[type, Mapping[str, tuple[str, ...]]]] = {
+    kind: {name: get_args(hint) for name, hint in get_type_hints(kind).items() if get_origin(hint) is Literal}
+    for kind in TRUTHS
+}
 _TIME_REMEDY: Final = "Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z."
 
 
@@ -61,7 +64,7 @@ def from_json(kind: type[T], value: bytes, said_at: datetime) -> T:
         _unreadable("invalid_json", "This is not a JSON object.", "Publish one JSON object a record.")
     when = TRUTHS[kind]
     _check_keys(kind, found, when)
-    values: dict[str, Any] = {key: _text(key, value) for key, value in found.items() if key != when}
+    values: dict[str, Any] = {key: _field(key, value) for key, value in found.items() if key != when}
     values[when] = _time(found[when], when) if when in found else said_at
     return checked(kind(**values), said_at)
 
@@ -90,8 +93,9 @@ def checked(truth: T, came_at: datetime | None = None) -> T:
     if not 0 < len(truth.event_id) <= MAX_ID:
         what = f"event_id has {len(truth.event_id)} characters."
         _unreadable("bad_id", what, f"Give the id of the event, of 1 to {MAX_ID} characters.")
-    if isinstance(truth, Label) and truth.aspect not in _ASPECTS:
-        _unreadable("bad_fields", f"aspect is {truth.aspect!r}.", f"Use one of {', '.join(_ASPECTS)}.")
+    for name, known in _CHOICES[type(truth)].items():
+        if getattr(truth, name) not in known:
+            _unreadable("bad_fields", f"{name} is {getattr(truth, name)!r}.", f"Use one of {', '.join(known)}.")
     when = TRUTHS[type(truth)]
     said_at = _checked_time(getattr(truth, when), when)
     if came_at is not None and said_at > came_at + SKEW:
@@ -112,14 +116,24 @@ def _check_keys(kind: type, found: Mapping[str, Any], when: str) -> None:
         _unreadable("bad_fields", f"The key {missing[0]!r} is missing.", remedy)
 
 
-def _text(key: str, value: Any) -> str:
+def _field(key: str, value: Any) -> str | float | None:
     if key == "label":
         return label_text(value)
+    if key == "seconds":
+        return _seconds(value)
     if key == "event_id" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)  # as in the event itself
     if not isinstance(value, str):
         _unreadable("bad_fields", f"{key} must be a string.", "Write it in quotes.")
     return value
+
+
+def _seconds(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        _unreadable("bad_fields", f"seconds is {value!r}.", "Give the number of seconds, or leave it out.")
+    return float(value)
 
 
 def _time(value: Any, key: str) -> datetime:

@@ -28,6 +28,9 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "Deferred": ("Origin", "Event", "Score", "Finding", "Verdict", "Attempt", "Escalation"),
     "Label": (),
     "Judgement": (),
+    "Panel": ("PanelRater", "PanelStratum"),
+    "PanelCase": ("PanelAnswer",),
+    "Reservation": (),
     "StoredAnswer": ("Origin", "Score", "Attempt", "Call"),
 }
 

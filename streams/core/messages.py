@@ -13,6 +13,8 @@ from typing import Literal
 from streams.core.errors import UnreadableError
 
 Tier = Literal["listener", "worker", "reasoner"]
+CallTier = Literal["listener", "worker", "reasoner", "judge"]
+"""The tier of a call. A judge is a model that rates a panel's cases; it has no part in an event's outcome."""
 EventKind = Literal["text", "json", "image"]
 Action = Literal["ignore", "duplicate", "work", "reason"]
 AttemptStatus = Literal["answered", "refused", "invalid", "failed"]
@@ -22,6 +24,11 @@ Decision = Literal["found", "accepted", "escalated", "retried", "sampled", "expl
 DeferralCause = Literal["budget", "provider"]
 OutcomeState = Literal["answered", "ignored", "duplicate", "failed"]
 RunState = Literal["running", "done", "stopped"]
+PanelState = Literal["open", "paused", "closed"]
+PanelRole = Literal["rater", "adjudicator"]
+CasePurpose = Literal["sample", "gold", "repeat", "judge"]
+JudgementKind = Literal["rating", "adjudication", "skip"]
+JudgeKind = Literal["person", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +226,7 @@ class Call:
     origin: Origin
     call_id: str
     parent_call_id: str | None = None
-    tier: Tier
+    tier: CallTier
     handler: str
     handler_version: str
     pipeline: str
@@ -344,16 +351,153 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """One judge's verdict on a reasoner's answer to one question of a rubric."""
+    """One judge's verdict on one question of a rubric: about one answer, or about two that are compared.
+
+    Of two with the same panel, case, judge, question and option, the later one counts.
+    """
 
     event_id: str
     run: str = "live"
     call_id: str
+    """The call of the judged answer; empty for a comparison of two."""
     judge: str
     question: str
+    """Empty for a skipped case."""
     verdict: str
+    """A key of the question's choices; for a comparison, the chosen option, `tie` or `both bad`."""
     comment: str = ""
+    """The judge's note; of a skipped case, the reason."""
     judged_at: datetime
+    panel: str = ""
+    """Empty for judgements from outside a panel."""
+    case_id: str = ""
+    option: str = ""
+    """The option of the judged answer; empty for a comparison."""
+    rubric: str = ""
+    """Hash of the rubric that the judge read."""
+    kind: JudgementKind = "rating"
+    judge_kind: JudgeKind = "person"
+    left: str = ""
+    """The option that was shown on the left, or first; empty if only one was shown."""
+    seconds: float | None = None
+    """From the page with the case to the judgement; None if unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelRater:
+    """A person with a link to a panel."""
+
+    name: str
+    role: PanelRole = "rater"
+    links_from: datetime
+    """Links that were made earlier do not work: a later time revokes them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelStratum:
+    """The part of a panel's population that one handler answered."""
+
+    tier: Tier
+    handler: str
+    tasks: int
+    weight: float
+    """Sum of the tasks' weights in the draw."""
+    prediction: float
+    """Sum of the predicted probabilities that the delivered answer is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A panel of people who judge cases by a rubric. Each change is a new message; the latest one counts."""
+
+    panel: str
+    """Its name."""
+    run: str
+    """The run whose outcomes it judges."""
+    options: tuple[str, ...]
+    """The answers of a case: `outcome` alone, or two that are compared: `worker` and `reasoner`, or two runs."""
+    rubric: str
+    """The rubric file's text."""
+    rubric_id: str
+    """Hash of the rubric."""
+    raters_per_case: int
+    cases: int
+    """The number of cases drawn for people."""
+    seed: int
+    since: datetime | None = None
+    until: datetime
+    population: tuple[PanelStratum, ...]
+    """All tasks that the cases were drawn from, by the handler of the delivered answer."""
+    stop: str = ""
+    """The claim that ends the panel as soon as it is decided; empty for none."""
+    pipeline: str
+    """Hash of the pipeline whose policy redacts the cases."""
+    people: tuple[PanelRater, ...] = ()
+    state: PanelState = "open"
+    operator: str = ""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelAnswer:
+    """One answer of a case. Its text stays in the audit, where erasure reaches it."""
+
+    option: str
+    run: str
+    tier: Tier
+    handler: str
+    call_id: str
+    delivered: bool
+    """True if it left the stream as the event's outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelCase:
+    """One case of a panel: which event, which answers, and how likely it was to be drawn."""
+
+    panel: str
+    case_id: str
+    event_id: str
+    run: str
+    event_time: datetime
+    task: str
+    """The id that events with the same task share."""
+    purpose: CasePurpose = "sample"
+    """`sample` and `judge` cases were drawn, the latter for a model alone; `gold` and `repeat` ones check raters."""
+    answers: tuple[PanelAnswer, ...]
+    left: str
+    """The option that every second rater sees on the left; the others see it on the right."""
+    reasons: tuple[str, ...] = ()
+    """Why its weight is above the rest's, for example `near threshold`."""
+    position: int
+    """Place in the draw, from 1; 0 for gold cases and repeats."""
+    weight: float = 0.0
+    """Each next case is drawn with a chance in proportion to its weight among the tasks not drawn yet."""
+    probability: float = 0.0
+    """The chance of being among the `sample` cases, given the other tasks' draws."""
+    judge_probability: float = 0.0
+    """The chance of being among the `sample` and `judge` cases."""
+    prediction: float = 0.0
+    """The predicted probability that the delivered answer is wrong, before anybody judged it."""
+    expected: str = ""
+    """Of a gold case, the right verdict on the rubric's question about being right."""
+    repeats: str = ""
+    """Of a repeat, the case that it repeats."""
+    content_digest: str
+    """Hash of what raters see."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """A case that a rater has open: nobody else gets its place until it expires. The latest one of a rater counts."""
+
+    panel: str
+    case_id: str
+    judge: str
+    reserved_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,5 +534,18 @@ class StoredAnswer:
 
 
 Message = (
-    RawEvent | Sighting | Verdict | Escalation | Result | Outcome | Call | DeadLetter | Deferred | Label | Judgement
+    RawEvent
+    | Sighting
+    | Verdict
+    | Escalation
+    | Result
+    | Outcome
+    | Call
+    | DeadLetter
+    | Deferred
+    | Label
+    | Judgement
+    | Panel
+    | PanelCase
+    | Reservation
 )

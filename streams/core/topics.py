@@ -32,6 +32,9 @@ TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec("calls",        m.Call,       lambda x: x.origin.event_id),
     TopicSpec("labels",       m.Label,      lambda x: x.event_id),
     TopicSpec("judgements",   m.Judgement,  lambda x: x.event_id),
+    TopicSpec("panels",       m.Panel,      lambda x: x.panel,                     1),
+    TopicSpec("panel-cases",  m.PanelCase,  lambda x: x.case_id),
+    TopicSpec("reservations", m.Reservation, lambda x: x.case_id),
     TopicSpec("dead-letters", m.DeadLetter, lambda x: x.event_id),
 )  # fmt: skip
 

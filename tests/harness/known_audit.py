@@ -110,7 +110,12 @@ def live() -> Iterator[Any]:
     yield label(e5, "9", source="desk", hours=2)  # corrected
     yield label(event("e7", run=RUN, hour=2.0), "7", source="desk")  # there is no such event
     yield label(event("e7", run=RUN, hour=3.0), "8", source="desk")
-    judged = {"event_id": "e2", "run": RUN, "call_id": reasoned(e2, refusal(e2)).call_id, "judge": "ann"}
+    judged: dict[str, Any] = {
+        "event_id": "e2",
+        "run": RUN,
+        "call_id": reasoned(e2, refusal(e2)).call_id,
+        "judge": "ann",
+    }
     yield Judgement(**judged, question="right?", verdict="no", judged_at=START + timedelta(hours=4))
     yield Judgement(**judged, question="right?", verdict="yes", judged_at=START + timedelta(hours=5))
     yield letter()

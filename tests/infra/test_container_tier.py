@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from streams.core.errors import DEAD_LETTER_LIMIT_EXIT
 
-SECONDS = 20
+SECONDS = 20.0
 
 
 @contextmanager
@@ -23,12 +26,16 @@ def tier(root: Path, directory: Path, escalon: str) -> Iterator[subprocess.Popen
     program.chmod(0o755)
     path = {"PATH": f"{directory}:{os.environ['PATH']}"}
     command = ["/bin/sh", str(root / "infra/docker/tier.sh"), "worker", "listen"]
-    with subprocess.Popen(command, env=path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=path, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as running:
+        late = threading.Timer(SECONDS, os.killpg, (running.pid, signal.SIGKILL))  # else a read would wait for ever
+        late.start()
         try:
             yield running
         finally:
-            if running.poll() is None:
-                running.terminate()
+            late.cancel()
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("code", [0, 1, 2])
@@ -56,3 +63,11 @@ def test_a_tier_gets_sigterm_and_its_container_waits_until_it_has_ended(root: Pa
         running.terminate()
         assert running.stdout.readline() == "drained\n"
         assert running.wait(SECONDS) == 130
+
+
+@pytest.mark.parametrize("delay", [0, 0.001, 0.002, 0.003, 0.005, 0.01, 0.05])
+def test_no_signal_is_lost_while_the_tier_starts(root: Path, tmp_path: Path, delay: float) -> None:
+    with tier(root, tmp_path, "sleep 60") as running:
+        time.sleep(delay)
+        running.terminate()
+        assert running.wait(SECONDS) in (143, -signal.SIGTERM)

@@ -86,8 +86,9 @@ class ConsistencyCheck:
         calls = self._topic("calls", marks["calls"], events, letters)
         outcomes = self._outcomes(marks, events, letters, calls)
         self._lost(events, outcomes, letters, marks)
-        for topic in ("verdicts", "labels", "judgements"):
+        for topic in ("verdicts", "labels", "judgements", "panel-cases"):
             self._topic(topic, marks[topic], events, letters)
+        self._rows(self.reader.messages("panels", BY_NAME["panels"].message, marks["panels"]), letters)
         self._orphans(events)
         self._rows(letter, letters)
         self._unread()

@@ -24,11 +24,13 @@ _KEYS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "verdicts":     (_EVENT,                                                      "decided_at"),
     "dead-letters": (("toString(dead_letter_id)",),                               _CREDIBLE),
     "labels":       ((*_EVENT, "aspect", "source"),                               "labelled_at"),
-    "judgements":   ((*_EVENT, "call_id", "judge", "question"),                   "judged_at"),
+    "judgements":   ((*_EVENT, "call_id", "panel", "case_id", "judge", "question", "`option`"), "judged_at"),
+    "panels":       (("panel",),                                                  "updated_at"),
+    "panel-cases":  (("panel", "case_id"),                                        "created_at"),
 }  # fmt: skip
 PROVABLE: Final = frozenset({"calls", "outcomes", "verdicts", "dead-letters"})
 """Tables whose rows are never younger than their record, so their times show whether the record must still be held."""
-_WITHOUT_ID: Final = frozenset({"labels", "judgements"})
+_WITHOUT_ID: Final = frozenset({"labels", "judgements", "panels"})
 """Messages without an id of their own: their time is part of it."""
 _OUTCOMES: Final = """
     SELECT

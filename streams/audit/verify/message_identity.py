@@ -13,7 +13,7 @@ from streams.adapters import schemas
 from streams.adapters.codec import Codec, read_record
 from streams.adapters.ground_truth import read_ground_truth
 from streams.adapters.topic_reader import record_of
-from streams.core.messages import Call, DeadLetter, Judgement, Label, Outcome, Verdict
+from streams.core.messages import Call, DeadLetter, Judgement, Label, Outcome, Panel, PanelCase, Verdict
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ORIGIN: Final[Mapping[str, Any]] = dict.fromkeys(
@@ -23,6 +23,8 @@ _NEEDED: Final[Mapping[type, Mapping[str, Any]]] = {
     Outcome: {"origin": _ORIGIN, "call_id": None},
     Call: {"origin": _ORIGIN, "call_id": None},
     Verdict: {"event": {"origin": _ORIGIN}},
+    Panel: dict.fromkeys(("panel", "run", "updated_at")),
+    PanelCase: dict.fromkeys(("panel", "case_id", "event_id", "run", "created_at")),
     DeadLetter: dict.fromkeys(
         ("dead_letter_id", "run", "topic", "partition", "offset", "reason", "event_id", "content_digest", "event_time")
     ),
@@ -43,7 +45,7 @@ class MessageIdentity:
     content_digest: str = ""
     """Hash of its event's content; empty if unknown."""
     event_time: datetime = _EPOCH
-    """The time by which its row expires: the event's own, or that of the label or judgement."""
+    """The time by which its row expires: the event's own, or that of the label, judgement, panel or case."""
 
 
 class IdentityReader:
@@ -60,7 +62,8 @@ class IdentityReader:
             return MessageIdentity(key=parts, run=label.run, event_id=label.event_id, event_time=label.labelled_at)
         if kind is Judgement:
             one = read_ground_truth(Judgement, record_of(message), self._codec)
-            key = (one.run, one.event_id, one.call_id, one.judge, one.question, _micros(one.judged_at))
+            place = (one.panel, one.case_id, one.judge, one.question, one.option)
+            key = (one.run, one.event_id, one.call_id, *place, _micros(one.judged_at))
             return MessageIdentity(key=key, run=one.run, event_id=one.event_id, event_time=one.judged_at)
         writer, body = self._codec.writer_schema(message.value() or b"")
         return _identity(kind, read_record(writer, body, self._readers[kind]))
@@ -77,6 +80,12 @@ def _identity(kind: type, record: Mapping[str, Any]) -> MessageIdentity:
             content_digest=record["content_digest"],
             event_time=record["event_time"],
         )
+    if kind is Panel:
+        key = (record["panel"], _micros(record["updated_at"]))
+        return MessageIdentity(key=key, run=record["run"], event_time=record["updated_at"])
+    if kind is PanelCase:
+        key, event_id = (record["panel"], record["case_id"]), record["event_id"]
+        return MessageIdentity(key=key, run=record["run"], event_id=event_id, event_time=record["created_at"])
     origin = record["event"]["origin"] if kind is Verdict else record["origin"]
     run, event_id = origin["run"], origin["event_id"]
     return MessageIdentity(
