@@ -491,7 +491,7 @@ class PanelCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """A case that a rater has open: nobody else gets its place until it expires. The latest one of a rater counts."""
+    """A case that a rater has open: no other rater gets its place before it expires. A rater's latest one counts."""
 
     panel: str
     case_id: str

@@ -28,7 +28,7 @@ def tier(root: Path, directory: Path, escalon: str) -> Iterator[subprocess.Popen
     command = ["/bin/sh", str(root / "infra/docker/tier.sh"), "worker", "listen"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=path, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as running:
-        late = threading.Timer(SECONDS, os.killpg, (running.pid, signal.SIGKILL))  # else a read would wait for ever
+        late = threading.Timer(SECONDS, os.killpg, (running.pid, signal.SIGKILL))  # else a read would wait indefinitely
         late.start()
         try:
             yield running

@@ -1,19 +1,16 @@
-"""A comparison as an HTML page that needs no network. All texts are escaped, and only its own script may run."""
+"""A comparison as an HTML page."""
 
 from __future__ import annotations
 
-import base64
-from hashlib import sha256
 from importlib.resources import files
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
 
 from streams.evaluation.compare.comparison import RunComparison
 from streams.evaluation.compare.conclusion import percent
 from streams.evaluation.compare.diff import ComparedEvent, EventEnd
 from streams.evaluation.compare.plots import plots
 from streams.evaluation.compare.table_rows import number, rows
+from streams.evaluation.html_document import html_document, shown_text
 
 MAX_TEXT, MAX_ANSWER, MAX_SLICES = 600, 2000, 50
 _RIGHT = {None: "", (True, True): "both", (True, False): "only A", (False, True): "only B", (False, False): "neither"}
@@ -27,31 +24,29 @@ _CAPTIONS = {
 
 def page(made: RunComparison) -> str:
     """Render the page: about 100 kB, plus at most 6 kB for each changed event before escaping."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    script, drawn = _part("page.js"), plots(made)
-    return environment.from_string(_part("page.html")).render(
-        made=made,
-        style=_part("page.css"),
-        script=script,
-        script_hash=base64.b64encode(sha256(script.encode()).digest()).decode(),
-        figures=[(caption, drawn[name]) for name, caption in _CAPTIONS.items() if name in drawn],
-        rows=list(rows(made)),
-        accuracies=[one for one in (made.answers, made.intents) if one.labelled.n],
-        changes=[(name, count) for name, count in made.changes.items() if count],
-        flipped=percent(made.flipped / made.overlap.both),
-        slices=[("Intent in A", made.by_intent[:MAX_SLICES]), ("Sent to in A", made.by_handler[:MAX_SLICES])],
-        flips=[_flip(one) for one in made.flips],
-    )
+    drawn = plots(made)
+    values = {
+        "made": made,
+        "figures": [(caption, drawn[name]) for name, caption in _CAPTIONS.items() if name in drawn],
+        "rows": list(rows(made)),
+        "accuracies": [one for one in (made.answers, made.intents) if one.labelled.n],
+        "changes": [(name, count) for name, count in made.changes.items() if count],
+        "flipped": percent(made.flipped / made.overlap.both),
+        "slices": [("Intent in A", made.by_intent[:MAX_SLICES]), ("Sent to in A", made.by_handler[:MAX_SLICES])],
+        "flips": [_flip(one) for one in made.flips],
+    }
+    title = f"{made.a.run} and {made.b.run} compared"
+    return html_document(_part("page.html"), values, title=title, style=_part("page.css"), script=_part("page.js"))
 
 
 def _flip(one: ComparedEvent) -> dict[str, Any]:
     pair = one.pair
     return {
-        "id": _cut(pair.event_id, MAX_TEXT),
-        "text": _cut(pair.text, MAX_TEXT - 1),
+        "id": shown_text(pair.event_id, MAX_TEXT),
+        "text": shown_text(pair.text, MAX_TEXT - 1),
         "changes": one.changes,
         "right": _RIGHT[one.right],
-        "label": _cut(pair.label or "", MAX_ANSWER),
+        "label": shown_text(pair.label or "", MAX_ANSWER),
         "ends": [_end("A", pair.a), _end("B", pair.b)],
     }
 
@@ -61,16 +56,10 @@ def _end(name: str, end: EventEnd) -> dict[str, str]:
         "run": name,
         "how": f"{end.state} by {end.tier} {end.handler}".strip(),
         "intent": end.intent,
-        "answer": _cut(end.answer or "", MAX_ANSWER),
-        "why": _cut("; ".join(end.reasons), MAX_TEXT),
+        "answer": shown_text(end.answer or "", MAX_ANSWER),
+        "why": shown_text("; ".join(end.reasons), MAX_TEXT),
         "usd": number(end.usd, ".6f"),
     }
-
-
-def _cut(text: str, length: int) -> str:
-    """Remove control characters from a text and truncate it."""
-    shown = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text[: length + 1])
-    return shown if len(shown) <= length else shown[:length] + "…"
 
 
 def _part(name: str) -> str:
