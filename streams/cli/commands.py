@@ -40,6 +40,9 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "compare": "Compare two runs on the same events.",
         "what-if": "Estimate the effect of a change from the audit alone.",
     },
+    "People": {
+        "panel": "Let people judge a sample of the stream by a rubric.",
+    },
     "Operate": {
         "worker": "Run one tier in this process.",
         "topics": "List or create the Kafka topics.",

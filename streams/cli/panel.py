@@ -1,0 +1,12 @@
+"""escalon panel: people judge cases by a rubric. Each subcommand is a file of its own."""
+
+from __future__ import annotations
+
+from streams.cli.commands import new_app
+from streams.cli.panel_new import list_panels, new_panel
+from streams.cli.panel_rubric import rubric
+
+app = new_app("Let people judge a sample of the stream by a rubric, and report what they found.")
+app.command("new", epilog="Example: escalon panel new week-48 --rubric rubric.toml --cases 50 --raters 2")(new_panel)
+app.command("list", epilog="Example: escalon panel list")(list_panels)
+app.add_typer(rubric, name="rubric")
