@@ -1,0 +1,62 @@
+"""The form of a case page: which questions are asked about which answer, and the names of the form's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Side = Literal["A", "B"]
+QuestionType = Literal["yes/no", "scale", "pick"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageChoice:
+    """One choice of a question: the key that a judgement stores, and its words."""
+
+    key: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageQuestion:
+    """A question as a page asks it."""
+
+    name: str
+    ask: str
+    type: QuestionType
+    choices: tuple[PageChoice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormField:
+    """One choice that a rater makes: a question about one side, or a comparison of both."""
+
+    name: str
+    """The field's name in the form."""
+    question: PageQuestion
+    side: Side | None
+    """None for a question of type `pick`."""
+
+
+def form_fields(questions: Sequence[PageQuestion], sides: Sequence[Side]) -> tuple[FormField, ...]:
+    """Return the fields in the order in which a page asks them.
+
+    A question of type `pick` is asked once, and only if two answers are shown; any other one about each answer.
+    """
+    found: list[FormField] = []
+    for number, question in enumerate(questions):
+        if question.type != "pick":
+            found += [FormField(name=f"q{number}{side}", question=question, side=side) for side in sides]
+        elif len(sides) == 2:
+            found.append(FormField(name=f"q{number}", question=question, side=None))
+    return tuple(found)
+
+
+def read_verdicts(form: Mapping[str, object], fields: Sequence[FormField]) -> dict[str, str]:
+    """Return the chosen key by field name. A field without a valid choice is missing from the result."""
+    return {
+        field.name: str(form[field.name])
+        for field in fields
+        if field.name in form and form[field.name] in {choice.key for choice in field.question.choices}
+    }
