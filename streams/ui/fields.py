@@ -6,26 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from streams.panels.rubric import Question
+
 Side = Literal["A", "B"]
-QuestionType = Literal["yes/no", "scale", "pick"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageChoice:
-    """One choice of a question: the key that a judgement stores, and its words."""
-
-    key: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageQuestion:
-    """A question as a page asks it."""
-
-    name: str
-    ask: str
-    type: QuestionType
-    choices: tuple[PageChoice, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +17,12 @@ class FormField:
 
     name: str
     """The field's name in the form."""
-    question: PageQuestion
+    question: Question
     side: Side | None
     """None for a question of type `pick`."""
 
 
-def form_fields(questions: Sequence[PageQuestion], sides: Sequence[Side]) -> tuple[FormField, ...]:
+def form_fields(questions: Sequence[Question], sides: Sequence[Side]) -> tuple[FormField, ...]:
     """Return the fields in the order in which a page asks them.
 
     A question of type `pick` is asked once, and only if two answers are shown; any other one about each answer.

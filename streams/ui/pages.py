@@ -23,7 +23,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from streams.ui.fields import FormField, PageQuestion, Side, form_fields
+from streams.panels.rubric import Question
+from streams.ui.fields import FormField, Side, form_fields
 
 SKIP_REASONS = (
     "I cannot read or understand it",
@@ -75,7 +76,7 @@ class StartPage:
 
     title: str
     instructions: str
-    questions: tuple[PageQuestion, ...]
+    questions: tuple[Question, ...]
     progress: RaterProgress
     action: str
     csrf: str
@@ -90,7 +91,7 @@ class CasePage:
     title: str
     instructions: str
     case: ShownCase
-    questions: tuple[PageQuestion, ...]
+    questions: tuple[Question, ...]
     progress: RaterProgress
     action: str
     csrf: str
