@@ -30,6 +30,8 @@ SHUTDOWN_SECONDS = 10.0
 READY_SECONDS = 180.0
 STEADY_SECONDS = 60.0
 """A restarted process that ends sooner than this is not restarted again."""
+NO_PIPELINE = Path()
+"""The pipeline file of a running pipeline without one, of which only RECORD may be started."""
 RECORD = "record"
 """The sink: it has no tables to wait for, but reads the pipeline file for its redaction."""
 
@@ -124,6 +126,20 @@ def running_pipeline(
 
     Inside it every tier has its partitions. `report` gets one sentence about the chosen broker.
     """
+    with connected_pipeline(settings, pipeline.path, report) as running:
+        shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
+        try:
+            running.start_all(TIERS)
+            yield running
+        finally:
+            running.supervisor.stop(*running.processes.values())
+
+
+@contextmanager
+def connected_pipeline(
+    settings: Settings, pipeline: Path | None, report: Callable[[str], None] = lambda _: None
+) -> Iterator[RunningPipeline]:
+    """Start the servers that are not configured, with topics and tables, and no process yet; stop them at the end."""
     with ExitStack() as open_:
         supervisor, kafka, clickhouse, batch_bytes = _servers(settings, open_, report)
         settings = replace(settings, batch_bytes=batch_bytes)
@@ -131,15 +147,9 @@ def running_pipeline(
             kafka, settings.topic_prefix, settings.partitions, settings.replication, settings.topic_retention_seconds
         )
         migrate(clickhouse, retention=settings.audit_retention)
-        environment = worker_environment(settings, kafka, clickhouse, pipeline.path)
+        environment = worker_environment(settings, kafka, clickhouse, pipeline)
         connected = replace(settings, kafka=kafka, clickhouse=clickhouse)
-        running = RunningPipeline(connected, kafka, clickhouse, supervisor, pipeline.path, environment)
-        shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
-        try:
-            running.start_all(TIERS)
-            yield running
-        finally:
-            supervisor.stop(*running.processes.values())
+        yield RunningPipeline(connected, kafka, clickhouse, supervisor, pipeline or NO_PIPELINE, environment)
 
 
 def _servers(
@@ -170,14 +180,14 @@ def _servers(
 
 
 def worker_environment(
-    settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Path
+    settings: Settings, kafka: KafkaConfig, clickhouse: ClickHouseConfig, pipeline: Path | None
 ) -> dict[str, str]:
     named = {
         "ESCALON_KAFKA": kafka.servers,
         "ESCALON_CLICKHOUSE": clickhouse.url,
         "ESCALON_DATA": str(settings.data_dir),
         "ESCALON_KAFKA_BATCH_BYTES": str(settings.batch_bytes),
-        "ESCALON_PIPELINE": str(pipeline),
+        "ESCALON_PIPELINE": str(pipeline or ""),
         "ESCALON_CASSETTE": str(settings.cassette or ""),
         "ESCALON_RECORD_CASSETTE": str(settings.record_cassette or ""),
         SETTING: str(settings.python),

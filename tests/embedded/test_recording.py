@@ -1,0 +1,49 @@
+"""Messages that a command publishes while no pipeline runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.kafka import KafkaConfig
+from streams.app.settings import read_settings
+from streams.core.errors import ServiceError
+from streams.embedded.recording import recording_servers
+from streams.embedded.stack import clickhouse_only
+from streams.panels.publication import await_recorded, publish
+from tests.harness.panels import case, panel
+
+
+@pytest.mark.embedded
+def test_what_is_published_is_in_the_audit_after_the_servers_have_stopped(tmp_path: Path) -> None:
+    settings = read_settings({"ESCALON_DATA": str(tmp_path), "ESCALON_PARTITIONS": "1"})
+    with recording_servers(settings, None) as recording:
+        publish(recording, [panel(), case(1)])
+        with recording_servers(settings, None) as same:
+            assert (same.kafka, same.clickhouse) == (recording.kafka, recording.clickhouse)
+        await_recorded(recording)
+        publish(recording, [case(2)])
+    with clickhouse_only(tmp_path) as url:
+        client = ClickHouseConfig(url=url).connect()
+        counted = client.query("SELECT (SELECT count() FROM panels), (SELECT count() FROM panel_cases)").result_rows
+        client.close()
+    assert counted == [(1, 2)]
+
+
+def test_configured_servers_are_used_as_they_are(tmp_path: Path) -> None:
+    settings = replace(
+        read_settings({"ESCALON_DATA": str(tmp_path)}),
+        kafka=KafkaConfig(servers="localhost:1"),
+        clickhouse=ClickHouseConfig(url="http://localhost:1"),
+    )
+    with recording_servers(settings, None) as same:
+        assert same is settings
+
+
+def test_one_configured_server_alone_is_refused(tmp_path: Path) -> None:
+    settings = read_settings({"ESCALON_DATA": str(tmp_path), "ESCALON_KAFKA": "localhost:1"})
+    with pytest.raises(ServiceError, match="Only one of Kafka and ClickHouse"), recording_servers(settings, None):
+        pass
