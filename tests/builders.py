@@ -16,13 +16,13 @@ from streams.core.messages import (
     Attempt,
     AttemptStatus,
     Call,
+    CallTier,
     Event,
     EventKind,
     Label,
     Origin,
     Outcome,
     Score,
-    Tier,
     Verdict,
 )
 
@@ -54,7 +54,7 @@ def verdict(of: Event, handler: str = "answer", **more: Any) -> Verdict:
     )
 
 
-def call(of: Event, handler: str = "answer", tier: Tier = "worker", **more: Any) -> Call:
+def call(of: Event, handler: str = "answer", tier: CallTier = "worker", **more: Any) -> Call:
     """A worker's answered and accepted call, a minute after its event."""
     number, sample = more.get("attempt", 1), more.get("sample", 0)
     usual: dict[str, Any] = {

@@ -36,7 +36,7 @@ CREATE OR REPLACE VIEW dead_letter_actions $on_cluster AS SELECT * FROM dead_let
 -- The cost of each event of a run, for comparing tiering with the reasoner alone. `asked`: a worker or reasoner replied, not
 -- counting exploration, so a call that was stopped before it was made, or rejected by the provider, does not count. `usd` leaves
 -- exploration out, `all_usd` does not. `reasoned`: the reasoner replied, and the price of all its calls is known. Answers that a
--- replay reused count at their original cost.
+-- replay reused count at their original cost. A judge rates the event's answer later, so its calls cost the event nothing.
 CREATE OR REPLACE VIEW event_costs $on_cluster AS
 WITH
     if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
@@ -55,7 +55,7 @@ SELECT
     countIf(tier = 'reasoner' AND replied) > 0
         AND countIf(tier = 'reasoner' AND happened AND would_be IS NULL) = 0 AS reasoned
 FROM calls
-WHERE run = {run:String}
+WHERE run = {run:String} AND tier != 'judge'
     AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
 GROUP BY event_id, content_digest;
 

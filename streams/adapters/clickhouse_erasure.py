@@ -18,8 +18,8 @@ BATCH = 500
 # Reasons begin with one of our words; the rest may quote a person or a model.
 _KIND = "extract({}, '^(?:routed|refused|unsure|invalid|failed|explored|reasoner (?:refused|invalid|failed))')"
 _STAMP = f"redaction = '{ERASED}'"
-# A judge's verdict in one word is a grade, and stays; several words may name a person.
-_WORD = "match(verdict, '^[A-Za-z0-9_.+-]{0,24}$')"
+# A verdict in one word is a grade, and stays, as does a choice of a panel's rubric; other words may name a person.
+_WORD = "(panel != '' OR match(verdict, '^[A-Za-z0-9_.+-]{0,24}$'))"
 BLANKS: dict[str, tuple[str, ...]] = {
     "labels_rows": ("label = ''",),
     "judgements_rows": ("comment = ''", f"verdict = if({_WORD}, verdict, '')"),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from streams.core.errors import ConfigError, ModelError
 from streams.core.thinking import check_thinking, warn_of_few_tokens
 from streams.models.providers.protocol import ModelRequest
-from streams.pipeline.handlers import TABLES, Handler
+from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ModelSpec
 from streams.pipeline.thinking import known_thinking
@@ -67,7 +67,7 @@ def little_room(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str
         if spec.provider == "claude":
             said = warn_of_few_tokens(known_thinking(spec.model), one.prompts.parameters, one.prompts.max_tokens)
             if said is not None:
-                yield f"{TABLES[one.tier]}.{one.name}: {said}"
+                yield f"{one.tier}s.{one.name}: {said}"
 
 
 def _asking(handlers: Iterable[Handler]) -> Iterator[Handler]:
@@ -86,5 +86,5 @@ def not_held_to(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str
         provider = pipeline.spec.models[one.prompts.model or ""].provider
         if schema is not None and provider in unenforced and (found := unenforced[provider](schema)):
             said = ", ".join(f"{key} ({', '.join(places)})" for key, places in found.items())
-            where = f"{TABLES[one.tier]}.{one.name}"
+            where = f"{one.tier}s.{one.name}"
             yield f"{where}: {_NAMES[provider]} is not held to {said}. An answer that breaks it is invalid."

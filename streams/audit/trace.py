@@ -16,7 +16,7 @@ _PARTS: Mapping[str, str] = {
     "verdict": "SELECT * FROM verdicts WHERE run = {run:String} AND event_id = {event_id:String} ORDER BY decided_at",
     "calls": "SELECT * REPLACE (toString(call_id) AS call_id) FROM calls"
     " WHERE run = {run:String} AND event_id = {event_id:String}"
-    " ORDER BY indexOf(['listener', 'worker', 'reasoner'], tier), started_at, attempt, sample, call_id",
+    " ORDER BY indexOf(['listener', 'worker', 'reasoner', 'judge'], tier), started_at, attempt, sample, call_id",
     "outcome": "SELECT * FROM outcomes WHERE run = {run:String} AND event_id = {event_id:String} ORDER BY settled_at",
     "dead_letters": "SELECT * EXCEPT payload REPLACE (toString(dead_letter_id) AS dead_letter_id) FROM dead_letters"
     " WHERE run = {run:String} AND event_id = {event_id:String} ORDER BY event_time, dead_letter_id",
@@ -53,6 +53,8 @@ class Trace:
     verdict: Row | None
     calls: Sequence[Row]
     """Listeners first, then workers, then reasoners; within a tier by time."""
+    judge_calls: Sequence[Row]
+    """Calls by which a model rated the event's answers for a panel, by time. They had no part in its outcome."""
     outcome: Row | None
     dead_letters: Sequence[Row]
     labels: Sequence[Row]
@@ -131,7 +133,8 @@ def read_trace(audit: Audit, event_id: str, run: str) -> Trace:
         run=run,
         runs=runs,
         verdict=next(reversed(rows["verdict"]), None),
-        calls=rows["calls"],
+        calls=[call for call in rows["calls"] if call["tier"] != "judge"],
+        judge_calls=[call for call in rows["calls"] if call["tier"] == "judge"],
         outcome=next(iter(rows["outcome"]), None),
         dead_letters=rows["dead_letters"],
         labels=rows["labels"],

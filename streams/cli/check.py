@@ -16,7 +16,7 @@ from streams.app.settings import read_settings
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, table
 from streams.cli.context import find_pipeline
-from streams.pipeline.handlers import TABLES, Handler
+from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import TaskHandler
 
 app = new_app()
@@ -60,6 +60,6 @@ def unfenced_text(handlers: Iterable[Handler]) -> Iterator[str]:
         if handler.prompting is None:
             continue
         for found in handler.prompting.template.unfenced:
-            where = f"{TABLES[handler.tier]}.{handler.name}: {handler.prompting.template.name}, line {found.line}"
+            where = f"{handler.tier}s.{handler.name}: {handler.prompting.template.name}, line {found.line}"
             what = f"prints {found.name} outside a fence, so the model may take its words for instructions"
             yield f"{where}, {what}. Write {{{{ {found.name} | fenced }}}}."

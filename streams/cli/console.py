@@ -22,7 +22,7 @@ for console in (out, err):
     console.push_render_hook(Harmless())
 
 LEAST_AMOUNT = Decimal("0.000001")
-TIER_COLOURS = {"listener": "cyan", "worker": "green", "reasoner": "magenta"}
+TIER_COLOURS = {"listener": "cyan", "worker": "green", "reasoner": "magenta", "judge": "blue"}
 
 
 def note(text: str) -> None:

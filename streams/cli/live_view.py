@@ -119,11 +119,11 @@ _COUNTERS: dict[type, Any] = {
 
 
 def render(live: LiveCounts, expected: int | None = None) -> Group:
-    """Return the view: a row for each tier, the outcomes, and the last few lines."""
+    """Return the view: a row for each tier, one for judges if there were any, the outcomes, and the last few lines."""
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("tier", "calls", "cached", "refused", "broken", "escalated", "cost"):
         shown.add_column(column, justify="left" if column == "tier" else "right", min_width=9)
-    for tier in TIERS:
+    for tier in (*TIERS, *(("judge",) if live.counts["judge calls"] else ())):
         numbers = (str(live.counts[f"{tier} {what}"]) for what in ("calls", "cached", "refused", "broken", "escalated"))
         shown.add_row(Text(f"{tier}s", TIER_COLOURS[tier]), *numbers, usd(live.cost.get(tier)))
     states = "   ".join(

@@ -106,6 +106,9 @@ def _money(report: StreamReport) -> Text:
     if money["calls_without_price"]:
         unknown = f"{money['calls_without_price']} of {money['calls_made']} calls"
         _line(text, "of no known cost", unknown, f"{money['left_out']} events are left out of the comparison")
+    if money["judge_calls"]:
+        calls = f"{money['judge_calls']} calls to rate cases of panels, in none of the sums above"
+        _line(text, "judges", usd(money["judge_usd"]), calls)
     return text
 
 

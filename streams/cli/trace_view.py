@@ -42,6 +42,8 @@ def tree_of(trace: Trace, show: Show) -> Tree:
         tree.add(_joined(outcome_lines(trace.outcome, show)))
     elif waits := trace.open_for():
         tree.add(Text(waits, "yellow"))
+    for call in trace.judge_calls:
+        tree.add(_joined(call_lines(call, trace.findings, show)))
     for truth in (*trace.labels, *trace.judgements):
         tree.add(_joined(truth_lines(truth, show)))
     return tree
@@ -91,7 +93,7 @@ def call_lines(call: Row, findings: Mapping[str, Row], show: Show) -> list[Text]
     title = Text(f"{call['tier']} ", TIER_COLOURS.get(call["tier"], ""))
     title.append(one_line(call["handler"]), "bold default").append(_number(call), "default")
     title.append(f"  {one_line(call['status'])}", STATUS_COLOURS.get(call["status"], ""))
-    title.append(f", {one_line(call['decision'])}" if call["tier"] != "listener" else "", "default")
+    title.append(f", {one_line(call['decision'])}" if call["tier"] not in ("listener", "judge") else "", "default")
     shown = [title, _dim(_asked(call)), _dim(_spent(call))]
     finding = findings.get(call["handler"]) if call["tier"] == "listener" else None
     if finding is not None:

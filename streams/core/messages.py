@@ -142,7 +142,7 @@ class Verdict:
 class Attempt:
     """The result of a worker or reasoner on one task."""
 
-    tier: Tier
+    tier: CallTier
     handler: str
     status: AttemptStatus
     answer: str | None = None

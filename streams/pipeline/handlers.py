@@ -10,7 +10,7 @@ from typing import Any
 
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
-from streams.core.messages import Tier
+from streams.core.messages import CallTier, Tier
 from streams.core.reply_contract import Contract, check_schema
 from streams.pipeline import spec as s
 from streams.pipeline.confidence import ConfidenceConfig, resolve_confidence
@@ -45,10 +45,10 @@ HandlerSpec = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
-    """One listener, worker or reasoner, resolved. `version` hashes what determines its answer."""
+    """One listener, worker or reasoner, or a judge, resolved. `version` hashes what determines its answer."""
 
     name: str
-    tier: Tier
+    tier: CallTier
     spec: HandlerSpec
     version: str
     prompting: Prompting | None = None
@@ -117,7 +117,7 @@ def _fallback(key: str, own: Handler, item: HandlerSpec, spec: s.PipelineSpec, s
 
 
 def _resolved(
-    key: str, tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, source: PipelineFiles
+    key: str, tier: CallTier, name: str, item: HandlerSpec, spec: s.PipelineSpec, source: PipelineFiles
 ) -> Handler:
     prompting = None
     if isinstance(item, PromptSpec) and item.model is not None:

@@ -9,6 +9,7 @@ import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.clickhouse_erasure import BLANKS, batched, behind, blank, held, sweep
+from streams.core.messages import Judgement
 from tests.builders import START, call, event, label, outcome, verdict
 from tests.harness.audit import database, write
 
@@ -61,6 +62,20 @@ def test_reasons_keep_the_word_that_is_ours(config: ClickHouseConfig, client: An
     write(config, call(of, decision_reason=f"refused: {WORDS}"))
     blank(client, "calls_rows", ["r1"])
     assert client.command("SELECT decision_reason FROM calls WHERE event_id = 'r1'") == "refused"
+
+
+def test_a_choice_of_a_panel_stays_and_other_words_of_a_judge_do_not(config: ClickHouseConfig, client: Any) -> None:
+    said: dict[str, Any] = {"call_id": "", "judge": "ann", "question": "better", "judged_at": START, "comment": WORDS}
+    write(
+        config,
+        Judgement(event_id="j1", verdict="both bad", panel="week-48", case_id="c1", **said),
+        Judgement(event_id="j1", verdict=WORDS, **said),
+    )
+    blank(client, "judgements_rows", ["j1"])
+    rows = client.query(
+        "SELECT panel, verdict, comment FROM judgements WHERE event_id = 'j1' ORDER BY panel"
+    ).result_rows
+    assert [tuple(row) for row in rows] == [("", "", ""), ("week-48", "both bad", "")]
 
 
 def test_what_comes_back_is_swept_and_nothing_else(config: ClickHouseConfig, client: Any) -> None:

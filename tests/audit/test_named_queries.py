@@ -163,7 +163,7 @@ KNOWN: dict[str, tuple[str, Rows]] = {
         [("order", "work", "answer", 4, 0.75), ("nothing", "ignore", "", 1, 0.75)],
     ),
     "unknown_labels": ("source aspect labels events example", [("desk", "answer", 2, 1, "e7")]),
-    "judgements": ("question verdict answers judges", [("right?", "yes", 1, 1)]),
+    "judgements": ("judge_kind kind question verdict answers judges", [("person", "rating", "right?", "yes", 1, 1)]),
 }  # fmt: skip
 ELSEWHERE = {"thresholds", "runs", "trace"}
 

@@ -15,4 +15,4 @@ FROM calls
 WHERE run = {run:String}
     AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
 GROUP BY day, tier, model
-ORDER BY day, indexOf(['listener', 'worker', 'reasoner'], tier), model
+ORDER BY day, indexOf(['listener', 'worker', 'reasoner', 'judge'], tier), model

@@ -21,7 +21,7 @@ FROM
         countIf(tier = 'reasoner') AS asked,
         countIf(would_be IS NULL) AS unknown
     FROM calls
-    WHERE run = {run:String}
+    WHERE run = {run:String} AND tier != 'judge'
         AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
     GROUP BY event_id, content_digest
 ) AS spent

@@ -12,4 +12,4 @@ FROM calls
 WHERE run = {run:String} AND (NOT cache_hit OR reused_from IS NOT NULL)
     AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
 GROUP BY tier
-ORDER BY indexOf(['listener', 'worker', 'reasoner'], tier)
+ORDER BY indexOf(['listener', 'worker', 'reasoner', 'judge'], tier)

@@ -5,6 +5,7 @@
 -- both sides (`left_out`), and money is null where nothing is known. `low` and `high` are a 95 % interval by Student's
 -- distribution of that mean; there is none for fewer than five events at the reasoner.
 -- `would_be_usd` is the cost that live traffic would have had: a replay pays nothing for reused answers.
+-- Calls of judges, which rate a panel's cases, count in `judge_calls` and `judge_usd` alone.
 WITH
     if(reused_from IS NULL, cost_usd, cost_usd + saved_usd) AS would_be,
     (NOT cache_hit OR reused_from IS NOT NULL)
@@ -34,11 +35,13 @@ WITH
     totals AS
     (
         SELECT
-            sum(cost_usd) AS spent_usd,
-            sum(would_be) AS would_be_usd,
-            sumIf(saved_usd, reused_from IS NULL) AS saved_by_cache_usd,
-            countIf(happened) AS calls_made,
-            countIf(happened AND would_be IS NULL) AS calls_without_price
+            sumIf(cost_usd, tier != 'judge') AS spent_usd,
+            sumIf(would_be, tier != 'judge') AS would_be_usd,
+            sumIf(saved_usd, tier != 'judge' AND reused_from IS NULL) AS saved_by_cache_usd,
+            countIf(tier != 'judge' AND happened) AS calls_made,
+            countIf(tier != 'judge' AND happened AND would_be IS NULL) AS calls_without_price,
+            countIf(tier = 'judge' AND happened) AS judge_calls,
+            sumIf(cost_usd, tier = 'judge') AS judge_usd
         FROM calls
         WHERE run = {run:String}
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
@@ -54,6 +57,8 @@ SELECT
     saved_by_cache_usd,
     calls_made,
     calls_without_price,
+    judge_calls,
+    judge_usd,
     reasoner_call_usd,
     reasoned_events,
     asking_events,

@@ -12,7 +12,7 @@ FROM
         tier, handler, refusal_class, refusal_reason, event_time, status,
         count() OVER (PARTITION BY tier, handler) AS events
     FROM calls
-    WHERE run = {run:String} AND tier != 'listener' AND decision NOT IN ('retried', 'sampled', 'deferred')
+    WHERE run = {run:String} AND tier IN ('worker', 'reasoner') AND decision NOT IN ('retried', 'sampled', 'deferred')
         AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
 )
 WHERE status = 'refused'

@@ -1,4 +1,4 @@
--- The runs in the audit: live traffic and every replay, with their ended events, calls and cost.
+-- The runs in the audit: live traffic and every replay, with their ended events, calls and cost, judges' calls left out.
 SELECT
     known.run AS run,
     sum(known.ended) AS events,
@@ -23,7 +23,8 @@ FROM
         min(event_time) AS first_event,
         max(event_time) AS last_event
     FROM calls
-    WHERE event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
+    WHERE tier != 'judge'
+        AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
     GROUP BY run
     UNION ALL
     SELECT run, count(), 0, 0, NULL, NULL, min(event_time), max(event_time)

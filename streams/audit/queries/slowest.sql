@@ -1,4 +1,4 @@
--- The events that took the longest: seconds in the queue and in calls, over all tiers.
+-- The events that took the longest: seconds in the queue and in calls, over all tiers but judges.
 -- limit = 20: number of events
 WITH top AS
 (
@@ -11,7 +11,7 @@ WITH top AS
         count() AS calls,
         groupUniqArray(tier) AS tiers
     FROM calls
-    WHERE calls.run = {run:String}
+    WHERE calls.run = {run:String} AND tier != 'judge'
         AND calls.event_time >= {since:DateTime64(6, 'UTC')} AND calls.event_time < {until:DateTime64(6, 'UTC')}
     GROUP BY event_id
     ORDER BY seconds DESC, event_id

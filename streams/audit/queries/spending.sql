@@ -5,4 +5,4 @@ FROM calls
 WHERE run = {run:String}
     AND started_at >= {since:DateTime64(6, 'UTC')} AND started_at < {until:DateTime64(6, 'UTC')}
 GROUP BY day, tier
-ORDER BY day, indexOf(['listener', 'worker', 'reasoner'], tier)
+ORDER BY day, indexOf(['listener', 'worker', 'reasoner', 'judge'], tier)

@@ -19,4 +19,4 @@ FROM calls
 WHERE run = {run:String}
     AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
 GROUP BY tier, handler
-ORDER BY indexOf(['listener', 'worker', 'reasoner'], tier), handler
+ORDER BY indexOf(['listener', 'worker', 'reasoner', 'judge'], tier), handler

@@ -1,6 +1,6 @@
 -- The calls of each handler in each run, for the events with an outcome in both. `usd` is the known cost of the calls
 -- if live, `unpriced` counts calls of unknown cost. `paid` counts calls that cost something in that run, or may have;
--- free calls, such as those of rules, count in `calls` alone.
+-- free calls, such as those of rules, count in `calls` alone. Calls of judges are left out.
 SELECT
     run,
     tier,
@@ -21,7 +21,7 @@ FROM
         call.reused_from AS reused_from,
         call.cost_usd + if(call.reused_from IS NULL, toDecimal128(0, 12), call.saved_usd) AS cost
     FROM calls AS call
-    WHERE call.run IN ({a:String}, {b:String})
+    WHERE call.run IN ({a:String}, {b:String}) AND call.tier != 'judge'
         AND call.event_time >= {since:DateTime64(6, 'UTC')} AND call.event_time < {until:DateTime64(6, 'UTC')}
         AND call.event_id IN
         (

@@ -28,7 +28,7 @@ WITH
                 call.tier != 'listener' AND call.status = 'refused'
                     AND call.decision IN ('accepted', 'escalated', 'failed') AS refusing
             FROM calls AS call
-            WHERE call.run IN ({a:String}, {b:String})
+            WHERE call.run IN ({a:String}, {b:String}) AND call.tier != 'judge'
                 AND call.event_time >= {since:DateTime64(6, 'UTC')} AND call.event_time < {until:DateTime64(6, 'UTC')}
                 AND cityHash64(call.event_id) % {buckets:UInt32} = {bucket:UInt32}
         )
