@@ -67,7 +67,9 @@ def _check(weights: NDArray[np.float64], count: int, more: int) -> None:
     if count < 0 or more < 0:
         raise ConfigError(f"{min(count, more)} cases cannot be drawn.", "Draw a positive number of cases.")
     if len(weights) and not (weights.min() >= LEAST_WEIGHT and math.isfinite(float(weights.sum()))):
-        raise ConfigError(f"A task has a weight below {LEAST_WEIGHT:g}, or one that is no number.", "Correct it.")
+        raise ConfigError(
+            f"A weight is below {LEAST_WEIGHT:g} or infinite.", "Give every task a finite weight of at least 1."
+        )
 
 
 def _first(clocks: NDArray[np.float64], count: int) -> NDArray[np.int64]:
