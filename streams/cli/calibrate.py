@@ -20,7 +20,7 @@ from streams.cli.times import parse_time, today
 from streams.core.errors import ConfigError
 from streams.evaluation.calibrate import CalibrationResult
 from streams.evaluation.calibrate import calibrate as calibrate_worker
-from streams.evaluation.cases import AuditPart, Case, labelled, left_out, of_this_version, set_aside
+from streams.evaluation.cases import AuditPart, Case, LabelsFrom, labelled, left_out, of_this_version, set_aside
 from streams.evaluation.plots import GuaranteeCurve, plot_guarantee, plot_reliability
 from streams.models.verifier.artifact import Verifier
 from streams.pipeline.handlers import Handler
@@ -48,7 +48,7 @@ def calibrate(
     """Choose a worker's threshold from labelled cases, with a guarantee, and write the artifact."""
     loaded = find_pipeline(read_settings(), pipeline, load_uncalibrated)
     worker, source = find_worker(loaded, handler), labels_from(labels)
-    cases = _cases(loaded, worker, AuditPart(run=run, since=parse_time(since)))
+    cases = _cases(loaded, worker, AuditPart(run=run, since=parse_time(since)), source)
     known, excluded = labelled(cases, source), left_out(cases, source)
     report_left_out(excluded)
     if excluded and not known:
@@ -66,9 +66,9 @@ def calibrate(
         _print(made, path, loaded)
 
 
-def _cases(pipeline: Pipeline, worker: Handler, part: AuditPart) -> list[Case]:
+def _cases(pipeline: Pipeline, worker: Handler, part: AuditPart, labels: LabelsFrom) -> list[Case]:
     """Read the cases of the worker's present version that its verifier has not learnt from."""
-    cases = list(of_this_version(cases_of(pipeline, [worker.name], part), worker))
+    cases = list(of_this_version(cases_of(pipeline, [worker.name], part, labels), worker))
     if worker.confidence is None or worker.confidence.verifier is None:
         return cases
     learnt = Verifier.load(worker.confidence.verifier).aside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,13 @@ import typer
 
 from streams.app.providers import comparison
 from streams.app.settings import read_settings
+from streams.audit.query import Audit
 from streams.cli.audit_access import open_audit
 from streams.cli.commands import new_app
 from streams.cli.comparison_view import print_comparison
 from streams.cli.console import out, print_json
 from streams.cli.context import find_pipeline_if_any
+from streams.cli.labelled_cases import labels_from
 from streams.cli.options import JsonOption, PipelineOption, SinceOption, UntilOption
 from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
@@ -24,6 +27,8 @@ from streams.evaluation.compare.comparison import CompareSettings, RunComparison
 from streams.evaluation.compare.diff import Rules
 from streams.evaluation.compare.html_page import page
 from streams.evaluation.compare.json_document import document
+from streams.evaluation.panel_labels import PanelLabels
+from streams.panels.labels import read_panel_labels
 from streams.pipeline.load import Pipeline
 
 MAX_EXAMPLES = 5000
@@ -44,6 +49,9 @@ def compare(
     examples: Annotated[
         int, typer.Option(help="The largest number of changed events in the page and in the JSON.")
     ] = 200,
+    labels: Annotated[
+        str, typer.Option(help="The truth about answers: people (the topic labels) or panel (judgements).")
+    ] = "people",
     pipeline: PipelineOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,8 +61,10 @@ def compare(
     end = FOREVER if until is None else parse_time(until, key="until")
     runs = Runs(a=run_a, b=run_b, base=settings.run, since=parse_time(since), until=end)
     loaded = find_pipeline_if_any(settings, pipeline, "Answers are compared as JSON")
-    ask = _ask(loaded, margin, examples)
+    ask, source = _ask(loaded, margin, examples), labels_from(labels, ("people", "panel"))
     with open_audit() as audit:
+        if source == "panel":
+            ask = replace(ask, verdicts=_verdicts(audit, loaded, runs))
         made = compare_runs(audit, runs, ask)
     if html is not None:
         _write_page(html, made)
@@ -84,6 +94,14 @@ def _ask(loaded: Pipeline | None, margin: float, examples: int) -> CompareSettin
     return CompareSettings(
         rules=rules, rules_of=loaded.spec.name, margin=margin, examples=examples, markers=markers_of(loaded)
     )
+
+
+def _verdicts(audit: Audit, loaded: Pipeline | None, runs: Runs) -> PanelLabels:
+    """Read the panels' verdicts on both runs. Raises ConfigError without a pipeline, whose contracts read answers."""
+    if loaded is None:
+        what = "a panel's judgements can be used only with a pipeline file."
+        raise ConfigError(what, "Name it with --pipeline.", "labels")
+    return read_panel_labels(audit, loaded, (runs.base, runs.a, runs.b), runs.since)
 
 
 def _write_page(path: Path, made: RunComparison) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from streams.app.providers import comparison
 from streams.cli.audit_access import open_audit
-from streams.cli.console import err
+from streams.cli.console import err, note
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import MAX_CASES, AuditPart, Case, LabelsFrom, read_cases
+from streams.evaluation.panel_labels import PanelLabels, with_verdicts
+from streams.panels.labels import read_panel_labels
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 
@@ -24,18 +25,32 @@ def find_worker(pipeline: Pipeline, name: str) -> Handler:
     return pipeline.workers[name]
 
 
-def cases_of(pipeline: Pipeline, workers: list[str], part: AuditPart) -> list[Case]:
+def cases_of(pipeline: Pipeline, workers: list[str], part: AuditPart, labels: LabelsFrom = "people") -> list[Case]:
+    """Read the workers' cases; with the labels of panels, their verdicts, too. Raises ConfigError if there are none."""
     agrees = {name: comparison(find_worker(pipeline, name).correct) for name in workers}
     with open_audit(max_rows=MAX_CASES) as audit:
-        return read_cases(audit, pipeline, agrees, workers, part)
+        cases = read_cases(audit, pipeline, agrees, workers, part)
+        if labels != "panel":
+            return cases
+        found = read_panel_labels(audit, pipeline, (part.run, part.base), part.since)
+        report_panels(found)
+        return with_verdicts(cases, found)
 
 
-def labels_from(text: str) -> LabelsFrom:
-    """Return the value of --labels; raise ConfigError if it is not valid."""
-    for known in get_args(LabelsFrom):
-        if text == known:
-            return known  # type: ignore[no-any-return]
-    raise ConfigError(f"{text!r} is not a source of labels.", "Use people or reasoner.", "labels")
+def report_panels(labels: PanelLabels) -> None:
+    """Print to standard error which panels' verdicts are used."""
+    note(
+        f"Truth by {', '.join(labels.panels)}: {labels.used} of {labels.judged} judged cases, "
+        f"thinned so that each task had the same chance. Their raters skipped {labels.skipped}."
+    )
+
+
+def labels_from(text: str, known: Sequence[LabelsFrom] = ("people", "reasoner", "panel")) -> LabelsFrom:
+    """Return the value of --labels; raise ConfigError if it is not one of `known`."""
+    for one in known:
+        if text == one:
+            return one
+    raise ConfigError(f"{text!r} is not a source of labels here.", f"Use {' or '.join(known)}.", "labels")
 
 
 def report_left_out(sentences: Sequence[str]) -> None:

@@ -17,7 +17,10 @@ SinceOption = Annotated[
 ]
 UntilOption = Annotated[str | None, typer.Option(help="Only events before then, written as for --since.")]
 LabelsOption = Annotated[
-    str, typer.Option(help="What counts as correct: people (the topic labels) or the reasoner (needs explore).")
+    str,
+    typer.Option(
+        help="The truth about answers: people (the topic labels), reasoner (needs explore) or panel (judgements)."
+    ),
 ]
 CassetteOption = Annotated[
     Path | None, typer.Option(help="Take the answers of language models from this recording; no network is used.")

@@ -68,14 +68,14 @@ def train_verifier(
     """Train a model that reads a task and its answer and predicts whether the answer is right."""
     loaded = find_pipeline(read_settings(), pipeline, load_uncalibrated)
     find_worker(loaded, handler)
-    part = AuditPart(run=run, since=parse_time(since))
-    cases, _ = set_aside(cases_of(loaded, [handler], part), handler, share)
-    known = one_of_each_task(labelled(cases, labels_from(labels)))
+    part, source = AuditPart(run=run, since=parse_time(since)), labels_from(labels)
+    cases, _ = set_aside(cases_of(loaded, [handler], part, source), handler, share)
+    known = one_of_each_task(labelled(cases, source))
     examples = [example_of(case.task, case.attempt) for case, _ in known]
     thought = reasoner_outcomes([case for case, _ in known])
     made = fit_verifier(examples, [right for _, right in known], thought, seed=seed, date=today())
     made = replace(made, aside=TrainingShare(handler, share))
-    report_left_out(left_out(cases, labels_from(labels)))
+    report_left_out(left_out(cases, source))
     path = output or loaded.path.parent / "verifier.npz"
     made.save(path)
     metrics = dict(made.provenance.metrics)

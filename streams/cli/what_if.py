@@ -14,7 +14,7 @@ from streams.cli.commands import new_app
 from streams.cli.console import out, print_json, table
 from streams.cli.context import find_pipeline
 from streams.cli.labelled_cases import labels_from
-from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
+from streams.cli.options import JsonOption, PipelineOption, RunOption, SinceOption
 from streams.cli.times import parse_time
 from streams.evaluation.cases import MAX_CASES, AuditPart
 from streams.evaluation.what_if.change import parse_change
@@ -39,7 +39,9 @@ def what_if(
     ] = None,
     run: RunOption = "live",
     since: SinceOption = None,
-    labels: LabelsOption = "people",
+    labels: Annotated[
+        str, typer.Option(help="The truth about answers: people (the topic labels) or reasoner (needs explore).")
+    ] = "people",
     pipeline: PipelineOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +49,7 @@ def what_if(
     own = read_settings()
     loaded = find_pipeline(own, pipeline, load_uncalibrated)
     change = parse_change(settings or [], loaded)
-    truth = labels_from(labels)
+    truth = labels_from(labels, ("people", "reasoner"))
     part = AuditPart(run=run, base=own.run, since=parse_time(since))
     handlers = {**loaded.reasoners, **loaded.workers}
     agrees = {name: comparison(one.correct) for name, one in handlers.items()}

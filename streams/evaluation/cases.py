@@ -28,8 +28,8 @@ from streams.models.verifier.example import Example
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 
-LabelsFrom = Literal["people", "reasoner"]
-"""The source of truth: labels on the topic `labels`, or the reasoner's answer to the same event."""
+LabelsFrom = Literal["people", "reasoner", "panel"]
+"""The source of truth: labels on the topic `labels`, the reasoner's answer to the same event, or panels' judgements."""
 EVER = EARLIEST
 MAX_CASES = 1_000_000
 MAX_REASONS = 10
@@ -46,6 +46,7 @@ class Case:
     `reasoner_correct`: the reasoner's answer agrees with the label; each None if one of the two is missing.
     `fingerprint` is the task's, if the audit does not hold the task itself because it was redacted or erased.
     `not_graded` and `not_compared` say why a comparison with the label, or the reasoner's answer, was impossible.
+    `judged`: a panel found the answer right (panel_labels.py); None if none judged it or no panel was asked.
     """
 
     event_id: str
@@ -69,6 +70,7 @@ class Case:
     fingerprint: str = ""
     not_graded: str = ""
     not_compared: str = ""
+    judged: bool | None = None
 
     @property
     def task_id(self) -> str:
@@ -221,7 +223,10 @@ def labelled(cases: Sequence[Case], labels: LabelsFrom) -> list[LabelledCase]:
     always. To get a fair sample of the tasks of all pipelines that explored, only the first case of each task is used,
     and cases are thinned to the least share (rejection sampling, von Neumann 1951): each is kept with the chance
     share / its own chance, by a draw that depends on its call alone. Raises ConfigError if no pipeline explored.
+    Judged by panels, the cases were thinned to a uniform sample when they were read.
     """
+    if labels == "panel":
+        return [(case, case.judged) for case in cases if case.judged is not None]
     if labels == "people":
         return [(case, case.correct) for case in cases if case.correct is not None]
     explored = {case.pipeline: case.propensity for case in cases if case.propensity}
@@ -274,6 +279,8 @@ def _against(one: LabelledCase) -> tuple[bool, float]:
 
 def left_out(cases: Sequence[Case], labels: LabelsFrom) -> tuple[str, ...]:
     """Report the answers that could not be compared: a sentence for each reason, with an example."""
+    if labels == "panel":
+        return ()
     reasons: dict[str, list[str]] = {}
     for case in cases:
         if reason := case.not_graded if labels == "people" else case.not_compared:

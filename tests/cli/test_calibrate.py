@@ -21,6 +21,8 @@ from streams.pipeline.load import load_pipeline
 from tests.builders import event, label, thought
 from tests.harness.audit import database, write
 from tests.harness.commands import Escalon
+from tests.harness.panels import answer, panel, said, stratum
+from tests.harness.panels import case as panel_case
 from tests.harness.shop import PIPELINE, honest_cases, messages_of, shop
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -77,6 +79,7 @@ def test_for_programs_it_prints_one_json_document_and_draws_the_plots(escalon: E
         (("--since", "yesterday"), "'yesterday' is not a time"),
         (("--labels", "reasoner"), "Set explore = 0.01 or more"),
         (("--labels", "nobody"), "'nobody' is not a source of labels"),
+        (("--labels", "panel"), "no panel on live has a case that all its raters judged"),
         (("--handler", "nobody"), "no worker 'nobody'. Use one of: answer, name, add"),
         (("--max-error", "5"), "max_error: 5.0 is not between 0 and 1"),
     ],
@@ -102,6 +105,33 @@ def test_the_reasoners_word_is_taken_where_something_was_explored(
     done = escalon(*TARGET, "--run", "explored", "--labels", "reasoner", "--json")
     assert done.code == 0
     assert (json.loads(done.stdout)["n"], json.loads(done.stdout)["errors"]) == (200, 0)
+
+
+def test_a_panels_verdicts_are_the_truth_about_the_answers_that_it_judged(
+    escalon: Escalon, tmp_path: Path, config: ClickHouseConfig
+) -> None:
+    """Every second task has eight times the weight, so that thinning leaves about half of the judged cases."""
+    version = load_pipeline(tmp_path / "pipeline.toml", ANY_PYTHON).workers["answer"].version
+    cases = honest_cases(200, seed=3)
+    rows = [one for one in messages_of(cases, version, run="judged") if not isinstance(one, Label)]
+    ids = {one.origin.event_id: one.call_id for one in rows if isinstance(one, Call)}
+    drawn = [
+        panel_case(
+            place, answer(call_id=ids[one.event_id], run="judged"), event_id=one.event_id, run="judged",
+            event_time=one.event_time, weight=8.0 if place % 2 else 1.0,
+        )
+        for place, (one, _) in enumerate(cases, start=1)
+    ]  # fmt: skip
+    judgements = [said(f"c{n}", "anna", "yes" if right else "no") for n, (_, right) in enumerate(cases, start=1)]
+    of = panel(stratum(tasks=1000, weight=4500.0), run="judged", raters_per_case=1)
+    write(config, *rows, of, *drawn, *judgements)
+    done = escalon(*TARGET, "--run", "judged", "--labels", "panel", "--json")
+    figures = json.loads(done.stdout)
+    assert 100 <= figures["n"] <= 140
+    assert f"Truth by week-48: {figures['n']} of 200 judged cases" in done.err
+    assert figures["errors"] > 0
+    artifact = CalibrationArtifact.parse((tmp_path / "calibration" / "answer.json").read_text("utf-8"))
+    assert artifact.labels_source == "panel"
 
 
 def test_a_report_says_that_a_calibration_holds_and_what_tiering_is_worth(

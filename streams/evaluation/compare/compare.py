@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -17,6 +18,7 @@ from streams.evaluation.compare.diff import CHANGES, judge
 from streams.evaluation.compare.paired_statistics import CERTAINTY, mean_difference, wilson
 from streams.evaluation.compare.preference import Accuracy, CostComparison
 from streams.evaluation.compare.tally import ENDINGS, LabelTally, SideTally, Tally
+from streams.evaluation.panel_labels import PanelLabels
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -25,8 +27,10 @@ def compare(audit: Audit, runs: Runs, ask: CompareSettings) -> RunComparison:
     """Compare two runs. Raises ConfigError if there is nothing to compare."""
     overlap = read_overlap(audit, runs)
     counted = Tally(ask.examples)
+    judged = ask.verdicts.by_event() if ask.verdicts is not None else {}
     for pair in read_pairs(audit, runs, overlap.both):
-        counted.add(judge(pair, ask.rules, ask.markers))
+        own = pair if ask.verdicts is None else replace(pair, label=None, judged=judged.get(pair.event_id, ()))
+        counted.add(judge(own, ask.rules, ask.markers))
     return summed_up(counted, overlap, read_calls(audit, runs), states(audit, runs), runs, ask)
 
 
@@ -51,7 +55,10 @@ def summed_up(
     judged_by = intents if intents.labelled.n and not answers.labelled.n else answers
     return RunComparison(
         conclusion=conclude(judged_by, spending, ask.margin),
-        cautions=(*_cautions(overlap, (a, b), judged_by, _without_rule(counted, ask)), *_on_labels(counted)),
+        cautions=(
+            *_cautions(overlap, (a, b), judged_by, _without_rule(counted, ask)),
+            *_on_labels(counted, ask.verdicts),
+        ),
         margin=ask.margin,
         rules=ask.rules_of,
         overlap=overlap,
@@ -138,9 +145,19 @@ def _without_rule(counted: Tally, ask: CompareSettings) -> list[str]:
     return sorted({name for tier, name in counted.handlers if (tier, name) not in ask.rules})
 
 
-def _on_labels(counted: Tally) -> Iterator[str]:
-    """Yield a caution for each kind of answers and labels that could not be compared."""
-    if counted.answers.not_graded:
+def _on_labels(counted: Tally, verdicts: PanelLabels | None) -> Iterator[str]:
+    """Yield the source of truth unless it is labels, and a caution for each kind of answers without a truth."""
+    if verdicts is not None:
+        yield (
+            f"An answer counts as labelled if people judged it in {', '.join(verdicts.panels)}: {verdicts.used:,} of "
+            f"{verdicts.judged:,} judged cases, thinned so that each task had the same chance."
+        )
+    if verdicts is not None and counted.answers.not_graded:
+        yield (
+            f"{counted.answers.not_graded:,} judged events count as neither right nor wrong, because the panel did not "
+            "judge the answer of both runs. Judge both with: escalon panel new NAME --run A,B."
+        )
+    elif counted.answers.not_graded:
         yield (
             f"{counted.answers.not_graded:,} labelled events count as neither right nor wrong: redaction hid a part of "
             "the answer or of the label, or the label cannot be an answer of the handler."

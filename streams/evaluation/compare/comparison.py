@@ -14,6 +14,7 @@ from streams.evaluation.compare.conclusion import Conclusion
 from streams.evaluation.compare.diff import ComparedEvent, Rules
 from streams.evaluation.compare.paired_statistics import DifferenceEstimate
 from streams.evaluation.compare.preference import Accuracy, CostComparison
+from streams.evaluation.panel_labels import PanelLabels
 
 ENOUGH = 20
 """Different tasks that a slice needs for an interval."""
@@ -94,7 +95,8 @@ class RunComparison:
 class CompareSettings:
     """The settings of a comparison: rules for answers, margin (a share), and the number of flips to keep.
 
-    `rules_of` names the pipeline of the rules; `markers` are what its redaction leaves in texts.
+    `rules_of` names the pipeline of the rules; `markers` are what its redaction leaves in texts. `verdicts` are the
+    truth in place of labels.
     """
 
     rules: Rules
@@ -102,3 +104,4 @@ class CompareSettings:
     margin: float = 0.02
     examples: int = 200
     markers: Markers = USUAL_MARKERS
+    verdicts: PanelLabels | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
@@ -11,6 +11,7 @@ from streams.core.answer_comparison import Agree, Comparison, same_json, value_o
 from streams.core.fingerprint import digest
 from streams.core.grading import USUAL_MARKERS, Grader, Markers
 from streams.evaluation.compare.paired_statistics import Paired
+from streams.evaluation.panel_labels import JudgedAnswer
 
 Aspect = Literal["answer", "intent"]
 Change = Literal["state", "answer", "intent", "tier", "handler"]
@@ -46,7 +47,8 @@ class EventEnd:
 class EventPair:
     """One event in both runs, with its labels, if any.
 
-    Events of one task share `task`; it is empty if the task is unknown.
+    Events of one task share `task`; it is empty if the task is unknown. `judged` are answers to the event that a panel
+    judged, if panels are the source of truth; then labels do not count.
     """
 
     event_id: str
@@ -56,6 +58,7 @@ class EventPair:
     label: str | None = None
     intent_label: str | None = None
     task: str = ""
+    judged: tuple[JudgedAnswer, ...] = ()
 
     def content(self, *more: object) -> str:
         """Return an id that events of one task share if they ended alike, so that they count once as evidence."""
@@ -68,7 +71,7 @@ class ComparedEvent:
     """A compared pair.
 
     `changes` is empty if both ends are alike. `right` says whether A and B answered rightly; None without a label, or
-    if that cannot be known. `not_graded`: a label exists, but an answer cannot be compared with it. `hidden`: redaction
+    if that cannot be known. `not_graded`: a label or a judgement exists, but not about this answer. `hidden`: redaction
     hid a part of an answer, so different answers may look equal.
     """
 
@@ -107,21 +110,32 @@ def judge(pair: EventPair, rules: Rules, markers: Markers = USUAL_MARKERS) -> Co
     own = [rules[name] for name in sorted({*_way(pair.a), *_way(pair.b)}) if name in rules]
     differs = {name: getattr(pair.a, name) != getattr(pair.b, name) for name in CHANGES}
     differs["answer"] = not same(pair.a.answer, pair.b.answer, own)
-    right = (
-        None
-        if pair.label is None
-        else _both(*(answers_rightly(one, pair.label, own, markers) for one in (pair.a, pair.b)))
-    )
+    right = _both(_right(pair.a, pair, own, markers), _right(pair.b, pair, own, markers))
     return ComparedEvent(
         pair=pair,
         changes=tuple(name for name in CHANGES if differs[name]),
         right=right,
-        not_graded=pair.label is not None and right is None,
+        not_graded=(pair.label is not None or bool(pair.judged)) and right is None,
         hidden=markers.hide(pair.a.answer, pair.b.answer),
         right_intent=None
         if pair.intent_label is None
         else (_means(pair.a.intent, pair.intent_label), _means(pair.b.intent, pair.intent_label)),
     )
+
+
+def _right(end: EventEnd, pair: EventPair, rules: list[Agree], markers: Markers) -> bool | None:
+    """Return whether one end is right, by the panel's verdict or by the label; None if unknown."""
+    if pair.judged:
+        return judged_rightly(end, pair.judged, rules)
+    return None if pair.label is None else answers_rightly(end, pair.label, rules, markers)
+
+
+def judged_rightly(end: EventEnd, judged: Sequence[JudgedAnswer], rules: list[Agree]) -> bool | None:
+    """Return a panel's verdict on an answer like this one; False without an answer, None if none was judged."""
+    if end.answer is None:
+        return False
+    found = {one.right for one in judged if one.answer is not None and same(end.answer, one.answer, rules)}
+    return found.pop() if len(found) == 1 else None
 
 
 def _way(end: EventEnd) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -22,6 +22,8 @@ from streams.evaluation.compare.audit_reader import Runs
 from streams.evaluation.compare.compare import compare
 from streams.evaluation.compare.comparison import CompareSettings, RunComparison
 from streams.evaluation.compare.json_document import document
+from streams.evaluation.compare.paired_statistics import Paired
+from streams.evaluation.panel_labels import JudgedAnswer, PanelLabels
 from tests.builders import START, call, event, label, verdict
 from tests.harness.audit import database, write
 from tests.harness.commands import Escalon
@@ -352,3 +354,30 @@ def test_what_redaction_hid_is_neither_right_nor_wrong(config: ClickHouseConfig,
     assert found.answers.labelled.n == 0
     assert any("1 labelled events count as neither right nor wrong" in one for one in found.cautions)
     assert any("Redaction hid a part of the answers to 1 events" in one for one in found.cautions)
+
+
+def test_the_verdicts_of_panels_take_the_place_of_labels(config: ClickHouseConfig, rules: Any) -> None:
+    """The panel finds e1 wrong, which its label calls right, and of e3 it saw the answer of A alone."""
+    seen = [
+        (1, {"number": "1"}, False),
+        (2, {"number": "8"}, False),
+        (2, {"number": "2"}, True),
+        (3, {"number": "3"}, True),
+    ]
+    answers = [
+        JudgedAnswer(
+            event_id=f"e{number}", run=A, call_id="c", handler="answer", handler_version="v", answer=json.dumps(said),
+            right=right,
+        )
+        for number, said, right in seen
+    ]  # fmt: skip
+    verdicts = PanelLabels(answers=tuple(answers), panels=("week-48",), ranges=(), judged=5, used=3, skipped=0)
+    found = compared(config, rules, verdicts=verdicts)
+    assert found.answers.labelled == Paired(only_b=1, neither=1)
+    assert any("people judged it in week-48: 3 of 5 judged cases" in one for one in found.cautions)
+    assert any("1 judged events count as neither right nor wrong" in one for one in found.cautions)
+
+
+def test_the_command_says_when_no_panel_has_judged_anything(escalon: Escalon) -> None:
+    done = escalon("compare", A, B, "--labels", "panel")
+    assert (done.code, "no panel on cheaper or live has a case" in done.err) == (2, True)

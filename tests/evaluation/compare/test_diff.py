@@ -11,6 +11,7 @@ import pytest
 from streams.core.answer_comparison import Comparison
 from streams.evaluation.compare.diff import CHANGES, EventEnd, EventPair, answers_rightly, judge, same, tally
 from streams.evaluation.compare.paired_statistics import Paired
+from streams.evaluation.panel_labels import JudgedAnswer
 
 YES = EventEnd(state="answered", tier="worker", handler="answer", intent="order", answer='{"n": 7, "why": "x"}')
 BY_N = {("worker", "answer"): Comparison("fields", ("n",))}
@@ -53,6 +54,31 @@ def test_a_label_says_which_run_was_right_and_an_event_without_an_answer_was_not
     assert found.disputed
     assert answers_rightly(YES, YES.answer or "", [])
     assert not answers_rightly(YES, '"8"', [])
+
+
+def judged(answer: str | None, *, right: bool) -> JudgedAnswer:
+    return JudgedAnswer(
+        event_id="e", run="live", call_id="c", handler="answer", handler_version="v", answer=answer, right=right
+    )
+
+
+def test_a_panel_judges_each_answer_that_is_the_same_as_one_that_it_saw() -> None:
+    other = replace(YES, answer='{"n": 8}')
+    seen = (judged('{"n": 7, "why": "another"}', right=True), judged('{"n": 8}', right=False))
+    assert judge(pair(b=other, judged=seen), BY_N).right == (True, False)
+    assert judge(pair(judged=seen), BY_N).right == (True, True)
+    assert judge(pair(b=replace(YES, state="failed", answer=None), judged=seen), BY_N).right == (True, False)
+
+
+def test_an_answer_that_the_panel_did_not_see_is_neither_right_nor_wrong() -> None:
+    other = replace(YES, answer='{"n": 8}')
+    found = judge(pair(b=other, judged=(judged(YES.answer, right=True),)), BY_N)
+    assert (found.right, found.not_graded) == (None, True)
+
+
+def test_an_answer_that_was_judged_both_ways_is_neither_right_nor_wrong() -> None:
+    both = (judged(YES.answer, right=True), judged(YES.answer, right=False))
+    assert judge(pair(judged=both), BY_N).right is None
 
 
 def test_an_intent_s_label_is_a_word_or_the_word_as_json() -> None:
