@@ -77,7 +77,7 @@ def sequential_bounds(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Control:
-    """What is taken off the values: shape (cases,), with its sum over the population."""
+    """A control variate, taken off the values: shape (cases,), with its sum over the population."""
 
     values: Values
     total: float
