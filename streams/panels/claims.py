@@ -1,4 +1,4 @@
-"""Claims about a stream, such as `error <= 0.05`, that a panel's judgements decide."""
+"""Claims about a stream, such as `error <= 0.05`, in words."""
 
 from __future__ import annotations
 
