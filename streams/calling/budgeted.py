@@ -74,6 +74,17 @@ class Budgeted(CallWrapper):
         return highest_cost(price, *counts, *cache_tokens(self.callee, reply), bounds)
 
 
+def most_cost(callee: Callee, price: Price, size: int) -> Decimal:
+    """Return the most US dollars that a call can cost which is not made yet; `size` is its task's, in tokens, about."""
+    handler = callee.handler
+    bounds = Bounds(
+        prompt=BYTES_A_SIZE * (size + 1) + _schema_bytes(handler) + PROVIDERS_OWN,
+        cached=0,
+        output=handler.prompts.max_tokens if handler.prompting else 0,
+    )
+    return highest_cost(price, None, None, None, None, bounds)
+
+
 def _understated(callee: Callee, reply: Reply) -> bool:
     """True if even a price that is the same for cached tokens says too little: Anthropic counts them apart from the
     input, so where their counts are left out the input's may be short of them."""
