@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from streams.cli.commands import new_app
 from streams.cli.panel_judge import judge
-from streams.cli.panel_new import list_panels, new_panel
+from streams.cli.panel_list import list_panels
+from streams.cli.panel_new import new_panel
 from streams.cli.panel_rubric import rubric
 
 app = new_app("Let people judge a sample of the stream by a rubric, and report what they found.")

@@ -39,7 +39,7 @@ def recording_servers(
     if settings.kafka is not None and settings.clickhouse is not None:
         yield settings
         return
-    with connected_pipeline(settings, pipeline.path if pipeline else None, report) as started:
+    with connected_pipeline(settings, None if pipeline is None else pipeline.path, report) as started:
         sink = started.start(RECORD)
         try:
             yield started.settings

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from streams.core.messages import PanelAnswer, Tier
 from streams.core.time_range import EARLIEST, LATEST
 
-DELIVERED: Final = "outcome"
+OUTCOME: Final = "outcome"
 """The option of a panel that compares nothing: the answer that left the stream."""
 WhyExcluded = Literal["erased", "without content", "without a readable answer"]
 
@@ -23,7 +23,7 @@ class PopulationScope:
     """
 
     run: str
-    options: tuple[str, ...] = (DELIVERED,)
+    options: tuple[str, ...] = (OUTCOME,)
     since: datetime = EARLIEST
     until: datetime = LATEST
 

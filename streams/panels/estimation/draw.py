@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-RANDOM_SHARE: Final = 0.5
-"""The default share of all weight that is spread evenly over all tasks."""
+RANDOM_SHARE: Final = 0.7
+"""The default share of all weight that is spread evenly over all tasks.
+
+With a smaller one a panel sees more hard cases, but a stream without errors needs more cases for its certificate.
+"""
 LEAST_WEIGHT: Final = 1.0
 """The least weight of a task. The sequential bounds rest on it: no case may count too much."""
 
@@ -46,7 +49,7 @@ class Drawn:
 def draw_cases(weights: NDArray[np.float64], count: int, seed: int, more: int = 0) -> list[Drawn]:
     """Draw `count` cases for people and `more` after them for a judge alone, in the order of the draw.
 
-    `weights` (tasks,) are at least LEAST_WEIGHT: the share RANDOM_SHARE of their sum comes from a 1 for every task. If
+    `weights` (tasks,) are at least LEAST_WEIGHT, as every task has 1 of the random share. If
     there are no more tasks than cases, all are drawn, with chance 1. The same weights and seed give the same draw.
     Raises ConfigError for other weights or a negative number of cases.
     """
