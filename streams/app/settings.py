@@ -12,8 +12,8 @@ from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.clickhouse_retention import Retention
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.registry_config import RegistryConfig
-from streams.core.address import has_login
-from streams.core.errors import ConfigError
+from streams.core.address import has_login, is_http
+from streams.core.errors import ConfigError, ServiceError
 from streams.pipeline.code import NO_PYTHON, AllowedPython, allowed_python
 from streams.telemetry.web import WebAddress
 
@@ -66,6 +66,10 @@ class Settings:
     """Added to the time of day, to rehearse the change of a day."""
     instance: str
     """The name of this process among those of one tier that share a data directory."""
+    ui_key: str | None = field(repr=False)
+    """The key that signs the links to panels; None for the one in the data directory."""
+    ui_url: str
+    """The address of the pages in the browsers of the panel's people, without a slash at its end."""
     traces: bool
     traces_percent: int
     """The percentage of the traces begun here that is recorded."""
@@ -83,7 +87,10 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the variables that docs/settings.md lists; raise ConfigError if one is wrong."""
-    get = _Reader(os.environ if environment is None else environment)
+    return _settings(_Reader(os.environ if environment is None else environment))
+
+
+def _settings(get: _Reader) -> Settings:
     data_dir = Path(get.text("ESCALON_DATA") or ".escalon").absolute()
     cache_dir = Path(get.text("ESCALON_CACHE") or Path.home() / ".cache" / "escalon")
     return Settings(
@@ -117,10 +124,28 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         kafka_home=get.path("KAFKA_HOME"),
         clock_offset=timedelta(seconds=get.number("ESCALON_CLOCK_OFFSET", 0)),
         instance=get.text("ESCALON_INSTANCE") or "0",
+        ui_key=get.secret("ESCALON_UI_KEY"),
+        ui_url=_ui_url(get),
         traces=get.flag("ESCALON_TRACES"),
         traces_percent=get.number("ESCALON_TRACES_PERCENT", 100),
         traces_texts=get.flag("ESCALON_TRACES_TEXTS"),
     )
+
+
+def require_kafka(settings: Settings) -> KafkaConfig:
+    """Return Kafka's configuration; raise ServiceError if there is none."""
+    if settings.kafka is None:
+        what = f"No Kafka broker is configured, and none is running for {settings.data_dir}."
+        raise ServiceError(what, "Start one with `escalon up`, or set ESCALON_KAFKA.")
+    return settings.kafka
+
+
+def require_clickhouse(settings: Settings) -> ClickHouseConfig:
+    """Return ClickHouse's configuration; raise ServiceError if there is none."""
+    if settings.clickhouse is None:
+        what = f"No ClickHouse server is configured, and none is running for {settings.data_dir}."
+        raise ServiceError(what, "Start one with `escalon up`, or set ESCALON_CLICKHOUSE.")
+    return settings.clickhouse
 
 
 def _kafka(get: _Reader) -> KafkaConfig | None:
@@ -150,6 +175,14 @@ def _registry(get: _Reader) -> RegistryConfig | None:
         password=get.secret("ESCALON_SCHEMA_REGISTRY_PASSWORD"),
         ca_file=get.text("ESCALON_SCHEMA_REGISTRY_CA_FILE"),
     )
+
+
+def _ui_url(get: _Reader) -> str:
+    url = (get.address("ESCALON_UI_URL") or "").rstrip("/")
+    if url and (not is_http(url) or url.count("/") > 2):
+        what = f"{url!r} is not the HTTP address of a server."
+        raise ConfigError(what, "Write it without a path, as https://panel.example.com.", "ESCALON_UI_URL")
+    return url
 
 
 def _clickhouse(get: _Reader) -> ClickHouseConfig | None:

@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
     },
     "People": {
         "panel": "Let people judge a sample of the stream by a rubric.",
+        "ui": "Serve the pages on which people judge.",
     },
     "Operate": {
         "worker": "Run one tier in this process.",

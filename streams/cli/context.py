@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
 from streams.app.settings import Settings, read_settings
-from streams.core.errors import ConfigError, ServiceError
+from streams.app.settings import require_clickhouse as require_clickhouse
+from streams.app.settings import require_kafka as require_kafka
+from streams.core.errors import ConfigError
 from streams.pipeline.code import AllowedPython, functions_in
 from streams.pipeline.files import is_beside
 
@@ -38,22 +40,6 @@ def server_settings() -> Settings:
         kafka=settings.kafka or KafkaConfig(servers=found.kafka),
         clickhouse=settings.clickhouse or ClickHouseConfig(url=found.clickhouse),
     )
-
-
-def require_kafka(settings: Settings) -> KafkaConfig:
-    """Return Kafka's configuration; raise ServiceError if there is none."""
-    if settings.kafka is None:
-        what = f"No Kafka broker is configured, and none is running for {settings.data_dir}."
-        raise ServiceError(what, "Start one with `escalon up`, or set ESCALON_KAFKA.")
-    return settings.kafka
-
-
-def require_clickhouse(settings: Settings) -> ClickHouseConfig:
-    """Return ClickHouse's configuration; raise ServiceError if there is none."""
-    if settings.clickhouse is None:
-        what = f"No ClickHouse server is configured, and none is running for {settings.data_dir}."
-        raise ServiceError(what, "Start one with `escalon up`, or set ESCALON_CLICKHOUSE.")
-    return settings.clickhouse
 
 
 def find_pipeline(

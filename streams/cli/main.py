@@ -17,7 +17,10 @@ from streams.cli.commands import CommandTable, new_app
 from streams.core.errors import DEAD_LETTER_LIMIT_EXIT, DeadLetterLimitError, EscalonError, ServiceError
 
 BROKEN, WRONG, INTERRUPTED = 1, 2, 130
-EXTRAS = dict.fromkeys(("matplotlib", "scipy", "sklearn", "threadpoolctl"), "evaluation") | {"huggingface_hub": "local"}
+EXTRAS = dict.fromkeys(("matplotlib", "scipy", "sklearn", "threadpoolctl"), "evaluation")
+EXTRAS |= dict.fromkeys(("itsdangerous", "python_multipart", "starlette", "uvicorn"), "ui") | {
+    "huggingface_hub": "local"
+}
 """The optional extra of pyproject.toml that installs a module."""
 
 app = new_app(

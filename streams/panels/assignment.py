@@ -99,7 +99,7 @@ class Assigner:
         return check or sample
 
     def waits_for_others(self, judge: str, readable: Collection[str]) -> bool:
-        """True if a rater could get a case if nobody else had it open."""
+        """True if a rater could get a case if the other raters had none open."""
         ended = self._index().get(judge, {})
         return any(case_id in readable and case_id not in ended for case_id in self._open)
 

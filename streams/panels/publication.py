@@ -11,8 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.adapters.codec_factory import codec_for
 from streams.adapters.group_progress import await_committed
-from streams.adapters.kafka import KafkaConfig
-from streams.app.settings import Settings
+from streams.app.settings import Settings, require_kafka
 from streams.core.errors import ServiceError
 from streams.core.messages import Call, Judgement, Panel, PanelCase, Reservation
 from streams.core.topics import topic_of
@@ -43,7 +42,7 @@ class MessageWriter:
     """
 
     def __init__(self, settings: Settings, seconds: float = PUBLISH_SECONDS) -> None:
-        self._kafka, self._prefix = _kafka_of(settings), settings.topic_prefix
+        self._kafka, self._prefix = require_kafka(settings), settings.topic_prefix
         self._codec = codec_for(settings.schema_registry)
         self._limits = {
             "enable.idempotence": True,
@@ -139,11 +138,4 @@ def publish(settings: Settings, messages: Sequence[PanelMessage]) -> None:
 def await_recorded(settings: Settings, seconds: float = RECORDED_SECONDS) -> None:
     """Wait until RECORD has stored what the topics hold now; raise ServiceError if it has not after `seconds`."""
     topics = [settings.topic_prefix + topic for topic in SINK_TABLES]
-    await_committed(_kafka_of(settings), f"escalon-{settings.topic_prefix}record", topics, seconds)
-
-
-def _kafka_of(settings: Settings) -> KafkaConfig:
-    if settings.kafka is None:
-        what = f"No Kafka broker is configured, and none is running for {settings.data_dir}."
-        raise ServiceError(what, "Start one with `escalon up`, or set ESCALON_KAFKA.")
-    return settings.kafka
+    await_committed(require_kafka(settings), f"escalon-{settings.topic_prefix}record", topics, seconds)

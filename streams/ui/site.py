@@ -1,0 +1,295 @@
+"""The panels of one deployment and what their people do.
+
+All state lies in Kafka and in the audit; this object holds a copy of it. Its methods run on one event loop, so that a
+choice and the reservation that follows from it cannot be divided. One process serves a deployment's panels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from streams.app.settings import Settings, require_clickhouse
+from streams.audit.query import Audit
+from streams.core.errors import ServiceError
+from streams.core.messages import Judgement, PanelCase, PanelRater, Reservation
+from streams.panels.assignment import Assigner
+from streams.panels.board import VerdictKey
+from streams.panels.panel_log import PanelLog, StateMessage
+from streams.panels.publication import MessageWriter
+from streams.pipeline.load import Pipeline
+from streams.ui.contents import MAX_ROWS, CaseContents
+from streams.ui.links import LinkFault, LinkSigner, person_of, signing_key
+
+SAVE_SECONDS: Final = 5.0
+"""The wait for Kafka's confirmation before a page says that a judgement is not saved yet."""
+REFRESH_SECONDS: Final = 20.0
+log = logging.getLogger("escalon.panels")
+RefusalKind = Literal["not found", "place taken", "erased"]
+
+
+class RefusedError(Exception):
+    """A rater may not do this; `kind` is the page that says so."""
+
+    def __init__(self, kind: RefusalKind) -> None:
+        super().__init__(kind)
+        self.kind: RefusalKind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class PanelSession:
+    """A person in a panel, by the token of a link that works."""
+
+    token: str
+    person: PanelRater
+    ordinal: int
+    """Place among the panel's people, from 0: every second one sees the sides swapped."""
+    assigner: Assigner
+
+    @property
+    def judge(self) -> str:
+        """The person's name."""
+        return self.person.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A judgement of one case as it was sent: the verdicts, or the reason for skipping."""
+
+    verdicts: Mapping[VerdictKey, str] = field(default_factory=dict)
+    comment: str = ""
+    kind: Literal["rating", "skip", "adjudication"] = "rating"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """Messages that Kafka has not confirmed. The same judgement that comes again is the same messages."""
+
+    said: Said
+    messages: list[StateMessage]
+    saved: Future[None]
+
+
+class PanelSite:
+    """Answers what the pages ask, and writes what raters decide. `open` loads it, `start` begins to follow."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline) -> None:
+        self.settings = settings
+        self.signer = LinkSigner(signing_key(settings))
+        self.contents = CaseContents(require_clickhouse(settings), pipeline)
+        self._log = PanelLog(settings)
+        self._writer = MessageWriter(settings, 2 * SAVE_SECONDS)
+        self._pending: dict[tuple[str, str], _Pending] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._decided: set[str] = set()
+
+    def load(self) -> None:
+        """Read the panels and the contents of their cases. Raises EscalonError if a server cannot be read."""
+        with closing(Audit(require_clickhouse(self.settings), max_rows=MAX_ROWS)) as audit:
+            self._log.load(audit)
+        self.contents.refresh(self._cases(), self.settings.now())
+
+    async def start(self) -> None:
+        """Follow the topics, and refresh the contents from time to time."""
+        loop = asyncio.get_running_loop()
+        self._log.follow(lambda messages: _call(loop, lambda: self._apply(messages)))
+        self._spawn(self._refresh())
+
+    async def close(self) -> None:
+        """Stop following."""
+        for task in self._tasks:
+            task.cancel()
+        self._log.close()
+        await asyncio.to_thread(self._writer.close)
+
+    def session(self, token: str) -> PanelSession | LinkFault:
+        """Return the person of a token, or the reason why the link does not work."""
+        link = self.signer.read(token)
+        if link is None:
+            return "link invalid"
+        assigner = self._log.panels.get(link.panel)
+        panel = assigner.board.panel if assigner is not None else None
+        found = person_of(link, panel, self.settings.now())
+        if isinstance(found, str):
+            return found
+        if assigner is None or panel is None:
+            return "link revoked"
+        return PanelSession(token, found, panel.people.index(found), assigner)
+
+    # ---- What a rater does. Each raises ServiceError if Kafka does not confirm it. ----
+
+    async def reserve(self, session: PanelSession) -> PanelCase | None:
+        """Reserve the next case, or extend the open one; None if there is none."""
+        now, assigner = self.settings.now(), session.assigner
+        case = assigner.next_case(session.judge, now, self.contents.readable)
+        if case is not None and not self.is_over(assigner):
+            await self._reserve(assigner, assigner.reservation(case, session.judge, now))
+        return case
+
+    async def renew(self, session: PanelSession) -> None:
+        """Extend the reservation of the open case."""
+        now, assigner = self.settings.now(), session.assigner
+        case = assigner.open_case(session.judge, now)
+        if case is not None:
+            await self._reserve(assigner, assigner.reservation(case, session.judge, now))
+
+    async def release(self, session: PanelSession) -> None:
+        """Give the open case back."""
+        message = session.assigner.release(session.judge, self.settings.now())
+        if message is not None:
+            await self._reserve(session.assigner, message)
+
+    async def undo(self, session: PanelSession) -> None:
+        """Open the case again that the rater judged last."""
+        now, assigner = self.settings.now(), session.assigner
+        case = assigner.previous(session.judge, now)
+        if case is not None and case.case_id in self.contents.readable:
+            await self._reserve(assigner, assigner.reservation(case, session.judge, now))
+
+    async def judge(self, session: PanelSession, case: PanelCase, said: Said) -> None:
+        """Save a judgement of an admitted case, and reserve the next one."""
+        now, assigner = self.settings.now(), session.assigner
+        if self.open_case_id(session) == case.case_id or not self._is_saved(assigner, case, session.judge, said):
+            pending = self._send(session, case, said, now)
+            judged_at = max(one.judged_at for one in pending.messages if isinstance(one, Judgement))
+            hold = assigner.reservation(case, session.judge, now)
+            assigner.apply(replace(hold, reserved_at=min(hold.reserved_at, judged_at)))
+            await self._saved(pending.saved)
+            for message in pending.messages:
+                assigner.apply(message)
+            self._pending.pop((case.case_id, session.judge), None)
+        with suppress(ServiceError):  # then the start page offers the next case
+            await self.reserve(session)
+
+    def admitted(self, session: PanelSession, case_id: str) -> PanelCase:
+        """Return a case that a rater may judge. Raises RefusedError."""
+        found = session.assigner.admission(case_id, session.judge, self.settings.now())
+        if found == "unknown":
+            raise RefusedError("not found")
+        if case_id not in self.contents.readable:
+            raise RefusedError("erased")
+        if found == "taken":
+            raise RefusedError("place taken")
+        return session.assigner.board.cases[case_id]
+
+    def open_case_id(self, session: PanelSession) -> str:
+        """Return the id of the case that a rater has open; empty without one."""
+        opened = session.assigner.open_case(session.judge, self.settings.now())
+        return opened.case_id if opened is not None else ""
+
+    def may_read(self, session: PanelSession, case_id: str) -> bool:
+        """True if a person may see a case: a rater one that was given to them, an adjudicator every drawn one."""
+        board = session.assigner.board
+        if session.person.role == "adjudicator":
+            return case_id in board.cases and board.cases[case_id].purpose == "sample"
+        return case_id in board.shown.get(session.judge, ())
+
+    def is_over(self, assigner: Assigner) -> bool:
+        """True if a panel gives no more cases: it is closed, or its claim is decided."""
+        return assigner.panel.state == "closed" or assigner.panel.panel in self._decided
+
+    # ---- Writing ----
+
+    def _send(self, session: PanelSession, case: PanelCase, said: Said, now: datetime) -> _Pending:
+        """Send a judgement, or return the one that is under way and says the same."""
+        key = case.case_id, session.judge
+        known = self._pending.get(key)
+        if known is not None and known.said == said:
+            if known.saved.done() and known.saved.exception() is not None:  # the same messages again
+                known = self._pending[key] = replace(known, saved=self._writer.send(known.messages))
+            return known
+        messages: list[StateMessage] = list(judgements_of(session, case, said, now))
+        sent = self._pending[key] = _Pending(said, messages, self._writer.send(messages))
+        return sent
+
+    async def _reserve(self, assigner: Assigner, message: Reservation) -> None:
+        before = assigner.board.latest.get(message.judge)
+        assigner.apply(message)  # at once, so that no other rater gets the case meanwhile
+        try:
+            await self._saved(self._writer.send([message]))
+        except ServiceError:
+            if before is None or before.reserved_at < message.reserved_at:
+                # A case is shown only after Kafka has its reservation: a restarted server must know of it.
+                late = message.reserved_at + timedelta(microseconds=1)
+                assigner.apply(replace(message, reserved_at=late, expires_at=late))
+            raise
+
+    async def _saved(self, sent: Future[None]) -> None:
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(sent)), SAVE_SECONDS)
+        except TimeoutError as error:
+            raise ServiceError("Kafka has not confirmed a message in time.", "Try again.") from error
+
+    def _is_saved(self, assigner: Assigner, case: PanelCase, judge: str, said: Said) -> bool:
+        """True if the rater has already said exactly this, as when a browser sends a form twice."""
+        known = assigner.board.of(case.case_id, judge)
+        if known is None or not assigner.is_ended(case.case_id, judge):
+            return False
+        if said.kind == "skip":
+            return known.skipped and known.skip is not None and known.skip.comment == said.comment
+        verdicts = {key: one.verdict for key, one in known.verdicts.items()}
+        comments = {one.comment for one in known.verdicts.values()}
+        return not known.skipped and verdicts == dict(said.verdicts) and comments == {said.comment}
+
+    # ---- Keeping up ----
+
+    def _apply(self, messages: list[StateMessage]) -> None:
+        for message in messages:
+            self._log.apply(message)
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.to_thread(self.contents.try_refresh, list(self._cases()), self.settings.now())
+
+    def _cases(self) -> Iterator[PanelCase]:
+        return (case for assigner in self._log.panels.values() for case in assigner.board.cases.values())
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def judgements_of(session: PanelSession, case: PanelCase, said: Said, now: datetime) -> Iterator[Judgement]:
+    """Yield the messages of a judgement: one for each verdict, or one for a skip."""
+    held = session.assigner.board.latest.get(session.judge)
+    began = held.reserved_at if held is not None and held.case_id == case.case_id else None
+    seconds = (now - began).total_seconds() if began is not None else None
+    calls = {answer.option: answer.call_id for answer in case.answers}
+    verdicts = {("", ""): ""} if said.kind == "skip" else said.verdicts
+    for (question, option), verdict in verdicts.items():
+        yield Judgement(
+            event_id=case.event_id,
+            run=case.run,
+            call_id=calls.get(option, ""),
+            judge=session.judge,
+            question=question,
+            verdict=verdict,
+            comment=said.comment,
+            judged_at=now,
+            panel=case.panel,
+            case_id=case.case_id,
+            option=option,
+            rubric=session.assigner.panel.rubric_id,
+            kind=said.kind,
+            left=left_option(session, case) if len(case.answers) > 1 else "",
+            seconds=seconds,
+        )
+
+
+def left_option(session: PanelSession, case: PanelCase) -> str:
+    """Return the option that a person sees on the left."""
+    others = [answer.option for answer in case.answers if answer.option != case.left]
+    return others[0] if others and session.ordinal % 2 else case.left
+
+
+def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has been closed
+        loop.call_soon_threadsafe(work)
