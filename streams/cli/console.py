@@ -92,14 +92,21 @@ def usd(value: Decimal | None) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None, limit: int | None = None
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    title: str | None = None,
+    limit: int | None = None,
+    right: Sequence[int] = (),
 ) -> Table:
-    """Return a table with numbers aligned right and NULL as a dash; `limit` is the most characters of a cell."""
+    """Return a table with numbers aligned right and NULL as a dash; `limit` is the most characters of a cell.
+
+    `right` holds the places of further columns to align right, such as numbers with a unit.
+    """
     shown = Table(
         title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 1, 0, 0)
     )
     for index, column in enumerate(columns):
-        numeric = any(isinstance(row[index], (int, float, Decimal)) for row in rows)
+        numeric = index in right or any(isinstance(row[index], (int, float, Decimal)) for row in rows)
         shown.add_column(escape(one_line(column)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(cell(value, limit) for value in row))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -24,6 +24,10 @@ _SELECT: Final = {
     view: f"SELECT * FROM {view} WHERE panel = {{panel:String}}"  # noqa: S608 - the names are those below
     for view in ("panels", "panel_cases", "judgements")
 }
+_ERASED: Final = """
+    SELECT DISTINCT event_id FROM erased_events
+    WHERE event_id IN (SELECT event_id FROM panel_cases WHERE panel = {panel:String})
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class PanelEvidence:
     """By position; gold cases and repeats, whose position is 0, come first."""
     judgements: tuple[Judgement, ...]
     """The latest of each judge, case, question, option and kind; without what the judge then skipped."""
+    erased: frozenset[str] = frozenset()
+    """Ids of cases whose event was erased: they are shown to no rater any more."""
 
     @property
     def sample(self) -> tuple[PanelCase, ...]:
@@ -53,12 +59,14 @@ class CaseValue:
     ratings: int
     """Independent raters who judged it."""
     complete: bool
-    """True if every rater has judged or skipped it, or it was adjudicated. Its value then counts."""
+    """True if every rater has judged or skipped it, it was adjudicated, or its event erased. Its value then counts."""
     adjudicated: bool = False
+    verdicts: tuple[str, ...] = ()
+    """The verdicts whose mean the value is: the adjudicated one, else the raters'."""
 
     @property
     def skipped(self) -> bool:
-        """True if all its raters skipped it."""
+        """True if all its raters skipped it, or its event was erased before they had judged it."""
         return self.complete and self.value is None
 
 
@@ -68,15 +76,23 @@ def read_panel(audit: Audit, name: str) -> PanelEvidence:
     if not panels:
         raise ConfigError(f"there is no panel {name!r}.", "`escalon panel list` shows all panels.", "panel")
     cases = [case_of(row) for row in _all(audit, "panel_cases", name)]
-    return evidence_of(panel_of(panels[0]), cases, [judgement_of(row) for row in _all(audit, "judgements", name)])
+    judgements = [judgement_of(row) for row in _all(audit, "judgements", name)]
+    gone = {row[0] for row in audit.query(_ERASED, {"panel": name}).rows}
+    erased = {case.case_id for case in cases if case.event_id in gone}
+    return evidence_of(panel_of(panels[0]), cases, judgements, erased)
 
 
-def evidence_of(panel: Panel, cases: Iterable[PanelCase], judgements: Iterable[Judgement]) -> PanelEvidence:
-    """Return the evidence in messages of one panel, which may come in any order and more than once."""
+def evidence_of(
+    panel: Panel, cases: Iterable[PanelCase], judgements: Iterable[Judgement], erased: Iterable[str] = ()
+) -> PanelEvidence:
+    """Return the evidence in messages of one panel, which may come in any order and more than once.
+
+    `erased` are ids of cases whose event was erased.
+    """
     by_id = {case.case_id: case for case in cases}
     ordered = sorted(by_id.values(), key=lambda case: (case.position, case.case_id))
     own = [one for one in judgements if one.case_id in by_id]
-    return PanelEvidence(panel, read_rubric(panel.rubric), tuple(ordered), tuple(latest(own)))
+    return PanelEvidence(panel, read_rubric(panel.rubric), tuple(ordered), tuple(latest(own)), frozenset(erased))
 
 
 def latest(judgements: Iterable[Judgement]) -> list[Judgement]:
@@ -115,8 +131,30 @@ def case_values(
         about = _about(case, evidence.panel, question, option)
         if case.purpose in purposes and about is not None:
             key = "" if question.type == "pick" else about
-            found.append(_value(case, said.get(case.case_id, ()), question, (key, about), raters))
+            one = _value(case, said.get(case.case_id, ()), question, (key, about), raters)
+            lost = not one.complete and case.case_id in evidence.erased
+            found.append(replace(one, value=None, verdicts=(), complete=True) if lost else one)
     return found
+
+
+def ratings_of(
+    evidence: PanelEvidence, question: Question, option: str = DELIVERED, *, judge: str = ""
+) -> dict[str, dict[str, str]]:
+    """Return each drawn case's verdicts by rater, without adjudications; the arguments are those of `case_values`."""
+    said = _by_case(evidence, question, judge)
+    found: dict[str, dict[str, str]] = {}
+    for case in evidence.cases:
+        about = _about(case, evidence.panel, question, option)
+        if case.purpose in ("sample", "judge") and about is not None:
+            key = "" if question.type == "pick" else about
+            own = [one for one in said.get(case.case_id, ()) if one.kind == "rating" and one.option == key]
+            found[case.case_id] = {one.judge: one.verdict for one in own}
+    return {case_id: verdicts for case_id, verdicts in found.items() if verdicts}
+
+
+def models_of(evidence: PanelEvidence) -> tuple[str, ...]:
+    """Return the names of the models that judged cases."""
+    return tuple(sorted({one.judge for one in evidence.judgements if one.judge_kind == "model"}))
 
 
 def complete_prefix(values: Sequence[CaseValue]) -> list[CaseValue]:
@@ -181,10 +219,10 @@ def _value(
     settled = [one.verdict for one in said if one.kind == "adjudication" and one.option == key]
     rated = {one.judge: one.verdict for one in said if one.kind == "rating" and one.option == key}
     skips = {one.judge for one in said if one.kind == "skip"} - rated.keys()
-    verdicts = settled[-1:] or [*rated.values()]
+    verdicts = (*settled[-1:],) or (*rated.values(),)
     value = fmean(verdict_value(question, one, favoured) for one in verdicts) if verdicts else None
     complete = bool(settled) or len(rated) + len(skips) >= raters
-    return CaseValue(case, value, len(rated), complete, bool(settled))
+    return CaseValue(case, value, len(rated), complete, bool(settled), verdicts)
 
 
 def _all(audit: Audit, view: Literal["panel_cases", "judgements"], panel: str) -> list[dict[str, Any]]:

@@ -10,7 +10,15 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Audit
 from streams.core.errors import ConfigError
-from streams.panels.evidence import CaseValue, PanelEvidence, case_values, complete_prefix, read_panel
+from streams.panels.evidence import (
+    CaseValue,
+    PanelEvidence,
+    case_values,
+    complete_prefix,
+    evidence_of,
+    ratings_of,
+    read_panel,
+)
 from tests.builders import START
 from tests.harness.audit import database, write
 from tests.harness.panels import NAME, answer, case, evidence, panel, said, skipped
@@ -63,6 +71,18 @@ def test_a_skip_after_a_rating_replaces_it() -> None:
     assert [(one.value, one.skipped) for one in found] == [(None, True)]
 
 
+def test_a_case_whose_event_was_erased_before_its_end_counts_as_skipped() -> None:
+    rated = [said("c1", "anna", "no"), said("c2", "anna", "no"), said("c2", "ben", "no")]
+    found = values(evidence_of(panel(), [case(1), case(2)], rated, erased=["c1", "c2"]))
+    assert [(one.value, one.complete, one.skipped) for one in found] == [(None, True, True), (1.0, True, False)]
+
+
+def test_an_adjudication_is_not_a_rating() -> None:
+    settled = said("c1", "zoe", "no", kind="adjudication")
+    of = evidence(panel(), [case(1)], said("c1", "anna", "yes"), settled)
+    assert ratings_of(of, of.rubric.questions[0]) == {"c1": {"anna": "yes"}}
+
+
 def test_gold_cases_and_repeats_have_no_value() -> None:
     checks = [
         case(0, case_id="g", purpose="gold", expected="yes"),
@@ -111,7 +131,10 @@ def test_a_panel_is_read_from_the_audit_as_it_was_written(config: ClickHouseConf
     made, drawn = panel(), [case(1), case(2, answer("worker"), answer("reasoner", delivered=False))]
     rated = [said("c1", "anna", "yes"), skipped("c2", "anna")]
     write(config, made, *drawn, *rated, *rated, said("c9", "anna", "no", panel="another"))
-    assert read_panel(Audit(config), NAME) == evidence(made, drawn, *rated)
+    connected = config.connect()
+    connected.command("INSERT INTO erased_events_rows (event_id) VALUES ('e2')")
+    connected.close()
+    assert read_panel(Audit(config), NAME) == evidence_of(made, drawn, rated, erased=["c2"])
 
 
 @pytest.mark.embedded
