@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -71,3 +72,22 @@ def test_labels_about_unknown_events_are_reported(escalon: Escalon, config: Clic
     write(config, verdict(known), outcome(known), call(known), label(known, "7"), label(other, "7", source="desk"))
     done = escalon("report", "--run", "labels")
     assert "1 labels from desk are about 1 events that the audit does not know (for example misspelt)" in done.out
+
+
+def test_the_cost_of_judges_has_a_line_of_its_own(escalon: Escalon, config: ClickHouseConfig) -> None:
+    of = event("e1", run="judged")
+    write(
+        config, verdict(of), outcome(of), call(of), call(of, "m", "judge", cost_usd=Decimal("0.25"), decision="found")
+    )
+    done = escalon("report", "--run", "judged")
+    assert "judges $0.250000 1 calls to rate cases of panels" in done.out
+    assert "spent $0.001000" in done.out
+
+
+def test_a_trace_shows_the_calls_of_judges_after_the_outcome(escalon: Escalon, config: ClickHouseConfig) -> None:
+    of = event("e1", run="traced")
+    late: dict[str, Any] = {"started_at": of.origin.event_time + timedelta(days=9), "duration_seconds": 4.0}
+    write(config, verdict(of), outcome(of), call(of), call(of, "m", "judge", decision="found", **late))
+    shown = escalon("trace", "e1", "--run", "traced").out
+    assert shown.index("outcome answered") < shown.index("judge m answered")
+    assert shown.count("judge m") == 1  # none in the drawing of the event's times

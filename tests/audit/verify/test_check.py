@@ -64,6 +64,14 @@ def test_a_stream_where_nothing_is_wrong_is_clean(world: World) -> None:
     assert report.counts["labels"]["rows"] == 1
 
 
+def test_the_call_of_a_judge_needs_an_event_and_its_row_like_any_other(world: World) -> None:
+    world.live("a")
+    world.write(call(event_of(world, "a"), "m", "judge"))
+    assert kinds(world.verify()) == []
+    world.put(call(event_of(world, "a"), "m", "judge", attempt=2))
+    assert kinds(world.verify()) == [("missing_row", "calls", 1)]
+
+
 Plant = Callable[[World], None]
 
 
