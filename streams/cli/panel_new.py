@@ -17,6 +17,7 @@ from streams.cli.options import JsonOption, PipelineOption, SinceOption, UntilOp
 from streams.cli.panel_rubric import rubric_file
 from streams.cli.times import parse_time, utc_now
 from streams.core.errors import ConfigError
+from streams.panels.estimation.draw import RANDOM_SHARE
 
 if TYPE_CHECKING:
     from streams.panels.making import MadePanel, PanelRequest
@@ -57,7 +58,7 @@ def new_panel(
     stop: StopOption = "",
     judge_cases: JudgeCasesOption = None,
     seed: SeedOption = None,
-    random: ShareOption = 0.5,
+    random: ShareOption = RANDOM_SHARE,
     pipeline: PipelineOption = None,
     as_json: JsonOption = False,
 ) -> None:

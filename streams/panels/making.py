@@ -173,8 +173,8 @@ def read_pace(audit: Audit, rubric: Rubric) -> Pace:
 def _draw_settings(request: PanelRequest, rubric: Rubric, pace: Pace, now: datetime) -> DrawSettings:
     count = USUAL_CASES if request.cases is None else request.cases
     if request.minutes is not None:
-        shown = request.minutes * 60 / pace.seconds
-        count = max(1, int(shown / (1 + rubric.gold + rubric.repeats)))
+        seconds = pace.seconds * (1 + rubric.gold + rubric.repeats)
+        count = max(1, int(round(request.minutes * 60 / seconds, 6)))
     if count > MAX_CASES:
         raise ConfigError(f"a panel has at most {MAX_CASES:,} cases.", "Ask for fewer.", "cases")
     usual = min(JUDGE_CASES * count, MAX_JUDGE_CASES)

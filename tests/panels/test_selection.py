@@ -70,7 +70,7 @@ def test_no_two_cases_share_an_id() -> None:
 
 def test_the_strata_add_up_to_the_population() -> None:
     tasks = [task(0, confidence=0.9), task(1, confidence=0.7), task(2, tier="reasoner", handler="think")]
-    by_reasoner, by_worker = select_cases(population(tasks), settings()).strata
+    by_reasoner, by_worker = select_cases(population(tasks), settings(random=0.5)).strata
     assert (by_worker.tier, by_worker.handler, by_worker.tasks) == ("worker", "answer", 2)
     assert by_worker.prediction == pytest.approx(0.4)
     assert (by_reasoner.tier, by_reasoner.handler, by_reasoner.tasks) == ("reasoner", "think", 1)
