@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from streams.panels.rubric import Question
+from streams.panels.rubric import Question, QuestionType
 
 Side = Literal["A", "B"]
 
@@ -43,3 +43,14 @@ def read_verdicts(form: Mapping[str, object], fields: Sequence[FormField]) -> di
         for field in fields
         if field.name in form and form[field.name] in {choice.key for choice in field.question.choices}
     }
+
+
+def key_of(question_type: QuestionType, choice: str) -> str:
+    """Return the key of the keyboard that makes a choice: a digit for a point, else a letter in lower case."""
+    keys = {"yes": "y", "no": "n", "A": "a", "B": "b", "tie": "t", "both bad": "x"}
+    return choice if question_type == "scale" else keys[choice]
+
+
+def words_of(question: Question, key: str) -> str:
+    """Return the words of a choice."""
+    return next(choice.words for choice in question.choices if choice.key == key)

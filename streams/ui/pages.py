@@ -20,11 +20,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from streams.panels.rubric import Question
-from streams.ui.fields import FormField, Side, form_fields
+from streams.ui.fields import FormField, Side, form_fields, key_of, words_of
+from streams.ui.readable import answer_rows, compared_rows, data_of, turns_of
 
 SKIP_REASONS = (
     "I cannot read or understand it",
@@ -111,6 +113,11 @@ class CasePage:
     def fields(self) -> tuple[FormField, ...]:
         """The fields of its form."""
         return form_fields(self.questions, self.case.sides)
+
+    @property
+    def groups(self) -> tuple[tuple[Question, tuple[FormField, ...]], ...]:
+        """Every question that is asked, with its fields."""
+        return tuple((question, tuple(fields)) for question, fields in groupby(self.fields, lambda one: one.question))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,18 +241,28 @@ def adjudication_page(page: AdjudicationPage) -> str:
     return _render("adjudication.html", page=page)
 
 
+def minutes(seconds: float) -> str:
+    """Return a duration in words, for example `14 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, rest = divmod(round(seconds / 60), 60)
+    return f"{hours} h {rest} min" if hours else f"{rest} min"
+
+
 @cache
 def _environment() -> Environment:
-    loader = PackageLoader("streams.ui", "templates")
-    return Environment(
-        loader=loader,
+    environment = Environment(
+        loader=PackageLoader("streams.ui", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
+    functions = (answer_rows, compared_rows, data_of, turns_of, key_of, words_of, minutes)
+    environment.globals.update({function.__name__: function for function in functions}, skip_reasons=SKIP_REASONS)
+    return environment
 
 
 def _render(template: str, **values: object) -> str:
-    return _environment().get_template(template).render(skip_reasons=SKIP_REASONS, **values)
+    return _environment().get_template(template).render(**values)
