@@ -41,6 +41,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "what-if": "Estimate the effect of a change from the audit alone.",
     },
     "People": {
+        "evaluate": "Measure every tier by each source of truth.",
         "panel": "Let people judge a sample of the stream by a rubric.",
         "ui": "Serve the pages on which people judge.",
     },

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from streams.audit.query import Audit
 from streams.calling.confidence import VERIFIER
@@ -244,13 +244,27 @@ def _chance(case: Case) -> float:
     return case.propensity if case.accepted and case.propensity else 1.0
 
 
-def first_of_each_task(cases: Sequence[Case]) -> list[Case]:
+class TaskAttempt(Protocol):
+    """An attempt at a task, which other attempts may share."""
+
+    @property
+    def task_id(self) -> str: ...
+    @property
+    def event_time(self) -> datetime: ...
+    @property
+    def attempt(self) -> Attempt: ...
+
+
+AnyAttempt = TypeVar("AnyAttempt", bound=TaskAttempt)
+
+
+def first_of_each_task(cases: Sequence[AnyAttempt]) -> list[AnyAttempt]:
     """Return the oldest case of each task, in the given order. The choice does not depend on the answer."""
     oldest: dict[str, tuple[datetime, str]] = {}
     for case in cases:
         at = case.event_time, case.attempt.call_id
         oldest[case.task_id] = min(at, oldest.get(case.task_id, at))
-    found: dict[str, Case] = {}
+    found: dict[str, AnyAttempt] = {}
     for case in cases:
         if (case.event_time, case.attempt.call_id) == oldest[case.task_id]:
             found.setdefault(case.task_id, case)

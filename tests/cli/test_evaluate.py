@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.adapters.clickhouse import ClickHouseConfig
+from tests.harness.audit import database, write
+from tests.harness.commands import Escalon
+from tests.harness.evaluated_audit import ANSWERED, HEARD, everything, pipeline
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
+    with database(tmp_path_factory.mktemp("audit")) as config:
+        write(config, *everything())
+        yield config
+
+
+@pytest.fixture
+def evaluate(escalon: Escalon, tmp_path: Path) -> Escalon:
+    pipeline(tmp_path)  # the shop's, with a listener for images
+    return lambda *arguments: escalon("evaluate", *arguments)
+
+
+def test_the_terminal_shows_every_tier_with_its_shares_and_intervals(evaluate: Escalon) -> None:
+    done = evaluate("--run", ANSWERED)
+    assert done.code == 0
+    assert "Run answered: 10 tasks, 11 events." in done.out
+    for heading in ("Sources of truth", "Tier 1: listeners", "Tier 2: workers", "Tier 3: reasoners"):
+        assert heading in done.out
+    assert "66.7 % (20.8 to 93.9)" in done.out  # the worker's delivered answers by people:ann
+
+
+def test_the_json_document_has_every_figure_and_null_for_what_was_not_asked_for(evaluate: Escalon) -> None:
+    done = evaluate("--run", ANSWERED, "--tier", "worker", "--json", "--since", "2026-11-01")
+    made = json.loads(done.stdout)
+    assert (made["run"], made["listener"], made["reasoner"]) == (ANSWERED, None, None)
+    assert (made["since"], made["until"]) == ("2026-11-01T00:00:00+00:00", None)
+    (worker,) = made["workers"]
+    assert worker["whole"]["refusals"]["needless"] == pytest.approx(
+        {"hits": 1, "n": 2, "value": 0.5, "low": 0.0945, "high": 0.9055}, abs=1e-4
+    )
+    assert [one["source"] for one in made["accuracies"]] == [
+        {"name": "people:ann", "kind": "people"},
+        {"name": "system:crm", "kind": "system"},
+    ]
+
+
+def test_events_after_until_are_left_out(evaluate: Escalon) -> None:
+    made = json.loads(evaluate("--run", ANSWERED, "--json", "--until", "2026-11-01T14:30").stdout)  # w1 and w2
+    assert (made["totals"]["events"], made["workers"][0]["whole"]["answers"]["events"]) == (2, 2)
+
+
+def test_the_page_holds_the_tables_and_loads_nothing(evaluate: Escalon, tmp_path: Path) -> None:
+    done = evaluate("--run", HEARD, "--html", "page.html")
+    assert "Wrote page.html." in done.out
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "<h3>Confusion matrix: what was found for each true intent</h3>" in text
+    assert "default-src 'none'; style-src 'unsafe-inline'\"" in text
+    assert "<script" not in text
+    assert "src=" not in text
+
+
+def test_an_unknown_tier_is_refused_with_the_tiers_that_exist(evaluate: Escalon) -> None:
+    done = evaluate("--tier", "manager")
+    assert done.code == 2
+    assert "'manager' is not a tier. Use listener, worker or reasoner." in done.err
+
+
+def test_a_missing_directory_of_the_page_is_refused_before_anything_is_read(evaluate: Escalon) -> None:
+    done = evaluate("--html", "missing/page.html")
+    assert done.code == 2
+    assert "there is no directory" in done.err
+
+
+def test_a_run_without_events_is_refused_with_those_that_have_some(evaluate: Escalon) -> None:
+    done = evaluate("--run", "gone")
+    assert (done.code, done.stdout) == (2, "")
+    assert "Use one of: answered, heard." in done.err
