@@ -21,6 +21,7 @@ from streams.calling.budgeted import most_cost
 from streams.calling.cached import KnownAnswers
 from streams.calling.caller import Callee, Caller
 from streams.calling.chain import CallServices, chain
+from streams.calling.concurrency import gather
 from streams.calling.record import CallRecords
 from streams.calling.request import CallOutcome, CallRequest, OutOfBudget
 from streams.calling.task import Task
@@ -31,11 +32,13 @@ from streams.panels.content import CaseContent
 from streams.panels.evidence import PanelEvidence
 from streams.panels.judge.handler import CONCURRENCY, judge_handler, task_of
 from streams.panels.judge.money import JudgeMoney, WithinLimit
-from streams.panels.judge.verdicts import Showing, judgements_of, showings
+from streams.panels.judge.verdicts import Showing, judgements_of, showings, skip
 from streams.panels.publication import PanelMessage
 from streams.panels.rubric import Rubric
 from streams.pipeline.load import Pipeline
 
+UNSEEN: Final = "the model cannot see the image"
+"""The reason for skipping a case with an image."""
 FAILURES_IN_A_ROW: Final = 3
 """After so many failed calls without an answer between them, the rest would fail as well."""
 
@@ -153,32 +156,32 @@ class Judging:
 
     async def _judge(self, showings: Sequence[Showing], tally: JudgingTally) -> list[Judgement]:
         providers = Providers(self.pipeline, self.settings)
-        shown = list(self._seen(showings, tally))
+        shown, unseen = self._divided(showings, tally)
         for pair in {one.pair for one in shown}:
             self._callers[pair] = self._caller(providers, pair)
         progress = _Progress(deque(shown), tally)
         try:
             await providers.load()
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(CONCURRENCY, len(shown))):
-                    group.create_task(self._work(progress))
+            await self._publish((), [skip(one, self.rubric, UNSEEN, self.settings.now()) for one in unseen])
+            await gather(self._work(progress) for _ in range(min(CONCURRENCY, len(shown))))
         finally:
             await providers.close()
             tally.usd = self.money.spent
         return progress.said
 
-    def _seen(self, showings: Iterable[Showing], tally: JudgingTally) -> Iterable[Showing]:
-        """Yield the showings whose case the model can read; count the cases of the others."""
-        gone, unseen = set(), set()
+    def _divided(self, showings: Iterable[Showing], tally: JudgingTally) -> tuple[list[Showing], list[Showing]]:
+        """Return the showings that a model can read and those that it cannot see; count the cases of the others."""
+        shown: list[Showing] = []
+        unseen: list[Showing] = []
+        gone = set()
         for one in showings:
             content = self.contents.get(one.case.case_id)
             if content is None or one.case.event_id not in self.origins:
                 gone.add(one.case.case_id)
-            elif content.image is not None:
-                unseen.add(one.case.case_id)
             else:
-                yield one
-        tally.gone, tally.unseen = len(gone), len(unseen)
+                (shown if content.image is None else unseen).append(one)
+        tally.gone, tally.unseen = len(gone), len({one.case.case_id for one in unseen})
+        return shown, unseen
 
     def _caller(self, providers: Providers, pair: bool) -> Caller:
         handler = judge_handler(self.pipeline, self.order.model, self.rubric, pair=pair)
@@ -214,8 +217,12 @@ class Judging:
         )
 
     async def _work(self, progress: _Progress) -> None:
-        while progress.waiting:
-            await self._show(progress.waiting.popleft(), progress)
+        try:
+            while progress.waiting:
+                await self._show(progress.waiting.popleft(), progress)
+        except BaseException:
+            progress.waiting.clear()  # calls in flight end, for they may have been paid for
+            raise
 
     async def _show(self, showing: Showing, progress: _Progress) -> None:
         caller = self._callers[showing.pair]
@@ -242,7 +249,9 @@ class Judging:
         )
 
     async def _publish(self, calls: Iterable[Call], said: Iterable[Judgement]) -> None:
-        await asyncio.wrap_future(self.send([*calls, *said]))
+        messages: list[PanelMessage] = [*calls, *said]
+        if messages:
+            await asyncio.wrap_future(self.send(messages))
 
     @staticmethod
     def _count(said: Sequence[Judgement], outcome: CallOutcome, progress: _Progress) -> None:

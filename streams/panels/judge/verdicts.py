@@ -49,10 +49,15 @@ def judgements_of(showing: Showing, rubric: Rubric, attempt: Attempt, at: dateti
         return []
     if attempt.status != "answered" or attempt.answer is None:
         why = attempt.refusal_reason or attempt.error or attempt.status
-        return [_judgement(showing, rubric, at, kind="skip", comment=f"{attempt.status}: {why}")]
+        return [skip(showing, rubric, f"{attempt.status}: {why}", at)]
     said: Mapping[str, Any] = json.loads(attempt.answer)
     found = (_of_question(showing, rubric, one, said, at) for one in asked(rubric, pair=showing.pair))
     return [judgement for some in found for judgement in some]
+
+
+def skip(showing: Showing, rubric: Rubric, why: str, at: datetime) -> Judgement:
+    """Return the judgement that a case has no verdict of the model."""
+    return _judgement(showing, rubric, at, kind="skip", comment=why)
 
 
 def _of_question(

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from streams.app.settings import read_settings
-from streams.core.errors import ConfigError, ModelError
+from streams.core.errors import ConfigError, ModelError, ServiceError
 from streams.core.messages import Call, Judgement, Origin, PanelCase
 from streams.panels.content import CaseContent
-from streams.panels.judge.judging import FAILURES_IN_A_ROW, JudgeOrder, Judging, JudgingTally, to_judge
+from streams.panels.judge.judging import FAILURES_IN_A_ROW, UNSEEN, JudgeOrder, Judging, JudgingTally, Send, to_judge
 from streams.panels.judge.money import JudgeMoney
 from streams.panels.judge.verdicts import SWAPPED, Showing, showings
 from streams.panels.publication import PanelMessage
@@ -54,7 +54,7 @@ def sent() -> Sent:
     return Sent()
 
 
-def judge(pipeline: Pipeline, sent: Sent, cases: Sequence[PanelCase], **more: Any) -> JudgingTally:
+def judge(pipeline: Pipeline, sent: Send, cases: Sequence[PanelCase], **more: Any) -> JudgingTally:
     """Let the recorded model judge the cases once each."""
     contents: dict[str, CaseContent] = more.pop("contents", {one.case_id: content(one) for one in cases})
     origins: dict[str, Origin] = {one.event_id: origin(one.event_id, data_subject="someone") for one in cases}
@@ -155,11 +155,14 @@ def test_a_reply_against_the_form_is_a_skip_that_was_paid_for(pipeline: Pipeline
     assert [one.kind for one in sent.judgements] == ["skip"]
 
 
-def test_cases_with_an_image_and_erased_ones_are_not_judged(pipeline: Pipeline, sent: Sent) -> None:
+def test_cases_with_an_image_are_skipped_and_erased_ones_left_out_without_a_call(
+    pipeline: Pipeline, sent: Sent
+) -> None:
     image, gone = case(1), case(2)
     (pipeline.path.parent / "judge.jsonl").write_text("")
     tally = judge(pipeline, sent, [image, gone], contents={"c1": content(image, image="ab")})
     assert (tally.unseen, tally.gone, tally.judged, sent.calls) == (1, 1, 0, [])
+    assert [(one.case_id, one.kind, one.comment) for one in sent.judgements] == [("c1", "skip", UNSEEN)]
 
 
 def test_a_paid_model_without_a_price_is_refused(pipeline: Pipeline, sent: Sent, tmp_path: Path) -> None:
@@ -170,6 +173,22 @@ def test_a_paid_model_without_a_price_is_refused(pipeline: Pipeline, sent: Sent,
     with pytest.raises(ConfigError, match="have no price") as refused:
         judge(shop(tmp_path, text), sent, [case(1)])
     assert "priced_as" in refused.value.remedy
+
+
+def test_nothing_more_is_asked_once_kafka_does_not_confirm(pipeline: Pipeline) -> None:
+    asked: list[Call] = []
+
+    def lost(messages: Sequence[PanelMessage]) -> Future[None]:
+        asked.extend(one for one in messages if isinstance(one, Call))
+        failed: Future[None] = Future()
+        failed.set_exception(ServiceError("Kafka has not confirmed a message.", "Check the broker."))
+        return failed
+
+    cases = [case(number) for number in range(1, 60)]
+    recorded(pipeline, cases, ALONE)
+    with pytest.raises(ServiceError, match="not confirmed"):
+        judge(pipeline, lost, cases)
+    assert 0 < len(asked) < len(cases)
 
 
 def shown(found: tuple[list[Showing], int]) -> list[tuple[str, str]]:
