@@ -130,7 +130,7 @@ def _interval(mean: float, parts: Sequence[tuple[Values, Values]], weights: Valu
     cases = len(weights)
     if not cases:
         return RateInterval(None, 0.0, 1.0, 0)
-    rate = min(1.0, max(0.0, mean))
+    rate = min(1.0, max(0.0, float(mean)))
     total = weights.sum()
     spreads = [(weights * factors * (residuals - _mean(residuals, weights)) ** 2).sum() for residuals, factors in parts]
     variance = cases**2 * sum(spreads) / total**2

@@ -24,8 +24,8 @@ from streams.panels.estimation.draw import LEAST_WEIGHT
 Values = NDArray[np.float64]
 _RATES: Final = np.arange(2001) / 2000
 """The rates that are tested. The bounds are rounded outwards to them."""
-_UPPER: Final = np.array([0.08, 0.2, 0.4, 0.6, 0.8, 1.0])[:, np.newaxis]
-_LOWER: Final = np.array([0.01, 0.03, 0.07, 0.15, 0.3, 0.5, 0.8])[:, np.newaxis]
+UPPER_FRACTIONS: Final = np.array([0.08, 0.2, 0.4, 0.6, 0.8, 1.0])[:, np.newaxis]
+LOWER_FRACTIONS: Final = np.array([0.01, 0.03, 0.07, 0.15, 0.3, 0.5, 0.8])[:, np.newaxis]
 """Fractions of the largest bet. Against high rates the best one is about 1 - rate / supposed rate."""
 _MOST: Final = 1e100
 """Wealth above it is not counted."""
@@ -96,14 +96,14 @@ class _Bets:
         self._least = -self._most if control.values.any() else np.zeros(len(values))
         self._known = control.total + _before(values - control.values)
         self._sums = tasks * _RATES
-        self.upper = np.full((len(_UPPER), len(_RATES)), 1 / len(_UPPER) / shares)
-        self.lower = np.full((len(_LOWER), len(_RATES)), 1 / len(_LOWER) / shares)
+        self.upper = np.full((len(UPPER_FRACTIONS), len(_RATES)), 1 / len(UPPER_FRACTIONS) / shares)
+        self.lower = np.full((len(LOWER_FRACTIONS), len(_RATES)), 1 / len(LOWER_FRACTIONS) / shares)
 
     def place(self, case: int) -> None:
         """Multiply the wealth by what the bets on one case pay."""
         payment, expected = self._payments[case], self._sums - self._known[case]
-        self.upper = _paid(self.upper, _UPPER, self._most[case] - payment, self._most[case] - expected)
-        self.lower = _paid(self.lower, _LOWER, payment - self._least[case], expected - self._least[case])
+        self.upper = _paid(self.upper, UPPER_FRACTIONS, self._most[case] - payment, self._most[case] - expected)
+        self.lower = _paid(self.lower, LOWER_FRACTIONS, payment - self._least[case], expected - self._least[case])
 
 
 def _before(values: Values) -> Values:

@@ -93,8 +93,8 @@ class _Contests:
         weights, share = self.weights[places], self.share[places]
         cells = np.concatenate([first * self.handlers + second, second * self.handlers + first])
         counted = np.concatenate([weights * share, weights * (1 - share)])
-        shape = (self.handlers, self.handlers)
-        return np.bincount(cells, counted, self.handlers**2).reshape(shape)
+        sums = np.bincount(cells, counted, self.handlers**2)
+        return np.asarray(sums.reshape(self.handlers, self.handlers), dtype=np.float64)
 
 
 def _fit(wins: Wins) -> Wins:
