@@ -50,9 +50,13 @@ class PanelLog:
             known: list[StateMessage] = [evidence.panel, *evidence.cases, *evidence.judgements]
             for message in known:
                 self.apply(message)
+        self.load_topics(self.apply)
+
+    def load_topics(self, use: Callable[[StateMessage], None]) -> None:
+        """Hand over every message that the topics hold now."""
         with TopicReader(self._kafka, list(self._kinds), on_gap=_passed) as reader:
             for record in reader.to_end():
-                self._read(record, self.apply)
+                self._read(record, use)
 
     def apply(self, message: StateMessage) -> None:
         """Add one message. Judgements from outside a panel are left out."""

@@ -16,6 +16,7 @@ from streams.core.messages import PanelCase
 from streams.panels.board import VerdictKey
 from streams.panels.content import CaseContent
 from streams.ui.fields import FormField, Side, form_fields, read_verdicts
+from streams.ui.judging import PanelSession, Said, left_option
 from streams.ui.notices import NoticeKind
 from streams.ui.pages import (
     SKIP_REASONS,
@@ -32,7 +33,7 @@ from streams.ui.pages import (
     unsaved_page,
 )
 from streams.ui.sessions import COOKIE, Form, checked_form, html, notice_response, session_of, site_of
-from streams.ui.site import PanelSession, PanelSite, RefusedError, Said, left_option
+from streams.ui.site import PanelSite, RefusedError
 
 HOME: Final = "/"
 RENEW_SECONDS: Final = 120

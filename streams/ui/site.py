@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from streams.app.settings import Settings, require_clickhouse
 from streams.audit.query import Audit
-from streams.core.errors import ServiceError
-from streams.core.messages import Judgement, PanelCase, PanelRater, Reservation
+from streams.core.errors import ConfigError, ServiceError
+from streams.core.messages import Judgement, PanelCase, Reservation
 from streams.panels.assignment import Assigner
-from streams.panels.board import VerdictKey
+from streams.panels.claims import read_claim
+from streams.panels.decision import decide
+from streams.panels.evidence import PanelEvidence, evidence_of
 from streams.panels.panel_log import PanelLog, StateMessage
 from streams.panels.publication import MessageWriter
 from streams.pipeline.load import Pipeline
 from streams.ui.contents import MAX_ROWS, CaseContents
+from streams.ui.judging import PanelSession, Said, judgements_of
 from streams.ui.links import LinkFault, LinkSigner, person_of, signing_key
 
 SAVE_SECONDS: Final = 5.0
 """The wait for Kafka's confirmation before a page says that a judgement is not saved yet."""
 REFRESH_SECONDS: Final = 20.0
+DECIDE_SECONDS: Final = 1.0
 log = logging.getLogger("escalon.panels")
 RefusalKind = Literal["not found", "place taken", "erased"]
 
@@ -40,31 +44,6 @@ class RefusedError(Exception):
     def __init__(self, kind: RefusalKind) -> None:
         super().__init__(kind)
         self.kind: RefusalKind = kind
-
-
-@dataclass(frozen=True, slots=True)
-class PanelSession:
-    """A person in a panel, by the token of a link that works."""
-
-    token: str
-    person: PanelRater
-    ordinal: int
-    """Place among the panel's people, from 0: every second one sees the sides swapped."""
-    assigner: Assigner
-
-    @property
-    def judge(self) -> str:
-        """The person's name."""
-        return self.person.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A judgement of one case as it was sent: the verdicts, or the reason for skipping."""
-
-    verdicts: Mapping[VerdictKey, str] = field(default_factory=dict)
-    comment: str = ""
-    kind: Literal["rating", "skip", "adjudication"] = "rating"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +67,8 @@ class PanelSite:
         self._pending: dict[tuple[str, str], _Pending] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._decided: set[str] = set()
+        self._undecided: set[str] = set()
+        """Panels with a claim and with judgements since it was last looked at."""
 
     def load(self) -> None:
         """Read the panels and the contents of their cases. Raises EscalonError if a server cannot be read."""
@@ -99,7 +80,9 @@ class PanelSite:
         """Follow the topics, and refresh the contents from time to time."""
         loop = asyncio.get_running_loop()
         self._log.follow(lambda messages: _call(loop, lambda: self._apply(messages)))
+        self._undecided.update(self._log.panels)
         self._spawn(self._refresh())
+        self._spawn(self._keep_deciding())
 
     async def close(self) -> None:
         """Stop following."""
@@ -163,6 +146,7 @@ class PanelSite:
             await self._saved(pending.saved)
             for message in pending.messages:
                 assigner.apply(message)
+            self._undecided.add(case.panel)
             self._pending.pop((case.case_id, session.judge), None)
         with suppress(ServiceError):  # then the start page offers the next case
             await self.reserve(session)
@@ -242,6 +226,25 @@ class PanelSite:
     def _apply(self, messages: list[StateMessage]) -> None:
         for message in messages:
             self._log.apply(message)
+            if isinstance(message, Judgement):
+                self._undecided.add(message.panel)
+
+    async def decide(self) -> None:
+        """Look whether the claims of panels with new judgements are decided."""
+        while self._undecided:
+            assigner = self._log.panels.get(self._undecided.pop())
+            board = assigner.board if assigner is not None else None
+            if board is None or board.panel is None or not board.panel.stop or board.panel.panel in self._decided:
+                continue
+            evidence = evidence_of(board.panel, board.cases.values(), board.judgements.values())
+            unreadable = board.cases.keys() - self.contents.readable
+            if await asyncio.to_thread(is_decided, evidence, unreadable):
+                self._decided.add(board.panel.panel)
+
+    async def _keep_deciding(self) -> None:
+        while True:
+            await self.decide()
+            await asyncio.sleep(DECIDE_SECONDS)
 
     async def _refresh(self) -> None:
         while True:
@@ -257,37 +260,14 @@ class PanelSite:
         task.add_done_callback(self._tasks.discard)
 
 
-def judgements_of(session: PanelSession, case: PanelCase, said: Said, now: datetime) -> Iterator[Judgement]:
-    """Yield the messages of a judgement: one for each verdict, or one for a skip."""
-    held = session.assigner.board.latest.get(session.judge)
-    began = held.reserved_at if held is not None and held.case_id == case.case_id else None
-    seconds = (now - began).total_seconds() if began is not None else None
-    calls = {answer.option: answer.call_id for answer in case.answers}
-    verdicts = {("", ""): ""} if said.kind == "skip" else said.verdicts
-    for (question, option), verdict in verdicts.items():
-        yield Judgement(
-            event_id=case.event_id,
-            run=case.run,
-            call_id=calls.get(option, ""),
-            judge=session.judge,
-            question=question,
-            verdict=verdict,
-            comment=said.comment,
-            judged_at=now,
-            panel=case.panel,
-            case_id=case.case_id,
-            option=option,
-            rubric=session.assigner.panel.rubric_id,
-            kind=said.kind,
-            left=left_option(session, case) if len(case.answers) > 1 else "",
-            seconds=seconds,
-        )
-
-
-def left_option(session: PanelSession, case: PanelCase) -> str:
-    """Return the option that a person sees on the left."""
-    others = [answer.option for answer in case.answers if answer.option != case.left]
-    return others[0] if others and session.ordinal % 2 else case.left
+def is_decided(evidence: PanelEvidence, unreadable: Collection[str]) -> bool:
+    """True if the panel's claim holds or fails. A claim that cannot be read is never decided."""
+    try:
+        claim = read_claim(evidence.panel.stop, evidence.panel.options)
+    except ConfigError as error:
+        log.warning("the panel %s has no readable claim: %s", evidence.panel.panel, error)
+        return False
+    return decide(claim, evidence, erased=unreadable).decision != "open"
 
 
 def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:

@@ -1,0 +1,15 @@
+"""Servers shared by the tests of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.panel_site import PanelServers, panel_servers
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelServers]:
+    with panel_servers(tmp_path_factory.mktemp("panels")) as servers:
+        yield servers
