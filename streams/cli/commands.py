@@ -44,6 +44,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "evaluate": "Measure every tier by each source of truth.",
         "panel": "Let people judge a sample of the stream by a rubric.",
         "ui": "Serve the pages on which people judge.",
+        "certify": "Certify the stream's quality and completeness.",
     },
     "Operate": {
         "worker": "Run one tier in this process.",

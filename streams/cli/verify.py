@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from streams.adapters.blobs import BlobStore
-from streams.adapters.codec_factory import codec_for
-from streams.adapters.dead_letters import EventIds
-from streams.adapters.kafka_admin import describe_cluster
-from streams.adapters.topic_reader import TopicReader
-from streams.app.event_reader import build_event_reader
-from streams.app.settings import Settings
-from streams.audit.verify.check import ConsistencyCheck
 from streams.audit.verify.report import FAULTS, FAULTS_OF_HELD_RECORDS, VerifyReport, VerifyRequest
-from streams.audit.verify.topic_evidence import EvidenceReader
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json, table
-from streams.cli.context import require_clickhouse, require_kafka, server_settings
+from streams.cli.context import server_settings
 from streams.cli.options import JsonOption, SinceOption
 from streams.cli.times import parse_time
+from streams.cli.verification import verification
 from streams.core.errors import ConfigError
 from streams.pipeline.values import seconds
 
@@ -54,31 +45,13 @@ def verify(
         strict=strict,
     )
     with err.status("Reading …") as status:
-        report = _run(settings, question, lambda topic, count: status.update(f"Reading {topic}: {count}"))
+        report = verification(settings, question, lambda topic, count: status.update(f"Reading {topic}: {count}"))
     if as_json:
         print_json(_document(report, question))
     else:
         _show(report)
     if report.faults:
         raise typer.Exit(FAULTY)
-
-
-def _run(settings: Settings, question: VerifyRequest, report: Callable[[str, int], None]) -> VerifyReport:
-    kafka, codec = require_kafka(settings), codec_for(settings.schema_registry)
-    client = require_clickhouse(settings).connect(readonly=True)
-    reader, letters = build_event_reader(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
-    with TopicReader(kafka) as scan:
-        evidence = EvidenceReader(
-            scan=scan,
-            codec=codec,
-            prefix=settings.topic_prefix,
-            run=settings.run,
-            letters=letters,
-            event=EventIds(reader, codec, settings.topic_prefix).event,
-            since=question.since,
-            on_progress=report,
-        )
-        return ConsistencyCheck(scan=scan, reader=evidence, client=client, question=question).run()
 
 
 def _document(report: VerifyReport, question: VerifyRequest) -> dict[str, Any]:

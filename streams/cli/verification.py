@@ -1,0 +1,39 @@
+"""The verification of a run with the servers that a command works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streams.adapters.blobs import BlobStore
+from streams.adapters.codec_factory import codec_for
+from streams.adapters.dead_letters import EventIds
+from streams.adapters.kafka_admin import describe_cluster
+from streams.adapters.topic_reader import TopicReader
+from streams.app.event_reader import build_event_reader
+from streams.app.settings import Settings
+from streams.audit.verify.check import ConsistencyCheck
+from streams.audit.verify.report import VerifyReport, VerifyRequest
+from streams.audit.verify.topic_evidence import EvidenceReader
+from streams.cli.context import require_clickhouse, require_kafka
+
+
+def verification(settings: Settings, question: VerifyRequest, report: Callable[[str, int], None]) -> VerifyReport:
+    """Compare the topics of a run with its audit; `report` gets each topic and the records read so far.
+
+    Raises ServiceError if Kafka or ClickHouse is not configured or cannot be read.
+    """
+    kafka, codec = require_kafka(settings), codec_for(settings.schema_registry)
+    client = require_clickhouse(settings).connect(readonly=True)
+    reader, letters = build_event_reader(settings, describe_cluster(kafka), codec, BlobStore(settings.blobs))
+    with TopicReader(kafka) as scan:
+        evidence = EvidenceReader(
+            scan=scan,
+            codec=codec,
+            prefix=settings.topic_prefix,
+            run=settings.run,
+            letters=letters,
+            event=EventIds(reader, codec, settings.topic_prefix).event,
+            since=question.since,
+            on_progress=report,
+        )
+        return ConsistencyCheck(scan=scan, reader=evidence, client=client, question=question).run()
