@@ -6,7 +6,7 @@ import secrets
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,7 +16,7 @@ from streams.cli.context import find_pipeline, operator
 from streams.cli.options import JsonOption, PipelineOption, SinceOption, UntilOption
 from streams.cli.panel_rubric import rubric_file
 from streams.cli.times import parse_time, utc_now
-from streams.core.errors import ConfigError
+from streams.core.errors import ConfigError, ServiceError
 from streams.panels.estimation.draw import RANDOM_SHARE
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from streams.panels.rubric import Rubric
     from streams.pipeline.load import Pipeline
 
-
+AUDIT_SECONDS: Final = 15.0
+"""The wait until RECORD has copied the panel into the audit."""
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name for the panel, for example week-48.")]
 RubricOption = Annotated[Path, typer.Option(help="The rubric: a TOML file with the questions.")]
 CompareOption = Annotated[str, typer.Option(help="Show both answers: worker,reasoner. Default: the one that left.")]
@@ -90,7 +91,7 @@ def _publish(settings: Settings, pipeline: Pipeline, rubric: Rubric, request: Pa
     from streams.embedded.recording import recording_servers
     from streams.panels.making import check_request, make_panel
     from streams.panels.population_tasks import MAX_TASKS
-    from streams.panels.publication import publish
+    from streams.panels.publication import await_recorded, publish
 
     check_request(request, rubric)
     with recording_servers(settings, pipeline, note) as servers:
@@ -101,6 +102,10 @@ def _publish(settings: Settings, pipeline: Pipeline, rubric: Rubric, request: Pa
                 raise ConfigError(what, "Choose another name; `escalon panel list` shows all.", "name")
             made = make_panel(audit, pipeline, rubric, request, utc_now())
         publish(servers, [*made.cases, made.panel])  # the panel last, so that it never appears without its cases
+        try:
+            await_recorded(servers, AUDIT_SECONDS)
+        except ServiceError as error:  # it is safe in Kafka
+            note(f"The audit does not show the panel yet: {error}")
     return made
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from streams.core.messages import CasePurpose, PanelCase, PanelStratum, Tier
 from streams.panels.estimation.draw import LEAST_WEIGHT, RANDOM_SHARE, Drawn, draw_cases
 from streams.panels.population import Population, PopulationTask
 from streams.panels.reasons import predictions, reason_scores
+
+STANDS_OUT: Final = 1.5
+"""A task has a reason if its score is more than so many times the mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ def select_cases(population: Population, settings: DrawSettings) -> CaseSelectio
     scores, expected = reason_scores(population), predictions(population.tasks)
     weights = case_weights(scores, settings.random, len(population.tasks))
     drawn = draw_cases(weights, settings.count, settings.seed, settings.judge_count)
-    has = {name: score > score.mean() * (1 + 1e-9) for name, score in scores.items()}  # not where all are equal
+    has = {name: score > STANDS_OUT * score.mean() for name, score in scores.items()}
     tasks = [population.tasks[one.index] for one in drawn]
     lefts = balanced_lefts(tasks, settings.generator("sides"))
     cases = tuple(
