@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from streams.adapters.blobs import BlobStore
+from streams.ui.adjudication import adjudication_routes
 from streams.ui.rater import rater_routes
 from streams.ui.security import Protected
 from streams.ui.sessions import notice_response
@@ -32,7 +33,8 @@ def make_app(site: PanelSite, hosts: Collection[str], more: Sequence[BaseRoute] 
             await site.close()
 
     static = Mount("/static", RevalidatedFiles(directory=Path(__file__).with_name("static")))
-    routes = [*rater_routes(BlobStore(site.settings.blobs)), *more, Route("/favicon.ico", _no_icon), static]
+    pages = [*rater_routes(BlobStore(site.settings.blobs)), *adjudication_routes(), *more]
+    routes = [*pages, Route("/favicon.ico", _no_icon), static]
     handlers = {404: _not_found, 405: _not_found, 500: _broken}
     app = Starlette(routes=routes, lifespan=running, exception_handlers=handlers)
     app.state.site = site
