@@ -60,7 +60,7 @@ def test_the_page_holds_the_tables_and_loads_nothing(evaluate: Escalon, tmp_path
     done = evaluate("--run", HEARD, "--html", "page.html")
     assert "Wrote page.html." in done.out
     text = (tmp_path / "page.html").read_text("utf-8")
-    assert "<h3>Confusion matrix: what was found for each true intent</h3>" in text
+    assert "<h3>Confusion matrix by people:ann: true intents down, found ones across</h3>" in text
     assert "default-src 'none'; style-src 'unsafe-inline'\"" in text
     assert "<script" not in text
     assert "src=" not in text
