@@ -7,6 +7,7 @@ from streams.cli.panel_judge import judge
 from streams.cli.panel_link import link, revoke
 from streams.cli.panel_list import list_panels
 from streams.cli.panel_new import new_panel
+from streams.cli.panel_report import report_panel
 from streams.cli.panel_rubric import rubric
 from streams.cli.panel_state import close, pause, resume
 
@@ -19,4 +20,5 @@ app.command("revoke", epilog="Example: escalon panel revoke week-48 anna")(revok
 app.command("pause", epilog="Example: escalon panel pause week-48")(pause)
 app.command("resume", epilog="Example: escalon panel resume week-48")(resume)
 app.command("close", epilog="Example: escalon panel close week-48")(close)
+app.command("report", epilog="Example: escalon panel report week-48 --html week-48.html")(report_panel)
 app.add_typer(rubric, name="rubric")

@@ -31,6 +31,22 @@ name = "better"
 ask = "Which answer is better?"
 type = "pick"
 """
+ERRORS_ONLY = """
+title = "Errors"
+[[question]]
+name = "right"
+ask = "Is it right?"
+type = "yes/no"
+means_right = "yes"
+"""
+PICK_ONLY = """
+title = "Which is better"
+[[question]]
+name = "better"
+ask = "Which answer is better?"
+type = "pick"
+"""
+OPTIONS = ("worker", "reasoner")
 NAME = "week-48"
 
 
@@ -69,6 +85,11 @@ def case(position: int, *answers: PanelAnswer, **more: Any) -> PanelCase:
         "prediction": 0.1, "content_digest": "d", "created_at": START + timedelta(days=7),
     }  # fmt: skip
     return PanelCase(answers=shown, position=position, **usual | more)
+
+
+def pair(position: int, worker: str = "answer", **more: float) -> PanelCase:
+    """A case with the answers of a worker and of the reasoner."""
+    return case(position, answer("worker", delivered=False, handler=worker), answer("reasoner"), **more)
 
 
 def said(case_id: str, judge: str, verdict: str, question: str = "right", **more: Any) -> Judgement:

@@ -1,0 +1,187 @@
+"""A panel's results as tables of text, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isnan
+
+from streams.panels.estimation.agreement import Coefficient
+from streams.panels.estimation.rates import RateInterval
+from streams.panels.estimation.strengths import Strength
+from streams.panels.report.error_rates import DeliveredErrorRate
+from streams.panels.report.judges import JudgeResult, MeanInterval
+from streams.panels.report.questions import QuestionFigure, QuestionResult
+from streams.panels.report.raters import RaterResult, RaterShare
+from streams.panels.report.results import PanelResults
+from streams.panels.report.words import NO_VALUE, level_of, percent, range_of
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """A titled table. `numeric` holds the places of columns of numbers, `note` says how to read it."""
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[int, ...] = ()
+
+
+def report_tables(found: PanelResults) -> Iterator[ReportTable]:
+    """Yield the tables of a panel's results that have rows."""
+    level = f"{level_of(found.certainty)} interval"
+    tables = (
+        _errors(found, level),
+        _questions(found, level),
+        *(_strengths(one, level) for one in found.questions),
+        _agreement(found, level),
+        _raters(found),
+        _judges(found),
+    )
+    yield from (one for one in tables if one.rows)
+
+
+def _errors(found: PanelResults, level: str) -> ReportTable:
+    columns = ["answers of", "tasks", "cases", "wrong", level]
+    if found.claim is not None:
+        columns.append("at any moment")
+    assisted = any(one.assisted is not None for one in found.errors)
+    if assisted:
+        columns.append(f"with {found.assistant}")
+    return ReportTable(
+        "Wrong answers",
+        "Estimates for the whole stream: each case counts for the tasks that it stands for.",
+        tuple(columns),
+        tuple(_error(one, found.claim is not None, assisted) for one in found.errors),
+        (1, 2, 3),
+    )
+
+
+def _error(one: DeliveredErrorRate, stop: bool, assisted: bool) -> tuple[str, ...]:
+    row = [one.part, f"{one.tasks:,}", f"{one.cases:,}", percent(one.people.value), _interval(one.people)]
+    if stop:
+        row.append(range_of(*one.at_any_moment) if one.at_any_moment else NO_VALUE)
+    if assisted:
+        row.append(_interval(one.assisted))
+    return tuple(row)
+
+
+def _questions(found: PanelResults, level: str) -> ReportTable:
+    rows = []
+    for one in found.questions:
+        figures = [*one.figures, *([one.win_rate] if one.win_rate else [])]
+        rows += [(f"{one.question.name}: {figure.name}", *_figure(figure)) for figure in figures]
+    note = "Reweighted to the stream. Points of a scale are counted from 1."
+    return ReportTable("Questions", note, ("question", "cases", "estimate", level), tuple(rows), (1, 2))
+
+
+def _strengths(one: QuestionResult, level: str) -> ReportTable:
+    found = one.strengths.handlers if one.strengths else ()
+    rows = [
+        (
+            of.handler,
+            f"{of.comparisons:,}",
+            f"{of.value:+.2f}",
+            f"{of.low:+.2f} to {of.high:+.2f}",
+            _beats_next(found, place),
+        )
+        for place, of in enumerate(found)
+    ]
+    return ReportTable(
+        f"Strengths of the handlers: {one.question.name}",
+        "By the model of Bradley and Terry, with mean 0. The last column is the chance of winning against the next.",
+        ("handler", "comparisons", "strength", level, "against the next"),
+        tuple(rows),
+        (1, 2, 4),
+    )
+
+
+def _beats_next(found: tuple[Strength, ...], place: int) -> str:
+    return percent(found[place].beats(found[place + 1])) if place + 1 < len(found) else NO_VALUE
+
+
+def _figure(one: QuestionFigure) -> tuple[str, str, str]:
+    rate = one.interval
+    if rate.value is None:
+        return "0", NO_VALUE, NO_VALUE
+    if one.is_share:
+        return f"{rate.cases:,}", percent(rate.value), range_of(rate.low, rate.high)
+    return f"{rate.cases:,}", f"{rate.value:.2f}", f"{rate.low:.2f} to {rate.high:.2f}"
+
+
+def _agreement(found: PanelResults, level: str) -> ReportTable:
+    why_not = " ".join(
+        f"{one.question.name}: {one.agreement.why_not}" for one in found.questions if one.agreement.why_not
+    )
+    return ReportTable(
+        "Agreement of the raters",
+        f"1 is full agreement, 0 is chance. Alpha is low where one verdict dominates, AC2 is not. {why_not}".strip(),
+        ("question", "cases", "alpha", level, "AC2", level),
+        tuple(_agreeing(one) for one in found.questions),
+        (1, 2, 4),
+    )
+
+
+def _agreeing(one: QuestionResult) -> tuple[str, ...]:
+    found = one.agreement
+    cells = [cell for measure in (found.alpha, found.ac2) for cell in _coefficient(measure)]
+    return one.question.name, f"{found.cases:,}", *cells
+
+
+def _coefficient(one: Coefficient | None) -> tuple[str, str]:
+    if one is None:
+        return NO_VALUE, NO_VALUE
+    return f"{one.value:.2f}", NO_VALUE if isnan(one.low) else f"{one.low:.2f} to {one.high:.2f}"
+
+
+def _interval(rate: RateInterval | None) -> str:
+    return NO_VALUE if rate is None or rate.value is None else range_of(rate.low, rate.high)
+
+
+def _raters(found: PanelResults) -> ReportTable:
+    return ReportTable(
+        "Raters",
+        "Gold: as expected. Repeats: the same verdict again. Left: the left answer won. Of few cases, with intervals.",
+        ("rater", "cases", "skipped", "seconds", "gold", "repeats", "left"),
+        tuple(_rater(one) for one in found.raters),
+        (1, 2, 3),
+    )
+
+
+def _rater(one: RaterResult) -> tuple[str, ...]:
+    seconds = NO_VALUE if one.seconds is None else f"{one.seconds:.0f}"
+    return one.name, f"{one.cases:,}", f"{one.skipped:,}", seconds, _of(one.gold), _of(one.repeats), _of(one.left)
+
+
+def _of(one: RaterShare) -> str:
+    if not one.of:
+        return NO_VALUE
+    return f"{one.hits:g} of {one.of} ({100 * one.low:.0f} to {100 * one.high:.0f} %)"
+
+
+def _judges(found: PanelResults) -> ReportTable:
+    return ReportTable(
+        "Models as judges",
+        "Against people on the same cases. Right as right: of the answers that people find right, the share that the "
+        "model finds right (true positive rate). Longer: how much more than people it favours longer ones, in points.",
+        ("model", "question", "cases", "same verdict", "right as right", "wrong as wrong", "left", "longer"),
+        tuple(_judge(one) for one in found.judges),
+        (2,),
+    )
+
+
+def _judge(one: JudgeResult) -> tuple[str, ...]:
+    rates = [_rate(rate) for rate in (one.agreement, one.true_positive, one.true_negative)]
+    left = NO_VALUE if one.left is None else _of(one.left)
+    return one.judge, one.question, f"{one.agreement.cases:,}", *rates, left, _points(one.length_bias)
+
+
+def _rate(rate: RateInterval | None) -> str:
+    if rate is None or rate.value is None:
+        return NO_VALUE
+    return f"{100 * rate.value:.0f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f})"
+
+
+def _points(one: MeanInterval | None) -> str:
+    return NO_VALUE if one is None else f"{100 * one.value:+.0f} ({100 * one.low:+.0f} to {100 * one.high:+.0f})"
