@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from itertools import pairwise
-from statistics import median
 
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import canonical
@@ -193,14 +192,3 @@ def _basis(evidence: PanelEvidence, state: ClaimState) -> PanelBasis:
 def _digest(lines: Iterable[str]) -> str:
     """Return the SHA-256 of sorted lines, in hexadecimal digits."""
     return sha256("\n".join(sorted(lines)).encode()).hexdigest()
-
-
-def seconds_of_a_rating(panels: Sequence[PanelEvidence], usual: float) -> float:
-    """Return the median seconds of a person for a case; `usual` without judgements."""
-    taken: dict[tuple[str, str, str], float] = {}
-    for one in panels:
-        for said in one.judgements:
-            if said.judge_kind == "person" and said.kind == "rating" and said.seconds:
-                key = one.panel.panel, said.case_id, said.judge
-                taken[key] = max(said.seconds, taken.get(key, 0.0))
-    return median(taken.values()) if taken else usual

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -40,8 +41,10 @@ def statement(claim: Claim, certainty: float, quality: Quality, completeness: Co
     return f"{first} {_COMPLETE if completeness.state == 'proven' else _UNPROVEN}"
 
 
-def why_not(claim: Claim, certainty: float, quality: Quality, completeness: Completeness) -> Iterator[str]:
-    """Yield what refuses the certificate."""
+def why_not(
+    claim: Claim, certainty: float, quality: Quality, completeness: Completeness, effort: str = ""
+) -> Iterator[str]:
+    """Yield what refuses the certificate; `effort` says what people would have to do to prove the claim."""
     total = quality.total
     between = (
         f"the error lies between {share(total.low)} and {share(total.high)}"
@@ -52,16 +55,25 @@ def why_not(claim: Claim, certainty: float, quality: Quality, completeness: Comp
     if quality.decision == "fails":
         yield f'"{claim}" is refuted with certainty {share(certainty)}: {between}, by {total.cases:,} judged cases.'
     elif quality.decision == "open":
-        yield f'"{claim}" is not proven: {between}, by {total.cases:,} judged cases.'
+        yield f'"{claim}" is not proven: {between}, by {total.cases:,} judged cases. {effort}'.rstrip()
     yield from completeness.faults
 
 
-def needed_words(cases: int, minutes: float, raters: int) -> str:
-    """Return about how much more people would have to judge."""
-    return (
-        f"To decide it, people would have to judge about {cases:,} more cases: {max(1, round(minutes)):,} minutes of "
-        f"their time in total, with {raters} rater{'s' if raters > 1 else ''} a case."
-    )
+def needed_words(cases: int, minutes: float, drawn: int) -> str:
+    """Return about how much more people would have to judge; `drawn` cases are left in the panel."""
+    said = f"About {cases:,} more cases would prove it, if they are like those so far: {_minutes(minutes)}."
+    if cases <= drawn:
+        return said
+    return f"{said} The panel has {drawn:,} more; make a larger one with: escalon panel new."
+
+
+def least_words(cases: int, minutes: float) -> str:
+    """Return the least that people would have to judge before any case is known."""
+    return f"It needs at least {cases:,} judged cases, {_minutes(minutes)}, if nothing speaks against the claim."
+
+
+def _minutes(minutes: float) -> str:
+    return f"about {max(1, math.ceil(minutes)):,} minutes of all raters together"
 
 
 def cautions(

@@ -12,10 +12,20 @@ from streams.audit.verify.report import VerifyReport
 from streams.core.errors import ConfigError
 from streams.core.time_range import EARLIEST
 from streams.panels.certificate import Certificate, Quality, assess, check_ranges
-from streams.panels.certificate_text import cautions, pipeline_cautions, statement, time_range, why_not
+from streams.panels.certificate_text import (
+    cautions,
+    least_words,
+    needed_words,
+    pipeline_cautions,
+    statement,
+    time_range,
+    why_not,
+)
 from streams.panels.claims import Claim, read_claim
 from streams.panels.completeness import completeness_of
+from streams.panels.decision import cases_needed, decided_cases, least_cases
 from streams.panels.evidence import PanelEvidence, read_panel
+from streams.panels.making import USUAL_SECONDS, read_pace
 
 Verify = Callable[[datetime | None], VerifyReport | None]
 """Verifies the run since a time; None if there is no broker to ask."""
@@ -101,9 +111,11 @@ def certify(audit: Audit, request: CertificateRequest, verify: Verify) -> Certif
         rows={str(row[0]): row[1] for row in audit.query(_ROWS, scope | {"panels": names}).rows},
     )
     if not panels:
-        return _without_panel(made, request)
-    quality = assess(claim, panels, request.certainty, erased=_erased(audit, panels))
-    return _concluded(made, claim, quality, panels, request)
+        return _without_panel(made, claim, request)
+    erased = _erased(audit, panels)
+    quality = assess(claim, panels, request.certainty, erased=erased)
+    effort = _effort(audit, claim, panels, request.certainty, erased) if quality.decision == "open" else None
+    return _concluded(made, claim, quality, panels, request, effort)
 
 
 def chosen_panels(audit: Audit, request: CertificateRequest) -> list[PanelEvidence]:
@@ -158,21 +170,58 @@ def _erased(audit: Audit, panels: Sequence[PanelEvidence]) -> set[str]:
     return {case.case_id for case in cases if case.event_id in erased}
 
 
-def _without_panel(made: Certificate, request: CertificateRequest) -> Certificate:
+def _without_panel(made: Certificate, claim: Claim, request: CertificateRequest) -> Certificate:
+    """Return the certificate with the panel that it lacks, and the least effort that this panel would take."""
+    cases = least_cases(claim, request.certainty)
+    minutes = cases * USUAL_SECONDS / 60
     when = time_range(request.since, request.until) if request.until is not None else ""
     what = (
-        f'No panel on {request.run} {f"covers the time {when} and " if when else ""}can decide "{made.claim}" by '
-        "people's judgements. Make one with: escalon panel new NAME --rubric FILE "
-        f'--stop "{made.claim}".'
+        f"No panel on {request.run} {f'covers the time {when} and ' if when else ''}can decide '{made.claim}' by "
+        f"people's judgements. {least_words(cases, minutes)} Make a panel with: escalon panel new NAME --rubric FILE "
+        f"--stop '{made.claim}'."
     )
-    return replace(made, why_not=(what, *made.completeness.faults), cautions=made.completeness.unproven)
+    return replace(
+        made,
+        why_not=(what, *made.completeness.faults),
+        cautions=made.completeness.unproven,
+        cases_more=cases,
+        minutes=minutes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """About how many more cases would prove a claim, and the minutes of all raters together; None if none would."""
+
+    cases: int | None
+    minutes: float | None
+    words: str
+
+
+def _effort(audit: Audit, claim: Claim, panels: Sequence[PanelEvidence], certainty: float, erased: set[str]) -> Effort:
+    """Return what people would have to do, at their median time for a case by the rubric."""
+    needed = [cases_needed(claim, one, 1 - (1 - certainty) / len(panels), erased=erased) for one in panels]
+    known = [one for one in needed if one is not None]
+    if len(known) < len(needed):
+        return Effort(None, None, "If further cases are like those so far, they will not prove it.")
+    raters = [one.panel.raters_per_case for one in panels]
+    paces = [read_pace(audit, one.rubric).seconds for one in panels]
+    minutes = sum(cases * by * seconds / 60 for cases, by, seconds in zip(known, raters, paces, strict=True))
+    drawn = sum(len(one.sample) for one in panels)
+    counted = sum(len(decided_cases(claim, one, erased)) for one in panels)
+    return Effort(sum(known), minutes, needed_words(sum(known), minutes, drawn - counted))
 
 
 def _concluded(
-    made: Certificate, claim: Claim, quality: Quality, panels: Sequence[PanelEvidence], request: CertificateRequest
+    made: Certificate,
+    claim: Claim,
+    quality: Quality,
+    panels: Sequence[PanelEvidence],
+    request: CertificateRequest,
+    effort: Effort | None,
 ) -> Certificate:
     """Return the certificate with its statement, or with what refuses it."""
-    refused = list(why_not(claim, request.certainty, quality, made.completeness))
+    refused = list(why_not(claim, request.certainty, quality, made.completeness, effort.words if effort else ""))
     if not _covers(panels, request):
         when = time_range(request.since, request.until) if request.until else f"since {request.since:%Y-%m-%d %H:%M}"
         names = ", ".join(one.panel.panel for one in panels)
@@ -187,4 +236,6 @@ def _concluded(
             *pipeline_cautions(made.outcomes, request.pipeline),
         ),
         quality=quality,
+        cases_more=effort.cases if effort else None,
+        minutes=effort.minutes if effort else None,
     )

@@ -6,6 +6,7 @@ decide which cases count. A case that all its raters skipped counts against the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -76,14 +77,10 @@ def decide(
 
     The chance that a false claim is ever found to hold is at most 1 - certainty, and so is that of a true one to fail.
     """
-    counted = decided_cases(claim, evidence, erased)
-    predictions = [one.case.prediction if isinstance(claim, ErrorClaim) else EVEN for one in counted]
-    strata = evidence.panel.population
-    tasks = sum(one.tasks for one in strata)
-    predicted = sum(one.prediction for one in strata) if isinstance(claim, ErrorClaim) else EVEN * tasks
+    counted, population = decided_cases(claim, evidence, erased), _population(claim, evidence)
     moments = bounds(
-        counted, predictions, tasks=tasks, weight=sum(one.weight for one in strata), predicted=predicted,
-        certainty=certainty,
+        counted, [population.prediction(one.case) for one in counted], tasks=population.tasks,
+        weight=population.weight, predicted=population.predicted, certainty=certainty,
     )  # fmt: skip
     decision = decision_on(claim, moments[-1].low, moments[-1].high) if moments else "open"
     skipped = sum(one.skipped for one in counted)
@@ -122,6 +119,37 @@ def bounds(
     return tuple(Moment(high.cases, low.low, high.high) for low, high in zip(lower, upper, strict=True))
 
 
+def cases_needed(
+    claim: Claim, evidence: PanelEvidence, certainty: float = CERTAINTY, *, erased: Collection[str] = ()
+) -> int | None:
+    """Return about how many more cases would prove a claim; None if more cases like those so far would not.
+
+    Before the first case, these are the cases that prove it if nothing speaks against it.
+    """
+    import numpy as np
+
+    from streams.panels.estimation.needed import cases_to_decide
+
+    counted, population = decided_cases(claim, evidence, erased), _population(claim, evidence)
+    if not counted:
+        return min(population.tasks, least_cases(claim, certainty))
+    below = isinstance(claim, ErrorClaim)
+    return cases_to_decide(
+        np.array([one.greatest if below else one.least for one in counted]),
+        np.array([one.case.weight for one in counted]),
+        np.array([population.prediction(one.case) for one in counted]),
+        claim.limit if isinstance(claim, ErrorClaim) else EVEN,
+        below=below, tasks=population.tasks, weight=population.weight, predicted=population.predicted,
+        certainty=certainty,
+    )  # fmt: skip
+
+
+def least_cases(claim: Claim, certainty: float) -> int:
+    """Return the cases that prove a claim by a sample of a large population if nothing speaks against it."""
+    chance = 1 - claim.limit if isinstance(claim, ErrorClaim) else EVEN
+    return math.ceil(math.log(1 - certainty) / math.log(chance))
+
+
 def decided_cases(claim: Claim, evidence: PanelEvidence, erased: Collection[str] = ()) -> list[DecidedCase]:
     """Return the first cases of the draw that all have their judgements, each with its value by the claim."""
     known = _errors(evidence) if isinstance(claim, ErrorClaim) else _preferences(claim, evidence)
@@ -134,6 +162,26 @@ def decided_cases(claim: Claim, evidence: PanelEvidence, erased: Collection[str]
         value = one.value if one.complete else None
         found.append(DecidedCase(case, *((0.0, 1.0) if value is None else (value, value))))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Population:
+    """The number of tasks and the sums of their weights and predictions. `even`: all predictions are EVEN."""
+
+    tasks: int
+    weight: float
+    predicted: float
+    even: bool
+
+    def prediction(self, case: PanelCase) -> float:
+        return EVEN if self.even else case.prediction
+
+
+def _population(claim: Claim, evidence: PanelEvidence) -> _Population:
+    strata, even = evidence.panel.population, not isinstance(claim, ErrorClaim)
+    tasks = sum(one.tasks for one in strata)
+    predicted = EVEN * tasks if even else sum(one.prediction for one in strata)
+    return _Population(tasks, sum(one.weight for one in strata), predicted, even)
 
 
 class _Known(NamedTuple):

@@ -71,7 +71,7 @@ class PanelWorld:
     people: tuple[str, ...] = ("anna", "ben")
     panel_values: dict[str, Any] = field(default_factory=dict)
     case_values: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Further fields of a case, by its number from 1."""
+    """Further fields of a case by its position; position 0 is left out."""
 
     def __post_init__(self) -> None:
         self.name = f"panel-{uuid4().hex[:8]}"
@@ -149,8 +149,7 @@ class PanelWorld:
 
     def _case(self, position: int) -> PanelCase:
         usual = {"panel": self.name, "case_id": f"{self.name}-{position}", "event_id": f"{self.name}-event-{position}"}
-        made = case(position, answer(), **usual)
-        return replace(made, **self.case_values.get(position, {}))
+        return case(position, answer(), **{**usual, **self.case_values.get(position, {})})
 
 
 @dataclass

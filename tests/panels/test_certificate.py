@@ -12,7 +12,7 @@ import pytest
 
 from streams.audit.verify.report import Fault, VerifyReport
 from streams.core.errors import ConfigError
-from streams.panels.certificate import Certificate, assess, check_ranges, seconds_of_a_rating
+from streams.panels.certificate import Certificate, assess, check_ranges
 from streams.panels.certificate_document import certificate_document, document_hash
 from streams.panels.certificate_page import certificate_page
 from streams.panels.certificate_text import pipeline_cautions, statement, why_not
@@ -88,15 +88,6 @@ def test_digests_change_with_a_content_and_with_a_judgement() -> None:
     assert content.cases_digest != known.cases_digest == verdict.cases_digest
     assert content.judgements_digest == known.judgements_digest != verdict.judgements_digest
     assert (known.judgements, known.counted, known.cases) == (20, 20, 20)
-
-
-def test_the_time_of_a_rating_is_the_median_of_people() -> None:
-    times = [10.0, 20.0, 60.0]
-    rated = [said(f"c{n}", "anna", "yes", seconds=seconds) for n, seconds in enumerate(times, start=1)]
-    model = said("c1", "haiku", "yes", seconds=1.0, judge_kind="model")
-    of = evidence(panel(), [case(n) for n in (1, 2, 3)], *rated, model)
-    assert seconds_of_a_rating([of], 40.0) == 20.0
-    assert seconds_of_a_rating([evidence(panel(), [case(1)])], 40.0) == 40.0
 
 
 # ---- Completeness ----

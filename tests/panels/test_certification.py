@@ -22,11 +22,12 @@ from streams.embedded.supervisor import Supervisor
 from streams.panels.certificate import Certificate
 from streams.panels.certificate_document import document_hash
 from streams.panels.certification import CertificateRequest, certify
+from streams.panels.rubric import read_rubric
 from tests.builders import START, event, outcome
 from tests.harness.audit import database, write
 from tests.harness.audit_world import World, lose_an_outcome
 from tests.harness.commands import Escalon
-from tests.harness.panels import answer, case, panel, said, stratum
+from tests.harness.panels import RUBRIC, answer, case, panel, said, stratum
 
 pytestmark = pytest.mark.embedded
 TASKS = 20
@@ -36,9 +37,10 @@ WEEK = timedelta(days=7)
 def judged(run: str, name: str = "week-48", *, wrong: int = 0, judged_cases: int = TASKS, **more: Any) -> list[Any]:
     """A panel on all tasks of a run, of which some of the first were found wrong."""
     own: dict[str, Any] = {"panel": name}
+    by = {"rubric": read_rubric(RUBRIC).id}
     drawn = [case(n, answer(run=run), run=run, event_id=f"{run}-{n}", **own) for n in range(1, 1 + TASKS)]
     rated = [
-        said(one.case_id, "anna", "no" if one.position <= wrong else "yes", run=run, event_id=one.event_id, **own)
+        said(one.case_id, "anna", "no" if one.position <= wrong else "yes", run=run, event_id=one.event_id, **own, **by)
         for one in drawn[:judged_cases]
     ]
     return [panel(stratum(tasks=TASKS), raters_per_case=1, run=run, **own | more), *drawn, *rated]
@@ -81,12 +83,18 @@ def test_a_claim_that_the_judgements_refute_is_not(config: ClickHouseConfig) -> 
 def test_too_few_judgements_prove_nothing(config: ClickHouseConfig) -> None:
     found = made(config, "open")
     assert '"error <= 0.05" is not proven' in found.why_not[0]
+    assert found.cases_more is not None
+    assert 1 <= found.cases_more <= TASKS - 5
+    assert found.minutes == found.cases_more * 30 / 60  # 30 seconds a case, one rater
+    assert f"About {found.cases_more} more cases would prove it" in found.why_not[0]
 
 
 def test_without_a_panel_it_says_how_to_make_one(config: ClickHouseConfig) -> None:
     found = made(config, "never")
     assert (found.granted, found.quality) == (False, None)
     assert "escalon panel new NAME --rubric FILE --stop" in found.why_not[0]
+    assert found.cases_more == 59  # 0.95 ** 59 < 0.05
+    assert found.minutes == pytest.approx(59 * 40 / 60)
 
 
 def test_a_panel_must_cover_the_time_that_was_asked_for(config: ClickHouseConfig) -> None:

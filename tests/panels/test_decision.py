@@ -9,7 +9,7 @@ import pytest
 
 from streams.core.messages import Judgement, PanelCase
 from streams.panels.claims import ErrorClaim, PreferenceClaim
-from streams.panels.decision import ClaimState, decide, decided_cases
+from streams.panels.decision import ClaimState, cases_needed, decide, decided_cases
 from streams.panels.estimation.draw import draw_cases
 from streams.panels.evidence import PanelEvidence
 from tests.harness.panels import RUBRIC, answer, case, evidence, panel, said, skipped, stratum
@@ -116,6 +116,25 @@ def test_without_a_comparison_the_option_that_is_right_wins() -> None:
     rated = [said("c1", "anna", "no", option="worker"), said("c1", "anna", "yes", option="reasoner")]
     of = panel(raters_per_case=1, options=("worker", "reasoner"), rubric=text)
     assert [one.least for one in decided_cases(REASONER, evidence(of, [case(1, *both)], *rated))] == [1.0]
+
+
+def test_about_as_many_more_cases_are_needed_as_prove_it_in_the_end() -> None:
+    """The further cases are taken to hold an error now and then, so they are more than the all right ones that do."""
+    after = cases_needed(FIVE_PERCENT, judged(*"y" * 40))
+    whole = decide(FIVE_PERCENT, judged(*"y" * 200)).moments
+    proven = next(one.cases for one in whole if one.high <= 0.05)
+    assert after is not None
+    assert proven - 40 <= after <= 2.5 * (proven - 40)
+
+
+def test_before_the_first_case_the_least_number_is_needed() -> None:
+    assert cases_needed(FIVE_PERCENT, judged()) == 59  # 0.95 ** 59 < 0.05
+    assert cases_needed(FIVE_PERCENT, judged(tasks=20)) == 20
+    assert cases_needed(REASONER, pairs()) == 5  # 0.5 ** 5 < 0.05
+
+
+def test_no_number_of_cases_proves_a_claim_that_the_cases_refute() -> None:
+    assert cases_needed(FIVE_PERCENT, judged(*"nynynyny")) is None
 
 
 def simulated(errors: Sequence[float], weights: Sequence[float], predictions: Sequence[float], seed: int) -> ClaimState:
