@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
+from streams.app.provider_limits import check_request
 from streams.core.errors import ConfigError
 from streams.panels.judge.handler import judge_handler
 from streams.panels.rubric import read_rubric
 from streams.pipeline.load import Pipeline
+from streams.pipeline.spec import ModelSpec
 from tests.harness.judge import ALONE, DESK, SURE, content, judges_shop, pair, replied, request
 from tests.harness.panels import RUBRIC, case
 
@@ -85,3 +88,11 @@ def test_a_model_that_the_file_does_not_have_is_refused_with_those_it_has(pipeli
 def test_a_judge_keeps_clear_of_the_cache_and_of_refusals(tmp_path: Path) -> None:
     handler = judge_handler(judges_shop(tmp_path), "judge", DESK, pair=True)
     assert (handler.tier, handler.spec.cache, handler.prompts.refusal) == ("judge", "off", "none")
+
+
+@pytest.mark.parametrize(
+    "spec", [{"provider": "claude", "model": "claude-haiku-4-5"}, {"provider": "local", "model": "m.gguf"}]
+)
+@pytest.mark.parametrize("both", [True, False])
+def test_every_provider_takes_the_request(pipeline: Pipeline, spec: dict[str, str], both: bool) -> None:
+    check_request(judge_handler(pipeline, "judge", DESK, pair=both), TypeAdapter(ModelSpec).validate_python(spec), "m")
