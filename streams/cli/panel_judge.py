@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import time
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,9 +16,12 @@ from streams.cli.options import JsonOption, PipelineOption
 from streams.core.errors import ServiceError
 
 if TYPE_CHECKING:
+    from streams.panels.judge.judging import JudgingTally
     from streams.panels.judge.panel import Judged
 
 Cases = Literal["sample", "all"]
+INTERVAL_SECONDS = 10.0
+"""The least time between two lines about the progress."""
 
 
 def judge(
@@ -47,13 +51,27 @@ def judge(
     limit = Decimal(str(max_cost))
     order = JudgeOrder(model=model, max_cost_usd=limit, further=cases == "all", both_orders=both_orders)
     with recording_servers(settings, found, note) as running:
-        judged = judge_panel(running, require_clickhouse(running), found, name, order)
+        judged = judge_panel(running, require_clickhouse(running), found, name, order, Progress().show)
     if as_json:
         print_json(_document(judged))
     else:
         _print(name, limit, judged)
     if judged.tally.stopped and judged.tally.failed:
         raise ServiceError(judged.tally.stopped, "Correct that and run the same command again: it goes on from here.")
+
+
+@dataclass(slots=True)
+class Progress:
+    """Prints how far the work is, to standard error."""
+
+    printed_at: float = field(default_factory=time.monotonic)
+
+    def show(self, tally: JudgingTally) -> None:
+        """Print a line unless the last one is less than INTERVAL_SECONDS old."""
+        if time.monotonic() - self.printed_at >= INTERVAL_SECONDS:
+            self.printed_at = time.monotonic()
+            done = tally.judged + tally.skipped + tally.failed
+            note(f"{done} of {tally.showings} calls, {usd(tally.usd)} so far")
 
 
 def _document(judged: Judged) -> dict[str, object]:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -66,6 +66,8 @@ class JudgeOrder:
 class JudgingTally:
     """Counts of one command."""
 
+    showings: int = 0
+    """Cases to show, those in both orders twice."""
     judged: int = 0
     """Showings that were answered."""
     skipped: int = 0
@@ -144,6 +146,8 @@ class Judging:
     """By event."""
     send: Send
     money: JudgeMoney
+    report: Callable[[JudgingTally], None] = lambda _: None
+    """Called after each showing."""
     _callers: dict[bool, Caller] = field(default_factory=dict)
 
     def judge(self, showings: Sequence[Showing], tally: JudgingTally) -> list[Judgement]:
@@ -157,6 +161,7 @@ class Judging:
     async def _judge(self, showings: Sequence[Showing], tally: JudgingTally) -> list[Judgement]:
         providers = Providers(self.pipeline, self.settings)
         shown, unseen = self._divided(showings, tally)
+        tally.showings = len(shown)
         for pair in {one.pair for one in shown}:
             self._callers[pair] = self._caller(providers, pair)
         progress = _Progress(deque(shown), tally)
@@ -253,12 +258,13 @@ class Judging:
         if messages:
             await asyncio.wrap_future(self.send(messages))
 
-    @staticmethod
-    def _count(said: Sequence[Judgement], outcome: CallOutcome, progress: _Progress) -> None:
+    def _count(self, said: Sequence[Judgement], outcome: CallOutcome, progress: _Progress) -> None:
         tally, failed = progress.tally, not said
         progress.failures = progress.failures + 1 if failed else 0
         tally.failed += failed
         tally.skipped += any(one.kind == "skip" for one in said)
         tally.judged += bool(said) and said[0].kind != "skip"
+        tally.usd = self.money.spent
+        self.report(tally)
         if progress.failures >= FAILURES_IN_A_ROW:
             progress.stop(f"{progress.failures} calls in a row failed: {outcome.attempt.error or 'without a reason'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -31,7 +32,12 @@ class Judged:
 
 
 def judge_panel(
-    settings: Settings, clickhouse: ClickHouseConfig, pipeline: Pipeline, name: str, order: JudgeOrder
+    settings: Settings,
+    clickhouse: ClickHouseConfig,
+    pipeline: Pipeline,
+    name: str,
+    order: JudgeOrder,
+    report: Callable[[JudgingTally], None] = lambda _: None,
 ) -> Judged:
     """Let a model judge the cases of a panel that it has not judged yet.
 
@@ -56,6 +62,7 @@ def judge_panel(
             origins=origins,
             send=writer.send,
             money=JudgeMoney(order.max_cost_usd),
+            report=report,
         )
         said = judging.judge(showings, tally)
     orders = both_orders((*evidence.judgements, *said), judge) if order.both_orders else None
