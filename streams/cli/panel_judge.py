@@ -51,7 +51,7 @@ def judge(
     limit = Decimal(str(max_cost))
     order = JudgeOrder(model=model, max_cost_usd=limit, further=cases == "all", both_orders=both_orders)
     with recording_servers(settings, found, note) as running:
-        judged = judge_panel(running, require_clickhouse(running), found, name, order, Progress().show)
+        judged = judge_panel(running, require_clickhouse(running), found, name, order, JudgeProgress().show)
     if as_json:
         print_json(_document(judged))
     else:
@@ -61,7 +61,7 @@ def judge(
 
 
 @dataclass(slots=True)
-class Progress:
+class JudgeProgress:
     """Prints how far the work is, to standard error."""
 
     printed_at: float = field(default_factory=time.monotonic)
