@@ -23,10 +23,11 @@ from streams.embedded.supervisor import Supervisor
 from streams.panels.publication import PanelMessage, publish
 from streams.pipeline.load import Pipeline
 from streams.ui.app import make_app
-from streams.ui.links import new_link
+from streams.ui.links import LinkSigner, new_link
 from streams.ui.site import PanelSite
 from tests.builders import call, event, outcome, reply, verdict
 from tests.harness.audit import database, write
+from tests.harness.panel_process import UI_KEY
 from tests.harness.panels import answer, case, panel
 from tests.harness.shop import shop
 
@@ -70,19 +71,21 @@ class PanelWorld:
     cases: int = 4
     people: tuple[str, ...] = ("anna", "ben")
     panel_values: dict[str, Any] = field(default_factory=dict)
+    clock_offset: timedelta = timedelta(hours=-2)
+    """Of the world's clock, which leaves room for tests that let time pass."""
     case_values: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Further fields of a case by its position; position 0 is left out."""
 
     def __post_init__(self) -> None:
         self.name = f"panel-{uuid4().hex[:8]}"
-        read = read_settings({"ESCALON_DATA": str(self.directory), "ESCALON_UI_KEY": "k" * 32})
+        read = read_settings({"ESCALON_DATA": str(self.directory), "ESCALON_UI_KEY": UI_KEY})
         self.settings: Settings = replace(
             read,
             kafka=self.servers.kafka,
             clickhouse=self.servers.clickhouse,
             topic_prefix=f"{self.name}.",
             batch_bytes=1,
-            clock_offset=timedelta(hours=-2),  # room for tests that let time pass
+            clock_offset=self.clock_offset,
         )
         create_topics(self.servers.kafka, self.settings.topic_prefix, 1, 1)
         self.drawn = [self._case(position) for position in range(1, self.cases + 1)]
@@ -132,9 +135,7 @@ class PanelWorld:
 
     def link(self, name: str, days: float = 14) -> str:
         """Return the token of a person's link."""
-        from streams.ui.links import LinkSigner
-
-        return LinkSigner("k" * 32).token(new_link(self.name, name, self.settings.now(), timedelta(days=days)))
+        return LinkSigner(UI_KEY).token(new_link(self.name, name, self.settings.now(), timedelta(days=days)))
 
     @asynccontextmanager
     async def site(self) -> AsyncIterator[PanelSite]:
