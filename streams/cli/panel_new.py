@@ -20,6 +20,7 @@ from streams.core.errors import ConfigError, ServiceError
 from streams.panels.estimation.draw import RANDOM_SHARE
 
 if TYPE_CHECKING:
+    from streams.audit.query import Audit
     from streams.panels.making import MadePanel, PanelRequest
     from streams.panels.rubric import Rubric
     from streams.pipeline.load import Pipeline
@@ -97,9 +98,7 @@ def _publish(settings: Settings, pipeline: Pipeline, rubric: Rubric, request: Pa
     with recording_servers(settings, pipeline, note) as servers:
         assert servers.clickhouse is not None  # noqa: S101
         with closing(Audit(servers.clickhouse, max_rows=MAX_TASKS)) as audit:
-            if audit.query("SELECT 1 FROM panels WHERE panel = {panel:String}", {"panel": request.name}).rows:
-                what = f"there is a panel {request.name!r} already."
-                raise ConfigError(what, "Choose another name; `escalon panel list` shows all.", "name")
+            _check_unused(servers, audit, request.name)
             made = make_panel(audit, pipeline, rubric, request, utc_now())
         publish(servers, [*made.cases, made.panel])  # the panel last, so that it never appears without its cases
         try:
@@ -107,6 +106,18 @@ def _publish(settings: Settings, pipeline: Pipeline, rubric: Rubric, request: Pa
         except ServiceError as error:  # it is safe in Kafka
             note(f"The audit does not show the panel yet: {error}")
     return made
+
+
+def _check_unused(settings: Settings, audit: Audit, name: str) -> None:
+    """Raise ConfigError if the audit or the topic has a panel of that name."""
+    from streams.panels.panel_log import current_panel
+
+    try:
+        current_panel(settings, audit, name)
+    except ConfigError:
+        return
+    what = f"there is a panel {name!r} already."
+    raise ConfigError(what, "Choose another name; `escalon panel list` shows all.", "name")
 
 
 def _document(made: MadePanel) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from streams.app.providers import comparison
 from streams.audit.query import Audit
 from streams.core.messages import PanelCase
 from streams.evaluation.cases import grader, markers_of, right
+from streams.evaluation.tiers.truth import source_named
 from streams.panels.content import handler_of
 from streams.panels.population import Population, PopulationScope, PopulationTask
 from streams.panels.rubric import Rubric
@@ -20,6 +21,9 @@ MAX_LABELLED: Final = 2000
 """The most labelled events to choose gold cases from."""
 LAST_UNREPEATED: Final = 3
 """The last cases of a draw are not repeated, because too few others could come between."""
+_BY_PEOPLE: Final = ("people", "label")
+"""The kinds of sources that may be people: `label` is one whose name does not say."""
+_SOURCES: Final = "SELECT DISTINCT source FROM labels WHERE run IN {runs:Array(String)} ORDER BY source"
 _LABELLED: Final = """
     SELECT outcome.event_id AS event_id, outcome.tier AS tier, outcome.handler AS handler, outcome.answer AS answer,
         truth.label AS label
@@ -27,7 +31,9 @@ _LABELLED: Final = """
     INNER JOIN
     (
         SELECT event_id, argMax(labels.label, (labelled_at, source)) AS label FROM labels
-        WHERE run IN {runs:Array(String)} AND aspect = 'answer' AND labels.label != '' GROUP BY event_id
+        WHERE run IN {runs:Array(String)} AND aspect = 'answer' AND labels.label != ''
+            AND source IN {sources:Array(String)}
+        GROUP BY event_id
     ) AS truth ON truth.event_id = outcome.event_id
     WHERE outcome.run = {run:String} AND outcome.state = 'answered' AND outcome.answer IS NOT NULL
         AND outcome.event_time >= {since:DateTime64(6, 'UTC')} AND outcome.event_time < {until:DateTime64(6, 'UTC')}
@@ -47,9 +53,11 @@ class KnownTruth:
 def read_truths(audit: Audit, pipeline: Pipeline, scope: PopulationScope, seed: int) -> list[KnownTruth]:
     """Return events with a label on the answer, in an order that depends on the seed alone, at most MAX_LABELLED.
 
-    Left out are those whose answer and label cannot be compared.
+    Left out are labels of systems and models by their source's name, and those that cannot be compared with the answer.
     """
-    asked = {"run": scope.run, "runs": sorted({"live", scope.run}), "since": scope.since, "until": scope.until}
+    runs = sorted({"live", scope.run})
+    sources = [row[0] for row in audit.query(_SOURCES, {"runs": runs}).rows if source_named(row[0]).kind in _BY_PEOPLE]
+    asked = {"run": scope.run, "runs": runs, "sources": sources, "since": scope.since, "until": scope.until}
     markers, found = markers_of(pipeline), []
     for row in audit.query(_LABELLED, asked | {"seed": seed, "most": MAX_LABELLED}).records():
         handler = handler_of(pipeline, row["tier"], row["handler"])

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from streams.adapters.blobs import BlobStore
+from streams.ui.adjudication import adjudication_routes
 from streams.ui.rater import rater_routes
 from streams.ui.security import Protected
 from streams.ui.sessions import notice_response
@@ -32,8 +33,9 @@ def make_app(site: PanelSite, hosts: Collection[str], more: Sequence[BaseRoute] 
             await site.close()
 
     static = Mount("/static", RevalidatedFiles(directory=Path(__file__).with_name("static")))
-    routes = [*rater_routes(BlobStore(site.settings.blobs)), *more, Route("/favicon.ico", _no_icon), static]
-    handlers = {404: _not_found, 405: _not_found, 500: _broken}
+    pages = [*rater_routes(BlobStore(site.settings.blobs)), *adjudication_routes(), *more]
+    routes = [*pages, Route("/favicon.ico", _no_icon), static]
+    handlers = {404: _not_found, 405: _not_found, 413: _too_large, 500: _broken}
     app = Starlette(routes=routes, lifespan=running, exception_handlers=handlers)
     app.state.site = site
     return Protected(app, hosts)
@@ -55,6 +57,10 @@ async def _no_icon(_: Request) -> Response:
 
 async def _not_found(_: Request, __: Exception) -> Response:
     return notice_response("not found")
+
+
+async def _too_large(_: Request, __: Exception) -> Response:
+    return notice_response("too large")
 
 
 async def _broken(_: Request, __: Exception) -> Response:

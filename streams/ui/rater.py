@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -13,18 +12,15 @@ from starlette.routing import Route
 from streams.adapters.blobs import BlobStore
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import PanelCase
-from streams.panels.board import VerdictKey
 from streams.panels.content import CaseContent
-from streams.ui.fields import FormField, Side, form_fields, read_verdicts
-from streams.ui.judging import PanelSession, Said, left_option
+from streams.ui.fields import read_verdicts
+from streams.ui.judging import PanelSession, Said
 from streams.ui.notices import NoticeKind
 from streams.ui.pages import (
     SKIP_REASONS,
     CasePage,
     DonePage,
     RaterProgress,
-    ShownAnswer,
-    ShownCase,
     StartPage,
     UnsavedPage,
     case_page,
@@ -33,6 +29,7 @@ from streams.ui.pages import (
     unsaved_page,
 )
 from streams.ui.sessions import COOKIE, Form, checked_form, html, notice_response, session_of, site_of
+from streams.ui.sides import case_fields, field_key, field_values, shown_case, sides_of, stored_verdict
 from streams.ui.site import PanelSite, RefusedError
 
 HOME: Final = "/"
@@ -155,53 +152,8 @@ def _said(session: PanelSession, case: PanelCase, form: Form) -> Said | NoticeKi
     if len(verdicts) < len(fields):
         return "bad form"
     sides = sides_of(session, case)
-    return Said(
-        verdicts={_key(one, sides): _verdict(one, verdicts[one.name], sides) for one in fields}, comment=comment
-    )
-
-
-# ---- Between the options of a case and the sides of a page ----
-
-
-def sides_of(session: PanelSession, case: PanelCase) -> Mapping[Side, str]:
-    """Return the option on each side, as this person sees the case."""
-    left = left_option(session, case)
-    others = [answer.option for answer in case.answers if answer.option != left]
-    return {"A": left, "B": others[0]} if others else {"A": left}
-
-
-def case_fields(session: PanelSession, case: PanelCase) -> Sequence[FormField]:
-    """Return the fields of a case's form."""
-    return form_fields(session.assigner.rubric.questions, list(sides_of(session, case)))
-
-
-def _key(one: FormField, sides: Mapping[Side, str]) -> VerdictKey:
-    return one.question.name, sides[one.side] if one.side is not None else ""
-
-
-def _verdict(one: FormField, chosen: str, sides: Mapping[Side, str]) -> str:
-    """Return the verdict to store: of a comparison, the option in place of its side."""
-    by_side: Mapping[str, str] = {str(side): option for side, option in sides.items()}
-    return by_side.get(chosen, chosen) if one.side is None else chosen
-
-
-def earlier_verdicts(session: PanelSession, case: PanelCase, stored: Mapping[VerdictKey, str]) -> dict[str, str]:
-    """Return stored verdicts as the values of a form's fields."""
-    sides = sides_of(session, case)
-    by_option: dict[str, str] = {option: side for side, option in sides.items()}
-    found = {}
-    for one in case_fields(session, case):
-        verdict = stored.get(_key(one, sides))
-        if verdict is not None:
-            found[one.name] = by_option.get(verdict, verdict) if one.side is None else verdict
-    return found
-
-
-def shown_case(session: PanelSession, case: PanelCase, content: CaseContent) -> ShownCase:
-    """Return a case's content with its answers on their sides."""
-    answers = (ShownAnswer(side=side, text=content.answers[option]) for side, option in sides_of(session, case).items())
-    image = f"/image/{case.case_id}" if content.image else ""
-    return ShownCase(text=content.text, data=content.data or None, image=image, answers=tuple(answers))
+    said = {field_key(one, sides): stored_verdict(one, verdicts[one.name], sides) for one in fields}
+    return Said(verdicts=said, comment=comment)
 
 
 # ---- Pages ----
@@ -222,7 +174,7 @@ def case_view(site: PanelSite, session: PanelSession, case: PanelCase, content: 
         action=HOME,
         csrf=site.signer.form_token(session.token),
         next_url=HOME,
-        verdicts=earlier_verdicts(session, case, stored),
+        verdicts=field_values(session, case, stored),
         comment=comment,
         can_undo=assigner.previous(session.judge, site.settings.now()) is not None,
         renew_seconds=RENEW_SECONDS,

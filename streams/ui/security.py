@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,10 +35,6 @@ def allowed_hosts(host: str, port: int, url: str) -> frozenset[str]:
     own = {"127.0.0.1", "localhost", f"[{host}]" if ":" in host else host} - {"0.0.0.0", "[::]"}  # noqa: S104
     hosts = {f"{one}:{port}" for one in own} | (own if port == 80 else set())
     return frozenset(hosts | ({urlsplit(url).netloc.lower()} if url else set()))
-
-
-class _TooLargeError(Exception):
-    """The body has more than BODY_BYTES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +64,10 @@ class Protected:
             message = await receive()
             read += len(message.get("body", b""))
             if read > BODY_BYTES:
-                raise _TooLargeError
+                raise HTTPException(413)
             return message
 
-        try:
-            await self.app(scope, limited, _with_headers(send))
-        except _TooLargeError:
-            await PlainTextResponse("Too large.\n", 413)(scope, receive, _with_headers(send))
+        await self.app(scope, limited, _with_headers(send))
 
     def _refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
         if headers.get("host", "").lower() not in self.hosts:

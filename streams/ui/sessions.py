@@ -34,10 +34,15 @@ def session_of(request: Request) -> PanelSession | LinkFault:
 
 
 async def checked_form(request: Request, session: PanelSession) -> Form | None:
-    """Return the fields of a form of this session; None if it is unreadable or was made for another session."""
+    """Return the fields of a form of this session; None if it is unreadable or was made for another session.
+
+    Raises HTTPException if the body is too large.
+    """
     try:
         found = await request.form(max_files=0, max_fields=FIELDS)
-    except HTTPException:
+    except HTTPException as error:
+        if error.status_code == 413:
+            raise
         return None
     form = {name: value for name, value in found.items() if isinstance(value, str)}
     expected = site_of(request).signer.form_token(session.token)

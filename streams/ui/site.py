@@ -151,6 +151,15 @@ class PanelSite:
         with suppress(ServiceError):  # then the start page offers the next case
             await self.reserve(session)
 
+    async def adjudicate(self, session: PanelSession, case: PanelCase, said: Said) -> None:
+        """Save an adjudicator's decision. Raises ServiceError if Kafka does not confirm it."""
+        pending = self._send(session, case, said, self.settings.now())
+        await self._saved(pending.saved)
+        for message in pending.messages:
+            session.assigner.apply(message)
+        self._undecided.add(case.panel)
+        self._pending.pop((case.case_id, session.judge), None)
+
     def admitted(self, session: PanelSession, case_id: str) -> PanelCase:
         """Return a case that a rater may judge. Raises RefusedError."""
         found = session.assigner.admission(case_id, session.judge, self.settings.now())

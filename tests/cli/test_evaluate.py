@@ -33,7 +33,7 @@ def test_the_terminal_shows_every_tier_with_its_shares_and_intervals(evaluate: E
     assert "Run answered: 10 tasks, 11 events." in done.out
     for heading in ("Sources of truth", "Tier 1: listeners", "Tier 2: workers", "Tier 3: reasoners"):
         assert heading in done.out
-    assert "66.7 % (20.8 to 93.9)" in done.out  # the worker's delivered answers by people:ann
+    assert "66.7 % (20.8–93.9)" in done.out  # the worker's delivered answers by people:ann
 
 
 def test_the_json_document_has_every_figure_and_null_for_what_was_not_asked_for(evaluate: Escalon) -> None:
@@ -60,7 +60,7 @@ def test_the_page_holds_the_tables_and_loads_nothing(evaluate: Escalon, tmp_path
     done = evaluate("--run", HEARD, "--html", "page.html")
     assert "Wrote page.html." in done.out
     text = (tmp_path / "page.html").read_text("utf-8")
-    assert "<h3>Confusion matrix: what was found for each true intent</h3>" in text
+    assert "<h3>Confusion matrix by people:ann: true intents down, found ones across</h3>" in text
     assert "default-src 'none'; style-src 'unsafe-inline'\"" in text
     assert "<script" not in text
     assert "src=" not in text

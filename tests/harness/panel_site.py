@@ -74,7 +74,7 @@ class PanelWorld:
     clock_offset: timedelta = timedelta(hours=-2)
     """Of the world's clock, which leaves room for tests that let time pass."""
     case_values: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Further fields of a case by its position; position 0 is left out."""
+    """Further fields of a case, by its number from 1."""
 
     def __post_init__(self) -> None:
         self.name = f"panel-{uuid4().hex[:8]}"
@@ -150,7 +150,8 @@ class PanelWorld:
 
     def _case(self, position: int) -> PanelCase:
         usual = {"panel": self.name, "case_id": f"{self.name}-{position}", "event_id": f"{self.name}-event-{position}"}
-        return case(position, answer(), **{**usual, **self.case_values.get(position, {})})
+        made = case(position, answer(), **usual)
+        return replace(made, **self.case_values.get(position, {}))
 
 
 @dataclass

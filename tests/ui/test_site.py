@@ -263,7 +263,7 @@ async def test_a_comparison_stores_the_option_and_each_rater_sees_other_sides(ne
             rater = Browser.of(site)
             await rater.enter(world.link(name))
             page = await rater.send("start")
-            left = "worker" if page.index("words of the worker") < page.index("words of the reasoner") else "reasoner"
+            left = "worker" if page.index(">worker<") < page.index(">reasoner<") else "reasoner"
             await rater.send("judge", q0="A")
             said = {one.judge: (one.verdict, one.left) for one in stored(world)}
             assert said[name] == (left, left)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from streams.evaluation.tiers.answers import ENOUGH, ConfidenceQuality
-from streams.evaluation.tiers.listeners import IntentQuality, IntentTruth, ListenerTier
+from streams.evaluation.tiers.listeners import OTHER_INTENTS, IntentQuality, IntentTruth, ListenerTier
 from streams.evaluation.tiers.sections import (
     UNKNOWN,
     EvaluationSection,
@@ -17,12 +19,22 @@ from streams.evaluation.tiers.sections import (
     shown,
 )
 
+MAX_COLUMNS: Final = 8
+"""Intents of a confusion matrix; the JSON has more."""
+
 
 def listener_section(tier: ListenerTier) -> EvaluationSection:
     return section(
         "Tier 1: listeners",
         tuple(_sentences(tier)),
-        (_listeners(tier), _right(tier), _intents(tier), _confusions(tier), _duplicates(tier), _confidence(tier)),
+        (
+            _listeners(tier),
+            _right(tier),
+            _intents(tier),
+            *map(_confusions, tier.truths),
+            _duplicates(tier),
+            _confidence(tier),
+        ),
     )
 
 
@@ -32,7 +44,7 @@ def _sentences(tier: ListenerTier) -> Iterator[str]:
         f"{one.tasks:,} tasks ({one.events:,} events): {percent(tier.ignored.value)} ended as ignored, for "
         f"{percent(tier.unsure.value)} no listener found a label."
     )
-    yield f"{one.duplicates:,} events were found to be duplicates."
+    yield f"{one.duplicates:,} events were found to be duplicates." if one.duplicates else "No duplicate was found."
     if one.missed:
         such = ", ".join(one.examples)
         yield (
@@ -84,16 +96,27 @@ def _qualities(truth: IntentTruth) -> Iterator[tuple[str, IntentQuality]]:
         yield from ((listener.listener, one) for listener in truth.listeners for one in listener.intents)
 
 
-def _confusions(tier: ListenerTier) -> EvaluationTable:
-    cells = [(truth.source.name, cell) for truth in tier.truths for cell in truth.matrix]
+def _confusions(truth: IntentTruth) -> EvaluationTable:
+    """Return a row for each true intent and a column for each found one, the most frequent first."""
+    counts = Counter[str]()
+    for one in truth.matrix:
+        counts.update({one.truth: one.tasks})
+        counts.update({one.found: one.tasks})
+    names = [name for name, _ in counts.most_common(MAX_COLUMNS) if name != OTHER_INTENTS]
+    cells = Counter[tuple[str, str]]()
+    for one in truth.matrix:
+        true, found = (name if name in names else OTHER_INTENTS for name in (one.truth, one.found))
+        cells[true, found] += one.tasks
+    names += [OTHER_INTENTS] * any(OTHER_INTENTS in pair for pair in cells)
     return EvaluationTable(
-        title="Confusion matrix: what was found for each true intent",
-        columns=("source", "true intent", "found", "tasks", ""),
+        title=f"Confusion matrix by {truth.source.name}: true intents down, found ones across",
+        columns=("true intent", *names),
         rows=tuple(
-            (source, one.truth, one.found, number(one.tasks), "" if one.truth == one.found else "wrong")
-            for source, one in cells
+            (name, *(number(cells[name, found]) if cells[name, found] else UNKNOWN for found in names))
+            for name in names
+            if any(cells[name, found] for found in names)
         ),
-        numeric=(3,),
+        numeric=tuple(range(1, len(names) + 1)),
     )
 
 

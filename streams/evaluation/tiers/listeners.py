@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from streams.core.routing import UNSURE
 from streams.evaluation.tiers.answers import ConfidenceQuality, measured_confidence
 from streams.evaluation.tiers.duplicates import DuplicateQuality, duplicate_quality, duplicate_state
 from streams.evaluation.tiers.estimates import Share, share, share_of
@@ -102,7 +103,7 @@ def _truth(events: Sequence[HeardEvent], labels: EventLabels, source: TruthSourc
         source=source,
         right=share_of(truth == found for truth, found in pairs),
         matrix=confusion(pairs),
-        intents=intent_qualities(pairs, _both(pairs)),
+        intents=intent_qualities(pairs, [name for name in _both(pairs) if name != UNSURE or name in dict(pairs)]),
         listeners=tuple(_listener(name, decided, lambda one: _truth_of(one, labels, source), source) for name in names),
         duplicates=duplicate_quality(known, labels, source),
     )

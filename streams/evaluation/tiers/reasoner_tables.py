@@ -58,7 +58,7 @@ def _sentences(tier: ReasonerTier) -> Iterator[str]:
 def _gain_words(one: ReasonerGain) -> str:
     found, cost = one.difference, one.cost
     whose = "the worker was not sure of" if one.group == "escalated" else "the worker's answer was accepted for"
-    if one.p_value > 0.05 or found.low is None or found.high is None or found.low <= 0 <= found.high:
+    if (one.p_value or 0.0) > 0.05 or found.low is None or found.high is None or found.low <= 0 <= found.high:
         return (
             f"On the tasks that {whose}, nothing shows that the reasoner is right more often or less often than the "
             f"worker ({one.source.name}, {one.pairs.n:,} labelled)."
@@ -80,8 +80,8 @@ def _points(one: ReasonerGain) -> str:
 
 def _cost_interval(cost: CostPerRight) -> str:
     if cost.low is None or cost.high is None:
-        return " (too few differ for an interval)"
-    return f" ({dollars(cost.low)} to {dollars(cost.high)})"
+        return " (too uncertain for an interval)"
+    return f" ({dollars(cost.low)}–{dollars(cost.high)})"
 
 
 def dollars(value: float | None) -> str:
@@ -97,7 +97,7 @@ def _gains(gains: Sequence[ReasonerGain]) -> EvaluationTable:
         rows=tuple(
             (one.source.name, f"{_GROUPS[one.group]}: {one.answers:,}", number(one.pairs.n), number(one.pairs.both),
              number(one.pairs.only_a), number(one.pairs.only_b), number(one.pairs.neither), _difference(one),
-             f"{one.p_value:.2g}")
+             UNKNOWN if one.p_value is None else f"{one.p_value:.2g}")
             for one in gains
         ),
         numeric=(2, 3, 4, 5, 6, 8),

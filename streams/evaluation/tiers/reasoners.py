@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -43,7 +43,8 @@ class ReasonerGain:
     answers: int
     pairs: Paired
     difference: DifferenceEstimate
-    p_value: float
+    p_value: float | None
+    """Of McNemar's exact test; None over all answers, whose groups were observed with different chances."""
     cost: CostPerRight
 
 
@@ -79,15 +80,21 @@ def _gain(events: Sequence[TieredEvent], source: TruthSource, group: GainGroup) 
     groups = {key[0] for key, (_, one) in zip(wanted, counted, strict=True) if one.n}
     if not pairs.n or (group == "all" and len(groups) < 2):
         return None
+    gained = difference_of_strata(counted)
     return ReasonerGain(
         source=source,
         group=group,
         answers=sum(size for size, _ in counted),
         pairs=pairs,
-        difference=difference_of_strata(counted),
-        p_value=mcnemar(pairs),
-        cost=cost_per_right([_costs(some, source) for some in wanted.values()]),
+        difference=gained,
+        p_value=None if group == "all" else mcnemar(pairs),
+        cost=_certain(cost_per_right([_costs(some, source) for some in wanted.values()]), gained),
     )
+
+
+def _certain(cost: CostPerRight, gained: DifferenceEstimate) -> CostPerRight:
+    """Leave out the cost's interval if the gain may be nothing by its own interval, which is the better one."""
+    return cost if (gained.low or 0.0) > 0 else replace(cost, low=None, high=None)
 
 
 def _pairs(events: Sequence[TieredEvent], source: TruthSource) -> Paired:

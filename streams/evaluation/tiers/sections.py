@@ -57,7 +57,7 @@ def with_interval(value: float | None, low: float | None, high: float | None) ->
     """Format a share with its interval, in percent."""
     if value is None or low is None or high is None:
         return UNKNOWN
-    return f"{100 * value:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{100 * value:.1f} % ({100 * low:.1f}–{100 * high:.1f})"
 
 
 def shown(one: Share) -> str:

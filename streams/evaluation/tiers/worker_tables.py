@@ -16,7 +16,7 @@ from streams.evaluation.tiers.sections import (
     section,
     shown,
 )
-from streams.evaluation.tiers.workers import WorkerQuality, WorkerSlice
+from streams.evaluation.tiers.workers import RefusalQuality, WorkerQuality, WorkerSlice
 
 
 def worker_section(workers: Sequence[WorkerQuality]) -> EvaluationSection:
@@ -45,14 +45,15 @@ def endings_table(tier: str, answers: Sequence[tuple[str, AnswerQuality]]) -> Ev
     """Return how attempts ended, by handler and intent, in shares of the tasks."""
     return EvaluationTable(
         title=f"How attempts of each {tier} ended",
-        columns=(tier, "intent", "tasks", "events", "delivered", "refused", "reply not valid", "failed"),
+        columns=(tier, "intent", "tasks", "delivered", "refused", "not valid", "failed"),
         rows=tuple(
-            (name, one.name or ALL, number(one.tasks), number(one.events), shown(one.delivered), shown(one.refused),
+            (name, one.name or ALL, number(one.tasks), shown(one.delivered), shown(one.refused),
              shown(one.invalid), shown(one.failed))
             for name, one in answers
         ),
-        numeric=(2, 3),
-        note="Delivered: the answer left the stream. Not valid: the reply breaks the handler's schema or contract.",
+        numeric=(2,),
+        note="Shares of the tasks, with 95 % intervals. Delivered: the answer left the stream. Not valid: the reply "
+        "breaks the handler's schema or contract.",
     )  # fmt: skip
 
 
@@ -92,19 +93,11 @@ def _agreement(slices: Sequence[tuple[str, WorkerSlice]]) -> EvaluationTable:
 def _refusals(slices: Sequence[tuple[str, WorkerSlice]]) -> EvaluationTable:
     return EvaluationTable(
         title="Refusals: needless and missed",
-        columns=("worker", "intent", "refused", "answered by the reasoner", "rightly, by labels", "accepted but wrong"),
+        columns=("worker", "intent", "refused", "reasoner answered", "by", "rightly", "accepted but wrong"),
         rows=tuple(
-            (
-                name,
-                one.answers.name or ALL,
-                number(found.refused),
-                counted(found.needless),
-                _by_source(found.answered_right),
-                _by_source(found.missed),
-            )
+            (name, one.answers.name or ALL, number(one.refusals.refused), shown(one.refusals.needless), *cells)
             for name, one in slices
-            for found in [one.refusals]
-            if found.refused or any(missed.share.n for missed in found.missed)
+            for cells in _refusals_by_source(one.refusals)
         ),
         numeric=(2,),
         note="A refusal that the reasoner answered may have been needless. An accepted answer that is wrong by its "
@@ -112,8 +105,15 @@ def _refusals(slices: Sequence[tuple[str, WorkerSlice]]) -> EvaluationTable:
     )
 
 
-def _by_source(shares: Sequence[SourceShare]) -> str:
-    return "; ".join(f"{one.source.name}: {counted(one.share)}" for one in shares) or UNKNOWN
+def _refusals_by_source(found: RefusalQuality) -> Iterator[tuple[str, str, str]]:
+    """Yield each source, the reasoner's right answers to refused tasks, and the wrong answers that were accepted."""
+    rightly, missed = ({one.source.name: counted(one.share) for one in some} for some in _by_labels(found))
+    for name in sorted({*rightly, *missed}) or [UNKNOWN] * bool(found.refused):
+        yield name, rightly.get(name, UNKNOWN), missed.get(name, UNKNOWN)
+
+
+def _by_labels(found: RefusalQuality) -> tuple[Sequence[SourceShare], Sequence[SourceShare]]:
+    return found.answered_right, found.missed
 
 
 def _confidence(workers: Sequence[WorkerQuality]) -> EvaluationTable:

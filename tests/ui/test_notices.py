@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from streams.ui.notices import NoticeKind, notice
+from streams.ui.pages import notice_page
+
+
+@pytest.mark.parametrize("kind", get_args(NoticeKind))
+def test_every_notice_says_what_to_do_next(kind: NoticeKind) -> None:
+    status, page = notice(kind, "/home")
+    assert status in (200, 400, 403, 404, 409, 410, 413, 503)
+    assert 'href="/home"' in notice_page(page) or "ask" in page.text.lower()
+
+
+def test_a_page_that_waits_loads_itself_again() -> None:
+    assert 'http-equiv="refresh"' in notice_page(notice("nothing now").page)
+    assert 'http-equiv="refresh"' not in notice_page(notice("link revoked").page)
