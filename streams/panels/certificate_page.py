@@ -13,7 +13,12 @@ from streams.panels.decision import EVEN, share
 if TYPE_CHECKING:
     from streams.panels.certificate import Certificate, PanelBasis
 
-_STYLE: Final = ".digest, .wide td { overflow-wrap: anywhere; } .verdict p { margin: .25rem 0; }"
+_STYLE: Final = """
+.digest { overflow-wrap: anywhere; }
+.rates th { white-space: nowrap; }
+.verdict p { margin: .25rem 0; }
+.plots { max-width: 40rem; }
+"""
 _COMPLETENESS: Final = {
     "proven": "Proven: every event has exactly one end, and every record its row in the audit.",
     "unproven": "Unproven: no fault was found, but not everything could be compared, as said above.",
