@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from streams.core.messages import Event, PanelAnswer
 from streams.panels.population import IntentHistory, Population, PopulationScope, PopulationTask
-from tests.builders import START, call, outcome, reply, thought, verdict
+from tests.builders import START, call, event, label, outcome, reply, thought, verdict
 
 SEVEN, EIGHT = {"number": "7"}, {"number": "8"}
 SEVEN_TEXT, EIGHT_TEXT = '{"number": "7"}', '{"number": "8"}'
@@ -35,6 +36,21 @@ def escalated(of: Event, *, refused: bool = False, confidence: float = 0.5) -> t
     made = thought(of, EIGHT)
     left = replace(outcome(of), tier="reasoner", handler="think", answer=EIGHT_TEXT, call_id=made.call_id)
     return verdict(of), tried, made, left
+
+
+def stream(run: str = "live", events: int = 40) -> Iterator[Any]:
+    """The rows of a stream: a quarter of the events escalated, half of those refused; an eighth explored, with
+    another answer; an eighth labelled, the first two of them as wrong."""
+    for number in range(events):
+        of = event(f"e{number}", f"order {number}", run=run, hour=number / 10)
+        if number % 4 == 0:
+            yield from escalated(of, refused=number % 8 == 0)
+        elif number % 8 == 1:
+            yield from explored(of, EIGHT)
+        else:
+            yield from accepted(of, 0.8 + number / 10 / events)
+        if number % 8 == 2:
+            yield label(of, SEVEN if number > 10 else EIGHT, source="desk")
 
 
 def task(number: int, **more: Any) -> PopulationTask:

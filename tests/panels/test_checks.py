@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
@@ -12,22 +10,10 @@ from streams.panels.checks import KnownTruth, read_truths
 from streams.panels.population import PopulationScope
 from streams.pipeline.load import Pipeline
 from tests.builders import event, label
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.panel_stream import EIGHT, SEVEN, accepted
-from tests.harness.shop import shop
 
 pytestmark = pytest.mark.embedded
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    return shop(tmp_path_factory.mktemp("shop"))
 
 
 def truths(config: ClickHouseConfig, pipeline: Pipeline, run: str, seed: int = 0) -> list[KnownTruth]:
@@ -60,9 +46,8 @@ def test_labels_that_are_not_from_people_or_not_comparable_give_no_truth(
 
 
 def test_another_seed_gives_another_order_of_the_same_truths(config: ClickHouseConfig, pipeline: Pipeline) -> None:
-    for number in range(20):
-        of = event(f"e{number}", run="order")
-        write(config, *accepted(of), label(of, SEVEN))
+    events = [event(f"e{number}", run="order") for number in range(20)]
+    write(config, *(row for of in events for row in (*accepted(of), label(of, SEVEN))))
     one, again, other = (truths(config, pipeline, "order", seed) for seed in (1, 1, 2))
     assert one == again != other
     assert set(one) == set(other)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +15,10 @@ from streams.panels import content
 from streams.panels.content import CaseContent, content_digest, read_contents
 from streams.pipeline.load import Pipeline
 from tests.builders import START, call, event, outcome, reply, thought, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.shop import PIPELINE, shop
 
 pytestmark = pytest.mark.embedded
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +81,12 @@ def test_texts_are_redacted_even_if_the_audit_has_them_in_full(config: ClickHous
 
 
 def test_an_erased_event_is_missing(config: ClickHouseConfig, pipeline: Pipeline) -> None:
-    gone, kept = event("gone", run="erased"), event("kept", run="erased")
+    gone, kept = event("forgotten", run="erased"), event("kept", run="erased")
     write(config, *ended(gone, '"7"'), *ended(kept, '"7"'))
     client = config.connect()
-    client.insert("erased_events_rows", [["gone", "x", START]], column_names=["event_id", "erasure_id", "erased_at"])
+    client.insert(
+        "erased_events_rows", [["forgotten", "x", START]], column_names=["event_id", "erasure_id", "erased_at"]
+    )
     client.close()
     cases = [case(of, answer(of, "outcome", "worker", "")) for of in (gone, kept)]
     assert set(read(config, pipeline, *cases)) == {"kept"}
@@ -109,14 +105,14 @@ def test_a_case_that_cannot_be_shown_whole_is_missing(config: ClickHouseConfig, 
 
 
 def test_the_answer_of_another_run_is_read_from_that_run(config: ClickHouseConfig, pipeline: Pipeline) -> None:
-    one, other = event("both", run="first"), event("both", run="second")
+    one, other = event("both", run="before"), event("both", run="after")
     rows = ended(other, '"8"')
     write(config, *ended(one, '"7"'), *rows)
     answers = (
-        answer(one, "first", "worker", ""),
-        answer(other, "second", "worker", rows[2].call_id, delivered=False),
+        answer(one, "before", "worker", ""),
+        answer(other, "after", "worker", rows[2].call_id, delivered=False),
     )
-    assert read(config, pipeline, case(one, *answers))["both"].answers == {"first": "7", "second": "8"}
+    assert read(config, pipeline, case(one, *answers))["both"].answers == {"before": "7", "after": "8"}
 
 
 def test_more_cases_than_one_query_holds_are_all_read(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from statistics import fmean, stdev
@@ -20,22 +19,10 @@ from streams.panels.population_reader import read_population
 from streams.panels.selection import DrawSettings, select_cases
 from streams.pipeline.load import Pipeline
 from tests.builders import START, call, event, outcome, thought, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.panel_stream import EIGHT, EIGHT_TEXT, SEVEN, accepted, escalated, explored
-from tests.harness.shop import shop
 
 pytestmark = pytest.mark.embedded
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    return shop(tmp_path_factory.mktemp("shop"))
 
 
 def read(config: ClickHouseConfig, pipeline: Pipeline, run: str, **more: Any) -> Population:
