@@ -152,11 +152,6 @@ def ratings_of(
     return {case_id: verdicts for case_id, verdicts in found.items() if verdicts}
 
 
-def models_of(evidence: PanelEvidence) -> tuple[str, ...]:
-    """Return the names of the models that judged cases."""
-    return tuple(sorted({one.judge for one in evidence.judgements if one.judge_kind == "model"}))
-
-
 def complete_prefix(values: Sequence[CaseValue]) -> list[CaseValue]:
     """Return the values before the first one that is not complete."""
     end = next((place for place, one in enumerate(values) if not one.complete), len(values))

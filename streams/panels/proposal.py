@@ -20,7 +20,7 @@ from streams.pipeline.spec import WorkerSpec
 
 FIRST_SHARE: Final = 1 / 3
 """The share of a worker's judged answers, the most confident ones, in the first test of a threshold."""
-TESTS: Final = 10
+TESTS: Final = 20
 """The most thresholds that are tested for a worker. Every further test may end the sequence early."""
 LEAST_PAIRS: Final = 5
 """The fewest compared answers of an intent that its route is tested with."""
@@ -156,16 +156,27 @@ def _thresholds(request: ProposalRequest, counted: CountedCases) -> Iterator[Pro
         yield "Thresholds: no question of the rubric has means_right, so no answer is known to be right."
         return
     for name, spec in request.pipeline.spec.workers.items():
-        cases = _worker_cases(request, counted, name)
-        if spec.calibration is not None:
+        cases, judged = _worker_cases(request, counted, name), _judged(request.evidence, counted, name)
+        if judged and spec.calibration is not None:
             yield (
                 f"The threshold of {name} comes from its calibration. Make a new one: escalon calibrate "
                 f"--handler {name} --labels panel --max-error {request.target.max_error:g}"
             )
-        elif not len(cases.confidences):
+        elif judged and not len(cases.confidences):
             yield f"The threshold of {name}: no judged answer of it has a confidence."
-        else:
+        elif judged:
             yield _threshold(request, name, spec, cases)
+
+
+def _judged(evidence: PanelEvidence, counted: CountedCases, worker: str) -> bool:
+    return any(_of_worker(case, evidence, worker) is not None for case in counted.cases)
+
+
+def _of_worker(case: PanelCase, evidence: PanelEvidence, worker: str) -> PanelAnswer | None:
+    """Return the answer of a worker that the panel judges in a case, if there is one."""
+    compared = "worker" in evidence.panel.options
+    answer = _option(case, "worker") if compared else delivered_answer(case, evidence.panel)
+    return answer if answer is not None and (answer.tier, answer.handler) == ("worker", worker) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,8 +205,8 @@ def _worker_cases(request: ProposalRequest, counted: CountedCases, worker: str) 
     values = case_values(evidence, question, *(["worker"] if compared else [])) if question else []
     own = {}
     for case in counted.cases:
-        answer = _option(case, "worker") if compared else delivered_answer(case, evidence.panel)
-        found = request.answers.get(answer.call_id) if answer is not None and answer.handler == worker else None
+        answer = _of_worker(case, evidence, worker)
+        found = request.answers.get(answer.call_id) if answer is not None else None
         if found is not None and found.confidence is not None:
             own[case.case_id] = found.confidence
     some, wrong = values_of(counted.where(lambda case: case.case_id in own), values)

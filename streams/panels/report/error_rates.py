@@ -84,10 +84,12 @@ def error_rates(
 
 
 def judged_values(evidence: PanelEvidence, question: Question, judge: str) -> JudgedValues:
-    """Return a model's values of the first cases of the draw, up to the first that it has not judged."""
-    return JudgedValues(
-        *values_of(judged_cases(evidence, question, judge), case_values(evidence, question, judge=judge))
-    )
+    """Return a model's values of the first cases of the draw, up to the first that it has not judged.
+
+    The value of a case that it skipped is the prediction: what a model skips must not depend on people's verdicts.
+    """
+    counted, values = values_of(judged_cases(evidence, question, judge), case_values(evidence, question, judge=judge))
+    return JudgedValues(counted, np.where(np.isnan(values), counted.predictions, values))
 
 
 def _parts(population: Sequence[PanelStratum]) -> Iterator[_Part]:

@@ -9,6 +9,7 @@ from statistics import fmean
 
 import numpy as np
 
+from streams.core.messages import Judgement
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.evidence import (
     DELIVERED,
@@ -16,9 +17,10 @@ from streams.panels.evidence import (
     PanelEvidence,
     case_values,
     delivered_answer,
-    models_of,
     ratings_of,
 )
+from streams.panels.judge.position import BothOrders, both_orders
+from streams.panels.judge.verdicts import SWAPPED
 from streams.panels.report.counted import CountedCases, Values, share_of, values_of
 from streams.panels.report.raters import RaterShare, left_share
 from streams.panels.rubric import Question
@@ -48,8 +50,16 @@ class JudgeResult:
     """Of the answers that people find wrong, the share that the model finds wrong."""
     left: RaterShare | None
     """Of a comparison: the share that the answer on the left won, without ties."""
+    orders: BothOrders | None
+    """Of a comparison: the choices on pairs that the model saw in both orders; None without such pairs."""
     length_bias: MeanInterval | None
     """By how much more than people the model favours the longer answers; 0.1 is 10 points. None if unknown."""
+
+
+def models_of(evidence: PanelEvidence) -> tuple[str, ...]:
+    """Return the names of the models that judged cases."""
+    names = {one.judge for one in evidence.judgements if one.judge_kind == "model"}
+    return tuple(sorted(name for name in names if not name.endswith(SWAPPED)))
 
 
 def judge_results(
@@ -76,7 +86,8 @@ def _result(
     people = case_values(evidence, question, option)
     models = case_values(evidence, question, option, judge=judge)
     both = _Both.of(counted, people, models)
-    own = [one for one in evidence.judgements if one.judge == judge and one.question == question.name]
+    asked = [one for one in evidence.judgements if one.question == question.name]
+    own = [one for one in asked if one.judge == judge]
     right = bool(question.means_right)
     return JudgeResult(
         judge=judge,
@@ -85,8 +96,14 @@ def _result(
         true_positive=both.rate(both.people < 0.5, 1 - both.models, certainty) if right else None,
         true_negative=both.rate(both.people > 0.5, both.models, certainty) if right else None,
         left=left_share(evidence, own, certainty) if question.type == "pick" else None,
+        orders=_orders(asked, judge),
         length_bias=_length_bias(evidence, both, question, lengths, certainty),
     )
+
+
+def _orders(asked: Sequence[Judgement], judge: str) -> BothOrders | None:
+    found = both_orders(asked, judge)
+    return found if found.pairs else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

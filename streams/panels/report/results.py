@@ -9,11 +9,11 @@ from datetime import datetime
 
 from streams.panels.claims import read_claim
 from streams.panels.decision import ClaimState, decide
-from streams.panels.evidence import PanelEvidence, models_of
+from streams.panels.evidence import PanelEvidence
 from streams.panels.report.counted import counted_cases
 from streams.panels.report.error_rates import DeliveredErrorRate, error_rates
 from streams.panels.report.further_cases import further_cases
-from streams.panels.report.judges import JudgeResult, judge_results
+from streams.panels.report.judges import JudgeResult, judge_results, models_of
 from streams.panels.report.progress import PanelProgress, panel_progress
 from streams.panels.report.questions import QuestionResult, question_results
 from streams.panels.report.raters import RaterResult, RaterShare, left_share, rater_results

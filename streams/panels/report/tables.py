@@ -10,7 +10,7 @@ from streams.panels.estimation.agreement import Coefficient
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.estimation.strengths import Strength
 from streams.panels.report.error_rates import DeliveredErrorRate
-from streams.panels.report.judges import JudgeResult, MeanInterval
+from streams.panels.report.judges import JudgeResult
 from streams.panels.report.questions import QuestionFigure, QuestionResult
 from streams.panels.report.raters import RaterResult, RaterShare
 from streams.panels.report.results import PanelResults
@@ -37,7 +37,7 @@ def report_tables(found: PanelResults) -> Iterator[ReportTable]:
         *(_strengths(one, level) for one in found.questions),
         _agreement(found, level),
         _raters(found),
-        _judges(found),
+        _judges(found, level),
     )
     yield from (one for one in tables if one.rows)
 
@@ -160,28 +160,38 @@ def _of(one: RaterShare) -> str:
     return f"{one.hits:g} of {one.of} ({100 * one.low:.0f} to {100 * one.high:.0f} %)"
 
 
-def _judges(found: PanelResults) -> ReportTable:
+def _judges(found: PanelResults, level: str) -> ReportTable:
+    rows = [(f"{one.judge}, {one.question}: {what}", *cells) for one in found.judges for what, *cells in _judge(one)]
     return ReportTable(
         "Models as judges",
-        "Against people on the same cases. Right as right: of the answers that people find right, the share that the "
-        "model finds right (true positive rate). Longer: how much more than people it favours longer ones, in points.",
-        ("model", "question", "cases", "same verdict", "right as right", "wrong as wrong", "left", "longer"),
-        tuple(_judge(one) for one in found.judges),
-        (2,),
+        "Against people on the same cases. Right found right is the true positive rate, wrong found wrong the true "
+        "negative rate. The longer answer: by how many points more than people the model favours it.",
+        ("model and question", "cases", "estimate", level),
+        tuple(rows),
+        (1, 2),
     )
 
 
-def _judge(one: JudgeResult) -> tuple[str, ...]:
-    rates = [_rate(rate) for rate in (one.agreement, one.true_positive, one.true_negative)]
-    left = NO_VALUE if one.left is None else _of(one.left)
-    return one.judge, one.question, f"{one.agreement.cases:,}", *rates, left, _points(one.length_bias)
-
-
-def _rate(rate: RateInterval | None) -> str:
-    if rate is None or rate.value is None:
-        return NO_VALUE
-    return f"{100 * rate.value:.0f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f})"
-
-
-def _points(one: MeanInterval | None) -> str:
-    return NO_VALUE if one is None else f"{100 * one.value:+.0f} ({100 * one.low:+.0f} to {100 * one.high:+.0f})"
+def _judge(one: JudgeResult) -> Iterator[tuple[str, str, str, str]]:
+    rates = {
+        "same verdict as a person": one.agreement,
+        "right answers found right": one.true_positive,
+        "wrong answers found wrong": one.true_negative,
+    }
+    for what, rate in rates.items():
+        if rate is not None and rate.value is not None:
+            yield what, f"{rate.cases:,}", percent(rate.value), range_of(rate.low, rate.high)
+    if one.left is not None and one.left.of:
+        yield "the left answer wins", f"{one.left.of:,}", percent(one.left.value), range_of(one.left.low, one.left.high)
+    if one.orders is not None:
+        yield (
+            "same choice with swapped sides",
+            f"{one.orders.pairs:,}",
+            percent(one.orders.alike / one.orders.pairs),
+            "",
+        )
+    if one.length_bias is not None:
+        value, low, high = (
+            f"{100 * end:+.1f}" for end in (one.length_bias.value, one.length_bias.low, one.length_bias.high)
+        )
+        yield "favours the longer answer", f"{one.length_bias.cases:,}", value, f"{low} to {high}"

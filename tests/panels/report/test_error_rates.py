@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from streams.core.messages import Judgement, PanelCase
-from streams.panels.evidence import PanelEvidence, evidence_of, models_of
+from streams.panels.evidence import PanelEvidence, evidence_of
 from streams.panels.report.counted import counted_cases
-from streams.panels.report.error_rates import DeliveredErrorRate, error_rates
+from streams.panels.report.error_rates import DeliveredErrorRate, error_rates, judged_values
+from streams.panels.report.judges import models_of
 from streams.panels.report.results import panel_results
 from tests.harness.panels import ERRORS_ONLY, answer, case, panel, said, skipped, stratum
 from tests.harness.simulated_panel import Simulation
@@ -78,6 +79,16 @@ def test_a_model_that_missed_a_counted_case_assists_nothing() -> None:
     cases = [case(1), case(2)]
     rated = said("c1", "haiku", "yes", judge_kind="model")
     assert rates(of(cases, "yn", rated))["all answers"].assisted is None
+
+
+def test_a_case_that_a_model_skipped_has_the_prediction_as_its_value() -> None:
+    cases = [case(1), case(2), case(3, purpose="judge")]
+    rated = [said("c1", "haiku", "yes", judge_kind="model"), said("c3", "haiku", "no", judge_kind="model")]
+    skip = skipped("c2", "haiku", judge_kind="model")
+    evidence = of(cases, "yn", *rated, skip)
+    question = evidence.rubric.right_question
+    assert question is not None
+    assert judged_values(evidence, question, "haiku").values.tolist() == [0.0, 0.1, 1.0]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

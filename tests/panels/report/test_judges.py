@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from streams.core.messages import Judgement
 from streams.panels.evidence import PanelEvidence, evidence_of
+from streams.panels.judge.position import BothOrders
+from streams.panels.judge.verdicts import SWAPPED
 from streams.panels.report.counted import counted_cases
 from streams.panels.report.judges import JudgeResult, judge_results
 from tests.harness.panels import ERRORS_ONLY, OPTIONS, PICK_ONLY, answer, case, pair, panel, said
@@ -79,3 +83,17 @@ def test_unknown_lengths_give_no_bias() -> None:
 def test_a_panel_without_a_model_has_no_judges() -> None:
     made = panel(raters_per_case=1, rubric=ERRORS_ONLY)
     assert results(evidence_of(made, [case(1)], [said("c1", "anna", "yes")])) == []
+
+
+def test_the_same_pairs_in_both_orders_are_compared_and_not_a_second_judge() -> None:
+    pairs = [pair(n) for n in (1, 2)]
+    people = [said(f"c{n}", "anna", "worker", "better") for n in (1, 2)]
+    models = [model("c1", "worker", "better", left="worker"), model("c2", "worker", "better", left="worker")]
+    swapped = [
+        replace(model(name, verdict, "better", left="reasoner"), judge=f"haiku{SWAPPED}")
+        for name, verdict in (("c1", "worker"), ("c2", "reasoner"))
+    ]
+    made = panel(raters_per_case=1, rubric=PICK_ONLY, options=OPTIONS)
+    found = results(evidence_of(made, pairs, [*people, *models, *swapped]))
+    assert [one.judge for one in found] == ["haiku"]
+    assert found[0].orders == BothOrders(pairs=2, alike=1, first=1, second=0)
