@@ -54,13 +54,15 @@ def cases_to_decide(
     decides: how much its wealth has grown, and how much it grows with each case.
     """
     cases = len(values)
+    if not cases:
+        return None
     guesses = (cases * values + PRIOR_CASES * predictions) / (cases + PRIOR_CASES)
     found = [
         _best_bet(values, guesses, control, weight / tasks / weights, weight / tasks, limit - total / tasks, below)
         for control, total in ((np.zeros(cases), 0.0), (predictions, predicted))
     ]
     growth, wealth = max(found)
-    if not cases or growth <= 0:
+    if growth <= 0:
         return None
     fractions = UPPER_FRACTIONS if below else LOWER_FRACTIONS
     bets = len(fractions) * (2 if predictions.any() else 1)

@@ -62,16 +62,18 @@ def sequential_bounds(
         controls.append(_Control(predictions, predicted))
     bets = [_Bets(values, weights, control, tasks, weight, len(controls)) for control in controls]
     refuted = 2 / (1 - certainty)
-    low, high = 0, len(_RATES) - 1
-    moments = []
+    rates, moments = _RATES, []
     for case in range(len(values)):
         for bet in bets:
-            bet.place(case)
-        low = max(low, _last(sum(bet.lower.sum(axis=0) for bet in bets) >= refuted))
-        high = min(high, _first(sum(bet.upper.sum(axis=0) for bet in bets) >= refuted))
+            bet.place(case, rates)
+        low = _last(sum(bet.lower.sum(axis=0) for bet in bets) >= refuted)
+        high = max(low, _first(sum(bet.upper.sum(axis=0) for bet in bets) >= refuted))
+        rates = rates[low : high + 1]
+        for bet in bets:
+            bet.keep(low, high)
         seen = float(values[: case + 1].sum())
         least, most = seen / tasks, (seen + tasks - case - 1) / tasks
-        moments.append(Moment(case + 1, max(float(_RATES[low]), least), min(float(_RATES[high]), most)))
+        moments.append(Moment(case + 1, max(float(rates[0]), least), min(float(rates[-1]), most)))
     return moments
 
 
@@ -95,15 +97,19 @@ class _Bets:
         self._most = left / LEAST_WEIGHT
         self._least = -self._most if control.values.any() else np.zeros(len(values))
         self._known = control.total + _before(values - control.values)
-        self._sums = tasks * _RATES
+        self._tasks = tasks
         self.upper = np.full((len(UPPER_FRACTIONS), len(_RATES)), 1 / len(UPPER_FRACTIONS) / shares)
         self.lower = np.full((len(LOWER_FRACTIONS), len(_RATES)), 1 / len(LOWER_FRACTIONS) / shares)
 
-    def place(self, case: int) -> None:
+    def place(self, case: int, rates: Values) -> None:
         """Multiply the wealth by what the bets on one case pay."""
-        payment, expected = self._payments[case], self._sums - self._known[case]
+        payment, expected = self._payments[case], self._tasks * rates - self._known[case]
         self.upper = _paid(self.upper, UPPER_FRACTIONS, self._most[case] - payment, self._most[case] - expected)
         self.lower = _paid(self.lower, LOWER_FRACTIONS, payment - self._least[case], expected - self._least[case])
+
+    def keep(self, low: int, high: int) -> None:
+        """Go on with the rates from index `low` to `high` alone."""
+        self.upper, self.lower = self.upper[:, low : high + 1], self.lower[:, low : high + 1]
 
 
 def _before(values: Values) -> Values:
@@ -122,9 +128,10 @@ def _paid(wealth: Values, fractions: Values, paid: float, expected: Values) -> V
 
 
 def _first(refuted: NDArray[np.bool_]) -> int:
-    """Return the lowest refuted rate, as its index; above it all are refuted, as the wealth rises with the rate."""
+    """Return the index of the lowest refuted rate, else of the last rate. All above a refuted one are refuted."""
     return int(refuted.argmax()) if refuted.any() else len(refuted) - 1
 
 
 def _last(refuted: NDArray[np.bool_]) -> int:
+    """Return the index of the highest refuted rate, else of the first rate. All below a refuted one are refuted."""
     return len(refuted) - 1 - int(refuted[::-1].argmax()) if refuted.any() else 0
