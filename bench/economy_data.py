@@ -44,10 +44,10 @@ def read_parts(file: str, train: Path, test: Path) -> Parts | str:
     missing = missing_file(file, train, test)
     if missing:
         return missing
-    rows = _read(train / file)
+    rows = read_rows(train / file)
     if train.resolve() == test.resolve():
         return Parts(*split(rows, [row.text for row in rows], TRAINED, SEED))
-    return Parts(rows, _read(test / file))
+    return Parts(rows, read_rows(test / file))
 
 
 def missing_file(file: str, train: Path, test: Path) -> str:
@@ -110,7 +110,8 @@ def _tfidf() -> Any:
     return make_pipeline(words, LogisticRegression(C=2, max_iter=500))
 
 
-def _read(file: Path) -> list[Row]:
+def read_rows(file: Path) -> list[Row]:
+    """All rows of a set."""
     return [_row(json.loads(line)) for line in file.read_bytes().splitlines() if line.strip()]
 
 

@@ -136,7 +136,7 @@ def read_answer(text: str) -> Reading:
 
 def assessed(parts: Parts, directory: Path, seed: int) -> Decided:
     """Train, calibrate on out-of-fold scores, and assess every test row's answer."""
-    learnt = _learnt([_answered(row) for row in parts.train], parts.train, seed)
+    learnt = learn([answered(row) for row in parts.train], parts.train, seed)
     learnt.verifier.save(directory / "verifier.npz")
     pipeline_file = _write_pipeline(directory, ASSESSED)
     artifact = _calibrated(load_uncalibrated(pipeline_file).workers[WORKER], parts.train, learnt)
@@ -144,7 +144,7 @@ def assessed(parts: Parts, directory: Path, seed: int) -> Decided:
     pipeline = load_pipeline(pipeline_file)
     assess = scorer(pipeline.workers[WORKER])
     attempts = asyncio.run(_attempts(assess, parts.test))
-    examples = [_answered(row) for row in parts.test]
+    examples = [answered(row) for row in parts.test]
     return Decided(
         learnt=learnt,
         decided_by=_decided_by(pipeline.workers[WORKER]),
@@ -162,14 +162,14 @@ def assessed(parts: Parts, directory: Path, seed: int) -> Decided:
 
 def routed(parts: Parts, directory: Path, seed: int, folds: int = FOLDS) -> Decided:
     """Train a router on events alone, find its threshold on out-of-fold scores, and route every test row."""
-    learnt = _learnt([_unanswered(row) for row in parts.train], parts.train, seed, folds)
+    learnt = learn([unanswered(row) for row in parts.train], parts.train, seed, folds)
     handler, reasoner = f"workers.{WORKER}", f"reasoners.{REASONER}"
     threshold = least_threshold(learnt.keeps, outcomes_of(parts.train))
     made = Router({handler: learnt.verifier}, reasoner, threshold, admitted=True, comparison={}, date=DATE)
     made.save(directory / "router.zip")
     router = Router.load(directory / "router.zip")
     value = np.array([router.route(row.text, row.data).scores[handler] for row in parts.test])
-    examples = [_unanswered(row) for row in parts.test]
+    examples = [unanswered(row) for row in parts.test]
     return Decided(
         learnt=learnt,
         decided_by="gain",
@@ -204,7 +204,7 @@ def _calibrator(learnt: Learnt, rows: Sequence[Row], seed: int) -> Calibrator:
     return choose_calibrator(learnt.scores, np.array([row.worker_correct for row in rows]), seed=seed).calibrator
 
 
-def _learnt(examples: Sequence[Example], rows: Sequence[Row], seed: int, folds: int = FOLDS) -> Learnt:
+def learn(examples: Sequence[Example], rows: Sequence[Row], seed: int, folds: int = FOLDS) -> Learnt:
     """A verifier of all rows, and what verifiers that have not seen a row's text say of it."""
     fold = np.array([int(folds * draw("fold", seed, row.text)) for row in rows])
     scores, keeps = np.empty(len(rows)), np.empty(len(rows))
@@ -226,11 +226,13 @@ def _fit(examples: Sequence[Example], rows: Sequence[Row], places: Sequence[int]
     )
 
 
-def _unanswered(row: Row) -> Example:
+def unanswered(row: Row) -> Example:
+    """The event alone, as a verifier reads it before the worker answers."""
     return Example(text=row.text, data=row.data, answer=None)
 
 
-def _answered(row: Row) -> Example:
+def answered(row: Row) -> Example:
+    """The event with the worker's answer, as a verifier reads it afterwards."""
     return example_of(*_attempted(row, ""))
 
 

@@ -46,7 +46,7 @@ def test_the_strongest_comes_first_and_their_mean_is_0() -> None:
     assert {one.comparisons for one in found} == {78}
 
 
-def test_intervals_hold_the_strengths_and_tell_the_best_from_the_worst() -> None:
+def test_intervals_hold_the_strengths_and_distinguish_the_best_from_the_worst() -> None:
     best, *_, worst = bradley_terry(games()).handlers
     assert best.low < best.value < best.high
     assert best.low > worst.high
