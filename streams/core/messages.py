@@ -467,7 +467,7 @@ class PanelCase:
     """`sample` and `judge` cases were drawn, the latter for a model alone; `gold` and `repeat` ones check raters."""
     answers: tuple[PanelAnswer, ...]
     left: str
-    """The option that every second rater sees on the left; the others see it on the right."""
+    """The option that every second rater sees on the left; the others see it on the right. Empty for one answer."""
     reasons: tuple[str, ...] = ()
     """Why its weight is above the rest's, for example `near threshold`."""
     position: int

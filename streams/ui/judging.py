@@ -65,6 +65,6 @@ def judgements_of(session: PanelSession, case: PanelCase, said: Said, now: datet
 
 
 def left_option(session: PanelSession, case: PanelCase) -> str:
-    """Return the option that a person sees on the left."""
+    """Return the option that a person sees on the left; empty if the case has one answer."""
     others = [answer.option for answer in case.answers if answer.option != case.left]
-    return others[0] if others and session.ordinal % 2 else case.left
+    return others[0] if case.left and session.ordinal % 2 else case.left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from streams.core.messages import PanelCase
 from streams.panels.board import VerdictKey
@@ -14,9 +15,8 @@ from streams.ui.pages import ShownAnswer, ShownCase
 
 def sides_of(session: PanelSession, case: PanelCase) -> Mapping[Side, str]:
     """Return the option on each side, as this person sees the case."""
-    left = left_option(session, case)
-    others = [answer.option for answer in case.answers if answer.option != left]
-    return {"A": left, "B": others[0]} if others else {"A": left}
+    left, options = left_option(session, case), [answer.option for answer in case.answers]
+    return dict(zip(get_args(Side), sorted(options, key=lambda option: option != left), strict=False))
 
 
 def case_fields(session: PanelSession, case: PanelCase) -> Sequence[FormField]:

@@ -81,7 +81,8 @@ def case(position: int, *answers: PanelAnswer, **more: Any) -> PanelCase:
     shown = answers or (answer(),)
     usual: dict[str, Any] = {
         "panel": NAME, "case_id": f"c{position}", "event_id": f"e{position}", "run": "live", "event_time": START,
-        "task": f"t{position}", "left": shown[0].option, "weight": 1.0, "probability": 0.4, "judge_probability": 0.8,
+        "task": f"t{position}", "left": shown[0].option if len(shown) > 1 else "",
+        "weight": 1.0, "probability": 0.4, "judge_probability": 0.8,
         "prediction": 0.1, "content_digest": "d", "created_at": START + timedelta(days=7),
     }  # fmt: skip
     return PanelCase(answers=shown, position=position, **usual | more)
@@ -97,7 +98,7 @@ def said(case_id: str, judge: str, verdict: str, question: str = "right", **more
     option = "" if question in ("better", "") else "outcome"
     usual: dict[str, Any] = {
         "event_id": f"e{case_id[1:]}", "call_id": "", "panel": NAME, "case_id": case_id, "option": option,
-        "rubric": "r", "judged_at": START + timedelta(days=8), "left": "outcome", "seconds": 30.0,
+        "rubric": "r", "judged_at": START + timedelta(days=8), "left": "", "seconds": 30.0,
     }  # fmt: skip
     return Judgement(judge=judge, question=question, verdict=verdict, **usual | more)
 
