@@ -84,7 +84,7 @@ LEFT JOIN reasoned ON reasoned.event_id = outcome.event_id AND reasoned.content_
 LEFT JOIN spent ON spent.event_id = outcome.event_id AND spent.content_digest = outcome.content_digest
 LEFT JOIN erased ON erased.event_id = outcome.event_id
 WHERE outcome.run = {run:String}
-    AND outcome.state = 'answered'
+    AND outcome.state = 'answered' AND outcome.tier IN ('worker', 'reasoner')
     AND outcome.event_time >= {since:DateTime64(6, 'UTC')} AND outcome.event_time < {until:DateTime64(6, 'UTC')}
 ORDER BY event_time, event_id
 SETTINGS join_use_nulls = 1

@@ -56,6 +56,12 @@ def rows(servers: Settings, sql: str, panel: str) -> list[dict[str, Any]]:
     return [dict(zip(answer.column_names, row, strict=True)) for row in answer.result_rows]
 
 
+def test_a_list_without_panels_says_how_to_make_one(escalon: Escalon) -> None:
+    done = escalon("panel", "list")
+    assert done.code == 0
+    assert "There is no panel yet. Make one: escalon panel new NAME --rubric FILE" in done.out
+
+
 def test_a_panel_is_drawn_published_and_listed(escalon: Escalon, servers: Settings) -> None:
     done = escalon("panel", "new", "week-1", "--rubric", "rubric.toml", "--cases", "20", "--seed", "7")
     assert done.code == 0, done.err

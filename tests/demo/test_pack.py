@@ -12,6 +12,7 @@ from streams.cli.event_source import read_source
 from streams.demo.starter import write_pack
 from streams.models.listeners.classifier import Classifier
 from streams.models.listeners.image import perceptual_hash
+from streams.panels.rubric import read_rubric
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 
@@ -52,6 +53,12 @@ def test_the_pipeline_loads_and_its_classifier_knows_the_events(models: str, tmp
     predicted = Classifier.load(tmp_path / "intents.npz").predict([event["text"] for event in texts])
     right = sum(best[0][0] == TRUTH[event["id"]]["intent"] for best, event in zip(predicted, texts, strict=True))
     assert right / len(texts) >= 0.95
+
+
+def test_the_rubric_is_valid_and_asks_if_an_answer_is_right() -> None:
+    rubric = read_rubric((PACK / "rubric.toml").read_text("utf-8"))
+    assert [one.type for one in rubric.questions] == ["yes/no", "scale", "pick"]
+    assert rubric.right_question == rubric.questions[0]
 
 
 def test_no_event_is_among_the_training_rows() -> None:
