@@ -6,6 +6,7 @@ Both take the further cases to be like those so far, so they are rough while few
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,45 +47,54 @@ def cases_to_decide(
     tasks: int,
     weight: float,
     predicted: float,
+    extremes: tuple[float, float] = (0.0, 1.0),
     certainty: float = 0.95,
 ) -> int | None:
     """Return about how many more cases prove that the rate is `below` a limit, or above; None if it does not look so.
 
     The arguments are those of `sequential_bounds`, but `certainty` is that of the one side. The best of its bets
-    decides: how much its wealth has grown, and how much it grows with each case.
+    decides: how much its wealth has grown, and how much it grows with each case. Before the first case, these are the
+    cases that prove it if nothing speaks against it.
     """
-    cases = len(values)
+    cases, mean_weight, fractions = len(values), weight / tasks, UPPER_FRACTIONS if below else LOWER_FRACTIONS
     if not cases:
-        return None
+        growth = -math.log1p(-limit / mean_weight) if below else math.log(0.2 + 0.8 / limit)
+        return min(tasks, math.ceil(math.log(len(fractions) / 2 / (1 - certainty)) / growth))
     guesses = (cases * values + PRIOR_CASES * predictions) / (cases + PRIOR_CASES)
-    found = [
-        _best_bet(values, guesses, control, weight / tasks / weights, weight / tasks, limit - total / tasks, below)
-        for control, total in ((np.zeros(cases), 0.0), (predictions, predicted))
-    ]
-    growth, wealth = max(found)
+    bets = [_Bet(np.zeros(cases), limit, 0.0, 0.0)]
+    if predictions.any():
+        bets.append(_Bet(predictions, limit - predicted / tasks, *extremes))
+    growth, wealth = max(_best_bet(bet, values, guesses, mean_weight / weights, mean_weight, below) for bet in bets)
     if growth <= 0:
         return None
-    fractions = UPPER_FRACTIONS if below else LOWER_FRACTIONS
-    bets = len(fractions) * (2 if predictions.any() else 1)
-    rivals = bets / 2  # the bets next to the best one win as well
+    rivals = len(fractions) * len(bets) / 2  # the bets next to the best one win as well
     missing = math.log(rivals / (1 - certainty)) - wealth
     return min(tasks - cases, max(1, math.ceil(missing / growth)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bet:
+    """A control variate (cases,) with the supposed mean of value - control, and its range over the population."""
+
+    control: Values
+    expected: float
+    least: float
+    greatest: float
+
+
 def _best_bet(
-    values: Values, guesses: Values, control: Values, factors: Values, most: float, expected: float, below: bool
+    bet: _Bet, values: Values, guesses: Values, factors: Values, most: float, below: bool
 ) -> tuple[float, float]:
     """Return the growth of the best bet's logarithmic wealth per case, and its wealth after all cases.
 
     Of `sequential_bounds` with one control, if no task is ever used up: `factors` (cases,) are mean weight / weight,
-    `most` is the greatest of them, `expected` the supposed mean of value - control. `guesses` are the values' chances.
+    `most` is the greatest of them. `guesses` are the values' chances.
     """
     fractions = UPPER_FRACTIONS if below else LOWER_FRACTIONS
-    least = -most if control.any() else 0.0
-    bound, sign = (most, -1) if below else (least, 1)
+    bound, sign = ((1 - bet.least) * most, -1) if below else (-bet.greatest * most, 1)
 
     def logs(outcome: Values | float) -> Values:
-        paid = sign * ((outcome - control) * factors - bound) / (sign * (expected - bound))
+        paid = sign * ((outcome - bet.control) * factors - bound) / (sign * (bet.expected - bound))
         return np.asarray(np.log(np.maximum(1 - fractions + fractions * paid, 1e-9)), dtype=np.float64)
 
     growths = (guesses * logs(1.0) + (1 - guesses) * logs(0.0)).mean(axis=1)

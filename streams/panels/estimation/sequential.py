@@ -48,18 +48,20 @@ def sequential_bounds(
     tasks: int,
     weight: float,
     predicted: float,
+    extremes: tuple[float, float] = (0.0, 1.0),
     certainty: float = 0.95,
 ) -> list[Moment]:
     """Return the bounds of the population's mean value after each case; arrays have shape (cases,), as drawn.
 
     `values` and `predictions` lie between 0 and 1, `weights` are at least LEAST_WEIGHT; `tasks`, `weight` and
-    `predicted` are the population's size and its sums of weights and predictions. With a chance of at least `certainty`
+    `predicted` are the population's size and its sums of weights and predictions, `extremes` the least and the greatest
+    prediction of all its tasks, if they are known: they allow larger bets. With a chance of at least `certainty`
     the rate lies within the bounds at every moment. For a claim about one side alone, such as "at most 5 % is wrong",
     the bound of that side at a certainty of 2 * certainty - 1 is enough: 0.9 for 0.95.
     """
-    controls = [_Control(np.zeros(len(values)), 0.0)]
+    controls = [_Control(np.zeros(len(values)), 0.0, 0.0, 0.0)]
     if predictions.any():
-        controls.append(_Control(predictions, predicted))
+        controls.append(_Control(predictions, predicted, *extremes))
     bets = [_Bets(values, weights, control, tasks, weight, len(controls)) for control in controls]
     refuted = 2 / (1 - certainty)
     rates, moments = _RATES, []
@@ -79,10 +81,12 @@ def sequential_bounds(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Control:
-    """A control variate, taken off the values: shape (cases,), with its sum over the population."""
+    """A control variate, taken off the values: shape (cases,), with its sum and its range over the population."""
 
     values: Values
     total: float
+    least: float
+    greatest: float
 
 
 class _Bets:
@@ -94,8 +98,8 @@ class _Bets:
         count = np.arange(len(values))
         left = np.maximum(weight - _before(weights), (tasks - count) * LEAST_WEIGHT)
         self._payments = (values - control.values) * left / weights
-        self._most = left / LEAST_WEIGHT
-        self._least = -self._most if control.values.any() else np.zeros(len(values))
+        self._most = (1 - control.least) * left / LEAST_WEIGHT
+        self._least = -control.greatest * left / LEAST_WEIGHT
         self._known = control.total + _before(values - control.values)
         self._tasks = tasks
         self.upper = np.full((len(UPPER_FRACTIONS), len(_RATES)), 1 / len(UPPER_FRACTIONS) / shares)

@@ -43,9 +43,20 @@ def test_a_width_of_0_needs_all_the_rest() -> None:
     assert cases_for_width(RateInterval(0.1, 0.05, 0.2, 100, 100.0), 0.0, tasks=250) == 150
 
 
-def test_without_a_case_no_number_is_named() -> None:
+def test_without_a_case_no_width_can_be_foretold() -> None:
     assert cases_for_width(RateInterval(None, 0.0, 1.0, 0), 0.1, tasks=250) is None
-    assert to_decide(np.array([]), 0.05, below=True) is None
+
+
+@pytest.mark.parametrize(("value", "limit", "below"), [(0.0, 0.05, True), (1.0, 0.5, False)])
+@pytest.mark.parametrize("weight", [1.0, 1.5])
+def test_before_the_first_case_it_names_those_that_decide_if_nothing_speaks_against_it(
+    value: float, limit: float, below: bool, weight: float
+) -> None:
+    none, weights, tasks = np.array([]), np.full(300, weight), TASKS
+    population = {"tasks": tasks, "weight": tasks * weight, "predicted": 0.0}
+    found = sequential_bounds(np.full(300, value), weights, 0 * weights, certainty=0.9, **population)  # type: ignore[arg-type]
+    decided = next(one.cases for one in found if (one.high <= limit if below else one.low >= limit))
+    assert cases_to_decide(none, none, none, limit, below=below, **population) == pytest.approx(decided, rel=0.25)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("period", "limit", "below"), [(25, 0.1, True), (1000, 0.05, True), (4, 0.15, False)])

@@ -109,3 +109,16 @@ def test_values_between_0_and_1_count_as_such() -> None:
     half = plain(np.full(300, 0.5), 5000, 0.95)[-1]
     assert half.low <= 0.5 <= half.high
     assert half.high - half.low < 0.15
+
+
+def test_known_extremes_of_the_predictions_decide_rare_comparisons_earlier() -> None:
+    """Of all tasks, 1 in 5 is a comparison, of which 4 in 5 are won; the others count as a half, as predicted."""
+    comparisons = np.array([1.0, 1.0, 0.0, 1.0, 1.0])
+    values = np.tile([*np.insert(np.full(20, 0.5), [2, 6, 10, 14, 18], comparisons)], 20)
+    ones, decided = np.ones(len(values)), []
+    for extremes in ((0.0, 1.0), (0.5, 0.5)):
+        found = sequential_bounds(
+            values, ones, 0.5 * ones, tasks=9000, weight=9000, predicted=4500, extremes=extremes, certainty=0.9
+        )
+        decided.append(next(one.cases for one in found if one.low > 0.5))
+    assert decided[1] < 0.9 * decided[0]
