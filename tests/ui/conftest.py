@@ -1,11 +1,13 @@
-"""Servers shared by the tests of a module."""
+"""Servers and a browser, shared by the tests of a module."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.harness.browser import chromium
 from tests.harness.panel_site import PanelServers, panel_servers
 
 
@@ -13,3 +15,9 @@ from tests.harness.panel_site import PanelServers, panel_servers
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelServers]:
     with panel_servers(tmp_path_factory.mktemp("panels")) as servers:
         yield servers
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
