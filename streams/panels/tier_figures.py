@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streams.core.messages import Judgement
+from streams.core.messages import Judgement, Panel, PanelCase, PanelStratum
+from streams.evaluation.compare.paired_statistics import CERTAINTY
 from streams.evaluation.tiers.panel_figures import PanelFigures, PanelPreference, PanelRate, VerdictCount
 from streams.evaluation.tiers.truth import AnswerValue, TruthSource, source_named
-from streams.panels.estimation.rates import RateInterval, weighted_rate
-from streams.panels.evidence import DELIVERED, CaseValue, PanelEvidence, case_values, delivered_answer, read_panel
-from streams.panels.rubric import Question
+from streams.panels.estimation.rates import RateInterval
+from streams.panels.evidence import PanelEvidence, case_values, delivered_answer, read_panel
+from streams.panels.report.counted import counted_cases, judged_cases, share_of, values_of
+from streams.panels.report.error_rates import wrong_share
+from streams.panels.report.judges import models_of
 
 if TYPE_CHECKING:
     from streams.audit.query import Audit
 
+TIERS: Final = ("worker", "reasoner")
+TIE: Final = 0.5
 _PANELS: Final = """
     SELECT panel FROM panels
     WHERE run = {run:String} AND until > {since:DateTime64(6, 'UTC')}
@@ -45,9 +51,8 @@ def panel_figures(panels: Sequence[PanelEvidence]) -> PanelFigures:
 
 def _judges(evidence: PanelEvidence) -> list[tuple[TruthSource, str]]:
     """Return the people as one source, then each model, with the name that `case_values` takes."""
-    models = sorted({one.judge for one in evidence.judgements if one.judge_kind == "model"})
     people = source_named(f"panel:{evidence.panel.panel}"), ""
-    return [people, *((source_named(f"judge:{model}"), model) for model in models)]
+    return [people, *((source_named(f"judge:{model}"), model) for model in models_of(evidence))]
 
 
 def _answers(evidence: PanelEvidence) -> Iterator[AnswerValue]:
@@ -66,94 +71,78 @@ def _rates(evidence: PanelEvidence) -> Iterator[PanelRate]:
     question = evidence.rubric.right_question
     if question is None:
         return
+    panel = evidence.panel
     for source, judge in _judges(evidence):
-        known = _known(case_values(evidence, question, DELIVERED, judge=judge))
-        for tier in ("", "worker", "reasoner"):
-            own = [one for one in known if not tier or _tier(one, evidence) == tier]
-            if own:
-                yield _rate(evidence, source, tier, own, by_model=bool(judge))
+        drawn = judged_cases(evidence, question, judge) if judge else counted_cases(evidence)
+        counted, values = values_of(drawn, case_values(evidence, question, judge=judge))
+        for tier in ("", *TIERS):
+            inside = np.array([tier in ("", _tier(case, panel)) for case in counted.cases], dtype=bool)
+            own = counted.where(lambda case: tier in ("", _tier(case, panel)))  # noqa: B023 - used at once
+            if len(own):
+                strata = [one for one in panel.population if tier in ("", one.tier)]
+                yield _rate(panel, source, tier, strata, wrong_share(strata, own, values[inside], CERTAINTY))
 
 
-def _known(values: Sequence[CaseValue]) -> list[CaseValue]:
-    return [one for one in values if one.complete and one.value is not None]
-
-
-def _tier(one: CaseValue, evidence: PanelEvidence) -> str:
-    answer = delivered_answer(one.case, evidence.panel)
+def _tier(case: PanelCase, panel: Panel) -> str:
+    answer = delivered_answer(case, panel)
     return answer.tier if answer is not None else ""
 
 
 def _rate(
-    evidence: PanelEvidence, source: TruthSource, tier: str, known: Sequence[CaseValue], *, by_model: bool
+    panel: Panel, source: TruthSource, tier: str, strata: Sequence[PanelStratum], wrong: RateInterval
 ) -> PanelRate:
-    strata = [one for one in evidence.panel.population if not tier or one.tier == tier]
-    tasks = sum(one.tasks for one in strata)
-    wrong = weighted_rate(
-        np.array([one.value for one in known]),
-        _probabilities(known, by_model=by_model),
-        np.array([one.case.prediction for one in known]),
-        tasks=tasks,
-        predicted=sum(one.prediction for one in strata),
-    )
     return PanelRate(
-        panel=evidence.panel.panel,
+        panel=panel.panel,
         source=source,
         tier=tier,
-        tasks=tasks,
-        since=evidence.panel.since,
-        until=evidence.panel.until,
-        cases=len(known),
+        tasks=sum(one.tasks for one in strata),
+        since=panel.since,
+        until=panel.until,
+        cases=wrong.cases,
         value=None if wrong.value is None else 1 - wrong.value,
         low=1 - wrong.high,
         high=1 - wrong.low,
     )
 
 
-def _probabilities(known: Sequence[CaseValue], *, by_model: bool) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return the chances with which the cases were drawn, shape (cases,)."""
-    return np.array([one.case.judge_probability if by_model else one.case.probability for one in known])
-
-
 def _preferences(evidence: PanelEvidence) -> Iterator[PanelPreference]:
     if len(evidence.panel.options) != 2:
         return
-    for question in evidence.rubric.questions:
-        if question.type == "pick":
-            for source, judge in _judges(evidence):
-                yield from _preference(evidence, question, source, judge)
-
-
-def _preference(
-    evidence: PanelEvidence, question: Question, source: TruthSource, judge: str
-) -> Iterator[PanelPreference]:
-    a, b = evidence.panel.options
-    known = _known(case_values(evidence, question, b, judge=judge))
-    if not known:
-        return
-    values = np.array([one.value for one in known])
-    found: RateInterval = weighted_rate(
-        values, _probabilities(known, by_model=bool(judge)), np.zeros(len(known)), tasks=len(known), predicted=0.0
-    )
-    yield PanelPreference(
-        panel=evidence.panel.panel,
-        source=source,
-        question=question.name,
-        a=a,
-        b=b,
-        cases=len(known),
-        wins=int((values > 0.5).sum()),
-        ties=int((values == 0.5).sum()),
-        losses=int((values < 0.5).sum()),
-        value=found.value,
-        low=found.low,
-        high=found.high,
-    )
+    picks = [one for one in evidence.rubric.questions if one.type == "pick"]
+    for question, (source, judge) in product(picks, _judges(evidence)):
+        a, b = evidence.panel.options
+        drawn = judged_cases(evidence, question, judge) if judge else counted_cases(evidence)
+        counted, values = values_of(drawn, case_values(evidence, question, b, judge=judge))
+        if np.isfinite(values).any():
+            found = share_of(counted, values, CERTAINTY)
+            yield PanelPreference(
+                panel=evidence.panel.panel,
+                source=source,
+                question=question.name,
+                a=a,
+                b=b,
+                cases=found.cases,
+                wins=int((values > TIE).sum()),
+                ties=int((values == TIE).sum()),
+                losses=int((values < TIE).sum()),
+                value=found.value,
+                low=found.low,
+                high=found.high,
+            )
 
 
 def _verdicts(evidence: PanelEvidence) -> Iterator[VerdictCount]:
-    """Count the ratings of drawn cases; adjudications, gold cases and repeats are left out."""
+    """Count the ratings of drawn cases.
+
+    Adjudications, gold cases, repeats, and a model's judgements on swapped sides are left out.
+    """
     drawn = {case.case_id for case in evidence.cases if case.purpose in ("sample", "judge")}
-    given = [one for one in evidence.judgements if one.case_id in drawn and one.kind == "rating"]
+    models = models_of(evidence)
+    given = [
+        one
+        for one in evidence.judgements
+        if one.case_id in drawn and one.kind == "rating" and (one.judge_kind == "person" or one.judge in models)
+    ]
     names = {question.name: place for place, question in enumerate(evidence.rubric.questions)}
 
     def key(one: Judgement) -> tuple[int, str, str, str]:

@@ -48,7 +48,25 @@ def test_the_json_document_has_every_figure_and_null_for_what_was_not_asked_for(
     assert [one["source"] for one in made["accuracies"]] == [
         {"name": "people:ann", "kind": "people"},
         {"name": "system:crm", "kind": "system"},
+        {"name": "panel:week-48", "kind": "panel"},
     ]
+
+
+def test_a_panel_is_shown_beside_the_labels_and_their_disagreement_names_the_event(evaluate: Escalon) -> None:
+    made = json.loads(evaluate("--run", ANSWERED, "--json").stdout)
+    (whole, worker) = made["reasoner"]["panels"]["rates"]
+    assert (whole["tier"], worker["tier"], worker["cases"], worker["value"]) == ("", "worker", 2, 0.5)
+    by_panel = [one for one in made["accuracies"] if one["source"]["kind"] == "panel"]
+    assert [(one["tier"], one["value"], one["reweighted"]) for one in by_panel] == [("worker", 0.5, True)]
+    found = [one for one in made["conflicts"] if one["b"]["kind"] == "people" or one["a"]["kind"] == "people"]
+    panel = next(one for one in found if "panel" in (one["a"]["kind"], one["b"]["kind"]))
+    assert (panel["pairs"]["only_a"], panel["pairs"]["only_b"], panel["examples"]) == (1, 1, ["w2", "w3"])
+
+
+def test_judgements_outside_of_panels_are_counted_apart(evaluate: Escalon) -> None:
+    made = json.loads(evaluate("--run", ANSWERED, "--tier", "reasoner", "--json").stdout)
+    (other,) = made["reasoner"]["other_verdicts"]
+    assert (other["panel"], other["question"], other["verdict"], other["judgements"]) == ("", "right", "no", 1)
 
 
 def test_events_after_until_are_left_out(evaluate: Escalon) -> None:

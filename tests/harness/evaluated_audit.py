@@ -11,6 +11,7 @@ from typing import Any
 from streams.core.messages import Call, Event, Finding, Label, Verdict
 from streams.pipeline.load import Pipeline
 from tests.builders import call, event, label, reply, thought, verdict
+from tests.harness import panels
 from tests.harness.shop import PIPELINE, shop
 
 ANSWERED, HEARD = "answered", "heard"
@@ -51,7 +52,7 @@ def escalated(name: str, said: str, **more: Any) -> Iterator[Any]:
     one = of(name)
     yield verdict(one)
     yield worked(one, **{"confidence": 0.5, "decision": "escalated"} | more)
-    yield thought(one, {"number": said})
+    yield thought(one, {"number": said, "note": "by the worker's rule, the number alone counts"})
 
 
 def truth(name: str, number: str, source: str = ANN) -> Label:
@@ -83,6 +84,7 @@ def answered() -> Iterator[Any]:
     numbers = {"w1": "7", "w2": "8", "w3": "7", "w5": "8", "w6": "8", "w7": "7", "w8": "9", "r11": "2"}
     yield from (truth(name, number) for name, number in numbers.items())
     yield truth("w3", "8", CRM)
+    yield label(of("w7"), {"number": "6"}, hours=0.5, source=ANN)  # corrected later
 
 
 # ---- Listeners ----
@@ -113,7 +115,8 @@ def repeated(name: str, hour: float, image: str) -> Verdict:
 def listened() -> Iterator[Any]:
     """The rows of the run `heard`.
 
-    a4 has the text of a1. i2 and i6 have the image of i1; i2 to i4 were found to repeat it.
+    a4 has the text of a1. i2 and i6 have the image of i1, and so has i7, with other words; i2 to i4 were found to
+    repeat i1.
     """
     yield heard("a1", "order", hour=1, text="one order")
     yield heard("a2", "order", hour=2, text="another order")
@@ -126,6 +129,7 @@ def listened() -> Iterator[Any]:
     yield repeated("i4", 9, "z")
     yield heard("i5", "photo", hour=10, image="q")
     yield heard("i6", "photo", hour=11, image="x")
+    yield heard("i7", "photo", hour=12, image="x", text="please look again")
     names = {
         "a1": "order", "a2": "refund", "a3": "order", "a4": "refund", "i1": "photo", "i2": "duplicate",
         "i3": "receipt", "i4": "photo", "i5": "duplicate",
@@ -135,7 +139,23 @@ def listened() -> Iterator[Any]:
         yield replace(label(one, intent, aspect="intent", source=ANN), label=intent)
 
 
+# ---- A panel ----
+
+
+def judged() -> Iterator[Any]:
+    """A panel of one rater, who finds the worker's answer to w2 right and w3's wrong, of four answers of the worker."""
+    made = panels.panel(panels.stratum(tasks=4), run=ANSWERED, cases=2, raters_per_case=1)
+    yield made
+    for place, (name, right) in enumerate({"w2": "yes", "w3": "no"}.items(), 1):
+        answer = panels.answer(run=ANSWERED, call_id=worked(of(name)).call_id)
+        about = {"event_id": name, "run": ANSWERED}
+        yield panels.case(place, answer, probability=0.5, **about)
+        yield panels.said(f"c{place}", "anna", right, call_id=answer.call_id, **about)
+        yield panels.said(f"c{place}", "anna", "2", "tone", call_id=answer.call_id, **about)
+    yield panels.said("", "bob", "no", call_id="elsewhere", panel="", event_id="w4", run=ANSWERED)
+
+
 def everything() -> list[Any]:
     """All rows, delivered twice."""
-    rows = [*answered(), *listened()]
+    rows = [*answered(), *listened(), *judged()]
     return [*rows, *rows]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from streams.evaluation.tiers.answers import ENOUGH, ConfidenceQuality
-from streams.evaluation.tiers.listeners import OTHER_INTENTS, IntentQuality, IntentTruth, ListenerTier
+from streams.evaluation.tiers.listeners import OTHER_INTENTS, ConfusionCell, IntentQuality, IntentTruth, ListenerTier
 from streams.evaluation.tiers.sections import (
     UNKNOWN,
     EvaluationSection,
@@ -31,7 +31,7 @@ def listener_section(tier: ListenerTier) -> EvaluationSection:
             _listeners(tier),
             _right(tier),
             _intents(tier),
-            *map(_confusions, tier.truths),
+            *_confusions(tier),
             _duplicates(tier),
             _confidence(tier),
         ),
@@ -96,20 +96,27 @@ def _qualities(truth: IntentTruth) -> Iterator[tuple[str, IntentQuality]]:
         yield from ((listener.listener, one) for listener in truth.listeners for one in listener.intents)
 
 
-def _confusions(truth: IntentTruth) -> EvaluationTable:
+def _confusions(tier: ListenerTier) -> Iterator[EvaluationTable]:
+    for truth in tier.truths:
+        yield _matrix(truth.source.name, truth.matrix)
+        if len(truth.listeners) > 1:
+            yield from (_matrix(f"{truth.source.name}, {one.listener} alone", one.matrix) for one in truth.listeners)
+
+
+def _matrix(name: str, matrix: Sequence[ConfusionCell]) -> EvaluationTable:
     """Return a row for each true intent and a column for each found one, the most frequent first."""
     counts = Counter[str]()
-    for one in truth.matrix:
+    for one in matrix:
         counts.update({one.truth: one.tasks})
         counts.update({one.found: one.tasks})
     names = [name for name, _ in counts.most_common(MAX_COLUMNS) if name != OTHER_INTENTS]
     cells = Counter[tuple[str, str]]()
-    for one in truth.matrix:
+    for one in matrix:
         true, found = (name if name in names else OTHER_INTENTS for name in (one.truth, one.found))
         cells[true, found] += one.tasks
     names += [OTHER_INTENTS] * any(OTHER_INTENTS in pair for pair in cells)
     return EvaluationTable(
-        title=f"Confusion matrix by {truth.source.name}: true intents down, found ones across",
+        title=f"Confusion matrix by {name}: true intents down, found ones across",
         columns=("true intent", *names),
         rows=tuple(
             (name, *(number(cells[name, found]) if cells[name, found] else UNKNOWN for found in names))

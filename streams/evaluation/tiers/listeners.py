@@ -49,6 +49,7 @@ class ListenerQuality:
     listener: str
     found: Share
     right: Share
+    matrix: tuple[ConfusionCell, ...]
     intents: tuple[IntentQuality, ...]
     confidence: ConfidenceQuality
 
@@ -158,6 +159,7 @@ def _listener(
         listener=name,
         found=share(labels.total(), len(pairs)),
         right=share(sum(truth == found for truth, found in pairs), labels.total()),
+        matrix=confusion(pairs),
         intents=intent_qualities(pairs, sorted(labels, key=lambda label: (-labels[label], label))),
         confidence=measured_confidence(source, sure),
     )

@@ -9,10 +9,10 @@ FROM
     FROM judgements AS said
     WHERE said.run = {run:String} AND said.panel = '' AND said.event_id IN
     (
-        SELECT outcomes.event_id
-        FROM outcomes
-        WHERE outcomes.run = {run:String}
-            AND outcomes.event_time >= {since:DateTime64(6, 'UTC')} AND outcomes.event_time < {until:DateTime64(6, 'UTC')}
+        SELECT verdicts.event_id
+        FROM verdicts
+        WHERE verdicts.run = {run:String}
+            AND verdicts.event_time >= {since:DateTime64(6, 'UTC')} AND verdicts.event_time < {until:DateTime64(6, 'UTC')}
     )
     GROUP BY said.event_id, said.call_id, said.judge, said.question, said.judge_kind
 )

@@ -109,34 +109,43 @@ def _rate(
     inside = np.array([part.has(case, panel) for case in all_counted.cases], dtype=bool)
     counted, values = all_counted.where(lambda case: part.has(case, panel)), all_values[inside]
     skipped = np.isnan(values)
-    guesses = [np.where(skipped, guess, values) for guess in (0.0, counted.predictions, 1.0)]
-    found = [_people(part, counted, guess, level) for guess in guesses]
     at_any_moment = None
     if panel.stop:
         at_any_moment = (
-            _sequential(part, counted, guesses[0], level)[0],
-            _sequential(part, counted, guesses[2], level)[1],
+            _sequential(part, counted, np.where(skipped, 0.0, values), level)[0],
+            _sequential(part, counted, np.where(skipped, 1.0, values), level)[1],
         )
     return DeliveredErrorRate(
         part=part.name,
         tasks=part.tasks,
         cases=len(counted),
         skipped=int(skipped.sum()),
-        people=replace(found[1], low=found[0].low, high=found[2].high),
+        people=wrong_share(part.strata, counted, values, level),
         at_any_moment=at_any_moment,
         assisted=_assisted(part, panel, counted, values, judged, level) if judged and not skipped.any() else None,
     )
 
 
-def _people(part: _Part, counted: CountedCases, values: Values, certainty: float) -> RateInterval:
-    return weighted_rate(
-        values,
-        counted.probabilities,
-        counted.predictions,
-        tasks=part.tasks,
-        predicted=part.predicted,
-        certainty=certainty,
+def wrong_share(
+    strata: Sequence[PanelStratum], counted: CountedCases, values: Values, certainty: float
+) -> RateInterval:
+    """Return the share of wrong answers in a part of the population, by its cases' values (cases,), NaN where skipped.
+
+    A skipped case counts as right in the lower bound, and as wrong in the upper one.
+    """
+    skipped = np.isnan(values)
+    low, middle, high = (
+        weighted_rate(
+            np.where(skipped, guess, values),
+            counted.probabilities,
+            counted.predictions,
+            tasks=sum(one.tasks for one in strata),
+            predicted=sum(one.prediction for one in strata),
+            certainty=certainty,
+        )
+        for guess in (0.0, counted.predictions, 1.0)
     )
+    return replace(middle, low=low.low, high=high.high)
 
 
 def _sequential(part: _Part, counted: CountedCases, values: Values, certainty: float) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from streams.core.errors import ConfigError
 from streams.core.time_range import EARLIEST, LATEST
 from streams.evaluation.tiers.attempts import Agrees
 from streams.evaluation.tiers.evaluation import ReasonerTier, TierEvaluation, evaluate_tiers
-from streams.evaluation.tiers.listeners import IntentTruth, ListenerTier
+from streams.evaluation.tiers.listeners import NO_LABEL, IntentTruth, ListenerTier
 from streams.evaluation.tiers.panel_figures import PanelFigures
 from streams.evaluation.tiers.truth import AnswerValue, EvaluatedPart, source_named
 from streams.evaluation.tiers.workers import WorkerQuality
 from streams.pipeline.load import Pipeline
+from tests.builders import START
 from tests.harness.audit import database, write
 from tests.harness.evaluated_audit import ANSWERED, CRM, HEARD, everything, of, pipeline, worked
 
@@ -144,6 +146,12 @@ def test_the_gain_over_the_worker_is_weighted_to_all_its_answers(reasoner: Reaso
     assert found["all"].difference.value == pytest.approx((4 * 1 / 2 + 2 * 0) / 6)
 
 
+def test_all_answers_have_a_gain_only_if_both_groups_have(config: ClickHouseConfig, loaded: Pipeline) -> None:
+    made = evaluated(config, loaded, ANSWERED, until=START + timedelta(hours=5.5))  # before the escalated ones
+    assert made.reasoner is not None
+    assert [one.group for one in made.reasoner.gains] == ["accepted"]
+
+
 def test_a_point_of_quality_costs_what_asking_costs_for_each_additional_right_answer(reasoner: ReasonerTier) -> None:
     cost = {one.group: one.cost for one in reasoner.gains}
     assert cost["escalated"].mean_usd == pytest.approx(0.02)
@@ -202,8 +210,8 @@ def intents(tier1: ListenerTier) -> IntentTruth:
 
 def test_ignored_and_unsure_are_shares_of_tasks_and_duplicates_count_events(tier1: ListenerTier) -> None:
     totals = tier1.totals
-    assert (totals.events, totals.tasks) == (11, 8)
-    assert (hits(tier1.ignored), hits(tier1.unsure)) == ((2, 8), (2, 8))
+    assert (totals.events, totals.tasks) == (12, 9)
+    assert (hits(tier1.ignored), hits(tier1.unsure)) == ((2, 9), (2, 9))
     assert totals.duplicates == 3
 
 
@@ -233,7 +241,13 @@ def test_precision_falls_by_a_wrong_finding_and_recall_by_a_missed_one(intents: 
 def test_each_listener_is_measured_on_what_it_looked_at(intents: IntentTruth, tier1: ListenerTier) -> None:
     found = {one.listener: (hits(one.found), hits(one.right)) for one in intents.listeners}
     assert found == {"rules": ((5, 6), (2, 5)), "seen": ((1, 3), (0, 1))}
-    assert [(one.listener, one.tasks, one.found) for one in tier1.listeners] == [("rules", 8, 6), ("seen", 4, 3)]
+    (seen,) = [one for one in intents.listeners if one.listener == "seen"]
+    assert {(one.truth, one.found): one.tasks for one in seen.matrix} == {
+        ("photo", NO_LABEL): 1,
+        ("receipt", "duplicate"): 1,
+        ("duplicate", NO_LABEL): 1,
+    }
+    assert [(one.listener, one.tasks, one.found) for one in tier1.listeners] == [("rules", 9, 7), ("seen", 5, 3)]
 
 
 def test_duplicates_are_right_wrong_missed_or_undecided_by_their_labels(intents: IntentTruth) -> None:
