@@ -20,7 +20,7 @@ PIECE_BYTES: Final = 1 << 20
 # Remedies for errors that limits or typing mistakes lead to, by ClickHouse's code.
 REMEDIES: Final[Mapping[int, str]] = {
     47: 'Columns are listed by: escalon query "DESCRIBE calls".',
-    60: "The tables are calls, outcomes, verdicts, dead_letters, labels, judgements and runs.",
+    60: "The tables are calls, outcomes, verdicts, dead_letters, labels, judgements, panels, panel_cases and runs.",
     159: "Ask about less (--since, --until, LIMIT), or raise --max-seconds.",
     164: "Queries may only read.",
     241: "Ask about less: fewer columns, a shorter time, a LIMIT.",

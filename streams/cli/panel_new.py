@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from streams.app.settings import Settings, read_settings
+from streams.app.settings import Settings, read_settings, require_clickhouse
 from streams.cli.console import note, out, print_json, table
 from streams.cli.context import find_pipeline, operator
 from streams.cli.options import JsonOption, PipelineOption, SinceOption, UntilOption
@@ -41,7 +41,9 @@ StopOption = Annotated[
 ]
 JudgeCasesOption = Annotated[
     int | None,
-    typer.Option(min=0, help="Further cases for a model alone. Default: 4 for each case of people, at most 1000."),
+    typer.Option(
+        min=0, max=20_000, help="Further cases for a model alone. Default: 4 for each case of people, at most 1000."
+    ),
 ]
 SeedOption = Annotated[int | None, typer.Option(min=0, help="Repeat an earlier draw. Default: a random seed.")]
 ShareOption = Annotated[float, typer.Option(help="The share of the draw that ignores all reasons.")]
@@ -96,8 +98,7 @@ def _publish(settings: Settings, pipeline: Pipeline, rubric: Rubric, request: Pa
 
     check_request(request, rubric)
     with recording_servers(settings, pipeline, note) as servers:
-        assert servers.clickhouse is not None  # noqa: S101
-        with closing(Audit(servers.clickhouse, max_rows=MAX_TASKS)) as audit:
+        with closing(Audit(require_clickhouse(servers), max_rows=MAX_TASKS)) as audit:
             _check_unused(servers, audit, request.name)
             made = make_panel(audit, pipeline, rubric, request, utc_now())
         publish(servers, [*made.cases, made.panel])  # the panel last, so that it never appears without its cases

@@ -23,7 +23,7 @@ def read_population(audit: Audit, pipeline: Pipeline, scope: PopulationScope) ->
     for since, until in _slices(audit, scope):
         asked = {"run": scope.run, "since": since, "until": until}
         others = _other_run(audit, scope, since, until)
-        reader.take(audit.query(_sql("population"), asked).records(), others)
+        reader.take(_rows(audit, _sql("population"), asked), others)
     if not reader.tasks:
         raise ConfigError(*_none(scope, reader.excluded), "run")
     return Population(
@@ -75,8 +75,17 @@ def _other_run(
         WHERE run = {run:String} AND state = 'answered' AND answer IS NOT NULL
             AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
     """
-    rows = audit.query(sql, {"run": scope.other_run, "since": since, "until": until}).records()
+    rows = _rows(audit, sql, {"run": scope.other_run, "since": since, "until": until})
     return {row["event_id"]: row for row in rows}
+
+
+def _rows(audit: Audit, sql: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return all rows of a part of the range; raise ConfigError if the audit's limit cut some off."""
+    answer = audit.query(sql, asked)
+    if answer.cut:
+        what = f"more than {len(answer.rows):,} events have nearly one time."
+        raise ConfigError(what, "Choose a range without it by --since and --until.", "since")
+    return answer.records()
 
 
 def _sql(name: str) -> str:

@@ -173,6 +173,14 @@ def test_parts_of_the_range_give_the_same_population_as_the_whole(
     assert len(whole.tasks) == 7
 
 
+def test_a_part_that_is_too_large_to_read_is_refused(config: ClickHouseConfig, pipeline: Pipeline) -> None:
+    write(config, *(row for n in range(4) for row in accepted(event(f"e{n}", f"order {n}", run="large"))))
+    audit = Audit(config, max_rows=3)
+    with pytest.raises(ConfigError, match="more than 3 events have nearly one time"):
+        read_population(audit, pipeline, PopulationScope(run="large"))
+    audit.close()
+
+
 def test_an_intent_is_known_from_its_first_event_in_the_run(config: ClickHouseConfig, pipeline: Pipeline) -> None:
     for number, intent in enumerate(("order", "order", "sum")):
         write(config, *accepted(event(f"e{number}", f"{number}", run="intents", hour=float(number)), intent=intent))
