@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -92,18 +92,18 @@ class Certificate:
         return not self.why_not
 
 
-def assess(claim: Claim, panels: Sequence[PanelEvidence], certainty: float, *, erased: Collection[str] = ()) -> Quality:
-    """Return what some panels on different times say about a claim; `erased` are ids of cases.
+def assess(claim: Claim, panels: Sequence[PanelEvidence], certainty: float) -> Quality:
+    """Return what some panels on different times say about a claim.
 
     Of several panels, each bound holds with a certainty of 1 - (1 - certainty) / panels (Bonferroni), so their mean,
     weighted by tasks, holds with the certainty.
     """
     level = 1 - (1 - certainty) / len(panels)
-    states = [decide(claim, one, level, erased=erased) for one in panels]
+    states = [decide(claim, one, level) for one in panels]
     total = _pooled("all", [_whole(state, one) for state, one in zip(states, panels, strict=True)])
     tiers: tuple[RateBounds, ...] = ()
     if isinstance(claim, ErrorClaim):
-        counted = [(one, decided_cases(claim, one, erased)) for one in panels]
+        counted = [(one, decided_cases(claim, one)) for one in panels]
         names = sorted({stratum.tier for one in panels for stratum in one.panel.population}, reverse=True)
         tiers = tuple(
             _pooled(tier, [part for one, cases in counted if (part := _tier(tier, one, cases, level))])

@@ -56,9 +56,6 @@ _SETTLED: Final = """
     SELECT uniqExact(event_id, content_digest) FROM outcomes
     WHERE run = {run:String} AND event_time >= {since:DateTime64(6, 'UTC')}
 """
-_ERASED: Final = "SELECT event_id FROM erased_events WHERE event_id IN {ids:Array(String)}"
-_BATCH: Final = 500
-"""Events in one query: their ids are parts of its address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +109,8 @@ def certify(audit: Audit, request: CertificateRequest, verify: Verify) -> Certif
     )
     if not panels:
         return _without_panel(made, claim, request)
-    erased = _erased(audit, panels)
-    quality = assess(claim, panels, request.certainty, erased=erased)
-    effort = _effort(audit, claim, panels, request.certainty, erased) if quality.decision == "open" else None
+    quality = assess(claim, panels, request.certainty)
+    effort = _effort(audit, claim, panels, request.certainty) if quality.decision == "open" else None
     return _concluded(made, claim, quality, panels, request, effort)
 
 
@@ -160,16 +156,6 @@ def _covers(panels: Sequence[PanelEvidence], request: CertificateRequest) -> boo
     return (request.since is None or since <= request.since) and (request.until is None or request.until <= until)
 
 
-def _erased(audit: Audit, panels: Sequence[PanelEvidence]) -> set[str]:
-    """Return the ids of cases whose event was erased."""
-    cases = [case for one in panels for case in one.sample]
-    erased: set[str] = set()
-    for first in range(0, len(cases), _BATCH):
-        ids = sorted({case.event_id for case in cases[first : first + _BATCH]})
-        erased |= {str(row[0]) for row in audit.query(_ERASED, {"ids": ids}).rows}
-    return {case.case_id for case in cases if case.event_id in erased}
-
-
 def _without_panel(made: Certificate, claim: Claim, request: CertificateRequest) -> Certificate:
     """Return the certificate with the panel that it lacks, and the least effort that this panel would take."""
     cases = least_cases(claim, request.certainty)
@@ -198,9 +184,9 @@ class Effort:
     words: str
 
 
-def _effort(audit: Audit, claim: Claim, panels: Sequence[PanelEvidence], certainty: float, erased: set[str]) -> Effort:
+def _effort(audit: Audit, claim: Claim, panels: Sequence[PanelEvidence], certainty: float) -> Effort:
     """Return what people would have to do, at their median time for a case by the rubric."""
-    needed = [cases_needed(claim, one, 1 - (1 - certainty) / len(panels), erased=erased) for one in panels]
+    needed = [cases_needed(claim, one, 1 - (1 - certainty) / len(panels)) for one in panels]
     known = [one for one in needed if one is not None]
     if len(known) < len(needed):
         return Effort(None, None, "If further cases are like those so far, they will not prove it.")
@@ -208,7 +194,7 @@ def _effort(audit: Audit, claim: Claim, panels: Sequence[PanelEvidence], certain
     paces = [read_pace(audit, one.rubric).seconds for one in panels]
     minutes = sum(cases * by * seconds / 60 for cases, by, seconds in zip(known, raters, paces, strict=True))
     drawn = sum(len(one.sample) for one in panels)
-    counted = sum(len(decided_cases(claim, one, erased)) for one in panels)
+    counted = sum(len(decided_cases(claim, one)) for one in panels)
     return Effort(sum(known), minutes, needed_words(sum(known), minutes, drawn - counted))
 
 

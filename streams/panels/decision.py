@@ -73,7 +73,7 @@ class DecidedCase:
 def decide(
     claim: Claim, evidence: PanelEvidence, certainty: float = CERTAINTY, *, erased: Collection[str] = ()
 ) -> ClaimState:
-    """Return the state of a claim. Cases in `erased`, whose event was erased, count as skipped unless they were judged.
+    """Return the state of a claim. Unjudged cases in `erased`, and those of the evidence, count as skipped.
 
     The chance that a false claim is ever found to hold is at most 1 - certainty, and so is that of a true one to fail.
     """
@@ -120,9 +120,9 @@ def bounds(
 
 
 def cases_needed(
-    claim: Claim, evidence: PanelEvidence, certainty: float = CERTAINTY, *, erased: Collection[str] = ()
+    claim: Claim, evidence: PanelEvidence, certainty: float = CERTAINTY, *, refute: bool = False
 ) -> int | None:
-    """Return about how many more cases would prove a claim; None if more cases like those so far would not.
+    """Return about how many more cases would prove a claim, or refute it; None if more like those so far would not.
 
     Before the first case, these are the cases that prove it if nothing speaks against it.
     """
@@ -130,10 +130,10 @@ def cases_needed(
 
     from streams.panels.estimation.needed import cases_to_decide
 
-    counted, population = decided_cases(claim, evidence, erased), _population(claim, evidence)
+    counted, population = decided_cases(claim, evidence), _population(claim, evidence)
     if not counted:
-        return min(population.tasks, least_cases(claim, certainty))
-    below = isinstance(claim, ErrorClaim)
+        return None if refute else min(population.tasks, least_cases(claim, certainty))
+    below = isinstance(claim, ErrorClaim) != refute
     return cases_to_decide(
         np.array([one.greatest if below else one.least for one in counted]),
         np.array([one.case.weight for one in counted]),

@@ -6,11 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import numpy as np
-
-from streams.panels.claims import ErrorClaim
-from streams.panels.decision import EVEN, ClaimState, decided_cases
-from streams.panels.estimation.needed import cases_for_width, cases_to_decide
+from streams.panels.decision import EVEN, ClaimState, cases_needed
+from streams.panels.estimation.needed import cases_for_width
 from streams.panels.evidence import PanelEvidence
 from streams.panels.report.error_rates import DeliveredErrorRate
 from streams.panels.report.questions import QuestionResult
@@ -55,24 +52,6 @@ def _for_picks(evidence: PanelEvidence, counted: int, questions: Sequence[Questi
 
 
 def _for_claim(evidence: PanelEvidence, state: ClaimState) -> int | None:
-    known = decided_cases(state.claim, evidence, evidence.erased)
-    is_error, strata = isinstance(state.claim, ErrorClaim), evidence.panel.population
-    tasks = sum(one.tasks for one in strata)
-    values = np.array([one.greatest for one in known])
-    predictions = np.array([one.case.prediction if is_error else EVEN for one in known])
-    limit = state.claim.limit if isinstance(state.claim, ErrorClaim) else EVEN
-    for below in (is_error, not is_error):
-        more = cases_to_decide(
-            values,
-            np.array([one.case.weight for one in known]),
-            predictions,
-            limit,
-            below=below,
-            tasks=tasks,
-            weight=sum(one.weight for one in strata),
-            predicted=sum(one.prediction for one in strata) if is_error else EVEN * tasks,
-            certainty=state.certainty,
-        )
-        if more is not None:
-            return more
-    return None
+    """Return the cases that would prove the claim; if they would not, those that would refute it."""
+    more = cases_needed(state.claim, evidence, state.certainty)
+    return cases_needed(state.claim, evidence, state.certainty, refute=True) if more is None else more

@@ -117,4 +117,4 @@ def _claim(evidence: PanelEvidence, certainty: float) -> ClaimState | None:
     if not evidence.panel.stop:
         return None
     claim = read_claim(evidence.panel.stop, evidence.panel.options)
-    return decide(claim, evidence, certainty, erased=evidence.erased)
+    return decide(claim, evidence, certainty)
