@@ -13,6 +13,7 @@ are not recorded, the question alone. Some minutes on one core, most of it to tr
   also with a judge that says whether an answer differs from the reasoner's, on four times as many further cases.
 - stop: the cases until a claim is decided at 95 %, looked at after every case, against a fixed plain random sample for
   the exact test, planned for 80 % power at the smallest difference that matters, ten points of error.
+- random: the effect of the share of all weight that is spread evenly over all tasks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 from bench.panels_data import Stream, read_stream
-from bench.panels_measures import measure_coverage, measure_needed, measure_stops
+from bench.panels_measures import measure_coverage, measure_needed, measure_shares, measure_stops
 from streams.cli.console import print_json
 
 SETS = {"gsm8k": "gsm8k_outcomes.jsonl", "mmlu": "mmlu_outcomes.jsonl"}
@@ -43,6 +44,7 @@ def measure(stream: Stream, cases: int, panels: int) -> dict[str, Any]:
         "coverage": asdict(measure_coverage(stream, cases, panels)),
         "width": [asdict(one) for one in measure_needed(stream)],
         "stop": [asdict(one) for one in measure_stops(stream)],
+        "random": [asdict(one) for one in measure_shares(stream)],
     }
 
 
@@ -65,6 +67,9 @@ def show(name: str, found: dict[str, Any]) -> None:
         print(f"  {one['claim']} (gap {one['gap']:.3f}): fixed {one['fixed']} cases (power {one['power']:.0%}), "
               f"sequential {one['mean']:.0f} on average, half within {one['median']:.0f} "
               f"({one['mean'] / one['fixed'] - 1:+.0%})")  # fmt: skip
+    for one in found["random"]:
+        print(f"  random share {one['share']:.1f}: {one['as_plain']} cases for the width of 100, {one['stop']:.0f} "
+              f"until decided at a gap of ten points, {one['without_error']:.0f} if nothing is wrong")  # fmt: skip
 
 
 def main() -> None:

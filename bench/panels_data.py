@@ -24,13 +24,14 @@ class Stream:
     """All tasks of a stream, arrays of shape (tasks,).
 
     `wrong` are the worker's wrong answers, `reasoner_wrong` the reasoner's, `predictions` the chances that the worker
-    is wrong, by verifiers that have not seen the task.
+    is wrong, by verifiers that have not seen the task. `random` is the share of all weight that is spread evenly.
     """
 
     name: str
     wrong: Floats
     reasoner_wrong: Floats
     predictions: Floats
+    random: float = RANDOM_SHARE
 
     @property
     def preferences(self) -> Floats:
@@ -42,10 +43,11 @@ class Stream:
         """The verdict of the reasoner as a judge, who calls an answer wrong unless it is its own right one."""
         return np.maximum(self.wrong, self.reasoner_wrong)
 
-    def weights(self, random: float = RANDOM_SHARE) -> Floats:
-        """Return the tasks' weights in a draw that prefers uncertain ones, as the product gives them."""
+    @property
+    def weights(self) -> Floats:
+        """The tasks' weights in a draw that prefers uncertain ones, as the product gives them."""
         scores = {"uncertain": np.sqrt(self.predictions * (1 - self.predictions))}
-        return case_weights(scores, random, len(self.wrong))
+        return case_weights(scores, self.random, len(self.wrong))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.stats import binom, norm  # type: ignore[import-untyped]
@@ -28,6 +29,7 @@ MATTERS = 0.1
 """The smallest difference that a fixed sample is planned to find: ten points of error; a win rate then differs by 5."""
 POWER, RISK = 0.8, 0.05
 STOP_PANELS = 200
+RANDOM_SHARES = (0.3, 0.5, 0.7, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,23 @@ class Stopped:
     median: float
 
 
+@dataclass(frozen=True, slots=True)
+class RandomShare:
+    """The effect of the share of all weight that is spread evenly.
+
+    `as_plain` are the people's cases as narrow as 100 plain ones, `stop` those until the worker's error is shown to be
+    below a limit ten points above it, and `without_error` those until a stream of right answers shows at most 5 %.
+    """
+
+    share: float
+    as_plain: int
+    stop: float
+    without_error: float
+
+
 def measure_coverage(stream: Stream, cases: int, panels: int) -> Covered:
     """Return the shares that were covered. The naive interval takes the most doubtful cases of a random half first."""
-    truth, weights = float(stream.wrong.mean()), stream.weights()
+    truth, weights = float(stream.wrong.mean()), stream.weights
     reweighted = moments = naive = 0
     for seed in range(panels):
         sample = draw_sample(weights, cases, seed)
@@ -83,17 +99,10 @@ def measure_coverage(stream: Stream, cases: int, panels: int) -> Covered:
 
 def measure_needed(stream: Stream) -> Iterator[Needed]:
     """Yield the cases needed beside those of each plain random sample without predictor that fits the stream."""
-    even = np.ones(len(stream.wrong))
-
-    def plain(seed: int, cases: int) -> RateInterval:
-        sample = draw_sample(even, cases, seed)
-        return weighted_ratio(stream.wrong[sample.tasks], sample.chances)
-
-    weights = stream.weights()
     for cases in PLAIN_CASES:
-        width = _mean_width(plain, cases)
-        predicted = _fewest(lambda seed, n: people_rate(stream, draw_sample(weights, n, seed)), width, cases)
-        judged = _fewest(lambda seed, n: judged_rate(stream, weights, n, seed), width, cases)
+        width = _mean_width(lambda seed, n: plain_rate(stream, n, seed), cases)
+        predicted = _fewest(partial(_people_rate, stream), width, cases)
+        judged = _fewest(lambda seed, n: judged_rate(stream, n, seed), width, cases)
         yield Needed(cases, width, predicted, judged)
 
 
@@ -108,6 +117,24 @@ def measure_stops(stream: Stream) -> Iterator[Stopped]:
     yield _stopped("reasoner better than worker", 1 - stream.preferences, 0.5, stream)
 
 
+def measure_shares(stream: Stream) -> Iterator[RandomShare]:
+    """Yield the figures for several random shares."""
+    width = _mean_width(lambda seed, cases: plain_rate(stream, cases, seed), 100)
+    limit = round(float(stream.wrong.mean()) + MATTERS, 2)
+    for share in RANDOM_SHARES:
+        one = replace(stream, random=share)
+        as_plain = _fewest(partial(_people_rate, one), width, 100)
+        stop = float(np.mean([_decided(stream.wrong, limit, one, seed) for seed in range(STOP_PANELS)]))
+        right = [_decided(np.zeros(len(stream.wrong)), RISK, one, seed) for seed in range(10)]
+        yield RandomShare(share, as_plain, stop, float(np.mean(right)))
+
+
+def plain_rate(stream: Stream, cases: int, seed: int) -> RateInterval:
+    """Return the rate of wrong answers in a plain random sample."""
+    sample = draw_sample(np.ones(len(stream.wrong)), cases, seed)
+    return weighted_ratio(stream.wrong[sample.tasks], sample.chances)
+
+
 def people_rate(stream: Stream, sample: Sample) -> RateInterval:
     """Return the reweighted rate of wrong answers with the verifier as predictor."""
     return weighted_rate(
@@ -119,10 +146,10 @@ def people_rate(stream: Stream, sample: Sample) -> RateInterval:
     )
 
 
-def judged_rate(stream: Stream, weights: Floats, cases: int, seed: int) -> RateInterval:
+def judged_rate(stream: Stream, cases: int, seed: int) -> RateInterval:
     """Return the rate with a judge that says its verdict on the people's cases and further ones as well."""
-    more = min(JUDGE_FACTOR * cases, len(weights) - cases)
-    all_drawn = draw_sample(weights, cases, seed, more)
+    more = min(JUDGE_FACTOR * cases, len(stream.wrong) - cases)
+    all_drawn = draw_sample(stream.weights, cases, seed, more)
     tasks = all_drawn.tasks[:cases]
     return two_phase_rate(
         stream.wrong[tasks],
@@ -131,14 +158,14 @@ def judged_rate(stream: Stream, weights: Floats, cases: int, seed: int) -> RateI
         stream.judged[tasks],
         all_drawn.judge[:cases],
         JudgedCases(stream.judged[all_drawn.tasks], stream.predictions[all_drawn.tasks], all_drawn.judge),
-        tasks=len(weights),
+        tasks=len(stream.wrong),
         predicted=float(stream.predictions.sum()),
     )
 
 
 def bounds(stream: Stream, sample: Sample, values: Floats, certainty: float) -> list[Moment]:
     """Return the bounds of the mean of `values` (tasks,) at every moment; the predictions are of wrong answers."""
-    weights = stream.weights()
+    weights = stream.weights
     predictions = stream.predictions if values is stream.wrong else np.zeros(len(weights))
     return sequential_bounds(
         values[sample.tasks],
@@ -174,7 +201,7 @@ def _stopped(claim: str, values: Floats, limit: float, stream: Stream) -> Stoppe
 def _decided(values: Floats, limit: float, stream: Stream, seed: int) -> int:
     """Return the number of the case after which the upper bound was at most `limit`."""
     for cases in (min(300, len(values)), len(values)):
-        found = bounds(stream, draw_sample(stream.weights(), cases, seed), values, 1 - 2 * RISK)
+        found = bounds(stream, draw_sample(stream.weights, cases, seed), values, 1 - 2 * RISK)
         decided = next((one.cases for one in found if one.high <= limit), None)
         if decided is not None:
             return decided
@@ -191,6 +218,10 @@ def _fixed(values: Floats, limit: float) -> tuple[int, float]:
     reach = float(norm.ppf(1 - RISK) + norm.ppf(POWER))
     fixed = math.ceil((reach * spread / (MATTERS / 2)) ** 2)
     return fixed, float(norm.cdf((limit - truth) * math.sqrt(fixed) / spread - norm.ppf(1 - RISK)))
+
+
+def _people_rate(stream: Stream, seed: int, cases: int) -> RateInterval:
+    return people_rate(stream, draw_sample(stream.weights, cases, seed))
 
 
 def _holds(found: RateInterval | Moment, truth: float) -> bool:

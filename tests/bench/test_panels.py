@@ -30,3 +30,5 @@ def test_every_figure_is_measured(stream: Stream, monkeypatch: pytest.MonkeyPatc
     assert found["coverage"]["at_every_moment"] > 0.8
     assert 2 < found["width"][0]["with_judge"] < found["width"][0]["with_predictions"] < 60
     assert all(one["mean"] < one["fixed"] for one in found["stop"])
+    assert [one["share"] for one in found["random"]] == [0.3, 0.5, 0.7, 1.0]
+    assert found["random"][0]["without_error"] > 2 * found["random"][3]["without_error"]
