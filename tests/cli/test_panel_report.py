@@ -17,6 +17,7 @@ from tests.harness.commands import Escalon
 from tests.harness.panels import ERRORS_ONLY, NAME, answer, case, panel, said, stratum
 from tests.harness.simulated_panel import Simulation
 
+pytestmark = pytest.mark.embedded
 CASES = 150
 
 

@@ -109,19 +109,13 @@ def _rate(
     inside = np.array([part.has(case, panel) for case in all_counted.cases], dtype=bool)
     counted, values = all_counted.where(lambda case: part.has(case, panel)), all_values[inside]
     skipped = np.isnan(values)
-    at_any_moment = None
-    if panel.stop:
-        at_any_moment = (
-            _sequential(part, counted, np.where(skipped, 0.0, values), level)[0],
-            _sequential(part, counted, np.where(skipped, 1.0, values), level)[1],
-        )
     return DeliveredErrorRate(
         part=part.name,
         tasks=part.tasks,
         cases=len(counted),
         skipped=int(skipped.sum()),
         people=wrong_share(part.strata, counted, values, level),
-        at_any_moment=at_any_moment,
+        at_any_moment=_at_any_moment(part, counted, values, level) if panel.stop else None,
         assisted=_assisted(part, panel, counted, values, judged, level) if judged and not skipped.any() else None,
     )
 
@@ -146,6 +140,13 @@ def wrong_share(
         for guess in (0.0, counted.predictions, 1.0)
     )
     return replace(middle, low=low.low, high=high.high)
+
+
+def _at_any_moment(part: _Part, counted: CountedCases, values: Values, certainty: float) -> tuple[float, float]:
+    """Return the bounds with the skipped cases as right in the lower and as wrong in the upper one."""
+    skipped = np.isnan(values)
+    low, high = _sequential(part, counted, np.where(skipped, 0.0, values), certainty)
+    return low, _sequential(part, counted, np.where(skipped, 1.0, values), certainty)[1] if skipped.any() else high
 
 
 def _sequential(part: _Part, counted: CountedCases, values: Values, certainty: float) -> tuple[float, float]:

@@ -68,6 +68,19 @@ def test_the_bounds_for_any_moment_are_wider_than_the_interval() -> None:
     assert low <= found.people.low < found.people.high < high
 
 
+def test_skipped_cases_widen_the_bounds_for_any_moment() -> None:
+    cases = [case(number) for number in range(1, 7)]
+    found = {
+        verdicts: rates(of(cases, verdicts, stop="error <= 0.5"))["all answers"].at_any_moment
+        for verdicts in ("yyyyys", "yyyyyy", "yyyyyn")
+    }
+    skipped_one, right, wrong = found.values()
+    assert right is not None
+    assert wrong is not None
+    assert right != wrong
+    assert skipped_one == (right[0], wrong[1])
+
+
 def test_a_model_that_judges_as_people_do_narrows_the_interval() -> None:
     simulated = Simulation(seed=5, judge=600, noise=0.0, judge_noise=0.02, informed=False).evidence()
     total = rates(simulated)["all answers"]
