@@ -87,7 +87,7 @@ def _interval(
         axes.text(1, place, "no case", color=GREY, fontsize=8, va="center")
         return
     axes.plot([100 * low, 100 * high], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt", label=label)
-    axes.plot(100 * value, place, marker="o", color=colour, markersize=6)
+    axes.plot(100 * value, place, marker="o", color=colour, markersize=6, clip_on=False)
 
 
 def _names(axes: Axes, names: Sequence[str]) -> None:

@@ -37,6 +37,7 @@ def report_tables(found: PanelResults) -> Iterator[ReportTable]:
         *(_strengths(one, level) for one in found.questions),
         _agreement(found, level),
         _raters(found),
+        _checks(found, level),
         _judges(found, level),
     )
     yield from (one for one in tables if one.rows)
@@ -142,8 +143,8 @@ def _interval(rate: RateInterval | None) -> str:
 def _raters(found: PanelResults) -> ReportTable:
     return ReportTable(
         "Raters",
-        "Gold: as expected. Repeats: the same verdict again. Left: the left answer won. Of few cases, with intervals.",
-        ("rater", "cases", "skipped", "seconds", "gold", "repeats", "left"),
+        "Seconds are the median for a case.",
+        ("rater", "cases", "skipped", "seconds"),
         tuple(_rater(one) for one in found.raters),
         (1, 2, 3),
     )
@@ -151,13 +152,33 @@ def _raters(found: PanelResults) -> ReportTable:
 
 def _rater(one: RaterResult) -> tuple[str, ...]:
     seconds = NO_VALUE if one.seconds is None else f"{one.seconds:.0f}"
-    return one.name, f"{one.cases:,}", f"{one.skipped:,}", seconds, _of(one.gold), _of(one.repeats), _of(one.left)
+    return one.name, f"{one.cases:,}", f"{one.skipped:,}", seconds
 
 
-def _of(one: RaterShare) -> str:
-    if not one.of:
-        return NO_VALUE
-    return f"{one.hits:g} of {one.of} ({100 * one.low:.0f} to {100 * one.high:.0f} %)"
+def _checks(found: PanelResults, level: str) -> ReportTable:
+    rows = [
+        (f"{one.name}: {what}", *_share(share))
+        for one in found.raters
+        for what, share in (
+            ("gold cases as expected", one.gold),
+            ("repeats with the same verdict", one.repeats),
+            ("the left answer wins", one.left),
+        )
+        if share.of
+    ]
+    if found.left.of and len(found.raters) > 1:
+        rows.append(("all: the left answer wins", *_share(found.left)))
+    return ReportTable(
+        "Checks of the raters",
+        "These are of the judged cases alone, not reweighted. A half of the comparisons should go to the left answer.",
+        ("check", "cases", "share", level),
+        tuple(rows),
+        (1, 2),
+    )
+
+
+def _share(one: RaterShare) -> tuple[str, str, str]:
+    return f"{one.of:,}", percent(one.value), range_of(one.low, one.high)
 
 
 def _judges(found: PanelResults, level: str) -> ReportTable:
@@ -182,7 +203,7 @@ def _judge(one: JudgeResult) -> Iterator[tuple[str, str, str, str]]:
         if rate is not None and rate.value is not None:
             yield what, f"{rate.cases:,}", percent(rate.value), range_of(rate.low, rate.high)
     if one.left is not None and one.left.of:
-        yield "the left answer wins", f"{one.left.of:,}", percent(one.left.value), range_of(one.left.low, one.left.high)
+        yield "the left answer wins", *_share(one.left)
     if one.orders is not None:
         yield (
             "same choice with swapped sides",

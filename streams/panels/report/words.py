@@ -140,7 +140,7 @@ def _underpowered(found: PanelResults) -> Iterator[str]:
     time = "" if minutes is None else f" (about {_minutes(minutes)} of people)"
     left = progress.drawn - progress.counted
     rest = f"; {_cases(left)} of the panel are left" if left else ""
-    aim = "would decide it" if found.claim is not None else "would say enough"
+    aim = "would decide it" if found.claim is not None else "would narrow the intervals enough"
     yield f"Underpowered: about {found.further_cases:,} more cases{time} {aim}{rest}."
 
 
