@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
 
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
-from tests.harness.browser import chromium_path
+from tests.harness.browser import DESKTOP, PHONE, THEMES, chromium
 from tests.harness.panel_pages import example_pages
 from tests.harness.pictures import picture
 
 ORIGIN = "http://panel.example"
 STATIC = Path(__file__).parents[1] / "streams" / "ui" / "static"
-THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -45,33 +43,33 @@ def opened(page: Page, name: str) -> None:
                 page.keyboard.press(key)
 
 
-def photograph(browser: Browser, directory: Path, width: int) -> None:
-    """Write all pages in one width and both themes."""
+def photograph(browser: Browser, directory: Path, *, phone: bool) -> None:
+    """Write all pages in one width and both themes, long ones also as a whole."""
+    size = PHONE if phone else DESKTOP
+    width = size["width"]
     for theme in THEMES:
         context = browser.new_context(
-            viewport={"width": width, "height": 844 if width < 500 else 800},
-            color_scheme=theme,
-            has_touch=width < 500,
-            is_mobile=width < 500,
+            viewport={"width": width, "height": size["height"]}, color_scheme=theme, has_touch=phone, is_mobile=phone
         )
         page = context.new_page()
         page.route("**/*", answer)
         for name in [*example_pages(), "case+differences", "case+help", "case+skip"]:
             opened(page, name)
             page.screenshot(path=directory / f"{name}-{width}-{theme}.png")
-            if width < 500 and page.evaluate("document.documentElement.scrollHeight > innerHeight + 8"):
-                page.screenshot(path=directory / f"{name}-{width}-{theme}-whole.png", full_page=True)
+            height = page.evaluate("document.documentElement.scrollHeight")
+            if "+" not in name and height > size["height"]:
+                page.set_viewport_size({"width": width, "height": height})
+                page.screenshot(path=directory / f"{name}-{width}-{theme}-whole.png")
+                page.set_viewport_size({"width": width, "height": size["height"]})
         context.close()
 
 
 def main() -> None:
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
-        for width in (390, 1280):
-            photograph(browser, directory, width)
-        browser.close()
+    with chromium() as browser:
+        for phone in (True, False):
+            photograph(browser, directory, phone=phone)
 
 
 if __name__ == "__main__":
