@@ -185,7 +185,9 @@ _REMEDIES: Final[Mapping[str, str]] = {
 
 def _config_error(error: ValidationError) -> ConfigError:
     """Return all of pydantic's findings as one error; the first one gives its key."""
-    problems = [_problem(item) for item in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    # With every question wrong, none is left, which pydantic reports as well.
+    problems = [_problem(item) for item in found if len(found) == 1 or item["type"] != "too_short"]
     first = problems[0]
     return ConfigError(first.what, "\n".join([first.remedy, *map(str, problems[1:])]), first.key)
 
@@ -203,7 +205,12 @@ def _problem(item: Any) -> ConfigError:
         near = difflib.get_close_matches(named[-1], _KEYS, n=1)
         listed = f"Remove it; the keys are {', '.join(sorted(_KEYS))}."
         return ConfigError("unknown key.", f"Did you mean {near[0]!r}?" if near else listed, _key(location))
-    what = "is missing" if item["type"] == "missing" else what
+    if item["type"] == "missing":
+        what = "is missing"
+    elif item["type"] in ("too_short", "too_long"):
+        what = "it is empty" if item["type"] == "too_short" else f"there are more than {MAX_QUESTIONS} questions"
+    elif isinstance(item["input"], (str, int, float)):
+        what = f"{item['input']!r:.60} is not valid"
     return ConfigError(f"{what}.", _REMEDIES.get(named[-1] if named else "", "Add it."), _key(location))
 
 

@@ -84,9 +84,20 @@ def test_a_mistake_names_its_key_and_the_remedy(old: str, new: str, key: str, sa
     assert error.value.remedy
 
 
+def test_all_mistakes_are_reported_at_once() -> None:
+    text = 'title = "T"\ngold = 3\n[[question]]\nname = "A b"\nask = ""\ntype = "scale"\n'
+    with pytest.raises(ConfigError) as error:
+        read_rubric(text)
+    assert str(error.value).splitlines() == [
+        "gold: 3 is not valid. Write a share from 0 to 0.5, for example 0.1.",
+        "question[1].name: 'A b' is not valid. Write a short name in lower case, for example \"right\".",
+        "question[1].ask: '' is not valid. Write the question as one sentence of at most 500 characters.",
+    ]
+
+
 def test_more_than_five_questions_are_refused() -> None:
     more = "".join(f'[[question]]\nname = "q{n}"\nask = "Why?"\ntype = "yes/no"\n' for n in range(3))
-    with pytest.raises(ConfigError, match="a few narrow questions") as error:
+    with pytest.raises(ConfigError, match=r"more than 5 questions\. Write 1 to 5 .* a few narrow questions") as error:
         read_rubric(RUBRIC + more)
     assert error.value.key == "question"
 
