@@ -68,10 +68,12 @@ def serve(settings: Settings, pipeline: Pipeline, listener: socket.socket) -> No
 
 def _listening(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises ServiceError if the address is in use or does not exist."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
-        )
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+        # A response is written in two parts, and without this the second one waits for the client's acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         what = f"{host}:{port} cannot be listened on ({error.strerror})."
         raise ServiceError(what, "Name another one by --host and --port.") from error

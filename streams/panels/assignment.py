@@ -120,10 +120,10 @@ class Assigner:
             return "admitted"
         return "admitted" if self._places(case, judge, now) else "taken"
 
-    def counts(self, judge: str, readable: Set[str]) -> tuple[int, int, float]:
+    def counts(self, judge: str, unreadable: Set[str]) -> tuple[int, int, float]:
         """Return a rater's judged cases, the drawn cases that may still come, and the seconds of the judged ones."""
         ended = self._index().get(judge, {})
-        left = len((self._open.keys() & readable) - ended.keys())
+        left = len(self._open) - len(self._open.keys() & (ended.keys() | unreadable))
         return len(ended), left, sum(seconds_of(self.board.ratings[case_id][judge]) for case_id in ended)
 
     def is_ended(self, case_id: str, judge: str) -> bool:

@@ -33,6 +33,8 @@ class CaseContents:
         self._contents: dict[str, CaseContent] = {}
         self._events: dict[str, str] = {}
         """The event of each case that was read, also of one without a content."""
+        self.unreadable: Set[str] = frozenset()
+        """The ids of the cases that were read and have no content."""
         self._checked_at: datetime | None = None
 
     @property
@@ -58,6 +60,7 @@ class CaseContents:
             self._contents = {
                 case_id: one for case_id, one in self._contents.items() if self._events[case_id] not in erased
             }
+        self.unreadable = self._events.keys() - self._contents.keys()
 
     def try_refresh(self, cases: Iterable[PanelCase], now: datetime) -> None:
         """Refresh; if ClickHouse is unavailable, keep what is known and log it."""

@@ -184,7 +184,7 @@ def case_view(site: PanelSite, session: PanelSession, case: PanelCase, content: 
 
 def progress_of(site: PanelSite, session: PanelSession) -> RaterProgress:
     """Return a rater's progress."""
-    done, left, seconds = session.assigner.counts(session.judge, site.contents.readable)
+    done, left, seconds = session.assigner.counts(session.judge, site.contents.unreadable)
     return RaterProgress(done=done, left=left, seconds=seconds)
 
 

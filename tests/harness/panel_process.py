@@ -42,6 +42,7 @@ class UiProcess:
             "ESCALON_TOPIC_PREFIX": self.settings.topic_prefix,
             "ESCALON_PIPELINE": str(self.pipeline),
             "ESCALON_UI_KEY": UI_KEY,
+            "ESCALON_ALLOW_PYTHON": "1",
             "ESCALON_KAFKA_BATCH_BYTES": str(self.settings.batch_bytes),
         }
 
