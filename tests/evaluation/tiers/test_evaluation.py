@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +16,10 @@ from streams.core.errors import ConfigError
 from streams.core.time_range import EARLIEST, LATEST
 from streams.evaluation.tiers.attempts import Agrees
 from streams.evaluation.tiers.evaluation import ReasonerTier, TierEvaluation, evaluate_tiers
+from streams.evaluation.tiers.html_page import page
 from streams.evaluation.tiers.listeners import NO_LABEL, IntentTruth, ListenerTier
 from streams.evaluation.tiers.panel_figures import PanelFigures
-from streams.evaluation.tiers.truth import AnswerValue, EvaluatedPart, source_named
+from streams.evaluation.tiers.truth import AnswerValue, EvaluatedPart, TruthSource, source_named
 from streams.evaluation.tiers.workers import WorkerQuality
 from streams.pipeline.load import Pipeline
 from tests.builders import START
@@ -274,3 +276,15 @@ def test_without_labels_it_says_how_to_get_them(config: ClickHouseConfig, loaded
     made = evaluated(config, loaded, ANSWERED, tiers=("listener",))
     (caution,) = made.cautions
     assert "Publish labels with the aspect `intent`" in caution
+
+
+# ---- The page ----
+
+
+def test_names_from_labels_and_events_are_shown_and_never_run(config: ClickHouseConfig, loaded: Pipeline) -> None:
+    made = evaluated(config, loaded, ANSWERED)
+    evil = TruthSource("<script>alert('$x$')</script>", "label")
+    accuracies = tuple(replace(one, source=evil) for one in made.accuracies)
+    text = page(replace(made, run=evil.name, accuracies=accuracies))
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
