@@ -10,6 +10,7 @@ from typing import Final, Literal
 from streams.audit.query import Audit
 from streams.core.errors import ConfigError
 from streams.core.messages import Tier
+from streams.evaluation.tiers.answers import sources_of
 from streams.evaluation.tiers.attempts import Agrees, TierAttempt, TierAttempts, not_graded, read_attempts
 from streams.evaluation.tiers.heard import HeardTotals, read_heard, read_listeners, read_totals
 from streams.evaluation.tiers.listeners import ListenerTier, listener_tier
@@ -141,7 +142,7 @@ def _cautions(tier1: ListenerTier | None, found: TierAttempts, wanted: list[Tier
             "No event has a label of its intent, so nothing says which intents are right. Publish labels with the "
             "aspect `intent` (docs/messages.md)."
         )
-    if labelled or (tier1 is not None and tier1.truths):
+    if sources_of(wanted) or (tier1 is not None and tier1.truths):
         yield (
             "Shares by labels are those of the labelled tasks. They hold for all tasks only if the labelled events "
             "were chosen independently of their answers."

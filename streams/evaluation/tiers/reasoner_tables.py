@@ -17,6 +17,7 @@ from streams.evaluation.tiers.sections import (
     section,
     with_interval,
 )
+from streams.evaluation.tiers.truth import TruthSource
 from streams.evaluation.tiers.worker_tables import accuracy_table, endings_table
 
 _GROUPS: Final[dict[GainGroup, str]] = {
@@ -142,7 +143,7 @@ def _rates(panels: PanelFigures) -> EvaluationTable:
         title="Panels: right answers among the delivered, reweighted to all tasks",
         columns=("panel", "by", "tier", "cases", "of tasks", "right (95 % interval)"),
         rows=tuple(
-            (one.panel, one.source.name, one.tier or "all", number(one.cases), number(one.tasks),
+            (one.panel, _by(one.source), one.tier or "all", number(one.cases), number(one.tasks),
              with_interval(one.value, one.low, one.high))
             for one in panels.rates
         ),
@@ -155,12 +156,16 @@ def _preferences(panels: PanelFigures) -> EvaluationTable:
         title="Panels: wins in comparisons, reweighted; a tie is half a win",
         columns=("panel", "by", "question", "compared", "cases", "wins", "ties", "losses", "win rate (95 % interval)"),
         rows=tuple(
-            (one.panel, one.source.name, one.question, f"{one.b} against {one.a}", number(one.cases),
+            (one.panel, _by(one.source), one.question, f"{one.b} against {one.a}", number(one.cases),
              number(one.wins), number(one.ties), number(one.losses), with_interval(one.value, one.low, one.high))
             for one in panels.preferences
         ),
         numeric=(4, 5, 6, 7),
     )  # fmt: skip
+
+
+def _by(source: TruthSource) -> str:
+    return "people" if source.kind == "panel" else source.name
 
 
 def _verdicts(verdicts: Sequence[VerdictCount]) -> EvaluationTable:

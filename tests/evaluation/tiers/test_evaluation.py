@@ -193,6 +193,18 @@ def test_a_panels_value_of_an_answer_is_compared_with_its_label_and_enters_no_sh
     assert PANEL not in [one.source for one in made.accuracies]
 
 
+def test_the_caution_about_labels_is_given_only_where_labels_are(config: ClickHouseConfig, loaded: Pipeline) -> None:
+    caution = "Shares by labels are those of the labelled tasks."
+    with_labels = evaluated(config, loaded, ANSWERED, tiers=("worker",))
+    judged = AnswerValue(source=PANEL, call_id=worked(of("w4")).call_id, wrong=0.0)
+    without = evaluated(
+        config, loaded, ANSWERED, tiers=("worker",), panels=PanelFigures(answers=(judged,)),
+        since=START + timedelta(hours=3.5), until=START + timedelta(hours=4.5),
+    )  # fmt: skip
+    assert [one for one in with_labels.cautions if one.startswith(caution)]
+    assert without.cautions == ()
+
+
 # ---- Listeners ----
 
 
