@@ -88,6 +88,10 @@ def propose(request: ProposalRequest) -> Proposals:
 
 
 def _routes(request: ProposalRequest, counted: CountedCases) -> Iterator[Proposal | str]:
+    options = request.evidence.panel.options
+    if len(options) > 1 and options != ("worker", "reasoner"):
+        yield f"Routes: the panel compares runs; the pipeline of {options[1]} is itself the candidate."
+        return
     by_intent = dict(_compared(request, counted))
     if not by_intent:
         yield (
@@ -267,7 +271,7 @@ def _between(confidences: Values, count: int) -> str:
         step = 10.0**-digits
         for rounded in (round(least, digits), round(least - step, digits)):
             if above < rounded <= least and rounded >= 0:
-                return f"{rounded:.{digits}f}"
+                return f"{rounded:g}" if digits < 6 else repr(rounded)
     return repr(least)
 
 

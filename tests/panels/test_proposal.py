@@ -145,6 +145,13 @@ def test_without_a_comparison_the_answers_that_are_right_decide_the_route(pipeli
     assert [one.key for one in found.found] == ["order"]
 
 
+def test_a_panel_that_compares_runs_names_the_other_runs_pipeline_as_the_candidate(pipeline: Pipeline) -> None:
+    pair = case(1, answer("live", call_id="k1"), answer("cheaper", run="cheaper"))
+    rated = [said("c1", "anna", "yes", option=option) for option in ("live", "cheaper")]
+    found = proposed(pipeline, [pair], rated, {"k1": accepted(0.9)}, options=("live", "cheaper"))
+    assert found.not_found[0] == "Routes: the panel compares runs; the pipeline of cheaper is itself the candidate."
+
+
 def test_a_rubric_without_a_question_about_being_right_proposes_no_threshold(pipeline: Pipeline) -> None:
     assert (
         "Thresholds: no question of the rubric has means_right, so no answer is known to be right."

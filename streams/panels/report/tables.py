@@ -118,16 +118,18 @@ def _agreement(found: PanelResults, level: str) -> ReportTable:
     return ReportTable(
         "Agreement of the raters",
         f"1 is full agreement, 0 is chance. Alpha is low where one verdict dominates, AC2 is not. {why_not}".strip(),
-        ("question", "cases", "alpha", level, "AC2", level),
+        ("question", "cases", "raters", "alpha", level, "AC2", level),
         tuple(_agreeing(one) for one in found.questions),
-        (1, 2, 4),
+        (1, 2, 3, 5),
     )
 
 
 def _agreeing(one: QuestionResult) -> tuple[str, ...]:
     found = one.agreement
     cells = [cell for measure in (found.alpha, found.ac2) for cell in _coefficient(measure)]
-    return one.question.name, f"{found.cases:,}", *cells
+    several = [raters for raters in one.raters if raters > 1]
+    raters = f"{min(several)} to {max(several)}" if len(several) > 1 else "".join(map(str, several)) or NO_VALUE
+    return one.question.name, f"{found.cases:,}", raters, *cells
 
 
 def _coefficient(one: Coefficient | None) -> tuple[str, str]:
