@@ -127,6 +127,16 @@ def test_the_newest_panel_with_judgements_is_taken(config: ClickHouseConfig) -> 
     assert [one.panel for one in found.quality.panels] == ["new"]
 
 
+def test_panels_on_successive_weeks_make_one_certificate(config: ClickHouseConfig) -> None:
+    second: dict[str, Any] = {"since": START + WEEK, "until": START + 2 * WEEK}
+    write(config, *judged("weeks", "first", wrong=1), *judged("weeks", "second", **second))
+    found = made(config, "weeks", panels=("second", "first"), since=START, until=START + 2 * WEEK)
+    assert (found.granted, found.since, found.until) == (True, START, START + 2 * WEEK)
+    assert found.quality is not None
+    assert found.quality.total.tasks == 2 * TASKS
+    assert found.quality.total.high == pytest.approx(1 / (2 * TASKS))
+
+
 # ---- The command ----
 
 
