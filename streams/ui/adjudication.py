@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,9 +12,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from streams.core.errors import ServiceError
-from streams.core.messages import PanelCase
+from streams.core.messages import Judgement, PanelCase
 from streams.panels.assignment import required
-from streams.panels.board import Ratings
+from streams.panels.board import Ratings, VerdictKey
 from streams.panels.content import CaseContent
 from streams.ui.fields import read_verdicts
 from streams.ui.judging import PanelSession, Said
@@ -36,6 +36,7 @@ from streams.ui.site import PanelSite
 
 LIST: Final = "/disagreements"
 NEXT: Final = "/disagreements/next"
+Verdicts = Mapping[VerdictKey, Judgement]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,34 +56,43 @@ def find_disagreements(session: PanelSession) -> Iterator[Disagreement]:
 
     While the panel is open, a case is left out until it has all its raters.
     """
+    cases = session.assigner.board.cases.values()
+    for case in sorted((one for one in cases if one.purpose == "sample"), key=lambda one: one.position):
+        if (found := disagreement_of(session, case)) is not None:
+            yield found
+
+
+def disagreement_of(session: PanelSession, case: PanelCase) -> Disagreement | None:
+    """Return the disagreement about a drawn case; None if its raters agree, or if it lacks a rater."""
     board, panel = session.assigner.board, session.assigner.panel
+    said = board.ratings.get(case.case_id, {}).values()
     least = panel.raters_per_case if panel.state != "closed" else 1
-    for case in sorted(board.cases.values(), key=lambda one: one.position):
-        if case.purpose == "sample":
-            needed = required(session.assigner.rubric, case)
-            said = board.ratings.get(case.case_id, {}).values()
-            raters = [one for one in said if one.skipped or needed <= one.verdicts.keys()]
-            if len(raters) >= least and (found := _disagreement(session, case, raters)) is not None:
-                yield found
-
-
-def _disagreement(session: PanelSession, case: PanelCase, raters: Sequence[Ratings]) -> Disagreement | None:
-    rated = [one for one in raters if not one.skipped]
-    sides, decisions = sides_of(session, case), session.assigner.board.decisions.get(case.case_id, Ratings())
-    disputed, decided = [], True
-    for field in case_fields(session, case):
-        key = field_key(field, sides)
-        counted = Counter(field_value(field, one.verdicts[key].verdict, sides) for one in rated)
-        if len(counted) > 1 or not rated:
-            counts = tuple(
-                (choice.key, counted[choice.key]) for choice in field.question.choices if counted[choice.key]
-            )
-            disputed.append(DisputedField(field=field, counts=counts))
-            decided = decided and key in decisions.verdicts
-    comments = sorted({comment for one in raters if (comment := _comment(one))})
-    if not disputed:
+    if len(said) < least or case.purpose != "sample":
         return None
-    return Disagreement(case=case, disputed=tuple(disputed), comments=tuple(comments), decided=decided)
+    needed = required(session.assigner.rubric, case)
+    rated = [one.verdicts for one in said if not one.skipped and needed <= one.verdicts.keys()]
+    skips = sum(one.skipped for one in said)
+    disputed = {key for key in needed if len({verdicts[key].verdict for verdicts in rated}) != 1}
+    if not disputed or len(rated) + skips < least:
+        return None
+    decisions = board.decisions.get(case.case_id, Ratings()).verdicts
+    return Disagreement(
+        case=case,
+        disputed=tuple(_disputed_fields(session, case, disputed, rated)),
+        comments=tuple(sorted({comment for one in said if (comment := _comment(one))})),
+        decided=disputed <= decisions.keys(),
+    )
+
+
+def _disputed_fields(
+    session: PanelSession, case: PanelCase, disputed: Set[VerdictKey], rated: Sequence[Verdicts]
+) -> Iterator[DisputedField]:
+    sides = sides_of(session, case)
+    for field in case_fields(session, case):
+        if (key := field_key(field, sides)) in disputed:
+            counted = Counter(field_value(field, verdicts[key].verdict, sides) for verdicts in rated)
+            keys = [choice.key for choice in field.question.choices if choice.key in counted]
+            yield DisputedField(field=field, counts=tuple((chosen, counted[chosen]) for chosen in keys))
 
 
 def _comment(said: Ratings) -> str:
@@ -133,7 +143,7 @@ async def show_case(request: Request) -> Response:
     session, site = session_of(request), site_of(request)
     if isinstance(session, str):
         return notice_response(session)
-    everything = _readable(site, session) if session.person.role == "adjudicator" else []
+    everything = list(_readable(site, session)) if session.person.role == "adjudicator" else []
     chosen = next((one for one in everything if one[0].case.case_id == request.path_params["case_id"]), None)
     if chosen is None:
         return notice_response("not found")
@@ -146,8 +156,9 @@ async def decide(request: Request) -> Response:
     session, site = session_of(request), site_of(request)
     if isinstance(session, str):
         return notice_response(session)
-    everything = _readable(site, session) if session.person.role == "adjudicator" else []
-    chosen = next((one for one, _ in everything if one.case.case_id == request.path_params["case_id"]), None)
+    case = session.assigner.board.cases.get(request.path_params["case_id"])
+    allowed = case is not None and session.person.role == "adjudicator" and case.case_id in site.contents.readable
+    chosen = disagreement_of(session, case) if case is not None and allowed else None
     if chosen is None:
         return notice_response("not found")
     form = await checked_form(request, session)
@@ -161,10 +172,11 @@ async def decide(request: Request) -> Response:
     return RedirectResponse(NEXT, 303)
 
 
-def _readable(site: PanelSite, session: PanelSession) -> list[tuple[Disagreement, CaseContent]]:
-    """Return the disagreements whose cases still have a content."""
-    found = ((one, site.contents.get(one.case.case_id)) for one in find_disagreements(session))
-    return [(one, content) for one, content in found if content is not None]
+def _readable(site: PanelSite, session: PanelSession) -> Iterator[tuple[Disagreement, CaseContent]]:
+    """Yield the disagreements whose cases still have a content."""
+    for found in find_disagreements(session):
+        if (content := site.contents.get(found.case.case_id)) is not None:
+            yield found, content
 
 
 def _row(found: Disagreement, content: CaseContent) -> DisagreementRow:

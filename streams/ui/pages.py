@@ -129,7 +129,7 @@ class NoticePage:
     link: str = ""
     link_text: str = ""
     refresh_seconds: int = 0
-    """The page loads itself again after this time; 0 for never."""
+    """The script loads the page again after this time; 0 for never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,73 +86,62 @@ def test_a_decision_of_every_disputed_question_settles_a_case() -> None:
     assert found.decided
 
 
-@pytest.fixture
-def world(servers: PanelServers, tmp_path: Path) -> PanelWorld:
-    """A panel with three cases: two disagreements, and one case on which the raters agree."""
+@pytest.fixture(scope="module")
+def world(servers: PanelServers, tmp_path_factory: pytest.TempPathFactory) -> PanelWorld:
+    """A panel with three cases: two disagreements, and between them one case on which the raters agree."""
     people = tuple(PanelRater(name=name, links_from=START) for name in ("anna", "ben"))
-    made = PanelWorld(
-        servers, tmp_path, cases=3, panel_values={"people": (*people, CLARA), "raters_per_case": 2, "rubric_id": "r"}
-    )
-    for position, (verdict, other) in enumerate((("yes", "no"), ("no", "no"), ("no", "yes"))):
-        of = made.drawn[position]
-        for judge, chosen in (("anna", verdict), ("ben", other)):
-            more = {"panel": made.name, "event_id": of.event_id, "comment": f"It is {chosen}. <b>"}
-            made.put(said(of.case_id, judge, chosen, **more))
+    values = {"people": (*people, CLARA), "raters_per_case": 2, "rubric_id": "r"}
+    made = PanelWorld(servers, tmp_path_factory.mktemp("adjudication"), cases=3, panel_values=values)
+    told = [
+        said(of.case_id, judge, chosen, panel=made.name, event_id=of.event_id, comment=f"It is {chosen}. <b>")
+        for of, verdicts in zip(made.drawn, (("yes", "no"), ("no", "no"), ("no", "yes")), strict=True)
+        for judge, chosen in zip(("anna", "ben"), verdicts, strict=True)
+    ]
+    made.put(*told)
     return made
 
 
 @pytest.mark.embedded
-async def test_the_adjudicator_decides_one_disagreement_after_the_other(world: PanelWorld) -> None:
+async def test_a_decision_is_a_judgement_of_its_own_kind_and_leads_to_the_next_disagreement(world: PanelWorld) -> None:
+    first, _, last = world.drawn
     async with world.site() as site:
         clara = Browser.of(site)
-        assert "2 to decide" in await clara.enter(world.link("clara"))
-        assert "anna" not in clara.page
-        assert "ben" not in clara.page
+        page = await clara.enter(world.link("clara"))
+        assert "2 to decide" in page
+        assert "anna" not in page
+        assert "ben" not in page
         page = await clara.open("/disagreements/next")
-        assert f"question of {world.drawn[0].event_id}" in page
+        assert f"question of {first.event_id}" in page
         assert "It is no. &lt;b&gt;" in page
         form = {"csrf": clara.hidden("csrf"), "do": "adjudicate", "q0A": "no", "comment": "The sheet says so."}
-        address = f"/disagreements/{world.drawn[0].case_id}"
+        address = f"/disagreements/{first.case_id}"
         posted = await clara.client.post(address, data=form, headers={"Origin": ORIGIN})
         assert posted.headers["location"] == "/disagreements/next"
-        assert f"question of {world.drawn[2].event_id}" in await clara.open("/disagreements/next")
+        assert f"question of {last.event_id}" in await clara.open("/disagreements/next")
         assert "1 decided" in await clara.open("/disagreements")
-        again = await clara.open(address)
-        assert ">The sheet says so.</textarea>" in again
-        assert 'value="no" data-key="n" required checked' in again
-
-
-@pytest.mark.embedded
-async def test_a_decision_is_a_judgement_of_its_own_kind(world: PanelWorld) -> None:
-    async with world.site() as site:
-        clara = Browser.of(site)
-        await clara.enter(world.link("clara"))
-        await clara.open("/disagreements/next")
-        form = {"csrf": clara.hidden("csrf"), "do": "adjudicate", "q0A": "no"}
-        await clara.client.post(f"/disagreements/{world.drawn[0].case_id}", data=form, headers={"Origin": ORIGIN})
+        assert ">The sheet says so.</textarea>" in await clara.open(address)
     async with world.site() as site:
         found = site.session(world.link("clara"))
         assert isinstance(found, PanelSession)
-        (decision,) = found.assigner.board.decisions[world.drawn[0].case_id].verdicts.values()
-    assert (decision.kind, decision.judge, decision.question, decision.verdict) == (
-        "adjudication",
-        "clara",
-        "right",
-        "no",
-    )
-    assert decision.option == "outcome"
+        (decision,) = found.assigner.board.decisions[first.case_id].verdicts.values()
+    assert (decision.kind, decision.judge, decision.option) == ("adjudication", "clara", "outcome")
+    assert (decision.question, decision.verdict) == ("right", "no")
 
 
 @pytest.mark.embedded
 async def test_a_decision_without_a_verdict_or_without_its_token_is_refused(world: PanelWorld) -> None:
+    last = world.drawn[-1]
     async with world.site() as site:
         clara = Browser.of(site)
         await clara.enter(world.link("clara"))
-        await clara.open("/disagreements/next")
-        address, token = f"/disagreements/{world.drawn[0].case_id}", clara.hidden("csrf")
+        await clara.open(f"/disagreements/{last.case_id}")
+        token = clara.hidden("csrf")
         for form in ({"csrf": token, "do": "adjudicate"}, {"csrf": "x", "do": "adjudicate", "q0A": "no"}):
-            assert (await clara.client.post(address, data=form, headers={"Origin": ORIGIN})).status_code == 400
-        assert "2 to decide" in await clara.open("/disagreements")
+            posted = await clara.client.post(f"/disagreements/{last.case_id}", data=form, headers={"Origin": ORIGIN})
+            assert posted.status_code == 400
+        found = site.session(world.link("clara"))
+        assert isinstance(found, PanelSession)
+        assert last.case_id not in found.assigner.board.decisions
 
 
 @pytest.mark.embedded

@@ -11,9 +11,10 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 import streams.ui
-from streams.ui.pages import case_page, done_page, unsaved_page
+from streams.ui.notices import notice
+from streams.ui.pages import case_page, done_page, notice_page, unsaved_page
 from tests.harness.browser import Visitor
-from tests.harness.panel_pages import CASE, DONE, INVOICE, UNSAVED
+from tests.harness.panel_pages import CASE, DONE, INVOICE, UNSAVED, example_pages
 
 ORIGIN = "http://panel.test"
 STATIC = Path(streams.ui.__file__).with_name("static")
@@ -231,3 +232,18 @@ def test_without_scripts_an_unsaved_judgement_is_posted_again_by_a_button(opened
 def test_nothing_is_wider_than_a_phone(opened: Opened, case: object) -> None:
     page, _ = opened(case_page(case), phone=True)  # type: ignore[arg-type]
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("name", ["case-single", "nothing-now", "unsaved", "no-disagreements"])
+def test_axe_finds_nothing_serious_on_the_rarer_pages(browser: Browser, name: str) -> None:
+    visitor, stand_in = Visitor.of(browser, ORIGIN), StandIn(example_pages()[name])
+    visitor.page.route("**/*", stand_in.answer)
+    visitor.page.goto(ORIGIN)
+    assert visitor.inspect() + visitor.faults == []
+    visitor.context.close()
+
+
+def test_a_page_that_waits_loads_itself_again(opened: Opened) -> None:
+    page, stand_in = opened(notice_page(replace(notice("nothing now").page, refresh_seconds=1)))
+    stand_in.page = case_page(CASE)
+    expect(page.get_by_role("button", name="Send")).to_be_visible()

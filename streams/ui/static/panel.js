@@ -216,3 +216,8 @@ if (form) {
     document.addEventListener(kind, () => (used_at = Date.now()), { passive: true, capture: true });
   }
 }
+
+// Pages that wait ---------------------------------------------------------------------------------------------------
+
+const waiting = document.querySelector("[data-refresh]");
+if (waiting) setTimeout(() => location.reload(), 1000 * Number(waiting.dataset.refresh));
