@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.app.providers import comparison
 from streams.audit.query import Audit
 from streams.core.errors import ConfigError
@@ -282,6 +282,29 @@ def test_a_time_without_events_is_refused_with_a_remedy(config: ClickHouseConfig
 def test_an_unknown_run_is_refused_with_the_runs_that_exist(config: ClickHouseConfig, loaded: Pipeline) -> None:
     with pytest.raises(ConfigError, match=r"no event of a run 'gone'.*answered, heard"):
         evaluated(config, loaded, "gone")
+
+
+def test_an_empty_audit_is_refused_with_a_first_step(config: ClickHouseConfig, loaded: Pipeline) -> None:
+    empty = replace(config, database="empty")
+    migrate(empty)
+    with pytest.raises(ConfigError, match=r"the audit has no event.*escalon demo"):
+        evaluated(empty, loaded, ANSWERED)
+
+
+@pytest.mark.parametrize(
+    ("place", "run", "what"),
+    [
+        ("attempts", ANSWERED, "more than 3 attempts"),
+        ("truth", ANSWERED, "more than 3 labels"),
+        ("heard", HEARD, "more than 3 labelled events"),
+    ],
+)
+def test_more_than_can_be_read_at_once_is_refused(
+    place: str, run: str, what: str, config: ClickHouseConfig, loaded: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"streams.evaluation.tiers.{place}.MAX_CASES", 3)
+    with pytest.raises(ConfigError, match=what):
+        evaluated(config, loaded, run)
 
 
 def test_without_labels_it_says_how_to_get_them(config: ClickHouseConfig, loaded: Pipeline) -> None:
