@@ -98,10 +98,10 @@ class Assigner:
         check = next((case for case in self._checks(judge) if case.case_id in readable), None)
         return check or sample
 
-    def waits_for_others(self, judge: str, readable: Collection[str]) -> bool:
-        """True if a rater could get a case if the other raters had none open."""
+    def waits_for_others(self, judge: str, unreadable: Collection[str]) -> bool:
+        """True if a rater could get a case if the other raters had none open. `unreadable` has cases never shown."""
         ended = self._index().get(judge, {})
-        return any(case_id in readable and case_id not in ended for case_id in self._open)
+        return any(case_id not in unreadable and case_id not in ended for case_id in self._open)
 
     def previous(self, judge: str, now: datetime) -> PanelCase | None:
         """Return the case that a rater judged last, or before the one that is open again; None without any."""

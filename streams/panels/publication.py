@@ -31,6 +31,8 @@ class MessageProducer(Protocol):
 
     def poll(self, timeout: float) -> int: ...
 
+    def purge(self) -> None: ...
+
     def flush(self, timeout: float) -> int: ...
 
 
@@ -63,6 +65,10 @@ class MessageWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def prepare(self) -> None:
+        """Register all schemas now, so that no message waits for the registry. Raises ServiceError."""
+        self._codec.prepare()
+
     def send(self, messages: Sequence[PanelMessage]) -> Future[None]:
         """Return a future that is done when Kafka has confirmed all messages, or has a ServiceError if one failed."""
         confirmed: Future[None] = Future()
@@ -92,6 +98,9 @@ class MessageWriter:
                 self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
                 if error.args[0].fatal():
+                    # Its messages fail now, and are sent again by another producer.
+                    self._producer.purge()
+                    self._producer.flush(1)
                     self._producer = self._connect()
                 waiting.failed(error.args[0].str())
                 return

@@ -93,7 +93,7 @@ async def home(request: Request) -> Response:
         return html(case_page(case_view(site, session, opened, content)))
     if session.assigner.next_case(session.judge, now, site.contents.readable) is not None:
         return _start(site, session)
-    if session.assigner.waits_for_others(session.judge, site.contents.readable):
+    if session.assigner.waits_for_others(session.judge, site.contents.unreadable):
         return notice_response("nothing now")
     return _done(site, session, "All your cases are judged.")
 
@@ -128,7 +128,7 @@ async def _act(site: PanelSite, session: PanelSession, form: Form) -> Response:
             await site.renew(session)
             return Response(status_code=204)
         case "judge" | "skip":
-            case = site.admitted(session, form.get("case") or site.open_case_id(session))
+            case = site.admitted(session, form.get("case", ""))
             said = _said(session, case, form)
             if isinstance(said, str):
                 return notice_response(said)

@@ -66,6 +66,7 @@ class PanelSite:
         self._writer = MessageWriter(settings, 2 * SAVE_SECONDS)
         self._pending: dict[tuple[str, str], _Pending] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._new_cases = asyncio.Event()
         self._decided: set[str] = set()
         self._undecided: set[str] = set()
         """Panels with a claim and with judgements since it was last looked at."""
@@ -75,6 +76,7 @@ class PanelSite:
         with closing(Audit(require_clickhouse(self.settings), max_rows=MAX_ROWS)) as audit:
             self._log.load(audit)
         self.contents.refresh(self._cases(), self.settings.now())
+        self._writer.prepare()
 
     async def start(self) -> None:
         """Follow the topics, and refresh the contents from time to time."""
@@ -237,6 +239,8 @@ class PanelSite:
             self._log.apply(message)
             if isinstance(message, Judgement):
                 self._undecided.add(message.panel)
+            elif isinstance(message, PanelCase):
+                self._new_cases.set()
 
     async def decide(self) -> None:
         """Look whether the claims of panels with new judgements are decided."""
@@ -246,8 +250,7 @@ class PanelSite:
             if board is None or board.panel is None or not board.panel.stop or board.panel.panel in self._decided:
                 continue
             evidence = evidence_of(board.panel, board.cases.values(), board.judgements.values())
-            unreadable = board.cases.keys() - self.contents.readable
-            if await asyncio.to_thread(is_decided, evidence, unreadable):
+            if await asyncio.to_thread(is_decided, evidence, self.contents.unreadable):
                 self._decided.add(board.panel.panel)
 
     async def _keep_deciding(self) -> None:
@@ -257,8 +260,14 @@ class PanelSite:
 
     async def _refresh(self) -> None:
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            await asyncio.to_thread(self.contents.try_refresh, list(self._cases()), self.settings.now())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._new_cases.wait(), REFRESH_SECONDS)
+            self._new_cases.clear()
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read the contents of new cases, and drop those of erased events, if ClickHouse answers."""
+        await asyncio.to_thread(self.contents.try_refresh, list(self._cases()), self.settings.now())
 
     def _cases(self) -> Iterator[PanelCase]:
         return (case for assigner in self._log.panels.values() for case in assigner.board.cases.values())

@@ -61,7 +61,8 @@ def test_a_case_is_reserved_for_ten_minutes() -> None:
     made = assigner(case(1))
     assert give(made, "anna", NOON) == "c1"
     assert give(made, "ben", minutes(9.9)) == ""
-    assert made.waits_for_others("ben", EVERYTHING)
+    assert made.waits_for_others("ben", set())
+    assert not made.waits_for_others("ben", {"c1"})
     assert give(made, "ben", minutes(10)) == "c1"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -285,3 +286,26 @@ async def test_a_panel_whose_claim_is_decided_gives_no_more_cases(new_world: New
         await anna.send("start")
         assert not anna.hidden("case")
     assert 0 < len(stored(world)) < 30
+
+
+async def test_a_panel_that_is_made_while_the_pages_are_served_can_be_judged(new_world: NewWorld) -> None:
+    world = new_world(cases=1)
+    more = replace(world.drawn[0], case_id=f"{world.name}-more", event_id=f"{world.name}-more", position=2)
+    world.record(more)
+    async with world.site() as site:
+        arrived = asyncio.Event()
+        apply = site._apply
+
+        def applied(messages: list[Any]) -> None:
+            apply(messages)
+            arrived.set()
+
+        site._apply = applied  # type: ignore[method-assign]
+        world.put(more)
+        await arrived.wait()
+        await site.refresh()
+        anna = Browser.of(site)
+        await anna.enter(world.link("anna"))
+        await anna.send("start")
+        await anna.judge()
+        assert f"question of {more.event_id}" in anna.page
