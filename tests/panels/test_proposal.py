@@ -157,3 +157,12 @@ def test_a_rubric_without_a_question_about_being_right_proposes_no_threshold(pip
         "Thresholds: no question of the rubric has means_right, so no answer is known to be right."
         in routed(pipeline, 1, 1).not_found
     )
+
+
+@pytest.mark.parametrize(("count", "thresholds"), [(56, ["0.7"]), (50, [])])
+def test_the_upper_bound_alone_has_the_certainty(pipeline: Pipeline, count: int, thresholds: list[str]) -> None:
+    # Of right answers alone, drawn with a chance of 0.1, the upper bound is 4.7 % for 56 and 5.3 % for 50.
+    cases = [case(n, answer(call_id=f"k{n}"), probability=0.1) for n in range(1, count + 1)]
+    rated = [said(f"c{n}", "anna", "yes") for n in range(1, count + 1)]
+    answers = {f"k{n}": accepted(0.7) for n in range(1, count + 1)}
+    assert [one.value for one in proposed(pipeline, cases, rated, answers, 0.05).found] == thresholds

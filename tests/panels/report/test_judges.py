@@ -97,3 +97,13 @@ def test_the_same_pairs_in_both_orders_are_compared_and_not_a_second_judge() -> 
     found = results(evidence_of(made, pairs, [*people, *models, *swapped]))
     assert [one.judge for one in found] == ["haiku"]
     assert found[0].orders == BothOrders(pairs=2, alike=1, first=1, second=0)
+
+
+def test_a_model_that_prefers_the_shorter_answer_has_a_negative_length_bias() -> None:
+    pairs = [pair(n) for n in (1, 2)]
+    people = [said(f"c{n}", "anna", "worker", "better") for n in (1, 2)]
+    models = [model("c1", "reasoner", "better"), model("c2", "tie", "better")]
+    made = panel(raters_per_case=1, rubric=PICK_ONLY, options=OPTIONS)
+    found = results(evidence_of(made, pairs, [*people, *models]), **{"call-worker": 90, "call-reasoner": 10})[0]
+    assert found.length_bias is not None
+    assert found.length_bias.value == pytest.approx(-(1 + 0.5) / 2)

@@ -8,7 +8,7 @@ from streams.core.messages import Judgement, PanelCase
 from streams.panels.evidence import evidence_of
 from streams.panels.report.questions import QuestionResult
 from streams.panels.report.results import panel_results
-from tests.harness.panels import OPTIONS, PICK_ONLY, answer, case, pair, panel, said
+from tests.harness.panels import ERRORS_ONLY, OPTIONS, PICK_ONLY, answer, case, pair, panel, said, skipped
 
 TONE_ONLY = """
 title = "Tone"
@@ -89,3 +89,31 @@ def test_both_answers_of_a_pair_are_judged_items_of_their_own() -> None:
     assert {one.name: one.interval.value for one in found.figures} == pytest.approx(
         {"delivered answers": 3, "worker, where both answered": 1, "reasoner, where both answered": 3}
     )
+
+
+def test_a_skipped_comparison_counts_as_lost_in_the_lower_bound_and_as_won_in_the_upper_one() -> None:
+    cases = [pair(n) for n in range(1, 6)]
+    known = [said(f"c{n}", "anna", verdict, "better") for n, verdict in enumerate(("reasoner", "worker") * 2, 1)]
+    ends = [skipped("c5", "anna"), said("c5", "anna", "worker", "better"), said("c5", "anna", "reasoner", "better")]
+    without, lost, won = (found.interval for end in ends if (found := compared(cases, *known, end).win_rate))
+    assert (without.value, without.low, without.high) == (0.5, lost.low, won.high)
+
+
+def test_the_delivered_answers_figure_is_left_to_the_error_rates() -> None:
+    rated = [said("c1", "anna", "no", option=option) for option in OPTIONS]
+    made = panel(raters_per_case=1, rubric=ERRORS_ONLY, options=OPTIONS)
+    found = panel_results(evidence_of(made, [pair(1)], rated)).questions[0]
+    assert [one.name for one in found.figures] == [
+        "worker, where both answered: wrong",
+        "reasoner, where both answered: wrong",
+    ]
+
+
+def test_a_comparison_counts_in_the_strengths_for_the_tasks_that_it_stands_for() -> None:
+    # The reasoner's two wins against `extract` stand for 2 tasks each, its loss for 4: it is as strong.
+    cases = [pair(n, worker="extract", probability=0.25 if n == 3 else 0.5) for n in (1, 2, 3)]
+    cases += [pair(n, probability=0.5) for n in (4, 5)]
+    winners = ["reasoner", "reasoner", "worker", "reasoner", "worker"]
+    found = compared(cases, *(said(f"c{n}", "anna", winner, "better") for n, winner in enumerate(winners, 1)))
+    assert found.strengths is not None
+    assert [one.value for one in found.strengths.handlers] == pytest.approx([0, 0, 0], abs=1e-6)

@@ -8,7 +8,7 @@ from streams.core.messages import Judgement, PanelCase
 from streams.panels.evidence import PanelEvidence, evidence_of
 from streams.panels.report.results import panel_results
 from streams.panels.report.words import cautions, conclusion, headline, standing
-from tests.harness.panels import ERRORS_ONLY, OPTIONS, PICK_ONLY, case, pair, panel, said, skipped, stratum
+from tests.harness.panels import ERRORS_ONLY, OPTIONS, PICK_ONLY, answer, case, pair, panel, said, skipped, stratum
 
 
 def judged(count: int, wrong: int = 0, *more: Judgement, **fields: Any) -> PanelEvidence:
@@ -147,3 +147,15 @@ def test_the_headline_and_the_standing_say_which_panel_and_how_far() -> None:
         "2 of 2 cases are finished by a rater or adjudicated; the first 2 of the draw count. 1 person made 2 "
         "judgements, in 1 minute."
     )
+
+
+def test_pairs_that_are_half_of_the_cases_need_twice_as_many_cases() -> None:
+    winners = ["reasoner"] * 6 + ["worker"] * 4
+    every = panel_results(compared(winners)).further_cases
+    cases: list[PanelCase] = [pair(n, probability=0.1) for n in range(1, 11)]
+    cases += [case(n, answer("worker"), probability=0.1) for n in range(11, 21)]
+    rated = [said(f"c{n}", "anna", winner, "better") for n, winner in enumerate(winners, 1)]
+    made = panel(stratum(tasks=2000), raters_per_case=1, rubric=PICK_ONLY, options=OPTIONS)
+    half = panel_results(evidence_of(made, cases, rated)).further_cases
+    assert every is not None
+    assert half == 2 * every
