@@ -68,8 +68,8 @@ def needed_words(cases: int, minutes: float, drawn: int) -> str:
 
 
 def least_words(cases: int, minutes: float) -> str:
-    """Return the least that people would have to judge before any case is known."""
-    return f"It needs at least {cases:,} judged cases, {_minutes(minutes)}, if nothing speaks against the claim."
+    """Return about how much people would have to judge, before any case is known."""
+    return f"It needs about {cases:,} judged cases, {_minutes(minutes)}, if nothing speaks against the claim."
 
 
 def _minutes(minutes: float) -> str:

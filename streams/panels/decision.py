@@ -6,7 +6,6 @@ decide which cases count. A case that all its raters skipped counts against the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -80,7 +79,7 @@ def decide(
     counted, population = decided_cases(claim, evidence, erased), _population(claim, evidence)
     moments = bounds(
         counted, [population.prediction(one.case) for one in counted], tasks=population.tasks,
-        weight=population.weight, predicted=population.predicted, certainty=certainty,
+        weight=population.weight, predicted=population.predicted, extremes=population.extremes, certainty=certainty,
     )  # fmt: skip
     decision = decision_on(claim, moments[-1].low, moments[-1].high) if moments else "open"
     skipped = sum(one.skipped for one in counted)
@@ -96,12 +95,13 @@ def bounds(
     tasks: int,
     weight: float,
     predicted: float,
+    extremes: tuple[float, float] = (0.0, 1.0),
     certainty: float,
 ) -> tuple[Moment, ...]:
     """Return the bounds of a rate after each case, the upper one with skipped cases at their greatest value.
 
-    `tasks`, `weight` and `predicted` are the number, the sum of weights and of predictions of the population. Each side
-    holds with the certainty by itself.
+    `tasks`, `weight` and `predicted` are the number, the sum of weights and of predictions of the population, and
+    `extremes` its least and its greatest prediction. Each side holds with the certainty by itself.
     """
     import numpy as np
 
@@ -111,7 +111,7 @@ def bounds(
         weights = np.array([one.case.weight for one in counted])
         return sequential_bounds(
             np.array(values), weights, np.array(predictions), tasks=tasks, weight=weight, predicted=predicted,
-            certainty=2 * certainty - 1,
+            extremes=extremes, certainty=2 * certainty - 1,
         )  # fmt: skip
 
     upper = moments([one.greatest for one in counted])
@@ -131,8 +131,8 @@ def cases_needed(
     from streams.panels.estimation.needed import cases_to_decide
 
     counted, population = decided_cases(claim, evidence), _population(claim, evidence)
-    if not counted:
-        return None if refute else min(population.tasks, least_cases(claim, certainty))
+    if refute and not counted:
+        return None
     below = isinstance(claim, ErrorClaim) != refute
     return cases_to_decide(
         np.array([one.greatest if below else one.least for one in counted]),
@@ -140,14 +140,17 @@ def cases_needed(
         np.array([population.prediction(one.case) for one in counted]),
         claim.limit if isinstance(claim, ErrorClaim) else EVEN,
         below=below, tasks=population.tasks, weight=population.weight, predicted=population.predicted,
-        certainty=certainty,
+        extremes=population.extremes, certainty=certainty,
     )  # fmt: skip
 
 
 def least_cases(claim: Claim, certainty: float) -> int:
-    """Return the cases that prove a claim by a sample of a large population if nothing speaks against it."""
-    chance = 1 - claim.limit if isinstance(claim, ErrorClaim) else EVEN
-    return math.ceil(math.log(1 - certainty) / math.log(chance))
+    """Return the cases of a panel of a large population that prove a claim if nothing speaks against it."""
+    from streams.panels.estimation import needed
+
+    below = isinstance(claim, ErrorClaim)
+    limit = claim.limit if isinstance(claim, ErrorClaim) else EVEN
+    return needed.least_cases(limit, below=below, certainty=certainty)
 
 
 def decided_cases(claim: Claim, evidence: PanelEvidence, erased: Collection[str] = ()) -> list[DecidedCase]:
@@ -172,6 +175,11 @@ class _Population:
     weight: float
     predicted: float
     even: bool
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The least and the greatest prediction, as far as they are known."""
+        return (EVEN, EVEN) if self.even else (0.0, 1.0)
 
     def prediction(self, case: PanelCase) -> float:
         return EVEN if self.even else case.prediction

@@ -127,10 +127,15 @@ def test_about_as_many_more_cases_are_needed_as_prove_it_in_the_end() -> None:
     assert proven - 40 <= after <= 2.5 * (proven - 40)
 
 
-def test_before_the_first_case_the_least_number_is_needed() -> None:
-    assert cases_needed(FIVE_PERCENT, judged()) == 59  # 0.95 ** 59 < 0.05
+def test_before_the_first_case_the_number_is_that_of_right_answers_alone() -> None:
+    whole = decide(FIVE_PERCENT, judged(*"y" * 200)).moments
+    proven = next(one.cases for one in whole if one.high <= 0.05)
+    assert cases_needed(FIVE_PERCENT, judged()) == pytest.approx(proven, rel=0.1)
     assert cases_needed(FIVE_PERCENT, judged(tasks=20)) == 20
-    assert cases_needed(REASONER, pairs()) == 5  # 0.5 ** 5 < 0.05
+
+
+def test_before_the_first_case_no_number_refutes_a_claim() -> None:
+    assert cases_needed(FIVE_PERCENT, judged(), refute=True) is None
 
 
 def test_no_number_of_cases_proves_a_claim_that_the_cases_refute() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streams.panels.estimation.draw import RANDOM_SHARE
 from streams.panels.estimation.rates import PRIOR_CASES
 from streams.panels.estimation.sequential import LOWER_FRACTIONS, UPPER_FRACTIONS
 
@@ -37,6 +38,18 @@ def cases_for_width(rate: RateInterval, width: float, *, tasks: int) -> int | No
     return min(tasks, math.ceil(wanted / (each + wanted / tasks))) - rate.cases
 
 
+def least_cases(limit: float, *, below: bool, random: float = RANDOM_SHARE, certainty: float = 0.95) -> int:
+    """Return about how many cases prove that a rate is `below` a limit, or above, if nothing speaks against it.
+
+    `random` is the share of all weight in the draw that is spread evenly. Without it the number would be too low: the
+    wrong answers may all be among the tasks that are drawn least often.
+    """
+    fractions = UPPER_FRACTIONS if below else LOWER_FRACTIONS
+    highest = float(fractions[-1, 0])
+    growth = -math.log1p(-limit * random) if below else math.log(1 - highest + highest / limit)
+    return math.ceil(math.log(len(fractions) / 2 / (1 - certainty)) / growth)
+
+
 def cases_to_decide(
     values: Values,
     weights: Values,
@@ -53,13 +66,12 @@ def cases_to_decide(
     """Return about how many more cases prove that the rate is `below` a limit, or above; None if it does not look so.
 
     The arguments are those of `sequential_bounds`, but `certainty` is that of the one side. The best of its bets
-    decides: how much its wealth has grown, and how much it grows with each case. Before the first case, these are the
-    cases that prove it if nothing speaks against it.
+    decides: how much its wealth has grown, and how much it grows with each case. Before the first case, the number is
+    that of `least_cases`.
     """
     cases, mean_weight, fractions = len(values), weight / tasks, UPPER_FRACTIONS if below else LOWER_FRACTIONS
     if not cases:
-        growth = -math.log1p(-limit / mean_weight) if below else math.log(0.2 + 0.8 / limit)
-        return min(tasks, math.ceil(math.log(len(fractions) / 2 / (1 - certainty)) / growth))
+        return min(tasks, least_cases(limit, below=below, random=tasks / weight, certainty=certainty))
     guesses = (cases * values + PRIOR_CASES * predictions) / (cases + PRIOR_CASES)
     bets = [_Bet(np.zeros(cases), limit, 0.0, 0.0)]
     if predictions.any():
