@@ -28,7 +28,7 @@ function activate(place, focus) {
   if (!focus || !fields.length) return;
   const input = chosen(fields[active]) || fields[active].querySelector("input");
   input.focus({ preventScroll: true });
-  fields[active].scrollIntoView({ block: "nearest" });
+  for (const shown of [fields[active].closest("fieldset"), fields[active]]) shown.scrollIntoView({ block: "nearest" });
 }
 
 function answer(key) {
