@@ -81,8 +81,8 @@ def _document(judged: Judged) -> dict[str, object]:
 
 def _print(name: str, limit: Decimal, judged: Judged) -> None:
     tally = judged.tally
-    already = f", {tally.already} were judged before" if tally.already else ""
-    _say(f"{judged.judge} has judged {tally.judged} cases of the panel {name}{already}.")
+    already = f"; {tally.already} were judged before" if tally.already else ""
+    _say(f"{judged.judge} has judged {tally.judged} of {tally.showings} cases of the panel {name}{already}.")
     _say(f"It has cost {usd(tally.usd)} of at most {usd(limit)}.")
     for count, what in (
         (tally.skipped, "got no valid judgement; the trace of the event has the model's reply"),
