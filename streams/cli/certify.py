@@ -97,7 +97,10 @@ def _certificate(settings: Settings, request: CertificateRequest) -> Certificate
 
 def _show(made: Certificate, digest: str, html: Path | None) -> None:
     if made.granted:
-        out.print("Granted.", style="bold green")
+        if made.completeness.state == "proven":
+            out.print("Granted.", style="bold green")
+        else:
+            out.print("Granted for quality alone.", style="bold yellow")
         out.print(made.statement, markup=False, highlight=False)
     else:
         out.print("Not granted.", style="bold red")

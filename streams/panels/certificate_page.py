@@ -40,6 +40,7 @@ def certificate_page(made: Certificate, digest: str) -> str:
             for one in ((quality.total, *quality.tiers) if quality is not None else ())
         ],
         "figures": _figures(made),
+        "proven": made.completeness.state == "proven",
         "completeness": _COMPLETENESS[made.completeness.state],
         "ends": _counts(made.completeness.ends),
         "panels": [(one.panel, _evidence(one)) for one in (quality.panels if quality is not None else ())],

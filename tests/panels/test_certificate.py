@@ -182,6 +182,11 @@ def test_the_page_states_a_granted_certificate_with_its_hash_and_plot() -> None:
     assert "Not granted" not in text
 
 
+def test_the_page_does_not_claim_completeness_that_is_unproven() -> None:
+    text = certificate_page(certificate(completeness=completeness_of(None, 20)), "f00d")
+    assert "<h1>Certificate of quality alone: error" in text
+
+
 def test_the_page_escapes_the_names_of_events() -> None:
     text = certificate_page(certificate("lost: <b>e7</b>."), "f00d")
     assert "lost: &lt;b&gt;e7&lt;/b&gt;." in text
