@@ -210,7 +210,8 @@ def _start(site: PanelSite, session: PanelSession) -> Response:
 
 
 def _done(site: PanelSite, session: PanelSession, text: str) -> Response:
-    undo = session.assigner.panel.state == "open" and session.assigner.previous(session.judge, site.settings.now())
+    over = site.is_over(session.assigner)
+    undo = not over and session.assigner.previous(session.judge, site.settings.now()) is not None
     return html(
         done_page(
             DonePage(
@@ -219,7 +220,7 @@ def _done(site: PanelSite, session: PanelSession, text: str) -> Response:
                 progress=progress_of(site, session),
                 action=HOME,
                 csrf=site.signer.form_token(session.token),
-                can_undo=bool(undo),
+                can_undo=undo,
             )
         )
     )

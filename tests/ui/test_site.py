@@ -51,6 +51,7 @@ async def test_a_rater_judges_every_case_and_each_judgement_is_in_kafka(new_worl
         for verdict in ("yes", "no", "yes"):
             await anna.judge(verdict, comment=f"said {verdict}")
         assert "All your cases are judged" in anna.page
+        assert 'value="undo"' in anna.page
     said = {one.case_id: (one.judge, one.question, one.option, one.verdict, one.comment) for one in stored(world)}
     expected = [("anna", "right", "outcome", verdict, f"said {verdict}") for verdict in ("yes", "no", "yes")]
     assert said == dict(zip([case.case_id for case in world.drawn], expected, strict=True))
@@ -283,6 +284,7 @@ async def test_a_panel_whose_claim_is_decided_gives_no_more_cases(new_world: New
             if not anna.hidden("case"):
                 break
         assert "The question of this panel is decided" in await anna.open("/")
+        assert 'value="undo"' not in anna.page
         await anna.send("start")
         assert not anna.hidden("case")
     assert 0 < len(stored(world)) < 30
