@@ -152,12 +152,6 @@ def ratings_of(
     return {case_id: verdicts for case_id, verdicts in found.items() if verdicts}
 
 
-def complete_prefix(values: Sequence[CaseValue]) -> list[CaseValue]:
-    """Return the values before the first one that is not complete."""
-    end = next((place for place, one in enumerate(values) if not one.complete), len(values))
-    return list(values[:end])
-
-
 def verdict_value(question: Question, verdict: str, favoured: str = "") -> float:
     """Return a verdict as a number.
 

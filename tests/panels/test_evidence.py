@@ -14,7 +14,6 @@ from streams.panels.evidence import (
     CaseValue,
     PanelEvidence,
     case_values,
-    complete_prefix,
     evidence_of,
     ratings_of,
     read_panel,
@@ -45,7 +44,6 @@ def test_an_adjudication_wins_over_the_ratings() -> None:
 def test_a_case_with_too_few_raters_is_not_complete() -> None:
     found = values(evidence(panel(), [case(1), case(2)], said("c2", "anna", "yes"), said("c2", "ben", "yes")))
     assert [one.complete for one in found] == [False, True]
-    assert complete_prefix(found) == []
 
 
 def test_the_later_of_two_judgements_of_one_rater_counts() -> None:

@@ -10,7 +10,6 @@ from streams.panels.estimation.sequential import Moment, sequential_bounds
 from tests.harness.drawn_panels import Population, Values, drawn_panel, predicted_population
 
 STREAM = predicted_population(600, 0.1, seed=1)
-EVENLY = Population(STREAM.wrong, np.zeros(600), np.ones(600))
 
 
 def moments(population: Population, order: NDArray[np.int64], certainty: float = 0.95) -> list[Moment]:
