@@ -74,7 +74,7 @@ def cases_to_decide(
         return min(tasks, least_cases(limit, below=below, random=tasks / weight, certainty=certainty))
     guesses = (cases * values + PRIOR_CASES * predictions) / (cases + PRIOR_CASES)
     bets = [_Bet(np.zeros(cases), limit, 0.0, 0.0)]
-    if predictions.any():
+    if predicted > 0:
         bets.append(_Bet(predictions, limit - predicted / tasks, *extremes))
     growth, wealth = max(_best_bet(bet, values, guesses, mean_weight / weights, mean_weight, below) for bet in bets)
     if growth <= 0:

@@ -60,7 +60,7 @@ def sequential_bounds(
     the bound of that side at a certainty of 2 * certainty - 1 is enough: 0.9 for 0.95.
     """
     controls = [_Control(np.zeros(len(values)), 0.0, 0.0, 0.0)]
-    if predictions.any():
+    if predicted > 0:
         controls.append(_Control(predictions, predicted, *extremes))
     bets = [_Bets(values, weights, control, tasks, weight, len(controls)) for control in controls]
     refuted = 2 / (1 - certainty)

@@ -110,6 +110,15 @@ def test_values_between_0_and_1_count_as_such() -> None:
     assert half.high - half.low < 0.15
 
 
+def test_bounds_of_the_first_cases_are_the_same_however_many_follow() -> None:
+    values, ones, predictions = np.zeros(40), np.ones(40), np.repeat([0.0, 0.5], 20)
+    early, late = (
+        sequential_bounds(values[:count], ones[:count], predictions[:count], tasks=1000, weight=1000.0, predicted=100.0)
+        for count in (20, 40)
+    )
+    assert early == late[:20]
+
+
 def test_known_extremes_of_the_predictions_decide_rare_comparisons_earlier() -> None:
     """Of all tasks, 1 in 5 is a comparison, of which 4 in 5 are won; the others count as a half, as predicted."""
     comparisons = np.array([1.0, 1.0, 0.0, 1.0, 1.0])
