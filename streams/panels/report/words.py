@@ -16,6 +16,8 @@ ENOUGH: Final = 0.8
 """A rater whose gold cases or repeats certainly agree in fewer than this share is named."""
 TENTATIVE: Final = 0.667
 """Below this alpha, verdicts are not reliable enough for tentative conclusions (Krippendorff 2004)."""
+LEAST_COMPARISONS: Final = 5
+"""With fewer comparisons, no option is called the better one."""
 NO_VALUE: Final = "–"
 
 
@@ -112,7 +114,10 @@ def _about_pick(found: PanelResults, one: QuestionResult) -> Iterator[str]:
         return
     rate, (first, second) = one.win_rate.interval, found.scope.options
     said = f"{second} wins {percent(rate.value)} ({range_of(rate.low, rate.high)}) of the comparisons, ties as half"
-    if rate.low > EVEN:
+    if rate.cases < LEAST_COMPARISONS:
+        count = "1 comparison is" if rate.cases == 1 else f"{rate.cases} comparisons are"
+        yield f"{count} too few to say which of {first} and {second} is better."
+    elif rate.low > EVEN:
         yield f"Of the two, {second} is better than {first}: {said}."
     elif rate.high < EVEN:
         yield f"Of the two, {first} is better than {second}: {said}."

@@ -124,6 +124,16 @@ def test_raters_who_agree_no_better_than_chance_are_warned_of() -> None:
     )
 
 
+def test_four_comparisons_call_no_option_the_better_one() -> None:
+    winners = ["reasoner"] * 4
+    cases = [pair(n, probability=0.99) for n in range(1, 5)]
+    rated = [said(f"c{n}", "anna", winner, "better") for n, winner in enumerate(winners, 1)]
+    made = panel(stratum(tasks=6), raters_per_case=1, rubric=PICK_ONLY, options=OPTIONS)
+    assert concluded(evidence_of(made, cases, rated)).startswith(
+        "4 comparisons are too few to say which of worker and reasoner is better."
+    )
+
+
 def test_a_rater_who_misses_the_gold_cases_is_named() -> None:
     gold = [case(0, case_id=f"g{n}", purpose="gold", expected="yes") for n in range(12)]
     rated = [said(one.case_id, "anna", "no" if n % 3 else "yes") for n, one in enumerate(gold)]
