@@ -65,7 +65,9 @@ def open_cases(evidence: PanelEvidence) -> set[str]:
 
 def judged_cases(evidence: PanelEvidence, question: Question, judge: str) -> CountedCases:
     """Return the first cases of the draw up to the first that a model has neither judged nor skipped."""
-    values = case_values(evidence, question, judge=judge)
+    values = [
+        one for option in options_of(evidence, question) for one in case_values(evidence, question, option, judge=judge)
+    ]
     missing = {one.case.case_id for one in values if not one.complete}
     drawn = tuple(case for case in evidence.cases if case.purpose in ("sample", "judge"))
     return _prefix(evidence, drawn, missing)

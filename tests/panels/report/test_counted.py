@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streams.core.messages import Judgement
-from streams.panels.report.counted import counted_cases
-from tests.harness.panels import case, evidence, panel, said, stratum
+from streams.panels.report.counted import counted_cases, judged_cases
+from tests.harness.panels import OPTIONS, PICK_ONLY, case, evidence, pair, panel, said, stratum
 
 
 def judged(case_id: str, judge: str) -> list[Judgement]:
@@ -44,3 +44,10 @@ def test_a_part_keeps_its_own_cases_and_chances() -> None:
     of = evidence(panel(raters_per_case=1), cases, *judged("c1", "anna"), *judged("c2", "anna"))
     part = counted_cases(of).where(lambda one: one.position == 2)
     assert ([one.case_id for one in part.cases], part.probabilities.tolist()) == (["c2"], [0.7])
+
+
+def test_comparisons_that_a_model_has_not_judged_end_its_cases() -> None:
+    made = panel(stratum(tasks=100), raters_per_case=1, rubric=PICK_ONLY, options=OPTIONS)
+    of = evidence(made, [pair(1), pair(2), pair(3)], said("c1", "judge-1", "worker", "better", judge_kind="model"))
+    (question,) = of.rubric.questions
+    assert [one.case_id for one in judged_cases(of, question, "judge-1").cases] == ["c1"]
