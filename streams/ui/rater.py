@@ -95,7 +95,7 @@ async def home(request: Request) -> Response:
         return _start(site, session)
     if session.assigner.waits_for_others(session.judge, site.contents.unreadable):
         return notice_response("nothing now")
-    return _done(site, session, "All your cases are judged.")
+    return _done(site, session, "Nothing is left for you to judge.")
 
 
 async def act(request: Request) -> Response:

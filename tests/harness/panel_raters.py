@@ -17,7 +17,7 @@ from streams.panels.panel_log import PanelLog
 from tests.harness.panel_site import PanelWorld
 
 _HIDDEN = re.compile(r'name="(csrf|case)" value="([^"]*)"')
-ENDS = ("All your cases are judged", "The question of this panel is decided", "The panel is closed")
+ENDS = ("Nothing is left for you to judge", "The question of this panel is decided", "The panel is closed")
 WAITS = ("Nothing to judge right now", "The panel cannot be reached right now")
 PAUSE_SECONDS = 0.1
 

@@ -50,7 +50,7 @@ async def test_a_rater_judges_every_case_and_each_judgement_is_in_kafka(new_worl
         assert f"answer to {world.drawn[0].event_id}" in anna.page
         for verdict in ("yes", "no", "yes"):
             await anna.judge(verdict, comment=f"said {verdict}")
-        assert "All your cases are judged" in anna.page
+        assert "Nothing is left for you to judge" in anna.page
         assert 'value="undo"' in anna.page
     said = {one.case_id: (one.judge, one.question, one.option, one.verdict, one.comment) for one in stored(world)}
     expected = [("anna", "right", "outcome", verdict, f"said {verdict}") for verdict in ("yes", "no", "yes")]
@@ -138,7 +138,7 @@ async def test_a_late_judgement_is_saved_while_its_place_is_free(new_world: NewW
         await anna.enter(world.link("anna"))
         await anna.send("start")
         later(site, 11)
-        assert "All your cases are judged" in await anna.judge("no")
+        assert "Nothing is left for you to judge" in await anna.judge("no")
     assert [one.verdict for one in stored(world)] == ["no"]
 
 
@@ -206,7 +206,7 @@ async def test_a_judgement_that_kafka_does_not_confirm_is_kept_on_the_page_and_s
         assert anna.status == 503
         assert "keep me" in unsaved
         monkeypatch.undo()
-        assert "All your cases are judged" in await anna.judge("no", comment="keep me")
+        assert "Nothing is left for you to judge" in await anna.judge("no", comment="keep me")
     times = {one.judged_at for one in stored(world)}
     assert len(times) == 1
 
@@ -253,7 +253,7 @@ async def test_judging_goes_on_without_clickhouse(new_world: NewWorld) -> None:
         await anna.send("start")
         site.contents._clickhouse = replace(world.servers.clickhouse, url="http://127.0.0.1:1")
         site.contents.try_refresh([], site.settings.now())
-        assert "All your cases are judged" in await anna.judge()
+        assert "Nothing is left for you to judge" in await anna.judge()
 
 
 async def test_a_comparison_stores_the_option_and_each_rater_sees_other_sides(new_world: NewWorld) -> None:
