@@ -29,7 +29,7 @@ from streams.ui.pages import (
     unsaved_page,
 )
 from streams.ui.rater import COMMENT_CHARACTERS
-from streams.ui.readable import excerpt
+from streams.ui.readable import excerpt_of
 from streams.ui.sessions import Form, checked_form, html, notice_response, session_of, site_of
 from streams.ui.sides import case_fields, field_key, field_value, field_values, shown_case, sides_of, stored_verdict
 from streams.ui.site import PanelSite
@@ -182,10 +182,11 @@ def _readable(site: PanelSite, session: PanelSession) -> Iterator[tuple[Disagree
 def _row(found: Disagreement, content: CaseContent) -> DisagreementRow:
     return DisagreementRow(
         link=f"{LIST}/{found.case.case_id}",
-        excerpt=excerpt(content.text or content.data),
+        excerpt=excerpt_of(content.text, content.data, has_image=content.image is not None),
         disputed=found.disputed,
         comments=len(found.comments),
         decided=found.decided,
+        pair=len(found.case.answers) > 1,
     )
 
 

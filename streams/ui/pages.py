@@ -138,7 +138,7 @@ class DonePage:
 
     title: str
     text: str
-    """The reason in a sentence: all cases are judged, or the panel is decided or closed."""
+    """The reason in a sentence: nothing is left to judge, or the panel is decided or closed."""
     progress: RaterProgress
     action: str
     csrf: str
@@ -174,6 +174,8 @@ class DisagreementRow:
     disputed: tuple[DisputedField, ...]
     comments: int
     decided: bool
+    pair: bool
+    """True if the case has two answers, so that a question names the one that it is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

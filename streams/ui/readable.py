@@ -115,6 +115,15 @@ def excerpt(text: str, length: int = 160) -> str:
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
+def excerpt_of(text: str, data: str, *, has_image: bool) -> str:
+    """Return the beginning of a case; of one without a text that it has an image, and what its data say."""
+    if text:
+        return excerpt(text)
+    talk, fields = data_of(data)
+    said = [turn.text for turn in talk] or [f"{row.name}: {row.text}" for row in fields]
+    return excerpt(" · ".join(["Image", *said] if has_image else said))
+
+
 def _answer(text: str) -> list[tuple[str, str]]:
     value = _parsed(text)
     return _limited(_rows(value, "")) if isinstance(value, dict) and value else [("", shown(_scalar(value)))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from functools import partial
 
 from streams.panels.rubric import PICKS, YES_NO, Choice, Question
 from streams.ui.fields import FormField
@@ -90,12 +91,13 @@ ADJUDICATION = AdjudicationPage(
     comments=("A promises a pick-up that is not possible.", "Both forget that the change costs nothing."),
     decided=1, left=3, action="/adjudicate", csrf="token", next_url="/", list_url="/",
 )  # fmt: skip
+_row = partial(DisagreementRow, pair=True)
 DISAGREEMENTS = DisagreementsPage(
     title=TITLE,
     rows=(
-        DisagreementRow(link="/a/1", excerpt=excerpt(TALK), disputed=DISPUTED, comments=2, decided=False),
-        DisagreementRow(link="/a/2", excerpt="What does it cost?", disputed=DISPUTED[:1], comments=0, decided=False),
-        DisagreementRow(link="/a/3", excerpt="My parcel is wet.", disputed=DISPUTED[1:], comments=1, decided=True),
+        _row(link="/a/1", excerpt=excerpt(TALK), disputed=DISPUTED, comments=2, decided=False),
+        _row(link="/a/2", excerpt="What does it cost?", disputed=DISPUTED[:1], comments=0, decided=False),
+        _row(link="/a/3", excerpt="My parcel is wet.", disputed=DISPUTED[1:], comments=1, decided=True),
     ),
 )  # fmt: skip
 DONE = DonePage(

@@ -175,3 +175,10 @@ def test_the_introduction_has_all_questions_with_their_points() -> None:
 )
 def test_a_duration_is_said_in_minutes(seconds: float, words: str) -> None:
     assert minutes(seconds) == words
+
+
+def test_the_list_of_disagreements_names_the_side_only_where_there_are_two_answers() -> None:
+    row = DISAGREEMENTS.rows[0]
+    pair, single = (disagreements_page(replace(DISAGREEMENTS, rows=(replace(row, pair=two),))) for two in (True, False))
+    assert "side small" in pair
+    assert "side small" not in single

@@ -2,7 +2,18 @@ from __future__ import annotations
 
 import json
 
-from streams.ui.readable import MAX_ROWS, MAX_TEXT, Row, answer_rows, compared_rows, data_of, excerpt, shown, turns_of
+from streams.ui.readable import (
+    MAX_ROWS,
+    MAX_TEXT,
+    Row,
+    answer_rows,
+    compared_rows,
+    data_of,
+    excerpt,
+    excerpt_of,
+    shown,
+    turns_of,
+)
 
 
 def named(rows: tuple[Row, ...]) -> dict[str, str]:
@@ -92,3 +103,10 @@ def test_a_very_long_text_is_shortened_and_says_so() -> None:
 def test_an_excerpt_is_one_line() -> None:
     assert excerpt("a\n b   c") == "a b c"
     assert excerpt("word " * 100, 12) == "word word w…"
+
+
+def test_an_excerpt_of_a_case_without_text_says_that_it_is_an_image_and_what_its_data_say() -> None:
+    assert excerpt_of("My parcel is wet.", '{"channel": "mail"}', has_image=True) == "My parcel is wet."
+    assert excerpt_of("", '{"channel": "image"}', has_image=True) == "Image · channel: image"
+    assert excerpt_of("", "", has_image=True) == "Image"
+    assert excerpt_of("", '{"messages": [{"role": "user", "content": "hello"}]}', has_image=False) == "hello"
