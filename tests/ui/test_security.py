@@ -104,7 +104,7 @@ async def test_the_token_is_in_a_strict_cookie_and_in_no_later_address(site: Pan
 
 async def test_a_changed_token_does_not_work(site: PanelSite, world: PanelWorld) -> None:
     token = world.link("anna")
-    for changed in ("", "x", token[:-2], token.replace(".", "A.", 1), world.link("anna").replace(token[:4], "WyJ4", 1)):
+    for changed in ("", "x", token[:-2], token.replace(".", "A.", 1), f"WyJ4{token[4:]}"):
         browser = Browser.of(site)
         browser.client.cookies.set("escalon_panel", changed)
         assert "This link does not work" in await browser.open("/")
