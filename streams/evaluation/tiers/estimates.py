@@ -38,9 +38,9 @@ class Share:
 NOTHING: Final = Share(0, 0, None, None, None)
 
 
-def share(hits: int, n: int) -> Share:
+def share(hits: int, n: int, certainty: float = CERTAINTY) -> Share:
     """Return a share with its score interval (Wilson 1927)."""
-    return Share(hits, n, hits / n, *wilson(hits, n)) if n else NOTHING
+    return Share(hits, n, hits / n, *wilson(hits, n, certainty)) if n else NOTHING
 
 
 def share_of(values: Iterable[bool]) -> Share:

@@ -10,6 +10,7 @@ from statistics import fmean
 import numpy as np
 
 from streams.core.messages import Judgement
+from streams.evaluation.tiers.estimates import Share
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.evidence import (
     DELIVERED,
@@ -22,7 +23,7 @@ from streams.panels.evidence import (
 from streams.panels.judge.position import BothOrders, both_orders
 from streams.panels.judge.verdicts import SWAPPED
 from streams.panels.report.counted import CountedCases, Values, share_of, values_of
-from streams.panels.report.raters import RaterShare, left_share
+from streams.panels.report.raters import left_share
 from streams.panels.rubric import Question
 
 
@@ -48,7 +49,7 @@ class JudgeResult:
     """Of the answers that people find right, the share that the model finds right."""
     true_negative: RateInterval | None
     """Of the answers that people find wrong, the share that the model finds wrong."""
-    left: RaterShare | None
+    left: Share | None
     """Of a comparison: the share that the answer on the left won, without ties."""
     orders: BothOrders | None
     """Of a comparison: the choices on pairs that the model saw in both orders; None without such pairs."""

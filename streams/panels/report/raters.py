@@ -8,23 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from streams.core.messages import Judgement
-from streams.evaluation.compare.paired_statistics import wilson
+from streams.evaluation.tiers.estimates import Share, share
 from streams.panels.evidence import PanelEvidence, delivered_answer
-
-
-@dataclass(frozen=True, slots=True)
-class RaterShare:
-    """A share of `of` cases with Wilson's interval; `value` is None if there are none."""
-
-    hits: float
-    of: int
-    low: float
-    high: float
-
-    @property
-    def value(self) -> float | None:
-        """The share itself."""
-        return self.hits / self.of if self.of else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +22,12 @@ class RaterResult:
     skipped: int
     seconds: float | None
     """The median time for a case; None if unknown."""
-    gold: RaterShare
+    gold: Share
     """Gold cases judged as expected."""
-    repeats: RaterShare
+    repeats: Share
     """Verdicts given again when the same case came a second time, over all questions."""
-    left: RaterShare
+    left: Share
     """Comparisons decided for the answer on the left, without ties."""
-
-
-def share(hits: float, of: int, certainty: float) -> RaterShare:
-    """Return a share with its interval."""
-    return RaterShare(hits, of, *wilson(hits, of, certainty))
 
 
 def rater_results(evidence: PanelEvidence, certainty: float) -> tuple[RaterResult, ...]:
@@ -59,7 +39,7 @@ def rater_results(evidence: PanelEvidence, certainty: float) -> tuple[RaterResul
     return tuple(_rater(name, own[name], evidence, certainty) for name in sorted(own))
 
 
-def left_share(evidence: PanelEvidence, judgements: Iterable[Judgement], certainty: float) -> RaterShare:
+def left_share(evidence: PanelEvidence, judgements: Iterable[Judgement], certainty: float) -> Share:
     """Return how often the answer on the left won a comparison, without ties.
 
     A half is expected: the sides are balanced within the panel and turned for every second rater.
@@ -94,7 +74,7 @@ def _rater(name: str, own: Sequence[Judgement], evidence: PanelEvidence, certain
     )
 
 
-def _gold(rated: Sequence[Judgement], evidence: PanelEvidence, certainty: float) -> RaterShare:
+def _gold(rated: Sequence[Judgement], evidence: PanelEvidence, certainty: float) -> Share:
     question = evidence.rubric.right_question
     gold = {case.case_id: case for case in evidence.cases if case.purpose == "gold"}
     hits = []
@@ -107,7 +87,7 @@ def _gold(rated: Sequence[Judgement], evidence: PanelEvidence, certainty: float)
     return share(sum(hits), len(hits), certainty)
 
 
-def _repeats(rated: Sequence[Judgement], evidence: PanelEvidence, certainty: float) -> RaterShare:
+def _repeats(rated: Sequence[Judgement], evidence: PanelEvidence, certainty: float) -> Share:
     first = {(one.case_id, one.question, one.option): one.verdict for one in rated}
     of = {case.case_id: case.repeats for case in evidence.cases if case.purpose == "repeat"}
     again = [(first.get((of[one.case_id], one.question, one.option)), one) for one in rated if one.case_id in of]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from streams.evaluation.tiers.estimates import Share
 from streams.panels.claims import read_claim
 from streams.panels.decision import ClaimState, decide
 from streams.panels.evidence import PanelEvidence
@@ -16,7 +17,7 @@ from streams.panels.report.further_cases import further_cases
 from streams.panels.report.judges import JudgeResult, judge_results, models_of
 from streams.panels.report.progress import PanelProgress, panel_progress
 from streams.panels.report.questions import QuestionResult, question_results
-from streams.panels.report.raters import RaterResult, RaterShare, left_share, rater_results
+from streams.panels.report.raters import RaterResult, left_share, rater_results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class PanelResults:
     """The model whose judgements help to predict people's in `errors`; empty for none."""
     questions: tuple[QuestionResult, ...]
     raters: tuple[RaterResult, ...]
-    left: RaterShare
+    left: Share
     """The share of comparisons that the answer on the left won, over all raters, without ties."""
     judges: tuple[JudgeResult, ...]
 

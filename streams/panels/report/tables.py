@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isnan
 
+from streams.evaluation.tiers.estimates import Share
 from streams.panels.estimation.agreement import Coefficient
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.estimation.strengths import Strength
 from streams.panels.report.error_rates import DeliveredErrorRate
 from streams.panels.report.judges import JudgeResult
 from streams.panels.report.questions import QuestionFigure, QuestionResult
-from streams.panels.report.raters import RaterResult, RaterShare
+from streams.panels.report.raters import RaterResult
 from streams.panels.report.results import PanelResults
 from streams.panels.report.words import NO_VALUE, level_of, percent, range_of
 
@@ -166,9 +167,9 @@ def _checks(found: PanelResults, level: str) -> ReportTable:
             ("repeats with the same verdict", one.repeats),
             ("the left answer wins", one.left),
         )
-        if share.of
+        if share.n
     ]
-    if found.left.of and len(found.raters) > 1:
+    if found.left.n and len(found.raters) > 1:
         rows.append(("all: the left answer wins", *_share(found.left)))
     return ReportTable(
         "Checks of the raters",
@@ -179,8 +180,8 @@ def _checks(found: PanelResults, level: str) -> ReportTable:
     )
 
 
-def _share(one: RaterShare) -> tuple[str, str, str]:
-    return f"{one.of:,}", percent(one.value), range_of(one.low, one.high)
+def _share(one: Share) -> tuple[str, str, str]:
+    return f"{one.n:,}", percent(one.value), range_of(one.low, one.high)
 
 
 def _judges(found: PanelResults, level: str) -> ReportTable:
@@ -204,7 +205,7 @@ def _judge(one: JudgeResult) -> Iterator[tuple[str, str, str, str]]:
     for what, rate in rates.items():
         if rate is not None and rate.value is not None:
             yield what, f"{rate.cases:,}", percent(rate.value), range_of(rate.low, rate.high)
-    if one.left is not None and one.left.of:
+    if one.left is not None and one.left.n:
         yield "the left answer wins", *_share(one.left)
     if one.orders is not None:
         yield (

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from streams.evaluation.tiers.estimates import Share
 from streams.panels.decision import EVEN
 from streams.panels.report.questions import QuestionResult
-from streams.panels.report.raters import RaterShare
 from streams.panels.report.results import PanelResults
 
 ENOUGH: Final = 0.8
@@ -86,9 +86,9 @@ def level_of(certainty: float) -> str:
     return f"{100 * certainty:g} %"
 
 
-def range_of(low: float, high: float) -> str:
-    """Return an interval of shares as percentages."""
-    return f"{100 * low:.1f} to {100 * high:.1f} %"
+def range_of(low: float | None, high: float | None) -> str:
+    """Return an interval of shares as percentages, `–` if there is none."""
+    return NO_VALUE if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def _nothing_yet(found: PanelResults) -> str:
@@ -160,11 +160,12 @@ def _about_agreement(one: QuestionResult) -> Iterator[str]:
 
 def _about_raters(found: PanelResults) -> Iterator[str]:
     for one in found.raters:
-        if one.gold.of and one.gold.high < ENOUGH:
+        if one.gold.high is not None and one.gold.high < ENOUGH:
             yield f"{one.name} judged {_share(one.gold)} of the gold cases as expected. Talk about the rubric."
-        if one.repeats.of and one.repeats.high < ENOUGH:
+        if one.repeats.high is not None and one.repeats.high < ENOUGH:
             yield f"{one.name} gave the same verdict again for {_share(one.repeats)} of the repeats."
-    if found.left.of and not found.left.low <= EVEN <= found.left.high:
+    low, high = found.left.low, found.left.high
+    if low is not None and high is not None and not low <= EVEN <= high:
         yield f"The left answer won {_share(found.left)} of the comparisons. Sides are balanced, so it cancels out."
 
 
@@ -172,7 +173,7 @@ def _cases(count: int) -> str:
     return "1 case" if count == 1 else f"{count:,} cases"
 
 
-def _share(one: RaterShare) -> str:
+def _share(one: Share) -> str:
     return f"{percent(one.value)} ({range_of(one.low, one.high)})"
 
 

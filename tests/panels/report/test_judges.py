@@ -71,7 +71,7 @@ def test_a_model_that_prefers_the_longer_of_two_answers_has_a_length_bias() -> N
     assert found.length_bias is not None
     assert found.length_bias.value == pytest.approx((1 + 0.5 + 0) / 3)
     assert found.left is not None
-    assert (found.left.hits, found.left.of) == (1, 2)
+    assert (found.left.hits, found.left.n) == (1, 2)
 
 
 def test_unknown_lengths_give_no_bias() -> None:
