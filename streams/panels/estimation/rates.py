@@ -9,12 +9,14 @@ tasks (Hájek 1971) leaves a bias of the order 1 / cases, and is the usual mean 
 The interval is that of Korn and Graubard 1998, Confidence Intervals for Proportions With Small Expected Number of
 Positive Counts Estimated From Survey Data: Clopper and Pearson's (1934), with the number of cases that would be as
 informative in a plain random sample. This number rests on the observed variance and on PRIOR_CASES: a sample without
-an error says nothing about how well errors are predicted.
+an error says nothing about how well errors are predicted. The ends are moved outwards to rates that the tasks without
+a case still allow, which matters where few are left.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -65,16 +67,22 @@ def weighted_rate(
     weights = 1 / probabilities
     residuals = values - predictions
     mean = predicted / max(tasks, 1) + _mean(residuals, weights)
-    return _interval(mean, [(residuals, weights - 1)], weights, certainty)
+    found = _interval(mean, [(residuals, weights - 1)], weights, certainty, unknown=1 - len(values) / max(tasks, 1))
+    return _possible(found, float(values.sum()), tasks)
 
 
 def weighted_ratio(values: Values, probabilities: Values, *, certainty: float = 0.95) -> RateInterval:
     """Return the mean value over a part of the population whose size is unknown, for example all pairs of answers.
 
-    Both arrays hold the cases of that part alone, as `weighted_rate` has them.
+    Both arrays hold the cases of that part alone, as `weighted_rate` has them. The interval allows for one more task
+    of the part, which was not drawn, unless all tasks were.
     """
-    none = np.zeros(len(values))
-    return weighted_rate(values, probabilities, none, tasks=1, predicted=0.0, certainty=certainty)
+    weights = 1 / probabilities
+    found = _interval(_mean(values, weights), [(values, weights - 1)], weights, certainty)
+    if not len(values) or probabilities.min() >= 1:
+        return found
+    seen = float(weights.sum())
+    return replace(found, low=found.low * seen / (seen + 1), high=(found.high * seen + 1) / (seen + 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +119,9 @@ def two_phase_rate(
     share = _slope(residuals, steps, weights, weights * between)
     mean = predicted / max(tasks, 1) + _mean(residuals - share * steps, weights)
     mean += share * _mean(judged.values - judged.predictions, 1 / judged.probabilities)
-    return _interval(mean, [(residuals, judge_weights - 1), (residuals - share * steps, between)], weights, certainty)
+    parts = [(residuals, judge_weights - 1), (residuals - share * steps, between)]
+    found = _interval(mean, parts, weights, certainty, unknown=1 - len(values) / max(tasks, 1))
+    return _possible(found, float(values.sum()), tasks)
 
 
 def _mean(values: Values, weights: Values) -> float:
@@ -125,8 +135,13 @@ def _slope(values: Values, steps: Values, weights: Values, variances: Values) ->
     return min(1.0, max(0.0, float((variances * steps * values).sum()) / spread)) if spread > 0 else 0.0
 
 
-def _interval(mean: float, parts: Sequence[tuple[Values, Values]], weights: Values, certainty: float) -> RateInterval:
-    """Return the interval around `mean`, whose variance is a sum over `parts`: residuals and their factors (cases,)."""
+def _interval(
+    mean: float, parts: Sequence[tuple[Values, Values]], weights: Values, certainty: float, *, unknown: float = 0.0
+) -> RateInterval:
+    """Return the interval around `mean`, whose variance is a sum over `parts`: residuals and their factors (cases,).
+
+    `unknown` is the share of the tasks without a case. The cases' chances alone may understate it.
+    """
     cases = len(weights)
     if not cases:
         return RateInterval(None, 0.0, 1.0, 0)
@@ -134,12 +149,26 @@ def _interval(mean: float, parts: Sequence[tuple[Values, Values]], weights: Valu
     total = weights.sum()
     spreads = [(weights * factors * (residuals - _mean(residuals, weights)) ** 2).sum() for residuals, factors in parts]
     variance = cases**2 * sum(spreads) / total**2
-    unpredicted = cases * sum((weights * factors).sum() for _, factors in parts) / total**2
+    unpredicted = max(unknown, cases * sum((weights * factors).sum() for _, factors in parts) / total**2)
     effect = (variance + PRIOR_CASES * unpredicted) / (cases * rate * (1 - rate) + PRIOR_CASES)
     if effect <= 0:
         return RateInterval(rate, rate, rate, cases, float("inf"))
     informative = float(cases / effect)
     return RateInterval(rate, *_clopper_pearson(rate, informative, certainty), cases, informative)
+
+
+def _possible(found: RateInterval, seen: float, tasks: int) -> RateInterval:
+    """Return an interval with its ends moved outwards to rates that are possible, `seen` being the cases' sum.
+
+    As many tasks as there are without a case can be wrong, from none to all.
+    """
+    left = tasks - found.cases
+    if found.value is None or left < 0:
+        return found
+    least, most = seen / tasks, (seen + left) / tasks
+    low = (seen + min(left, max(0, math.floor(found.low * tasks - seen + 1e-9)))) / tasks
+    high = (seen + max(0, min(left, math.ceil(found.high * tasks - seen - 1e-9)))) / tasks
+    return replace(found, value=min(most, max(least, found.value)), low=low, high=high)
 
 
 def _clopper_pearson(rate: float, cases: float, certainty: float) -> tuple[float, float]:

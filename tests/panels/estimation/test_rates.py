@@ -107,6 +107,41 @@ def test_the_interval_covers_rates_near_0_and_small_panels(rate: float, people: 
     assert coverage([people_rate(drawn_panel(stream, people, seed), stream) for seed in SEEDS], stream.rate) >= 0.935
 
 
+@pytest.mark.parametrize(("tasks", "people"), [(2, 1), (10, 9), (20, 10), (30, 25)])
+@pytest.mark.parametrize("rate", [0.05, 0.3])
+def test_the_interval_covers_where_few_tasks_are_left(tasks: int, people: int, rate: float) -> None:
+    held = []
+    for seed in SEEDS:
+        stream = predicted_population(tasks, rate, seed)
+        found = people_rate(drawn_panel(stream, people, seed), stream)
+        held.append(found.low - 1e-9 <= stream.rate <= found.high + 1e-9)
+    assert np.mean(held) >= 0.935
+
+
+def test_the_interval_of_a_part_covers_where_few_tasks_are_left() -> None:
+    """Every third task belongs to the part."""
+    held = []
+    for seed in SEEDS:
+        stream = predicted_population(24, 0.3, seed)
+        panel = drawn_panel(stream, 20, seed)
+        inside = panel.indices % 3 == 0
+        if inside.any():
+            found = weighted_ratio(stream.wrong[panel.indices[inside]], panel.probabilities[inside])
+            held.append(found.low - 1e-9 <= stream.wrong[::3].mean() <= found.high + 1e-9)
+    assert np.mean(held) >= 0.935
+
+
+def test_one_case_of_a_part_says_little_however_probably_it_was_drawn() -> None:
+    found = weighted_ratio(np.array([0.25]), np.array([0.97]))
+    assert found.low < 0.1
+    assert found.high > 0.6
+
+
+def test_the_part_of_which_all_tasks_are_known_has_no_interval() -> None:
+    found = weighted_ratio(np.array([1.0, 0.0]), np.ones(2))
+    assert (found.low, found.high) == (0.5, 0.5)
+
+
 def test_useless_predictions_cost_width_and_not_coverage() -> None:
     shuffled = np.random.default_rng(1).permutation(STREAM.predictions)
     stream = Population(STREAM.wrong, shuffled, STREAM.weights)
