@@ -23,6 +23,7 @@ from streams.panels.rubric import Rubric, read_rubric
 
 RESERVED: Final = timedelta(minutes=10)
 REPEAT_GAP: Final = 3
+TICK: Final = timedelta(microseconds=1)
 Admission = Literal["admitted", "unknown", "taken"]
 """`unknown`: the case was never given to this rater. `taken`: it has all its raters."""
 rubric_of = lru_cache(maxsize=64)(read_rubric)
@@ -138,8 +139,9 @@ class Assigner:
         opened = self.open_case(judge, now)
         if held is not None and opened is not None and opened.case_id == case.case_id:
             return replace(held, expires_at=max(held.expires_at, now + RESERVED))
+        reserved_at, expires_at = self.time_of(judge, now), now + RESERVED
         return Reservation(
-            panel=case.panel, case_id=case.case_id, judge=judge, reserved_at=now, expires_at=now + RESERVED
+            panel=case.panel, case_id=case.case_id, judge=judge, reserved_at=reserved_at, expires_at=expires_at
         )
 
     def release(self, judge: str, now: datetime) -> Reservation | None:
@@ -147,7 +149,16 @@ class Assigner:
         opened = self.open_case(judge, now)
         if opened is None:
             return None
-        return Reservation(panel=opened.panel, case_id=opened.case_id, judge=judge, reserved_at=now, expires_at=now)
+        reserved_at = self.time_of(judge, now)
+        return Reservation(
+            panel=opened.panel, case_id=opened.case_id, judge=judge, reserved_at=reserved_at, expires_at=now
+        )
+
+    def time_of(self, judge: str, now: datetime) -> datetime:
+        """Return the time of what a rater does now: after all that they did before, also if the clock was set back."""
+        held = self.board.latest.get(judge)
+        before = [*self._index().get(judge, {}).values(), *([held.reserved_at] if held is not None else [])]
+        return max([now, *(time + TICK for time in before)])
 
     # ---- Rules ----
 

@@ -192,7 +192,7 @@ def _start(site: PanelSite, session: PanelSession) -> Response:
     rubric, held = session.assigner.rubric, session.assigner.board.latest.get(session.judge)
     notice = ""
     if held is not None and not session.assigner.is_ended(held.case_id, session.judge):
-        paused = held.expires_at == held.reserved_at
+        paused = held.expires_at <= held.reserved_at
         notice = "You have paused." if paused else "Your case was open for too long, and was given back."
     return html(
         start_page(

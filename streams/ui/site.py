@@ -19,7 +19,7 @@ from streams.app.settings import Settings, require_clickhouse
 from streams.audit.query import Audit
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.messages import Judgement, PanelCase, Reservation
-from streams.panels.assignment import Assigner
+from streams.panels.assignment import TICK, Assigner
 from streams.panels.claims import read_claim
 from streams.panels.decision import decide
 from streams.panels.evidence import PanelEvidence, evidence_of
@@ -141,10 +141,11 @@ class PanelSite:
         """Save a judgement of an admitted case, and reserve the next one."""
         now, assigner = self.settings.now(), session.assigner
         if self.open_case_id(session) == case.case_id or not self._is_saved(assigner, case, session.judge, said):
-            pending = self._send(session, case, said, now)
+            pending = self._send(session, case, said, assigner.time_of(session.judge, now))
             judged_at = max(one.judged_at for one in pending.messages if isinstance(one, Judgement))
-            hold = assigner.reservation(case, session.judge, now)
-            assigner.apply(replace(hold, reserved_at=min(hold.reserved_at, judged_at)))
+            if not assigner.is_ended(case.case_id, session.judge):  # else its place is the rater's already
+                hold = assigner.reservation(case, session.judge, now)
+                assigner.apply(replace(hold, reserved_at=min(hold.reserved_at, judged_at)))
             await self._saved(pending.saved)
             for message in pending.messages:
                 assigner.apply(message)
@@ -155,7 +156,8 @@ class PanelSite:
 
     async def adjudicate(self, session: PanelSession, case: PanelCase, said: Said) -> None:
         """Save an adjudicator's decision. Raises ServiceError if Kafka does not confirm it."""
-        pending = self._send(session, case, said, self.settings.now())
+        decided, now = session.assigner.board.decisions.get(case.case_id), self.settings.now()
+        pending = self._send(session, case, said, max(now, decided.ended_at + TICK) if decided is not None else now)
         await self._saved(pending.saved)
         for message in pending.messages:
             session.assigner.apply(message)

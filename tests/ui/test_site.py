@@ -97,6 +97,52 @@ async def test_a_form_that_is_sent_twice_is_one_judgement(new_world: NewWorld) -
     assert len(stored(world)) == 1
 
 
+async def test_judging_goes_on_when_the_clock_is_set_back(new_world: NewWorld) -> None:
+    world = new_world(cases=3)
+    async with world.site() as site:
+        anna = Browser.of(site)
+        await anna.enter(world.link("anna"))
+        await anna.send("start")
+        later(site, -5)
+        await anna.judge("no")
+        assert anna.hidden("case") == world.drawn[1].case_id
+        later(site, -5)
+        await anna.send("undo")
+        assert anna.hidden("case") == world.drawn[0].case_id
+        await anna.judge("yes")
+        assert anna.hidden("case") == world.drawn[1].case_id
+        later(site, -5)
+        assert "You have paused" in await anna.send("pause")
+    last = max(stored(world), key=lambda one: one.judged_at)
+    assert (last.case_id, last.verdict) == (world.drawn[0].case_id, "yes")
+
+
+async def test_a_judgement_from_a_second_tab_does_not_give_away_the_open_case(new_world: NewWorld) -> None:
+    world = new_world(cases=3)
+    async with world.site() as site:
+        anna, ben = Browser.of(site), Browser.of(site)
+        await ben.enter(world.link("ben"))
+        await anna.enter(world.link("anna"))
+        second_tab = await anna.send("start")
+        await anna.judge("no")
+        opened, anna.page = anna.hidden("case"), second_tab
+        send = site._writer.send
+
+        def sent(messages: Any) -> Any:
+            if isinstance(messages[0], Judgement):
+                ben_starts.set()
+            return send(messages)
+
+        ben_starts = asyncio.Event()
+        site._writer.send = sent  # type: ignore[method-assign]
+        judging = asyncio.create_task(anna.judge("yes"))
+        await ben_starts.wait()
+        await ben.send("start")
+        await judging
+        assert anna.hidden("case") == opened == world.drawn[1].case_id
+        assert ben.hidden("case") == world.drawn[2].case_id
+
+
 async def test_undo_shows_the_earlier_verdict_and_the_new_one_counts(new_world: NewWorld) -> None:
     world = new_world(cases=2)
     async with world.site() as site:
