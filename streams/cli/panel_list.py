@@ -13,25 +13,36 @@ SELECT
     panels.run AS run,
     panels.options AS options,
     panels.cases AS cases,
-    coalesce(judged.cases, 0) AS judged,
+    coalesce(ended.finished, 0) AS finished,
     panels.raters_per_case AS raters_per_case,
     length(panels.people) AS people,
     panels.created_at AS created_at
 FROM panels
 LEFT JOIN
 (
-    SELECT judgements.panel AS panel, uniqExact(judgements.case_id) AS cases
-    FROM judgements
-    INNER JOIN panel_cases ON panel_cases.panel = judgements.panel AND panel_cases.case_id = judgements.case_id
-    WHERE judgements.judge_kind = 'person' AND panel_cases.purpose = 'sample'
-    GROUP BY judgements.panel
-) AS judged ON judged.panel = panels.panel
+    SELECT panel, countIf(adjudicated OR raters >= raters_per_case) AS finished
+    FROM
+    (
+        SELECT
+            judgements.panel AS panel,
+            judgements.case_id AS case_id,
+            any(panels.raters_per_case) AS raters_per_case,
+            uniqExactIf(judgements.judge, judgements.kind != 'adjudication') AS raters,
+            countIf(judgements.kind = 'adjudication') > 0 AS adjudicated
+        FROM judgements
+        INNER JOIN panel_cases ON panel_cases.panel = judgements.panel AND panel_cases.case_id = judgements.case_id
+        INNER JOIN panels ON panels.panel = judgements.panel
+        WHERE judgements.judge_kind = 'person' AND panel_cases.purpose = 'sample'
+        GROUP BY panel, case_id
+    )
+    GROUP BY panel
+) AS ended ON ended.panel = panels.panel
 ORDER BY created_at DESC, panel
 """
 
 
 def list_panels(as_json: JsonLinesOption = False) -> None:
-    """List the panels, the newest first, with the number of cases that people have judged or skipped."""
+    """List the panels, the newest first, with the number of cases that all their raters have judged or skipped."""
     with open_audit() as audit:
         panels = audit.query(_PANELS).records()
     if as_json:
@@ -41,11 +52,11 @@ def list_panels(as_json: JsonLinesOption = False) -> None:
     if not panels:
         out.print("There is no panel yet. Make one: escalon panel new NAME --rubric FILE", highlight=False)
         return
-    columns = ["panel", "state", "run", "compares", "judged", "raters a case", "people", "created"]
+    columns = ["panel", "state", "run", "compares", "finished", "raters a case", "people", "created"]
     rows = [
         (
             one["panel"], one["state"], one["run"], " and ".join(one["options"]) if len(one["options"]) > 1 else "",
-            f"{one['judged']} of {one['cases']}", one["raters_per_case"], one["people"],
+            f"{one['finished']} of {one['cases']}", one["raters_per_case"], one["people"],
             one["created_at"].isoformat(" ", "minutes"),
         )
         for one in panels

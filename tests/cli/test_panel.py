@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from streams.panels.publication import await_recorded
 from tests.harness.audit import write
 from tests.harness.commands import Escalon, in_shop
 from tests.harness.panel_stream import stream
-from tests.harness.panels import RUBRIC
+from tests.harness.panels import RUBRIC, said, skipped
 from tests.harness.shop import shop
 
 pytestmark = pytest.mark.embedded
@@ -74,8 +75,23 @@ def test_a_panel_is_drawn_published_and_listed(escalon: Escalon, servers: Settin
     assert all(len(case["content_digest"]) == 32 for case in cases)
     listed = [json.loads(line) for line in escalon("panel", "list", "--json").stdout.splitlines()]
     (found,) = (one for one in listed if one["panel"] == "week-1")
-    assert (found["state"], found["cases"], found["judged"], found["people"]) == ("open", 20, 0, 0)
+    assert (found["state"], found["cases"], found["finished"], found["people"]) == ("open", 20, 0, 0)
     assert "0 of 20" in escalon("panel", "list").out
+
+
+def test_the_list_counts_a_case_when_all_its_raters_are_done_or_it_is_adjudicated(
+    escalon: Escalon, servers: Settings
+) -> None:
+    escalon("panel", "new", "half", "--rubric", "rubric.toml", "--cases", "4", "--seed", "7")
+    drawn = rows(servers, "SELECT * FROM panel_cases WHERE panel = {panel:String} AND purpose = 'sample'", "half")
+    one, both, decided, _ = (str(case["case_id"]) for case in drawn)
+    judged = [said(one, "anna", "yes"), said(both, "anna", "yes"), skipped(both, "ben")]
+    judged.append(said(decided, "clara", "yes", kind="adjudication"))
+    assert servers.clickhouse is not None
+    write(servers.clickhouse, *(replace(judgement, panel="half") for judgement in judged))
+    listed = [json.loads(line) for line in escalon("panel", "list", "--json").stdout.splitlines()]
+    (found,) = (panel for panel in listed if panel["panel"] == "half")
+    assert (found["finished"], found["cases"]) == (2, 4)
 
 
 def test_a_name_is_used_once(escalon: Escalon) -> None:
