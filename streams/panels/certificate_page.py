@@ -84,6 +84,7 @@ def _figures(made: Certificate) -> list[tuple[str, str]]:
         for side in (low, high):
             plot.axes.step(cases, [100 * value for value in side], where="post", color=BLUE, linewidth=1.5)
         plot.axes.axhline(100 * named, color=INK, linewidth=1, linestyle="--")
+        plot.axes.locator_params(axis="x", integer=True)
         top = 1.0 if named == EVEN else min(1.0, 5 * max(named, quality.total.high))
         plot.axes.set(xlim=(0, cases[-1]), ylim=(0, 100 * top), xlabel="judged cases, as drawn", ylabel=end)
     return [("Both bounds after each judged case; the dashed line is the claim", plot.svg)]
