@@ -25,7 +25,7 @@ from streams.panels.certificate import Certificate, RateBounds
 from streams.panels.certificate_document import certificate_document
 from streams.panels.certification import CertificateRequest
 from streams.panels.certification import certify as make_certificate
-from streams.panels.decision import share
+from streams.panels.decision import percentage
 
 NOT_GRANTED: Final = 1
 GRACE_MILLISECONDS: Final = 600_000
@@ -119,7 +119,7 @@ def _show(made: Certificate, digest: str, html: Path | None) -> None:
 
 
 def _row(one: RateBounds) -> Sequence[object]:
-    return [one.name, one.tasks, one.cases, share(one.low), share(one.high)]
+    return [one.name, one.tasks, one.cases, percentage(one.low), percentage(one.high)]
 
 
 def _panels(made: Certificate) -> list[list[object]]:

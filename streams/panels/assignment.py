@@ -21,7 +21,7 @@ from streams.core.messages import CasePurpose, Judgement, Panel, PanelCase, Rese
 from streams.panels.board import Board, Ratings, VerdictKey
 from streams.panels.rubric import Rubric, read_rubric
 
-RESERVED: Final = timedelta(minutes=10)
+RESERVATION_TIME: Final = timedelta(minutes=10)
 REPEAT_GAP: Final = 3
 TICK: Final = timedelta(microseconds=1)
 Admission = Literal["admitted", "unknown", "taken"]
@@ -138,8 +138,8 @@ class Assigner:
         held = self.board.latest.get(judge)
         opened = self.open_case(judge, now)
         if held is not None and opened is not None and opened.case_id == case.case_id:
-            return replace(held, expires_at=max(held.expires_at, now + RESERVED))
-        reserved_at, expires_at = self.time_of(judge, now), now + RESERVED
+            return replace(held, expires_at=max(held.expires_at, now + RESERVATION_TIME))
+        reserved_at, expires_at = self.time_of(judge, now), now + RESERVATION_TIME
         return Reservation(
             panel=case.panel, case_id=case.case_id, judge=judge, reserved_at=reserved_at, expires_at=expires_at
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from streams.evaluation.html_document import html_document
 from streams.panels.certificate_text import time_range
 from streams.panels.claims import ErrorClaim, read_claim
-from streams.panels.decision import EVEN, share
+from streams.panels.decision import EVEN, percentage
 
 if TYPE_CHECKING:
     from streams.panels.certificate import Certificate, PanelBasis
@@ -34,9 +34,9 @@ def certificate_page(made: Certificate, digest: str) -> str:
         "digest": digest,
         "when": time_range(made.since, made.until),
         "made_at": f"{made.made_at:%Y-%m-%d %H:%M} UTC",
-        "certainty": share(made.certainty),
+        "certainty": percentage(made.certainty),
         "rates": [
-            [one.name, f"{one.tasks:,}", f"{one.cases:,}", share(one.low), share(one.high)]
+            [one.name, f"{one.tasks:,}", f"{one.cases:,}", percentage(one.low), percentage(one.high)]
             for one in ((quality.total, *quality.tiers) if quality is not None else ())
         ],
         "figures": _figures(made),

@@ -11,7 +11,7 @@ from typing import Final
 from streams.panels.certificate import Quality
 from streams.panels.claims import Claim, ErrorClaim
 from streams.panels.completeness import Completeness
-from streams.panels.decision import share
+from streams.panels.decision import percentage
 from streams.panels.evidence import PanelEvidence
 
 _COMPLETE: Final = "Every event has exactly one end, and every record its row in the audit."
@@ -29,14 +29,14 @@ def statement(claim: Claim, certainty: float, quality: Quality, completeness: Co
     tasks = f"{quality.total.tasks:,} answered tasks {when}"
     if isinstance(claim, ErrorClaim):
         first = (
-            f"Of the {tasks}, at least {share(1 - claim.limit)} were answered rightly, with certainty "
-            f"{share(certainty)}: at most {share(quality.total.high)} are wrong, by {quality.total.cases:,} cases that "
-            "people judged."
+            f"Of the {tasks}, at least {percentage(1 - claim.limit)} were answered rightly, with certainty "
+            f"{percentage(certainty)}: at most {percentage(quality.total.high)} are wrong, by {quality.total.cases:,} "
+            "cases that people judged."
         )
     else:
         first = (
             f"Of the {tasks}, the answers of {claim.better} win more often than those of {claim.worse}, with certainty "
-            f"{share(certainty)}, by {quality.total.cases:,} cases that people judged."
+            f"{percentage(certainty)}, by {quality.total.cases:,} cases that people judged."
         )
     return f"{first} {_COMPLETE if completeness.state == 'proven' else _UNPROVEN}"
 
@@ -47,13 +47,14 @@ def why_not(
     """Yield what refuses the certificate; `effort` says what people would have to do to prove the claim."""
     total = quality.total
     between = (
-        f"the error lies between {share(total.low)} and {share(total.high)}"
+        f"the error lies between {percentage(total.low)} and {percentage(total.high)}"
         if isinstance(claim, ErrorClaim)
         else f"the wins of {claim.better}, with ties and tasks without a comparison as half, lie between "
-        f"{share(total.low)} and {share(total.high)}"
+        f"{percentage(total.low)} and {percentage(total.high)}"
     )
     if quality.decision == "fails":
-        yield f'"{claim}" is refuted with certainty {share(certainty)}: {between}, by {total.cases:,} judged cases.'
+        sure = percentage(certainty)
+        yield f'"{claim}" is refuted with certainty {sure}: {between}, by {total.cases:,} judged cases.'
     elif quality.decision == "open":
         yield f'"{claim}" is not proven: {between}, by {total.cases:,} judged cases. {effort}'.rstrip()
     yield from completeness.faults

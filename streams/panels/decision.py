@@ -234,15 +234,17 @@ def decision_on(claim: Claim, low: float, high: float) -> Decision:
 def _words(claim: Claim, decision: Decision, certainty: float, moments: Sequence[Moment], skipped: int) -> str:
     cases = f"{len(moments):,} case{'' if len(moments) == 1 else 's'}"
     end = {"holds": "holds", "fails": "does not hold", "open": "is not decided"}[decision]
-    said = [f'"{claim}" {end} after {cases}{"" if decision == "open" else f", with certainty {share(certainty)}"}.']
+    said = [
+        f'"{claim}" {end} after {cases}{"" if decision == "open" else f", with certainty {percentage(certainty)}"}.'
+    ]
     if moments and isinstance(claim, ErrorClaim):
-        said.append(f"The error lies between {share(moments[-1].low)} and {share(moments[-1].high)}.")
+        said.append(f"The error lies between {percentage(moments[-1].low)} and {percentage(moments[-1].high)}.")
     if skipped:
         said.append(f"{skipped:,} of them have no judgement, because all raters skipped them or the event was erased; "
                     "they count against it.")  # fmt: skip
     return " ".join(said)
 
 
-def share(value: float) -> str:
+def percentage(value: float) -> str:
     """Return a share as a percentage, rounded to two places."""
     return f"{100 * value:.2f}".rstrip("0").rstrip(".") + " %"

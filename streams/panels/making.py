@@ -30,7 +30,7 @@ MAX_CASES: Final = 20_000
 JUDGE_CASES: Final = 4
 """The cases drawn for a model alone, for each case of the people."""
 MAX_JUDGE_CASES: Final = 1000
-RESERVED: Final = ("tie", "both bad", "delivered", "outcome", "worker", "reasoner")
+RESERVED_NAMES: Final = ("tie", "both bad", "delivered", "outcome", "worker", "reasoner")
 """Words of judgements, reports and other panels that no compared run may have as its name."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PACE: Final = """
@@ -108,7 +108,7 @@ def options_of(compare: str, run: str) -> tuple[str, tuple[str, ...]]:
     runs = tuple(one.strip() for one in run.split(","))
     if not all(runs) or len(runs) > 2 or len(set(runs)) < len(runs):
         raise ConfigError(f"{run!r} names neither one run nor two.", "Write for example --run live,candidate.", "run")
-    if len(runs) == 2 and (reserved := next((one for one in runs if one in RESERVED), None)):
+    if len(runs) == 2 and (reserved := next((one for one in runs if one in RESERVED_NAMES), None)):
         raise ConfigError(
             f"a run named {reserved!r} cannot be compared.", "Repeat the replay under another name.", "run"
         )

@@ -10,11 +10,12 @@ import numpy as np
 
 from streams.calibration.risk_control import Target
 from streams.core.messages import PanelAnswer, PanelCase
+from streams.evaluation.tiers.sections import percent
 from streams.panels.answer_calls import AnswerCall
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.evidence import PanelEvidence, case_values, delivered_answer
 from streams.panels.report.counted import CountedCases, Values, counted_cases, share_of, values_of
-from streams.panels.report.words import level_of, percent, range_of
+from streams.panels.report.words import level_of, range_of
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import WorkerSpec
 

@@ -14,6 +14,7 @@ from streams.core.messages import Judgement, Panel, PanelCase, PanelStratum
 from streams.evaluation.compare.paired_statistics import CERTAINTY
 from streams.evaluation.tiers.panel_figures import PanelFigures, PanelPreference, PanelRate, VerdictCount
 from streams.evaluation.tiers.truth import AnswerValue, TruthSource, source_named
+from streams.panels.decision import EVEN
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.evidence import PanelEvidence, case_values, delivered_answer, read_panel
 from streams.panels.report.counted import counted_cases, judged_cases, share_of, values_of
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from streams.audit.query import Audit
 
 TIERS: Final = ("worker", "reasoner")
-TIE: Final = 0.5
 _PANELS: Final = """
     SELECT panel FROM panels
     WHERE run = {run:String} AND until > {since:DateTime64(6, 'UTC')}
@@ -122,9 +122,9 @@ def _preferences(evidence: PanelEvidence) -> Iterator[PanelPreference]:
                 a=a,
                 b=b,
                 cases=found.cases,
-                wins=int((values > TIE).sum()),
-                ties=int((values == TIE).sum()),
-                losses=int((values < TIE).sum()),
+                wins=int((values > EVEN).sum()),
+                ties=int((values == EVEN).sum()),
+                losses=int((values < EVEN).sum()),
                 value=found.value,
                 low=found.low,
                 high=found.high,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from streams.core.messages import Judgement, Panel, PanelCase, Reservation
-from streams.panels.assignment import REPEAT_GAP, RESERVED, Assigner
+from streams.panels.assignment import REPEAT_GAP, RESERVATION_TIME, Assigner
 from tests.builders import START
 from tests.harness.panel_site import RUBRIC
 from tests.harness.panels import case, panel, said, skipped
@@ -71,7 +71,7 @@ def test_a_rater_who_comes_back_gets_the_open_case_again() -> None:
     assert give(made, "anna", NOON) == "c1"
     assert give(made, "anna", minutes(3)) == "c1"
     held = made.board.latest["anna"]
-    assert (held.reserved_at, held.expires_at) == (NOON, minutes(3) + RESERVED)
+    assert (held.reserved_at, held.expires_at) == (NOON, minutes(3) + RESERVATION_TIME)
 
 
 def test_a_released_case_is_free_at_once() -> None:

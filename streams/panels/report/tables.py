@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isnan
 
 from streams.evaluation.tiers.estimates import Share
+from streams.evaluation.tiers.sections import UNKNOWN, percent
 from streams.panels.estimation.agreement import Coefficient
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.estimation.strengths import Strength
@@ -15,7 +16,7 @@ from streams.panels.report.judges import JudgeResult
 from streams.panels.report.questions import QuestionFigure, QuestionResult
 from streams.panels.report.raters import RaterResult
 from streams.panels.report.results import PanelResults
-from streams.panels.report.words import NO_VALUE, level_of, percent, range_of
+from streams.panels.report.words import level_of, range_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def _errors(found: PanelResults, level: str) -> ReportTable:
 def _error(one: DeliveredErrorRate, stop: bool, assisted: bool) -> tuple[str, ...]:
     row = [one.part, f"{one.tasks:,}", f"{one.cases:,}", percent(one.people.value), _interval(one.people)]
     if stop:
-        row.append(range_of(*one.at_any_moment) if one.at_any_moment else NO_VALUE)
+        row.append(range_of(*one.at_any_moment) if one.at_any_moment else UNKNOWN)
     if assisted:
         row.append(_interval(one.assisted))
     return tuple(row)
@@ -100,13 +101,13 @@ def _strengths(one: QuestionResult, level: str) -> ReportTable:
 
 
 def _beats_next(found: tuple[Strength, ...], place: int) -> str:
-    return percent(found[place].beats(found[place + 1])) if place + 1 < len(found) else NO_VALUE
+    return percent(found[place].beats(found[place + 1])) if place + 1 < len(found) else UNKNOWN
 
 
 def _figure(one: QuestionFigure) -> tuple[str, str, str]:
     rate = one.interval
     if rate.value is None:
-        return "0", NO_VALUE, NO_VALUE
+        return "0", UNKNOWN, UNKNOWN
     if one.is_share:
         return f"{rate.cases:,}", percent(rate.value), range_of(rate.low, rate.high)
     return f"{rate.cases:,}", f"{rate.value:.2f}", f"{rate.low:.2f} to {rate.high:.2f}"
@@ -129,18 +130,18 @@ def _agreeing(one: QuestionResult) -> tuple[str, ...]:
     found = one.agreement
     cells = [cell for measure in (found.alpha, found.ac2) for cell in _coefficient(measure)]
     several = [raters for raters in one.raters if raters > 1]
-    raters = f"{min(several)} to {max(several)}" if len(several) > 1 else "".join(map(str, several)) or NO_VALUE
+    raters = f"{min(several)} to {max(several)}" if len(several) > 1 else "".join(map(str, several)) or UNKNOWN
     return one.question.name, f"{found.cases:,}", raters, *cells
 
 
 def _coefficient(one: Coefficient | None) -> tuple[str, str]:
     if one is None:
-        return NO_VALUE, NO_VALUE
-    return f"{one.value:.2f}", NO_VALUE if isnan(one.low) else f"{one.low:.2f} to {one.high:.2f}"
+        return UNKNOWN, UNKNOWN
+    return f"{one.value:.2f}", UNKNOWN if isnan(one.low) else f"{one.low:.2f} to {one.high:.2f}"
 
 
 def _interval(rate: RateInterval | None) -> str:
-    return NO_VALUE if rate is None or rate.value is None else range_of(rate.low, rate.high)
+    return UNKNOWN if rate is None or rate.value is None else range_of(rate.low, rate.high)
 
 
 def _raters(found: PanelResults) -> ReportTable:
@@ -154,7 +155,7 @@ def _raters(found: PanelResults) -> ReportTable:
 
 
 def _rater(one: RaterResult) -> tuple[str, ...]:
-    seconds = NO_VALUE if one.seconds is None else f"{one.seconds:.0f}"
+    seconds = UNKNOWN if one.seconds is None else f"{one.seconds:.0f}"
     return one.name, f"{one.cases:,}", f"{one.skipped:,}", seconds
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from streams.evaluation.tiers.estimates import Share
+from streams.evaluation.tiers.sections import UNKNOWN, percent
 from streams.panels.decision import EVEN
 from streams.panels.report.questions import QuestionResult
 from streams.panels.report.results import PanelResults
@@ -18,7 +19,6 @@ TENTATIVE: Final = 0.667
 """Below this alpha, verdicts are not reliable enough for tentative conclusions (Krippendorff 2004)."""
 LEAST_COMPARISONS: Final = 5
 """With fewer comparisons, no option is called the better one."""
-NO_VALUE: Final = "–"
 
 
 def headline(found: PanelResults) -> str:
@@ -76,11 +76,6 @@ def cautions(found: PanelResults) -> Iterator[str]:
         yield "The panel ends by its claim, so of the error rates only the interval for any moment keeps its certainty."
 
 
-def percent(value: float | None) -> str:
-    """Return a share as a percentage, `–` if there is none."""
-    return NO_VALUE if value is None else f"{100 * value:.1f} %"
-
-
 def level_of(certainty: float) -> str:
     """Return a certainty as a percentage."""
     return f"{100 * certainty:g} %"
@@ -88,7 +83,7 @@ def level_of(certainty: float) -> str:
 
 def range_of(low: float | None, high: float | None) -> str:
     """Return an interval of shares as percentages, `–` if there is none."""
-    return NO_VALUE if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"
+    return UNKNOWN if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def _nothing_yet(found: PanelResults) -> str:
