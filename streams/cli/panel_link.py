@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.console import out, print_json
+from streams.cli.console import note, out, print_json
 from streams.cli.options import JsonLinesOption
 from streams.cli.panel_change import change_panel
 from streams.core.errors import ConfigError
@@ -37,6 +37,8 @@ def link(
     settings, panel = change_panel(name, lambda panel, now: with_people(panel, person, role, now))
     signer, address = LinkSigner(signing_key(settings)), address_of_pages(settings)
     now = max(settings.now(), panel.updated_at)
+    if panel.state != "open" and role == "rater":
+        note(f"The panel {name} is {panel.state} and gives no cases: `escalon panel resume {name}` opens it.")
     for one in person:
         made = new_link(panel.panel, one, now, timedelta(days=days))
         url = f"{address}/l/{signer.token(made)}"

@@ -170,9 +170,9 @@ def _print_remarks(made: MadePanel, rubric: Rubric, request: PanelRequest) -> No
         out.print(f"These are all tasks that there are, fewer than {request.cases}.", style="yellow", highlight=False)
     if len(panel.options) == 2 and not any(len(case.answers) == 2 for case in made.cases):
         out.print("No case has both answers, so nothing is compared.", style="yellow", highlight=False)
+    time = "1 minute" if made.minutes < 1.5 else f"{made.minutes:.0f} minutes"
     known = f"the median of {pace.judged} earlier cases" if pace.judged else "an assumption"
     out.print(
-        f"About {made.minutes:.0f} minutes for each of {panel.raters_per_case} people, "
-        f"with {pace.seconds:.0f} s a case ({known}).",
+        f"About {time} for each of {panel.raters_per_case} people, with {pace.seconds:.0f} s a case ({known}).",
         highlight=False,
     )

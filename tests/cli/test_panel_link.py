@@ -108,6 +108,17 @@ def test_a_panel_is_paused_resumed_and_closed(world: PanelWorld, escalon: Escalo
     assert states == ["paused", "open", "closed"]
 
 
+def test_a_rater_of_a_closed_panel_gets_a_link_with_the_remark_that_there_are_no_cases(
+    world: PanelWorld, escalon: Escalon
+) -> None:
+    assert "gives no cases" not in escalon("panel", "link", world.name, "anna").err
+    escalon("panel", "close", world.name)
+    assert f"is closed and gives no cases: `escalon panel resume {world.name}`" in escalon(
+        "panel", "link", world.name, "ben"
+    ).err  # fmt: skip
+    assert "gives no cases" not in escalon("panel", "link", world.name, "clara", "--adjudicator").err
+
+
 def test_a_panel_that_only_the_audit_has_can_be_changed(world: PanelWorld, escalon: Escalon) -> None:
     write(world.servers.clickhouse, replace(world.panel, panel=f"{world.name}-old"))
     assert escalon("panel", "close", f"{world.name}-old").code == 0
