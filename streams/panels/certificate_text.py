@@ -102,6 +102,15 @@ def cautions(
             yield f"No panel covers the time {gap}, so the certificate does not speak about it."
 
 
+def other_panels(names: Sequence[str]) -> Iterator[str]:
+    """Yield a caution if panels that do not count were drawn from the same time."""
+    if names:
+        yield (
+            f"Cases were drawn from this time for other panels as well: {', '.join(names)}. The certainty holds if the "
+            "panel was not chosen by what raters found."
+        )
+
+
 def pipeline_cautions(outcomes: Mapping[str, int], present: str) -> Iterator[str]:
     """Yield a caution if pipelines other than the present one answered; `outcomes` counts by the hash of each."""
     others = sum(count for name, count in outcomes.items() if name != present)

@@ -16,6 +16,7 @@ from streams.panels.certificate_text import (
     cautions,
     least_words,
     needed_words,
+    other_panels,
     pipeline_cautions,
     statement,
     time_range,
@@ -51,6 +52,12 @@ _PIPELINES: Final = """
     WHERE run = {run:String} AND event_time >= {since:DateTime64(6, 'UTC')}
         AND event_time < {until:DateTime64(6, 'UTC')} AND state = 'answered'
     GROUP BY pipeline ORDER BY answered DESC, pipeline
+"""
+_OTHERS: Final = """
+    SELECT panel FROM panels
+    WHERE run = {run:String} AND NOT has({panels:Array(String)}, panel) AND until > {since:DateTime64(6, 'UTC')}
+        AND coalesce(since, toDateTime64(0, 6, 'UTC')) < {until:DateTime64(6, 'UTC')}
+    ORDER BY created_at, panel
 """
 _SETTLED: Final = """
     SELECT uniqExact(event_id, content_digest) FROM outcomes
@@ -110,6 +117,8 @@ def certify(audit: Audit, request: CertificateRequest, verify: Verify) -> Certif
     if not panels:
         return _without_panel(made, claim, request)
     quality = assess(claim, panels, request.certainty)
+    others = [str(row[0]) for row in audit.query(_OTHERS, scope | {"panels": names}).rows]
+    made = replace(made, cautions=tuple(other_panels(others)))
     effort = _effort(audit, claim, panels, request.certainty) if quality.decision == "open" else None
     return _concluded(made, claim, quality, panels, request, effort)
 
@@ -218,6 +227,7 @@ def _concluded(
         statement="" if refused else statement(claim, request.certainty, quality, made.completeness, when),
         why_not=tuple(refused),
         cautions=(
+            *made.cautions,
             *cautions(quality, made.completeness, panels, (request.since, request.until)),
             *pipeline_cautions(made.outcomes, request.pipeline),
         ),

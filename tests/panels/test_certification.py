@@ -127,6 +127,11 @@ def test_the_newest_panel_with_judgements_is_taken(config: ClickHouseConfig) -> 
     found = made(config, "two")
     assert found.quality is not None
     assert [one.panel for one in found.quality.panels] == ["new"]
+    assert any("for other panels as well: empty, old." in one for one in found.cautions)
+
+
+def test_a_panel_alone_in_its_time_gives_no_caution(config: ClickHouseConfig) -> None:
+    assert made(config).cautions == ()
 
 
 def test_panels_on_successive_weeks_make_one_certificate(config: ClickHouseConfig) -> None:
