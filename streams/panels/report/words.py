@@ -72,6 +72,8 @@ def cautions(found: PanelResults) -> Iterator[str]:
         if one.strengths is not None and one.strengths.why_not:
             yield one.strengths.why_not
     yield from _about_raters(found)
+    if found.claim is None and found.scope.state == "closed" and progress.counted < progress.drawn:
+        yield "The panel was closed before its last case. If its figures were the reason, their certainty is lower."
     if found.claim is not None:
         yield "The panel ends by its claim, so of the error rates only the interval for any moment keeps its certainty."
 

@@ -134,6 +134,20 @@ def test_four_comparisons_call_no_option_the_better_one() -> None:
     )
 
 
+def test_a_panel_that_was_closed_early_is_named() -> None:
+    cases = [case(n) for n in (1, 2)]
+    early, whole = (
+        evidence_of(
+            panel(raters_per_case=1, rubric=ERRORS_ONLY, state="closed"),
+            cases,
+            [said(one.case_id, "anna", "yes") for one in cases[:count]],
+        )
+        for count in (1, 2)
+    )
+    assert "The panel was closed before its last case." in warned(early)
+    assert "closed" not in warned(whole)
+
+
 def test_a_rater_who_misses_the_gold_cases_is_named() -> None:
     gold = [case(0, case_id=f"g{n}", purpose="gold", expected="yes") for n in range(12)]
     rated = [said(one.case_id, "anna", "no" if n % 3 else "yes") for n, one in enumerate(gold)]
