@@ -175,6 +175,14 @@ def test_the_two_phases_spread_as_much_as_their_intervals_say() -> None:
     assert spread == pytest.approx(values.std(), rel=0.15)
 
 
+def test_what_a_good_judge_says_of_further_cases_is_weighted_by_their_chances() -> None:
+    said, chances = np.array([1.0, 0.0, 1.0]), np.array([0.5, 0.5, 0.25])
+    judged = JudgedCases(said, np.zeros(3), chances)
+    values, people = said[:2], np.full(2, 0.2)
+    found = two_phase_rate(values, people, np.zeros(2), values, chances[:2], judged, tasks=10, predicted=0.0)
+    assert found.value == pytest.approx((2 * 1 + 2 * 0 + 4 * 1) / 8)
+
+
 def test_a_judge_that_says_what_was_predicted_changes_nothing() -> None:
     panel = drawn_panel(STREAM, 50, seed=3, judge=100)
     alone, both = people_rate(panel), judged_rate(panel, STREAM.predictions)
