@@ -23,6 +23,7 @@ from streams.calling.retried import Retried
 from streams.calling.self_consistent import SelfConsistent
 from streams.core.errors import ConfigError
 from streams.core.messages import Call
+from streams.panels.judge.money import JudgeMoney, WithinLimit
 from streams.replay.counted import Counted
 from tests.harness.confidence import FakeBudget
 from tests.harness.stages import (
@@ -82,6 +83,7 @@ WRAPPERS: dict[str, Wrap] = {
     "Bounded": lambda caller, *_: Bounded(caller, slots=(asyncio.Semaphore(20),)),
     "Limited": limited,
     "Budgeted": budgeted,
+    "WithinLimit": lambda caller, *_: WithinLimit(caller, money=JudgeMoney(RICH), most=lambda _: Decimal(1)),
     "Counted": lambda caller, *_: Counted(caller, before=lambda *_: None),
 }
 wrapped = pytest.mark.parametrize("wrap", [*WRAPPERS.values(), whole_chain], ids=[*WRAPPERS, "the whole chain"])
