@@ -66,13 +66,13 @@ class Contract:
         answer: dict[str, Any] = {"answer": {key: part for key, part in self.schema.items() if key != DEFINITIONS}}
         if self.verbalized:
             answer["confidence"] = {"type": "number"}
-        shapes = [_object(answer)]
+        shapes = [object_schema(answer)]
         if self.refusal == "field":
             refusal = {
                 "class": {"type": "string", "enum": list(REFUSAL_CLASSES)},
                 "reason": {"type": "string", "maxLength": MAX_REASON},
             }
-            shapes.append(_object({"refusal": _object(refusal)}))
+            shapes.append(object_schema({"refusal": object_schema(refusal)}))
         whole = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
         # References are resolved from the root, and the answer's schema is not the root any more.
         return whole | {key: part for key, part in self.schema.items() if key == DEFINITIONS}
@@ -177,7 +177,8 @@ def _references(schema: Any) -> Iterator[str]:
         yield from _references(item)
 
 
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of an object that has exactly these properties."""
     return {
         "type": "object",
         "properties": dict(properties),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final
 
 from streams.calling.task import Task
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
-from streams.core.reply_contract import Contract
+from streams.core.reply_contract import Contract, object_schema
 from streams.panels.content import CaseContent
 from streams.panels.rubric import Question, Rubric
 from streams.pipeline.files import PipelineFiles
@@ -67,22 +66,13 @@ def task_of(content: CaseContent, order: tuple[str, ...]) -> Task:
 
 def _schema(rubric: Rubric, *, pair: bool) -> dict[str, Any]:
     verdicts = {one.name: _verdict(one, pair=pair) for one in asked(rubric, pair=pair)}
-    return _object({REASON: {"type": "string"}, **verdicts})
+    return object_schema({REASON: {"type": "string"}, **verdicts})
 
 
 def _verdict(question: Question, *, pair: bool) -> dict[str, Any]:
     verdict = {"type": "string", "enum": [choice.key for choice in question.choices]}
     each = pair and question.type != "pick"
-    return _object(dict.fromkeys(SIDES, verdict)) if each else verdict
-
-
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return object_schema(dict.fromkeys(SIDES, verdict)) if each else verdict
 
 
 def _instructions(rubric: Rubric, *, pair: bool) -> str:
