@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -122,9 +122,13 @@ class Assigner:
         return "admitted" if self._places(case, judge, now) else "taken"
 
     def counts(self, judge: str, unreadable: Set[str]) -> tuple[int, int, float]:
-        """Return a rater's judged cases, the drawn cases that may still come, and the seconds of the judged ones."""
+        """Return a rater's judged cases, those that may still come, and the seconds of the judged ones.
+
+        What may come includes gold cases and repeats: otherwise the count would tell a rater which cases these are.
+        """
         ended = self._index().get(judge, {})
-        left = len(self._open) - len(self._open.keys() & (ended.keys() | unreadable))
+        drawn = self._open.keys() - ended.keys() - unreadable
+        left = len(drawn) + self._checks_left(judge, drawn, unreadable)
         return len(ended), left, sum(seconds_of(self.board.ratings[case_id][judge]) for case_id in ended)
 
     def is_ended(self, case_id: str, judge: str) -> bool:
@@ -182,12 +186,26 @@ class Assigner:
                 possible = (case for case in self._checking[purpose] if case.case_id not in ended)
                 yield from (case for case in possible if purpose == "gold" or case.repeats in settled)
 
+    def _checks_left(self, judge: str, drawn: Set[str], unreadable: Set[str]) -> int:
+        """Return the gold cases and repeats that a rater gets while judging the drawn cases that may still come."""
+        ended = self._index().get(judge, {})
+        judged = Counter(self.board.cases[case_id].purpose for case_id in ended)
+        shares: dict[CasePurpose, float] = {"gold": self.rubric.gold, "repeat": self.rubric.repeats}
+        left = 0
+        for purpose, share in shares.items():
+            due = self._due(purpose, share, judge, judged["sample"] + len(drawn)) - judged[purpose]
+            rest = (
+                one for one in self._checking[purpose] if one.case_id not in ended and one.case_id not in unreadable
+            )
+            possible = sum(one.purpose == "gold" or one.repeats in ended or one.repeats in drawn for one in rest)
+            left += max(0, min(due, possible))
+        return left
+
     def _due(self, purpose: CasePurpose, share: float, judge: str, drawn: int) -> int:
         """Return how many checks are due after some drawn cases: one at a random place of each stretch of 1 / share."""
-        number = 0
-        while share > 0 and (number + draw(self.panel.panel, self.panel.seed, purpose, judge, number)) <= drawn * share:
-            number += 1
-        return number
+        whole = int(drawn * share)
+        place = whole + draw(self.panel.panel, self.panel.seed, purpose, judge, whole)
+        return whole + (share > 0 and place <= drawn * share)
 
     def _places(self, case: PanelCase, judge: str, now: datetime) -> int:
         """Return the places of a drawn case that other raters have left for this one."""

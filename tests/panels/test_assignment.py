@@ -161,6 +161,19 @@ def test_a_rater_has_left_the_readable_cases_with_a_place_that_they_have_not_jud
     assert made.counts("ben", {"c1", "c5"}) == (2, 2, 60.0)
 
 
+def test_the_progress_does_not_tell_a_rater_which_cases_are_checks() -> None:
+    checks = [case(number, purpose="gold", expected="yes") for number in range(21, 26)]
+    checks += [case(number, purpose="repeat", repeats=f"c{number - 30}") for number in range(31, 36)]
+    drawn = [case(number) for number in range(1, 21)]
+    made = assigner(*drawn, *(replace(one, position=0) for one in checks), gold=0.2, repeats=0.2)
+    totals = []
+    for number in range(24):
+        done, left, _ = made.counts("anna", set())
+        totals.append(done + left)
+        judge(made, "anna", give(made, "anna", minutes(number)), minutes(number + 0.5))
+    assert len(set(totals)) == 1
+
+
 def test_cases_for_a_model_are_not_given_to_people() -> None:
     assert give(assigner(case(1, purpose="judge")), "anna", NOON) == ""
 
