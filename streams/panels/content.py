@@ -85,9 +85,10 @@ def shown(answer: str) -> str:
         value = loads(answer)
     except (ValueError, RecursionError):
         return answer
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, (dict, list)) else answer
+    if isinstance(value, (dict, list)):
+        value = json.dumps(value, ensure_ascii=False, indent=2)
+    # JSON may escape half a character, as where an answer was cut off. No page and no hash can hold that.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else answer
 
 
 def handler_of(pipeline: Pipeline, tier: str, name: str) -> Handler | None:

@@ -16,9 +16,10 @@ MAX_ROWS: Final = 200
 _MAX_COMPARED: Final = 100_000
 """Pairs of words up to which every word can begin a match; in longer texts frequent words cannot, to save time."""
 _CONTROLS: Final = dict.fromkeys(
-    [*range(9), 11, 12, *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " "
+    [*range(9), 11, 12, *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)],
+    " ",
 )
-"""Control characters, and the marks that change the direction of all further text."""
+"""Control characters, the marks that change the direction of all further text, and halves of characters."""
 _SPEAKER: Final = re.compile(r"([^\W\d_][\w .'-]{0,30}):[ \t]+(?=\S)")
 _TOKEN: Final = re.compile(r"\s*(?:\w+|[^\w\s])|\s+")
 """A word or a sign with the white space before it, or the white space at the end."""
