@@ -124,7 +124,7 @@ class Assigner:
     def counts(self, judge: str, unreadable: Set[str]) -> tuple[int, int, float]:
         """Return a rater's judged cases, those that may still come, and the seconds of the judged ones.
 
-        What may come includes gold cases and repeats: otherwise the count would tell a rater which cases these are.
+        What may come includes gold cases and repeats: otherwise the count would reveal them.
         """
         ended = self._index().get(judge, {})
         drawn = self._open.keys() - ended.keys() - unreadable

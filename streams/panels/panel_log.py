@@ -22,7 +22,7 @@ from streams.audit.query import Audit
 from streams.core.errors import ConfigError, ServiceError, UnreadableError
 from streams.core.messages import Judgement, Panel, PanelCase, Reservation
 from streams.core.topics import BY_MESSAGE
-from streams.panels.assignment import Assigner
+from streams.panels.assignment import Assigner, rubric_of
 from streams.panels.evidence import read_panel
 from streams.panels.rows import panel_of
 
@@ -45,7 +45,7 @@ class PanelLog:
 
     def load(self, audit: Audit) -> None:
         """Read the audit, then the topics to their present ends. Raises ServiceError if one cannot be read."""
-        for name in panel_names(audit):
+        for name in _readable_panels(audit):
             evidence = read_panel(audit, name)
             known: list[StateMessage] = [evidence.panel, *evidence.cases, *evidence.judgements]
             for message in known:
@@ -59,8 +59,8 @@ class PanelLog:
                 self._read(record, use)
 
     def apply(self, message: StateMessage) -> None:
-        """Add one message. Judgements from outside a panel are left out."""
-        if message.panel:
+        """Add one message. Judgements from outside a panel are left out, and panels whose rubric cannot be read."""
+        if message.panel and (not isinstance(message, Panel) or _is_readable(message.panel, message.rubric)):
             self.panels.setdefault(message.panel, Assigner()).apply(message)
 
     def follow(self, deliver: Callable[[list[StateMessage]], None]) -> None:
@@ -111,6 +111,20 @@ def current_panel(settings: Settings, audit: Audit, name: str) -> Panel:
 def panel_names(audit: Audit) -> list[str]:
     """Return the names of the audit's panels."""
     return [row[0] for row in audit.query("SELECT panel FROM panels ORDER BY panel").rows]
+
+
+def _readable_panels(audit: Audit) -> list[str]:
+    """Return the names of the audit's panels whose rubric can be read."""
+    return [name for name, rubric in audit.query("SELECT panel, rubric FROM panels").rows if _is_readable(name, rubric)]
+
+
+def _is_readable(name: str, rubric: str) -> bool:
+    try:
+        rubric_of(rubric)
+    except ConfigError as error:
+        log.warning("the panel %s is left out: %s", name, error)
+        return False
+    return True
 
 
 def _recorded(audit: Audit, name: str) -> Iterator[Panel]:

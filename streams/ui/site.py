@@ -83,8 +83,8 @@ class PanelSite:
         loop = asyncio.get_running_loop()
         self._log.follow(lambda messages: _call(loop, lambda: self._apply(messages)))
         self._undecided.update(self._log.panels)
-        self._spawn(self._refresh())
-        self._spawn(self._keep_deciding())
+        self._spawn(self._keep(self._refresh))
+        self._spawn(self._keep(self.decide, DECIDE_SECONDS))
 
     async def close(self) -> None:
         """Stop following."""
@@ -255,17 +255,19 @@ class PanelSite:
             if await asyncio.to_thread(is_decided, evidence, self.contents.unreadable):
                 self._decided.add(board.panel.panel)
 
-    async def _keep_deciding(self) -> None:
+    async def _keep(self, work: Callable[[], Coroutine[None, None, None]], pause: float = 0.0) -> None:
         while True:
-            await self.decide()
-            await asyncio.sleep(DECIDE_SECONDS)
+            await asyncio.sleep(pause)
+            try:
+                await work()
+            except Exception:  # erasures must still reach the pages
+                log.exception("work beside the pages failed, and is done again")
 
     async def _refresh(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._new_cases.wait(), REFRESH_SECONDS)
-            self._new_cases.clear()
-            await self.refresh()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._new_cases.wait(), REFRESH_SECONDS)
+        self._new_cases.clear()
+        await self.refresh()
 
     async def refresh(self) -> None:
         """Read the contents of new cases, and drop those of erased events, if ClickHouse answers."""

@@ -161,7 +161,7 @@ def test_a_rater_has_left_the_readable_cases_with_a_place_that_they_have_not_jud
     assert made.counts("ben", {"c1", "c5"}) == (2, 2, 60.0)
 
 
-def test_the_progress_does_not_tell_a_rater_which_cases_are_checks() -> None:
+def test_the_progress_does_not_reveal_gold_cases_and_repeats() -> None:
     checks = [case(number, purpose="gold", expected="yes") for number in range(21, 26)]
     checks += [case(number, purpose="repeat", repeats=f"c{number - 30}") for number in range(31, 36)]
     drawn = [case(number) for number in range(1, 21)]

@@ -14,6 +14,8 @@ import pytest
 from streams.core.messages import Judgement
 from streams.panels.panel_log import PanelLog
 from streams.ui.site import PanelSite
+from tests.builders import event, outcome, verdict
+from tests.harness.audit import write
 from tests.harness.panel_site import RUBRIC, Browser, PanelServers, PanelWorld
 
 pytestmark = pytest.mark.embedded
@@ -357,3 +359,44 @@ async def test_a_panel_that_is_made_while_the_pages_are_served_can_be_judged(new
         await anna.send("start")
         await anna.judge()
         assert f"question of {more.event_id}" in anna.page
+
+
+async def test_a_panel_whose_rubric_cannot_be_read_does_not_stop_the_others(new_world: NewWorld) -> None:
+    world = new_world(cases=1)
+    unreadable = replace(world.panel, panel=f"{world.name}-unreadable", rubric="no rubric")
+    write(world.servers.clickhouse, unreadable)
+    world.put(unreadable)
+    async with world.site() as site:
+        site._apply([unreadable])
+        anna = Browser.of(site)
+        await anna.enter(world.link("anna"))
+        await anna.send("start")
+        assert "Nothing is left for you to judge" in await anna.judge()
+
+
+async def test_an_erasure_reaches_the_pages_after_an_error_in_the_work_beside_them(new_world: NewWorld) -> None:
+    world = new_world(cases=1)
+    async with world.site() as site:
+        again, calls = asyncio.Event(), iter([ValueError("broken")])
+
+        async def refresh() -> None:
+            for error in calls:
+                site._new_cases.set()
+                raise error
+            again.set()
+
+        site.refresh = refresh  # type: ignore[method-assign]
+        site._new_cases.set()
+        await asyncio.wait_for(again.wait(), 30)
+
+
+async def test_an_answer_that_ends_in_half_a_character_is_shown(new_world: NewWorld) -> None:
+    world = new_world(cases=1)
+    of = event(world.drawn[0].event_id, "a question", run=world.drawn[0].run)
+    of = replace(of, origin=replace(of.origin, event_time=world.drawn[0].event_time))
+    cut = replace(outcome(of), answer='{"words": "cut \\ud83d"}', call_id=world.drawn[0].answers[0].call_id)
+    write(world.servers.clickhouse, verdict(of), cut)
+    async with world.site() as site:
+        anna = Browser.of(site)
+        await anna.enter(world.link("anna"))
+        assert "cut ?" in await anna.send("start")
