@@ -15,6 +15,8 @@ MAX_TEXT: Final = 50_000
 MAX_ROWS: Final = 200
 _MAX_COMPARED: Final = 100_000
 """Pairs of words up to which every word can begin a match; in longer texts frequent words cannot, to save time."""
+_MAX_MARKED: Final = 60_000
+"""Characters of two answers up to which their different words are marked."""
 _CONTROLS: Final = dict.fromkeys(
     [*range(9), 11, 12, *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)],
     " ",
@@ -95,7 +97,12 @@ def answer_rows(text: str) -> tuple[Row, ...]:
 
 @lru_cache(maxsize=256)
 def compared_rows(a: str, b: str) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """Return the rows of two answers with the words marked that the other one does not have in that place."""
+    """Return the rows of two answers with the words marked that the other one does not have in that place.
+
+    In very long answers nothing is marked, because comparing them would hold up the other raters.
+    """
+    if len(a) + len(b) > _MAX_MARKED:
+        return answer_rows(a), answer_rows(b)
     left, right = dict(_answer(a)), dict(_answer(b))
     compared = {name: _compared(left.get(name, ""), right.get(name, "")) for name in left | right}
     return (

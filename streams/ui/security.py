@@ -34,7 +34,7 @@ def allowed_hosts(host: str, port: int, url: str) -> frozenset[str]:
     """Return the values of the header Host that the server answers: its own addresses, and that of `url`."""
     own = {"127.0.0.1", "localhost", f"[{host}]" if ":" in host else host} - {"0.0.0.0", "[::]"}  # noqa: S104
     hosts = {f"{one}:{port}" for one in own} | (own if port == 80 else set())
-    return frozenset(hosts | ({urlsplit(url).netloc.lower()} if url else set()))
+    return frozenset(hosts | ({_netloc(url)} if url else set()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,13 @@ class Protected:
         return None
 
 
-def _netloc(origin: str) -> str:
+def _netloc(address: str) -> str:
+    """Return an address's host and port as browsers send them: without the scheme's usual port."""
     try:
-        return urlsplit(origin).netloc.lower()
+        parts = urlsplit(address)
     except ValueError:
         return ""
+    return parts.netloc.lower().removesuffix({"https": ":443", "http": ":80"}.get(parts.scheme, ""))
 
 
 def _with_headers(send: Send, more: Iterable[tuple[str, str]] = tuple(HEADERS.items())) -> Send:

@@ -110,3 +110,8 @@ def test_an_excerpt_of_a_case_without_text_says_that_it_is_an_image_and_what_its
     assert excerpt_of("", '{"channel": "image"}', has_image=True) == "Image · channel: image"
     assert excerpt_of("", "", has_image=True) == "Image"
     assert excerpt_of("", '{"messages": [{"role": "user", "content": "hello"}]}', has_image=False) == "hello"
+
+
+def test_nothing_is_marked_in_very_long_answers() -> None:
+    left, right = compared_rows(" ".join(["old"] * 10_000), " ".join(["new"] * 10_000))
+    assert not any(piece.differs for row in (*left, *right) for piece in row.pieces)

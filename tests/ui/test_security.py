@@ -176,6 +176,7 @@ async def test_a_broken_form_is_refused_without_an_error(anna: Browser, body: by
 
 def test_only_the_own_addresses_and_the_configured_one_are_served() -> None:
     assert allowed_hosts("127.0.0.1", 8484, "") == {"127.0.0.1:8484", "localhost:8484"}
+    assert "panel.example.com" in allowed_hosts("127.0.0.1", 8484, "https://panel.example.com:443")
     everywhere = allowed_hosts("0.0.0.0", 8484, "https://Panel.example.com")  # noqa: S104
     assert everywhere == {"127.0.0.1:8484", "localhost:8484", "panel.example.com"}
 

@@ -268,7 +268,7 @@ def test_the_command_fails_and_says_what_it_has_not_read(world: World, monkeypat
     write(world.clickhouse, call(event_of(world, "a"), "third", started_at=OLD))
     told = json.loads(escalon.invoke(app, ["verify", "--json"]).stdout)
     assert (told["clean"], told["young"], told["unproven"]) == (True, {"lost_event": 1}, {"stray_row": 1})
-    monkeypatch.setattr("streams.cli.verify.TopicReader", Overtaken)
+    monkeypatch.setattr("streams.cli.verification.TopicReader", Overtaken)
     failed = escalon.invoke(app, ["verify"])
     assert failed.exit_code == 1
     assert "2 offsets that Kafka deleted before they were read" in failed.output
