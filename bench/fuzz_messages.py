@@ -42,6 +42,8 @@ from streams.core.messages import (
 from streams.core.topics import BY_NAME
 
 NOW = datetime.now(UTC)
+SAID = NOW - timedelta(days=1000)
+"""The time of labels and judgements: before any record came, or all of them would be refused."""
 CODEC = Codec()
 SHARES: Mapping[str, int] = {
     "events": 12, "images": 2, "verdicts": 3, "escalations": 3, "deferred-budget": 2, "deferred-provider": 2,
@@ -318,11 +320,11 @@ class Fuzzer:
         )  # fmt: skip
 
     def _label(self) -> Label:
-        return Label(event_id=self._name(), label="x", labelled_at=NOW)
+        return Label(event_id=self._name(), label="x", labelled_at=SAID)
 
     def _judgement(self) -> Judgement:
         return Judgement(
-            event_id=self._name(), call_id=digest("c"), judge="j", question="q", verdict="yes", judged_at=NOW
+            event_id=self._name(), call_id=digest("c"), judge="j", question="q", verdict="yes", judged_at=SAID
         )
 
     def _letter(self) -> DeadLetter:
