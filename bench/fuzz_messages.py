@@ -33,6 +33,11 @@ from streams.core.messages import (
     Label,
     Origin,
     Outcome,
+    Panel,
+    PanelAnswer,
+    PanelCase,
+    PanelRater,
+    PanelStratum,
     RawEvent,
     Result,
     Score,
@@ -47,7 +52,8 @@ SAID = NOW - timedelta(days=1000)
 CODEC = Codec()
 SHARES: Mapping[str, int] = {
     "events": 12, "images": 2, "verdicts": 3, "escalations": 3, "deferred-budget": 2, "deferred-provider": 2,
-    "results": 3, "outcomes": 2, "calls": 3, "labels": 3, "judgements": 2, "dead-letters": 2,
+    "results": 3, "outcomes": 2, "calls": 3, "labels": 3, "judgements": 2, "panels": 2,
+    "panel-cases": 2, "dead-letters": 2,
 }  # fmt: skip
 """Of how many parts each topic gets so many."""
 TEXTS = (
@@ -167,7 +173,8 @@ class Fuzzer:
         self._makers: Mapping[type, Callable[[], Any]] = {
             RawEvent: self._raw, Sighting: self._sighting, Verdict: self._verdict, Escalation: self._escalation,
             Deferred: self._deferred, Result: self._result, Outcome: self._outcome,
-            Call: self._call, Label: self._label, Judgement: self._judgement, DeadLetter: self._letter,
+            Call: self._call, Label: self._label, Judgement: self._judgement, Panel: self._panel,
+            PanelCase: self._panel_case, DeadLetter: self._letter,
         }  # fmt: skip
 
     def message(self) -> Fuzzed:
@@ -326,6 +333,23 @@ class Fuzzer:
         return Judgement(
             event_id=self._name(), call_id=digest("c"), judge="j", question="q", verdict="yes", judged_at=SAID
         )
+
+    def _panel(self) -> Panel:
+        return Panel(
+            panel=self._name(), run="live", options=("outcome",), rubric="title = 'x'", rubric_id="r", seed=1,
+            raters_per_case=2, cases=20, until=NOW, pipeline="p", created_at=NOW, updated_at=NOW,
+            population=(PanelStratum(tier="worker", handler="answer", tasks=7, weight=7.0, prediction=0.5),),
+            people=(PanelRater(name="anna", links_from=NOW),),
+        )  # fmt: skip
+
+    def _panel_case(self) -> PanelCase:
+        shown = PanelAnswer(
+            option="outcome", run="live", tier="worker", handler="answer", call_id=digest("c"), delivered=True
+        )
+        return PanelCase(
+            panel="p", case_id=self._name(), event_id=self._name(), run="live", event_time=NOW, task="t", left="",
+            answers=(shown,), position=1, content_digest="d", created_at=NOW,
+        )  # fmt: skip
 
     def _letter(self) -> DeadLetter:
         return DeadLetter(
