@@ -74,12 +74,17 @@ def read_panel(audit: Audit, name: str) -> PanelEvidence:
     """Read a panel from the audit. Raises ConfigError if there is none of that name."""
     panels = audit.query(_SELECT["panels"], {"panel": name}).records()
     if not panels:
-        raise ConfigError(f"there is no panel {name!r}.", "`escalon panel list` shows all panels.", "panel")
+        raise no_panel(name)
     cases = [case_of(row) for row in _all(audit, "panel_cases", name)]
     judgements = [judgement_of(row) for row in _all(audit, "judgements", name)]
     gone = {row[0] for row in audit.query(_ERASED, {"panel": name}).rows}
     erased = {case.case_id for case in cases if case.event_id in gone}
     return evidence_of(panel_of(panels[0]), cases, judgements, erased)
+
+
+def no_panel(name: str) -> ConfigError:
+    """Return the error about a name that no panel has."""
+    return ConfigError(f"there is no panel {name!r}.", "`escalon panel list` shows all panels.", "panel")
 
 
 def evidence_of(
@@ -207,7 +212,7 @@ def _value(
     key, favoured = about
     settled = [one.verdict for one in said if one.kind == "adjudication" and one.option == key]
     rated = {one.judge: one.verdict for one in said if one.kind == "rating" and one.option == key}
-    skips = {one.judge for one in said if one.kind == "skip"} - rated.keys()
+    skips = {one.judge for one in said if one.kind == "skip"}
     verdicts = (*settled[-1:],) or (*rated.values(),)
     value = fmean(verdict_value(question, one, favoured) for one in verdicts) if verdicts else None
     complete = bool(settled) or len(rated) + len(skips) >= raters

@@ -15,7 +15,7 @@ from streams.core.time_range import EARLIEST
 from streams.panels.checks import gold_cases, read_truths, repeat_cases
 from streams.panels.claims import read_claim
 from streams.panels.content import content_digest, read_contents
-from streams.panels.population import OUTCOME, PopulationScope, WhyExcluded
+from streams.panels.population import OUTCOME, TIERS, PopulationScope, WhyExcluded
 from streams.panels.population_reader import read_population
 from streams.panels.rubric import Rubric
 from streams.panels.selection import CaseSelection, DrawSettings, select_cases
@@ -120,7 +120,7 @@ def options_of(compare: str, run: str) -> tuple[str, tuple[str, ...]]:
         raise ConfigError(f"{compare!r} cannot be compared.", remedy, "compare")
     if len(runs) == 2:
         raise ConfigError("a panel compares tiers or runs, not both.", "Remove --compare, or name one run.", "compare")
-    return runs[0], ("worker", "reasoner")
+    return runs[0], TIERS
 
 
 def check_request(request: PanelRequest, rubric: Rubric) -> None:

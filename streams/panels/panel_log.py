@@ -23,7 +23,7 @@ from streams.core.errors import ConfigError, ServiceError, UnreadableError
 from streams.core.messages import Judgement, Panel, PanelCase, Reservation
 from streams.core.topics import BY_MESSAGE
 from streams.panels.assignment import Assigner, rubric_of
-from streams.panels.evidence import read_panel
+from streams.panels.evidence import no_panel, read_panel
 from streams.panels.rows import panel_of
 
 StateMessage = Panel | PanelCase | Judgement | Reservation
@@ -104,7 +104,7 @@ def current_panel(settings: Settings, audit: Audit, name: str) -> Panel:
     """Return the latest message of a panel, from the topic or the audit. Raises ConfigError if there is none."""
     found = [*_recorded(audit, name), *_published(settings, name)]
     if not found:
-        raise ConfigError(f"there is no panel {name!r}.", "`escalon panel list` shows all panels.", "panel")
+        raise no_panel(name)
     return max(found, key=lambda panel: panel.updated_at)
 
 

@@ -12,6 +12,8 @@ from streams.core.time_range import EARLIEST, LATEST
 
 OUTCOME: Final = "outcome"
 """The option of a panel that compares nothing: the answer that left the stream."""
+TIERS: Final[tuple[Tier, ...]] = ("worker", "reasoner")
+"""The tiers whose answers people judge, and the options of a panel that compares them."""
 WhyExcluded = Literal["erased", "without content", "without a readable answer"]
 
 

@@ -15,11 +15,10 @@ from streams.core.messages import PanelAnswer, Tier
 from streams.evaluation.cases import content_id, grader, markers_of, recorded_answer, right
 from streams.evaluation.compare.diff import same
 from streams.panels.content import handler_of
-from streams.panels.population import PopulationScope, PopulationTask, WhyExcluded
+from streams.panels.population import TIERS, PopulationScope, PopulationTask, WhyExcluded
 from streams.pipeline.load import Pipeline
 
 MAX_TASKS: Final = 1_000_000
-_TIERS: Final[tuple[Tier, ...]] = ("worker", "reasoner")
 _ALL: Final = ("text", "data", "image")
 Row = Mapping[str, Any]
 
@@ -54,7 +53,7 @@ class TaskCollector:
     def _answers(self, row: Row) -> dict[str, str]:
         """Return the readable answers by tier; the delivered one as it left the stream."""
         found: dict[str, str | None] = {}
-        for tier in _TIERS:
+        for tier in TIERS:
             if tier == "reasoner" or row["worker_status"] == "answered":
                 handler = handler_of(self._pipeline, tier, row[tier] or "")
                 found[tier] = recorded_answer(handler, row[f"{tier}_response"], row[f"{tier}_finish_reason"])
@@ -104,8 +103,8 @@ class TaskCollector:
     def _shown(self, row: Row, answers: Mapping[str, str], other: Row | None) -> tuple[PanelAnswer, ...]:
         """Return the answers that raters see. Without both answers of a comparison, the delivered one alone."""
         options, tier = self._scope.options, cast(Tier, row["tier"])
-        if options == _TIERS:
-            known = _TIERS if len(answers) == len(_TIERS) else (tier,)
+        if options == TIERS:
+            known = TIERS if len(answers) == len(TIERS) else (tier,)
             return tuple(self._answer(row, one, one) for one in known)
         delivered = self._answer(row, options[0], tier)
         if other is None:
@@ -130,7 +129,7 @@ class TaskCollector:
 
     def _tiers_disagree(self, row: Row, answers: Mapping[str, str]) -> bool:
         worker = self._pipeline.workers.get(row["worker"] or "")
-        if worker is None or len(answers) < len(_TIERS):
+        if worker is None or len(answers) < len(TIERS):
             return False
         grade = grader(worker, self._agrees["worker", worker.name], self._markers)
         return right(grade, answers["worker"], answers["reasoner"])[0] is False

@@ -14,6 +14,7 @@ from streams.evaluation.tiers.sections import percent
 from streams.panels.answer_calls import AnswerCall
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.evidence import PanelEvidence, case_values, delivered_answer
+from streams.panels.population import TIERS
 from streams.panels.report.counted import CountedCases, Values, counted_cases, share_of, values_of
 from streams.panels.report.words import level_of, range_of
 from streams.pipeline.load import Pipeline
@@ -90,7 +91,7 @@ def propose(request: ProposalRequest) -> Proposals:
 
 def _routes(request: ProposalRequest, counted: CountedCases) -> Iterator[Proposal | str]:
     options = request.evidence.panel.options
-    if len(options) > 1 and options != ("worker", "reasoner"):
+    if len(options) > 1 and options != TIERS:
         yield f"Routes: the panel compares runs; the pipeline of {options[1]} is itself the candidate."
         return
     by_intent = dict(_compared(request, counted))
@@ -124,7 +125,7 @@ def _route(request: ProposalRequest, intent: str, some: CountedCases, rate: Rate
 def _compared(request: ProposalRequest, counted: CountedCases) -> Iterator[tuple[str, tuple[CountedCases, Values]]]:
     """Yield each intent that goes to a worker with its cases, and how far the reasoner's answer is better (0 to 1)."""
     evidence = request.evidence
-    if evidence.panel.options != ("worker", "reasoner"):
+    if evidence.panel.options != TIERS:
         return
     known = _wins(evidence)
     intents: dict[str, set[str]] = {}

@@ -17,6 +17,7 @@ from streams.evaluation.tiers.truth import AnswerValue, TruthSource, source_name
 from streams.panels.decision import EVEN
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.evidence import PanelEvidence, case_values, delivered_answer, read_panel
+from streams.panels.population import TIERS
 from streams.panels.report.counted import counted_cases, judged_cases, share_of, values_of
 from streams.panels.report.error_rates import wrong_share
 from streams.panels.report.judges import models_of
@@ -24,7 +25,6 @@ from streams.panels.report.judges import models_of
 if TYPE_CHECKING:
     from streams.audit.query import Audit
 
-TIERS: Final = ("worker", "reasoner")
 _PANELS: Final = """
     SELECT panel FROM panels
     WHERE run = {run:String} AND until > {since:DateTime64(6, 'UTC')}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,43 +67,40 @@ def test_a_changelog_exists_before_the_first_worker_and_is_created_only_once(kaf
     assert create_changelogs(kafka, {}, 1) == []
 
 
-@pytest.mark.embedded
-def test_a_broker_that_does_not_answer_for_a_while_is_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], KafkaConfig]]:
+    """A broker that stops as soon as it has described itself, for so many seconds."""
     monkeypatch.setattr(kafka_admin, "ADMIN_TIMEOUT", 1.0)
     with Supervisor(tmp_path / "logs") as supervisor:
         config = KafkaConfig(servers=Tansu().start(supervisor))
         (pid,) = supervisor.pids().values()
 
-        def described(config: KafkaConfig) -> ClusterMetadata:
-            found = describe_cluster(config)
-            os.kill(pid, signal.SIGSTOP)
-            threading.Timer(4.0, os.kill, (pid, signal.SIGCONT)).start()
-            return found
+        def stopped(seconds: float) -> KafkaConfig:
+            def described(config: KafkaConfig) -> ClusterMetadata:
+                found = describe_cluster(config)
+                os.kill(pid, signal.SIGSTOP)
+                if math.isfinite(seconds):
+                    threading.Timer(seconds, os.kill, (pid, signal.SIGCONT)).start()
+                return found
 
-        monkeypatch.setattr(kafka_admin, "describe_cluster", described)
-        create_changelogs(config, {"a-changelog": 2}, 1)
-        assert describe_cluster(config).partitions == {"a-changelog": 2}
+            monkeypatch.setattr(kafka_admin, "describe_cluster", described)
+            return config
 
-
-@pytest.mark.embedded
-def test_a_broker_that_never_answers_is_an_error_with_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kafka_admin, "ADMIN_TIMEOUT", 1.0)
-    with Supervisor(tmp_path / "logs") as supervisor:
-        config = KafkaConfig(servers=Tansu().start(supervisor))
-        (pid,) = supervisor.pids().values()
-
-        def described(config: KafkaConfig) -> ClusterMetadata:
-            found = describe_cluster(config)
-            os.kill(pid, signal.SIGSTOP)
-            return found
-
-        monkeypatch.setattr(kafka_admin, "describe_cluster", described)
         try:
-            with pytest.raises(ServiceError, match=r"could not be created: .*[Tt]imed out"):
-                create_topics(config, "", 1, 1, wait_seconds=2.0)
+            yield stopped
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.embedded
+def test_a_broker_that_does_not_answer_for_a_while_is_asked_again(stopping: Callable[[float], KafkaConfig]) -> None:
+    config = stopping(4.0)
+    create_changelogs(config, {"a-changelog": 2}, 1)
+    assert describe_cluster(config).partitions == {"a-changelog": 2}
+
+
+@pytest.mark.embedded
+def test_a_broker_that_never_answers_is_an_error_with_its_reason(stopping: Callable[[float], KafkaConfig]) -> None:
+    config = stopping(math.inf)
+    with pytest.raises(ServiceError, match=r"could not be created: .*[Tt]imed out"):
+        create_topics(config, "", 1, 1, wait_seconds=2.0)

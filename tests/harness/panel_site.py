@@ -168,6 +168,14 @@ class Browser:
         transport = httpx2.ASGITransport(app=make_app(site, {"127.0.0.1:8484"}), raise_app_exceptions=False)
         return cls(httpx2.AsyncClient(transport=transport, base_url=ORIGIN))
 
+    @classmethod
+    async def started(cls, site: PanelSite, token: str) -> Browser:
+        """A browser in which a rater has followed a link and has a case open."""
+        made = cls.of(site)
+        await made.enter(token)
+        await made.send("start")
+        return made
+
     async def open(self, address: str = "/") -> str:
         """Load a page, and follow redirects."""
         return self._keep(await self.client.get(address, follow_redirects=True))

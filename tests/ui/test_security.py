@@ -37,9 +37,7 @@ def site(world: PanelWorld) -> Iterator[PanelSite]:
 @pytest.fixture
 async def anna(site: PanelSite, world: PanelWorld) -> Browser:
     """Anna, with her first case."""
-    anna = Browser.of(site)
-    await anna.enter(world.link("anna"))
-    await anna.send("start")
+    anna = await Browser.started(site, world.link("anna"))
     assert anna.hidden("case")
     return anna
 
@@ -140,9 +138,7 @@ async def test_unknown_and_foreign_cases_get_the_same_answer(anna: Browser, site
 
 
 async def test_pages_and_headers_reveal_nothing_about_the_origin_of_answers(site: PanelSite, world: PanelWorld) -> None:
-    ben = Browser.of(site)
-    await ben.enter(world.link("ben"))
-    await ben.send("start")
+    ben = await Browser.started(site, world.link("ben"))
     seen = []
     while ben.hidden("case"):
         answer = await ben.client.get("/")

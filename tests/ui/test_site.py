@@ -62,9 +62,7 @@ async def test_a_rater_judges_every_case_and_each_judgement_is_in_kafka(new_worl
 async def test_a_restarted_server_continues_where_the_rater_was(new_world: NewWorld) -> None:
     world = new_world(cases=3)
     async with world.site() as site:
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         before = await anna.judge()
     async with world.site() as site:
         again = Browser.of(site)
@@ -102,9 +100,7 @@ async def test_a_form_that_is_sent_twice_is_one_judgement(new_world: NewWorld) -
 async def test_judging_goes_on_when_the_clock_is_set_back(new_world: NewWorld) -> None:
     world = new_world(cases=3)
     async with world.site() as site:
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         later(site, -5)
         await anna.judge("no")
         assert anna.hidden("case") == world.drawn[1].case_id
@@ -148,9 +144,7 @@ async def test_a_judgement_from_a_second_tab_does_not_give_away_the_open_case(ne
 async def test_undo_shows_the_earlier_verdict_and_the_new_one_counts(new_world: NewWorld) -> None:
     world = new_world(cases=2)
     async with world.site() as site:
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         await anna.judge("no", comment="not sure")
         page = await anna.send("undo")
         assert anna.hidden("case") == world.drawn[0].case_id
@@ -182,9 +176,7 @@ async def test_a_late_judgement_is_refused_when_its_place_is_taken(new_world: Ne
 async def test_a_late_judgement_is_saved_while_its_place_is_free(new_world: NewWorld) -> None:
     world = new_world(cases=1)
     async with world.site() as site:
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         later(site, 11)
         assert "Nothing is left for you to judge" in await anna.judge("no")
     assert [one.verdict for one in stored(world)] == ["no"]
@@ -222,9 +214,7 @@ async def test_renewing_keeps_a_case_open_and_its_time_running(new_world: NewWor
 async def test_a_skipped_case_is_stored_with_its_reason(new_world: NewWorld) -> None:
     world = new_world(cases=1)
     async with world.site() as site:
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         await anna.send("skip", reason="I lack the knowledge to judge it", comment="a tax question")
     (one,) = stored(world)
     assert (one.kind, one.question, one.comment) == ("skip", "", "I lack the knowledge to judge it: a tax question")
@@ -233,9 +223,7 @@ async def test_a_skipped_case_is_stored_with_its_reason(new_world: NewWorld) -> 
 async def test_an_incomplete_form_is_refused_and_nothing_is_stored(new_world: NewWorld) -> None:
     world = new_world(cases=1)
     async with world.site() as site:
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         await anna.send("judge", comment="no choice")
         assert anna.status == 400
     assert stored(world) == []
@@ -246,9 +234,7 @@ async def test_a_judgement_that_kafka_does_not_confirm_is_kept_on_the_page_and_s
 ) -> None:
     world = new_world(cases=1)
     async with world.site() as site:
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         monkeypatch.setattr("streams.ui.site.SAVE_SECONDS", 0.0)
         unsaved = await anna.judge("no", comment="keep me")
         assert anna.status == 503
@@ -296,9 +282,7 @@ async def test_an_erased_event_is_no_longer_shown(new_world: NewWorld) -> None:
 async def test_judging_goes_on_without_clickhouse(new_world: NewWorld) -> None:
     world = new_world(cases=1)
     async with world.site() as site:
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         site.contents._clickhouse = replace(world.servers.clickhouse, url="http://127.0.0.1:1")
         site.contents.try_refresh([], site.settings.now())
         assert "Nothing is left for you to judge" in await anna.judge()
@@ -323,9 +307,7 @@ async def test_a_comparison_stores_the_option_and_each_rater_sees_other_sides(ne
 async def test_a_panel_whose_claim_is_decided_gives_no_more_cases(new_world: NewWorld) -> None:
     world = new_world(cases=40, panel_values={"stop": "error <= 0.5"})
     async with world.site() as site:
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         for _ in range(30):
             await anna.judge("yes")
             await site.decide()
@@ -354,9 +336,7 @@ async def test_a_panel_that_is_made_while_the_pages_are_served_can_be_judged(new
         world.put(more)
         await arrived.wait()
         await site.refresh()
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         await anna.judge()
         assert f"question of {more.event_id}" in anna.page
 
@@ -368,9 +348,7 @@ async def test_a_panel_whose_rubric_cannot_be_read_does_not_stop_the_others(new_
     world.put(unreadable)
     async with world.site() as site:
         site._apply([unreadable])
-        anna = Browser.of(site)
-        await anna.enter(world.link("anna"))
-        await anna.send("start")
+        anna = await Browser.started(site, world.link("anna"))
         assert "Nothing is left for you to judge" in await anna.judge()
 
 

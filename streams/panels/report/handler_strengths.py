@@ -5,6 +5,7 @@ from __future__ import annotations
 from streams.core.messages import PanelCase
 from streams.panels.estimation.strengths import Pairing, Strengths, bradley_terry
 from streams.panels.evidence import PanelEvidence, case_values
+from streams.panels.population import TIERS
 from streams.panels.report.counted import CountedCases, values_of
 from streams.panels.rubric import Question
 
@@ -32,4 +33,4 @@ def handler_strengths(
 
 def _name(case: PanelCase, option: str, evidence: PanelEvidence) -> str:
     answer = next(one for one in case.answers if one.option == option)
-    return answer.handler if evidence.panel.options == ("worker", "reasoner") else f"{option} {answer.handler}"
+    return answer.handler if evidence.panel.options == TIERS else f"{option} {answer.handler}"
