@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Final
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
-from streams.adapters.group_progress import await_committed
 from streams.adapters.kafka import KafkaConfig
 from streams.app.settings import Settings
-from streams.embedded.local_pipeline import RECORD, RunningPipeline, connected_pipeline
+from streams.embedded.local_pipeline import RECORD, connected_pipeline
 from streams.embedded.stack import running
 from streams.pipeline.load import Pipeline
-from streams.sink.batch import SINK_TABLES
+from streams.sink.progress import await_stored
 
 STORED_SECONDS: Final = 60.0
 """The wait at the end until RECORD has stored what was published."""
@@ -45,13 +44,7 @@ def recording_servers(
             yield started.settings
         finally:
             try:
-                _await_stored(started)
+                started.supervisor.check()
+                await_stored(started.kafka, settings.topic_prefix, STORED_SECONDS)
             finally:
                 started.supervisor.stop(sink)
-
-
-def _await_stored(started: RunningPipeline) -> None:
-    prefix = started.settings.topic_prefix
-    started.supervisor.check()
-    topics = [prefix + topic for topic in SINK_TABLES]
-    await_committed(started.kafka, f"escalon-{prefix}record", topics, STORED_SECONDS)

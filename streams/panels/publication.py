@@ -10,12 +10,11 @@ from typing import Any, Final, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.adapters.codec_factory import codec_for
-from streams.adapters.group_progress import await_committed
 from streams.app.settings import Settings, require_kafka
 from streams.core.errors import ServiceError
 from streams.core.messages import Call, Judgement, Panel, PanelCase, Reservation
 from streams.core.topics import topic_of
-from streams.sink.batch import SINK_TABLES
+from streams.sink.progress import await_stored
 
 PanelMessage = Panel | PanelCase | Judgement | Reservation | Call
 PUBLISH_SECONDS: Final = 30.0
@@ -146,5 +145,4 @@ def publish(settings: Settings, messages: Sequence[PanelMessage]) -> None:
 
 def await_recorded(settings: Settings, seconds: float = RECORDED_SECONDS) -> None:
     """Wait until RECORD has stored what the topics hold now; raise ServiceError if it has not after `seconds`."""
-    topics = [settings.topic_prefix + topic for topic in SINK_TABLES]
-    await_committed(require_kafka(settings), f"escalon-{settings.topic_prefix}record", topics, seconds)
+    await_stored(require_kafka(settings), settings.topic_prefix, seconds)

@@ -18,7 +18,7 @@ from streams.panels.decision import EVEN
 from streams.panels.estimation.rates import RateInterval
 from streams.panels.evidence import PanelEvidence, case_values, delivered_answer, read_panel
 from streams.panels.population import TIERS
-from streams.panels.report.counted import counted_cases, judged_cases, share_of, values_of
+from streams.panels.report.counted import counted_cases, judged_cases, part_of, share_of, values_of
 from streams.panels.report.error_rates import wrong_share
 from streams.panels.report.judges import models_of
 
@@ -76,11 +76,10 @@ def _rates(evidence: PanelEvidence) -> Iterator[PanelRate]:
         drawn = judged_cases(evidence, question, judge) if judge else counted_cases(evidence)
         counted, values = values_of(drawn, case_values(evidence, question, judge=judge))
         for tier in ("", *TIERS):
-            inside = np.array([tier in ("", _tier(case, panel)) for case in counted.cases], dtype=bool)
-            own = counted.where(lambda case: tier in ("", _tier(case, panel)))  # noqa: B023 - used at once
+            own, own_values = part_of(counted, values, lambda case: tier in ("", _tier(case, panel)))  # noqa: B023 - at once
             if len(own):
                 strata = [one for one in panel.population if tier in ("", one.tier)]
-                yield _rate(panel, source, tier, strata, wrong_share(strata, own, values[inside], CERTAINTY))
+                yield _rate(panel, source, tier, strata, wrong_share(strata, own, own_values, CERTAINTY))
 
 
 def _tier(case: PanelCase, panel: Panel) -> str:

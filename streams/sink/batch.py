@@ -22,7 +22,13 @@ SINK_TABLES: Mapping[str, str] = {BY_MESSAGE[kind].name: table for kind, table i
 """The table of each topic that the sink stores."""
 
 Place = tuple[str, int, int]
+
 PrepareRow = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
+def sink_group(prefix: str) -> str:
+    """Return the name of the sink's consumer group."""
+    return f"escalon-{prefix}record"
 
 
 def unchanged(_: str, row: dict[str, Any]) -> dict[str, Any]:

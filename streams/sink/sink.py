@@ -35,7 +35,7 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ServiceError
-from streams.sink.batch import SINK_TABLES, Batch, BatchBuilder, PrepareRow, unchanged
+from streams.sink.batch import SINK_TABLES, Batch, BatchBuilder, PrepareRow, sink_group, unchanged
 from streams.sink.limits import SinkLimits
 from streams.sink.writer import BatchWriter
 from streams.telemetry.lag import lag_statistics
@@ -111,7 +111,7 @@ class Sink:
 
     def _settings(self) -> dict[str, Any]:
         return self.kafka.consumer(
-            f"escalon-{self.prefix}record",
+            sink_group(self.prefix),
             **{
                 # A rebalance drops all records read so far, so all partitions must be assigned again.
                 "partition.assignment.strategy": "range,roundrobin",

@@ -56,7 +56,7 @@ class _Pending:
 
 
 class PanelSite:
-    """Answers what the pages ask, and writes what raters decide. `open` loads it, `start` begins to follow."""
+    """Answers what the pages ask, and writes what raters decide. `load` reads it, `start` begins to follow."""
 
     def __init__(self, settings: Settings, pipeline: Pipeline) -> None:
         self.settings = settings
@@ -146,11 +146,7 @@ class PanelSite:
             if not assigner.is_ended(case.case_id, session.judge):  # else its place is the rater's already
                 hold = assigner.reservation(case, session.judge, now)
                 assigner.apply(replace(hold, reserved_at=min(hold.reserved_at, judged_at)))
-            await self._saved(pending.saved)
-            for message in pending.messages:
-                assigner.apply(message)
-            self._undecided.add(case.panel)
-            self._pending.pop((case.case_id, session.judge), None)
+            await self._settle(session, case, pending)
         with suppress(ServiceError):  # then the start page offers the next case
             await self.reserve(session)
 
@@ -158,11 +154,7 @@ class PanelSite:
         """Save an adjudicator's decision. Raises ServiceError if Kafka does not confirm it."""
         decided, now = session.assigner.board.decisions.get(case.case_id), self.settings.now()
         pending = self._send(session, case, said, max(now, decided.ended_at + TICK) if decided is not None else now)
-        await self._saved(pending.saved)
-        for message in pending.messages:
-            session.assigner.apply(message)
-        self._undecided.add(case.panel)
-        self._pending.pop((case.case_id, session.judge), None)
+        await self._settle(session, case, pending)
 
     def admitted(self, session: PanelSession, case_id: str) -> PanelCase:
         """Return a case that a rater may judge. Raises RefusedError."""
@@ -204,6 +196,14 @@ class PanelSite:
         messages: list[StateMessage] = list(judgements_of(session, case, said, now))
         sent = self._pending[key] = _Pending(said, messages, self._writer.send(messages))
         return sent
+
+    async def _settle(self, session: PanelSession, case: PanelCase, pending: _Pending) -> None:
+        """Wait until Kafka has confirmed a judgement, then let it count."""
+        await self._saved(pending.saved)
+        for message in pending.messages:
+            session.assigner.apply(message)
+        self._undecided.add(case.panel)
+        self._pending.pop((case.case_id, session.judge), None)
 
     async def _reserve(self, assigner: Assigner, message: Reservation) -> None:
         before = assigner.board.latest.get(message.judge)

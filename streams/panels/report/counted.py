@@ -94,6 +94,11 @@ def options_of(evidence: PanelEvidence, question: Question) -> tuple[str, ...]:
     return (DELIVERED, *options) if len(options) > 1 else (DELIVERED,)
 
 
+def part_of(counted: CountedCases, values: Values, keep: Callable[[PanelCase], bool]) -> tuple[CountedCases, Values]:
+    """Return the cases of a part of the population, and their values out of those of all cases, shape (cases,)."""
+    return counted.where(keep), values[np.array([keep(case) for case in counted.cases], dtype=bool)]
+
+
 def values_of(counted: CountedCases, values: list[CaseValue]) -> tuple[CountedCases, Values]:
     """Return the counted cases that have a value or were skipped, and the values, NaN where skipped."""
     by_id = {one.case.case_id: one.value for one in values}

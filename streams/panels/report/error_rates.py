@@ -11,7 +11,7 @@ from streams.core.messages import Panel, PanelCase, PanelStratum
 from streams.panels.estimation.rates import JudgedCases, RateInterval, two_phase_rate, weighted_rate
 from streams.panels.estimation.sequential import sequential_bounds
 from streams.panels.evidence import PanelEvidence, case_values, delivered_answer
-from streams.panels.report.counted import CountedCases, Values, judged_cases, values_of
+from streams.panels.report.counted import CountedCases, Values, judged_cases, part_of, values_of
 from streams.panels.rubric import Question
 
 TOTAL = "all answers"
@@ -106,8 +106,7 @@ def _parts(population: Sequence[PanelStratum]) -> Iterator[_Part]:
 def _rate(
     part: _Part, panel: Panel, all_counted: CountedCases, all_values: Values, judged: JudgedValues | None, level: float
 ) -> DeliveredErrorRate:
-    inside = np.array([part.has(case, panel) for case in all_counted.cases], dtype=bool)
-    counted, values = all_counted.where(lambda case: part.has(case, panel)), all_values[inside]
+    counted, values = part_of(all_counted, all_values, lambda case: part.has(case, panel))
     skipped = np.isnan(values)
     return DeliveredErrorRate(
         part=part.name,
@@ -165,8 +164,7 @@ def _sequential(part: _Part, counted: CountedCases, values: Values, certainty: f
 def _assisted(
     part: _Part, panel: Panel, counted: CountedCases, values: Values, judged: JudgedValues, certainty: float
 ) -> RateInterval | None:
-    inside = np.array([part.has(case, panel) for case in judged.counted.cases], dtype=bool)
-    own, own_values = judged.counted.where(lambda case: part.has(case, panel)), judged.values[inside]
+    own, own_values = part_of(judged.counted, judged.values, lambda case: part.has(case, panel))
     place = {case.case_id: number for number, case in enumerate(own.cases)}
     if not len(counted) or any(case.case_id not in place for case in counted.cases):
         return None

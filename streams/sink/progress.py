@@ -1,9 +1,8 @@
-"""Wait for a consumer group to catch up."""
+"""Wait until RECORD has stored what the topics hold."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -12,17 +11,19 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ADMIN_TIMEOUT
 from streams.adapters.topic_reader import TopicReader
 from streams.core.errors import ServiceError
+from streams.sink.batch import SINK_TABLES, sink_group
 
 POLL_SECONDS: Final = 0.1
 
 
-def await_committed(config: KafkaConfig, group: str, topics: Sequence[str], seconds: float) -> None:
-    """Wait until a group has committed every record that the topics hold now.
+def await_stored(config: KafkaConfig, prefix: str, seconds: float) -> None:
+    """Wait until RECORD has committed every record that its topics hold now.
 
     Raises ServiceError if it has not after `seconds`, or if Kafka does not answer.
     """
     deadline = time.monotonic() + seconds
-    with TopicReader(config, topics) as reader:
+    group = sink_group(prefix)
+    with TopicReader(config, [prefix + topic for topic in SINK_TABLES]) as reader:
         left = {place: end for place, (low, end) in reader.held().items() if low < end}
     consumer = Consumer(config.consumer(group))
     try:
