@@ -13,41 +13,37 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 COMMANDS: Final[dict[str, dict[str, str]]] = {
-    "Start": {
+    "Run": {
         "demo": "Run a sample support desk through the three tiers.",
         "init": "Write a commented starter pipeline that runs.",
         "check": "Check a pipeline file and every file it names.",
         "up": "Run a whole pipeline on this machine until Ctrl-C.",
-    },
-    "Events": {
         "publish": "Publish events from JSONL, text or images.",
-        "label": "Publish labels: the correct answers to events.",
         "watch": "Watch events pass through the tiers, live.",
         "outcomes": "Print the outcome of every event.",
     },
-    "Audit": {
+    "Ask": {
         "report": "Summarise events, time, money and calibrations.",
-        "query": "Query the audit with SQL or a named query.",
         "trace": "Show everything that happened to one event.",
+        "query": "Query the audit with SQL or a named query.",
+        "ui": "Serve the pages on which people judge.",
+        "evaluate": "Measure every tier by each source of truth.",
         "verify": "Prove that no event and no record was lost.",
-        "dead-letters": "List, show, retry or drop dead letters.",
-        "erase": "Erase the contents of events.",
+        "certify": "Certify the stream's quality and completeness.",
     },
     "Improve": {
-        "calibrate": "Set a worker's threshold from labels, with a guarantee.",
+        "label": "Publish labels: the correct answers to events.",
+        "panel": "Let people judge a sample of the stream by a rubric.",
         "train": "Train listeners, verifiers and routers.",
+        "calibrate": "Set a worker's threshold from labels, with a guarantee.",
+        "what-if": "Estimate the effect of a change from the audit alone.",
         "replay": "Run past events through a candidate pipeline.",
         "compare": "Compare two runs on the same events.",
-        "what-if": "Estimate the effect of a change from the audit alone.",
-    },
-    "People": {
-        "evaluate": "Measure every tier by each source of truth.",
-        "panel": "Let people judge a sample of the stream by a rubric.",
-        "ui": "Serve the pages on which people judge.",
-        "certify": "Certify the stream's quality and completeness.",
     },
     "Operate": {
         "worker": "Run one tier in this process.",
+        "dead-letters": "List, show, retry or drop dead letters.",
+        "erase": "Erase the contents of events.",
         "topics": "List or create the Kafka topics.",
         "migrate": "Create or upgrade the ClickHouse tables.",
         "models": "List and download the weights of local models.",
@@ -57,12 +53,12 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
 """One line for each command, by panel of the help page."""
 
 
-def new_app(help: str | None = None) -> typer.Typer:  # noqa: A002 - named as Typer's own parameter
+def new_app(help: str | None = None, *, completion: bool = False) -> typer.Typer:  # noqa: A002 - as Typer names it
     """Return a Typer application with the settings that all commands share; `help` describes a group of commands."""
     return typer.Typer(
         help=help,
-        no_args_is_help=help is not None,
-        add_completion=False,
+        no_args_is_help=help is not None and not completion,
+        add_completion=completion,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )

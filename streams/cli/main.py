@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from streams.app.log_redaction import Hider, environment_hider, hide_everywhere
-from streams.cli.commands import CommandTable, new_app
+from streams.cli.commands import COMMANDS, CommandTable, new_app
 from streams.core.errors import DEAD_LETTER_LIMIT_EXIT, DeadLetterLimitError, EscalonError, ServiceError
 
 BROKEN, WRONG, INTERRUPTED = 1, 2, 130
@@ -23,8 +23,25 @@ EXTRAS |= dict.fromkeys(("itsdangerous", "python_multipart", "starlette", "uvico
 }
 """The optional extra of pyproject.toml that installs a module."""
 
+WELCOME = """\
+escalon runs AI on event streams in three tiers. What to do next:
+
+  escalon demo                      see a sample support desk run
+  escalon init desk                 write a commented pipeline of your own
+  escalon check desk/pipeline.toml  find its mistakes
+  escalon up -p desk/pipeline.toml  run it on this machine until Ctrl-C
+
+docs/tutorial.md leads from labelled rows to a threshold with a guarantee.
+
+{groups}
+
+`escalon --help` says what each command does.
+`escalon --install-completion` makes this shell complete them.
+"""
+
 app = new_app(
-    "AI on event streams in three tiers: listeners on every event, workers for routine, reasoners for the rest."
+    "AI on event streams in three tiers: listeners on every event, workers for routine, reasoners for the rest.",
+    completion=True,
 )
 
 
@@ -36,12 +53,16 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(cls=CommandTable, epilog="Start with: escalon demo")
+@app.callback(cls=CommandTable, epilog="Start with: escalon demo", invoke_without_command=True)
 def escalon(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback has used it
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-) -> None: ...
+) -> None:
+    if context.invoked_subcommand is None:
+        groups = "\n".join(f"{group:<9}{', '.join(lines)}" for group, lines in COMMANDS.items())
+        sys.stdout.write(WELCOME.format(groups=groups))
 
 
 def run() -> None:

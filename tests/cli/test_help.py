@@ -58,6 +58,25 @@ def test_every_help_page_is_printed_and_says_what_the_command_does(name: str) ->
         assert f"Usage: escalon {' '.join(arguments)} [OPTIONS]" in done.output
 
 
+def test_without_arguments_it_says_what_to_do_next_and_names_every_command() -> None:
+    done = CliRunner().invoke(app, [])
+    assert done.exit_code == 0, done.output
+    assert "escalon init desk" in done.output
+    listed = {name for line in done.output.splitlines() if line.split(" ")[0] in COMMANDS for name in line.split()[1:]}
+    assert {name.rstrip(",") for name in listed} == set(NAMES)
+    assert max(map(len, done.output.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "index", "completion"),
+    [("escalon pub", "1", "publish"), ("escalon query --na", "2", "--name"), ("escalon panel jud", "2", "judge")],
+)
+def test_a_shell_completes_commands_options_and_subcommands(words: str, index: str, completion: str) -> None:
+    asked = {"_ESCALON_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": index}
+    done = CliRunner().invoke(app, [], prog_name="escalon", env=asked)
+    assert completion in done.output.split()
+
+
 def test_a_misspelt_command_is_answered_with_the_nearest_one() -> None:
     done = CliRunner().invoke(app, ["reprot"])
     assert done.exit_code == 2
