@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.printable import Harmless, harmless, one_line
+from streams.cli.printable import Harmless
+from streams.core.harmless import harmless, one_line
 
 out = Console()
 err = Console(stderr=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -77,11 +75,3 @@ def find_pipeline_if_any(settings: Settings, path: Path | None, consequence: str
 
             err.print(f"{consequence}: {error}", style="red", markup=False, highlight=False)
         return None
-
-
-def operator() -> str:
-    """Return the user who runs this command, as user@host."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError):  # the user id has no name, as in some containers
-        return f"unknown@{socket.gethostname()}"

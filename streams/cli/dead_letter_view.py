@@ -6,16 +6,15 @@ import base64
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from streams.audit.dead_letters.retry import NotRetried, RetryResult
 from streams.audit.dead_letters.table import LetterAction, LetterStatus
 from streams.cli.console import out, print_json, table
-from streams.cli.printable import lines, one_line, unseen
+from streams.core.harmless import hex_dump, one_line, readable_bytes
 from streams.core.messages import DeadLetter
 
 SHOWN_REFUSALS, DETAIL_CHARACTERS = 10, 80
-HEX_ROW: Final = 16
 
 
 def print_list(found: Sequence[LetterStatus], prefix: str, as_json: bool, *, more: bool) -> None:
@@ -58,7 +57,11 @@ def print_letter(one: LetterStatus, letter: DeadLetter | None, value: bytes | No
         shown = "–" if fact is None else one_line(text)
         out.print(f"{one_line(name):<15} {shown}", markup=False, highlight=False, soft_wrap=True)
     out.print()
-    shown = "The original bytes are gone: redacted, erased, or past their retention." if value is None else _body(value)
+    shown = (
+        "The original bytes are gone: redacted, erased, or past their retention."
+        if value is None
+        else readable_bytes(value) or hex_dump(value)
+    )
     out.print(shown, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -131,19 +134,3 @@ def _document(one: LetterStatus, letter: DeadLetter | None, value: bytes | None)
 
 def _headers(letter: DeadLetter) -> list[list[str]]:
     return [[item.key, item.value.decode("utf-8", "backslashreplace")] for item in letter.headers]
-
-
-def _body(value: bytes) -> str:
-    """Return text as it is, and other bytes in hexadecimal, HEX_ROW bytes a line with their offset."""
-    try:
-        text = value.decode("utf-8")
-    except UnicodeDecodeError:
-        text = None
-    if text is not None and not any(unseen(char) for char in text if char not in "\n\r\t"):
-        return lines(text)
-    rows = (value[start : start + HEX_ROW] for start in range(0, len(value), HEX_ROW))
-    return "\n".join(f"{place * HEX_ROW:08x}  {row.hex(' '):<47}  {_ascii(row)}" for place, row in enumerate(rows))
-
-
-def _ascii(row: bytes) -> str:
-    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)

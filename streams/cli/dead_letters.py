@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from streams.app.operator_name import operator_name
 from streams.app.settings import Settings
-from streams.audit.dead_letters.originals import GoneError
-from streams.audit.dead_letters.republish import EVENTS, why_no_event
-from streams.audit.dead_letters.retry import NotRetried, why_not
-from streams.audit.dead_letters.table import (
-    STATES,
-    DeadLetterTable,
-    LetterAction,
-    LetterFilter,
-    LetterStatus,
-    actions_for,
+from streams.audit.dead_letters.handling import (
+    MAX_LETTERS,
+    checked_reason,
+    drop_letters,
+    letters_by_id,
+    original_of,
+    retry_letters,
+    split_retryable,
 )
+from streams.audit.dead_letters.republish import EVENTS
+from streams.audit.dead_letters.table import STATES, DeadLetterTable, LetterFilter
 from streams.cli.audit_access import audit_database
 from streams.cli.commands import new_app
-from streams.cli.context import operator, require_clickhouse, server_settings
-from streams.cli.dead_letter_services import originals_of, republish_of, retrier_of
+from streams.cli.context import require_clickhouse, server_settings
 from streams.cli.dead_letter_view import print_dropped, print_letter, print_list, print_planned, print_retried
 from streams.cli.options import JsonLinesOption, SinceOption, UntilOption
 from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 
-MAX_LETTERS: Final = 100_000
-"""The most dead letters that one command handles; the next command handles the rest."""
 app = new_app("Look at messages that could not be processed, and retry or drop them.")
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 IdsArgument = Annotated[list[str], typer.Argument(metavar="ID", help="Ids from `escalon dead-letters list`.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Only those with this reason, such as invalid_json.")]
 TopicOption = Annotated[str | None, typer.Option(help="Only those from this topic, such as events.")]
@@ -72,13 +68,8 @@ def show(
     settings = server_settings()
     with audit_database() as database, closing(database.connect(readonly=True)) as client:
         letters = DeadLetterTable(client)
-        (one,) = _find(letters, settings, [letter])
-        with originals_of(settings, letters) as originals:
-            found = next(originals.find({letter}), None)
-            try:
-                value = None if found is None or one.erased else originals.whole(found)
-            except GoneError:
-                value = None
+        (one,) = letters_by_id(letters, settings.run, [letter])
+        found, value = original_of(settings, letters, one)
     print_letter(one, found, value, as_json)
 
 
@@ -113,28 +104,13 @@ def retry(
     selection = _filter(settings, reason, topic, since, until, states, MAX_LETTERS)
     with closing(require_clickhouse(settings).connect()) as client:
         letters = DeadLetterTable(client)
-        found = _find(letters, settings, ids) if ids else letters.select(selection)
-        refused, wanted = _split(found, settings.topic_prefix, states, source)
+        found = letters_by_id(letters, settings.run, ids) if ids else letters.select(selection)
+        refused, wanted = split_retryable(found, settings.topic_prefix, states, source)
         if dry_run:
             print_planned(refused, wanted, as_json)
         else:
-            _retry(settings, letters, refused, wanted, source, as_json)
-
-
-def _retry(
-    settings: Settings,
-    letters: DeadLetterTable,
-    refused: Sequence[NotRetried],
-    wanted: Sequence[LetterStatus],
-    source: str | None,
-    as_json: bool,
-) -> None:
-    with (
-        originals_of(settings, letters, needs_kafka=True) as originals,
-        republish_of(settings, originals, source) as republish,
-    ):
-        retrier = retrier_of(settings, letters, originals, republish)
-        print_retried(refused, retrier.retry(one.dead_letter_id for one in wanted), as_json)
+            results = retry_letters(settings, letters, wanted, source, operator_name())
+            print_retried(refused, results, as_json)
 
 
 @app.command(epilog='Example: escalon dead-letters drop 0123456789abcdef0123456789abcdef --reason "a test message"')
@@ -147,29 +123,12 @@ def drop(
 
     Their bytes stay as long as the topic and the audit keep them.
     """
-    settings = server_settings()
-    why = reason.strip()
-    if not 0 < len(why) <= 1000:
-        raise ConfigError("a reason must have 1 to 1000 characters.", 'Write --reason "why".', "reason")
+    settings, why = server_settings(), checked_reason(reason)
     with closing(require_clickhouse(settings).connect()) as client:
         letters = DeadLetterTable(client)
-        found = _find(letters, settings, ids)
-        refused = [
-            NotRetried(one.dead_letter_id, one.event_id, f"it was already {one.state}")
-            for one in found
-            if _is_done(one)
-        ]
-        action = LetterAction(
-            run=settings.run, acted_at=settings.now(), dead_letter_id="", event_id="",
-            action="dropped", operator=operator(), why=why,
-        )  # fmt: skip
-        done = actions_for([one for one in found if not _is_done(one)], action)
-        letters.record(done)
+        found = letters_by_id(letters, settings.run, ids)
+        refused, done = drop_letters(settings, letters, found, why, operator_name())
     print_dropped(refused, done, as_json)
-
-
-def _is_done(one: LetterStatus) -> bool:
-    return one.state != "open"
 
 
 def _filter(
@@ -194,28 +153,3 @@ def _filter(
 
 def _time(settings: Settings, text: str | None, key: str) -> datetime | None:
     return None if text is None else parse_time(text, settings.now, key)
-
-
-def _find(letters: DeadLetterTable, settings: Settings, ids: Sequence[str]) -> list[LetterStatus]:
-    """Return the dead letters with these ids; raise ConfigError if one does not exist."""
-    wanted = tuple(dict.fromkeys(ids))
-    wrong = [one for one in wanted if not _ID.fullmatch(one)]
-    found = [] if wrong else letters.select(LetterFilter(run=settings.run, ids=wanted, limit=len(wanted)))
-    missing = wrong or sorted(set(wanted) - {one.dead_letter_id for one in found})
-    if missing:
-        remedy = "See `escalon dead-letters list`; the audit is a few seconds behind the topics."
-        raise ConfigError(f"there is no dead letter {missing[0]!r}.", remedy, "ID")
-    return found
-
-
-def _split(
-    found: Sequence[LetterStatus], prefix: str, states: Sequence[str], source: str | None
-) -> tuple[list[NotRetried], list[LetterStatus]]:
-    refused, wanted = [], []
-    for one in found:
-        why = why_not(one, prefix, states) or (why_no_event(one, prefix) if source else None)
-        if why is None:
-            wanted.append(one)
-        else:
-            refused.append(NotRetried(one.dead_letter_id, one.event_id, why))
-    return refused, wanted

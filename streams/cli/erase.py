@@ -9,12 +9,13 @@ import typer
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec_factory import codec_for
+from streams.app.operator_name import operator_name
 from streams.app.settings import Settings
 from streams.audit.erasure import Eraser, ErasureScope
 from streams.audit.erasure_tables import TierTables
 from streams.cli.commands import new_app
 from streams.cli.console import out, print_json, table
-from streams.cli.context import operator, require_clickhouse, require_kafka, server_settings
+from streams.cli.context import require_clickhouse, require_kafka, server_settings
 from streams.cli.options import JsonOption
 from streams.core.errors import ConfigError
 
@@ -49,7 +50,7 @@ def erase(
     if dry_run:
         return
     _confirm(found, yes)
-    at, who = settings.now(), operator()
+    at, who = settings.now(), operator_name()
     erasure_id = eraser.erase(found, who, at)
     if as_json:
         print_json({"erasure_id": erasure_id, "operator": who, "erased_at": at, **_counts(found)})

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from streams.app.operator_name import operator_name
 from streams.app.settings import Settings, read_settings, require_clickhouse
 from streams.cli.console import note, out, print_json, table
-from streams.cli.context import find_pipeline, operator
+from streams.cli.context import find_pipeline
 from streams.cli.options import JsonOption, PipelineOption, SinceOption, UntilOption
 from streams.cli.panel_rubric import rubric_file
 from streams.cli.times import parse_time, utc_now
@@ -80,7 +81,7 @@ def new_panel(
     chosen = secrets.randbelow(2**31) if seed is None else seed
     request = PanelRequest(
         name=name, options=options, run=judged, since=first, until=last, cases=cases, minutes=minutes, raters=raters,
-        judge_cases=judge_cases, seed=chosen, random=random, stop=stop, operator=operator(),
+        judge_cases=judge_cases, seed=chosen, random=random, stop=stop, operator=operator_name(),
     )  # fmt: skip
     made = _publish(settings, find_pipeline(settings, pipeline), asked, request)
     if as_json:

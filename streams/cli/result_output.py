@@ -13,7 +13,7 @@ from rich.table import Table
 
 from streams.audit.query import QueryResult
 from streams.cli.console import cell, plain, table, text_of
-from streams.cli.printable import harmless, one_line
+from streams.core.harmless import harmless, one_line
 
 CELL_CHARACTERS = 160
 """The most characters of a cell that a table shows by default."""

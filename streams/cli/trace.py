@@ -9,12 +9,13 @@ import typer
 from rich.text import Text
 
 from streams.audit.trace import read_trace
+from streams.audit.waterfall import bars_of
 from streams.cli.audit_access import open_audit
 from streams.cli.commands import new_app
 from streams.cli.console import out, print_json
 from streams.cli.options import JsonOption, RunOption
-from streams.cli.printable import one_line
-from streams.cli.trace_view import Show, bars_of, tree_of, waterfall
+from streams.cli.trace_view import Show, tree_of, waterfall
+from streams.core.harmless import one_line
 
 app = new_app()
 

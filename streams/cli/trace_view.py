@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from rich.text import Text
 from rich.tree import Tree
 
 from streams.audit.trace import Row, Trace, TraceStep
+from streams.audit.waterfall import WaterfallBar
 from streams.cli.console import TIER_COLOURS, usd
-from streams.cli.printable import lines, one_line
+from streams.core.harmless import lines, one_line
 
 LEAST_BAR = 10
 """The least width of the bars, in columns."""
@@ -194,44 +195,13 @@ def _dim(text: str) -> Text:
     return Text(text, "dim")
 
 
-@dataclass(frozen=True, slots=True)
-class WaterfallBar:
-    """One call, with the times at which it was handed over, began and ended."""
-
-    name: str
-    colour: str
-    handed: datetime
-    began: datetime
-    ended: datetime
-    note: str = ""
-
-
-def bars_of(calls: Sequence[Mapping[str, Any]]) -> list[WaterfallBar]:
-    """Return a bar for each call, in the order they began; a cached or reused call took no time."""
-    bars = []
-    for call in sorted(calls, key=lambda one: (one["started_at"], one["call_id"])):
-        began = call["started_at"]
-        stored = call["cache_hit"]
-        took = 0.0 if stored else call["duration_seconds"] or 0.0
-        bars.append(
-            WaterfallBar(
-                name=one_line(f"{call['tier']} {call['handler']}", NAME_CHARACTERS),
-                colour=TIER_COLOURS.get(call["tier"], "white"),
-                handed=began - timedelta(seconds=call["queue_seconds"] or 0.0),
-                began=began,
-                ended=began + timedelta(seconds=took),
-                note="stored" if stored else f"{took:.3f} s",
-            )
-        )
-    return bars
-
-
 def waterfall(bars: Sequence[WaterfallBar], settled: datetime | None, width: int) -> Text:
     """Draw the bars in `width` columns: dots for waiting, blocks for the call, a diamond for the outcome."""
     start = min(bar.handed for bar in bars)
     end = max([*(bar.ended for bar in bars), *([settled] if settled else [])])
-    name_width = max(len(bar.name) for bar in bars)
-    note_width = max(len(bar.note) for bar in bars)
+    names = [one_line(f"{bar.tier} {bar.handler}", NAME_CHARACTERS) for bar in bars]
+    notes = ["stored" if bar.stored else f"{bar.took:.3f} s" for bar in bars]
+    name_width, note_width = max(map(len, names)), max(map(len, notes))
     room = max(LEAST_BAR, width - name_width - note_width - 4)
     span = max((end - start).total_seconds(), 1e-6)
 
@@ -239,12 +209,12 @@ def waterfall(bars: Sequence[WaterfallBar], settled: datetime | None, width: int
         return min(room - 1, int((time - start).total_seconds() / span * room))
 
     drawn = Text()
-    for bar in bars:
+    for bar, name, note in zip(bars, names, notes, strict=True):
         handed, began, ended = place(bar.handed), place(bar.began), max(place(bar.began) + 1, place(bar.ended))
-        drawn.append(f"{bar.name:<{name_width}} ")
+        drawn.append(f"{name:<{name_width}} ")
         drawn.append(" " * handed + "·" * (began - handed), "dim")
-        drawn.append("█" * (ended - began), bar.colour)
-        drawn.append(" " * (room - ended) + f" {bar.note:>{note_width}}\n")
+        drawn.append("█" * (ended - began), TIER_COLOURS.get(bar.tier, "white"))
+        drawn.append(" " * (room - ended) + f" {note:>{note_width}}\n")
     if settled is not None:
         drawn.append(f"{'outcome':<{name_width}} " + " " * place(settled) + "◆\n")
     drawn.append(f"{'':<{name_width}} 0{f'{span:.3f} s':>{room - 1}}", "dim")

@@ -1,4 +1,4 @@
-"""Personal links: a signed token that says whose it is, from when and until when."""
+"""Links: a rater's, whose signed token says whose it is, from when and until when; and the operator's."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from streams.core.messages import Panel, PanelRater
 KEY_FILE: Final = "ui.key"
 KEY_BYTES: Final = 32
 LEAST_KEY: Final = 16
+OPERATOR_PATH: Final = "/o"
 LinkFault = Literal["link invalid", "link expired", "link revoked"]
 
 
@@ -40,6 +41,7 @@ class LinkSigner:
         self._key = key
         digest = {"digest_method": hashlib.sha256}
         self._tokens = URLSafeSerializer(key, salt="escalon panel link", signer_kwargs=digest)
+        self._operator = URLSafeSerializer(key, salt="escalon operator link", signer_kwargs=digest)
 
     def token(self, link: PanelLink) -> str:
         """Return a link's content as signed text that fits into an address."""
@@ -52,6 +54,14 @@ class LinkSigner:
         except (BadData, ValueError, TypeError):
             return None
         return PanelLink(panel, rater, _time(issued_at), _time(expires_at))
+
+    def operator_token(self) -> str:
+        """Return the token of the operator's link, which is the same as long as the key is."""
+        return str(self._operator.dumps("operator"))
+
+    def is_operator(self, token: str) -> bool:
+        """True if a token is the operator's."""
+        return hmac.compare_digest(token.encode(), self.operator_token().encode())
 
     def form_token(self, token: str) -> str:
         """Return the value that a form must send back in the session of `token` (against request forgery)."""
@@ -71,6 +81,15 @@ def person_of(link: PanelLink, panel: Panel | None, now: datetime) -> PanelRater
 def new_link(panel: str, rater: str, now: datetime, lasts: timedelta) -> PanelLink:
     """Return a link of a rater from now on."""
     return PanelLink(panel, rater, now, now + lasts)
+
+
+def operator_link(settings: Settings, address: str) -> str:
+    """Return the link that opens the operator's pages; `address` is the server's, used without ESCALON_UI_URL.
+
+    Raises ConfigError if the key cannot be used.
+    """
+    base = (settings.ui_url or address).rstrip("/")
+    return f"{base}{OPERATOR_PATH}/{LinkSigner(signing_key(settings)).operator_token()}"
 
 
 def signing_key(settings: Settings) -> str:

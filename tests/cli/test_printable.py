@@ -14,7 +14,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from streams.cli.console import print_json, table
-from streams.cli.printable import Harmless, harmless, unseen
+from streams.cli.printable import Harmless
+from streams.core.harmless import harmless, unseen
 
 EVIL = "a\x1b]0;title\x07 \x1b[2J\x1b[31mred \x9b31m [bold]b[/bold] \u202egnirts \x08\x7f\u2028end"
 

@@ -19,11 +19,12 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.named_queries import library
 from streams.audit.query import Audit, QueryResult
 from streams.audit.trace import Trace, read_trace
+from streams.audit.waterfall import bars_of
 from streams.cli.console import cell, plain
-from streams.cli.printable import lines, one_line
 from streams.cli.result_output import CELL_CHARACTERS, print_table
-from streams.cli.trace_view import Show, bars_of, tree_of, waterfall
+from streams.cli.trace_view import Show, tree_of, waterfall
 from streams.core.errors import ConfigError
+from streams.core.harmless import lines, one_line
 from tests.harness.audit import database, write
 from tests.harness.commands import Escalon, in_shop
 from tests.harness.known_audit import AGAIN, RUN, everything, heard, letter, of, refusal, routed, worked

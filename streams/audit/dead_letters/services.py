@@ -1,4 +1,4 @@
-"""Build what the dead-letter commands need from Kafka, ClickHouse and the blob store."""
+"""Build what reading and retrying dead letters needs from Kafka, ClickHouse and the blob store."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.topic_reader import TopicReader
 from streams.app.event_reader import build_event_reader
-from streams.app.settings import Settings
+from streams.app.settings import Settings, require_kafka
 from streams.audit.dead_letters.originals import Originals
 from streams.audit.dead_letters.republish import Republish, RepublishEvent, republish_original
 from streams.audit.dead_letters.retry import Retrier
 from streams.audit.dead_letters.table import DeadLetterTable
-from streams.cli.context import operator, require_kafka
 
 
 @contextmanager
@@ -52,8 +51,10 @@ def republish_of(settings: Settings, originals: Originals, source: str | None) -
         )
 
 
-def retrier_of(settings: Settings, letters: DeadLetterTable, originals: Originals, republish: Republish) -> Retrier:
-    """Return what publishes the records and records each retry."""
+def retrier_of(
+    settings: Settings, letters: DeadLetterTable, originals: Originals, republish: Republish, operator: str
+) -> Retrier:
+    """Return what publishes the records and records each retry as the operator's."""
     kafka = require_kafka(settings)
     return Retrier(
         kafka=kafka,
@@ -62,6 +63,6 @@ def retrier_of(settings: Settings, letters: DeadLetterTable, originals: Original
         republish=republish,
         letters=letters,
         run=settings.run,
-        operator=operator(),
+        operator=operator,
         now=settings.now,
     )
