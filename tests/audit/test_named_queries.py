@@ -63,6 +63,26 @@ KNOWN: dict[str, tuple[str, Rows]] = {
             (TWO, "listener", D("0.0002")), (TWO, "worker", D(0)), (TWO, "reasoner", D("0.02")),
         ],
     ),
+    "handler_spending": (
+        "day tier handler model calls tokens_in tokens_out usd unpriced",
+        [
+            (ONE, "listener", "rules", "rules", 3, None, None, D("0.0003"), 0),
+            (ONE, "worker", "answer", "small", 3, 300, 30, D("0.002"), 1),
+            (ONE, "reasoner", "think", "large", 1, 500, 50, D("0.02"), 0),
+            (TWO, "listener", "rules", "rules", 2, None, None, D("0.0002"), 0),
+            (TWO, "worker", "answer", "small", 2, 100, 10, D(0), 1),
+            (TWO, "reasoner", "think", "large", 1, 500, 50, D("0.02"), 0),
+        ],
+    ),
+    "duplicate_savings": ("duplicates event_usd saved_usd", []),
+    "unsure": (
+        "handler calibration latest_threshold answers unsure share reasoner_usd",
+        [("answer", "", 0.8, 3, 0, 0.0, D(0))],
+    ),
+    "confidences": (
+        "handler bin answers accepted",
+        [("answer", 0.55, 1, 1), ("answer", 0.9, 1, 1), ("answer", 0.95, 1, 1)],
+    ),
     "savings": (
         "day events asking_events left_out would_be_usd tiered_usd all_reasoner_usd net_saved_usd net_saved_share",
         [

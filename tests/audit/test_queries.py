@@ -396,3 +396,44 @@ def test_labels_of_live_traffic_hold_for_a_replay_of_the_same_event(config: Clic
     write(config, label(one, "7"))
     (row,) = audit.named("calibration", "replay-of-live").records()
     assert (row["labelled"], row["right"]) == (1, 1)
+
+
+def test_a_duplicate_would_have_cost_what_an_event_costs_that_asks_a_model(
+    config: ClickHouseConfig, audit: Audit
+) -> None:
+    e = [event(f"e{n}", run="duplicates") for n in range(5)]
+    write(
+        config,
+        call(e[0]), call(e[1], decision="escalated"), thought(e[1], "7"),
+        call(e[2], cost_usd=None),  # unknown, so no part of the mean
+        *(replace(outcome(of), state="duplicate") for of in e[3:]),
+    )  # fmt: skip
+    (row,) = audit.named("duplicate_savings", "duplicates").records()
+    assert row == {"duplicates": 2, "event_usd": Decimal("0.011"), "saved_usd": Decimal("0.022")}
+
+
+def test_a_duplicate_of_unknown_cost_saves_an_unknown_sum(config: ClickHouseConfig, audit: Audit) -> None:
+    write(config, replace(outcome(event("a", run="unknown duplicates")), state="duplicate"))
+    (row,) = audit.named("duplicate_savings", "unknown duplicates").records()
+    assert row == {"duplicates": 1, "event_usd": None, "saved_usd": None}
+
+
+def test_answers_under_the_threshold_are_counted_with_the_reasoners_cost(
+    config: ClickHouseConfig, audit: Audit
+) -> None:
+    e = [event(f"e{n}", run="unsure", hour=n) for n in range(5)]
+    decided: dict[str, Any] = {"threshold": 0.8, "confidence": 0.5}
+    write(
+        config,
+        call(e[0], threshold=0.8, confidence=0.9),
+        call(e[1], decision="escalated", **decided), thought(e[1], "7"),
+        call(e[2], decision="failed", **decided),  # there was no reasoner
+        refused(e[3], "policy"), thought(e[3], "7"),  # no threshold decided on it
+        call(e[4], calibration="c1", decision="escalated", **decided), thought(e[4], "7"),
+    )  # fmt: skip
+    columns = ("calibration", "answers", "unsure", "share", "reasoner_usd")
+    rows = [tuple(row[name] for name in columns) for row in audit.named("unsure", "unsure").records()]
+    assert rows == [
+        ("", 3, 2, pytest.approx(2 / 3), Decimal("0.02")),
+        ("c1", 1, 1, 1.0, Decimal("0.02")),
+    ]
