@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -68,6 +69,38 @@ class History:
     events: Sequence[PastEvent]
     other_versions: int = 0
     unfinished: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewestEvents:
+    """The time of the newest events that were routed to a worker, from `since` to `latest`, and their number."""
+
+    since: datetime
+    latest: datetime
+    events: int
+
+    @property
+    def a_day(self) -> float | None:
+        """Events a day at the rate of that time; None for fewer than two moments."""
+        days = (self.latest - self.since) / timedelta(days=1)
+        return self.events / days if days > 0 else None
+
+
+def newest_events(audit: Audit, run: str, worker: str, count: int) -> NewestEvents | None:
+    """Find the time of at most `count` newest events of a worker; None if it has none."""
+    sql = """
+        SELECT min(event_time) AS since, max(event_time) AS latest, count() AS events
+        FROM (
+            SELECT event_time FROM verdicts
+            WHERE run = {run:String} AND action = 'work' AND handler = {worker:String}
+            ORDER BY event_time DESC
+            LIMIT {count:UInt32}
+        )
+    """
+    (row,) = audit.query(sql, {"run": run, "worker": worker, "count": count}).records()
+    if not row["events"]:
+        return None
+    return NewestEvents(row["since"].replace(tzinfo=UTC), row["latest"].replace(tzinfo=UTC), row["events"])
 
 
 def read_history(

@@ -33,7 +33,7 @@ WITH
             if(countIf((would_cost IS NULL OR NOT called) AND tier = 'reasoner') > 0, NULL,
                 sumIf(would_cost, tier = 'reasoner')) AS reasoner_usd
         FROM calls
-        WHERE run = {run:String} AND tier IN ('worker', 'reasoner')
+        WHERE run = {run:String} AND tier IN ('worker', 'reasoner') AND event_time >= {since:DateTime64(6, 'UTC')}
         GROUP BY event_id, content_digest
     ),
     worked AS
@@ -43,6 +43,7 @@ WITH
             response, finish_reason, raw_confidence, confidence, decision, propensity, explored, cache_hit AND reused_from IS NULL AS stored
         FROM calls
         WHERE run = {run:String} AND tier = 'worker' AND decision IN ('accepted', 'escalated', 'failed')
+            AND event_time >= {since:DateTime64(6, 'UTC')}
         ORDER BY started_at DESC
         LIMIT 1 BY event_id, content_digest
     ),
@@ -51,6 +52,7 @@ WITH
         SELECT event_id, content_digest, handler, status, response, finish_reason
         FROM calls
         WHERE run = {run:String} AND tier = 'reasoner' AND decision IN ('accepted', 'explored', 'failed')
+            AND event_time >= {since:DateTime64(6, 'UTC')}
         ORDER BY started_at DESC
         LIMIT 1 BY event_id, content_digest
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from streams.evaluation.what_if.figures import Figure
 from streams.evaluation.what_if.off_policy import PolicyEstimate
-from streams.evaluation.what_if.what_if import Figure, WhatIf
+from streams.evaluation.what_if.what_if import WhatIf
 
 FEW = 30.0
 """Effective outcomes below which a figure gets a warning."""

@@ -22,11 +22,12 @@ from streams.core.errors import ConfigError
 from streams.core.routing import Route
 from streams.evaluation.cases import AuditPart, LabelsFrom
 from streams.evaluation.what_if.change import parse_change
+from streams.evaluation.what_if.figures import Figure
 from streams.evaluation.what_if.history import History, PastEvent, read_history
 from streams.evaluation.what_if.observed_outcomes import shares_seen
 from streams.evaluation.what_if.policy import Plan, as_it_was, with_change
 from streams.evaluation.what_if.report import sentence, warnings
-from streams.evaluation.what_if.what_if import Figure, WhatIf, what_if
+from streams.evaluation.what_if.what_if import WhatIf, what_if
 from streams.pipeline.load import Pipeline
 from tests.builders import REASONER_USD, attempt, call, event, label, reply, thought, verdict
 from tests.harness.audit import database, write
