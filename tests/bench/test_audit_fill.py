@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from bench.audit_fill import fill
+from streams.audit.query import Audit
+from tests.harness.audit import database
+
+pytestmark = pytest.mark.embedded
+EVENTS = 2000
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audit]:
+    with database(tmp_path_factory.mktemp("filled")) as config:
+        fill(config, EVENTS, NOW)
+        yield Audit(config)
+
+
+def test_half_of_the_events_are_live_and_the_rest_are_replays_of_them(audit: Audit) -> None:
+    assert audit.query("SELECT run, count() FROM outcomes GROUP BY run ORDER BY run").rows == [
+        ("cheaper", EVENTS // 4), ("live", EVENTS // 2), ("stricter", EVENTS // 4),
+    ]  # fmt: skip
+    alone = """SELECT count() FROM outcomes
+        WHERE run != 'live' AND event_id NOT IN (SELECT event_id FROM outcomes WHERE run = 'live')"""
+    assert audit.query(alone).rows == [(0,)]
+
+
+def test_every_escalated_event_was_answered_by_a_reasoner_or_failed(audit: Audit) -> None:
+    sql = """SELECT outcomes.tier, count() FROM calls INNER JOIN outcomes USING (run, event_id)
+        WHERE calls.tier = 'worker' AND decision = 'escalated' GROUP BY outcomes.tier"""
+    ((tier, count),) = audit.query(sql).rows
+    assert (tier, count > 0) == ("reasoner", True)
+
+
+def test_rows_that_were_delivered_twice_count_once(audit: Audit) -> None:
+    ((rows, kept),) = audit.query("SELECT (SELECT count() FROM calls_rows), (SELECT count() FROM calls)").rows
+    assert kept < rows
+    assert audit.query("SELECT count() = uniqExact(run, event_id, call_id) FROM calls").rows == [(True,)]
+
+
+def test_the_calls_come_from_handlers_of_the_pipeline_until_now(audit: Audit) -> None:
+    assert audit.query(
+        "SELECT countIf(handler_version = ''), max(event_time) <= {now:DateTime64} FROM calls", {"now": NOW}
+    ).rows == [(0, True)]
