@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from streams.audit.query import Audit
+from streams.audit.trace_labels import Row, TraceLabel, compare_labels
 from streams.core.errors import ConfigError
+from streams.pipeline.load import Pipeline
 
-Row = Mapping[str, Any]
 _PARTS: Mapping[str, str] = {
     "verdict": "SELECT * FROM verdicts WHERE run = {run:String} AND event_id = {event_id:String} ORDER BY decided_at",
     "calls": "SELECT * REPLACE (toString(call_id) AS call_id) FROM calls"
@@ -57,7 +58,7 @@ class Trace:
     """Calls by which a model rated the event's answers for a panel, by time. They had no part in its outcome."""
     outcome: Row | None
     dead_letters: Sequence[Row]
-    labels: Sequence[Row]
+    labels: Sequence[TraceLabel]
     judgements: Sequence[Row]
 
     @property
@@ -119,8 +120,11 @@ class Trace:
         return f"its verdict is {action}, the outcome is not recorded yet"
 
 
-def read_trace(audit: Audit, event_id: str, run: str) -> Trace:
-    """Read an event. Raises ConfigError, with the runs that have it, if this run has not."""
+def read_trace(audit: Audit, event_id: str, run: str, pipeline: Pipeline | None = None) -> Trace:
+    """Read an event. Raises ConfigError, with the runs that have it, if this run has not.
+
+    Without a pipeline, which says how answers are compared, no label of an answer is compared with one.
+    """
     asked = {"event_id": event_id, "run": run}
     rows = {part: [_aware(row) for row in audit.query(sql, asked).records()] for part, sql in _PARTS.items()}
     runs = [row[0] for row in audit.query(_RUNS, {"event_id": event_id}).rows]
@@ -137,7 +141,7 @@ def read_trace(audit: Audit, event_id: str, run: str) -> Trace:
         judge_calls=[call for call in rows["calls"] if call["tier"] == "judge"],
         outcome=next(iter(rows["outcome"]), None),
         dead_letters=rows["dead_letters"],
-        labels=rows["labels"],
+        labels=compare_labels(rows["labels"], rows["calls"], next(reversed(rows["verdict"]), None), pipeline),
         judgements=rows["judgements"],
     )
 

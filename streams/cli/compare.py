@@ -10,6 +10,7 @@ import typer
 
 from streams.app.providers import comparison
 from streams.app.settings import read_settings
+from streams.audit.grading import markers_of
 from streams.audit.query import Audit
 from streams.cli.audit_access import open_audit
 from streams.cli.commands import new_app
@@ -20,7 +21,6 @@ from streams.cli.labelled_cases import labels_from
 from streams.cli.options import JsonOption, PipelineOption, SinceOption, UntilOption
 from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
-from streams.evaluation.cases import markers_of
 from streams.evaluation.compare.audit_reader import FOREVER, Runs
 from streams.evaluation.compare.compare import compare as compare_runs
 from streams.evaluation.compare.comparison import CompareSettings, RunComparison

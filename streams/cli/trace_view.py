@@ -10,7 +10,8 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
-from streams.audit.trace import Row, Trace, TraceStep
+from streams.audit.trace import Trace, TraceStep
+from streams.audit.trace_labels import Row, TraceLabel
 from streams.audit.waterfall import WaterfallBar
 from streams.cli.console import TIER_COLOURS, usd
 from streams.core.harmless import lines, one_line
@@ -45,8 +46,10 @@ def tree_of(trace: Trace, show: Show) -> Tree:
         tree.add(Text(waits, "yellow"))
     for call in trace.judge_calls:
         tree.add(_joined(call_lines(call, trace.findings, show)))
-    for truth in (*trace.labels, *trace.judgements):
-        tree.add(_joined(truth_lines(truth, show)))
+    for label in trace.labels:
+        tree.add(_joined(label_lines(label, show)))
+    for judgement in trace.judgements:
+        tree.add(_joined(judgement_lines(judgement, show)))
     return tree
 
 
@@ -177,14 +180,31 @@ def letter_lines(letter: Row) -> list[Text]:
     return [Text(f"dead letter: {one_line(letter['reason'])}", "red"), Text(one_line(letter["detail"])), _dim(where)]
 
 
-def truth_lines(truth: Row, show: Show) -> list[Text]:
-    if "judge" in truth:
-        said = f"judgement by {one_line(truth['judge'])}: {one_line(truth['question'])} {one_line(truth['verdict'])}"
-        return [Text(said, "blue"), *([Text(show.text(truth["comment"]))] if truth["comment"] else [])]
-    by = f" by {one_line(truth['source'])}" if truth["source"] else ""
-    return [
-        Text(f"label of the {one_line(truth['aspect'])}{by}: ", "blue").append(show.text(truth["label"]), "default")
-    ]
+def judgement_lines(judgement: Row, show: Show) -> list[Text]:
+    judge, question, verdict = (one_line(judgement[name]) for name in ("judge", "question", "verdict"))
+    said = f"judgement by {judge}: {question} {verdict}"
+    return [Text(said, "blue"), *([Text(show.text(judgement["comment"]))] if judgement["comment"] else [])]
+
+
+def label_lines(label: TraceLabel, show: Show) -> list[Text]:
+    """Describe a label: its text, and each answer that agrees with it or does not."""
+    by = f" by {one_line(label.source)}" if label.source else ""
+    title = Text(f"label of the {one_line(label.aspect)}{by}: ", "blue").append(show.text(label.label), "default")
+    if not label.answers:
+        return [title, _agreement("", label.agrees, label.why)]
+    return [title, *(_agreement(f"{one.tier} {one_line(one.handler)}: ", one.agrees, one.why) for one in label.answers)]
+
+
+AGREEMENTS: Mapping[bool | None, tuple[str, str]] = {
+    True: ("agrees", "green"),
+    False: ("does not agree", "red"),
+    None: ("not compared", "yellow"),
+}
+
+
+def _agreement(who: str, agrees: bool | None, why: str) -> Text:
+    said, colour = AGREEMENTS[agrees]
+    return Text(who).append(said, colour).append(f", because {one_line(why)}" if why else "")
 
 
 def _sure(name: str, value: float) -> str:

@@ -15,13 +15,14 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Literal, Protocol, TypeVar
 
+from streams.audit.grading import grader, markers_of, recorded_answer, right
 from streams.audit.query import Audit
 from streams.calling.confidence import VERIFIER
 from streams.calling.task import Task
 from streams.core.answer_comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import canonical, digest, draw
-from streams.core.grading import Grade, Grader, Markers
+from streams.core.grading import Markers
 from streams.core.messages import Attempt, Score
 from streams.core.time_range import EARLIEST
 from streams.models.verifier.example import Example
@@ -33,7 +34,6 @@ LabelsFrom = Literal["people", "reasoner", "panel"]
 EVER = EARLIEST
 MAX_CASES = 1_000_000
 MAX_REASONS = 10
-HIDDEN = "redaction hid a part of it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,19 +113,6 @@ def read_cases(
     return [_case(row, pipeline, agrees[row["handler"]], markers) for row in answer.records()]
 
 
-def markers_of(pipeline: Pipeline) -> Markers:
-    if pipeline.redaction is None:
-        return Markers.of()
-    names = [one.name for one in pipeline.redaction.policy.detectors]
-    return Markers.of(names, any_name=pipeline.redaction.function is not None)
-
-
-def grader(handler: Handler, agree: Agree, markers: Markers) -> Grader:
-    contract = handler.prompting.contract if handler.prompting else None
-    schema = contract.validator if contract and contract.schema is not None else None
-    return Grader(agree=agree, schema=schema, plain=contract is not None and schema is None, markers=markers)
-
-
 def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree, markers: Markers) -> Case:
     handler = pipeline.workers[row["handler"]]
     grade = grader(handler, agree, markers)
@@ -162,30 +149,8 @@ def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree, markers: Mar
     )
 
 
-_RIGHT: Mapping[Grade, bool] = {"right": True, "wrong": False}
-
-
-def right(grade: Grader, answer: str | None, truth: str | None) -> tuple[bool | None, str]:
-    """Return whether an answer is right (None if unknown), and the reason if a comparison was impossible."""
-    if answer is None or truth is None:
-        return None, ""
-    found = grade(answer, truth)
-    if found == "misfit":
-        return None, grade.fault(answer, truth)
-    return _RIGHT.get(found), HIDDEN if found == "hidden" else ""
-
-
 def _is_whole(task: Task, markers: Markers) -> bool:
     return bool(task.text or task.data or task.image) and not markers.hide(task.text, task.data)
-
-
-def recorded_answer(handler: Handler | None, response: str | None, finish_reason: str | None) -> str | None:
-    """Read the answer in a recorded response by the handler's contract; None without a handler or a response."""
-    if handler is None or response is None:
-        return None
-    if handler.prompting is None:
-        return response
-    return handler.prompting.contract.read(response, finish_reason or "", None).answer
 
 
 def _task(row: Mapping[str, Any], inputs: Sequence[str]) -> Task:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from streams.app.providers import comparison
+from streams.audit.grading import grader, markers_of, right
 from streams.audit.query import Audit
 from streams.core.messages import PanelCase
-from streams.evaluation.cases import grader, markers_of, right
 from streams.evaluation.tiers.truth import source_named
 from streams.panels.content import handler_of
 from streams.panels.population import Population, PopulationScope, PopulationTask

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from streams.app.redaction import redaction_policy
+from streams.audit.grading import recorded_answer
 from streams.audit.query import Audit
 from streams.core.exact_json import loads
 from streams.core.fingerprint import canonical, digest
 from streams.core.messages import PanelAnswer, PanelCase
-from streams.evaluation.cases import recorded_answer
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 

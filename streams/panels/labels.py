@@ -12,12 +12,12 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any, Final
 
+from streams.audit.grading import recorded_answer
 from streams.audit.query import Audit
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
 from streams.core.messages import Panel, PanelCase
 from streams.core.time_range import EARLIEST
-from streams.evaluation.cases import recorded_answer
 from streams.evaluation.panel_labels import JudgedAnswer, PanelLabels
 from streams.panels.estimation.uniform import uniform_start
 from streams.panels.evidence import PanelEvidence, case_values, read_panel

@@ -9,10 +9,11 @@ from datetime import UTC
 from typing import Any, Final, cast
 
 from streams.app.providers import comparison
+from streams.audit.grading import grader, markers_of, recorded_answer, right
 from streams.calling.task import Task
 from streams.core.errors import ConfigError
 from streams.core.messages import PanelAnswer, Tier
-from streams.evaluation.cases import content_id, grader, markers_of, recorded_answer, right
+from streams.evaluation.cases import content_id
 from streams.evaluation.compare.diff import same
 from streams.panels.content import handler_of
 from streams.panels.population import TIERS, PopulationScope, PopulationTask, WhyExcluded

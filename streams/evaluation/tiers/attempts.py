@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Literal
 
+from streams.audit.grading import grader, markers_of, recorded_answer, right
 from streams.audit.query import Audit
 from streams.calling.task import Task
 from streams.core.answer_comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.grading import Grader, Markers
 from streams.core.messages import Attempt
-from streams.evaluation.cases import MAX_CASES, content_id, grader, markers_of, recorded_answer, right
+from streams.evaluation.cases import MAX_CASES, content_id
 from streams.evaluation.tiers.truth import AnswerValues, EvaluatedPart, EventLabels, TruthSource
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from streams.audit.grading import intent_of
 from streams.core.routing import DUPLICATE
 from streams.evaluation.tiers.estimates import Share, share
-from streams.evaluation.tiers.heard import HeardEvent, intent_of
+from streams.evaluation.tiers.heard import HeardEvent
 from streams.evaluation.tiers.truth import EventLabels, TruthSource
 
 DuplicateState = Literal["right", "wrong", "undecided", "missed", "other"]

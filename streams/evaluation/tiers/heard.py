@@ -9,7 +9,6 @@ from importlib.resources import files
 from typing import Any
 
 from streams.audit.query import Audit
-from streams.core.answer_comparison import value_of
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import MAX_CASES
 from streams.evaluation.tiers.truth import EvaluatedPart
@@ -78,12 +77,6 @@ def read_heard(audit: Audit, part: EvaluatedPart) -> list[HeardEvent]:
     if len(rows) >= MAX_CASES:
         raise ConfigError(f"there are more than {MAX_CASES:,} labelled events.", "Choose a later --since.", "since")
     return [_heard(row) for row in rows]
-
-
-def intent_of(label: str) -> str:
-    """Return the intent that a label names, as plain text or as a JSON string."""
-    value = value_of(label)
-    return value if isinstance(value, str) else label.strip()
 
 
 def _heard(row: Sequence[Any]) -> HeardEvent:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from streams.audit.grading import intent_of
 from streams.core.routing import UNSURE
 from streams.evaluation.tiers.answers import ConfidenceQuality, measured_confidence
 from streams.evaluation.tiers.duplicates import DuplicateQuality, duplicate_quality, duplicate_state
 from streams.evaluation.tiers.estimates import Share, share, share_of
-from streams.evaluation.tiers.heard import FoundLabel, HeardEvent, HeardTotals, ListenerCounts, intent_of
+from streams.evaluation.tiers.heard import FoundLabel, HeardEvent, HeardTotals, ListenerCounts
 from streams.evaluation.tiers.truth import EventLabels, TruthSource
 
 MAX_INTENTS: Final = 30

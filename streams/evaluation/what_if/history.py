@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
+from streams.audit.grading import grader, markers_of, recorded_answer, right
 from streams.audit.query import Audit
 from streams.core.answer_comparison import Agree
 from streams.core.errors import ConfigError
 from streams.core.grading import Markers
 from streams.core.messages import Action, Attempt, Decision
 from streams.core.routing import UNSURE
-from streams.evaluation.cases import MAX_CASES, AuditPart, LabelsFrom, grader, markers_of, recorded_answer, right
+from streams.evaluation.cases import MAX_CASES, AuditPart, LabelsFrom
 from streams.evaluation.what_if.change import SettingChange
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
