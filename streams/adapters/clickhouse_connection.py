@@ -115,6 +115,11 @@ class ClickHouseConfig:
             remedy = "Use letters, digits and underscores."
             raise ConfigError(f"{self.database!r} is not a valid name.", remedy, "ESCALON_CLICKHOUSE_DATABASE")
 
+    @property
+    def port(self) -> int:
+        parts = urlsplit(self.url)
+        return parts.port or (8443 if parts.scheme == "https" else 8123)
+
     def connect(self, *, database: str | None = None, readonly: bool = False) -> Any:
         """Return a clickhouse-connect client. Raises ServiceError when ClickHouse cannot be reached."""
         import clickhouse_connect  # here, so that a process without ClickHouse does not load it
@@ -124,7 +129,7 @@ class ClickHouseConfig:
         try:
             return clickhouse_connect.get_client(
                 host=parts.hostname,
-                port=parts.port or (8443 if parts.scheme == "https" else 8123),
+                port=self.port,
                 interface=parts.scheme,
                 username=self.username,
                 password=self.password,

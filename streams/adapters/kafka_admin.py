@@ -65,7 +65,7 @@ def describe_cluster(config: KafkaConfig, timeout: float = ADMIN_TIMEOUT) -> Clu
                 raise refusal from error
             timeout -= wait
             if timeout <= 0:
-                raise unreachable(config, error) from error
+                raise unreachable(config, error.args[0].str()) from error
             wait = min(2 * wait, timeout)
     return ClusterMetadata(
         found.cluster_id or "", {name: len(topic.partitions) for name, topic in found.topics.items()}
@@ -111,7 +111,7 @@ class TopicIds:
             return str(_result(future).topic_id)
         except KafkaException as error:
             if error.args[0].code() in _NO_ANSWER:
-                raise unreachable(self._config, error) from error
+                raise unreachable(self._config, error.args[0].str()) from error
             return error
 
 

@@ -52,10 +52,10 @@ def refused(config: KafkaConfig, error: KafkaError) -> ServiceError | None:
     return None
 
 
-def unreachable(config: KafkaConfig, error: Exception) -> ServiceError:
+def unreachable(config: KafkaConfig, why: str) -> ServiceError:
     remedy = "Check that it runs and that ESCALON_KAFKA (and its TLS and SASL settings) are right."
     if not config.tls:
         remedy += " A broker that requires TLS hangs up without a word: then set ESCALON_KAFKA_TLS=1."
     elif config.cert_file is None:
         remedy += " A broker that requires a client certificate hangs up as well: then set ESCALON_KAFKA_CERT_FILE."
-    return ServiceError(f"Kafka at {config.servers} cannot be reached ({error.args[0]}).", remedy)
+    return ServiceError(f"Kafka at {config.servers} cannot be reached ({why}).", remedy)

@@ -89,6 +89,10 @@ def _of_headers(value: str) -> Iterator[str]:
             yield from (spelt, spelt.rpartition(" ")[2])
 
 
+def _is_own(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in ("escalon", "streams")
+
+
 class HidingFormatter(logging.Formatter):
     """Formats as usual, tracebacks included, then hides."""
 
@@ -101,9 +105,13 @@ class HidingFormatter(logging.Formatter):
 
 
 def hide_everywhere(hide: Callable[[str], str]) -> None:
-    """Hide in what Python itself prints: log records without a handler, and uncaught exceptions."""
+    """Hide in what Python itself prints: log records without a handler, and uncaught exceptions.
+
+    A library's log records without a handler are not printed, because its error is raised and reported as well.
+    """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(HidingFormatter("%(message)s", hide))
+        logging.lastResort.addFilter(_is_own)
 
     def report(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
         sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.audit.query import MAX_ROWS, MAX_SECONDS, Audit
-from streams.cli.context import server_settings
+from streams.cli.context import require_clickhouse, server_settings
 from streams.core.errors import ServiceError
 from streams.embedded.stack import clickhouse_only
 
@@ -17,7 +17,7 @@ def audit_database() -> Iterator[ClickHouseConfig]:
     """Yield the configured ClickHouse, or start the embedded one on the data directory meanwhile."""
     settings = server_settings()
     if settings.clickhouse is not None:
-        yield settings.clickhouse
+        yield require_clickhouse(settings)
         return
     if not (settings.data_dir / "clickhouse").is_dir():
         what = f"There is no audit in {settings.data_dir}."

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.reachable import check_clickhouse, check_kafka
+from streams.app import settings as required
 from streams.app.settings import Settings, read_settings
-from streams.app.settings import require_clickhouse as require_clickhouse
-from streams.app.settings import require_kafka as require_kafka
 from streams.core.errors import ConfigError
 from streams.pipeline.code import AllowedPython, functions_in
 from streams.pipeline.files import is_beside
@@ -38,6 +38,20 @@ def server_settings() -> Settings:
         kafka=settings.kafka or KafkaConfig(servers=found.kafka),
         clickhouse=settings.clickhouse or ClickHouseConfig(url=found.clickhouse),
     )
+
+
+def require_kafka(settings: Settings) -> KafkaConfig:
+    """Return Kafka's configuration. Raises ServiceError if there is none, or none of its servers can be reached."""
+    config = required.require_kafka(settings)
+    check_kafka(config)
+    return config
+
+
+def require_clickhouse(settings: Settings) -> ClickHouseConfig:
+    """Return ClickHouse's configuration. Raises ServiceError if there is none, or it cannot be reached."""
+    config = required.require_clickhouse(settings)
+    check_clickhouse(config)
+    return config
 
 
 def find_pipeline(

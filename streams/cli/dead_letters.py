@@ -24,7 +24,7 @@ from streams.audit.dead_letters.republish import EVENTS
 from streams.audit.dead_letters.table import STATES, DeadLetterTable, LetterFilter
 from streams.cli.audit_access import audit_database
 from streams.cli.commands import new_app
-from streams.cli.context import require_clickhouse, server_settings
+from streams.cli.context import require_clickhouse, require_kafka, server_settings
 from streams.cli.dead_letter_view import print_dropped, print_letter, print_list, print_planned, print_retried
 from streams.cli.options import JsonLinesOption, SinceOption, UntilOption
 from streams.cli.times import parse_time
@@ -109,6 +109,7 @@ def retry(
         if dry_run:
             print_planned(refused, wanted, as_json)
         else:
+            require_kafka(settings)
             results = retry_letters(settings, letters, wanted, source, operator_name())
             print_retried(refused, results, as_json)
 

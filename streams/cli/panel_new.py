@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from streams.app.operator_name import operator_name
-from streams.app.settings import Settings, read_settings, require_clickhouse
+from streams.app.settings import Settings, read_settings
 from streams.cli.console import note, out, print_json, table
-from streams.cli.context import find_pipeline
+from streams.cli.context import find_pipeline, require_clickhouse
 from streams.cli.options import JsonOption, PipelineOption, SinceOption, UntilOption
 from streams.cli.panel_rubric import rubric_file
 from streams.cli.times import parse_time, utc_now

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from streams.app.log_redaction import HidingFormatter, environment_hider
 from streams.app.settings import Settings
 from streams.cli.commands import new_app
 from streams.cli.console import note, out
 from streams.cli.context import find_pipeline, server_settings
+from streams.cli.logs import log_to_stderr
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError, ServiceError
 from streams.embedded.recording import recording_servers
@@ -38,7 +38,7 @@ def ui(
     if host not in ("127.0.0.1", "localhost", "::1") and not settings.ui_url:
         what = "the address that raters use is unknown."
         raise ConfigError(what, "Set it, for example to https://panel.example.com.", "ESCALON_UI_URL")
-    _configure_logging()
+    log_to_stderr(logging.WARNING, logging.CRITICAL)
     with _listening(host, port) as listener, recording_servers(settings, loaded, note) as recording:
         try:
             serve(recording, loaded, listener)
@@ -77,9 +77,3 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         what = f"{host}:{port} cannot be listened on ({error.strerror})."
         raise ServiceError(what, "Name another one by --host and --port.") from error
-
-
-def _configure_logging() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(HidingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", environment_hider()))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])

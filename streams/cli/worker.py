@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.app.log_redaction import HidingFormatter, environment_hider
 from streams.app.plain_tiers import run_scheduler, run_sink
 from streams.app.process import FAUST_TIERS, TIERS
-from streams.app.settings import Settings
+from streams.app.settings import Settings, require_clickhouse, require_kafka
 from streams.cli.commands import new_app
-from streams.cli.context import DEFAULT_PIPELINE, find_pipeline, require_clickhouse, require_kafka, server_settings
+from streams.cli.context import DEFAULT_PIPELINE, find_pipeline, server_settings
+from streams.cli.logs import log_to_stderr
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError
 
@@ -33,7 +33,7 @@ def worker(
     listen, work and reason are the three tiers; settle writes the outcomes, record the audit in ClickHouse, and
     resume publishes deferred tasks when they are due.
     """
-    _configure_logging()
+    log_to_stderr(logging.INFO, logging.WARNING)
     settings = server_settings()
     if tier == "record":
         loaded = _pipeline_if_any(settings, pipeline)
@@ -46,14 +46,6 @@ def worker(
         run_tier(tier, settings, require_kafka(settings), find_pipeline(settings, pipeline))
     else:
         raise ConfigError(f"there is no tier {tier!r}.", f"Use one of: {', '.join(TIERS)}.", "tier")
-
-
-def _configure_logging() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(HidingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", environment_hider()))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for noisy in ("aiokafka", "faust.transport", "httpx", "httpx2"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def _pipeline_if_any(settings: Settings, path: Path | None) -> Pipeline | None:

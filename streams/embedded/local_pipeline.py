@@ -13,6 +13,7 @@ from pathlib import Path
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
+from streams.adapters.reachable import check_clickhouse, check_kafka
 from streams.app.process import FAUST_TIERS, TIERS, ready_file
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
@@ -157,6 +158,8 @@ def _servers(
 ) -> tuple[Supervisor, KafkaConfig, ClickHouseConfig, int]:
     """Return the supervisor, the two servers, and the most bytes that a producer may send at once."""
     if settings.kafka is not None and settings.clickhouse is not None:
+        check_kafka(settings.kafka)
+        check_clickhouse(settings.clickhouse)
         supervisor = open_.enter_context(Supervisor(settings.data_dir / "logs"))
         return supervisor, settings.kafka, settings.clickhouse, settings.batch_bytes
     if (settings.kafka is None) != (settings.clickhouse is None):

@@ -9,6 +9,7 @@ from typing import Final
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.reachable import check_clickhouse, check_kafka
 from streams.app.settings import Settings
 from streams.embedded.local_pipeline import RECORD, connected_pipeline
 from streams.embedded.stack import running
@@ -36,6 +37,8 @@ def recording_servers(
         yield replace(settings, kafka=kafka, clickhouse=clickhouse)
         return
     if settings.kafka is not None and settings.clickhouse is not None:
+        check_kafka(settings.kafka)
+        check_clickhouse(settings.clickhouse)
         yield settings
         return
     with connected_pipeline(settings, None if pipeline is None else pipeline.path, report) as started:
