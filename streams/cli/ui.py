@@ -11,7 +11,7 @@ import typer
 from streams.app.settings import Settings
 from streams.cli.commands import new_app
 from streams.cli.console import note, out
-from streams.cli.context import find_pipeline, server_settings
+from streams.cli.context import find_pipeline, require_clickhouse, server_settings
 from streams.cli.logs import log_to_stderr
 from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError, ServiceError
@@ -50,18 +50,25 @@ def serve(settings: Settings, pipeline: Pipeline, listener: socket.socket) -> No
     """Serve the pages on a listening socket until SIGINT or SIGTERM, which raise KeyboardInterrupt."""
     import uvicorn
 
+    from streams.audit.query import Audit
     from streams.ui.app import make_app
+    from streams.ui.links import LinkSigner, operator_link, signing_key
+    from streams.ui.operator.pages import make_operator_site
+    from streams.ui.operator.reads import AuditReads
+    from streams.ui.panel.site import PanelSite
     from streams.ui.security import allowed_hosts
-    from streams.ui.site import PanelSite
 
     host, port = listener.getsockname()[:2]
     site = PanelSite(settings, pipeline)
     site.load()
-    application = make_app(site, allowed_hosts(host, port, settings.ui_url))
+    reads = AuditReads(lambda: Audit(require_clickhouse(settings)))
+    operator = make_operator_site(settings, pipeline, reads, LinkSigner(signing_key(settings)))
+    application = make_app(allowed_hosts(host, port, settings.ui_url), site, operator)
     # Without access logs, as an address may hold a token.
     config = uvicorn.Config(application, log_config=None, access_log=False, server_header=False, proxy_headers=False)
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     with announced(settings, settings.ui_url or address):
+        out.print(f"Open {operator_link(settings, settings.ui_url or address)}", highlight=False, soft_wrap=True)
         out.print(f"The panel's pages are served on {address}. Ctrl-C stops them.", highlight=False, soft_wrap=True)
         uvicorn.Server(config).run(sockets=[listener])
 

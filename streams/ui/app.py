@@ -1,8 +1,8 @@
-"""The web application: the routes of the panel's pages and of static files, inside the protection of all pages."""
+"""The web application: the routes of all pages and of static files, inside the protection of all pages."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,30 +14,41 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from streams.adapters.blobs import BlobStore
-from streams.ui.adjudication import adjudication_routes
-from streams.ui.rater import rater_routes
+from streams.ui.operator.frame import OperatorSite
+from streams.ui.operator.pages import operator_routes
+from streams.ui.panel.adjudication import adjudication_routes
+from streams.ui.panel.rater import rater_routes
+from streams.ui.panel.sessions import notice_response
+from streams.ui.panel.site import PanelSite
 from streams.ui.security import Protected
-from streams.ui.sessions import notice_response
-from streams.ui.site import PanelSite
 
 
-def make_app(site: PanelSite, hosts: Collection[str], more: Sequence[BaseRoute] = ()) -> ASGIApp:
-    """Return the application for requests to `hosts`, with further routes of other pages."""
+def make_app(hosts: Collection[str], panel: PanelSite | None = None, operator: OperatorSite | None = None) -> ASGIApp:
+    """Return the application for requests to `hosts`: the pages of a panel's raters, and those of the operator."""
 
     @asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
-        await site.start()
+        if panel is not None:
+            await panel.start()
         try:
             yield
         finally:
-            await site.close()
+            if panel is not None:
+                await panel.close()
+            if operator is not None:
+                operator.close()
 
-    static = Mount("/static", RevalidatedFiles(directory=Path(__file__).with_name("static")))
-    pages = [*rater_routes(BlobStore(site.settings.blobs)), *adjudication_routes(), *more]
-    routes = [*pages, Route("/favicon.ico", _no_icon), static]
+    routes: list[BaseRoute] = [
+        Route("/favicon.ico", _no_icon),
+        Mount("/static", RevalidatedFiles(directory=Path(__file__).with_name("static"))),
+    ]
+    if panel is not None:
+        routes += [*rater_routes(BlobStore(panel.settings.blobs)), *adjudication_routes()]
+    if operator is not None:
+        routes += operator_routes()
     handlers = {404: _not_found, 405: _not_found, 413: _too_large, 500: _broken}
     app = Starlette(routes=routes, lifespan=running, exception_handlers=handlers)
-    app.state.site = site
+    app.state.site, app.state.operator = panel, operator
     return Protected(app, hosts)
 
 

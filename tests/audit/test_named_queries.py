@@ -185,7 +185,7 @@ KNOWN: dict[str, tuple[str, Rows]] = {
     "unknown_labels": ("source aspect labels events example", [("desk", "answer", 2, 1, "e7")]),
     "judgements": ("judge_kind kind question verdict answers judges", [("person", "rating", "right?", "yes", 1, 1)]),
 }  # fmt: skip
-ELSEWHERE = {"thresholds", "runs", "trace"}
+ELSEWHERE = {"thresholds", "runs", "run_times", "trace"}
 
 
 def picked(records: list[dict[str, Any]], columns: str) -> Rows:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 
 from streams.panels.rubric import PICKS, YES_NO, Choice, Question
-from streams.ui.fields import FormField
-from streams.ui.notices import NoticeKind, notice
-from streams.ui.pages import (
+from streams.ui.panel.fields import FormField
+from streams.ui.panel.notices import NoticeKind, notice
+from streams.ui.panel.pages import (
     AdjudicationPage,
     CasePage,
     DisagreementRow,
@@ -30,7 +30,7 @@ from streams.ui.pages import (
     start_page,
     unsaved_page,
 )
-from streams.ui.readable import excerpt
+from streams.ui.panel.readable import excerpt
 
 POINTS = tuple(
     Choice(str(number), words)

@@ -80,7 +80,7 @@ class LoadRater:
         while True:
             began = time.perf_counter()
             try:
-                async with client.request(method, "/", data=form, allow_redirects=False) as response:
+                async with client.request(method, "/panel", data=form, allow_redirects=False) as response:
                     text = await response.text()
                     if response.status != 503:
                         self.seconds[kind].append(time.perf_counter() - began)

@@ -24,7 +24,7 @@ from streams.panels.publication import PanelMessage, publish
 from streams.pipeline.load import Pipeline
 from streams.ui.app import make_app
 from streams.ui.links import LinkSigner, new_link
-from streams.ui.site import PanelSite
+from streams.ui.panel.site import PanelSite
 from tests.builders import call, event, outcome, reply, verdict
 from tests.harness.audit import database, write
 from tests.harness.panel_process import UI_KEY
@@ -165,7 +165,7 @@ class Browser:
     @classmethod
     def of(cls, site: PanelSite) -> Browser:
         """A browser without a session."""
-        transport = httpx2.ASGITransport(app=make_app(site, {"127.0.0.1:8484"}), raise_app_exceptions=False)
+        transport = httpx2.ASGITransport(app=make_app({"127.0.0.1:8484"}, site), raise_app_exceptions=False)
         return cls(httpx2.AsyncClient(transport=transport, base_url=ORIGIN))
 
     @classmethod
@@ -176,19 +176,19 @@ class Browser:
         await made.send("start")
         return made
 
-    async def open(self, address: str = "/") -> str:
+    async def open(self, address: str = "/panel") -> str:
         """Load a page, and follow redirects."""
         return self._keep(await self.client.get(address, follow_redirects=True))
 
     async def enter(self, token: str) -> str:
         """Follow a personal link."""
         await self.open(f"/l/{token}")
-        return await self.open("/")
+        return await self.open("/panel")
 
     async def send(self, do: str, **fields: str) -> str:
         """Post a form of the current page, and follow redirects."""
         form = {"csrf": self.hidden("csrf"), "case": self.hidden("case"), "do": do, **fields}
-        posted = await self.client.post("/", data=form, headers={"Origin": ORIGIN})
+        posted = await self.client.post("/panel", data=form, headers={"Origin": ORIGIN})
         return self._keep(posted if posted.status_code != 303 else await self.client.get(posted.headers["location"]))
 
     async def judge(self, verdict: str = "yes", **fields: str) -> str:

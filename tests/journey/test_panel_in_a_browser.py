@@ -208,9 +208,9 @@ def test_two_raters_judge_by_keys_a_third_on_a_phone_and_an_adjudicator_decides(
     by_chris = judge_all_by_touch(chris.page)
     assert len(by_anna) + 2 == len(by_ben) == len(by_chris) == len(set(by_chris)) == CASES + 1  # with a repeat
 
-    dora.page.goto(f"{pages.address}/disagreements/next")
+    dora.page.goto(f"{pages.address}/panel/disagreements/next")
     problems += dora.inspect()
-    dora.page.goto(f"{pages.address}/disagreements")
+    dora.page.goto(f"{pages.address}/panel/disagreements")
     problems += dora.inspect()
     assert decide_all_by_keys(dora.page) == CASES
     assert "0 to decide" in dora.page.content()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from streams.ui.panel.site import PanelSite
 from streams.ui.security import BODY_BYTES, allowed_hosts
-from streams.ui.site import PanelSite
 from tests.harness.panel_site import ORIGIN, RUBRIC, Browser, PanelServers, PanelWorld
 
 pytestmark = pytest.mark.embedded
@@ -43,7 +43,7 @@ async def anna(site: PanelSite, world: PanelWorld) -> Browser:
 
 
 async def test_every_response_forbids_scripts_from_elsewhere_frames_and_caches(anna: Browser) -> None:
-    for address in ("/", "/l/wrong", "/nowhere", "/image/none", "/static/panel.css"):
+    for address in ("/panel", "/l/wrong", "/nowhere", "/panel/image/none", "/static/panel.css"):
         headers = (await anna.client.get(address)).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -55,11 +55,13 @@ async def test_every_response_forbids_scripts_from_elsewhere_frames_and_caches(a
 
 
 async def test_pages_have_nothing_inline_and_nothing_from_elsewhere(anna: Browser) -> None:
-    assert not re.search(r"<script(?![^>]*src=\"/static/)|<style|\son\w+=|\sstyle=|https?://", await anna.open("/"))
+    assert not re.search(
+        r"<script(?![^>]*src=\"/static/)|<style|\son\w+=|\sstyle=|https?://", await anna.open("/panel")
+    )
 
 
 async def test_a_name_of_another_site_for_this_server_is_refused(anna: Browser) -> None:
-    answer = await anna.client.get("/", headers={"Host": "evil.example:8484"})
+    answer = await anna.client.get("/panel", headers={"Host": "evil.example:8484"})
     assert answer.status_code == 421
     assert "question of" not in answer.text
 
@@ -67,9 +69,9 @@ async def test_a_name_of_another_site_for_this_server_is_refused(anna: Browser) 
 @pytest.mark.parametrize("origin", [None, "null", "https://evil.example", "http://127.0.0.1:9999"])
 async def test_a_form_from_another_site_changes_nothing(anna: Browser, origin: str | None) -> None:
     form = {"csrf": anna.hidden("csrf"), "case": anna.hidden("case"), "do": "judge", "q0A": "yes"}
-    answer = await anna.client.post("/", data=form, headers={} if origin is None else {"Origin": origin})
+    answer = await anna.client.post("/panel", data=form, headers={} if origin is None else {"Origin": origin})
     assert answer.status_code == 403
-    assert await anna.open("/")
+    assert await anna.open("/panel")
     assert anna.hidden("case") == form["case"]
 
 
@@ -78,7 +80,7 @@ async def test_a_form_without_the_token_of_its_session_changes_nothing(anna: Bro
     case = anna.hidden("case")
     await anna.judge(csrf=token)
     assert anna.status == 400
-    await anna.open("/")
+    await anna.open("/panel")
     assert anna.hidden("case") == case
 
 
@@ -95,9 +97,9 @@ async def test_the_token_is_in_a_strict_cookie_and_in_no_later_address(site: Pan
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
-    assert answer.headers["refresh"] == "0; url=/"
+    assert answer.headers["refresh"] == "0; url=/panel"
     assert answer.headers["referrer-policy"] == "no-referrer"
-    assert world.link("anna")[:20] not in (await client.get("/")).text
+    assert world.link("anna")[:20] not in (await client.get("/panel")).text
 
 
 async def test_a_changed_token_does_not_work(site: PanelSite, world: PanelWorld) -> None:
@@ -105,7 +107,7 @@ async def test_a_changed_token_does_not_work(site: PanelSite, world: PanelWorld)
     for changed in ("", "x", token[:-2], token.replace(".", "A.", 1), f"WyJ4{token[4:]}"):
         browser = Browser.of(site)
         browser.client.cookies.set("escalon_panel", changed)
-        assert "This link does not work" in await browser.open("/")
+        assert "This link does not work" in await browser.open("/panel")
         assert browser.status == 403
 
 
@@ -116,7 +118,7 @@ async def test_an_expired_link_does_not_work(
     await browser.enter(world.link("anna", days=1))
     assert browser.status == 200
     monkeypatch.setattr(site, "settings", replace(site.settings, clock_offset=timedelta(days=2)))
-    assert "This link has expired" in await browser.open("/")
+    assert "This link has expired" in await browser.open("/panel")
 
 
 async def test_a_link_of_a_person_who_is_not_in_the_panel_does_not_work(site: PanelSite, world: PanelWorld) -> None:
@@ -130,8 +132,8 @@ async def test_unknown_and_foreign_cases_get_the_same_answer(anna: Browser, site
     for case_id in (foreign, "no-such-case", "../../etc/passwd", "\x00"):
         await anna.judge(case=case_id)
         pages.append((anna.status, anna.page))
-        await anna.open("/")
-    images = [await anna.client.get(f"/image/{one}") for one in (foreign, "no-such-case", anna.hidden("case"))]
+        await anna.open("/panel")
+    images = [await anna.client.get(f"/panel/image/{one}") for one in (foreign, "no-such-case", anna.hidden("case"))]
     pages += [(one.status_code, one.text) for one in images]
     assert {status for status, _ in pages} == {404}
     assert len({text for _, text in pages}) == 1
@@ -141,7 +143,7 @@ async def test_pages_and_headers_reveal_nothing_about_the_origin_of_answers(site
     ben = await Browser.started(site, world.link("ben"))
     seen = []
     while ben.hidden("case"):
-        answer = await ben.client.get("/")
+        answer = await ben.client.get("/panel")
         seen.append(answer.text + str(answer.headers))
         await ben.judge()
     words = ("worker", "reasoner", "outcome", "handler", "model", "live", "gold", "repeat", "probab", "weight", "call-")
@@ -151,14 +153,16 @@ async def test_pages_and_headers_reveal_nothing_about_the_origin_of_answers(site
 
 
 async def test_a_large_body_is_refused(anna: Browser) -> None:
-    assert (await anna.client.post("/", content=b"x" * (BODY_BYTES + 1), headers={"Origin": ORIGIN})).status_code == 413
+    assert (
+        await anna.client.post("/panel", content=b"x" * (BODY_BYTES + 1), headers={"Origin": ORIGIN})
+    ).status_code == 413
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(70):
             yield b"x" * 1024
 
     form = {"Origin": ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}
-    assert (await anna.client.post("/", content=pieces(), headers=form)).status_code == 413
+    assert (await anna.client.post("/panel", content=pieces(), headers=form)).status_code == 413
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,7 @@ async def test_a_large_body_is_refused(anna: Browser) -> None:
 )
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"])
 async def test_a_broken_form_is_refused_without_an_error(anna: Browser, body: bytes, kind: str) -> None:
-    answer = await anna.client.post("/", content=body, headers={"Origin": ORIGIN, "Content-Type": kind})
+    answer = await anna.client.post("/panel", content=body, headers={"Origin": ORIGIN, "Content-Type": kind})
     assert answer.status_code == 400
 
 

@@ -25,8 +25,8 @@ from itertools import groupby
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from streams.panels.rubric import Question
-from streams.ui.fields import FormField, Side, form_fields, key_of, words_of
-from streams.ui.readable import answer_rows, compared_rows, data_of, turns_of
+from streams.ui.panel.fields import FormField, Side, form_fields, key_of, words_of
+from streams.ui.panel.readable import answer_rows, compared_rows, data_of, turns_of
 
 SKIP_REASONS = (
     "I cannot read or understand it",
@@ -254,7 +254,7 @@ def minutes(seconds: float) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("streams.ui", "templates"),
+        loader=PackageLoader("streams.ui", "templates/panel"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -10,11 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from streams.ui.judging import PanelSession
 from streams.ui.links import LinkFault
-from streams.ui.notices import NoticeKind, notice
-from streams.ui.pages import notice_page
-from streams.ui.site import PanelSite
+from streams.ui.panel.judging import PanelSession
+from streams.ui.panel.notices import NoticeKind, notice
+from streams.ui.panel.pages import notice_page
+from streams.ui.panel.site import PanelSite
 
 COOKIE: Final = "escalon_panel"
 FIELDS: Final = 100

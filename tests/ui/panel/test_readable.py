@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from streams.ui.readable import (
+from streams.ui.panel.readable import (
     MAX_ROWS,
     MAX_TEXT,
     Row,

@@ -8,9 +8,9 @@ from typing import get_args
 from streams.core.messages import PanelCase
 from streams.panels.board import VerdictKey
 from streams.panels.content import CaseContent
-from streams.ui.fields import FormField, Side, form_fields
-from streams.ui.judging import PanelSession, left_option
-from streams.ui.pages import ShownAnswer, ShownCase
+from streams.ui.panel.fields import FormField, Side, form_fields
+from streams.ui.panel.judging import PanelSession, left_option
+from streams.ui.panel.pages import ShownAnswer, ShownCase
 
 
 def sides_of(session: PanelSession, case: PanelCase) -> Mapping[Side, str]:
@@ -27,7 +27,7 @@ def case_fields(session: PanelSession, case: PanelCase) -> Sequence[FormField]:
 def shown_case(session: PanelSession, case: PanelCase, content: CaseContent) -> ShownCase:
     """Return a case's content with its answers on their sides."""
     answers = (ShownAnswer(side=side, text=content.answers[option]) for side, option in sides_of(session, case).items())
-    image = f"/image/{case.case_id}" if content.image else ""
+    image = f"/panel/image/{case.case_id}" if content.image else ""
     return ShownCase(text=content.text, data=content.data or None, image=image, answers=tuple(answers))
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from streams.core.messages import Judgement, PanelCase, PanelRater
 from streams.panels.assignment import Assigner
-from streams.ui.adjudication import find_disagreements
-from streams.ui.judging import PanelSession
+from streams.ui.panel.adjudication import find_disagreements
+from streams.ui.panel.judging import PanelSession
 from tests.builders import START
 from tests.harness.panel_site import ORIGIN, Browser, PanelServers, PanelWorld
 from tests.harness.panels import answer, case, panel, said, skipped
@@ -110,15 +110,15 @@ async def test_a_decision_is_a_judgement_of_its_own_kind_and_leads_to_the_next_d
         assert "2 to decide" in page
         assert "anna" not in page
         assert "ben" not in page
-        page = await clara.open("/disagreements/next")
+        page = await clara.open("/panel/disagreements/next")
         assert f"question of {first.event_id}" in page
         assert "It is no. &lt;b&gt;" in page
         form = {"csrf": clara.hidden("csrf"), "do": "adjudicate", "q0A": "no", "comment": "The sheet says so."}
-        address = f"/disagreements/{first.case_id}"
+        address = f"/panel/disagreements/{first.case_id}"
         posted = await clara.client.post(address, data=form, headers={"Origin": ORIGIN})
-        assert posted.headers["location"] == "/disagreements/next"
-        assert f"question of {last.event_id}" in await clara.open("/disagreements/next")
-        assert "1 decided" in await clara.open("/disagreements")
+        assert posted.headers["location"] == "/panel/disagreements/next"
+        assert f"question of {last.event_id}" in await clara.open("/panel/disagreements/next")
+        assert "1 decided" in await clara.open("/panel/disagreements")
         assert ">The sheet says so.</textarea>" in await clara.open(address)
     async with world.site() as site:
         found = site.session(world.link("clara"))
@@ -134,10 +134,12 @@ async def test_a_decision_without_a_verdict_or_without_its_token_is_refused(worl
     async with world.site() as site:
         clara = Browser.of(site)
         await clara.enter(world.link("clara"))
-        await clara.open(f"/disagreements/{last.case_id}")
+        await clara.open(f"/panel/disagreements/{last.case_id}")
         token = clara.hidden("csrf")
         for form in ({"csrf": token, "do": "adjudicate"}, {"csrf": "x", "do": "adjudicate", "q0A": "no"}):
-            posted = await clara.client.post(f"/disagreements/{last.case_id}", data=form, headers={"Origin": ORIGIN})
+            posted = await clara.client.post(
+                f"/panel/disagreements/{last.case_id}", data=form, headers={"Origin": ORIGIN}
+            )
             assert posted.status_code == 400
         found = site.session(world.link("clara"))
         assert isinstance(found, PanelSession)
@@ -149,6 +151,10 @@ async def test_a_rater_finds_no_disagreements(world: PanelWorld) -> None:
     async with world.site() as site:
         anna = Browser.of(site)
         await anna.enter(world.link("anna"))
-        for address in ("/disagreements", "/disagreements/next", f"/disagreements/{world.drawn[0].case_id}"):
+        for address in (
+            "/panel/disagreements",
+            "/panel/disagreements/next",
+            f"/panel/disagreements/{world.drawn[0].case_id}",
+        ):
             await anna.open(address)
             assert anna.status == 404

@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from streams.ui.notices import NoticeKind, notice
-from streams.ui.pages import notice_page
+from streams.ui.panel.notices import NoticeKind, notice
+from streams.ui.panel.pages import notice_page
 
 
 @pytest.mark.parametrize("kind", get_args(NoticeKind))

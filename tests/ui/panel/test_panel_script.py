@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 import streams.ui
-from streams.ui.notices import notice
-from streams.ui.pages import case_page, done_page, notice_page, unsaved_page
+from streams.ui.panel.notices import notice
+from streams.ui.panel.pages import case_page, done_page, notice_page, unsaved_page
 from tests.harness.browser import Visitor
 from tests.harness.panel_pages import CASE, DONE, INVOICE, UNSAVED, example_pages
 

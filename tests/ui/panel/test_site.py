@@ -13,7 +13,7 @@ import pytest
 
 from streams.core.messages import Judgement
 from streams.panels.panel_log import PanelLog
-from streams.ui.site import PanelSite
+from streams.ui.panel.site import PanelSite
 from tests.builders import event, outcome, verdict
 from tests.harness.audit import write
 from tests.harness.panel_site import RUBRIC, Browser, PanelServers, PanelWorld
@@ -235,7 +235,7 @@ async def test_a_judgement_that_kafka_does_not_confirm_is_kept_on_the_page_and_s
     world = new_world(cases=1)
     async with world.site() as site:
         anna = await Browser.started(site, world.link("anna"))
-        monkeypatch.setattr("streams.ui.site.SAVE_SECONDS", 0.0)
+        monkeypatch.setattr("streams.ui.panel.site.SAVE_SECONDS", 0.0)
         unsaved = await anna.judge("no", comment="keep me")
         assert anna.status == 503
         assert "keep me" in unsaved
@@ -270,11 +270,11 @@ async def test_an_erased_event_is_no_longer_shown(new_world: NewWorld) -> None:
         )
         client.close()
         site.contents.refresh([], site.settings.now())
-        assert world.drawn[0].event_id not in await anna.open("/")
+        assert world.drawn[0].event_id not in await anna.open("/panel")
         anna.page = shown
         await anna.judge()
         assert anna.status == 410
-        await anna.open("/")
+        await anna.open("/panel")
         await anna.send("start")
         assert anna.hidden("case") == world.drawn[1].case_id
 
@@ -313,7 +313,7 @@ async def test_a_panel_whose_claim_is_decided_gives_no_more_cases(new_world: New
             await site.decide()
             if not anna.hidden("case"):
                 break
-        assert "The question of this panel is decided" in await anna.open("/")
+        assert "The question of this panel is decided" in await anna.open("/panel")
         assert 'value="undo"' not in anna.page
         await anna.send("start")
         assert not anna.hidden("case")

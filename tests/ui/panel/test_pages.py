@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streams.panels.rubric import Choice, Question
-from streams.ui.pages import (
+from streams.ui.panel.pages import (
     ShownAnswer,
     ShownCase,
     adjudication_page,

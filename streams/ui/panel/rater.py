@@ -13,10 +13,10 @@ from streams.adapters.blobs import BlobStore
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import PanelCase
 from streams.panels.content import CaseContent
-from streams.ui.fields import read_verdicts
-from streams.ui.judging import PanelSession, Said
-from streams.ui.notices import NoticeKind
-from streams.ui.pages import (
+from streams.ui.panel.fields import read_verdicts
+from streams.ui.panel.judging import PanelSession, Said
+from streams.ui.panel.notices import NoticeKind
+from streams.ui.panel.pages import (
     SKIP_REASONS,
     CasePage,
     DonePage,
@@ -28,11 +28,11 @@ from streams.ui.pages import (
     start_page,
     unsaved_page,
 )
-from streams.ui.sessions import COOKIE, Form, checked_form, html, notice_response, session_of, site_of
-from streams.ui.sides import case_fields, field_key, field_values, shown_case, sides_of, stored_verdict
-from streams.ui.site import PanelSite, RefusedError
+from streams.ui.panel.sessions import COOKIE, Form, checked_form, html, notice_response, session_of, site_of
+from streams.ui.panel.sides import case_fields, field_key, field_values, shown_case, sides_of, stored_verdict
+from streams.ui.panel.site import PanelSite, RefusedError
 
-HOME: Final = "/"
+HOME: Final = "/panel"
 RENEW_SECONDS: Final = 120
 COMMENT_CHARACTERS: Final = 4000
 """The longest comment."""
@@ -51,7 +51,7 @@ def rater_routes(blobs: BlobStore) -> list[Route]:
         Route("/l/{token}", follow_link),
         Route(HOME, home),
         Route(HOME, act, methods=["POST"]),
-        Route("/image/{case_id}", image),
+        Route(f"{HOME}/image/{{case_id}}", image),
     ]
 
 
@@ -66,11 +66,11 @@ async def follow_link(request: Request) -> Response:
     if isinstance(session, str):
         return notice_response(session)
     response = HTMLResponse(
-        '<!doctype html><html lang="en"><title>Panel</title><p><a href="/">Continue</a></p></html>',
-        headers={"Refresh": "0; url=/", "Referrer-Policy": "no-referrer"},
+        '<!doctype html><html lang="en"><title>Panel</title><p><a href="/panel">Continue</a></p></html>',
+        headers={"Refresh": f"0; url={HOME}", "Referrer-Policy": "no-referrer"},
     )
     secure = site.settings.ui_url.startswith("https://")
-    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", path="/", secure=secure)
+    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", path=HOME, secure=secure)
     return response
 
 
@@ -80,7 +80,7 @@ async def home(request: Request) -> Response:
     if isinstance(session, str):
         return notice_response(session)
     if session.person.role == "adjudicator":
-        return RedirectResponse("/disagreements", 303)
+        return RedirectResponse(f"{HOME}/disagreements", 303)
     panel, now = session.assigner.panel, site.settings.now()
     if panel.state == "paused":
         return notice_response("paused")

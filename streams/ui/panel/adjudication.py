@@ -16,9 +16,9 @@ from streams.core.messages import Judgement, PanelCase
 from streams.panels.assignment import required
 from streams.panels.board import Ratings, VerdictKey
 from streams.panels.content import CaseContent
-from streams.ui.fields import read_verdicts
-from streams.ui.judging import PanelSession, Said
-from streams.ui.pages import (
+from streams.ui.panel.fields import read_verdicts
+from streams.ui.panel.judging import PanelSession, Said
+from streams.ui.panel.pages import (
     AdjudicationPage,
     DisagreementRow,
     DisagreementsPage,
@@ -28,14 +28,22 @@ from streams.ui.pages import (
     disagreements_page,
     unsaved_page,
 )
-from streams.ui.rater import COMMENT_CHARACTERS
-from streams.ui.readable import excerpt_of
-from streams.ui.sessions import Form, checked_form, html, notice_response, session_of, site_of
-from streams.ui.sides import case_fields, field_key, field_value, field_values, shown_case, sides_of, stored_verdict
-from streams.ui.site import PanelSite
+from streams.ui.panel.rater import COMMENT_CHARACTERS
+from streams.ui.panel.readable import excerpt_of
+from streams.ui.panel.sessions import Form, checked_form, html, notice_response, session_of, site_of
+from streams.ui.panel.sides import (
+    case_fields,
+    field_key,
+    field_value,
+    field_values,
+    shown_case,
+    sides_of,
+    stored_verdict,
+)
+from streams.ui.panel.site import PanelSite
 
-LIST: Final = "/disagreements"
-NEXT: Final = "/disagreements/next"
+LIST: Final = "/panel/disagreements"
+NEXT: Final = "/panel/disagreements/next"
 Verdicts = Mapping[VerdictKey, Judgement]
 
 

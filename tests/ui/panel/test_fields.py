@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from streams.panels.rubric import PICKS
-from streams.ui.fields import form_fields, key_of, read_verdicts
+from streams.ui.panel.fields import form_fields, key_of, read_verdicts
 from tests.harness.panel_pages import BETTER, QUESTIONS, RIGHT
 
 

@@ -26,9 +26,9 @@ from streams.panels.evidence import PanelEvidence, evidence_of
 from streams.panels.panel_log import PanelLog, StateMessage
 from streams.panels.publication import MessageWriter
 from streams.pipeline.load import Pipeline
-from streams.ui.contents import MAX_ROWS, CaseContents
-from streams.ui.judging import PanelSession, Said, judgements_of
 from streams.ui.links import LinkFault, LinkSigner, person_of, signing_key
+from streams.ui.panel.contents import MAX_ROWS, CaseContents
+from streams.ui.panel.judging import PanelSession, Said, judgements_of
 
 SAVE_SECONDS: Final = 5.0
 """The wait for Kafka's confirmation before a page says that a judgement is not saved yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from streams.ui.pages import NoticePage
+from streams.ui.panel.pages import NoticePage
 
 NoticeKind = Literal[
     "link invalid", "link expired", "link revoked", "paused", "nothing now", "not found", "place taken", "erased",
@@ -19,7 +19,7 @@ class Notice(NamedTuple):
     page: NoticePage
 
 
-def notice(kind: NoticeKind, home: str = "/") -> Notice:
+def notice(kind: NoticeKind, home: str = "/panel") -> Notice:
     """Return the message of a kind; `home` is the address of the next case."""
     status, title, text, way_on = _TEXTS[kind]
     link = home if way_on else ""

@@ -1,0 +1,120 @@
+"""The frame of the operator's pages: what they share, how one is rendered, and the guard and errors of its route."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from streams.app.settings import Settings
+from streams.core.errors import EscalonError, ServiceError
+from streams.pipeline.load import Pipeline
+from streams.ui.links import LinkSigner
+from streams.ui.operator.guard import refusal_of
+from streams.ui.operator.live import LiveFeeds, Render
+from streams.ui.operator.reads import AuditReads, figure_link
+from streams.ui.operator.scope import HOURS, Scope, read_scope
+from streams.ui.operator.wording import FILTERS
+
+Handler = Callable[[Request], Awaitable[Response]]
+_ERROR_STATUS: Final = ((ServiceError, 503), (EscalonError, 400))
+
+
+@dataclass(kw_only=True)
+class OperatorSite:
+    """What the operator's pages know: the deployment, its pipeline if there is one, and the reads of the audit."""
+
+    settings: Settings
+    """With the addresses of the servers, once these are known."""
+    pipeline: Pipeline | None
+    reads: AuditReads
+    live: LiveFeeds
+    signer: LinkSigner
+    navigation: tuple[tuple[str, str], ...] = ()
+    """The address and the title of each page."""
+
+    def now(self) -> datetime:
+        """Return the deployment's time."""
+        return self.settings.now()
+
+    def close(self) -> None:
+        """End the live parts, and close the connections."""
+        self.live.close()
+        self.reads.close()
+
+
+def site_of(request: Request) -> OperatorSite:
+    """Return the site that the application serves."""
+    site: OperatorSite = request.app.state.operator
+    return site
+
+
+async def scope_of(request: Request) -> Scope:
+    """Return the scope of a request, which `render` shows. Raises ConfigError or ServiceError."""
+    site = site_of(request)
+    request.state.scope = scope = await read_scope(request.query_params, site.reads, site.now())
+    return scope
+
+
+def operator_route(path: str, handler: Handler, methods: Collection[str] = ("GET",)) -> Route:
+    """Return a route that only the operator's session opens, and that shows errors as pages."""
+
+    async def guarded(request: Request) -> Response:
+        if (refusal := refusal_of(request, site_of(request).signer)) is not None:
+            return HTMLResponse(_template("closed.html").render(words=refusal), 403)
+        try:
+            return await handler(request)
+        except EscalonError as error:
+            status = next(status for kind, status in _ERROR_STATUS if isinstance(error, kind))
+            return render(request, "error.html", "This cannot be shown", status=status, error=error)
+
+    return Route(path, guarded, methods=list(methods))
+
+
+def render(request: Request, template: str, title: str, *, status: int = 200, **values: object) -> Response:
+    """Return a page: `operator/TEMPLATE`, which extends `operator/base.html`."""
+    site = site_of(request)
+    scope: Scope | None = getattr(request.state, "scope", None)
+    frame = {"title": title, "path": request.url.path, "navigation": site.navigation, "scope": scope}
+    return HTMLResponse(_template(template).render(**frame, **values), status)
+
+
+def scoped(site: OperatorSite, part: Callable[[OperatorSite, Scope], Awaitable[Markup]]) -> Render:
+    """Return a live fragment's renderer from a function of a scope."""
+
+    async def rendered(asked: Mapping[str, str]) -> str:
+        return await part(site, await read_scope(asked, site.reads, site.now()))
+
+    return rendered
+
+
+def render_part(template: str, **values: object) -> Markup:
+    """Return a part of a page, as live fragments are."""
+    return Markup(_template(template).render(**values))  # noqa: S704 - the template escapes its values
+
+
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("streams.ui", "templates/operator"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(figure_link=figure_link, range_choices=HOURS)
+    environment.filters.update(FILTERS)
+    return environment

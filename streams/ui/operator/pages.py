@@ -1,0 +1,62 @@
+"""The table of the operator's pages, which makes the navigation, the routes and the live parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from streams.app.settings import Settings
+from streams.pipeline.load import Pipeline
+from streams.ui.links import LinkSigner
+from streams.ui.operator import overview
+from streams.ui.operator.frame import OperatorSite, operator_route, site_of
+from streams.ui.operator.guard import follow_operator_link
+from streams.ui.operator.live import LiveFeeds, LiveFragment
+from streams.ui.operator.reads import AuditReads
+
+
+class OperatorPage(NamedTuple):
+    """A page of the navigation, with its routes and the parts of it that renew themselves."""
+
+    path: str
+    title: str
+    routes: Callable[[], Sequence[BaseRoute]]
+    fragments: Callable[[OperatorSite], Sequence[LiveFragment]] = lambda _: ()
+
+
+UNBUFFERED: Final = {"X-Accel-Buffering": "no"}
+"""Asks proxies to pass each event on at once."""
+PAGES: Final = (OperatorPage("/", "Overview", overview.routes, overview.fragments),)
+
+
+def make_operator_site(
+    settings: Settings, pipeline: Pipeline | None, reads: AuditReads, signer: LinkSigner
+) -> OperatorSite:
+    """Return the site of all pages."""
+    navigation = tuple((page.path, page.title) for page in PAGES)
+    live = LiveFeeds()
+    site = OperatorSite(
+        settings=settings, pipeline=pipeline, reads=reads, live=live, signer=signer, navigation=navigation
+    )
+    for page in PAGES:
+        live.add(page.fragments(site))
+    return site
+
+
+def operator_routes() -> list[BaseRoute]:
+    """Return the routes of all pages, of the operator's link and of live parts."""
+    own: list[BaseRoute] = [Route("/o/{token}", follow_operator_link), operator_route("/live", listen)]
+    return own + [route for page in PAGES for route in page.routes()]
+
+
+async def listen(request: Request) -> Response:
+    """Stream the new renderings of `fragments` for the scope of an address."""
+    asked = dict(request.query_params)
+    names = [name for name in asked.pop("fragments", "").split(",") if name]
+    live = site_of(request).live
+    live.check(names)
+    return StreamingResponse(live.listen(names, asked), media_type="text/event-stream", headers=UNBUFFERED)

@@ -1,0 +1,63 @@
+"""Figures as text, the same on every page. Unknown is an en dash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+UNKNOWN: Final = "–"
+Number = int | float | Decimal
+
+
+def count(value: Number | None) -> str:
+    """Return a number of things, with thin groups: `12,345`."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def usd(value: Number | None) -> str:
+    """Return money: cents from a cent on, else three significant digits, as `$0.00132`."""
+    if value is None:
+        return UNKNOWN
+    sign, amount = ("−" if value < 0 else ""), abs(float(value))
+    if amount == 0 or amount >= 0.995:
+        return f"{sign}${amount:,.2f}"
+    digits = max(2, 2 - _exponent(amount))
+    return f"{sign}${amount:.{digits}f}"
+
+
+def percent(value: Number | None) -> str:
+    """Return a share of 1 as a percentage, with one decimal below 10 %."""
+    if value is None:
+        return UNKNOWN
+    share = 100 * float(value)
+    return f"{share:.1f} %" if 0 < share < 9.95 else f"{share:.0f} %"
+
+
+def seconds(value: Number | None) -> str:
+    """Return a duration: `12 ms`, `1.4 s`, `3 min`, `2 h`."""
+    if value is None:
+        return UNKNOWN
+    length = float(value)
+    if length < 1:
+        return f"{1000 * length:.0f} ms" if length >= 0.001 or length == 0 else "under 1 ms"
+    for unit, size in (("h", 3600), ("min", 60)):
+        if length >= 2 * size:
+            return f"{length / size:.0f} {unit}"
+    return f"{length:.1f} s" if length < 10 else f"{length:.0f} s"
+
+
+def moment(value: datetime | None) -> str:
+    """Return a time in UTC to the second."""
+    return UNKNOWN if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _exponent(amount: float) -> int:
+    return int(f"{amount:e}".rpartition("e")[2])
+
+
+FILTERS: Final[Mapping[str, Callable[..., str]]] = {
+    "count": count, "usd": usd, "percent": percent, "seconds": seconds, "moment": moment,
+}  # fmt: skip
+"""The filters of the templates. `count` replaces Jinja's alias of `length`."""
