@@ -107,11 +107,6 @@ def signing_key(settings: Settings) -> str:
         raise ConfigError(what, "Check the directory ESCALON_DATA, or set ESCALON_UI_KEY.", "ESCALON_UI_KEY") from error
 
 
-def operator_link(settings: Settings, address: str) -> str:
-    """Return the operator's link to the pages at an address. Raises ConfigError as `signing_key` does."""
-    return f"{address}/o/{LinkSigner(signing_key(settings)).operator_token()}"
-
-
 def _read_or_make(file: Path) -> str:
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)

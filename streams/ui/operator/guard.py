@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
