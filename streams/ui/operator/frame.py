@@ -30,7 +30,7 @@ _ERROR_STATUS: Final = ((ServiceError, 503), (EscalonError, 400))
 
 @dataclass(kw_only=True)
 class OperatorSite:
-    """What the operator's pages know: the deployment, its pipeline if there is one, and the reads of the audit."""
+    """The deployment behind the operator's pages, its pipeline if there is one, and the reads of the audit."""
 
     settings: Settings
     """With the addresses of the servers, once these are known."""

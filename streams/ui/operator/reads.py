@@ -61,7 +61,9 @@ class AuditReads:
         kept = self._kept.get(key)
         if kept is None or kept[0] <= now or _has_failed(kept[1]):
             task: asyncio.Future[Any] = asyncio.ensure_future(self._run(key, function, kept_seconds))
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # else it warns if nobody waits
+            task.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # else it warns about an error that was not read
             self._kept[key] = kept = (float("inf"), task)
             self._kept.move_to_end(key)
             while len(self._kept) > MOST_KEPT:
