@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,28 +15,36 @@ import typer
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.codec_factory import codec_for
+from streams.adapters.ground_truth import from_json
 from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.app.settings import Settings, read_settings
 from streams.audit.ended_events import ended_events
 from streams.audit.query import Audit
-from streams.audit.report import make_report
 from streams.cli.classifier_training import train_classifier
 from streams.cli.commands import new_app
-from streams.cli.console import note, out
+from streams.cli.console import err, out
+from streams.cli.context import find_pipeline
+from streams.cli.demo_summary import print_summary
 from streams.cli.event_source import read_source
 from streams.cli.live_view import LiveCounts, show, watched_topics
-from streams.cli.options import CassetteOption, RecordOption
-from streams.cli.publication import publish_events
-from streams.cli.report_tables import print_report
-from streams.core.errors import ServiceError
+from streams.cli.publication import publish_events, publish_labels
+from streams.core.errors import ConfigError, ServiceError
+from streams.core.messages import Label
+from streams.demo.events import mark_of, write_events
+from streams.demo.recording import begin_recording, finish_recording, read_recording
+from streams.demo.results import DemoResult, TruthFile, read_results
 from streams.demo.starter import write_pack
 from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.models.weights import store
 from streams.pipeline.code import AllowedPython
-from streams.pipeline.load import Pipeline, load_pipeline
+from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import LocalModelSpec
 
 AUDIT_SECONDS = 30.0
+DRAIN_SECONDS = 1.0
+"""The time for tasks in flight when the demo is broken off, so that Ctrl-C takes less than ten seconds."""
+INTERRUPTED = 130
+LABEL_SOURCE = "the demo's truth file"
 _RECORDED = """
     SELECT uniqExact(event_id)
     FROM (SELECT run, event_id FROM outcomes UNION ALL SELECT run, event_id FROM dead_letters)
@@ -45,41 +55,62 @@ DEMO_PYTHON = AllowedPython(("desk",))
 app = new_app()
 
 
-@app.command(epilog="Example: escalon demo --models claude")
+@app.command(epilog="Example: escalon demo --recorded")
 def demo(
     models: Annotated[
         str, typer.Option(help="local (1.6 GB, downloaded once) or claude (needs ANTHROPIC_API_KEY).")
     ] = "local",
-    cassette: CassetteOption = None,
-    record: RecordOption = None,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Take the models' answers from the packaged recording; no weights.")
+    ] = False,
+    record: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="Write what the models answer to a recording there.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave servers and pages running until Ctrl-C.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until every event has ended.")] = 900.0,
 ) -> None:
-    """Run a sample support desk's mail, chat and images through the three tiers, and report time and cost."""
-    settings = replace(read_settings(), cassette=cassette, record_cassette=record, python=DEMO_PYTHON)
-    if models == "claude" and settings.anthropic_api_key is None and cassette is None:
+    """Run a sample support desk's mail, chat and images through the three tiers, and judge every answer."""
+    settings = replace(read_settings(), python=DEMO_PYTHON, drain_seconds=DRAIN_SECONDS)
+    if recorded and (record is not None or models != "local"):
+        raise ConfigError("The packaged recording is of the local models.", "Use --recorded alone.", "--recorded")
+    if models == "claude" and settings.anthropic_api_key is None:
         raise ServiceError("The demo with Claude needs an API key.", "Set ANTHROPIC_API_KEY.")
-    started = time.monotonic()
-    directory = settings.data_dir / "demo"
-    pipeline = _prepare(settings, directory, models)
-    with running_pipeline(settings, pipeline, note) as running:
-        expected = stream(running, directory / "events.jsonl", timeout)
-        _await_audit(running.clickhouse, settings.run, expected)
-        out.print()
-        with closing(Audit(running.clickhouse)) as audit:
-            print_report(make_report(audit, settings.run, pipeline))
-    out.print(f"Done in {time.monotonic() - started:.0f} s. The audit stays in {settings.data_dir}:", style="dim")
-    out.print(
-        '  escalon report\n  escalon query "SELECT event_id, tier, prompt, response FROM calls LIMIT 5"', style="dim"
-    )
+    if record is not None:
+        settings = replace(settings, record_cassette=begin_recording(record))
+    try:
+        _run(settings, models, recorded=recorded, record=record, keep=keep, timeout=timeout)
+    except KeyboardInterrupt:
+        out.print("Stopped.")
+        raise typer.Exit(INTERRUPTED) from None
 
 
-def _prepare(settings: Settings, directory: Path, models: str) -> Pipeline:
-    """Write the support desk, train its listener, download its weights, and load it."""
+def _run(settings: Settings, models: str, *, recorded: bool, record: Path | None, keep: bool, timeout: float) -> None:
+    started, directory = time.monotonic(), settings.data_dir / "demo"
     shutil.rmtree(directory, ignore_errors=True)
     file = write_pack(directory, models)
-    out.print("[bold]A support desk in three tiers[/bold]: mail, chat and images. See", file)
-    train_classifier(directory / "intents.jsonl", directory / "intents.npz")
-    pipeline = load_pipeline(file, settings.python)
+    if recorded:
+        recording = read_recording(directory)
+        settings = replace(settings, cassette=recording.cassette)
+        out.print(recording.label, soft_wrap=True)
+    with ExitStack() as open_:
+        with err.status("Training the listener"):
+            pipeline = _prepare(settings, file)
+        with err.status("Starting the broker, ClickHouse and a process for each tier") as status:
+            running = open_.enter_context(running_pipeline(settings, pipeline, status.update))
+        results = _stream(running, pipeline, timeout)
+        if record is not None:
+            finish_recording(record, pipeline, settings.now().date())
+        with closing(Audit(running.clickhouse)) as audit:
+            print_summary(results, audit.named("money", settings.run).records()[0])
+        out.print(f"\nDone in {time.monotonic() - started:.0f} s. The audit stays in {settings.data_dir}.", style="dim")
+        if keep:
+            _keep(running)
+
+
+def _prepare(settings: Settings, file: Path) -> Pipeline:
+    """Train the support desk's listener, download its weights, and load it."""
+    train_classifier(file.parent / "intents.jsonl", file.parent / "intents.npz", quiet=True)
+    pipeline = find_pipeline(settings, file)
     if settings.cassette is None:
         local = {one.model for one in pipeline.spec.models.values() if isinstance(one, LocalModelSpec)}
         for model in sorted(name for name in local if not name.endswith(".gguf")):
@@ -87,10 +118,27 @@ def _prepare(settings: Settings, directory: Path, models: str) -> Pipeline:
     return pipeline
 
 
+def _stream(running: RunningPipeline, pipeline: Pipeline, timeout: float) -> list[DemoResult]:
+    """Publish the events and their labels, wait until all have ended, and judge the ends."""
+    settings, directory, now = running.settings, running.pipeline.parent, running.settings.now()
+    expected = stream(running, write_events(directory, mark_of(now), now), timeout)
+    truth = TruthFile(directory / "truth.jsonl", pipeline)
+    publish_labels(settings, [_label(one, value, now) for one, value in truth.labels(expected).items()])
+    _await_audit(running.clickhouse, settings.run, expected)
+    with closing(Audit(running.clickhouse)) as audit:
+        return read_results(audit, settings.run, expected, truth)
+
+
+def _label(event_id: str, value: object, now: datetime) -> Label:
+    fields = {"event_id": event_id, "label": value, "source": LABEL_SOURCE}
+    return from_json(Label, json.dumps(fields).encode(), now)
+
+
 def stream(running: RunningPipeline, events: Path, timeout: float) -> set[str]:
     """Publish the events, show the live view until each has ended, and return their ids.
 
-    An event that ended in an earlier run counts as ended. Raises ServiceError after `timeout` seconds.
+    An event that ended in an earlier run counts as ended. Raises ServiceError after `timeout` seconds, and ConfigError
+    if the recording lacks an answer.
     """
     settings, deadline = running.settings, time.monotonic() + timeout
     codec, topics = codec_for(settings.schema_registry), watched_topics(settings.topic_prefix)
@@ -104,15 +152,24 @@ def stream(running: RunningPipeline, events: Path, timeout: float) -> set[str]:
         def keep_running() -> bool:
             running.supervisor.check()
             left = expected - live.ended
+            if live.counts["error not_recorded"]:
+                remedy = "Make it again: escalon demo --record DIRECTORY. docs/demo.md has the steps."
+                raise ConfigError("The recording has no answer to a prompt of this demo.", remedy)
             if left and time.monotonic() > deadline:
                 what = f"{len(left)} of {len(expected)} events had not ended after {timeout:.0f} s."
                 raise ServiceError(what, f"See the logs in {settings.data_dir / 'logs'}, or raise --timeout.")
             return bool(left)
 
-        if live.ended:
-            out.print(f"{len(live.ended)} of {len(expected)} events have an outcome from an earlier run.")
         show(tail, live, keep_running, len(expected))
     return expected
+
+
+def _keep(running: RunningPipeline) -> None:
+    out.print("Servers and pages run until Ctrl-C.")
+    while True:
+        for line in running.restart_ended():
+            err.print(line, style="red", markup=False, highlight=False)
+        time.sleep(0.5)
 
 
 def _ends(running: RunningPipeline, topics: list[str]) -> Offsets:

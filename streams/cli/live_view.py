@@ -78,6 +78,7 @@ def _call(live: LiveCounts, call: Call) -> None:
     live.counts[f"{call.tier} refused"] += call.status == "refused"
     live.counts[f"{call.tier} broken"] += call.status in ("invalid", "failed")
     live.counts[f"{call.tier} escalated"] += call.decision == "escalated"
+    live.counts[f"error {call.error_type}"] += call.error_type is not None
     if call.cost_usd is not None:
         live.cost[call.tier] = live.cost.get(call.tier, Decimal(0)) + call.cost_usd
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 from streams.core.errors import ConfigError
+from streams.demo.recording import ABOUT, FILE
 
 MODELS = ("local", "claude")
 SAMPLE_EVENTS = 12
 HANDLER = 'handler = "desk:'
+PEOPLE, RESOLVE = '"reasoners.people"', '"reasoners.resolve"'
 _ALLOW = "# Runs once you take out the marks and start with ESCALON_ALLOW_PYTHON=desk, for it is Python."
 _NO_THINKING = """\
 max_tokens = 600
@@ -24,11 +26,11 @@ parameters = { effort = "low" } # it thinks less
 """
 _FOR_CLAUDE = (
     # Claude gives no token log-probabilities; there the model states its confidence.
-    ('confidence = "logprob"', 'confidence = "verbalized"'),
+    ('confidence = ["logprob"', 'confidence = ["verbalized"'),
     ("max_tokens = 160\n", _NO_THINKING),
-    ("max_tokens = 200\n", _NO_THINKING),
-    ("max_tokens = 220\n", _NO_THINKING),
-    ("max_tokens = 300\n", _SOME_THINKING),
+    ("max_tokens = 60\n", _NO_THINKING),
+    ("max_tokens = 200\n", _SOME_THINKING),
+    ("max_tokens = 80\n", _SOME_THINKING),
 )
 
 
@@ -52,8 +54,13 @@ def _for_claude(text: str) -> str:
 
 
 def without_python(text: str) -> str:
-    """Return a pipeline file with its Python functions, and the routes to them, put into comments."""
-    tables = text.split("\n\n")
+    """Return a pipeline file with its Python functions, and the routes to them, put into comments.
+
+    What only people may answer goes to the reasoner that refuses it.
+    """
+    text = re.sub(r'^confidence = \["(\w+)", "desk:\w+"\]$', r'# \g<0>\nconfidence = "\1"', text, flags=re.M)
+    text = re.sub(r'^correct = "desk:', r"# \g<0>", text, flags=re.M)
+    tables = text.replace(f"delicate = {PEOPLE}", f"delicate = {RESOLVE}").split("\n\n")
     named = {
         name for table in tables if HANDLER in table for name in re.findall(r"^\[(workers\.[\w-]+)\]", table, re.M)
     }
@@ -74,8 +81,8 @@ def write_starter(directory: Path, models: str) -> Path:
     events = (directory / "events.jsonl").read_text("utf-8").splitlines()
     texts = [event for event in events if "image" not in json.loads(event)]
     (directory / "sample.jsonl").write_text("\n".join(texts[:SAMPLE_EVENTS]) + "\n", "utf-8")
-    for surplus in ("events.jsonl", "truth.jsonl"):
-        (directory / surplus).unlink()
+    for surplus in ("events.jsonl", "truth.jsonl", FILE, ABOUT):
+        (directory / surplus).unlink(missing_ok=True)
     for image in (directory / "images").iterdir():
         image.unlink()
     (directory / "images").rmdir()

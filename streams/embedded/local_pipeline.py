@@ -26,7 +26,7 @@ from streams.packaged_files import resource
 from streams.pipeline.code import SETTING
 from streams.pipeline.load import Pipeline, load_pipeline
 
-SHUTDOWN_SECONDS = 10.0
+SHUTDOWN_SECONDS = 6.0
 """The time a worker has to stop after it has drained."""
 READY_SECONDS = 180.0
 STEADY_SECONDS = 60.0
@@ -191,6 +191,7 @@ def worker_environment(
         "ESCALON_DATA": str(settings.data_dir),
         "ESCALON_KAFKA_BATCH_BYTES": str(settings.batch_bytes),
         "ESCALON_PIPELINE": str(pipeline or ""),
+        "ESCALON_DRAIN_SECONDS": f"{settings.drain_seconds:.0f}",
         "ESCALON_CASSETTE": str(settings.cassette or ""),
         "ESCALON_RECORD_CASSETTE": str(settings.record_cassette or ""),
         SETTING: str(settings.python),

@@ -14,7 +14,7 @@ from streams.app.settings import Settings, read_settings
 from streams.calling.request import Reply
 from streams.calling.task import Task
 from streams.core.errors import ConfigError
-from streams.demo.starter import write_pack
+from streams.demo.starter import write_starter
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline, load_pipeline
@@ -64,7 +64,7 @@ def asking(directory: Path, model: str, options: str = "") -> Pipeline:
 
 
 async def test_the_starter_has_room_for_thinking_or_does_without(tmp_path: Path, server: MessagesServer) -> None:
-    path = write_pack(tmp_path, "claude")
+    path = write_starter(tmp_path, "claude")
     (tmp_path / "intents.npz").write_bytes(b"the artifact")
     pipeline = load_pipeline(path, ANY_PYTHON)
     handlers = {name: one for name, one in [*pipeline.workers.items(), *pipeline.reasoners.items()] if one.prompting}

@@ -108,11 +108,17 @@ def test_the_starter_names_no_python_and_keeps_everything_else() -> None:
     assert list(functions_in(starter)) == []
     assert SPEC.listeners.keys() - starter.listeners.keys() == {"photo"}
     assert SPEC.workers.keys() - starter.workers.keys() == {"file"}
+    assert SPEC.reasoners.keys() - starter.reasoners.keys() == {"people"}
+    assert starter.routes["delicate"] == "reasoners.resolve"
     assert SPEC.routes.keys() - starter.routes.keys() == {"photo"}
 
 
 def test_with_the_marks_taken_out_the_starter_is_the_support_desk_again() -> None:
     lines = without_python(FILE).split("\n")
-    keys = ("# [listeners.photo]", "# [workers.file]", "# kind", "# handler", "# applies_to", "# inputs", "# photo")
+    tables = ("# [listeners.photo]", "# [workers.file]", "# [reasoners.people]")
+    keys = (*tables, "# kind", "# handler", "# applies_to", "# inputs", "# photo", "# reasoner =", "# co")
     again = "\n".join(line.removeprefix("# ") if line.startswith(keys) else line for line in lines)
+    again = again.replace('confidence = "logprob"\n', "").replace(
+        'delicate = "reasoners.resolve"', 'delicate = "reasoners.people"'
+    )
     assert tomllib.loads(again) == tomllib.loads(FILE)

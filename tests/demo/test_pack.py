@@ -49,7 +49,8 @@ def test_the_pipeline_loads_and_its_classifier_knows_the_events(models: str, tmp
     pipeline = write_pack(tmp_path, models)
     train_classifier(tmp_path / "intents.jsonl", tmp_path / "intents.npz", quiet=True)
     assert load_pipeline(pipeline, ANY_PYTHON).name == "support-desk"
-    texts = [event for event in EVENTS if event["channel"] != "image" and TRUTH[event["id"]]["intent"] != "injection"]
+    ruled = ("injection", "delicate", "law")
+    texts = [event for event in EVENTS if event["channel"] != "image" and TRUTH[event["id"]]["intent"] not in ruled]
     predicted = Classifier.load(tmp_path / "intents.npz").predict([event["text"] for event in texts])
     right = sum(best[0][0] == TRUTH[event["id"]]["intent"] for best, event in zip(predicted, texts, strict=True))
     assert right / len(texts) >= 0.95
