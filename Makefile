@@ -59,7 +59,6 @@ format: setup-dev  ## format the code
 	$(BIN)/ruff check --fix .
 
 lock: setup-dev  ## pin all dependencies again, with hashes
-	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) --upgrade --group build -o requirements-tiers.lock
 	$(COMPILE) $(EVERYTHING) --upgrade --group build -o requirements.lock
 	$(COMPILE) $(EVERYTHING) --upgrade --group dev -o requirements-dev.lock

@@ -1,7 +1,7 @@
-"""Check the worker in this container: exit code 0 if it is healthy, else 1 with the reason on standard error.
+"""Check the process in this container: exit code 0 if it is healthy, else 1 with the reason on standard error.
 
-healthcheck.py web PORT         the tier's web server, which runs in the event loop of the agents, answers
-healthcheck.py connected PORT   a TCP connection from this container to PORT is established
+healthcheck.py web PORT [PATH]   its web server, which runs in the event loop that does the work, answers PATH (`/`)
+healthcheck.py connected PORT    a TCP connection from this container to PORT is established
 
 It uses the standard library only, so that a check does not import escalon.
 """
@@ -18,11 +18,11 @@ ESTABLISHED = "01"
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
-def answers(port: int, seconds: float = SECONDS) -> bool:
-    """True if GET / on this port of 127.0.0.1 returns status 200 within `seconds`."""
+def answers(port: int, path: str = "/", seconds: float = SECONDS) -> bool:
+    """True if GET `path` on this port of 127.0.0.1 returns status 200 within `seconds`."""
     connection = HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
-        connection.request("GET", "/")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False
@@ -36,18 +36,19 @@ def connected(port: int, tables: Iterable[Path] = TABLES) -> bool:
     return any(row[3] == ESTABLISHED and int(row[2].rpartition(":")[2], 16) == port for row in rows)
 
 
-CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
-    "web": (answers, "the tier's web server does not answer"),
+CHECKS: dict[str, tuple[Callable[..., bool], str]] = {
+    "web": (answers, "the web server does not answer"),
     "connected": (connected, "there is no connection to the broker"),
 }
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one check and return the exit code."""
-    check, complaint = CHECKS[arguments[0]]
-    if check(int(arguments[1])):
+    name, port, *path = arguments
+    check, complaint = CHECKS[name]
+    if check(int(port), *path):
         return 0
-    sys.stderr.write(f"{complaint} (port {arguments[1]})\n")
+    sys.stderr.write(f"{complaint} (port {port})\n")
     return 1
 
 

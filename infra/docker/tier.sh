@@ -1,7 +1,9 @@
 #!/bin/sh
 # Run a tier: tier.sh worker listen. Docker would restart a tier that has reached its limit on dead letters (exit code 3),
 # and each restart without a fix turns more messages into dead letters. So this container stays up without its tier, and
-# is unhealthy, until it is restarted by hand.
+# is unhealthy, until it is restarted by hand. The file is for the liveness probe of Kubernetes.
+at_limit="${TMPDIR:-/tmp}/at-dead-letter-limit"
+rm -f "$at_limit"
 child=
 stopped=
 stop() {
@@ -23,7 +25,9 @@ trap stop TERM
 escalon "$@" &
 follow
 [ "$code" -eq 3 ] || exit "$code"
-echo "This container stays up without its tier, so that Docker does not restart it. After the fix: docker compose restart $2" >&2
+: >"$at_limit"
+echo "This container stays up without its tier, so that nothing restarts it. After the fix: docker compose restart $2," \
+    "or kubectl delete pod -l app.kubernetes.io/component=$2" >&2
 sleep infinity &
 follow
 exit "$code"

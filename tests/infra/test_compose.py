@@ -135,6 +135,23 @@ def test_a_web_check_asks_the_port_its_tier_serves(services: dict[str, Service])
         assert check[-2:] == ["web", environment["ESCALON_WEB_PORT"]], name
 
 
+def test_the_pages_are_checked_by_a_file_they_serve(root: Path, services: dict[str, Service]) -> None:
+    check, command = services["ui"]["healthcheck"]["test"], services["ui"]["command"]
+    assert check[-3:-1] == ["web", command[-1]]
+    assert (root / "streams/ui" / check[-1].lstrip("/")).is_file()
+
+
+def test_links_are_made_and_served_with_one_key_and_address(services: dict[str, Service]) -> None:
+    for name in ("ESCALON_UI_KEY", "ESCALON_UI_URL"):
+        assert services["ui"]["environment"][name] == services["cli"]["environment"][name]
+    assert "ANTHROPIC_API_KEY" not in services["ui"]["environment"]
+
+
+def test_our_services_write_to_volumes_and_tmp_alone(services: dict[str, Service]) -> None:
+    for name, service in ours(services).items():
+        assert (service["read_only"], service["tmpfs"]) == (True, ["/tmp"]), name  # noqa: S108  in the container
+
+
 def test_a_plain_consumer_is_checked_by_its_connection_to_its_broker(
     services: dict[str, Service],
 ) -> None:

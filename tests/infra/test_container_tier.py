@@ -24,10 +24,12 @@ def tier(root: Path, directory: Path, escalon: str) -> Iterator[subprocess.Popen
     program = directory / "escalon"
     program.write_text(f"#!/bin/sh\n{escalon}\n", "utf-8")
     program.chmod(0o755)
-    path = {"PATH": f"{directory}:{os.environ['PATH']}"}
+    environment = {"PATH": f"{directory}:{os.environ['PATH']}", "TMPDIR": str(directory)}
     command = ["/bin/sh", str(root / "infra/docker/tier.sh"), "worker", "listen"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=path, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as running:
+    with subprocess.Popen(
+        command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as running:
         late = threading.Timer(SECONDS, os.killpg, (running.pid, signal.SIGKILL))  # else a read would wait indefinitely
         late.start()
         try:
@@ -49,10 +51,19 @@ def test_a_container_at_the_limit_on_dead_letters_stays_up_until_it_is_stopped(r
     with tier(root, tmp_path, f"exit {DEAD_LETTER_LIMIT_EXIT}") as running:
         assert running.stderr is not None
         assert "docker compose restart listen" in running.stderr.readline()
+        assert (tmp_path / "at-dead-letter-limit").exists()
         with pytest.raises(subprocess.TimeoutExpired):
             running.wait(0.5)
         running.terminate()
         assert running.wait(SECONDS) != 0
+
+
+def test_a_container_that_starts_again_is_no_longer_at_its_limit(root: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "at-dead-letter-limit"
+    marker.touch()
+    with tier(root, tmp_path, "exit 0") as running:
+        assert running.wait(SECONDS) == 0
+        assert not marker.exists()
 
 
 def test_a_tier_gets_sigterm_and_its_container_waits_until_it_has_ended(root: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Tier(BaseHTTPRequestHandler):
     status = 200
 
     def do_GET(self) -> None:
-        self.send_response(self.status)
+        self.send_response(self.status if self.path in ("/", "/file") else 404)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
@@ -49,6 +49,11 @@ def tier() -> Iterator[HTTPServer]:
 
 def test_a_tier_that_answers_is_well(healthcheck: ModuleType, tier: HTTPServer) -> None:
     assert healthcheck.main(["web", str(tier.server_port)]) == 0
+
+
+def test_another_path_can_be_asked_for(healthcheck: ModuleType, tier: HTTPServer) -> None:
+    assert healthcheck.main(["web", str(tier.server_port), "/file"]) == 0
+    assert healthcheck.main(["web", str(tier.server_port), "/missing"]) == 1
 
 
 def test_a_tier_that_answers_with_an_error_is_not(healthcheck: ModuleType, tier: HTTPServer) -> None:
