@@ -41,7 +41,7 @@ def manifests(directory: Path, kustomization: Manifest) -> list[Manifest]:
 
 @pytest.fixture(scope="module")
 def workloads(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """What runs pods, by component."""
+    """The objects that run pods, by component."""
     running = [one for one in manifests if "template" in one.get("spec", {})]
     return {one["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: one for one in running}
 
