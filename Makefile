@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-e
 	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel
 EVERYTHING := --extra evaluation --extra embedded --extra ui
 
-.PHONY: help setup setup-dev weights demo test test-kafka test-faults lint check audit format lock clean
+.PHONY: help setup setup-dev weights demo test test-slow test-all test-kafka test-faults lint check audit format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,8 +28,15 @@ weights: setup  ## the demo's language models, fetched once and verified
 demo: weights  ## a support desk's stream through three tiers of local models
 	$(BIN)/escalon demo
 
-test: setup-dev  ## all tests; a test skips, with the reason, if something it needs is missing
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+# The core has tests of its own, whose coverage is a condition.
+test: setup-dev  ## what a change needs first: about 5 minutes on 2 cores
+	$(BIN)/python -m pytest tests/core -m "not slow" -n $(TESTERS) --cov=streams.core --cov-fail-under=95 --cov-report=
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/core -n $(TESTERS) --dist loadfile
+
+test-slow: setup-dev  ## the other tests: Apache Kafka, whole pipelines, storms, short faults, browsers, the package
+	$(BIN)/python -m pytest -m "slow and not faults" -n $(TESTERS) --dist loadfile
+
+test-all: test test-slow  ## all tests but the long faults; a test skips, with the reason, if something it needs is missing
 
 test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no others
 	$(BIN)/python -m pytest -m "kafka and not faults"
@@ -46,8 +53,7 @@ lint: setup-dev  ## format, lint, prose, types, layers, declared dependencies
 	$(BIN)/deptry streams infra
 	$(BIN)/deptry tests bench --exclude '^$$' --ignore DEP002,DEP004 --known-first-party streams --known-first-party tests --known-first-party bench
 
-check: lint test  ## everything that a change must pass
-	$(BIN)/python -m pytest -q -n $(TESTERS) tests/core --cov=streams.core --cov-fail-under=95
+check: lint test  ## what to run before each commit
 
 audit:  ## known vulnerabilities in the pinned dependencies; SKIPPED if the service cannot be reached
 	@test -d $(VENV)/audit || $(PYTHON) -m venv $(VENV)/audit

@@ -30,14 +30,38 @@ os.environ.setdefault("ESCALON_ALLOW_PYTHON", "1")
 
 NO_KAFKA = "skipped: Apache Kafka is not tested"
 
+# What `make test` leaves to `make test-slow`. A single costly test, or module, has the mark `slow` itself.
+SLOW_MARKS = ("faults", "kafka", "weights")
+SLOW_FIXTURES = ("browser",)
+SLOW_DIRECTORIES = ("faults", "journey", "secure", "storm", "tiers")
+HAPPY_PATH = "test_journey.py"
+"""The one module of tests/journey that `make test` runs, on the in-memory broker."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Apache Kafka: by the fixture, or by the broker among its parameters."""
+    """Set the marks `kafka` and `slow` by rule."""
     for item in items:
-        spec = getattr(item, "callspec", None)
-        chosen = [one for one in spec.params.values() if isinstance(one, str)] if spec is not None else []
-        if "kafka_home" in getattr(item, "fixturenames", ()) or "kafka" in chosen:
+        if needs_kafka(item):
             item.add_marker(pytest.mark.kafka)
+        if is_slow(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def needs_kafka(item: pytest.Item) -> bool:
+    """True if a test uses the fixture, or has the broker among its parameters."""
+    spec = getattr(item, "callspec", None)
+    chosen = [one for one in spec.params.values() if isinstance(one, str)] if spec is not None else []
+    return "kafka_home" in getattr(item, "fixturenames", ()) or "kafka" in chosen
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """True by a mark, a fixture, or the directory below tests/."""
+    directory = item.path.relative_to(Path(__file__).parent).parts[0]
+    return (
+        any(item.get_closest_marker(mark) for mark in SLOW_MARKS)
+        or any(fixture in SLOW_FIXTURES for fixture in getattr(item, "fixturenames", ()))
+        or (directory in SLOW_DIRECTORIES and item.path.name != HAPPY_PATH)
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

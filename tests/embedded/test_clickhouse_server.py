@@ -282,6 +282,7 @@ def threads(supervisor: Supervisor) -> int:
     return len(list(Path(f"/proc/{supervisor.pids()['clickhouse']}/task").iterdir()))
 
 
+@pytest.mark.slow
 def test_the_removal_of_many_parts_leaves_no_crowd_of_threads(tmp_path: Path) -> None:
     with Supervisor(tmp_path / "logs") as supervisor:
         client = connect(start_clickhouse(supervisor, tmp_path))

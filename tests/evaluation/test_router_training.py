@@ -27,6 +27,8 @@ from streams.models.verifier.example import Example
 from tests.builders import REASONER_USD, WORKER_USD
 from tests.harness.shop import case, texts
 
+pytestmark = pytest.mark.slow  # it trains routers
+
 
 def prior(count: int = 400, seed: int = 0, hopeless: float = 0.5, word: str = "why", other: str = "") -> list[Case]:
     """Events of which the worker fails those with a word, and passes them on; those with the other it does well."""

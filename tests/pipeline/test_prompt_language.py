@@ -309,6 +309,7 @@ DASHES = "-" * 100
         "{% endfor %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}",
     ],
 )
+@pytest.mark.slow
 def test_what_is_accepted_costs_a_bounded_amount_of_memory(source: str) -> None:
     template = compiled(source)
     variables = {"text": "ab \n" * 200_000, "data": HEAVY}

@@ -66,6 +66,7 @@ def sound(request: Mapping[str, Any]) -> Answer:
 
 @pytest.mark.parametrize("text", [DESK, ALONE], ids=["with a reasoner", "worker alone"])
 @pytest.mark.parametrize("name", OUTAGES)
+@pytest.mark.slow
 async def test_after_an_outage_of_a_night_every_event_is_answered(tmp_path: Path, text: str, name: str) -> None:
     events = [event(f"e{number}", f"{'think about' if number % 2 else 'when is'} {number}") for number in range(4)]
     async with house(tmp_path, lambda _: OUTAGES[name], text) as here:

@@ -27,7 +27,7 @@ from tests.harness.audit import database, write
 from tests.harness.audit_world import World, event_of, kinds, letter, lose_an_outcome, settle_what_never_was
 from tests.harness.fakes.transactions import abort, left_open
 
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from tests.harness.audit_world import World, event_of, kinds, letter, lose_an_ou
 from tests.harness.fakes.topic_history import WAIT_SECONDS, forget, remake
 from tests.harness.fakes.transactions import abort
 
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 OLD = datetime(2026, 1, 1, tzinfo=UTC)
 
 

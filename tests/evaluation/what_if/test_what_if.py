@@ -344,6 +344,7 @@ def held(pipeline: Pipeline, everything: World, how: Logging, threshold: float, 
     ],
     ids=["up", "down", "a wrong model", "a wrong model and half of them labelled"],
 )
+@pytest.mark.slow
 def test_the_intervals_hold_the_truth_in_at_least_90_of_100_streams(
     pipeline: Pipeline, odd: bool, how: Logging, threshold: float
 ) -> None:

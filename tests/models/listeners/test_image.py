@@ -217,6 +217,7 @@ print(most() - before)
 """
 
 
+@pytest.mark.slow
 def test_the_costliest_images_together_stay_within_the_memory_that_is_promised(tmp_path: Path) -> None:
     for name, side in (("large", 7_000), ("small", 2_000)):
         image = Image.new("RGBA", (side, side), (10, 200, 30, 128))

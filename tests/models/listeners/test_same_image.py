@@ -21,6 +21,7 @@ def again(image: Image.Image) -> Image.Image:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_copies_are_the_same_image(kind: str) -> None:
     original = KINDS[kind](7)
     for how, data in copies(original):

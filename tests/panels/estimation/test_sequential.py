@@ -66,6 +66,7 @@ def test_over_all_orders_of_a_small_draw_the_bounds_fail_no_oftener_than_they_ma
     assert failed <= 1 - certainty
 
 
+@pytest.mark.slow
 def test_the_bounds_hold_at_every_moment_in_95_of_100_panels_and_hard_cases_first_do_not() -> None:
     panels = [moments(STREAM, drawn_panel(STREAM, 120, seed).indices) for seed in range(100)]
     hardest = np.argsort(-STREAM.predictions)[:400]
