@@ -91,7 +91,7 @@ def _run(settings: Settings, models: str, *, recorded: bool, record: Path | None
     if recorded:
         recording = read_recording(directory)
         settings = replace(settings, cassette=recording.cassette)
-        out.print(recording.label, soft_wrap=True)
+        out.print(recording.label, highlight=False)
     with ExitStack() as open_:
         with err.status("Training the listener"):
             pipeline = _prepare(settings, file)

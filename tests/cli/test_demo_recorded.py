@@ -1,4 +1,4 @@
-"""The whole demo from its packaged recording: twice on one data directory, and broken off."""
+"""The whole demo from its packaged recording: once, broken off, and again on a broker that remembers."""
 
 from __future__ import annotations
 
@@ -15,43 +15,63 @@ from streams.embedded.supervisor import module_environment
 
 pytestmark = pytest.mark.embedded
 WAIT_SECONDS = 240.0
-UNSET = ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY", "ESCALON_PIPELINE", "ANTHROPIC_API_KEY")
+UNSET = ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY", "ESCALON_PIPELINE", "KAFKA_HOME")
 
 
-def started(data: Path) -> subprocess.Popen[str]:
+def started(data: Path, *options: str, **more: str) -> subprocess.Popen[str]:
     own = {"ESCALON_DATA": str(data), "ESCALON_WEIGHTS": str(data / "none"), "COLUMNS": "80"}
-    environment = {name: value for name, value in module_environment().items() if name not in UNSET} | own
-    command = [sys.executable, "-P", "-m", "streams", "demo", "--recorded"]
+    environment = {name: value for name, value in module_environment().items() if name not in UNSET}
+    command = [sys.executable, "-P", "-m", "streams", "demo", "--recorded", *options]
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        command, env=environment | own | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     )
 
 
-def traced(text: str) -> list[str]:
-    return re.findall(r"escalon trace (\S+)", text)
-
-
-def test_the_recorded_demo_judges_its_answers_without_weights_and_can_be_repeated(tmp_path: Path) -> None:
-    shown = []
-    for number in range(2):
-        process = started(tmp_path / "data")
-        shown.append(process.communicate(timeout=WAIT_SECONDS)[0])
-        assert process.returncode == 0, f"run {number}: {shown[-1]}"
-        assert re.search(r"recorded on\s+20\d\d-\d\d-\d\d", shown[-1])
-        right, answers = map(int, re.search(r"(\d+) of the (\d+) answers are right", shown[-1]).groups())  # type: ignore[union-attr]
-        assert answers >= 25
-        assert right / answers >= 0.9
-        assert max(map(len, shown[-1].splitlines())) <= 80
-    first, second = map(traced, shown)
-    assert len(first) == 8
-    assert not set(first) & set(second)
-
-
-def test_ctrl_c_stops_the_demo_and_says_so(tmp_path: Path) -> None:
-    process = started(tmp_path / "data")
+def broken_off(process: subprocess.Popen[str], line: str) -> str:
+    """Press Ctrl-C once the demo has printed the line, and return all that it printed."""
     assert process.stdout is not None
-    assert "recorded on" in process.stdout.readline()
+    printed: list[str] = []
+    while not printed or line not in printed[-1]:
+        printed.append(process.stdout.readline())
+        assert printed[-1], f"the demo ended before it printed {line!r}: {printed}"
     os.kill(process.pid, signal.SIGINT)
     rest, _ = process.communicate(timeout=WAIT_SECONDS)
-    assert process.returncode == 130
-    assert rest.rstrip().endswith("Stopped.")
+    assert process.returncode == 130, rest
+    assert rest.endswith("Stopped.\n")
+    return "".join(printed) + rest
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, int, list[str]]:
+    """Wait until the demo has ended, and read its summary."""
+    shown, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 0, shown
+    return summary(shown)
+
+
+def summary(shown: str) -> tuple[int, int, list[str]]:
+    """Return the right answers, all answers, and the events worth opening."""
+    assert re.search(r"recorded\s+on\s+20\d\d-\d\d-\d\d", shown)
+    assert max(map(len, shown.splitlines())) <= 80
+    found = re.search(r"(\d+) of the (\d+) answers are right", shown)
+    assert found is not None, shown
+    return int(found[1]), int(found[2]), re.findall(r"escalon trace (\S+)", shown)
+
+
+def test_the_recorded_demo_judges_its_answers_without_weights_and_runs_on_until_ctrl_c(tmp_path: Path) -> None:
+    right, answers, told = summary(broken_off(started(tmp_path, "--keep"), "until Ctrl-C"))
+    assert answers >= 25
+    assert right / answers >= 0.9
+    assert len(set(told)) == 8
+
+
+def test_ctrl_c_stops_the_demo_while_it_starts(tmp_path: Path) -> None:
+    broken_off(started(tmp_path), "recorded on")
+
+
+def test_the_demo_ends_after_others_on_a_broker_that_remembers(tmp_path: Path, kafka_home: Path) -> None:
+    kafka = str(kafka_home)
+    broken_off(started(tmp_path, KAFKA_HOME=kafka), "recorded on")
+    first = ended(started(tmp_path, KAFKA_HOME=kafka))
+    second = ended(started(tmp_path, KAFKA_HOME=kafka))
+    assert first[:2] == second[:2]
+    assert not set(first[2]) & set(second[2])
