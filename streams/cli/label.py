@@ -15,72 +15,89 @@ import typer
 
 from streams.adapters.ground_truth import from_json
 from streams.app.settings import Settings
+from streams.audit.label_check import KnownEvents, LabelShapes, known_events
 from streams.audit.query import Audit
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json
-from streams.cli.context import server_settings
-from streams.cli.options import JsonLinesOption
+from streams.cli.context import find_pipeline_if_any, server_settings
+from streams.cli.options import JsonLinesOption, PipelineOption
 from streams.cli.publication import publish_labels
 from streams.core.errors import ConfigError, EscalonError, UnreadableError
 from streams.core.messages import Label
 
 MAX_LABELS = 1_000_000
 SHOWN_FAULTS = 10
-IDS_PER_QUERY = 1_000
-_KNOWN = """
-    SELECT DISTINCT event_id FROM verdicts WHERE run = {run:String} AND event_id IN {ids:Array(String)}
-    UNION DISTINCT SELECT event_id FROM outcomes WHERE run = {run:String} AND event_id IN {ids:Array(String)}
-"""
 app = new_app()
 
 
 @app.command(epilog='Example: echo \'{"event_id": "mail-77", "label": {"intent": "order"}}\' | escalon label -')
 def label(
     source: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines, or - for stdin; see docs/messages.md.")],
+    pipeline: PipelineOption = None,
     as_json: JsonLinesOption = False,
 ) -> None:
     """Publish labels, the correct answers to events, and wait until Kafka has confirmed them.
 
-    If a line is wrong, nothing is published. A label whose event the audit does not know is published and reported,
-    because its event may still be on the way.
+    If a line is wrong, or no handler of the pipeline file could give such an answer, nothing is published. Labels whose
+    event the audit does not know are published and counted, because their events may still be on the way; and so are
+    those that cannot be compared with an answer of their event's own handler.
     """
     settings = server_settings()
     labels = read_labels(source, settings.now())
+    shapes = _shapes(settings, pipeline)
+    _refuse_impossible(labels, shapes, source)
     deliveries = publish_labels(settings, labels)
-    known = known_events(settings, labels)
-    unknown = [] if known is None else [one for one in labels if (one.run, one.event_id) not in known]
+    known = _known_events(settings, labels)
     if as_json:
-        unknown_ids = {one.event_id for one in unknown}
+        ids = None if known is None else {event_id for _, event_id in known}
         for one in deliveries:
-            print_json(asdict(one) | {"event_known": None if known is None else one.event_id not in unknown_ids})
+            print_json(asdict(one) | {"event_known": None if ids is None else one.event_id in ids})
     else:
-        out.print(f"{len(deliveries)} labels published and confirmed.")
+        out.print(f"{len(deliveries):,} labels published and confirmed.")
+    for sentence in _cautions(labels, known, shapes):
+        err.print(sentence, markup=False, highlight=False)
+
+
+def _shapes(settings: Settings, path: Path | None) -> LabelShapes:
+    pipeline = find_pipeline_if_any(settings, path, "Labels are not compared with the pipeline file")
+    return LabelShapes.of(pipeline) if pipeline else LabelShapes({})
+
+
+def _refuse_impossible(labels: Sequence[Label], shapes: LabelShapes, source: str) -> None:
+    """Raise ConfigError if no handler could give an answer that agrees with one of the labels."""
+    if faults := [f"event {one.event_id}: {fault}" for one in labels if (fault := shapes.fault(one))]:
+        what = f"labels that no answer can agree with: {len(faults):,} of {len(labels):,}. Nothing was published."
+        remedy = "Write them like the handler's answers, by its schema and `correct` in the pipeline file:"
+        raise ConfigError(f"{what} {remedy}{_listed(faults, 'labels')}", "", source)
+
+
+def _cautions(labels: Sequence[Label], known: KnownEvents | None, shapes: LabelShapes) -> Iterator[str]:
     if known is None:
-        err.print("The events were not checked, because there is no audit.")
-    if unknown:
-        what = f"{len(unknown)} of {len(labels)} labels are about events that the audit does not know"
+        yield "The events were not checked, because there is no audit."
+        return
+    if unknown := [one for one in labels if (one.run, one.event_id) not in known]:
+        what = f"{len(unknown):,} of {len(labels):,} labels are about events that the audit does not know"
         remedy = "They count as soon as the event is recorded. Check their event_id and run."
-        err.print(f"{what} (for example {unknown[0].event_id}). {remedy}", markup=False, highlight=False)
+        yield f"{what} (for example {unknown[0].event_id}). {remedy}"
+    for (handler, fault), some in shapes.unfit(labels, known).items():
+        what = f"{len(some):,} of {len(labels):,} labels say nothing about the answers of {handler}, to which their"
+        yield f"{what} events went: {fault} (for example, event {some[0].event_id})."
 
 
-def known_events(settings: Settings, labels: Sequence[Label]) -> set[tuple[str, str]] | None:
-    """Return (run, event_id) of each labelled event that the audit knows; None if the audit cannot be queried."""
+def _known_events(settings: Settings, labels: Sequence[Label]) -> KnownEvents | None:
+    """Return the labelled events that the audit knows; None if the audit cannot be queried."""
     if settings.clickhouse is None:
         return None
-    ids: dict[str, list[str]] = {}
-    for one in labels:
-        ids.setdefault(one.run, []).append(one.event_id)
     try:
         with closing(Audit(settings.clickhouse, max_rows=MAX_LABELS)) as audit:
-            return {(run, found) for run in ids for found in _known(audit, run, ids[run])}
+            return known_events(audit, labels)
     except EscalonError:
         return None
 
 
-def _known(audit: Audit, run: str, ids: Sequence[str]) -> Iterator[str]:
-    for start in range(0, len(ids), IDS_PER_QUERY):
-        rows = audit.query(_KNOWN, {"run": run, "ids": list(ids[start : start + IDS_PER_QUERY])}).rows
-        yield from (row[0] for row in rows)
+def _listed(faults: Sequence[str], rest: str) -> str:
+    more = [f"and {len(faults) - SHOWN_FAULTS} more {rest}"] if len(faults) > SHOWN_FAULTS else []
+    return "\n  ".join(["", *faults[:SHOWN_FAULTS], *more])
 
 
 def read_labels(source: str, said_at: datetime, most: int = MAX_LABELS) -> list[Label]:
@@ -110,7 +127,6 @@ def _labels(lines: Iterable[bytes], name: str, said_at: datetime, most: int) -> 
     if len(labels) + len(faults) > most:
         raise ConfigError(f"there are more than {most} labels.", "Publish them in several parts.", name)
     if faults:
-        more = [f"and {len(faults) - SHOWN_FAULTS} more lines"] if len(faults) > SHOWN_FAULTS else []
-        listed = "\n  ".join(["", *faults[:SHOWN_FAULTS], *more])
-        raise ConfigError(f"invalid lines: {len(faults)}. Nothing was published. Fix them:{listed}", "", name)
+        what = f"invalid lines: {len(faults)}. Nothing was published. Fix them:{_listed(faults, 'lines')}"
+        raise ConfigError(what, "", name)
     return labels

@@ -88,6 +88,22 @@ class Grader:
         faults = [self._fault(value_of(answer), one) for one in _readings(label)]
         return faults[0] if all(faults) else ""
 
+    def label_fault(self, label: str) -> str:
+        """Explain why no answer of the handler could agree with a label; empty if one could, or if that is unknown."""
+        faults = [self._label_fault(one) for one in _readings(label)]
+        return faults[0] if all(faults) else ""
+
+    def _label_fault(self, label: Any) -> str:
+        if not isinstance(self.agree, Comparison):
+            return ""  # a function may compare anything
+        if self.agree.by == "numeric":
+            return _no_number_in(label)
+        if self.agree.by == "fields":
+            return _lacks_fields(self.agree.fields, label)
+        if self.schema is None:
+            return f"it is {_kind(label)}, and answers are text" if self.plain and _kind(label) != PLAIN else ""
+        return self._no_answer({}, label)
+
     def _compared(self, *values: Any) -> Iterator[Any]:
         named = isinstance(self.agree, Comparison) and self.agree.by == "fields"
         names = self.agree.fields if isinstance(self.agree, Comparison) else ()
@@ -131,14 +147,20 @@ def _no_likeness(answer: Any, label: Any, *, plain: bool) -> str:
 
 
 def _no_number(answer: Any, label: Any) -> str:
-    if number_in(label) is None:
-        return "there is no number in it"
-    return "" if _kind(answer) == PLAIN else f"it is a number, the answer is {_kind(answer)}"
+    return _no_number_in(label) or ("" if _kind(answer) == PLAIN else f"it is a number, the answer is {_kind(answer)}")
+
+
+def _no_number_in(label: Any) -> str:
+    return "there is no number in it" if number_in(label) is None else ""
 
 
 def _no_fields(names: tuple[str, ...], answer: Any, label: Any) -> str:
     if not isinstance(answer, Mapping):
         return f"fields are to be compared, and the answer is {_kind(answer)}"
+    return _lacks_fields(names, label)
+
+
+def _lacks_fields(names: tuple[str, ...], label: Any) -> str:
     if not isinstance(label, Mapping):
         return "" if len(names) == 1 else f"it is {_kind(label)}, not an object with {', '.join(names)}"
     missing = next((name for name in names if name not in label), None)

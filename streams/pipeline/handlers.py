@@ -96,8 +96,17 @@ def resolve(tier: Tier, name: str, item: HandlerSpec, spec: s.PipelineSpec, sour
     """Read one handler of the file, with all it names. Raises ConfigError."""
     key = f"{TABLES[tier]}.{name}"
     own = _resolved(key, tier, name, item, spec, source)
+    _check_compared_fields(key, own)
     config = resolve_confidence(name, item, own.version, source) if isinstance(item, s.WorkerSpec) else None
     return replace(own, confidence=config, fallback=_fallback(key, own, item, spec, source))
+
+
+def _check_compared_fields(key: str, own: Handler) -> None:
+    """Raise ConfigError if `correct` names a field that the handler's schema has not: no answer would ever be right."""
+    schema = own.prompting.contract.schema if own.prompting else None
+    fields = schema.get("properties") if schema else None
+    if fields and (odd := [name for name in own.correct.fields if name not in fields]):
+        raise ConfigError(f"the answers' schema has no field {odd[0]!r}.", known(fields, "fields"), f"{key}.correct")
 
 
 def _fallback(key: str, own: Handler, item: HandlerSpec, spec: s.PipelineSpec, source: PipelineFiles) -> Handler | None:

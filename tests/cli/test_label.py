@@ -13,6 +13,7 @@ from streams.cli.label import MAX_LABELS, SHOWN_FAULTS, read_labels
 from streams.cli.main import app
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.messages import Label
+from tests.harness.shop import ONLY_ORDERS, shop
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -72,3 +73,18 @@ def test_wrong_lines_from_stdin_are_refused_before_a_broker_is_asked_for(
     unplaced = CliRunner().invoke(app, ["label", "-"], input=json.dumps({"event_id": "a", "label": 1}))
     assert isinstance(unplaced.exception, ServiceError)
     assert "escalon up" in unplaced.exception.remedy
+
+
+def test_labels_that_no_answer_can_agree_with_are_refused_before_a_broker_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESCALON_DATA", str(tmp_path))
+    monkeypatch.delenv("ESCALON_KAFKA", raising=False)
+    shop(tmp_path, ONLY_ORDERS)
+    lines = '{"event_id": "a", "label": {"number": "7"}}\n{"event_id": "b", "label": {"nubmer": "7"}}\n'
+    command = ["label", "-", "-p", str(tmp_path / "pipeline.toml")]
+    refused = CliRunner().invoke(app, command, input=lines)
+    assert isinstance(refused.exception, ConfigError)
+    said = str(refused.exception)
+    assert "labels that no answer can agree with: 1 of 2. Nothing was published." in said
+    assert "event b: no handler can give such an answer; workers.answer: it has no field 'number'" in said

@@ -102,3 +102,35 @@ def test_the_fields_that_do_not_count_may_be_hidden() -> None:
     assert grade({"a": 1, "b": "[phone]"}, {"a": 1}, rule=rule) == "right"
     assert grade({"a": 1, "b": "[phone]"}, {"a": 2}, rule=rule) == "wrong"
     assert grade({"a": "[phone]"}, {"a": "[phone]"}, rule=rule) == "hidden"
+
+
+TEXT = {"type": "string"}
+ONE, TWO = Comparison("fields", ("number",)), Comparison("fields", ("number", "shop"))
+
+
+@pytest.mark.parametrize(
+    ("label", "schema", "rule", "fault"),
+    [
+        ({"number": "9"}, ORDER, Comparison(), ""),
+        ({"nubmer": "9"}, ORDER, Comparison(), "there is no field 'nubmer' (is it 'number'?)"),
+        ("seven", ORDER, Comparison(), "$: 'seven' is not of type 'object'"),
+        ({"number": "9"}, TEXT, Comparison(), "$: {'number': '9'} is not of type 'string'"),
+        ({"nubmer": "9"}, ORDER, ONE, "it has no field 'number' (is it 'nubmer'?)"),
+        ("seven", ORDER, ONE, ""),
+        ("seven", ORDER, TWO, "it is a plain value, not an object with number, shop"),
+        ("seven 7", None, Comparison("numeric"), ""),
+        ("none at all", None, Comparison("numeric"), "there is no number in it"),
+        ({"any": "shape"}, None, Comparison(), ""),
+    ],
+)
+def test_a_label_that_no_answer_could_agree_with_has_a_fault_before_there_is_an_answer(
+    label: Any, schema: Any, rule: Comparison, fault: str
+) -> None:
+    validator = None if schema is None else jsonschema.Draft202012Validator(schema)
+    assert Grader(agree=rule, schema=validator).label_fault(json.dumps(label)) == fault
+
+
+def test_a_function_may_compare_any_label_and_text_only_text() -> None:
+    assert Grader(agree=lambda _, __: False).label_fault('{"any": "shape"}') == ""
+    text = Grader(agree=Comparison(), plain=True)
+    assert (text.label_fault('"a text"'), text.label_fault("[1]")) == ("", "it is a list, and answers are text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -63,6 +64,9 @@ model = "m"
 prompt = "prompt.j2"
 schema = "order.json"
 """
+
+ONLY_ORDERS = re.sub(r'(?s)\[workers\.(name|add)\].*?(?=\n\[)|(name|sum) = "workers.*?\n', "", PIPELINE)
+"""The shop without the workers whose answers are text and numbers."""
 
 
 def shop(directory: Path, text: str = PIPELINE) -> Pipeline:

@@ -254,6 +254,13 @@ def test_one_error_lists_every_problem(tmp_path: Path) -> None:
     assert second.startswith("workers.work.timout: unknown key.")
 
 
+def test_fields_to_compare_that_the_schema_has_not_are_named(tmp_path: Path) -> None:
+    text = changed('schema = "schema.json"', 'schema = "schema.json"\ncorrect = { by = "fields", fields = ["nubmer"] }')
+    error = wrong(tmp_path, text, files={"schema.json": '{"type": "object", "properties": {"number": {}}}'})
+    assert error.key == "workers.work.correct"
+    assert str(error).endswith("the answers' schema has no field 'nubmer'. Use one of: number.")
+
+
 def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
         load_pipeline(tmp_path / "nowhere.toml")
