@@ -18,7 +18,7 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ADMIN_TIMEOUT
 from streams.core.errors import ServiceError
 
-BATCH, POLL_SECONDS, END_POLLS = 2000, 0.5, 20
+BATCH, POLL_SECONDS, END_SECONDS = 2000, 0.5, 10.0
 SILENT_SECONDS = 60.0
 Place = tuple[str, int]
 Bounds = Mapping[Place, tuple[int, int]]
@@ -163,19 +163,17 @@ class LogReader:
     def _ends(self, known: dict[Place, int]) -> dict[Place, int]:
         """Return the offsets after the last records.
 
-        The in-memory broker reports too low an end: it counts only some records of a batch. A fetch from there finds
-        the true end.
+        The in-memory broker reports too low an end: it counts only some records of a batch. A fetch
+        from there finds the true end. On another broker the known ends are right, so a busy topic may stop the search.
         """
         if not known:
             return known
-        left = set(known)
+        left, deadline = set(known), time.monotonic() + END_SECONDS
         self.start(known)
-        for _ in range(END_POLLS):
+        while left and time.monotonic() < deadline:
             for message in self._consumer.consume(len(left), POLL_SECONDS):
                 self._advance(message, None, refuse)
                 left -= {_place(message)} if message.error() is not None else set()
-            if not left:
-                break
         self._consumer.unassign()
         return dict(self._next)
 

@@ -24,3 +24,11 @@ def test_a_header_whose_name_is_not_utf_8_is_left_out_and_all_else_is_read(kafka
     assert [record.value for record in found] == [b"first", b"strange", None, b"last"]
     assert found[1].headers == [("escalon-event-id", b"mail-7"), ("(<NULL>, ", b"2")]
     assert [found[0].headers, found[2].headers, found[3].headers] == [[], [], [("a", b"1")]]
+
+
+def test_batches_of_any_size_are_read_to_their_ends(kafka: KafkaConfig) -> None:
+    """The in-memory broker counts few records of a batch, so its end is found by reading on."""
+    create_topics(kafka, "batches.", 4, 1)
+    publish(kafka, "batches.events", *((b"%d" % number, []) for number in range(2_000)))
+    with TopicReader(kafka, ["batches.events"]) as tail:
+        assert sorted(int(record.value or b"") for record in tail.to_end()) == list(range(2_000))
