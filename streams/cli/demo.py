@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import datetime
@@ -123,15 +124,14 @@ def _stream(running: RunningPipeline, pipeline: Pipeline, timeout: float) -> lis
     settings, directory, now = running.settings, running.pipeline.parent, running.settings.now()
     expected = stream(running, write_events(directory, mark_of(now), now), timeout)
     truth = TruthFile(directory / "truth.jsonl", pipeline)
-    publish_labels(settings, [_label(one, value, now) for one, value in truth.labels(expected).items()])
+    publish_labels(settings, [_label(one, now) for one in truth.labels(expected)])
     _await_audit(running.clickhouse, settings.run, expected)
     with closing(Audit(running.clickhouse)) as audit:
         return read_results(audit, settings.run, expected, truth)
 
 
-def _label(event_id: str, value: object, now: datetime) -> Label:
-    fields = {"event_id": event_id, "label": value, "source": LABEL_SOURCE}
-    return from_json(Label, json.dumps(fields).encode(), now)
+def _label(fields: Mapping[str, object], now: datetime) -> Label:
+    return from_json(Label, json.dumps({**fields, "source": LABEL_SOURCE}).encode(), now)
 
 
 def stream(running: RunningPipeline, events: Path, timeout: float) -> set[str]:

@@ -62,9 +62,16 @@ class TruthFile:
         self._handlers = handlers
         self._rules = {name: comparison(one.correct) for name, one in handlers.items()}
 
-    def labels(self, ids: Collection[str]) -> dict[str, Any]:
-        """Return the right answer of each of the events that has one."""
-        return {one: self._rows[stem_of(one)]["label"] for one in ids if "label" in self._rows[stem_of(one)]}
+    def labels(self, ids: Collection[str]) -> list[Row]:
+        """Return the labels of these events as `escalon label` takes them: the intents of texts, and right answers."""
+        found: list[Row] = []
+        for one in sorted(ids):
+            row = self._rows[stem_of(one)]
+            if "duplicate_of" not in row:  # only images have it, which no listener sorts by an intent
+                found.append({"event_id": one, "aspect": "intent", "label": row["intent"]})
+            if "label" in row:
+                found.append({"event_id": one, "label": row["label"]})
+        return found
 
     def judge(self, outcome: Row) -> Judgement:
         """Judge how an event ended. Photos and duplicates have no answer that could be wrong."""

@@ -64,8 +64,12 @@ def test_an_end_is_judged_by_the_truth_file(
     assert truth.judge(outcome(event, state, answer=answer and json.dumps(answer))) == judgement
 
 
-def test_the_labels_are_the_right_answers_of_the_events_that_have_one(truth: TruthFile) -> None:
-    assert truth.labels({"chat-1-x", "chat-2-x"}) == {"chat-1-x": {"entry": "dogs"}}
+def test_the_labels_are_intents_and_right_answers(truth: TruthFile) -> None:
+    assert truth.labels({"chat-1-x", "chat-2-x"}) == [
+        {"event_id": "chat-1-x", "aspect": "intent", "label": "question"},
+        {"event_id": "chat-1-x", "label": {"entry": "dogs"}},
+        {"event_id": "chat-2-x", "aspect": "intent", "label": "question"},
+    ]
 
 
 class FakeAudit:
