@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from streams.app.log_redaction import Hider, environment_hider
 from streams.app.settings import Settings
 from streams.core.errors import EscalonError, ServiceError
+from streams.core.harmless import harmless
 from streams.pipeline.load import Pipeline
 from streams.ui.links import LinkSigner
 from streams.ui.operator.guard import refusal_of
@@ -40,6 +43,8 @@ class OperatorSite:
     signer: LinkSigner
     navigation: tuple[tuple[str, str], ...] = ()
     """The address and the title of each page."""
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a form changes something, so that nothing is done twice."""
 
     def now(self) -> datetime:
         """Return the deployment's time."""
@@ -57,10 +62,13 @@ def site_of(request: Request) -> OperatorSite:
     return site
 
 
-async def scope_of(request: Request) -> Scope:
-    """Return the scope of a request, which `render` shows. Raises ConfigError or ServiceError."""
+async def scope_of(request: Request, hours: float = 1) -> Scope:
+    """Return the scope of a request, which `render` shows: by default the last `hours`.
+
+    Raises ConfigError or ServiceError.
+    """
     site = site_of(request)
-    request.state.scope = scope = await read_scope(request.query_params, site.reads, site.now())
+    request.state.scope = scope = await read_scope(request.query_params, site.reads, site.now(), hours)
     return scope
 
 
@@ -69,7 +77,7 @@ def operator_route(path: str, handler: Handler, methods: Collection[str] = ("GET
 
     async def guarded(request: Request) -> Response:
         if (refusal := refusal_of(request, site_of(request).signer)) is not None:
-            return HTMLResponse(_template("closed.html").render(words=refusal), 403)
+            return HTMLResponse(_rendered("closed.html", words=refusal), 403)
         try:
             return await handler(request)
         except EscalonError as error:
@@ -84,7 +92,7 @@ def render(request: Request, template: str, title: str, *, status: int = 200, **
     site = site_of(request)
     scope: Scope | None = getattr(request.state, "scope", None)
     frame = {"title": title, "path": request.url.path, "navigation": site.navigation, "scope": scope}
-    return HTMLResponse(_template(template).render(**frame, **values), status)
+    return HTMLResponse(_rendered(template, **frame, **values), status)
 
 
 def scoped(site: OperatorSite, part: Callable[[OperatorSite, Scope], Awaitable[Markup]]) -> Render:
@@ -98,11 +106,18 @@ def scoped(site: OperatorSite, part: Callable[[OperatorSite, Scope], Awaitable[M
 
 def render_part(template: str, **values: object) -> Markup:
     """Return a part of a page, as live fragments are."""
-    return Markup(_template(template).render(**values))  # noqa: S704 - the template escapes its values
+    return Markup(_rendered(template, **values))  # noqa: S704 - the template escapes its values
 
 
-def _template(name: str) -> Template:
-    return _environment().get_template(name)
+def _rendered(template: str, **values: object) -> str:
+    """Render a template, with control characters escaped and the environment's secrets hidden, as a last defence."""
+    return secrets_hider()(harmless(_environment().get_template(template).render(**values)))
+
+
+@cache
+def secrets_hider() -> Hider:
+    """Return what hides the secrets of the process's environment."""
+    return environment_hider()
 
 
 @cache

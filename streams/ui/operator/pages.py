@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from streams.app.settings import Settings
 from streams.pipeline.load import Pipeline
 from streams.ui.links import LinkSigner
-from streams.ui.operator import overview
+from streams.ui.operator import dead_letters, event, overview, search
 from streams.ui.operator.frame import OperatorSite, operator_route, site_of
 from streams.ui.operator.guard import follow_operator_link
 from streams.ui.operator.live import LiveFeeds, LiveFragment
@@ -20,7 +20,7 @@ from streams.ui.operator.reads import AuditReads
 
 
 class OperatorPage(NamedTuple):
-    """A page of the navigation, with its routes and the parts of it that renew themselves."""
+    """A page of the navigation, if it has a title, with its routes and the parts of it that renew themselves."""
 
     path: str
     title: str
@@ -30,14 +30,19 @@ class OperatorPage(NamedTuple):
 
 UNBUFFERED: Final = {"X-Accel-Buffering": "no"}
 """Asks proxies to pass each event on at once."""
-PAGES: Final = (OperatorPage("/", "Overview", overview.routes, overview.fragments),)
+PAGES: Final = (
+    OperatorPage("/", "Overview", overview.routes, overview.fragments),
+    OperatorPage("/search", "Search", search.routes),
+    OperatorPage("/events", "", event.routes),
+    OperatorPage("/dead-letters", "Dead letters", dead_letters.routes),
+)
 
 
 def make_operator_site(
     settings: Settings, pipeline: Pipeline | None, reads: AuditReads, signer: LinkSigner
 ) -> OperatorSite:
     """Return the site of all pages."""
-    navigation = tuple((page.path, page.title) for page in PAGES)
+    navigation = tuple((page.path, page.title) for page in PAGES if page.title)
     live = LiveFeeds()
     site = OperatorSite(
         settings=settings, pipeline=pipeline, reads=reads, live=live, signer=signer, navigation=navigation

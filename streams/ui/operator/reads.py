@@ -7,6 +7,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode
 
@@ -49,7 +51,7 @@ class AuditReads:
         """
         values = _values(name, scope, parameters)
         key = (name, tuple(sorted((one, str(value)) for one, value in values.items())))
-        return await self.audit(key, lambda audit: audit.named(name, **values))
+        return await self.audit(key, lambda audit: _in_utc(audit.named(name, **values)))
 
     async def audit(self, key: Hashable, read: Callable[[Any], T]) -> T:
         """Return what `read` reads from the audit; equal keys share one read, as in `call`."""
@@ -112,6 +114,12 @@ def _values(name: str, scope: Scope | None, parameters: dict[str, object]) -> di
     known = named_query(name).parameters
     scoped = {} if scope is None else {one: value for one, value in scope.parameters().items() if one in known}
     return scoped | parameters
+
+
+def _in_utc(result: QueryResult) -> QueryResult:
+    """Return a result with its times in UTC; the driver leaves the zone out."""
+    rows = [[one.replace(tzinfo=UTC) if isinstance(one, datetime) else one for one in row] for row in result.rows]
+    return replace(result, rows=rows)
 
 
 def _has_failed(future: asyncio.Future[Any]) -> bool:

@@ -16,8 +16,10 @@ from streams.core.time_range import EARLIEST, LATEST, clamped
 LIVE: Final = DEFAULTS["run"]
 GRID_SECONDS: Final = 5
 """A range that ends now is rounded up to this grid, so that pages that are open at the same time share their reads."""
-HOURS: Final = ((1, "1 hour"), (6, "6 hours"), (24, "1 day"), (168, "7 days"), (720, "30 days"))
+HOURS: Final = ((1, "1 hour"), (6, "6 hours"), (24, "1 day"), (168, "7 days"), (720, "30 days"), (87_840, "10 years"))
 """The ranges that every page offers."""
+ALL_HOURS: Final = HOURS[-1][0]
+"""The range of pages that look for single events, however old."""
 
 
 class NamedReads(Protocol):
@@ -60,14 +62,14 @@ def stamp(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
 
 
-async def read_scope(asked: Mapping[str, str], reads: NamedReads, now: datetime) -> Scope:
-    """Return the scope of an address: `run`, and `hours` or `since` and `until`; by default the last hour.
+async def read_scope(asked: Mapping[str, str], reads: NamedReads, now: datetime, hours: float = 1) -> Scope:
+    """Return the scope of an address: `run`, and `hours` or `since` and `until`; by default the last `hours`.
 
     If a range that ends now has no event, although the run has some, it ends at the newest one instead. Raises
     ConfigError for a parameter that cannot be read, ServiceError if the audit cannot.
     """
     query = tuple((name, asked[name]) for name in ("run", "hours", "since", "until") if asked.get(name))
-    run, hours = asked.get("run") or LIVE, _hours(asked.get("hours") or "1")
+    run, hours = asked.get("run") or LIVE, _hours(asked.get("hours") or str(hours))
     times = {str(row["run"]): row["last_event"] for row in (await reads.named("run_times")).records()}
     runs = tuple(dict.fromkeys([LIVE, *times, run]))
     if asked.get("since") or asked.get("until"):

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from streams.core.harmless import one_line
+
 UNKNOWN: Final = "–"
 Number = int | float | Decimal
 
@@ -53,11 +55,16 @@ def moment(value: datetime | None) -> str:
     return UNKNOWN if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def excerpt(text: str, characters: int = 200) -> str:
+    """Return the beginning of a foreign text on one line, without control characters."""
+    return one_line(text, characters)
+
+
 def _exponent(amount: float) -> int:
     return int(f"{amount:e}".rpartition("e")[2])
 
 
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {
-    "count": count, "usd": usd, "percent": percent, "seconds": seconds, "moment": moment,
+    "count": count, "excerpt": excerpt, "usd": usd, "percent": percent, "seconds": seconds, "moment": moment,
 }  # fmt: skip
 """The filters of the templates. `count` replaces Jinja's alias of `length`."""

@@ -16,6 +16,7 @@ from streams.core.messages import Judgement, PanelCase
 from streams.panels.assignment import required
 from streams.panels.board import Ratings, VerdictKey
 from streams.panels.content import CaseContent
+from streams.ui.forms import Form
 from streams.ui.panel.fields import read_verdicts
 from streams.ui.panel.judging import PanelSession, Said
 from streams.ui.panel.pages import (
@@ -30,7 +31,7 @@ from streams.ui.panel.pages import (
 )
 from streams.ui.panel.rater import COMMENT_CHARACTERS
 from streams.ui.panel.readable import excerpt_of
-from streams.ui.panel.sessions import Form, checked_form, html, notice_response, session_of, site_of
+from streams.ui.panel.sessions import checked_form, html, notice_response, session_of, site_of
 from streams.ui.panel.sides import (
     case_fields,
     field_key,

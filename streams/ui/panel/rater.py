@@ -13,6 +13,7 @@ from streams.adapters.blobs import BlobStore
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import PanelCase
 from streams.panels.content import CaseContent
+from streams.ui.forms import Form
 from streams.ui.panel.fields import read_verdicts
 from streams.ui.panel.judging import PanelSession, Said
 from streams.ui.panel.notices import NoticeKind
@@ -28,7 +29,7 @@ from streams.ui.panel.pages import (
     start_page,
     unsaved_page,
 )
-from streams.ui.panel.sessions import COOKIE, Form, checked_form, html, notice_response, session_of, site_of
+from streams.ui.panel.sessions import COOKIE, checked_form, html, notice_response, session_of, site_of
 from streams.ui.panel.sides import case_fields, field_key, field_values, shown_case, sides_of, stored_verdict
 from streams.ui.panel.site import PanelSite, RefusedError
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from typing import Final
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from streams.ui.forms import Form, read_form
 from streams.ui.links import LinkFault
 from streams.ui.panel.judging import PanelSession
 from streams.ui.panel.notices import NoticeKind, notice
@@ -17,9 +16,6 @@ from streams.ui.panel.pages import notice_page
 from streams.ui.panel.site import PanelSite
 
 COOKIE: Final = "escalon_panel"
-FIELDS: Final = 100
-"""The most fields of a form."""
-Form = Mapping[str, str]
 
 
 def site_of(request: Request) -> PanelSite:
@@ -38,15 +34,9 @@ async def checked_form(request: Request, session: PanelSession) -> Form | None:
 
     Raises HTTPException if the body is too large.
     """
-    try:
-        found = await request.form(max_files=0, max_fields=FIELDS)
-    except HTTPException as error:
-        if error.status_code == 413:
-            raise
-        return None
-    form = {name: value for name, value in found.items() if isinstance(value, str)}
+    form = await read_form(request)
     expected = site_of(request).signer.form_token(session.token)
-    return form if hmac.compare_digest(form.get("csrf", "").encode(), expected.encode()) else None
+    return form if form is not None and hmac.compare_digest(form.get("csrf", "").encode(), expected.encode()) else None
 
 
 def html(text: str, status: int = 200) -> Response:

@@ -1,0 +1,160 @@
+"""The pages of dead letters: the list with its filters, one letter with its original bytes, retry and drop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from streams.audit.dead_letters.handling import checked_reason, split_retryable
+from streams.audit.dead_letters.republish import EVENTS
+from streams.audit.dead_letters.table import STATES, LetterFilter
+from streams.core.errors import ConfigError
+from streams.ui.operator.event import event_link
+from streams.ui.operator.forms import form_token, operator_form
+from streams.ui.operator.frame import OperatorSite, operator_route, render, scope_of, site_of
+from streams.ui.operator.letters import RETRYABLE, drop, read_letters, read_page, reasons_of, retry
+from streams.ui.operator.scope import ALL_HOURS, Scope
+
+LIST: Final = "/dead-letters"
+SHOWN: Final = 50
+AT_ONCE: Final = 500
+"""The most dead letters that one form handles."""
+FILTERS: Final = ("topic", "reason", "state")
+READERS: Final = (
+    ("events", "listeners"), ("images", "image comparison"), ("verdicts", "workers"), ("escalations", "reasoners"),
+    ("deferred-budget", "scheduler"), ("deferred-provider", "scheduler"), ("results", "settling"), ("calls", "audit"),
+    ("outcomes", "audit"), ("labels", "audit"), ("judgements", "audit"), ("panels", "audit"), ("panel-cases", "audit"),
+)  # fmt: skip
+"""The topics whose messages become dead letters, each with its reader."""
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes."""
+    return [
+        operator_route(LIST, show_list),
+        operator_route(LIST, act, methods=["POST"]),
+        operator_route(f"{LIST}/all", confirm),
+        operator_route(LIST + "/{letter}", show_one),
+        operator_route(LIST + "/{letter}/original", download),
+    ]
+
+
+async def show_list(request: Request) -> Response:
+    """List dead letters, the newest first, with their counts by topic and reason."""
+    site, scope = site_of(request), await scope_of(request, ALL_HOURS)
+    chosen = _chosen(request.query_params)
+    counts = (await site.reads.named("dead_letters", scope)).records()
+    wanted = replace(_filter(site, scope, chosen), limit=SHOWN + 1)
+    found = await site.reads.call(("letters", wanted), lambda: read_letters(site.settings, wanted))
+    return render(
+        request,
+        "dead_letters.html",
+        "Dead letters",
+        counts=[row | {"link": _link(scope, topic=_short(site, row["topic"]), reason=row["reason"])} for row in counts],
+        letters=[(one, event_link(one.event_id, scope.run)) for one in found[:SHOWN]],
+        more=len(found) > SHOWN,
+        chosen=chosen,
+        topics=READERS,
+        reasons=sorted({str(row["reason"]) for row in counts}),
+        states=STATES,
+        all_links={verb: _link(scope, f"{LIST}/all", do=verb, **chosen) for verb in ("retry", "drop")},
+    )
+
+
+async def show_one(request: Request) -> Response:
+    """Show one dead letter with its original bytes."""
+    site = site_of(request)
+    page = await asyncio.to_thread(read_page, site.settings, request.path_params["letter"])
+    link = event_link(page.status.event_id, site.settings.run)
+    return render(request, "dead_letter.html", "Dead letter", page=page, csrf=form_token(request), event_link=link)
+
+
+async def download(request: Request) -> Response:
+    """Return the original bytes as a file that no browser opens."""
+    site, letter = site_of(request), request.path_params["letter"]
+    value = (await asyncio.to_thread(read_page, site.settings, letter)).value
+    if value is None:
+        what = "the original bytes are gone: redacted, erased, or past their retention."
+        raise ConfigError(what, "Publish the event again from its source.")
+    headers = {"Content-Disposition": f'attachment; filename="dead-letter-{letter}.bin"'}
+    return Response(value, media_type="application/octet-stream", headers=headers)
+
+
+async def confirm(request: Request) -> Response:
+    """Ask whether all dead letters of a filter are to be retried or dropped."""
+    site, scope = site_of(request), await scope_of(request, ALL_HOURS)
+    chosen, verb = _chosen(request.query_params), _verb(request.query_params)
+    wanted = replace(_filter(site, scope, chosen), states=RETRYABLE, limit=AT_ONCE)
+    found = await asyncio.to_thread(read_letters, site.settings, wanted)
+    refused = split_retryable(found, site.settings.topic_prefix, RETRYABLE, None)[0] if verb == "retry" else []
+    return render(
+        request,
+        "dead_letters_confirm.html",
+        f"{verb.capitalize()} dead letters",
+        verb=verb,
+        number=len(found) - len(refused),
+        reasons=reasons_of(refused),
+        counts=Counter((one.topic, one.reason) for one in found).most_common(),
+        chosen=chosen,
+        # By id, so that letters that arrive after this page was shown are not meant.
+        ids=" ".join(one.dead_letter_id for one in found),
+        limit=AT_ONCE if len(found) == AT_ONCE else None,
+        csrf=form_token(request),
+    )
+
+
+async def act(request: Request) -> Response:
+    """Retry or drop the dead letters of a form, one or many, and show what was done."""
+    form, site = await operator_form(request), site_of(request)
+    ids = form.get("ids", "").split()[:AT_ONCE]
+    if _verb(form) == "drop":
+        work = partial(drop, site.settings, ids, checked_reason(form.get("why", "")))
+    else:
+        work = partial(retry, site.settings, ids, EVENTS if form.get("from") == EVENTS else None)
+    async with site.changing:
+        handled = await asyncio.to_thread(work)
+    return render(request, "dead_letters_done.html", "Dead letters", handled=handled)
+
+
+def _filter(site: OperatorSite, scope: Scope, chosen: Mapping[str, str]) -> LetterFilter:
+    state = chosen.get("state")
+    return LetterFilter(
+        run=scope.run,
+        reason=chosen.get("reason"),
+        topic=site.settings.topic_prefix + chosen["topic"] if chosen.get("topic") else None,
+        since=scope.since,
+        until=scope.until,
+        states=(state,) if state else STATES,
+    )
+
+
+def _chosen(asked: Mapping[str, str]) -> dict[str, str]:
+    """Return the filters of an address or a form. Raises ConfigError for a state that does not exist."""
+    chosen = {name: value for name in FILTERS if (value := asked.get(name))}
+    if chosen.get("state", "open") not in STATES:
+        raise ConfigError(f"{chosen['state']!r} is not a state.", f"Use one of {', '.join(STATES)}.", "state")
+    return chosen
+
+
+def _verb(asked: Mapping[str, str]) -> str:
+    verb = asked.get("do", "")
+    if verb not in ("retry", "drop"):
+        raise ConfigError("the form does not say what to do.", "Load the page again.")
+    return verb
+
+
+def _short(site: OperatorSite, topic: str) -> str:
+    return topic.removeprefix(site.settings.topic_prefix)
+
+
+def _link(scope: Scope, path: str = LIST, **more: str) -> str:
+    return scope.link(path, **more) if more else f"{path}?{urlencode(scope.query)}"
