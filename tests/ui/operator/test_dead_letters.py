@@ -1,0 +1,160 @@
+"""The pages of dead letters on a real broker and a real audit: what they show, and what a form does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from streams.adapters.kafka_record import ID_HEADER
+from streams.app.operator_name import operator_name
+from streams.audit.dead_letters.republish import RETRY_HEADER
+from streams.audit.query import Audit
+from streams.core.errors import UnreadableError
+from streams.core.messages import DeadLetter
+from streams.ui.operator.frame import OperatorSite
+from streams.ui.operator.letters import HEX_BYTES, TEXT_BYTES
+from tests.harness.audit_world import World
+from tests.harness.operator_pages import ORIGIN, operator_site, visitor
+from tests.harness.panel_site import PanelServers
+
+pytestmark = pytest.mark.embedded
+BROKEN = b'{"text": "<b>\xff\x1b[2J'
+
+
+@pytest.fixture
+def world(servers: PanelServers) -> World:
+    return World(servers.kafka, servers.clickhouse)
+
+
+@pytest.fixture
+def site(world: World, tmp_path: Path) -> Iterator[OperatorSite]:
+    site = operator_site(Audit(world.clickhouse), tmp_path)
+    site.settings = replace(
+        site.settings, clickhouse=world.clickhouse, kafka=world.kafka, topic_prefix=world.prefix, run=world.run
+    )
+    yield site
+    site.close()
+
+
+def die(world: World, value: bytes = BROKEN, reason: str = "invalid_json") -> DeadLetter:
+    """Publish a message that cannot be read, and record its dead letter."""
+    before = sum(1 for _ in at(world, "events"))
+    world.raw("events", value)
+    letter = world.letters.letter(world.record("events", before), UnreadableError(reason, "no JSON <i>here"))
+    world.write(letter)
+    return letter
+
+
+def at(world: World, topic: str) -> Iterator[Any]:
+    """Yield the records of a topic."""
+    with world.scan(world.kafka) as scan:
+        yield from scan.read(world.prefix + topic, scan.marks(world.prefix + topic))
+
+
+def actions(world: World) -> list[tuple[Any, ...]]:
+    with closing(Audit(world.clickhouse)) as audit:
+        asked = "SELECT action, operator, why FROM dead_letter_actions WHERE run = {run:String} ORDER BY acted_at"
+        return [tuple(row) for row in audit.query(asked, {"run": world.run}).rows]
+
+
+async def send(operator: httpx2.AsyncClient, site: OperatorSite, **form: str) -> str:
+    token = {"csrf": site.signer.form_token(site.signer.operator_token())}
+    answer = await operator.post("/dead-letters", data=token | form, headers={"Origin": ORIGIN})
+    return f"{answer.status_code} {' '.join(answer.text.split())}"
+
+
+async def test_the_list_and_the_letter_show_reason_headers_and_bytes(world: World, site: OperatorSite) -> None:
+    letter = die(world)
+    async with visitor(site) as operator:
+        listed = (await operator.get(f"/dead-letters?run={world.run}&topic=events&reason=invalid_json")).text
+        assert letter.dead_letter_id in listed
+        assert "no JSON &lt;i&gt;here" in listed
+        assert letter.dead_letter_id not in (await operator.get(f"/dead-letters?run={world.run}&state=dropped")).text
+        shown = (await operator.get(f"/dead-letters/{letter.dead_letter_id}")).text
+        assert "{&#34;text&#34;: &#34;&lt;b&gt;\\xff\\u001b[2J" in shown
+        assert BROKEN.hex(" ")[:30] in shown
+        original = await operator.get(f"/dead-letters/{letter.dead_letter_id}/original")
+        assert original.content == BROKEN
+        assert original.headers["content-disposition"].startswith("attachment")
+        assert original.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_large_original_is_cut_on_the_page_and_whole_in_the_file(world: World, site: OperatorSite) -> None:
+    value = b"x" * (2 * TEXT_BYTES)
+    letter = die(world, value)
+    async with visitor(site) as operator:
+        shown = (await operator.get(f"/dead-letters/{letter.dead_letter_id}")).text
+        assert f"{TEXT_BYTES:,} further bytes" in shown
+        assert f"{len(value) - HEX_BYTES:,} further bytes" in shown
+        assert (await operator.get(f"/dead-letters/{letter.dead_letter_id}/original")).content == value
+
+
+async def test_reading_and_confirming_change_nothing(world: World, site: OperatorSite) -> None:
+    letter = die(world)
+    async with visitor(site) as operator:
+        for verb in ("retry", "drop"):
+            page = (await operator.get(f"/dead-letters/all?run={world.run}&do={verb}")).text
+            assert "1 open dead letters will be" in page
+        await operator.get(f"/dead-letters/{letter.dead_letter_id}?do=retry")
+    assert actions(world) == []
+    assert len(list(at(world, "events"))) == 1
+
+
+async def test_a_retry_publishes_the_original_again_once_and_leaves_an_entry(world: World, site: OperatorSite) -> None:
+    letter = die(world)
+    async with visitor(site) as operator:
+        assert "1 retried: published again and confirmed by Kafka." in await send(
+            operator, site, do="retry", ids=letter.dead_letter_id
+        )
+        again = await send(operator, site, do="retry", ids=letter.dead_letter_id)
+        assert "0 retried." in again
+        assert "1: it was retried at" in again
+        assert "It is not retried" in (await operator.get(f"/dead-letters/{letter.dead_letter_id}")).text
+    first, second = at(world, "events")
+    assert first.value() == second.value() == BROKEN
+    headers = dict(second.headers())
+    assert headers[ID_HEADER].decode() == letter.event_id
+    assert headers[RETRY_HEADER].decode() == letter.dead_letter_id
+    assert actions(world) == [("retried", operator_name(), "")]
+
+
+async def test_a_drop_needs_a_reason_and_records_it(world: World, site: OperatorSite) -> None:
+    letter = die(world)
+    async with visitor(site) as operator:
+        assert "400" in await send(operator, site, do="drop", ids=letter.dead_letter_id, why=" ")
+        assert "1 dropped." in await send(operator, site, do="drop", ids=letter.dead_letter_id, why="a <test>")
+        shown = (await operator.get(f"/dead-letters/{letter.dead_letter_id}")).text
+    assert "a &lt;test&gt;" in shown
+    assert actions(world) == [("dropped", operator_name(), "a <test>")]
+
+
+async def test_all_of_a_selection_are_handled_and_no_other(world: World, site: OperatorSite) -> None:
+    meant = [die(world, b"{%d" % number) for number in range(3)]
+    die(world, b"other", reason="bad_event")
+    async with visitor(site) as operator:
+        page = (await operator.get(f"/dead-letters/all?run={world.run}&do=drop&reason=invalid_json")).text
+        ids = page.partition('name="ids" value="')[2].partition('"')[0]
+        assert set(ids.split()) == {one.dead_letter_id for one in meant}
+        assert "3 dropped." in await send(operator, site, do="drop", ids=ids, why="tests")
+    assert len(actions(world)) == 3
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"do": "retry", "ids": "x"}, "there is no dead letter"),
+        ({"do": "retry", "ids": "0" * 32}, "there is no dead letter"),
+        ({"do": "burn", "ids": ""}, "does not say what to do"),
+    ],
+)
+async def test_a_wrong_form_is_refused_in_words(site: OperatorSite, form: dict[str, str], said: str) -> None:
+    async with visitor(site) as operator:
+        answer = await send(operator, site, **form)
+    assert answer.startswith("400")
+    assert said in answer
