@@ -143,6 +143,16 @@ KNOWN: dict[str, tuple[str, Rows]] = {
         [("recorded", "small", "overloaded", 1, 1, 4, 0.25)],
     ),
     "outages": ("model fault calls events first latest said", []),
+    "search": (
+        "event_id ended_as ended_by calls cost_usd",
+        [
+            ("e5", "answered", "answer", 2, D("0.0001")),
+            ("e4", "answered", "answer", 3, D("0.0201")),
+            ("e3", "ignored", "rules", 1, D("0.0001")),
+            ("e2", "answered", "think", 3, D("0.0211")),
+            ("e1", "answered", "answer", 3, D("0.0011")),
+        ],
+    ),
     "slowest": (
         "event_id seconds queue_seconds call_seconds calls furthest",
         [

@@ -8,7 +8,7 @@ from datetime import timedelta
 from streams.adapters.clickhouse_erasure import ERASED
 from streams.ui.operator.event_view import BAR_UNITS, MAX_TEXT, bar_rows, call_views, redaction_remark, shown_text
 from tests.builders import START, call, event
-from tests.ui.operator.test_event_words import EVENT, row, trace
+from tests.harness.traces import EVENT, row, trace
 
 
 def test_json_is_indented_and_other_text_is_not() -> None:

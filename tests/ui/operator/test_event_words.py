@@ -8,24 +8,9 @@ from typing import Any
 import pytest
 
 from streams.adapters.clickhouse import row_of
-from streams.audit.trace import Trace
-from streams.core.messages import Call
 from streams.ui.operator.event_words import escalation_of, exploration_of, story_of
-from tests.builders import call, event, outcome, verdict
-
-EVENT = event()
-
-
-def row(one: Call) -> dict[str, Any]:
-    return row_of(one) | {"model": one.response_model or one.request_model}
-
-
-def trace(*calls: Call, **more: Any) -> Trace:
-    usual: dict[str, Any] = {"verdict": row_of(verdict(EVENT)), "outcome": row_of(outcome(EVENT)), "dead_letters": []}
-    return Trace(
-        event_id="e1", run="live", runs=["live"], calls=[row(one) for one in calls], judge_calls=[], labels=[],
-        judgements=[], **usual | more,
-    )  # fmt: skip
+from tests.builders import call, verdict
+from tests.harness.traces import EVENT, row, trace
 
 
 def escalated(**more: Any) -> dict[str, Any]:
