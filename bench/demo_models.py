@@ -68,8 +68,7 @@ async def measure(model: LocalModel, name: str, handler: Handler, rows: list[tup
         reading = handler.prompting.contract.read(reply.text, reply.stop_reason, reply.refusal)
         kind = "label" if "label" in truth else "refuse"
         answer = value_of(reading.answer) if reading.answer else None
-        agrees = answer is not None and agree(answer, truth.get("label"))
-        good = reading.status == "refused" if kind == "refuse" else agrees
+        good = reading.status == "refused" if kind == "refuse" else answer is not None and agree(answer, truth[kind])
         counts[kind][0] += good
         counts[kind][1] += 1
         if show:

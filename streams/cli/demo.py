@@ -94,8 +94,7 @@ def _run(settings: Settings, models: str, *, recorded: bool, record: Path | None
         settings = replace(settings, cassette=recording.cassette)
         out.print(recording.label, highlight=False)
     with ExitStack() as open_:
-        with err.status("Training the listener"):
-            pipeline = _prepare(settings, file)
+        pipeline = _prepare(settings, file)
         with err.status("Starting the broker, ClickHouse and a process for each tier") as status:
             running = open_.enter_context(running_pipeline(settings, pipeline, status.update))
         results = _stream(running, pipeline, timeout)
@@ -109,13 +108,17 @@ def _run(settings: Settings, models: str, *, recorded: bool, record: Path | None
 
 
 def _prepare(settings: Settings, file: Path) -> Pipeline:
-    """Train the support desk's listener, download its weights, and load it."""
-    train_classifier(file.parent / "intents.jsonl", file.parent / "intents.npz", quiet=True)
+    """Train the support desk's listener, load the file, and download the weights that it names."""
+    with err.status("Training the listener"):
+        train_classifier(file.parent / "intents.jsonl", file.parent / "intents.npz", quiet=True)
     pipeline = find_pipeline(settings, file)
-    if settings.cassette is None:
-        local = {one.model for one in pipeline.spec.models.values() if isinstance(one, LocalModelSpec)}
-        for model in sorted(name for name in local if not name.endswith(".gguf")):
+    local = {one.model for one in pipeline.spec.models.values() if isinstance(one, LocalModelSpec)}
+    try:
+        for model in sorted(local) if settings.cassette is None else ():
             store.pull(model, settings.weights_dir)
+    except ServiceError as error:
+        without = "To see the demo without weights, run `escalon demo --recorded`."
+        raise ServiceError(error.what, f"{error.remedy} {without}") from error
     return pipeline
 
 
