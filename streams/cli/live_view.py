@@ -127,11 +127,11 @@ def render(live: LiveCounts, expected: int | None = None) -> Group:
     for tier in (*TIERS, *(("judge",) if live.counts["judge calls"] else ())):
         numbers = (str(live.counts[f"{tier} {what}"]) for what in ("calls", "cached", "refused", "broken", "escalated"))
         shown.add_row(Text(f"{tier}s", TIER_COLOURS[tier]), *numbers, usd(live.cost.get(tier)))
-    states = "   ".join(
+    states = "  ".join(
         f"{state} {live.counts[f'outcome {state}']}" for state in ("answered", "ignored", "duplicate", "failed")
     )
     done = f"{len(live.ended)} of {expected}" if expected is not None else str(len(live.ended))
-    ends = Text(f"events ended {done}   {states}   dead letters {live.counts['dead letters']}", "bold")
+    ends = Text(f"ended {done}  {states}  dead letters {live.counts['dead letters']}", "bold")
     lines = [Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in live.last]
     return Group(shown, Text(), ends, *lines)
 
