@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streams.app.settings import Settings
 from streams.calling.limited import ModelLimits
+from streams.core.address import is_loopback
 from streams.core.errors import ConfigError
 from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
@@ -19,6 +20,9 @@ from streams.telemetry.metrics import LimitMetrics
 
 MAX_CALLS = 256
 """Calls of one remote model at once in one process; each handler's concurrency is the finer limit."""
+
+NO_KEY = "none"
+"""Sent to a server on this machine where no key is set."""
 
 Spec = ClaudeModelSpec | LocalModelSpec | RecordedModelSpec
 
@@ -104,7 +108,7 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[str]:
     for spec in pipeline.spec.models.values() if settings.cassette is None else ():
         try:
             if spec.provider == "claude":
-                _key(settings)
+                _key(spec, settings)
             elif spec.provider == "local":
                 _weights(spec, pipeline.path.parent, settings)
         except ConfigError as error:
@@ -115,11 +119,14 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[str]:
 def _claude(spec: ClaudeModelSpec, settings: Settings) -> LanguageModel:
     from streams.models.providers.claude import ClaudeModel
 
-    return ClaudeModel(_key(settings), spec.base_url or settings.anthropic_base_url)
+    return ClaudeModel(_key(spec, settings), spec.base_url or settings.anthropic_base_url)
 
 
-def _key(settings: Settings) -> str:
+def _key(spec: ClaudeModelSpec, settings: Settings) -> str:
+    """Return the key. A server on this machine needs none. Raises ConfigError if it is missing."""
     if settings.anthropic_api_key is None:
+        if is_loopback(spec.base_url or settings.anthropic_base_url or ""):
+            return NO_KEY
         remedy = "Set it, or choose models that need no key (provider local or recorded)."
         raise ConfigError("no key is set for Claude.", remedy, "ANTHROPIC_API_KEY")
     return settings.anthropic_api_key

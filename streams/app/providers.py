@@ -23,6 +23,7 @@ from streams.core.answer_comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
+from streams.pipeline.problems import Mistakes
 from streams.pipeline.spec import CorrectSpec, ImageDuplicateListener, RouterListener, RulesListener, VerifierScore
 
 log = logging.getLogger("escalon.providers")
@@ -62,16 +63,22 @@ class Providers:
 
     def check(self, handlers: Iterable[Handler]) -> None:
         """Try what can be tried without a model: functions, artifacts, parameters, schemas. Raises ConfigError."""
+        mistakes = Mistakes()
         for handler in handlers:
-            if handler.confidence is not None:
-                scorer(handler)
-            comparison(handler.correct)
-            if handler.function is not None:
-                load_function(handler.function)
-            elif handler.prompting is not None:
-                self._check_requests(handler)
-            elif not isinstance(handler.spec, ImageDuplicateListener):
-                _classifier(handler)
+            with mistakes:
+                self._check(handler)
+        mistakes.report()
+
+    def _check(self, handler: Handler) -> None:
+        if handler.confidence is not None:
+            scorer(handler)
+        comparison(handler.correct)
+        if handler.function is not None:
+            load_function(handler.function)
+        elif handler.prompting is not None:
+            self._check_requests(handler)
+        elif not isinstance(handler.spec, ImageDuplicateListener):
+            _classifier(handler)
 
     def _check_requests(self, handler: Handler) -> None:
         key, models = f"{handler.tier}s.{handler.name}", self._pipeline.spec.models

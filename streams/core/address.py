@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
 
 # The login is the text between the scheme, if any, and the last @ before the path.
@@ -36,6 +37,15 @@ def is_http(address: str) -> bool:
         parts: SplitResult = urlsplit(address)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # for invalid brackets or ports
+        return False
+
+
+def is_loopback(address: str) -> bool:
+    """True if an HTTP address is one of this machine's own."""
+    host = (urlsplit(address).hostname or "") if is_http(address) else ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
         return False
 
 

@@ -5,6 +5,7 @@ A refusal, a low confidence and an answer that breaks its schema are values, nev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Final, Literal
 
 OPERATOR_FAULTS = frozenset({"unauthorized", "not_found"})
@@ -41,14 +42,27 @@ HANDLER_GONE: Final = (
 
 
 class ConfigError(EscalonError):
-    """The pipeline file, a file it names, or a setting is wrong. `key` is the dotted key at fault."""
+    """The pipeline file, a file it names, or a setting is wrong.
+
+    `key` is the dotted key at fault, `place` its line and file.
+    """
 
     fault = "operator"
 
-    def __init__(self, what: str, remedy: str = "", key: str = "") -> None:
+    def __init__(self, what: str, remedy: str = "", key: str = "", place: str = "") -> None:
         super().__init__(f"{key}: {what}" if key else what, remedy)
+        self.args = (f"{self} ({place})",) if place else self.args
         self.what = what
         self.key = key
+
+
+class MistakesError(ConfigError):
+    """Several mistakes, reported at once, one a line. What is asked of one error is answered by the first."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        super().__init__(errors[0].what, errors[0].remedy, errors[0].key)
+        self.args = ("\n".join(map(str, errors)),)
+        self.errors = tuple(errors)
 
 
 class UnreadableError(EscalonError):

@@ -68,12 +68,17 @@ def functions_in(spec: s.PipelineSpec) -> Iterator[tuple[str, str]]:
         yield "redaction.function", spec.redaction.function
 
 
+def refused_functions(spec: s.PipelineSpec, allowed: AllowedPython) -> dict[str, str]:
+    """Return every function of a file that is not allowed, by the key that names it."""
+    return {key: path for key, path in functions_in(spec) if module_of(path) not in allowed}
+
+
 def check_allowed(spec: s.PipelineSpec, allowed: AllowedPython) -> None:
     """Raise ConfigError for the first function that is not allowed; its remedy allows all of them."""
-    refused = [(key, path) for key, path in functions_in(spec) if module_of(path) not in allowed]
+    refused = refused_functions(spec, allowed)
     if refused:
-        key, path = refused[0]
-        needed = dict.fromkeys([*allowed.modules, *(module_of(other) for _, other in refused)])
+        key, path = next(iter(refused.items()))
+        needed = dict.fromkeys([*allowed.modules, *map(module_of, refused.values())])
         what = f"{path} is Python, and the operator has not allowed the module {module_of(path)}."
         remedy = f"Read what it does; then allow it with {SETTING}={','.join(needed)}, or remove the key."
         raise ConfigError(what, remedy, key)

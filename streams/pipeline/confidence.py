@@ -67,7 +67,11 @@ class ConfidenceConfig:
 def resolve_confidence(name: str, item: s.WorkerSpec, version: str, source: PipelineFiles) -> ConfidenceConfig:
     """Resolve a worker's confidence. Raises ConfigError for a missing or broken file, or one of another version."""
     key = f"workers.{name}"
-    verifier = source.read_bytes(item.verifier, f"{key}.verifier") if item.verifier else b""
+    verifier = (
+        source.read_bytes(item.verifier, f"{key}.verifier", f"escalon train verifier --handler {name}")
+        if item.verifier
+        else b""
+    )
     functions = [source.module(path, f"{key}.confidence") for path in item.confidence if ":" in path]
     samples = item.samples if "self-consistency" in item.confidence else 1
     correct = item.correct.model_dump_json() if samples > 1 else ""
@@ -106,7 +110,7 @@ def _artifact(name: str, item: s.WorkerSpec, scoring: str, source: PipelineFiles
     if item.calibration is None:
         return None
     key = f"workers.{name}.calibration"
-    text = source.read(item.calibration, key)
+    text = source.read(item.calibration, key, f"escalon calibrate --handler {name}")
     try:
         artifact = CalibrationArtifact.parse(text)
     except ConfigError as error:

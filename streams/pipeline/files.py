@@ -35,17 +35,18 @@ class PipelineFiles:
         self.directory = directory
         self._seen: dict[str, bytes] = {}
 
-    def read(self, name: str, key: str) -> str:
-        """Read a UTF-8 file; `key` is the pipeline file's key that names it."""
+    def read(self, name: str, key: str, made_by: str = "") -> str:
+        """Read a UTF-8 file; `key` is the pipeline file's key that names it, `made_by` the command that makes it."""
         try:
-            return self._read(name, key, LARGEST_TEXT_BYTES).decode("utf-8")
+            return self._read(name, key, LARGEST_TEXT_BYTES, made_by).decode("utf-8")
         except UnicodeDecodeError as error:
             raise ConfigError(f"{name} is not UTF-8.", "Save it as UTF-8.", key) from error
 
-    def read_bytes(self, name: str, key: str) -> bytes:
-        return self._read(name, key, LARGEST_BYTES)
+    def read_bytes(self, name: str, key: str, made_by: str = "") -> bytes:
+        """Read any file, as `read` does."""
+        return self._read(name, key, LARGEST_BYTES, made_by)
 
-    def _read(self, name: str, key: str, largest: int) -> bytes:
+    def _read(self, name: str, key: str, largest: int, made_by: str) -> bytes:
         path = self.directory / name
         try:
             if path.exists() and not path.is_file():  # a device or a pipe may never end
@@ -54,14 +55,15 @@ class PipelineFiles:
                 raise ValueError(f"it has more than {largest} bytes")
             data = path.read_bytes()
         except (OSError, ValueError) as error:
-            remedy = f"Give a path relative to {self.directory} to a file that can be read."
+            made = f"Make it with `{made_by} --out {path}`, or give" if made_by else "Give"
+            remedy = f"{made} a path relative to {self.directory} to a file that can be read."
             raise ConfigError(f"{name} cannot be read ({getattr(error, 'strerror', error)}).", remedy, key) from error
         return self.remember(name, data)
 
     def module(self, path: str, key: str) -> bytes:
         """Return the source of the module of `package.module:function`, so that editing it makes a new version.
 
-        The module is looked for module_file the pipeline file, then on Python's path.
+        The module is looked for beside the pipeline file, then on Python's path.
         """
         module = module_of(path)
         if is_beside(self.directory, path):
@@ -71,7 +73,7 @@ class PipelineFiles:
         except Exception:  # finding a module inside a package runs the package
             found = None
         if found is None or found.origin is None or not found.has_location:
-            remedy = f"Put it module_file the pipeline file, in {self.directory}, or install its package."
+            remedy = f"Put it beside the pipeline file, in {self.directory}, or install its package."
             raise ConfigError(f"the module {module} cannot be found.", remedy, key)
         return self.remember(f"module:{module}", Path(found.origin).read_bytes())
 

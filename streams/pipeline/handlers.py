@@ -15,7 +15,7 @@ from streams.core.reply_contract import Contract, check_schema
 from streams.pipeline import spec as s
 from streams.pipeline.confidence import ConfidenceConfig, resolve_confidence
 from streams.pipeline.files import PipelineFiles
-from streams.pipeline.problems import known
+from streams.pipeline.problems import Mistakes, known
 from streams.pipeline.template import PromptTemplate
 from streams.pipeline.thinking import with_max_tokens
 from streams.pipeline.values import Input
@@ -142,7 +142,7 @@ def _resolved(
             prompting.knowledge,
         ]
     if artifact is not None:
-        determines.append(source.read_bytes(artifact, f"{key}.artifact"))
+        determines.append(source.read_bytes(artifact, f"{key}.artifact", made_by=_TRAINING[type(item)]))
     function = item.handler if isinstance(item, (s.FunctionListener, s.TaskHandler)) else None
     if function is not None:
         determines.append(source.module(function, f"{key}.handler"))
@@ -156,6 +156,12 @@ def _resolved(
         artifact=source.directory / artifact if artifact else None,
     )
 
+
+_TRAINING: dict[type, str] = {
+    s.ClassifierListener: "escalon train listener FILE",
+    s.RouterListener: "escalon train router",
+}
+"""The command that makes the artifact of a listener."""
 
 # What of a handler's options changes its answers; the rest leaves its cache valid.
 _DETERMINING = (
@@ -189,15 +195,28 @@ def _prompting(key: str, item: PromptSpec, model: str, spec: s.PipelineSpec, sou
         raise ConfigError(
             "a local model at temperature 0 gives one answer to all samples.", remedy, f"{key}.parameters"
         )
-    task = item.task if isinstance(item, s.TaskHandler) else None
+    mistakes = Mistakes()
+    with mistakes:
+        template = _template(key, item, source)
+    with mistakes:
+        contract = _contract(key, item, source)
+    with mistakes:
+        knowledge = source.read(item.knowledge, f"{key}.knowledge") if item.knowledge else ""
+    mistakes.report()
     labels = item.labels if isinstance(item, s.LanguageModelListener) else ()
+    return Prompting(model_key=model, template=template, contract=contract, knowledge=knowledge, labels=labels)
+
+
+def _template(key: str, item: PromptSpec, source: PipelineFiles) -> PromptTemplate:
     if item.prompt:
-        template = PromptTemplate(source.read(item.prompt, f"{key}.prompt"), item.prompt, f"{key}.prompt")
-    else:
-        shipped = f"tasks/{task or 'label'}.j2"
-        template = PromptTemplate(source.shipped(shipped), shipped, f"{key}.prompt")
+        return PromptTemplate(source.read(item.prompt, f"{key}.prompt"), item.prompt, f"{key}.prompt")
+    shipped = f"tasks/{(item.task if isinstance(item, s.TaskHandler) else None) or 'label'}.j2"
+    return PromptTemplate(source.shipped(shipped), shipped, f"{key}.prompt")
+
+
+def _contract(key: str, item: PromptSpec, source: PipelineFiles) -> Contract:
     contract = Contract(
-        schema=_schema(key, item, task, labels, source),
+        schema=_schema(key, item, source),
         refusal=item.refusal,
         token=item.refusal_token,
         verbalized="verbalized" in item.confidence,
@@ -205,8 +224,7 @@ def _prompting(key: str, item: PromptSpec, model: str, spec: s.PipelineSpec, sou
     if contract.schema is None and contract.refusal == "field":
         remedy = 'Give a schema, or set refusal = "token" or "none".'
         raise ConfigError('refusal = "field" needs a schema.', remedy, f"{key}.refusal")
-    knowledge = source.read(item.knowledge, f"{key}.knowledge") if item.knowledge else ""
-    return Prompting(model_key=model, template=template, contract=contract, knowledge=knowledge, labels=tuple(labels))
+    return contract
 
 
 def _says_the_same(item: PromptSpec, model: s.ModelSpec) -> bool:
@@ -214,12 +232,11 @@ def _says_the_same(item: PromptSpec, model: s.ModelSpec) -> bool:
     return model.provider == "local" and not item.parameters.get("temperature")
 
 
-def _schema(
-    key: str, item: PromptSpec, task: str | None, labels: tuple[str, ...], source: PipelineFiles
-) -> dict[str, Any] | None:
-    if labels:
-        return {"type": "string", "enum": list(labels)}
+def _schema(key: str, item: PromptSpec, source: PipelineFiles) -> dict[str, Any] | None:
+    if isinstance(item, s.LanguageModelListener):
+        return {"type": "string", "enum": list(item.labels)}
     if item.output_schema is None:
+        task = item.task
         return json.loads(source.shipped(f"tasks/{task}.json")) if task else None
     from jsonschema import SchemaError
 

@@ -49,13 +49,13 @@ def test_every_handler_with_a_model_may_have_one(tmp_path: Path, table: str) -> 
         ("[workers.work]\n", '[workers.work]\nfallback = "gone"\n', "workers.work.fallback", "no model is named"),
         ("[workers.work]\n", '[workers.work]\nfallback = "m"\n', "workers.work.fallback", "handler's own model"),
         ("[workers.code]\n", '[workers.code]\nfallback = "spare"\n', "workers.code", "a Python function has no model"),
-        ("[models.m]\n", "[models.m]\nrequests_per_minute = 0\n", "models.m.requests_per_minute", "greater than"),
-        ("[models.m]\n", "[models.m]\nretry_budget = 1\n", "models.m.retry_budget", "less than"),
+        ("[models.m]\n", "[models.m]\nrequests_per_minute = 0\n", "models.m.requests_per_minute", "out of range"),
+        ("[models.m]\n", "[models.m]\nretry_budget = 1\n", "models.m.retry_budget", "out of range"),
         ("[models.m]\n", "[models.m]\nretry_budget = nan\n", "models.m.retry_budget", ""),
         ('name = "desk"', 'name = "desk"\ndeadline = "soon"', "deadline", "duration"),
-        ('name = "desk"', 'name = "desk"\ndeadline = 0', "deadline", "greater than"),
-        ("[workers.work]\n", "[retry_later]\ntimes = 101\n[workers.work]\n", "retry_later.times", "less than"),
-        ("[workers.work]\n", "[retry_later]\nwait = 0\n[workers.work]\n", "retry_later.wait", "greater than"),
+        ('name = "desk"', 'name = "desk"\ndeadline = 0', "deadline", "out of range"),
+        ("[workers.work]\n", "[retry_later]\ntimes = 101\n[workers.work]\n", "retry_later.times", "out of range"),
+        ("[workers.work]\n", "[retry_later]\nwait = 0\n[workers.work]\n", "retry_later.wait", "out of range"),
     ],
 )
 def test_a_key_without_meaning_is_an_error_that_names_it(

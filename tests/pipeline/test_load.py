@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.errors import ConfigError
+from streams.core.errors import ConfigError, MistakesError
 from streams.core.messages import Tier
 from streams.core.routing import Route
 from streams.pipeline.code import ANY_PYTHON
@@ -84,7 +84,7 @@ def test_without_a_reasoner_a_worker_does_not_escalate(tmp_path: Path) -> None:
     ("old", "new", "key", "said"),
     [
         ('name = "desk"\n', "", "name", "Add it."),
-        ('name = "desk"', 'name = "Desk!"', "name", "pattern"),
+        ('name = "desk"', 'name = "Desk!"', "name", "not written as it must be"),
         ("[workers.work]\n", "[workers.work]\ntreshold = 0.5\n", "workers.work.treshold", "Did you mean 'threshold'?"),
         ("[listeners.intent]\n", "[listeners.intent]\nartefact = 1\n", "listeners.intent.artefact", "'artifact'?"),
         ("[workers.work]\n", "[workers.work]\nxyzzy = 1\n", "workers.work.xyzzy", "Remove it"),
@@ -92,10 +92,10 @@ def test_without_a_reasoner_a_worker_does_not_escalate(tmp_path: Path) -> None:
         ('kind = "rules"\n', "", "listeners.rules.kind", "lists the kinds"),
         ('artifact = "intents.npz"\n', "", "listeners.intent.artifact", "Add it."),
         ('artifact = "intents.npz"', 'artifact = "gone.npz"', "listeners.intent.artifact", "gone.npz cannot be read"),
-        ('labels = ["order", "question"]', 'labels = ["order"]', "listeners.label.labels", "at least 2 items"),
+        ('labels = ["order", "question"]', 'labels = ["order"]', "listeners.label.labels", "Give at least 2"),
         ('provider = "recorded"', 'provider = "oracle"', "models.m.provider", "'local'"),
-        ("[workers.work]", "[workers.Work]", "workers.Work", "pattern"),
-        ("[listeners.rules]\n", "[listeners.Rules]\n", "listeners.Rules", "pattern"),
+        ("[workers.work]", "[workers.Work]", "workers.Work", "not written as it must be"),
+        ("[listeners.rules]\n", "[listeners.Rules]\n", "listeners.Rules", "not written as it must be"),
         ('order = "workers.work"', 'order = "workers.wrok"', "routes.order", "Use one of: ignore, workers.work"),
         ('order = "workers.work"', 'order = "somewhere"', "routes.order", "is not a target"),
         ('order = "workers.work"', 'duplicate = "workers.wrok"', "routes.duplicate", "is not a target"),
@@ -108,14 +108,14 @@ def test_without_a_reasoner_a_worker_does_not_escalate(tmp_path: Path) -> None:
         ('prompt = "prompt.j2"\n', "", "workers.work", "give a prompt file, or a task type"),
         ('handler = "desk:do"\n', "", "workers.code", "give either a model"),
         ('handler = "desk:do"', 'handler = "desk:do"\nmodel = "m"', "workers.code", "give either a model"),
-        ('handler = "desk:do"', 'handler = "desk.do"', "workers.code.handler", "pattern"),
+        ('handler = "desk:do"', 'handler = "desk.do"', "workers.code.handler", "not written as it must be"),
         ('handler = "desk:do"', 'handler = "nowhere.at.all:do"', "workers.code.handler", "cannot be found"),
         ('handler = "desk:do"', 'handler = "sys:exit"', "workers.code.handler", "cannot be found"),
         ("[workers.work]\n", '[workers.work]\nreasoner = "gone"\n', "workers.work.reasoner", "Use one of: think"),
         ("[workers.work]\n", '[workers.work]\ntimeout = "soon"\n', "workers.work.timeout", '"30s"'),
-        ("[workers.work]\n", "[workers.work]\ncache_ttl = inf\n", "workers.work.cache_ttl", "less than"),
-        ("[workers.work]\n", "[workers.work]\nthreshold = 1.5\n", "workers.work.threshold", "less than"),
-        ("[workers.work]\n", "[workers.work]\nthreshold = nan\n", "workers.work.threshold", "less than"),
+        ("[workers.work]\n", "[workers.work]\ncache_ttl = inf\n", "workers.work.cache_ttl", "out of range"),
+        ("[workers.work]\n", "[workers.work]\nthreshold = 1.5\n", "workers.work.threshold", "out of range"),
+        ("[workers.work]\n", "[workers.work]\nthreshold = nan\n", "workers.work.threshold", "out of range"),
         ("{ seed = 1 }", "{ since = 2026-01-01 }", "workers.work.parameters.since", "JSON"),
         (
             "[workers.work]\n",
@@ -127,7 +127,7 @@ def test_without_a_reasoner_a_worker_does_not_escalate(tmp_path: Path) -> None:
             "[workers.work]\n",
             '[workers.work]\nconfidence = ["verbalized", 7]\n',
             "workers.work.confidence.1",
-            "valid string",
+            "is not text",
         ),
         (
             "[workers.work]\n",
@@ -166,12 +166,12 @@ def test_without_a_reasoner_a_worker_does_not_escalate(tmp_path: Path) -> None:
             "[workers.work]\n",
             "[workers.work]\nfallback_threshold = 2.0\n",
             "workers.work.fallback_threshold",
-            "less than",
+            "out of range",
         ),
-        ("[workers.work]\n", "[workers.work]\nexplore = 1.5\n", "workers.work.explore", "less than"),
-        ("[workers.work]\n", "[workers.work]\nexplore = nan\n", "workers.work.explore", "less than"),
-        ("[workers.work]\n", "[workers.work]\nsamples = 1\n", "workers.work.samples", "greater than or equal to 2"),
-        ("[workers.work]\n", "[workers.work]\nsamples = 51\n", "workers.work.samples", "less than or equal to 50"),
+        ("[workers.work]\n", "[workers.work]\nexplore = 1.5\n", "workers.work.explore", "out of range"),
+        ("[workers.work]\n", "[workers.work]\nexplore = nan\n", "workers.work.explore", "out of range"),
+        ("[workers.work]\n", "[workers.work]\nsamples = 1\n", "workers.work.samples", "Write at least 2"),
+        ("[workers.work]\n", "[workers.work]\nsamples = 51\n", "workers.work.samples", "Write at most 50"),
         (
             "[workers.work]\n",
             '[workers.work]\ncombine_confidence = "median"\n',
@@ -195,7 +195,7 @@ def test_without_a_reasoner_a_worker_does_not_escalate(tmp_path: Path) -> None:
             "[workers.work]\n",
             '[workers.work]\ncorrect = { by = "numeric", tolerance = -0.1 }\n',
             "workers.work.correct.tolerance",
-            "greater than",
+            "out of range",
         ),
         (
             "[workers.work]\n",
@@ -258,7 +258,30 @@ def test_fields_to_compare_that_the_schema_has_not_are_named(tmp_path: Path) -> 
     text = changed('schema = "schema.json"', 'schema = "schema.json"\ncorrect = { by = "fields", fields = ["nubmer"] }')
     error = wrong(tmp_path, text, files={"schema.json": '{"type": "object", "properties": {"number": {}}}'})
     assert error.key == "workers.work.correct"
-    assert str(error).endswith("the answers' schema has no field 'nubmer'. Use one of: number.")
+    assert "the answers' schema has no field 'nubmer'. Use one of: number." in str(error)
+
+
+def test_the_mistakes_of_the_table_and_of_the_files_it_names_are_reported_at_once(tmp_path: Path) -> None:
+    text = BASE.replace("[workers.work]\n", '[workers.work]\nthreshold = "high"\n')
+    text = text.replace('prompt = "prompt.j2"', 'promt = "gone.j2"').replace('"schema.json"', '"lost.json"')
+    text = text.replace('artifact = "intents.npz"', 'artifact = "gone.npz"').replace('"workers.code"', '"workers.cod"')
+    error = wrong(tmp_path, text)
+    assert isinstance(error, MistakesError)
+    assert [one.key for one in error.errors] == [
+        "workers.work.threshold", "workers.work.promt", "listeners.intent.artifact",
+        "workers.work.prompt", "workers.work.schema", "routes.unsure",
+    ]  # fmt: skip
+    said = [str(one) for one in error.errors]
+    assert "'high' is not a number. Write a number without quotes" in said[0]
+    assert "Did you mean 'prompt'?" in said[1]
+    assert "Make it with `escalon train listener FILE --out" in said[2]
+    line = text.splitlines().index('threshold = "high"') + 1
+    assert said[0].endswith(f"(line {line} of pipeline.toml)")
+
+
+def test_a_key_of_another_table_is_not_suggested_for_itself(tmp_path: Path) -> None:
+    error = wrong(tmp_path, changed('task = "resolve"', 'task = "resolve"\nexplore = 0.5'))
+    assert error.remedy.startswith("It belongs into another table")
 
 
 def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:

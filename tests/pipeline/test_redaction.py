@@ -79,7 +79,7 @@ def test_the_pipeline_s_hash_knows_the_redaction_and_the_handlers_versions_do_no
         ("patterns = { look = '(?=x)' }", "redaction.patterns", "look-around"),
         ("patterns = { any = 'x*' }", "redaction.patterns", "empty text"),
         ("patterns = { any = '' }", "redaction.patterns.any", "at least 1"),
-        ("function = 'hide'", "redaction.function", "pattern"),
+        ("function = 'hide'", "redaction.function", "not written as it must be"),
         ("function = 'nowhere_at_all:hide'", "redaction.function", "cannot be found"),
         ("detects = ['email']", "redaction.detects", "detect"),
     ],
