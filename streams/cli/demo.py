@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -103,6 +104,7 @@ def _run(settings: Settings, models: str, *, recorded: bool, record: Path | None
         with closing(Audit(running.clickhouse)) as audit:
             print_summary(results, audit.named("money", settings.run).records()[0])
         out.print(f"\nDone in {time.monotonic() - started:.0f} s. The audit stays in {settings.data_dir}.", style="dim")
+        out.print(f"Its pages: ESCALON_ALLOW_PYTHON=desk escalon ui -p {os.path.relpath(file)}", style="dim")
         if keep:
             _keep(running)
 
