@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.conftest import ROOT
-
+ROOT = Path(__file__).parents[2]
 VERSIONS = ("3.11", "3.12", "3.13")
 UV = str(Path(sys.executable).with_name("uv"))
 EXTRAS = "embedded,evaluation,local,ui"
