@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from streams.calibration import drift
@@ -59,13 +59,22 @@ def _standing(artifact: CalibrationArtifact, cases: Sequence[Case]) -> Calibrati
     certain far too soon.
     """
     first = next((place for place, case in enumerate(cases) if case.calibration == artifact.id), len(cases))
-    watched = drift.watch(artifact.reference)
-    judged, wrong = error_rate.error_watch(artifact.max_error), 0
     later = cases[first:]
-    for case in first_of_each_task([one for one in later if one.attempt.status == "answered" and not one.repeated]):
-        score = math.nan if case.attempt.raw_confidence is None else case.attempt.raw_confidence
-        watched = drift.observe(artifact.reference, watched, score, draw("watch", case.attempt.call_id))
-    decided = [one for one in later if one.accepted and one.calibration == artifact.id]
+    scored = first_of_each_task([one for one in later if one.attempt.status == "answered" and not one.repeated])
+    scores = [(case.attempt.raw_confidence, case.attempt.call_id) for case in scored]
+    return calibration_status(artifact, scores, later)
+
+
+def calibration_status(
+    artifact: CalibrationArtifact, scores: Iterable[tuple[float | None, str]], cases: Sequence[Case]
+) -> CalibrationStatus:
+    """Test a calibration by the raw score and call id of each task since it began, and by its labelled cases."""
+    watched = drift.watch(artifact.reference)
+    for score, call_id in scores:
+        known = math.nan if score is None else score
+        watched = drift.observe(artifact.reference, watched, known, draw("watch", call_id))
+    judged, wrong = error_rate.error_watch(artifact.max_error), 0
+    decided = [one for one in cases if one.accepted and one.calibration == artifact.id]
     for case in first_of_each_task([one for one in decided if one.correct is not None]):
         judged, wrong = error_rate.observe(judged, not case.correct), wrong + (not case.correct)
     return CalibrationStatus(

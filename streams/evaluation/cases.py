@@ -99,6 +99,10 @@ class AuditPart:
     run: str = "live"
     base: str = "live"
     since: datetime = EVER
+    newest: int = MAX_CASES
+    """The most cases to read."""
+    labelled: bool = False
+    """Read only the cases that have a label."""
 
 
 def read_cases(
@@ -106,11 +110,12 @@ def read_cases(
 ) -> list[Case]:
     """Read the cases of some workers, oldest first, of all versions. `agrees` compares each worker's answers."""
     sql = files("streams.evaluation").joinpath("cases.sql").read_text("utf-8")
-    answer = audit.query(sql, {"run": part.run, "since": part.since, "workers": list(workers)})
+    parameters = {"run": part.run, "since": part.since, "newest": part.newest, "labelled": part.labelled}
+    answer = audit.query(sql, parameters | {"workers": list(workers)})
     if len(answer.rows) >= MAX_CASES:
         raise ConfigError(f"there are more than {MAX_CASES} cases.", "Choose a later --since.", "since")
     markers = markers_of(pipeline)
-    return [_case(row, pipeline, agrees[row["handler"]], markers) for row in answer.records()]
+    return [_case(row, pipeline, agrees[row["handler"]], markers) for row in reversed(answer.records())]
 
 
 def _case(row: Mapping[str, Any], pipeline: Pipeline, agree: Agree, markers: Markers) -> Case:

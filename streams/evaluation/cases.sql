@@ -1,22 +1,22 @@
--- The workers' answers, each with its event, the latest label and the reasoner's answer, if any.
+-- The newest of the workers' answers, newest first, each with its event, the latest label and the reasoner's answer, if any.
 -- Two events may share an id, so joins use the content_digest as well.
 -- Cases with one time are ordered by their calls' ids, which are random: event ids may rise with the events' content,
 -- and the tests of exchangeability take the order for that of the stream.
 WITH
-    seen AS
-    (
-        SELECT event_id, content_digest, text, data, image, intents, fingerprint
-        FROM verdicts
-        WHERE run = {run:String}
-        ORDER BY event_time
-        LIMIT 1 BY event_id, content_digest
-    ),
     truth AS
     (
         SELECT event_id, argMax(label, (labelled_at, source)) AS label
         FROM labels
         WHERE run = {run:String} AND aspect = 'answer' AND labels.label != ''
         GROUP BY event_id
+    ),
+    seen AS
+    (
+        SELECT event_id, content_digest, text, data, image, intents, fingerprint
+        FROM verdicts
+        WHERE run = {run:String} AND (NOT {labelled:Bool} OR event_id IN (SELECT event_id FROM truth))
+        ORDER BY event_time
+        LIMIT 1 BY event_id, content_digest
     ),
     reasoned AS
     (
@@ -29,6 +29,7 @@ WITH
             argMax(cost_usd, started_at) AS cost_usd
         FROM calls
         WHERE run = {run:String} AND tier = 'reasoner' AND status = 'answered' AND decision IN ('accepted', 'explored')
+            AND (NOT {labelled:Bool} OR event_id IN (SELECT event_id FROM truth))
         GROUP BY event_id, content_digest
     )
 SELECT
@@ -70,5 +71,7 @@ WHERE worked.run = {run:String}
     AND worked.handler IN {workers:Array(String)}
     AND worked.decision IN ('accepted', 'escalated', 'failed')
     AND worked.event_time >= {since:DateTime64(6, 'UTC')}
-ORDER BY event_time, call_id
+    AND (NOT {labelled:Bool} OR worked.event_id IN (SELECT event_id FROM truth))
+ORDER BY event_time DESC, call_id DESC
+LIMIT {newest:UInt32}
 SETTINGS join_use_nulls = 1
