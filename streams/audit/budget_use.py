@@ -26,7 +26,7 @@ class BudgetUse:
     forecast_usd: Decimal | None
     """At midnight, at the rate since the day's first call; None if that was less than SHORTEST ago, or never."""
     handlers: tuple[tuple[str, Decimal], ...]
-    """What each handler spent, the largest first."""
+    """The spending of each handler, the largest first."""
     unpriced: int
     """Calls of unknown cost; the budget itself counts them at the most they can have cost."""
 

@@ -110,7 +110,7 @@ def test_a_few_scores_are_not_enough_and_another_versions_calibration_has_expire
     assert read(config, with_confidence(pipeline, None, stale=True), "few").state == "expired"
 
 
-def test_an_answer_from_the_store_is_no_further_score_and_scores_before_the_calibration_do_not_count(
+def test_repeats_and_scores_from_before_the_calibration_do_not_count(
     config: ClickHouseConfig, pipeline: Pipeline
 ) -> None:
     first, *others = (row for row in decided(pipeline, "once", honest_cases(4), labels=False))
