@@ -35,8 +35,8 @@ COLUMNS: Final[Mapping[str, str]] = {
     "calls": f"{ORIGIN}, tier, handler, handler_version, pipeline, operation, provider, request_model, call_id,"
     " cache_hit, reused_from, cost_usd, saved_usd, started_at, queue_seconds, duration_seconds, status, refusal_class,"
     " refusal_reason, sources, raw_confidence, confidence, threshold, propensity, explored, decision, decision_reason,"
-    " attempt, sample, error_type, error, input_tokens, output_tokens, system_prompt, prompt, response, priced_as,"
-    " fingerprint",
+    " attempt, sample, error_type, error, finish_reason, input_tokens, output_tokens, system_prompt, prompt, response,"
+    " priced_as, fingerprint",
     "outcomes": f"{ORIGIN}, state, tier, handler, intent, answer, reasons, duplicate_of, call_id, pipeline, settled_at",
     "verdicts": f"{ORIGIN}, kind, text, findings, intents, confidence, action, handler, fingerprint, pipeline,"
     " decided_at",
@@ -48,8 +48,9 @@ PLAIN: Final[Mapping[str, str]] = {
     "provider": "'anthropic'", "request_model": "'claude-haiku-4-5'", "status": "'answered'", "refusal_class": "NULL",
     "refusal_reason": "NULL", "sources": "map()", "raw_confidence": "NULL", "confidence": "NULL", "threshold": "NULL",
     "propensity": "NULL", "explored": "false", "decision": "'found'", "decision_reason": "''", "error_type": "NULL",
-    "error": "NULL",
+    "error": "NULL", "finish_reason": "NULL",
 }  # fmt: skip
+REPLY: Final = """concat('{{"answer":', said[2 - {tier}_right], '}}')"""
 LISTENER: Final = {"tier": "'listener'"}
 RULES: Final = LISTENER | {"provider": "'escalon'", "request_model": "'rules'"}
 # The calls of each handler: the events that they are about, and what they say.
@@ -82,7 +83,8 @@ CALLS: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
             " concat('confidence ', toString(round(sureness, 3)), ' reaches ', toString(bar)))",
             "error_type": "multiIf(status = 'failed', 'timeout', status = 'invalid', 'schema', NULL)",
             "error": "multiIf(status = 'failed', 'no reply in 60 s', status = 'invalid', 'a field is missing', NULL)",
-            "response": "if(status = 'answered', said[2 - worker_right], NULL)",
+            "response": f"if(status = 'answered', {REPLY.format(tier='worker')}, NULL)",
+            "finish_reason": "if(status = 'answered', 'end_turn', NULL)",
         },
     ),
     (
@@ -96,7 +98,8 @@ CALLS: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
             "decision_reason": "if(broken, 'failed: overloaded: the provider is overloaded', '')",
             "error_type": "if(broken, 'overloaded', NULL)",
             "error": "if(broken, 'the provider is overloaded', NULL)",
-            "response": "if(broken, NULL, said[2 - reasoner_right])",
+            "response": f"if(broken, NULL, {REPLY.format(tier='reasoner')})",
+            "finish_reason": "if(broken, NULL, 'end_turn')",
         },
     ),
 )

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from bench.audit_fill import fill
+from bench.audit_fill import PIPELINE, fill
+from streams.app.providers import comparison
 from streams.audit.query import Audit
+from streams.evaluation.cases import AuditPart, read_cases
+from streams.pipeline.load import load_pipeline
 from tests.harness.audit import database
 
 pytestmark = pytest.mark.embedded
@@ -47,3 +52,12 @@ def test_the_calls_come_from_handlers_of_the_pipeline_until_now(audit: Audit) ->
     assert audit.query(
         "SELECT countIf(handler_version = ''), max(event_time) <= {now:DateTime64} FROM calls", {"now": NOW}
     ).rows == [(0, True)]
+
+
+def test_most_labelled_answers_of_the_workers_are_right_by_the_workers_own_rule(audit: Audit, tmp_path: Path) -> None:
+    pipeline = load_pipeline(Path(shutil.copy(PIPELINE, tmp_path)))
+    agrees = {name: comparison(one.correct) for name, one in pipeline.workers.items()}
+    cases = read_cases(audit, pipeline, agrees, list(agrees), AuditPart(labelled=True))
+    graded = [case.correct for case in cases if case.correct is not None]
+    assert len(graded) > len(cases) / 2
+    assert sum(graded) > len(graded) / 2

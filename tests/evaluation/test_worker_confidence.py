@@ -14,7 +14,7 @@ from streams.audit.query import Audit
 from streams.calibration.artifact import CalibrationArtifact
 from streams.core.messages import Call, Label
 from streams.evaluation.cases import Case
-from streams.evaluation.worker_quality import WorkerQuality, read_quality
+from streams.evaluation.worker_confidence import WorkerConfidence, read_confidence
 from streams.pipeline.load import Pipeline
 from tests.harness.audit import database, write
 from tests.harness.confidence import calibration
@@ -42,11 +42,11 @@ def with_confidence(pipeline: Pipeline, artifact: CalibrationArtifact | None, *,
     return replace(pipeline, workers={**pipeline.workers, "answer": changed})
 
 
-def read(config: ClickHouseConfig, pipeline: Pipeline, run: str) -> WorkerQuality:
+def read(config: ClickHouseConfig, pipeline: Pipeline, run: str) -> WorkerConfidence:
     audit = Audit(config)
     try:
         agrees = {name: comparison(one.correct) for name, one in pipeline.workers.items()}
-        (found,) = read_quality(audit, pipeline, agrees, run)
+        (found,) = read_confidence(audit, pipeline, agrees, run)
         return found
     finally:
         audit.close()

@@ -22,7 +22,7 @@ from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 
 GuaranteeState = Literal["none", "holds", "drifted", "broken", "expired", "not enough evidence"]
-NEWEST_LABELS, NEWEST_SCORES = 5_000, 5_000
+NEWEST_LABELS, NEWEST_SCORES = 2_000, 2_000
 """The most labelled cases of all workers, and the most scores of each, that are read."""
 
 
@@ -37,7 +37,7 @@ class AcceptedErrors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerQuality:
+class WorkerConfidence:
     """One worker in its present version. `reliability` and `accepted` are None without labels."""
 
     worker: str
@@ -76,7 +76,7 @@ def sure_workers(pipeline: Pipeline) -> list[Handler]:
     ]
 
 
-def read_quality(audit: Audit, pipeline: Pipeline, agrees: Mapping[str, Agree], run: str) -> list[WorkerQuality]:
+def read_confidence(audit: Audit, pipeline: Pipeline, agrees: Mapping[str, Agree], run: str) -> list[WorkerConfidence]:
     """Read the quality of each worker that has a confidence, by its newest labels and scores."""
     workers = {one.name: one for one in sure_workers(pipeline)}
     if not workers:
@@ -86,7 +86,7 @@ def read_quality(audit: Audit, pipeline: Pipeline, agrees: Mapping[str, Agree], 
     return [_quality(audit, one, list(of_this_version(cases, one)), run) for one in workers.values()]
 
 
-def _quality(audit: Audit, worker: Handler, cases: Sequence[Case], run: str) -> WorkerQuality:
+def _quality(audit: Audit, worker: Handler, cases: Sequence[Case], run: str) -> WorkerConfidence:
     config = worker.confidence
     if config is None:
         raise ValueError(f"{worker.name} has no confidence")
@@ -96,7 +96,7 @@ def _quality(audit: Audit, worker: Handler, cases: Sequence[Case], run: str) -> 
         scores, tasks = _scores(audit, artifact, run)
         status = calibration_status(artifact, scores, cases)
     known = [one for one in first_of_each_task(cases) if one.correct is not None and one.attempt.confidence is not None]
-    return WorkerQuality(
+    return WorkerConfidence(
         worker=worker.name,
         threshold=config.current_threshold,
         artifact=artifact,
