@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from streams.app.settings import Settings
 from streams.pipeline.load import Pipeline
 from streams.ui.links import LinkSigner
-from streams.ui.operator import dead_letters, event, overview, search
+from streams.ui.operator import dead_letters, event, money, overview, quality, search, what_if
 from streams.ui.operator.frame import OperatorSite, operator_route, site_of
 from streams.ui.operator.guard import follow_operator_link
 from streams.ui.operator.live import LiveFeeds, LiveFragment
@@ -32,6 +32,9 @@ UNBUFFERED: Final = {"X-Accel-Buffering": "no"}
 """Asks proxies to pass each event on at once."""
 PAGES: Final = (
     OperatorPage("/", "Overview", overview.routes, overview.fragments),
+    OperatorPage("/money", "Money", money.routes, money.fragments),
+    OperatorPage("/quality", "Quality", quality.routes, quality.fragments),
+    OperatorPage("/what-if", "What if", what_if.routes, what_if.fragments),
     OperatorPage("/search", "Search", search.routes),
     OperatorPage("/events", "", event.routes),
     OperatorPage("/dead-letters", "Dead letters", dead_letters.routes),

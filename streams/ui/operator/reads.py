@@ -53,9 +53,9 @@ class AuditReads:
         key = (name, tuple(sorted((one, str(value)) for one, value in values.items())))
         return await self.audit(key, lambda audit: _in_utc(audit.named(name, **values)))
 
-    async def audit(self, key: Hashable, read: Callable[[Any], T]) -> T:
+    async def audit(self, key: Hashable, read: Callable[[Any], T], kept_seconds: float = KEPT_SECONDS) -> T:
         """Return what `read` reads from the audit; equal keys share one read, as in `call`."""
-        return await self.call(("audit", key), lambda: self._with_audit(read))
+        return await self.call(("audit", key), lambda: self._with_audit(read), kept_seconds)
 
     async def call(self, key: Hashable, function: Callable[[], T], kept_seconds: float = KEPT_SECONDS) -> T:
         """Return the result of a blocking function, from a thread. Equal keys share one call and its result."""

@@ -70,7 +70,9 @@ async def read_scope(asked: Mapping[str, str], reads: NamedReads, now: datetime,
     """
     query = tuple((name, asked[name]) for name in ("run", "hours", "since", "until") if asked.get(name))
     run, hours = asked.get("run") or LIVE, _hours(asked.get("hours") or str(hours))
-    times = {str(row["run"]): row["last_event"] for row in (await reads.named("run_times")).records()}
+    times = {
+        str(row["run"]): row["last_event"].replace(tzinfo=UTC) for row in (await reads.named("run_times")).records()
+    }
     runs = tuple(dict.fromkeys([LIVE, *times, run]))
     if asked.get("since") or asked.get("until"):
         since, until = _time("since", asked.get("since"), EARLIEST), _time("until", asked.get("until"), LATEST)

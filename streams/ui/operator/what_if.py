@@ -1,0 +1,226 @@
+"""The page on thresholds: error, escalations and cost at each value, estimated from the newest events."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from streams.app.providers import comparison
+from streams.core.errors import ConfigError
+from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
+from streams.ui import svg
+from streams.ui.operator.estimates import PATIENCE_SECONDS, estimated
+from streams.ui.operator.frame import OperatorSite, operator_route, render, render_part, scope_of, site_of
+from streams.ui.operator.live import LiveFragment
+from streams.ui.operator.scope import LIVE
+from streams.ui.operator.wording import UNKNOWN, percent, usd
+
+if TYPE_CHECKING:
+    from streams.evaluation.what_if.curve import ThresholdCurve, ThresholdEstimate
+    from streams.evaluation.what_if.history import NewestEvents
+    from streams.evaluation.what_if.off_policy import PolicyEstimate
+
+NEWEST: Final = 3_000
+"""The newest events of a worker, from which everything is estimated."""
+CHOSEN: Final = "threshold."
+"""The prefix of the parameter that chooses a worker's threshold, as a form without a script sends it."""
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes."""
+    return [operator_route("/what-if", show)]
+
+
+def fragments(site: OperatorSite) -> Sequence[LiveFragment]:
+    """Return the live parts."""
+
+    async def rendered(asked: Mapping[str, str]) -> str:
+        return await thresholds_part(site, asked)
+
+    return (LiveFragment("thresholds", 60.0, rendered),)
+
+
+async def show(request: Request) -> Response:
+    """Show the page."""
+    scope = await scope_of(request)
+    part = await thresholds_part(site_of(request), request.query_params, PATIENCE_SECONDS)
+    return render(request, "what_if.html", "What if", part=part, run=scope.run)
+
+
+async def thresholds_part(
+    site: OperatorSite, asked: Mapping[str, str], patience_seconds: float | None = None
+) -> Markup:
+    """Render the thresholds of all workers that have one."""
+    pipeline, run = site.pipeline, asked.get("run") or LIVE
+    names = [one.name for one in pipeline.workers.values() if _has_threshold(one)] if pipeline else []
+    if pipeline is None or not names:
+        return render_part("what_if_thresholds.html", pipeline=pipeline is not None, workers=(), waits=False)
+    read = partial(read_curves, pipeline=pipeline, workers=names, run=run)
+    curves = await estimated(site.reads, ("what-if", run), read, patience_seconds)
+    shown = [shown_curve(one, asked.get(f"{CHOSEN}{one.worker}", ""), pipeline, run) for one in curves or ()]
+    return render_part("what_if_thresholds.html", pipeline=True, workers=shown, waits=curves is None)
+
+
+def _has_threshold(worker: Handler) -> bool:
+    return worker.confidence is not None and worker.confidence.current_threshold.threshold is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCurve:
+    """The estimates for one worker, or the reason why there are none."""
+
+    worker: str
+    newest: NewestEvents | None = None
+    curve: ThresholdCurve | None = None
+    why_not: str = ""
+
+
+def read_curves(audit: Any, pipeline: Pipeline, workers: Sequence[str], run: str) -> list[WorkerCurve]:
+    """Estimate the curves of workers one after the other, so that other pages can read meanwhile."""
+    return [_read_curve(audit, pipeline, worker, run) for worker in workers]
+
+
+def _read_curve(audit: Any, pipeline: Pipeline, worker: str, run: str) -> WorkerCurve:
+    """Estimate a worker's curve from its newest events, by labels, or by the reasoner's answers without any."""
+    from streams.evaluation.cases import AuditPart
+    from streams.evaluation.what_if.curve import any_threshold, threshold_curve
+    from streams.evaluation.what_if.history import newest_events, read_history
+
+    newest = newest_events(audit, run, worker, NEWEST)
+    if newest is None:
+        return WorkerCurve(worker=worker, why_not="No event of this run was routed to it.")
+    agrees = {name: comparison(one.correct) for name, one in {**pipeline.reasoners, **pipeline.workers}.items()}
+    change, part = any_threshold(worker), AuditPart(run=run, base=run, since=newest.since)
+    try:
+        history = read_history(audit, pipeline, agrees, change, part, "people")
+        curve = threshold_curve(history, worker, pipeline, "people")
+        if not curve.labelled:
+            by_reasoner = read_history(audit, pipeline, agrees, change, part, "reasoner")
+            curve = threshold_curve(by_reasoner, worker, pipeline, "reasoner")
+    except ConfigError as error:
+        return WorkerCurve(worker=worker, newest=newest, why_not=str(error))
+    return WorkerCurve(worker=worker, newest=newest, curve=curve)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownPoint:
+    """The figures at one threshold as texts, in the order of the columns."""
+
+    threshold: str
+    error: str
+    escalated: str
+    cost: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownCurve:
+    """One worker as the page shows it."""
+
+    found: WorkerCurve
+    now: ShownPoint | None = None
+    points: Sequence[ShownPoint] = ()
+    place: int = 0
+    """The place of the chosen point."""
+    plots: Sequence[tuple[str, Markup]] = ()
+    command: str = ""
+    replay: str = ""
+
+    @property
+    def chosen(self) -> ShownPoint:
+        """The point that was asked for, or else the nearest to the present threshold."""
+        return self.points[self.place]
+
+
+def shown_curve(found: WorkerCurve, asked: str, pipeline: Pipeline, run: str) -> ShownCurve:
+    """Return a worker's curve as texts and plots. `asked` is the threshold that the address names, if any."""
+    curve, newest = found.curve, found.newest
+    if curve is None or newest is None:
+        return ShownCurve(found=found)
+    a_day = newest.a_day
+    chosen = curve.nearest(_threshold(asked, curve.was.threshold))
+    given = f"-p {shlex.quote(pipeline.path.name)}" + ("" if run == LIVE else f" --run {shlex.quote(run)}")
+    since = f"--since {newest.since:%Y-%m-%dT%H:%M:%SZ}"
+    return ShownCurve(
+        found=found,
+        now=_point(curve.was, a_day),
+        points=[_point(point, a_day) for point in curve.points],
+        place=curve.points.index(chosen),
+        plots=_plots(found.worker, curve, a_day),
+        command=f"escalon what-if {given} {since} --set workers.{found.worker}.threshold=",
+        replay="escalon replay -p candidate/pipeline.toml --run candidate --dry-run",
+    )
+
+
+def _threshold(asked: str, now: float | None) -> float:
+    if not asked:
+        return 0.0 if now is None else now
+    try:
+        threshold = float(asked)
+    except ValueError:
+        threshold = -1.0
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"{asked!r} is not a number from 0 to 1.", "Write for example 0.9.", "threshold")
+    return threshold
+
+
+def _point(point: ThresholdEstimate, a_day: float | None) -> ShownPoint:
+    return ShownPoint(
+        threshold=UNKNOWN if point.threshold is None else f"{point.threshold:.3f}".rstrip("0").rstrip("."),
+        error=_spread(point.error, percent),
+        escalated=_spread(point.escalated, percent),
+        cost=UNKNOWN if a_day is None else _spread(point.usd, usd, a_day),
+    )
+
+
+def _spread(found: PolicyEstimate | None, words: svg.Words, scale: float = 1.0) -> str:
+    """Format an estimate with its interval; the interval alone if the data only bound it."""
+    if found is None:
+        return UNKNOWN
+    low, high = words(scale * max(0.0, found.low)), words(scale * found.high)
+    return f"{low} to {high}" if found.value is None else f"{words(scale * found.value)} ({low} to {high})"
+
+
+def _plots(worker: str, curve: ThresholdCurve, a_day: float | None) -> list[tuple[str, Markup]]:
+    told: tuple[tuple[str, list[PolicyEstimate | None], svg.Words, float], ...] = (
+        ("Wrong or unanswered", [point.error for point in curve.points], percent, 1.0),
+        ("To the reasoner", [point.escalated for point in curve.points], percent, 1.0),
+        ("Cost a day", [point.usd for point in curve.points], usd, a_day or 0.0),
+    )
+    thresholds, now = [point.threshold or 0.0 for point in curve.points], curve.was.threshold
+    plots = []
+    for name, values, words, scale in told:
+        if scale and any(values):
+            label = f"{worker}: {name.lower()} by threshold"
+            plots.append((name, band_plot(label, list(zip(thresholds, values, strict=True)), words, scale, now)))
+    return plots
+
+
+def band_plot(
+    label: str, points: Sequence[tuple[float, PolicyEstimate | None]], words: svg.Words, scale: float, now: float | None
+) -> Markup:
+    """Plot estimates over thresholds from 0 to 1: the intervals as a band, the present threshold as a line."""
+    known = [(x, one) for x, one in points if one is not None]
+    lows, highs = [max(0.0, scale * one.low) for _, one in known], [scale * one.high for _, one in known]
+    area = svg.frame((0.0, 1.0), svg.extent([*lows, *highs]), height=180)
+    upper = [(area.x(x), area.y(high)) for (x, _), high in zip(known, highs, strict=True)]
+    lower = [(area.x(x), area.y(low)) for (x, _), low in zip(known, lows, strict=True)]
+    middle = [(area.x(x), area.y(scale * one.value)) for x, one in known if one.value is not None]
+    parts = [
+        area.axes("{:g}".format, words),
+        svg.tag("path", d=svg.path([*upper, *reversed(lower)]) + "Z", class_="area"),
+        svg.tag("path", d=svg.path(middle), class_="line"),
+    ]
+    if now is not None:
+        parts.append(svg.tag("path", d=f"M{area.x(now)} {area.y.start}V{area.y.end}", class_="limit"))
+    ends = {"data_low": area.x.start, "data_high": area.x.end}
+    parts.append(svg.tag("path", d=f"M0 {area.y.start}V{area.y.end}", class_="cursor", **ends))
+    return svg.picture(label, parts, height=180)
