@@ -11,7 +11,7 @@ from streams.ui.operator.reads import AuditReads
 
 PATIENCE_SECONDS: Final = 0.4
 """The time that a page waits; its live part shows the result when there is one."""
-KEPT_SECONDS: Final = 60.0
+KEPT_SECONDS: Final = 300.0
 NEEDS_EVALUATION: Final = (
     "This page needs the extra `evaluation`, which is not installed.",
     "Install it: `pip install '.[evaluation]'`.",

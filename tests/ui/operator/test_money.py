@@ -126,7 +126,7 @@ async def test_the_page_names_the_tier_that_is_over_its_budget_and_escapes_names
     shown = await page(tmp_path, pipeline)
     assert "The workers are over their budget: $6.00 of $5.00 is spent." in shown
     assert "No call yet today." in shown
-    assert "&lt;i&gt;answer $6.00" in shown
+    assert "By handler: &lt;i&gt;answer $6.00." in shown
     assert "<i>answer" not in shown
     assert "all at the reasoner would have cost" in shown
     assert 'href="/query/money?' in shown

@@ -62,7 +62,7 @@ async def test_a_threshold_of_0_9_is_answered_beside_the_present_one(site: Opera
     assert "100 events" in shown
 
 
-async def test_the_slider_stands_on_the_present_threshold_at_first(site: OperatorSite) -> None:
+async def test_the_slider_begins_at_the_present_threshold(site: OperatorSite) -> None:
     assert 'value="32"' in await thresholds_part(site, {})
 
 
