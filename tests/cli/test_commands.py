@@ -135,7 +135,7 @@ def test_a_prompt_that_prints_an_event_s_words_as_they_are_is_warned_of(desk: Pa
 def test_what_thinking_may_take_and_what_the_provider_does_not_enforce_is_said(desk: Path) -> None:
     good = escalon("check", "pipeline.toml", cwd=desk)
     assert "thinks before it answers" not in good.stderr
-    assert "Note: workers.answer: Claude is not held to minLength (answer.answer)" in good.stderr
+    assert "Note: workers.extract: Claude is not held to maxItems (answer.items)" in good.stderr
     text = (desk / "pipeline.toml").read_text("utf-8")
     (desk / "tight.toml").write_text(text.replace("max_tokens = 8000", "max_tokens = 300"), "utf-8")
     tight = escalon("check", "tight.toml", cwd=desk)
