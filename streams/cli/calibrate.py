@@ -11,10 +11,11 @@ import typer
 from streams.app.providers import scorer
 from streams.app.settings import read_settings
 from streams.calibration.risk_control import Target
+from streams.cli.calibration_view import print_calibration
 from streams.cli.commands import new_app
-from streams.cli.console import out, print_json, table
+from streams.cli.console import print_json
 from streams.cli.context import find_pipeline
-from streams.cli.labelled_cases import cases_of, find_worker, labels_from, relative, report_left_out
+from streams.cli.labelled_cases import cases_of, find_worker, labels_from, report_left_out
 from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.cli.times import parse_time, today
 from streams.core.errors import ConfigError
@@ -63,7 +64,7 @@ def calibrate(
     if as_json:
         _print_json(made, path)
     else:
-        _print(made, path, loaded)
+        print_calibration(made, path, loaded)
 
 
 def _cases(pipeline: Pipeline, worker: Handler, part: AuditPart, labels: LabelsFrom) -> list[Case]:
@@ -93,28 +94,20 @@ def _draw(made: CalibrationResult, directory: Path) -> None:
 
 
 def _print_json(made: CalibrationResult, path: Path) -> None:
-    names = ("id", "n", "threshold", "coverage", "bound", "accepted", "errors", "log_loss", "brier", "ece")
+    names = (
+        "id",
+        "n",
+        "threshold",
+        "raw_threshold",
+        "coverage",
+        "bound",
+        "accepted",
+        "errors",
+        "log_loss",
+        "brier",
+        "ece",
+    )
     metrics = {name: getattr(made.artifact, name) for name in names}
     method = made.artifact.calibrator.method
-    print_json({"artifact": str(path), "calibrator": method, "events": made.events, **metrics})
-
-
-def _print(made: CalibrationResult, path: Path, pipeline: Pipeline) -> None:
-    artifact = made.artifact
-    rows = [(row.method, row.log_loss, row.brier, row.ece) for row in made.choice.table]
-    out.print(table(["calibrator", "log loss", "Brier", "ECE"], rows, "On held-out folds"))
-    low, high = made.measured.ece_interval
-    out.print(
-        f"Chosen: {artifact.calibrator.method}. ECE {artifact.ece:.3f} (95 % interval {low:.3f} to {high:.3f}).\n"
-    )
-    out.print(
-        f"Threshold {artifact.threshold:.3f} accepts {artifact.coverage:.0%} of the {artifact.n} labelled cases "
-        f"(different tasks, from {made.events} events); {artifact.errors} of those {artifact.accepted} are wrong. "
-        f"With certainty {artifact.certainty:.0%}, at most {artifact.max_error:.0%} of the tasks it accepts are "
-        f"answered wrongly, as long as tasks stay like these ({artifact.method})."
-    )
-    out.print(f"Wrote {path}, id {artifact.id}.", soft_wrap=True)
-    named = f'In [workers.{artifact.handler}] write calibration = "{relative(path, pipeline)}"'
-    out.print(named, markup=False, soft_wrap=True)
-    if pipeline.spec.workers[artifact.handler].threshold is not None:
-        out.print("and remove threshold, which the calibration replaces.")
+    right = int(made.correct.sum())
+    print_json({"artifact": str(path), "calibrator": method, "events": made.events, "right": right, **metrics})

@@ -18,6 +18,7 @@ from streams.cli.context import find_pipeline
 from streams.cli.labelled_cases import cases_of, find_worker, labels_from, relative, report_left_out
 from streams.cli.options import JsonOption, LabelsOption, PipelineOption, RunOption, SinceOption
 from streams.cli.times import parse_time, today
+from streams.cli.training_view import print_classifier, print_verifier
 from streams.core.errors import ConfigError
 from streams.evaluation.cases import AuditPart, labelled, left_out, one_of_each_task, read_ignored, set_aside
 from streams.evaluation.router_training import TrainedRouter, reasoner_outcomes
@@ -44,9 +45,9 @@ def train_listener(
     if as_json:
         print_json({"artifact": str(output), **metrics})
         return
-    shown = [(name, value) for name, value in metrics.items() if not isinstance(value, dict)]
-    out.print(table(["out of fold", "value"], shown))
-    out.print(f"Wrote {output}.")
+    print_classifier(metrics)
+    out.print(f"Wrote {output}. Name it in the pipeline file:", soft_wrap=True)
+    out.print(f'[listeners.NAME]\nkind = "classifier"\nartifact = "{output}"', markup=False, soft_wrap=True)
 
 
 @app.command("verifier", epilog="Example: escalon train verifier --handler answer --out verifier.npz")
@@ -82,7 +83,7 @@ def train_verifier(
     if as_json:
         print_json({"artifact": str(path), **metrics})
         return
-    out.print(table(["out of fold", "value"], list(metrics.items())))
+    print_verifier(metrics)
     out.print(f"Wrote {path}.", soft_wrap=True)
     named = f'In [workers.{handler}] write verifier = "{relative(path, loaded)}" and add "verifier" to confidence.'
     out.print(named, markup=False, soft_wrap=True)
@@ -112,7 +113,7 @@ def train_router(
         print_json(document | {"policies": policies})
         return
     rows = [(one.name, one.quality, one.usd, one.reasoner_share) for one in made.policies]
-    columns = ["routing by", "answered well", "USD an event", "share at the reasoner"]
+    columns = ["routing by", "answered well, share", "USD an event", "at the reasoner, share"]
     out.print(table(columns, rows, f"On {router.comparison['held_out']} held-out tasks"))
     if made.router.admitted:
         out.print(f"It is better than the table. Wrote {path}.", soft_wrap=True)

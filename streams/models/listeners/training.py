@@ -61,6 +61,7 @@ def train(
         weights, bias = _fit(features, truth, strength)
     metrics = {"strength": strength, **_out_of_fold_metrics(logits, truth, folds)}
     metrics["rows_per_label"] = dict(sorted(Counter(label for _, label in distinct).items()))
+    metrics["confusion"] = _confusion(labels, truth, logits.argmax(axis=1))
     full = np.zeros((source.dim + (hasher.dim if hasher else 0), len(labels)), dtype=np.float32)
     full[used] = weights
     provenance = Provenance(_fingerprint(distinct), date, metrics)
@@ -184,6 +185,14 @@ def _out_of_fold_metrics(logits: Floats, truth: NDArray[np.int64], folds: NDArra
     return {"rows": len(truth), **{name: round(value, 6) for name, value in measure(calibrated, truth).items()}}
 
 
+def _confusion(labels: Sequence[str], truth: NDArray[np.int64], found: NDArray[np.int64]) -> dict[str, dict[str, int]]:
+    """Return by true label how many of its rows got which label, the most frequent first."""
+    counts: dict[str, Counter[str]] = {label: Counter() for label in labels}
+    for true, guessed in zip(truth.tolist(), found.tolist(), strict=True):
+        counts[labels[true]][labels[guessed]] += 1
+    return {label: dict(some.most_common()) for label, some in counts.items()}
+
+
 def measure(probabilities: Floats, truth: NDArray[np.int64]) -> dict[str, float]:
     """Return accuracy, log loss, Brier score and ECE of probabilities (n, labels) against label indexes (n,)."""
     return {
@@ -211,7 +220,8 @@ def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float:
 
 def log_loss(probabilities: Floats, truth: NDArray[np.int64]) -> float:
     """Mean of -ln p of the true label (Good 1952); a p under 1e-15 counts as 1e-15."""
-    return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-15)).mean())
+    likely = np.clip(probabilities[np.arange(len(truth)), truth], 1e-15, 1.0)  # rounding leads a little beyond 1
+    return abs(float(-np.log(likely).mean()))
 
 
 def brier_score(probabilities: Floats, truth: NDArray[np.int64]) -> float:
