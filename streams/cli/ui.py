@@ -11,10 +11,10 @@ import typer
 from streams.app.settings import Settings
 from streams.cli.commands import new_app
 from streams.cli.console import note, out
-from streams.cli.context import find_pipeline, require_clickhouse, server_settings
+from streams.cli.context import find_pipeline, server_settings
 from streams.cli.logs import log_to_stderr
 from streams.cli.options import PipelineOption
-from streams.core.errors import ConfigError, ServiceError
+from streams.core.errors import ConfigError
 from streams.embedded.recording import recording_servers
 from streams.pipeline.load import Pipeline
 from streams.ui.address import DEFAULT_PORT, announced
@@ -26,9 +26,11 @@ app = new_app()
 def ui(
     pipeline: PipelineOption = None,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on; 0 for any free one.")] = DEFAULT_PORT,
+    port: Annotated[
+        int | None, typer.Option(help=f"The port to listen on; {DEFAULT_PORT}, or a free one if it is in use.")
+    ] = None,
 ) -> None:
-    """Serve the pages on which a panel's raters judge, until Ctrl-C.
+    """Serve the operator's pages and those on which a panel's raters judge, until Ctrl-C.
 
     `escalon panel link` makes the personal links. The pages have no TLS: put a proxy before them if raters use other
     machines, and set ESCALON_UI_URL to its address.
@@ -39,7 +41,10 @@ def ui(
         what = "the address that raters use is unknown."
         raise ConfigError(what, "Set it, for example to https://panel.example.com.", "ESCALON_UI_URL")
     log_to_stderr(logging.WARNING, logging.CRITICAL)
-    with _listening(host, port) as listener, recording_servers(settings, loaded, note) as recording:
+    from streams.ui.server import free_port, listening
+
+    chosen = free_port(host, DEFAULT_PORT) if port is None else port
+    with listening(host, chosen) as listener, recording_servers(settings, loaded, note) as recording:
         try:
             serve(recording, loaded, listener)
         except KeyboardInterrupt:
@@ -48,39 +53,20 @@ def ui(
 
 def serve(settings: Settings, pipeline: Pipeline, listener: socket.socket) -> None:
     """Serve the pages on a listening socket until SIGINT or SIGTERM, which raise KeyboardInterrupt."""
-    import uvicorn
-
-    from streams.audit.query import Audit
     from streams.ui.app import make_app
-    from streams.ui.links import LinkSigner, operator_link, signing_key
-    from streams.ui.operator.pages import make_operator_site
-    from streams.ui.operator.reads import AuditReads
+    from streams.ui.deployment import operator_of
+    from streams.ui.links import operator_link
     from streams.ui.panel.site import PanelSite
     from streams.ui.security import allowed_hosts
+    from streams.ui.server import PagesServer, address_of
 
-    host, port = listener.getsockname()[:2]
-    site = PanelSite(settings, pipeline)
-    site.load()
-    reads = AuditReads(lambda: Audit(require_clickhouse(settings)))
-    operator = make_operator_site(settings, pipeline, reads, LinkSigner(signing_key(settings)))
-    application = make_app(allowed_hosts(host, port, settings.ui_url), site, operator)
-    # Without access logs, as an address may hold a token.
-    config = uvicorn.Config(application, log_config=None, access_log=False, server_header=False, proxy_headers=False)
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    address = address_of(listener)
+    panel = PanelSite(settings, pipeline)
+    panel.load()
+    operator = operator_of(settings, pipeline)
+    application = make_app(allowed_hosts(*listener.getsockname()[:2], settings.ui_url), panel, operator)
     with announced(settings, settings.ui_url or address):
-        out.print(f"Open {operator_link(settings, settings.ui_url or address)}", highlight=False, soft_wrap=True)
-        out.print(f"The panel's pages are served on {address}. Ctrl-C stops them.", highlight=False, soft_wrap=True)
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises ServiceError if the address is in use or does not exist."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=1024)
-        # A response is written in two parts, and without this the second one waits for the client's acknowledgement.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
-    except OSError as error:
-        what = f"{host}:{port} cannot be listened on ({error.strerror})."
-        raise ServiceError(what, "Name another one by --host and --port.") from error
+        out.print(f"The pages are served on {address}. Ctrl-C stops them.", highlight=False, soft_wrap=True)
+        out.print(f"Operator: {operator_link(settings, address)}", highlight=False, soft_wrap=True)
+        out.print("Raters: links by `escalon panel link`.", highlight=False, soft_wrap=True)
+        PagesServer(application, operator.live.close).run(sockets=[listener])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from streams.cli.console import err, note, out
 from streams.cli.context import find_pipeline
 from streams.cli.live_view import follow
 from streams.cli.options import CassetteOption, PipelineOption, RecordOption
+from streams.cli.pages_process import pages_beside
 from streams.core.errors import ConfigError
 from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 
@@ -28,6 +30,7 @@ def up(
     watch: Annotated[bool, typer.Option("--watch", help="Show events as they pass through the tiers.")] = False,
     cassette: CassetteOption = None,
     record: RecordOption = None,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Start no pages.")] = False,
 ) -> None:
     """Run a whole pipeline on this machine until Ctrl-C.
 
@@ -38,7 +41,8 @@ def up(
     """
     settings = replace(read_settings(), cassette=cassette, record_cassette=record)
     loaded = find_pipeline(settings, pipeline)
-    with running_pipeline(settings, loaded, note) as running:
+    pages = nullcontext() if no_ui else pages_beside(settings, loaded.path)
+    with pages, running_pipeline(settings, loaded, note) as running:
         servers = f"Kafka {running.kafka.servers}   ClickHouse {running.clickhouse.url}"
         out.print(f"[bold]{loaded.name}[/bold] is running. {servers}")
         out.print(f"Logs are in {settings.data_dir / 'logs'}. Publish with `escalon publish FILE`. Ctrl-C stops it.")

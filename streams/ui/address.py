@@ -22,7 +22,8 @@ def announced(settings: Settings, address: str) -> Iterator[None]:
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        if file.exists() and file.read_text("utf-8") == address:  # else another server's
+            file.unlink()
 
 
 def address_of_pages(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from streams.adapters.blobs import BlobStore
+from streams.core.errors import NotReadyError
+from streams.ui.deployment import StartingDeployment
 from streams.ui.operator.frame import OperatorSite
 from streams.ui.operator.pages import operator_routes
 from streams.ui.panel.adjudication import adjudication_routes
@@ -23,33 +26,51 @@ from streams.ui.panel.site import PanelSite
 from streams.ui.security import Protected
 
 
-def make_app(hosts: Collection[str], panel: PanelSite | None = None, operator: OperatorSite | None = None) -> ASGIApp:
-    """Return the application for requests to `hosts`: the pages of a panel's raters, and those of the operator."""
+def make_app(
+    hosts: Collection[str],
+    panel: PanelSite | None = None,
+    operator: OperatorSite | None = None,
+    deployment: StartingDeployment | None = None,
+) -> ASGIApp:
+    """Return the application for requests to `hosts`: the pages of a panel's raters, and those of the operator.
+
+    The panel of a deployment that starts is not available until its servers are.
+    """
 
     @asynccontextmanager
-    async def running(_: Starlette) -> AsyncIterator[None]:
-        if panel is not None:
-            await panel.start()
+    async def running(app: Starlette) -> AsyncIterator[None]:
+        opening = asyncio.create_task(_open_panel(app, panel, deployment))
+        if deployment is None:
+            await opening
         try:
             yield
         finally:
-            if panel is not None:
-                await panel.close()
+            opening.cancel()
+            if app.state.site is not None:
+                await app.state.site.close()
             if operator is not None:
                 operator.close()
 
+    settings = panel.settings if panel is not None else operator.settings if operator is not None else None
     routes: list[BaseRoute] = [
         Route("/favicon.ico", _no_icon),
         Mount("/static", RevalidatedFiles(directory=Path(__file__).with_name("static"))),
     ]
-    if panel is not None:
-        routes += [*rater_routes(BlobStore(panel.settings.blobs)), *adjudication_routes()]
+    if settings is not None:
+        routes += [*rater_routes(BlobStore(settings.blobs)), *adjudication_routes()]
     if operator is not None:
         routes += operator_routes()
-    handlers = {404: _not_found, 405: _not_found, 413: _too_large, 500: _broken}
+    handlers = {404: _not_found, 405: _not_found, 413: _too_large, 500: _broken, NotReadyError: _broken}
     app = Starlette(routes=routes, lifespan=running, exception_handlers=handlers)
     app.state.site, app.state.operator = panel, operator
     return Protected(app, hosts)
+
+
+async def _open_panel(app: Starlette, panel: PanelSite | None, deployment: StartingDeployment | None) -> None:
+    site = panel if deployment is None else await deployment.connect()
+    if site is not None:
+        await site.start()
+    app.state.site = site
 
 
 class RevalidatedFiles(StaticFiles):

@@ -192,10 +192,18 @@ KNOWN: dict[str, tuple[str, Rows]] = {
         "intent action handler events mean_confidence",
         [("order", "work", "answer", 4, 0.75), ("nothing", "ignore", "", 1, 0.75)],
     ),
+    "flow": (
+        "action worker reason reasoner state events",
+        [
+            ("work", "answer", "", "", "answered", 3),
+            ("ignore", "", "", "", "ignored", 1),
+            ("work", "answer", "refused", "think", "answered", 1),
+        ],
+    ),
     "unknown_labels": ("source aspect labels events example", [("desk", "answer", 2, 1, "e7")]),
     "judgements": ("judge_kind kind question verdict answers judges", [("person", "rating", "right?", "yes", 1, 1)]),
 }  # fmt: skip
-ELSEWHERE = {"thresholds", "runs", "run_times", "trace"}
+ELSEWHERE = {"thresholds", "runs", "run_times", "pace", "trace"}
 
 
 def picked(records: list[dict[str, Any]], columns: str) -> Rows:

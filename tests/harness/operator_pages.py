@@ -54,7 +54,14 @@ def operator_site(
     audit: NamedAudit, directory: Path, pipeline: Pipeline | None = None, **settings: Any
 ) -> OperatorSite:
     """Return the site of the pages on an audit."""
-    read = read_settings({"ESCALON_DATA": str(directory), "ESCALON_UI_KEY": OPERATOR_KEY, **settings})
+    read = read_settings(
+        {
+            "ESCALON_DATA": str(directory),
+            "ESCALON_UI_KEY": OPERATOR_KEY,
+            "ESCALON_CLICKHOUSE": "http://127.0.0.1:9",
+            **settings,
+        }
+    )
     return make_operator_site(read, pipeline, AuditReads(lambda: audit), LinkSigner(OPERATOR_KEY))
 
 

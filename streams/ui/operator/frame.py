@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -45,6 +45,8 @@ class OperatorSite:
     """The address and the title of each page."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a form changes something, so that nothing is done twice."""
+    steps: Callable[[], Sequence[tuple[str, bool]]] = tuple
+    """What a deployment that starts needs, in words, and whether it is ready; nothing for one that runs already."""
 
     def now(self) -> datetime:
         """Return the deployment's time."""

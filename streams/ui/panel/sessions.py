@@ -8,6 +8,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from streams.core.errors import NotReadyError
 from streams.ui.forms import Form, read_form
 from streams.ui.links import LinkFault
 from streams.ui.panel.judging import PanelSession
@@ -19,8 +20,10 @@ COOKIE: Final = "escalon_panel"
 
 
 def site_of(request: Request) -> PanelSite:
-    """Return the site that the application serves."""
-    site: PanelSite = request.app.state.site
+    """Return the site that the application serves. Raises NotReadyError while its servers start."""
+    site: PanelSite | None = request.app.state.site
+    if site is None:
+        raise NotReadyError("The panel is not loaded yet.", "Try again in a few seconds.")
     return site
 
 

@@ -1,0 +1,72 @@
+"""The process of the pages beside `escalon up` and `escalon demo`: `python -m streams.cli.pages_process PORT PIPELINE`.
+
+It listens before Kafka and ClickHouse run, and shows what is ready.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from streams.app.settings import Settings, read_settings
+from streams.cli.console import note, out
+from streams.cli.logs import log_to_stderr
+from streams.embedded.supervisor import Supervisor, module_command, module_environment
+from streams.pipeline.code import SETTING
+
+HOST = "127.0.0.1"
+NEEDED = ("starlette", "uvicorn", "itsdangerous", "markupsafe", "python_multipart")
+
+
+def main() -> None:
+    """Serve the pages until SIGTERM."""
+    from streams.ui.address import announced
+    from streams.ui.app import make_app
+    from streams.ui.deployment import StartingDeployment, operator_of
+    from streams.ui.security import allowed_hosts
+    from streams.ui.server import PagesServer, address_of, listening
+
+    port, pipeline = int(sys.argv[1]), Path(sys.argv[2])
+    settings = read_settings()
+    log_to_stderr(logging.WARNING, logging.CRITICAL)
+    site = operator_of(settings, None)
+    deployment = StartingDeployment(settings=settings, pipeline=pipeline, site=site)
+    site.steps = deployment.steps
+    with listening(HOST, port) as listener:
+        application = make_app(allowed_hosts(HOST, port, settings.ui_url), None, site, deployment)
+        with announced(settings, settings.ui_url or address_of(listener)), suppress(KeyboardInterrupt):
+            PagesServer(application, site.live.close).run(sockets=[listener])
+
+
+@contextmanager
+def pages_beside(settings: Settings, pipeline: Path) -> Iterator[None]:
+    """Run the pages of a pipeline in a process of their own, and print the operator's link.
+
+    `pipeline` may be written later: the pages wait for it, and for the servers. Without the extra `ui` there are no
+    pages, which a note says. If their process ends, the pipeline goes on.
+    """
+    if any(find_spec(name) is None for name in NEEDED):
+        note("There are no pages: install the extra `ui` to have them.")
+        yield
+        return
+    from streams.ui.address import DEFAULT_PORT
+    from streams.ui.links import operator_link
+    from streams.ui.server import free_port
+
+    port = free_port(HOST, DEFAULT_PORT)
+    command = [*module_command("streams.cli.pages_process"), str(port), str(pipeline.absolute())]
+    environment = {
+        **module_environment(), "ESCALON_DATA": str(settings.data_dir), SETTING: str(settings.python)
+    }  # fmt: skip
+    with Supervisor(settings.data_dir / "logs") as supervisor:
+        supervisor.spawn("ui", command, environment, grace=3.0)
+        out.print(f"Pages: {operator_link(settings, f'http://{HOST}:{port}')}", highlight=False, soft_wrap=True)
+        yield
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The flow of events through the tiers: ways of the query `flow` as a Sankey diagram, and in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from streams.ui.sankey import FlowStop, Way, sankey
+
+HEADS: Final = ("Events", "Verdict", "Worker", "Escalated as", "Reasoner", "Outcome")
+REASONS: Final = (
+    ("routed", "sent straight"), ("refused", "refused"), ("unsure", "unsure"), ("invalid", "unusable answer"),
+    ("failed", "call failed"),
+)  # fmt: skip
+"""The reasons for escalation, in their order on the page, with their words."""
+OUTCOMES: Final = (("answered", "answered", "fine"), ("", "in progress", "rest"), ("failed", "failed", "bad"))
+_EVENTS: Final = FlowStop(0, 0, "events", "events", "listener")
+_ROUTED: Final = FlowStop(1, 0, "routed", "routed", "listener")
+_ENDS: Final = {
+    "": FlowStop(1, 1, "waiting", "waiting", "rest"),
+    "ignore": FlowStop(1, 2, "ignored", "ignored", "rest"),
+    "duplicate": FlowStop(1, 3, "duplicate", "duplicate", "rest"),
+}
+"""The stops at which a way without a worker or reasoner ends, by the verdict's action."""
+_REASONS: Final = {
+    name: FlowStop(3, 10 + place, name, words, "reasoner") for place, (name, words) in enumerate(REASONS)
+}
+_OUTCOMES: Final = {name: FlowStop(5, rank, words, words, kind) for rank, (name, words, kind) in enumerate(OUTCOMES)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowCounts:
+    """The events of a flow by where they ended."""
+
+    events: int
+    ignored: int
+    duplicates: int
+    by_worker: int
+    by_reasoner: int
+    failed: int
+    waiting: int
+
+
+def way_of(row: Mapping[str, Any]) -> Way:
+    """Return the stops of a row of `flow`."""
+    action, state, events = row["action"], row["state"], int(row["events"])
+    if action in _ENDS:
+        return (_EVENTS, _ENDS[action]), events
+    end = _OUTCOMES.get(state, _OUTCOMES[""])
+    straight = FlowStop(2, 99, "straight")
+    worker = FlowStop(2, 0, row["worker"], row["worker"], "worker") if row["worker"] else straight
+    if not row["reason"]:
+        return (_EVENTS, _ROUTED, worker, *(_pass(column, end, "worker") for column in (3, 4)), end), events
+    reason = _REASONS.get(row["reason"], _REASONS["failed"])
+    name = row["reasoner"]
+    reasoner = FlowStop(4, 10, name, name, "reasoner") if name else _pass(4, end, "rest", after=50)
+    return (_EVENTS, _ROUTED, worker, reason, reasoner, end), events
+
+
+def _pass(column: int, end: FlowStop, kind: str, after: int = 0) -> FlowStop:
+    """Return the place at which a way to an outcome passes a column."""
+    return FlowStop(column, after + end.rank, f"to {end.name}", "", kind if end.name == "answered" else end.kind)
+
+
+def flow_diagram(rows: Iterable[Mapping[str, Any]], summary: str) -> Markup:
+    """Draw the flow."""
+    return sankey(f"Flow of events through the tiers. {summary}", [way_of(row) for row in rows], HEADS)
+
+
+def flow_counts(rows: Sequence[Mapping[str, Any]]) -> FlowCounts:
+    """Count events by where they ended."""
+
+    def total(**wanted: str) -> int:
+        return sum(int(row["events"]) for row in rows if all(row[name] == value for name, value in wanted.items()))
+
+    answered = total(state="answered")
+    by_worker = total(state="answered", reason="")
+    events = sum(int(row["events"]) for row in rows)
+    ignored, duplicates, failed = total(action="ignore"), total(action="duplicate"), total(state="failed")
+    return FlowCounts(
+        events=events,
+        ignored=ignored,
+        duplicates=duplicates,
+        by_worker=by_worker,
+        by_reasoner=answered - by_worker,
+        failed=failed,
+        waiting=events - ignored - duplicates - answered - failed,
+    )
+
+
+def flow_sentence(counts: FlowCounts) -> str:
+    """Say where the events ended."""
+    if not counts.events:
+        return "No event in this time."
+    named = (
+        (counts.ignored, "listeners found irrelevant"), (counts.duplicates, "listeners had seen before"),
+        (counts.by_worker, "workers answered"), (counts.by_reasoner, "needed a reasoner"), (counts.failed, "failed"),
+        (counts.waiting, "are still in progress"),
+    )  # fmt: skip
+    parts = [f"{number:,} {words}" for number, words in named if number]
+    said = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"Of {counts.events:,} events, {said}."
