@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from streams.cli.context import find_pipeline
 from streams.cli.demo_summary import print_summary
 from streams.cli.event_source import read_source
 from streams.cli.live_view import LiveCounts, show, watched_topics
+from streams.cli.pages_process import pages_beside
 from streams.cli.publication import publish_events, publish_labels
 from streams.core.errors import ConfigError, ServiceError
 from streams.core.messages import Label
@@ -69,6 +70,7 @@ def demo(
         Path | None, typer.Option(metavar="DIRECTORY", help="Write what the models answer to a recording there.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave servers and pages running until Ctrl-C.")] = False,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Start no pages.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until every event has ended.")] = 900.0,
 ) -> None:
     """Run a sample support desk's mail, chat and images through the three tiers, and judge every answer."""
@@ -79,8 +81,10 @@ def demo(
         raise ServiceError("The demo with Claude needs an API key.", "Set ANTHROPIC_API_KEY.")
     if record is not None:
         settings = replace(settings, record_cassette=begin_recording(record))
+    file = settings.data_dir / "demo" / "pipeline.toml"
     try:
-        _run(settings, models, recorded=recorded, record=record, keep=keep, timeout=timeout)
+        with nullcontext() if no_ui else pages_beside(settings, file):
+            _run(settings, models, recorded=recorded, record=record, keep=keep, timeout=timeout)
     except KeyboardInterrupt:
         out.print("Stopped.")
         raise typer.Exit(INTERRUPTED) from None

@@ -96,7 +96,8 @@ def _links(
     links: Mapping[tuple[FlowStop, FlowStop], int], placed: Mapping[FlowStop, _Placed], scale: float
 ) -> Iterable[Markup]:
     """Yield the links; those of one stop lie side by side, in the order of their other ends."""
-    leaving, entering = defaultdict(float), defaultdict(float)
+    leaving: dict[FlowStop, float] = defaultdict(float)
+    entering: dict[FlowStop, float] = defaultdict(float)
     middles: dict[tuple[FlowStop, FlowStop], tuple[float, float]] = {}
     for link in sorted(links):
         middles[link] = (placed[link[0]].top + leaving[link[0]] + links[link] * scale / 2, 0.0)

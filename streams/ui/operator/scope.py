@@ -57,9 +57,14 @@ class Scope:
         return f"{path}?{urlencode(values)}" if values else path
 
 
+def in_utc(time: datetime) -> datetime:
+    """Return a time of the audit, which ClickHouse's client gives without its zone, with the zone UTC."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
 def stamp(time: datetime) -> str:
     """Return a time as ClickHouse reads it."""
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+    return f"{in_utc(time):%Y-%m-%d %H:%M:%S.%f}"
 
 
 async def read_scope(asked: Mapping[str, str], reads: NamedReads, now: datetime, hours: float = 1) -> Scope:
@@ -70,9 +75,7 @@ async def read_scope(asked: Mapping[str, str], reads: NamedReads, now: datetime,
     """
     query = tuple((name, asked[name]) for name in ("run", "hours", "since", "until") if asked.get(name))
     run, hours = asked.get("run") or LIVE, _hours(asked.get("hours") or str(hours))
-    times = {
-        str(row["run"]): row["last_event"].replace(tzinfo=UTC) for row in (await reads.named("run_times")).records()
-    }
+    times = {str(row["run"]): in_utc(row["last_event"]) for row in (await reads.named("run_times")).records()}
     runs = tuple(dict.fromkeys([LIVE, *times, run]))
     if asked.get("since") or asked.get("until"):
         since, until = _time("since", asked.get("since"), EARLIEST), _time("until", asked.get("until"), LATEST)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from streams.core.harmless import one_line
+from streams.ui.operator.scope import in_utc
 
 UNKNOWN: Final = "–"
 Number = int | float | Decimal
@@ -52,7 +53,7 @@ def seconds(value: Number | None) -> str:
 
 def moment(value: datetime | None) -> str:
     """Return a time in UTC to the second."""
-    return UNKNOWN if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return UNKNOWN if value is None else f"{in_utc(value):%Y-%m-%d %H:%M:%S}"
 
 
 def excerpt(text: str, characters: int = 200) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from streams.audit.query import QueryResult
 from streams.core.errors import ServiceError
 from tests.harness.operator_pages import FakeAudit, operator_site, table, visitor
 
-NEWEST = datetime(2026, 11, 2, 10, 30, tzinfo=UTC)
+NEWEST = datetime(2026, 11, 2, 10, 30)
 RUNS = table("run first_event last_event", ("live", NEWEST, NEWEST), ("<b>again</b>", NEWEST, NEWEST))
 
 

@@ -1,0 +1,108 @@
+"""Live parts: one renderer for all who listen to the same, and none when nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+
+import pytest
+
+from streams.core.errors import ConfigError, ServiceError
+from streams.ui.operator.live import LiveFeeds, LiveFragment
+
+
+class Renderer:
+    """A part that a test changes, and that counts its renderings."""
+
+    def __init__(self) -> None:
+        self.text = "first"
+        self.error: Exception | None = None
+        self.rendered = asyncio.Semaphore(0)
+        self.count = 0
+
+    async def __call__(self, asked: Mapping[str, str]) -> str:
+        self.count += 1
+        self.rendered.release()
+        if self.error is not None:
+            raise self.error
+        return f"{asked.get('run', 'live')}\n{self.text}"
+
+
+def feeds_of(part: Renderer, beat_seconds: float = 60.0) -> LiveFeeds:
+    feeds = LiveFeeds(beat_seconds)
+    feeds.add([LiveFragment("flow", 0.0, part)])
+    return feeds
+
+
+def listening(feeds: LiveFeeds, **asked: str) -> aclosing[AsyncIterator[str]]:
+    return aclosing(feeds.listen(["flow"], asked))  # type: ignore[type-var]
+
+
+async def test_each_change_is_sent_once_and_line_by_line() -> None:
+    part = Renderer()
+    async with listening(feeds_of(part)) as events:
+        assert await anext(events) == "event: flow\ndata: live\ndata: first\n\n"
+        part.text = "second"
+        assert await anext(events) == "event: flow\ndata: live\ndata: second\n\n"
+
+
+async def test_pages_with_the_same_scope_share_a_renderer_and_others_do_not() -> None:
+    feeds = feeds_of(Renderer())
+    async with listening(feeds) as one, listening(feeds) as same, listening(feeds, run="again") as other:
+        texts = [await anext(events) for events in (one, same, other)]
+        assert feeds.running == 2
+    assert texts[0] == texts[1] != texts[2]
+
+
+async def test_a_renderer_ends_with_its_last_listener() -> None:
+    part = Renderer()
+    feeds = feeds_of(part)
+    async with listening(feeds) as one:
+        await anext(one)
+        async with listening(feeds) as two:
+            await anext(two)
+        assert feeds.running == 1
+    assert feeds.running == 0
+    for _ in range(5):
+        await asyncio.sleep(0)
+    seen = part.count
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert part.count == seen
+
+
+async def test_a_failed_rendering_keeps_the_page_and_the_next_one_is_sent() -> None:
+    part = Renderer()
+    async with listening(feeds_of(part)) as events:
+        await anext(events)
+        part.error = ServiceError("ClickHouse did not answer.")
+        for _ in range(3):
+            await part.rendered.acquire()
+        part.error, part.text = None, "again"
+        assert "again" in await anext(events)
+
+
+async def test_a_listener_that_hears_nothing_gets_a_comment() -> None:
+    async with listening(feeds_of(Renderer(), beat_seconds=0.001)) as events:
+        await anext(events)
+        assert await anext(events) == ": nothing new\n\n"
+
+
+async def test_closing_ends_every_stream() -> None:
+    feeds = feeds_of(Renderer())
+    async with listening(feeds) as events:
+        await anext(events)
+        feeds.close()
+        assert [text async for text in events if text] == []
+
+
+async def test_unknown_parts_and_too_many_pages_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    feeds = feeds_of(Renderer())
+    with pytest.raises(ConfigError, match="no live part 'x'"):
+        feeds.check(["x"])
+    monkeypatch.setattr("streams.ui.operator.live.MOST_LISTENERS", 1)
+    async with listening(feeds) as events:
+        await anext(events)
+        with pytest.raises(ServiceError, match="Too many pages"):
+            feeds.check(["flow"])

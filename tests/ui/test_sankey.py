@@ -1,0 +1,35 @@
+"""The Sankey diagram: widths in proportion, nothing outside the picture, and links that meet their nodes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from streams.ui.sankey import HEIGHT, FlowStop, sankey
+
+START = FlowStop(0, 0, "start", "start")
+LEFT, RIGHT = FlowStop(1, 0, "a", "a", "worker"), FlowStop(1, 1, "b", "b", "rest")
+
+
+def widths(drawn: str) -> list[float]:
+    return [float(one) for one in re.findall(r'stroke-width="([\d.]+)"></path><path', drawn)]
+
+
+def test_links_are_as_wide_as_what_flows() -> None:
+    small, large = sorted(widths(sankey("A flow.", [((START, LEFT), 100), ((START, RIGHT), 300)], ("from", "to"))))
+    assert abs(large / small - 3) < 0.01
+
+
+def test_ways_that_share_a_link_are_added_up() -> None:
+    ways = [((START, LEFT), 100), ((START, LEFT), 50), ((START, RIGHT), 150), ((START, RIGHT), 0)]
+    assert len(set(widths(sankey("A flow.", ways, ("from", "to"))))) == 1
+
+
+def test_every_node_stays_in_the_picture_and_apart_from_the_next() -> None:
+    ends = [FlowStop(1, rank, f"end {rank}", f"end {rank}") for rank in range(8)]
+    drawn = sankey("A flow.", [((START, end), 10**rank) for rank, end in enumerate(ends)], ("from", "to"))
+    boxes = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', drawn)
+    column = sorted((float(y), float(y) + float(height)) for x, y, height in boxes if float(x) > 0)
+    assert len(column) == 8
+    assert column[-1][1] <= HEIGHT
+    assert all(top > bottom for (_, bottom), (top, _) in itertools.pairwise(column))
