@@ -45,7 +45,7 @@ def address_of(listener: socket.socket) -> str:
 
 
 class PagesServer(uvicorn.Server):
-    """A server that ends its open streams when it is told to stop, because it waits for all connections then."""
+    """A server that ends its open streams before it stops, because it waits for all connections then."""
 
     def __init__(self, application: ASGIApp, end_streams: Callable[[], None]) -> None:
         # Without access logs, as an address may hold a token.

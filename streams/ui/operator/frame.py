@@ -46,7 +46,7 @@ class OperatorSite:
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a form changes something, so that nothing is done twice."""
     steps: Callable[[], Sequence[tuple[str, bool]]] = tuple
-    """What a deployment that starts needs, in words, and whether it is ready; nothing for one that runs already."""
+    """The needs of a deployment that starts, in words, and whether each is ready; nothing for one that runs already."""
 
     def now(self) -> datetime:
         """Return the deployment's time."""

@@ -42,7 +42,7 @@ READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierFigures:
-    """What a tier did in the scope. Seconds and lag are None where they are unknown."""
+    """The work of a tier in the scope. Seconds and lag are None where they are unknown."""
 
     tier: Tier
     heading: str

@@ -1,4 +1,4 @@
-"""Live parts: one renderer for all who listen to the same, and none when nobody does."""
+"""Live parts: one renderer for all who listen to the same, and none without a listener."""
 
 from __future__ import annotations
 
