@@ -51,7 +51,7 @@ def make_app(
             if operator is not None:
                 operator.close()
 
-    settings = panel.settings if panel is not None else operator.settings if operator is not None else None
+    settings = panel.settings if panel is not None else deployment.settings if deployment is not None else None
     routes: list[BaseRoute] = [
         Route("/favicon.ico", _no_icon),
         Mount("/static", RevalidatedFiles(directory=Path(__file__).with_name("static"))),
