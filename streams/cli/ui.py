@@ -64,7 +64,8 @@ def serve(settings: Settings, pipeline: Pipeline, listener: socket.socket) -> No
     panel = PanelSite(settings, pipeline)
     panel.load()
     operator = operator_of(settings, pipeline)
-    application = make_app(allowed_hosts(*listener.getsockname()[:2], settings.ui_url), panel, operator)
+    host, port = listener.getsockname()[:2]
+    application = make_app(allowed_hosts(host, port, settings.ui_url), panel, operator)
     with announced(settings, settings.ui_url or address):
         out.print(f"The pages are served on {address}. Ctrl-C stops them.", highlight=False, soft_wrap=True)
         out.print(f"Operator: {operator_link(settings, address)}", highlight=False, soft_wrap=True)

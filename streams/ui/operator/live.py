@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -78,7 +78,7 @@ class LiveFeeds:
         if len(self._listeners) >= MOST_LISTENERS or len(self._feeds) + len(names) > MOST_FEEDS:
             raise ServiceError("Too many pages are open.", "Close some; this one shows the state when it was loaded.")
 
-    async def listen(self, names: Sequence[str], asked: Mapping[str, str]) -> AsyncIterator[str]:
+    async def listen(self, names: Sequence[str], asked: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """Yield server-sent events with each new rendering of the fragments, until the feeds are closed."""
         listener = _Listener()
         keys = [(name, frozenset(asked.items())) for name in dict.fromkeys(names)]

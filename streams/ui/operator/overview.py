@@ -89,11 +89,12 @@ async def overview_part(site: OperatorSite, scope: Scope) -> Markup:
     """Render what renews itself."""
     today = stamp(site.now().replace(hour=0, minute=0, second=0, microsecond=0))
     until = stamp(site.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1))
-    flow, latency, pace, cache, refusals, money, spending, lag = await asyncio.gather(
-        *(site.reads.named(name, scope) for name in ("flow", "latency", "pace", "cache", "refusals", "money")),
+    spending, *found = await asyncio.gather(
         site.reads.named("spending", run=scope.run, since=today, until=until),
-        lag_by_tier(site),
+        *(site.reads.named(name, scope) for name in ("flow", "latency", "pace", "cache", "refusals", "money")),
     )
+    flow, latency, pace, cache, refusals, money = found
+    lag = await lag_by_tier(site)
     rows = flow.records()
     counts = flow_counts(rows)
     summary = flow_sentence(counts)

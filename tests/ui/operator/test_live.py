@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import pytest
@@ -35,8 +35,8 @@ def feeds_of(part: Renderer, beat_seconds: float = 60.0) -> LiveFeeds:
     return feeds
 
 
-def listening(feeds: LiveFeeds, **asked: str) -> aclosing[AsyncIterator[str]]:
-    return aclosing(feeds.listen(["flow"], asked))  # type: ignore[type-var]
+def listening(feeds: LiveFeeds, **asked: str) -> aclosing[AsyncGenerator[str, None]]:
+    return aclosing(feeds.listen(["flow"], asked))
 
 
 async def test_each_change_is_sent_once_and_line_by_line() -> None:
