@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from streams.app.providers import comparison
 from streams.app.settings import read_settings
 from streams.audit.grading import markers_of
 from streams.audit.query import Audit
@@ -23,10 +22,10 @@ from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 from streams.evaluation.compare.audit_reader import FOREVER, Runs
 from streams.evaluation.compare.compare import compare as compare_runs
-from streams.evaluation.compare.comparison import CompareSettings, RunComparison
-from streams.evaluation.compare.diff import Rules
+from streams.evaluation.compare.comparison import RunComparison
 from streams.evaluation.compare.html_page import page
 from streams.evaluation.compare.json_document import document
+from streams.evaluation.compare.rules import compare_settings
 from streams.evaluation.panel_labels import PanelLabels
 from streams.panels.labels import read_panel_labels
 from streams.pipeline.load import Pipeline
@@ -61,7 +60,7 @@ def compare(
     end = FOREVER if until is None else parse_time(until, key="until")
     runs = Runs(a=run_a, b=run_b, base=settings.run, since=parse_time(since), until=end)
     loaded = find_pipeline_if_any(settings, pipeline, "Answers are compared as JSON")
-    ask, source = _ask(loaded, margin, examples), labels_from(labels, ("people", "panel"))
+    ask, source = compare_settings(loaded, margin, examples), labels_from(labels, ("people", "panel"))
     with open_audit() as audit:
         if source == "panel":
             ask = replace(ask, verdicts=_verdicts(audit, loaded, runs))
@@ -83,17 +82,6 @@ def _check(margin: float, examples: int, html: Path | None) -> None:
         raise ConfigError(f"{examples} examples are not possible.", f"Ask for 0 to {MAX_EXAMPLES}.", "examples")
     if html is not None and not html.absolute().parent.is_dir():
         raise ConfigError(f"there is no directory {html.absolute().parent}.", "Create it first.", "html")
-
-
-def _ask(loaded: Pipeline | None, margin: float, examples: int) -> CompareSettings:
-    """Return how to compare answers: by the pipeline's rules, or as JSON values without a pipeline."""
-    if loaded is None:
-        return CompareSettings(rules={}, margin=margin, examples=examples)
-    handlers = [*loaded.workers.values(), *loaded.reasoners.values()]
-    rules: Rules = {(one.tier, one.name): comparison(one.correct) for one in handlers}
-    return CompareSettings(
-        rules=rules, rules_of=loaded.spec.name, margin=margin, examples=examples, markers=markers_of(loaded)
-    )
 
 
 def _verdicts(audit: Audit, loaded: Pipeline | None, runs: Runs) -> PanelLabels:

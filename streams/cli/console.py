@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streams.audit.result_text import plain, text_of
 from streams.cli.printable import Harmless
 from streams.core.harmless import harmless, one_line
 
@@ -36,31 +37,6 @@ def print_json(value: Any) -> None:
     # JSON does not escape every character that can control a terminal; such characters occur only in its strings.
     sys.stdout.write(harmless(json.dumps(plain(value), ensure_ascii=False)) + "\n")
     sys.stdout.flush()
-
-
-def plain(value: Any) -> Any:
-    """Convert a value for JSON: decimals to strings, times to ISO 8601, NaN and infinity to null."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    if isinstance(value, Mapping):
-        return {text_of(name): plain(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(one) for one in value]
-    return str(value)
-
-
-def text_of(value: Any) -> str:
-    """Return a value as text; a nested value as JSON."""
-    simple = plain(value)
-    return simple if isinstance(simple, str) else json.dumps(simple, ensure_ascii=False)
 
 
 def cell(value: Any, limit: int | None = None) -> str:

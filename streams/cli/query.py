@@ -14,13 +14,14 @@ from rich.table import Table
 
 from streams.audit.named_queries import DEFAULTS, library, named_query
 from streams.audit.query import MAX_ROWS, MAX_SECONDS, QueryResult
+from streams.audit.result_text import write_csv
 from streams.audit.sql_text import bound
 from streams.cli.audit_access import open_audit
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json
 from streams.cli.options import RunOption, SinceOption, UntilOption
 from streams.cli.printable import shown
-from streams.cli.result_output import CELL_CHARACTERS, Write, print_table, write_csv, write_json
+from streams.cli.result_output import CELL_CHARACTERS, Write, print_table, write_json
 from streams.cli.times import parse_time
 from streams.core.errors import ConfigError
 

@@ -1,8 +1,7 @@
-"""Results of audit queries: a table for people, CSV and JSON lines for programs."""
+"""Results of audit queries: a table for people, JSON lines for programs."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from typing import TextIO
@@ -12,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from streams.audit.query import QueryResult
-from streams.cli.console import cell, plain, table, text_of
+from streams.audit.result_text import plain
+from streams.cli.console import cell, table
 from streams.core.harmless import harmless, one_line
 
 CELL_CHARACTERS = 160
@@ -46,10 +46,3 @@ def _least(made: Table, out: Console) -> int:
 def write_json(answer: QueryResult, file: TextIO) -> None:
     for record in answer.records():
         file.write(harmless(json.dumps(plain(record), ensure_ascii=False)) + "\n")
-
-
-def write_csv(answer: QueryResult, file: TextIO) -> None:
-    """Write a header and one line a row; NULL is empty, a nested value is JSON."""
-    writer = csv.writer(file)
-    writer.writerow(answer.columns)
-    writer.writerows(["" if value is None else text_of(value) for value in row] for row in answer.rows)

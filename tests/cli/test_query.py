@@ -18,9 +18,10 @@ from rich.console import Console
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.named_queries import library
 from streams.audit.query import Audit, QueryResult
+from streams.audit.result_text import plain
 from streams.audit.trace import Trace, read_trace
 from streams.audit.waterfall import bars_of
-from streams.cli.console import cell, plain
+from streams.cli.console import cell
 from streams.cli.result_output import CELL_CHARACTERS, print_table
 from streams.cli.trace_view import Show, tree_of, waterfall
 from streams.core.errors import ConfigError

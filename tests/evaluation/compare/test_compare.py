@@ -14,7 +14,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.providers import comparison
 from streams.audit.query import Audit
-from streams.cli.console import plain
+from streams.audit.result_text import plain
 from streams.core.errors import ConfigError
 from streams.core.messages import Event, Outcome, OutcomeState, Run
 from streams.evaluation.cases import EVER
