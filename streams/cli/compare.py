@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from streams.app.settings import read_settings
-from streams.audit.grading import markers_of
 from streams.audit.query import Audit
 from streams.cli.audit_access import open_audit
 from streams.cli.commands import new_app

@@ -74,6 +74,19 @@ KNOWN: dict[str, tuple[str, Rows]] = {
             (TWO, "reasoner", "think", "large", 1, 500, 50, D("0.02"), 0),
         ],
     ),
+    "places": (
+        "place name via events escalated failed usd",
+        [
+            ("listener", "rules", "", 5, None, 0, D("0.0005")),
+            ("intent", "order", "work answer", 4, None, None, None),
+            ("intent", "nothing", "ignore", 1, None, None, None),
+            ("worker", "answer", "", 4, 1, 0, D("0.002")),
+            ("reasoner", "think", "", 2, None, 0, D("0.04")),
+            ("outcome", "answered", "worker", 3, None, None, None),
+            ("outcome", "answered", "reasoner", 1, None, None, None),
+            ("outcome", "ignored", "listener", 1, None, None, None),
+        ],
+    ),
     "duplicate_savings": ("duplicates event_usd saved_usd", []),
     "unsure": (
         "handler calibration latest_threshold answers unsure share reasoner_usd",

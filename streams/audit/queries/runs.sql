@@ -1,4 +1,5 @@
 -- The runs in the audit: live traffic and every replay, with their ended events, calls and cost, judges' calls left out.
+-- `version` is the pipeline of the newest event.
 SELECT
     known.run AS run,
     sum(known.ended) AS events,
@@ -10,7 +11,8 @@ SELECT
     max(known.last_event) AS last_event,
     any(told.base) AS base,
     any(told.pipeline_name) AS pipeline,
-    any(told.state) AS state
+    any(told.state) AS state,
+    anyIf(known.version, known.version != '') AS version
 FROM
 (
     SELECT
@@ -21,13 +23,14 @@ FROM
         sum(cost_usd) AS usd,
         sum(if(reused_from IS NULL, cost_usd, cost_usd + saved_usd)) AS would_be,
         min(event_time) AS first_event,
-        max(event_time) AS last_event
+        max(event_time) AS last_event,
+        '' AS version
     FROM calls
     WHERE tier != 'judge'
         AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
     GROUP BY run
     UNION ALL
-    SELECT run, count(), 0, 0, NULL, NULL, min(event_time), max(event_time)
+    SELECT run, count(), 0, 0, NULL, NULL, min(event_time), max(event_time), argMax(pipeline, event_time)
     FROM outcomes
     WHERE event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')}
     GROUP BY run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.app.providers import comparison
-from streams.evaluation.cases import markers_of
+from streams.audit.grading import markers_of
 from streams.evaluation.compare.comparison import CompareSettings
 from streams.evaluation.compare.diff import Rules
 from streams.pipeline.load import Pipeline

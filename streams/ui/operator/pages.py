@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute, Route
 from streams.app.settings import Settings
 from streams.pipeline.load import Pipeline
 from streams.ui.links import LinkSigner
-from streams.ui.operator import dead_letters, event, money, overview, quality, search, what_if
+from streams.ui.operator import dead_letters, event, money, overview, quality, queries, runs, search, what_if
+from streams.ui.operator import pipeline as picture
 from streams.ui.operator.frame import OperatorSite, operator_route, site_of
 from streams.ui.operator.guard import follow_operator_link
 from streams.ui.operator.live import LiveFeeds, LiveFragment
@@ -38,6 +39,9 @@ PAGES: Final = (
     OperatorPage("/search", "Search", search.routes),
     OperatorPage("/events", "", event.routes),
     OperatorPage("/dead-letters", "Dead letters", dead_letters.routes),
+    OperatorPage("/pipeline", "Pipeline", picture.routes, picture.fragments),
+    OperatorPage("/runs", "Runs", runs.routes),
+    OperatorPage("/query", "Queries", queries.routes),
 )
 
 

@@ -1,0 +1,200 @@
+"""The pipeline as places and the ways between them: what its file says of each place, and what the audit counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from streams.core.routing import DUPLICATE, UNSURE, Route
+from streams.pipeline import spec as s
+from streams.pipeline.handlers import Handler, PromptSpec
+from streams.pipeline.load import Pipeline
+from streams.ui.operator.wording import count, percent, usd
+
+END, FAILED = "outcome answered", "outcome failed"
+ENDS: Final[Mapping[str, str]] = {"ignore": "outcome ignored", "duplicate": "outcome duplicate"}
+"""The outcome of an event whose route ends it."""
+OUTCOMES: Final = ("answered", "ignored", "duplicate", "failed")
+WAYS: Final[Mapping[str, str]] = {
+    "ignore": "ends here, no model asked",
+    "duplicate": "ends here, seen before",
+    "work": "",
+    "reason": "past the workers: {}",
+}
+"""The meaning of a route for its intent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One box: a handler, an intent or an outcome. `key` is its kind and name; `next` are the keys that follow it."""
+
+    key: str
+    tier: str
+    title: str
+    lines: tuple[str, ...] = ()
+    counted: str = ""
+    """The audit's figures, in words; empty without any."""
+    next: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PictureColumn:
+    """The places of one step, with a heading."""
+
+    title: str
+    note: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCounts:
+    """The rows of the named query `places`, summed up by place and name."""
+
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    escalated: Counter[str] = field(default_factory=Counter)
+    failed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    spent: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> PlaceCounts:
+        """Sum up the rows."""
+        made = cls()
+        for row in rows:
+            key = row["place"], row["name"]
+            made.events[key] += row["events"]
+            made.failed[key] += row["failed"] or 0
+            made.escalated[row["name"]] += row["escalated"] or 0
+            if row["usd"] is not None:
+                made.spent[key] = made.spent.get(key, 0) + row["usd"]
+        return made
+
+    def words(self, tier: str, name: str) -> str:
+        """Return a handler's figures, such as `1,200 events · 12 % escalated · $0.42`."""
+        events = self.events[tier, name]
+        parts = [_events(events)]
+        if tier == "worker" and events:
+            parts.append(f"{percent(self.escalated[name] / events)} escalated")
+        if self.failed[tier, name]:
+            parts.append(f"{count(self.failed[tier, name])} failed")
+        if self.spent.get((tier, name)):
+            parts.append(usd(self.spent[tier, name]))
+        return " · ".join(parts)
+
+
+def picture_of(pipeline: Pipeline, counts: PlaceCounts) -> tuple[PictureColumn, ...]:
+    """Return the columns, from listeners to outcomes."""
+    listeners, workers, reasoners = (
+        _handlers(pipeline, one.values(), counts) for one in (pipeline.listeners, pipeline.workers, pipeline.reasoners)
+    )
+    intents = tuple(_intent(name, route, counts) for name, route in pipeline.routes.items())
+    return (
+        PictureColumn("Listeners", _budget(pipeline, "listener"), listeners),
+        PictureColumn("Verdicts", f"of several findings: {pipeline.combine}", intents),
+        PictureColumn("Workers", _budget(pipeline, "worker"), workers),
+        PictureColumn("Reasoners", _budget(pipeline, "reasoner"), reasoners),
+        PictureColumn("Outcomes", "one for each event", tuple(_outcome(name, counts) for name in OUTCOMES)),
+    )
+
+
+def _handlers(pipeline: Pipeline, handlers: Iterable[Handler], counts: PlaceCounts) -> tuple[Place, ...]:
+    return tuple(
+        Place(
+            key=f"{handler.tier} {handler.name}",
+            tier=handler.tier,
+            title=handler.name,
+            lines=tuple(_lines(pipeline, handler)),
+            counted=counts.words(handler.tier, handler.name),
+            next=_after(pipeline, handler),
+        )
+        for handler in handlers
+    )
+
+
+def _after(pipeline: Pipeline, handler: Handler) -> tuple[str, ...]:
+    """Return the places after a handler. A worker's answers end, and what it escalates goes to its reasoner."""
+    if handler.tier == "worker":
+        reasoner = pipeline.reasoner_of(handler.name)
+        return (END, f"reasoner {reasoner.name}") if reasoner else (END, FAILED)
+    if handler.tier == "reasoner":
+        return END, FAILED
+    return tuple(f"intent {name}" for name in pipeline.routes if name in _labels(pipeline, handler))
+
+
+def _labels(pipeline: Pipeline, handler: Handler) -> frozenset[str]:
+    """Return the labels that a listener can find. One whose file does not say so may find what no other names."""
+    stated = {name: _stated(one) for name, one in pipeline.listeners.items()}
+    others = frozenset(pipeline.routes).difference({UNSURE}, *stated.values())
+    return stated[handler.name] or others
+
+
+def _stated(handler: Handler) -> frozenset[str]:
+    item = handler.spec
+    match item:
+        case s.RulesListener():
+            return frozenset(item.rules)
+        case s.LanguageModelListener():
+            return frozenset(item.labels)
+        case s.ImageDuplicateListener():
+            return frozenset({DUPLICATE})
+        case _:
+            return frozenset()
+
+
+def _lines(pipeline: Pipeline, handler: Handler) -> Iterator[str]:
+    item = handler.spec
+    yield _asks(pipeline, handler)
+    if isinstance(item, PromptSpec) and item.fallback:
+        yield f"fallback {_model(pipeline, item.fallback)}"
+    if handler.tier == "reasoner":
+        return
+    config = handler.confidence
+    threshold = config.current_threshold.threshold if config is not None else handler.threshold
+    if config is not None and config.artifact is not None:
+        yield f"threshold {threshold or 0:.3g}, calibrated"
+    elif threshold is not None:
+        yield f"threshold {threshold:g} by {', '.join(config.sources)}" if config else f"threshold {threshold:g}"
+    elif handler.tier == "worker":
+        yield "no threshold: accepts every answer"
+    if config is not None and config.explore:
+        yield f"explores {percent(config.explore)} of its answers"
+
+
+def _asks(pipeline: Pipeline, handler: Handler) -> str:
+    item = handler.spec
+    if isinstance(item, PromptSpec) and item.model is not None:
+        return _model(pipeline, item.model)
+    if handler.function is not None:
+        return f"function {handler.function}"
+    return getattr(item, "kind", "").replace("-", " ")
+
+
+def _model(pipeline: Pipeline, key: str) -> str:
+    model = pipeline.spec.models[key]
+    return f"{model.model} ({model.provider})" if model.provider != "claude" else model.model
+
+
+def _budget(pipeline: Pipeline, tier: str) -> str:
+    budget = next((one for name, one in pipeline.spec.budgets.items() if name == tier), None)
+    return "no budget" if budget is None else f"budget {usd(budget.usd_per_day)} a day"
+
+
+def _intent(name: str, route: Route, counts: PlaceCounts) -> Place:
+    target = {"work": f"worker {route.handler}", "reason": f"reasoner {route.handler}"}
+    return Place(
+        key=f"intent {name}",
+        tier="intent",
+        title=name,
+        lines=(WAYS[route.action].format(route.handler),) if WAYS[route.action] else (),
+        counted=_events(counts.events["intent", name]),
+        next=(target.get(route.action) or ENDS[route.action],),
+    )
+
+
+def _outcome(state: str, counts: PlaceCounts) -> Place:
+    return Place(key=f"outcome {state}", tier="outcome", title=state, counted=_events(counts.events["outcome", state]))
+
+
+def _events(number: int) -> str:
+    return {0: "no event", 1: "1 event"}.get(number, f"{count(number)} events")

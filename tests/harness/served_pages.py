@@ -1,0 +1,75 @@
+"""A running `escalon ui` on an audit, and the addresses of all its pages for the operator."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext
+
+from streams.ui.operator.guard import OPERATOR_COOKIE
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorPages:
+    """The operator's link to a server, and its origin."""
+
+    link: str
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.link)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def token(self) -> str:
+        return self.link.rpartition("/")[2]
+
+    def sign_in(self, context: BrowserContext) -> None:
+        """Give a browser the cookie that the link would set."""
+        context.add_cookies([{"name": OPERATOR_COOKIE, "value": self.token, "url": self.origin, "sameSite": "Strict"}])
+
+
+@contextmanager
+def served_pages(data: Path, pipeline: Path) -> Iterator[OperatorPages]:
+    """Run `escalon ui` on a data directory, with an embedded ClickHouse, on a free port."""
+    command = [sys.executable, "-m", "streams", "ui", "--port", "0", "-p", str(pipeline)]
+    environment = os.environ | {"ESCALON_DATA": str(data), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            said = ""
+            while not (found := re.search(r"http://\S+/o/\S+", said)):
+                line = process.stdout.readline()
+                assert line, f"escalon ui ended: {said}"
+                said += line
+            yield OperatorPages(found[0].rstrip("."))
+        finally:
+            process.terminate()
+            process.stdout.read()
+
+
+ADDRESSES = {
+    "overview": "/",
+    "money": "/money",
+    "quality": "/quality",
+    "what-if": "/what-if",
+    "dead-letters": "/dead-letters",
+    "search": "/search",
+    "search-text": "/search?text=stove&tier=worker",
+    "runs": "/runs",
+    "run-pair": "/runs/live/stricter",
+    "pipeline": "/pipeline",
+    "queries": "/query",
+    "query": "/query/tiers",
+}
+"""Each kind of page, on the audit of bench/audit_fill.py."""
+FOLLOWED = {"event": ("/search?state=escalated", "/events/"), "dead-letter": ("/dead-letters", "/dead-letters/")}
+"""Pages that are reached by a link: the page with it, and the beginning of the link's address."""
