@@ -40,6 +40,8 @@ class FlowCounts:
     duplicates: int
     by_worker: int
     by_reasoner: int
+    escalated: int
+    """Events that were passed on to a reasoner, answered or not."""
     failed: int
     waiting: int
 
@@ -86,6 +88,7 @@ def flow_counts(rows: Sequence[Mapping[str, Any]]) -> FlowCounts:
         duplicates=duplicates,
         by_worker=by_worker,
         by_reasoner=answered - by_worker,
+        escalated=events - total(reason=""),
         failed=failed,
         waiting=events - ignored - duplicates - answered - failed,
     )
@@ -96,8 +99,8 @@ def flow_sentence(counts: FlowCounts) -> str:
     if not counts.events:
         return "No event in this time."
     named = (
-        (counts.ignored, "listeners found irrelevant"), (counts.duplicates, "listeners had seen before"),
-        (counts.by_worker, "workers answered"), (counts.by_reasoner, "needed a reasoner"), (counts.failed, "failed"),
+        (counts.ignored, "were irrelevant"), (counts.duplicates, "were duplicates"),
+        (counts.by_worker, "were answered by workers"), (counts.by_reasoner, "by reasoners"), (counts.failed, "failed"),
         (counts.waiting, "are still in progress"),
     )  # fmt: skip
     parts = [f"{number:,} {words}" for number, words in named if number]

@@ -165,9 +165,8 @@ async def lag_by_tier(site: OperatorSite) -> dict[str, int] | None:
 
 
 def saved_share(counts: FlowCounts) -> float | None:
-    """Return the share of the ended events that needed no reasoner; None if none ended."""
-    ended = counts.events - counts.waiting
-    return (ended - counts.by_reasoner) / ended if ended else None
+    """Return the share of the events that were not passed on to a reasoner; None without events."""
+    return 1 - counts.escalated / counts.events if counts.events else None
 
 
 def _total(values: Any) -> Any:

@@ -34,14 +34,14 @@ def test_a_way_goes_through_every_column_until_it_ends() -> None:
 
 def test_the_counts_cover_every_event_once() -> None:
     counts = flow_counts(ROWS)
-    assert (counts.by_worker, counts.by_reasoner, counts.waiting) == (60, 12, 2)
+    assert (counts.by_worker, counts.by_reasoner, counts.escalated, counts.waiting) == (60, 12, 15, 2)
     ended = counts.ignored + counts.duplicates + counts.by_worker + counts.by_reasoner + counts.failed
     assert ended + counts.waiting == counts.events == 100
 
 
 def test_the_sentence_names_what_happened_and_nothing_else() -> None:
-    assert flow_sentence(flow_counts(ROWS)).startswith("Of 100 events, 20 listeners found irrelevant, 5 listeners")
-    assert flow_sentence(flow_counts([ROWS[0]])) == "Of 60 events, 60 workers answered."
+    assert flow_sentence(flow_counts(ROWS)).startswith("Of 100 events, 20 were irrelevant, 5 were")
+    assert flow_sentence(flow_counts([ROWS[0]])) == "Of 60 events, 60 were answered by workers."
     assert flow_sentence(flow_counts([])) == "No event in this time."
 
 
