@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from streams.adapters.clickhouse_connection import ClickHouseClient, ClickHouseConfig
+from streams.adapters.clickhouse_connection import ClickHouseClient, ClickHouseConfig, reporting_errors
 from streams.adapters.clickhouse_layout import TableLayout
 from streams.adapters.clickhouse_retention import BODIES, Retention
 from streams.core.errors import ConfigError, ServiceError
@@ -86,6 +86,23 @@ def migrate(
             client.close()
         time.sleep(wait)
     return done
+
+
+def pending(config: ClickHouseConfig) -> list[str]:
+    """Return the names of the DDL files that the database has not had yet. Raises ServiceError."""
+    client = config.connect(database="")
+    try:
+        with reporting_errors("Check the user's rights, then try again."):
+            wanted = migrations(_layout(client, config.database, None))
+            noted = {"database": config.database, "table": "migrations"}
+            known = "SELECT count() FROM system.tables WHERE database = {database:String} AND name = {table:String}"
+            if not client.query(known, noted).result_rows[0][0]:
+                return [one.name for one in wanted]
+            client.database = config.database
+            applied = {row[0] for row in client.query("SELECT name FROM migrations").result_rows}
+            return [one.name for one in wanted if one.name not in applied]
+    finally:
+        client.close()
 
 
 def script(

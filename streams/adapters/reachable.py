@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
+from streams.adapters.registry_config import RegistryConfig
 from streams.core.errors import ServiceError
 
 PROBE_SECONDS: Final = 2.0
@@ -42,6 +43,15 @@ def check_clickhouse(config: ClickHouseConfig, seconds: float = PROBE_SECONDS) -
     if why is not None:
         what = f"ClickHouse at {config.url} cannot be reached ({why})."
         raise ServiceError(what, "Check that it runs and that ESCALON_CLICKHOUSE is right.")
+
+
+def check_registry(config: RegistryConfig, seconds: float = PROBE_SECONDS) -> None:
+    """Raise ServiceError if the schema registry does not accept a connection."""
+    parts = urlsplit(config.url)
+    why = unconnected([(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))], seconds)
+    if why is not None:
+        what = f"The schema registry at {config.url} cannot be reached ({why})."
+        raise ServiceError(what, "Check that it runs and that ESCALON_SCHEMA_REGISTRY is right.")
 
 
 def unconnected(addresses: Sequence[Address], seconds: float) -> str | None:

@@ -102,9 +102,9 @@ def _limits(key: str, spec: Spec) -> ModelLimits:
     )
 
 
-def lacking(pipeline: Pipeline, settings: Settings) -> list[str]:
+def lacking(pipeline: Pipeline, settings: Settings) -> list[ConfigError]:
     """Return what the file's models lack on this machine, weights or a key, each with the remedy."""
-    found: dict[str, None] = {}
+    found: dict[str, ConfigError] = {}
     for spec in pipeline.spec.models.values() if settings.cassette is None else ():
         try:
             if spec.provider == "claude":
@@ -112,8 +112,8 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[str]:
             elif spec.provider == "local":
                 _weights(spec, pipeline.path.parent, settings)
         except ConfigError as error:
-            found[str(error)] = None
-    return list(found)
+            found[str(error)] = error
+    return list(found.values())
 
 
 def _claude(spec: ClaudeModelSpec, settings: Settings) -> LanguageModel:

@@ -40,7 +40,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The pipelin
     out.print(table(["tier", "handler", "model or kind", "version"], rows))
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
     out.print(table(["intent", "action", "handler"], routes))
-    warnings = [*unfenced_text(handlers), *little_room(handlers, pipeline), *lacking(pipeline, settings)]
+    warnings = [*unfenced_text(handlers), *little_room(handlers, pipeline), *map(str, lacking(pipeline, settings))]
     for warning in warnings:
         err.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     for note in not_held_to(handlers, pipeline):

@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "demo": "Run a sample support desk through the three tiers.",
         "init": "Write a commented starter pipeline that runs.",
         "check": "Check a pipeline file and every file it names.",
+        "doctor": "Say what is installed, reachable and missing.",
         "up": "Run a whole pipeline on this machine until Ctrl-C.",
         "publish": "Publish events from JSONL, text or images.",
         "watch": "Watch events pass through the tiers, live.",

@@ -26,10 +26,10 @@ EXTRAS |= dict.fromkeys(("itsdangerous", "python_multipart", "starlette", "uvico
 WELCOME = """\
 escalon runs AI on event streams in three tiers. What to do next:
 
-  escalon demo                      see a sample support desk run
-  escalon init desk                 write a commented pipeline of your own
-  escalon check desk/pipeline.toml  find its mistakes
-  escalon up -p desk/pipeline.toml  run it on this machine until Ctrl-C
+  escalon demo                          see a sample support desk run
+  escalon init desk                     write a commented pipeline of your own
+  escalon doctor -p desk/pipeline.toml  find its mistakes, and what is missing
+  escalon up -p desk/pipeline.toml      run it on this machine until Ctrl-C
 
 docs/tutorial.md leads from labelled rows to a threshold with a guarantee.
 

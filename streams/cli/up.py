@@ -15,6 +15,7 @@ from streams.app.settings import read_settings
 from streams.cli.commands import new_app
 from streams.cli.console import err, note, out
 from streams.cli.context import find_pipeline
+from streams.cli.doctor_checks import check_runnable
 from streams.cli.live_view import follow
 from streams.cli.options import CassetteOption, PipelineOption, RecordOption
 from streams.cli.pages_process import pages_beside
@@ -41,6 +42,7 @@ def up(
     """
     settings = replace(read_settings(), cassette=cassette, record_cassette=record)
     loaded = find_pipeline(settings, pipeline)
+    check_runnable(settings, loaded)
     pages = nullcontext() if no_ui else pages_beside(settings, loaded.path)
     with pages, running_pipeline(settings, loaded, note) as running:
         servers = f"Kafka {running.kafka.servers}   ClickHouse {running.clickhouse.url}"

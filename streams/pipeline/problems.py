@@ -154,7 +154,9 @@ def _closest(key: str) -> str:
 
 
 def _near(key: str) -> str | None:
-    return next(iter(difflib.get_close_matches(key, _keys(), n=1)), None)
+    """Return the key that was probably meant; None for a key that is right elsewhere."""
+    keys = _keys()
+    return None if key in keys else next(iter(difflib.get_close_matches(key, keys, n=1)), None)
 
 
 def _keys() -> list[str]:
