@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -93,10 +94,10 @@ Said = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def escalon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Said:
+def escalon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Said]:
     """Run commands as the program does, in a directory with a pipeline, without servers, keys and settings.
 
-    Returns the exit code, and all that was written to standard error as one line.
+    The result is the exit code, and all that was written to standard error as one line.
     """
     for name in [name for name in os.environ if name.startswith(("ESCALON_", "ANTHROPIC_"))]:
         monkeypatch.delenv(name)
@@ -118,7 +119,9 @@ def escalon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
                 run()
         return int(str(ended.value.code or 0)), " ".join(capfd.readouterr().err.split())
 
-    return said
+    terminating = signal.getsignal(signal.SIGTERM)
+    yield said
+    signal.signal(signal.SIGTERM, terminating)  # run() sets it
 
 
 @pytest.mark.parametrize(("old", "new", "what", "remedy"), IN_THE_FILE)
