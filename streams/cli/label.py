@@ -19,7 +19,7 @@ from streams.audit.label_check import KnownEvents, LabelShapes, known_events
 from streams.audit.query import Audit
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json
-from streams.cli.context import find_pipeline_if_any, server_settings
+from streams.cli.context import find_pipeline_if_any, require_clickhouse, server_settings
 from streams.cli.options import JsonLinesOption, PipelineOption
 from streams.cli.publication import publish_labels
 from streams.core.errors import ConfigError, EscalonError, UnreadableError
@@ -86,10 +86,8 @@ def _cautions(labels: Sequence[Label], known: KnownEvents | None, shapes: LabelS
 
 def _known_events(settings: Settings, labels: Sequence[Label]) -> KnownEvents | None:
     """Return the labelled events that the audit knows; None if the audit cannot be queried."""
-    if settings.clickhouse is None:
-        return None
     try:
-        with closing(Audit(settings.clickhouse, max_rows=MAX_LABELS)) as audit:
+        with closing(Audit(require_clickhouse(settings), max_rows=MAX_LABELS)) as audit:
             return known_events(audit, labels)
     except EscalonError:
         return None

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.reachable import check_clickhouse, check_kafka
+from streams.adapters.reachable import check_clickhouse, check_kafka, check_registry
+from streams.adapters.registry_config import RegistryConfig
 from streams.core.errors import ServiceError
 
 REFUSING = "127.0.0.1:1"
 
 
 @pytest.fixture
-def listening() -> Iterator[str]:
+def answering() -> Iterator[str]:
+    """An address that hangs up after a request, as a server with TLS does."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as thread:
+        answered = thread.submit(_answer, server)
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        answered.result()
+
+
+def _answer(server: socket.socket) -> None:
+    with suppress(OSError):  # the listener is shut down
+        while True:
+            server.accept()[0].close()
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """An address that accepts connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -33,9 +53,9 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_one_reachable_bootstrap_server_is_enough(listening: str) -> None:
-    check_kafka(KafkaConfig(servers=f"{REFUSING},PLAINTEXT://{listening}"))
-    check_clickhouse(ClickHouseConfig(url=f"http://{listening}"))
+def test_one_reachable_bootstrap_server_is_enough(answering: str) -> None:
+    check_kafka(KafkaConfig(servers=f"{REFUSING},PLAINTEXT://{answering}"))
+    check_clickhouse(ClickHouseConfig(url=f"http://{answering}"))
 
 
 @pytest.mark.parametrize("servers", [REFUSING, f"[::1]:1, {REFUSING}", "localhost:1"])
@@ -48,9 +68,20 @@ def test_a_refusal_names_the_address_and_the_remedy(servers: str) -> None:
         check_clickhouse(ClickHouseConfig(url=f"http://{REFUSING}"))
 
 
-def test_silence_is_reported_when_the_time_is_over(silent: str) -> None:
+@pytest.mark.parametrize("kind", ["silent", "mute"])
+def test_silence_is_reported_when_the_time_is_over(kind: str, request: pytest.FixtureRequest) -> None:
+    address = request.getfixturevalue(kind)
     with pytest.raises(ServiceError, match=r"no answer within 0\.2 s"):
-        check_kafka(KafkaConfig(servers=silent), seconds=0.2)
+        check_kafka(KafkaConfig(servers=address), seconds=0.2)
+    with pytest.raises(ServiceError, match=r"no answer within 0\.2 s"):
+        check_clickhouse(ClickHouseConfig(url=f"http://{address}"), seconds=0.2)
+    with pytest.raises(ServiceError, match=r"no answer within 0\.2 s"):
+        check_registry(RegistryConfig(url=f"http://{address}"), seconds=0.2)
+
+
+def test_the_servers_that_escalon_starts_answer(kafka: KafkaConfig, config: ClickHouseConfig) -> None:
+    check_kafka(kafka)
+    check_clickhouse(config)
 
 
 @pytest.mark.parametrize("host", ["escalon.invalid", "a..b", "x" * 70])
