@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from streams.audit.sql_text import parameters_of
-from streams.core.errors import ConfigError
+from streams.core.errors import MissingError
 from streams.core.time_range import EARLIEST, LATEST
 
 DEFAULTS: Mapping[str, str] = {
@@ -42,11 +42,11 @@ def library() -> Mapping[str, NamedQuery]:
 
 
 def named_query(name: str) -> NamedQuery:
-    """Return a named query. Raises ConfigError for an unknown name."""
+    """Return a named query. Raises MissingError for an unknown name."""
     try:
         return library()[name]
     except KeyError:
-        raise ConfigError(f"there is no query {name!r}.", f"Use one of: {', '.join(library())}.", "name") from None
+        raise MissingError(f"there is no query {name!r}.", f"Use one of: {', '.join(library())}.", "name") from None
 
 
 def _parse(name: str, sql: str) -> NamedQuery:

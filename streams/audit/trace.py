@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from streams.audit.query import Audit
 from streams.audit.trace_labels import Row, TraceLabel, compare_labels
-from streams.core.errors import ConfigError
+from streams.core.errors import MissingError
 from streams.pipeline.load import Pipeline
 
 _PARTS: Mapping[str, str] = {
@@ -121,7 +121,7 @@ class Trace:
 
 
 def read_trace(audit: Audit, event_id: str, run: str, pipeline: Pipeline | None = None) -> Trace:
-    """Read an event. Raises ConfigError, with the runs that have it, if this run has not.
+    """Read an event. Raises MissingError, with the runs that have it, if this run has not.
 
     Without a pipeline, which says how answers are compared, no label of an answer is compared with one.
     """
@@ -131,7 +131,7 @@ def read_trace(audit: Audit, event_id: str, run: str, pipeline: Pipeline | None 
     if run not in runs and not rows["verdict"]:
         elsewhere = f"It is in: {', '.join(runs)}. Add --run NAME." if runs else ""
         remedy = elsewhere or "Look for it with escalon outcomes; the audit is some seconds behind the topics."
-        raise ConfigError(f"the run {run!r} has no event {event_id!r}.", remedy, "event")
+        raise MissingError(f"the run {run!r} has no event {event_id!r}.", remedy, "event")
     return Trace(
         event_id=event_id,
         run=run,

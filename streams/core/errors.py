@@ -65,6 +65,10 @@ class MistakesError(ConfigError):
         self.errors = tuple(errors)
 
 
+class MissingError(ConfigError):
+    """Nothing has the id or the name that was given."""
+
+
 class UnreadableError(EscalonError):
     """A message cannot be decoded or is not allowed. `reason` is a short code for dead letters."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 from streams.adapters.blobs import BlobStore
 from streams.core.errors import NotReadyError
 from streams.ui.deployment import StartingDeployment
-from streams.ui.operator.frame import OperatorSite
+from streams.ui.operator.frame import OperatorNotice, OperatorSite, operator_notice
 from streams.ui.operator.pages import operator_routes
 from streams.ui.panel.adjudication import adjudication_routes
 from streams.ui.panel.rater import rater_routes
@@ -60,7 +60,8 @@ def make_app(
         routes += [*rater_routes(BlobStore(settings.blobs)), *adjudication_routes()]
     if operator is not None:
         routes += operator_routes()
-    handlers = {404: _not_found, 405: _not_found, 413: _too_large, 500: _broken, NotReadyError: _broken}
+    missing, broken = _notice("not found"), _notice("unavailable")
+    handlers = {404: missing, 405: missing, 413: _notice("too large"), 500: broken, NotReadyError: broken}
     app = Starlette(routes=routes, lifespan=running, exception_handlers=handlers)
     app.state.site, app.state.operator = panel, operator
     return Protected(app, hosts)
@@ -87,13 +88,8 @@ async def _no_icon(_: Request) -> Response:
     return Response(status_code=204)
 
 
-async def _not_found(_: Request, __: Exception) -> Response:
-    return notice_response("not found")
+def _notice(kind: OperatorNotice) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, _: Exception) -> Response:
+        return operator_notice(request, kind) or notice_response(kind)
 
-
-async def _too_large(_: Request, __: Exception) -> Response:
-    return notice_response("too large")
-
-
-async def _broken(_: Request, __: Exception) -> Response:
-    return notice_response("unavailable")
+    return answer

@@ -12,7 +12,7 @@ from streams.audit.dead_letters.republish import why_no_event
 from streams.audit.dead_letters.retry import NotRetried, RetryResult, why_not
 from streams.audit.dead_letters.services import originals_of, republish_of, retrier_of
 from streams.audit.dead_letters.table import DeadLetterTable, LetterAction, LetterFilter, LetterStatus, actions_for
-from streams.core.errors import ConfigError
+from streams.core.errors import ConfigError, MissingError
 from streams.core.messages import DeadLetter
 
 MAX_LETTERS: Final = 100_000
@@ -23,14 +23,14 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def letters_by_id(letters: DeadLetterTable, run: str, ids: Sequence[str]) -> list[LetterStatus]:
-    """Return the dead letters with these ids. Raises ConfigError if one does not exist."""
+    """Return the dead letters with these ids. Raises MissingError if one does not exist."""
     wanted = tuple(dict.fromkeys(ids))
     wrong = [one for one in wanted if not _ID.fullmatch(one)]
     found = [] if wrong else letters.select(LetterFilter(run=run, ids=wanted, limit=len(wanted)))
     missing = wrong or sorted(set(wanted) - {one.dead_letter_id for one in found})
     if missing:
         remedy = "See `escalon dead-letters list`; the audit is a few seconds behind the topics."
-        raise ConfigError(f"there is no dead letter {missing[0]!r}.", remedy, "ID")
+        raise MissingError(f"there is no dead letter {missing[0]!r}.", remedy, "ID")
     return found
 
 

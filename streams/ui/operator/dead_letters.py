@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from streams.audit.dead_letters.handling import checked_reason, split_retryable
@@ -43,6 +43,7 @@ def routes() -> list[BaseRoute]:
         operator_route(LIST, show_list),
         operator_route(LIST, act, methods=["POST"]),
         operator_route(f"{LIST}/all", confirm),
+        operator_route(LIST + "/done/{number:int}", show_result),
         operator_route(LIST + "/{letter}", show_one),
         operator_route(LIST + "/{letter}/original", download),
     ]
@@ -113,7 +114,7 @@ async def confirm(request: Request) -> Response:
 
 
 async def act(request: Request) -> Response:
-    """Retry or drop the dead letters of a form, one or many, and show what was done."""
+    """Retry or drop the dead letters of a form, one or many, and go on to the result."""
     form, site = await operator_form(request), site_of(request)
     ids = form.get("ids", "").split()[:AT_ONCE]
     if _verb(form) == "drop":
@@ -121,7 +122,13 @@ async def act(request: Request) -> Response:
     else:
         work = partial(retry, site.settings, ids, EVENTS if form.get("from") == EVENTS else None)
     async with site.changing:
-        handled = await asyncio.to_thread(work)
+        number = site.form_results.add(await asyncio.to_thread(work))
+    return RedirectResponse(f"{LIST}/done/{number}", 303)
+
+
+async def show_result(request: Request) -> Response:
+    """Show what a form did."""
+    handled = site_of(request).form_results.get(request.path_params["number"])
     return render(request, "dead_letters_done.html", "Dead letters", handled=handled)
 
 

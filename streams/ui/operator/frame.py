@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Final
+from typing import Final, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,18 +17,25 @@ from starlette.routing import Route
 
 from streams.app.log_redaction import Hider, environment_hider
 from streams.app.settings import Settings
-from streams.core.errors import EscalonError, ServiceError
+from streams.core.errors import ConfigError, EscalonError, MissingError, ServiceError
 from streams.core.harmless import harmless
 from streams.pipeline.load import Pipeline
 from streams.ui.links import LinkSigner
 from streams.ui.operator.guard import refusal_of
+from streams.ui.operator.letters import FormResults
 from streams.ui.operator.live import LiveFeeds, Render
 from streams.ui.operator.reads import AuditReads, figure_link
 from streams.ui.operator.scope import HOURS, Scope, read_scope
 from streams.ui.operator.wording import FILTERS
 
 Handler = Callable[[Request], Awaitable[Response]]
-_ERROR_STATUS: Final = ((ServiceError, 503), (EscalonError, 400))
+OperatorNotice = Literal["not found", "too large", "unavailable"]
+_ERROR_STATUS: Final = ((ServiceError, 503), (MissingError, 404), (EscalonError, 400))
+_NOTICES: Final[Mapping[OperatorNotice, tuple[int, str, EscalonError]]] = {
+    "not found": (404, "Not found", MissingError("there is no such page.", "Choose one of those above.")),
+    "too large": (413, "Too large", ConfigError("this form is too large.", "Send less at a time.")),
+    "unavailable": (500, "Broken", EscalonError("this page failed.", "The log of this server says why.")),
+}
 
 
 @dataclass(kw_only=True)
@@ -45,6 +52,7 @@ class OperatorSite:
     """The address and the title of each page."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a form changes something, so that nothing is done twice."""
+    form_results: FormResults = field(default_factory=FormResults)
     steps: Callable[[], Sequence[tuple[str, bool]]] = tuple
     """The needs of a deployment that starts, in words, and whether each is ready; nothing for one that runs already."""
 
@@ -87,6 +95,15 @@ def operator_route(path: str, handler: Handler, methods: Collection[str] = ("GET
             return render(request, "error.html", "This cannot be shown", status=status, error=error)
 
     return Route(path, guarded, methods=list(methods))
+
+
+def operator_notice(request: Request, kind: OperatorNotice) -> Response | None:
+    """Return a message to the operator as a page with its status code; None for others, who get the panel's."""
+    site: OperatorSite | None = request.app.state.operator
+    if site is None or refusal_of(request, site.signer) is not None:
+        return None
+    status, title, error = _NOTICES[kind]
+    return render(request, "error.html", title, status=status, error=error)
 
 
 def render(request: Request, template: str, title: str, *, status: int = 200, **values: object) -> Response:

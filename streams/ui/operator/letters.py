@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from streams.app.operator_name import operator_name
@@ -20,6 +20,7 @@ from streams.audit.dead_letters.handling import (
 from streams.audit.dead_letters.republish import why_no_event
 from streams.audit.dead_letters.retry import NotRetried, RetryResult, why_not
 from streams.audit.dead_letters.table import DeadLetterTable, LetterAction, LetterFilter, LetterStatus
+from streams.core.errors import MissingError
 from streams.core.harmless import hex_dump, lines
 from streams.core.messages import DeadLetter
 
@@ -29,6 +30,8 @@ TEXT_BYTES: Final = 20_000
 HEX_BYTES: Final = 4096
 """The bytes of an original that a page shows in hexadecimal."""
 MOST_REASONS: Final = 10
+MOST_RESULTS: Final = 100
+"""The results of forms that are kept, the newest."""
 ASKED_AT_ONCE: Final = 100
 """The ids of one query, which must fit into an address."""
 
@@ -85,6 +88,29 @@ class HandledLetters:
     """The most frequent reasons why others were left as they are, with their numbers."""
 
 
+@dataclass
+class FormResults:
+    """The results of the newest forms by number. Each has an address, so that a reload shows it and repeats nothing."""
+
+    kept: OrderedDict[int, HandledLetters] = field(default_factory=OrderedDict)
+    last: int = 0
+
+    def add(self, handled: HandledLetters) -> int:
+        """Keep a result, and return its number."""
+        self.last += 1
+        self.kept[self.last] = handled
+        if len(self.kept) > MOST_RESULTS:
+            self.kept.popitem(last=False)
+        return self.last
+
+    def get(self, number: int) -> HandledLetters:
+        """Return a result. Raises MissingError if it is not kept."""
+        if number not in self.kept:
+            what = "the result of this form is not kept any longer."
+            raise MissingError(what, "Each dead letter says what was done about it.")
+        return self.kept[number]
+
+
 def read_letters(settings: Settings, wanted: LetterFilter) -> list[LetterStatus]:
     """Return the dead letters that a filter selects, the newest events first."""
     with closing(require_clickhouse(settings).connect(readonly=True)) as client:
@@ -92,7 +118,7 @@ def read_letters(settings: Settings, wanted: LetterFilter) -> list[LetterStatus]
 
 
 def read_page(settings: Settings, letter: str) -> LetterPage:
-    """Return one dead letter. Raises ConfigError if there is none of that id."""
+    """Return one dead letter. Raises MissingError if there is none of that id."""
     with closing(require_clickhouse(settings).connect(readonly=True)) as client:
         letters = DeadLetterTable(client)
         (status,) = letters_by_id(letters, settings.run, [letter])

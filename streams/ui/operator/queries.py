@@ -19,7 +19,7 @@ from streams.audit.result_text import text_of, write_csv
 from streams.core.errors import ConfigError
 from streams.core.harmless import harmless
 from streams.ui.operator.forms import form_token, operator_form
-from streams.ui.operator.frame import operator_route, render, scope_of, site_of
+from streams.ui.operator.frame import operator_route, render, scope_of, secrets_hider, site_of
 from streams.ui.operator.scope import Scope
 
 SHOWN_ROWS: Final = 500
@@ -86,9 +86,8 @@ async def download(request: Request) -> Response:
     answer = await site_of(request).reads.named(query.name, None, **values)
     file = io.StringIO()
     write_csv(answer, file)
-    return Response(
-        file.getvalue(), media_type=CSV, headers={"Content-Disposition": f'attachment; filename="{query.name}.csv"'}
-    )
+    headers = {"Content-Disposition": f'attachment; filename="{query.name}.csv"'}
+    return Response(secrets_hider()(file.getvalue()), media_type=CSV, headers=headers)
 
 
 def command(query: NamedQuery, values: Mapping[str, str]) -> str:

@@ -15,10 +15,10 @@ from streams.adapters.kafka_record import ID_HEADER
 from streams.app.operator_name import operator_name
 from streams.audit.dead_letters.republish import RETRY_HEADER
 from streams.audit.query import Audit
-from streams.core.errors import UnreadableError
+from streams.core.errors import MissingError, UnreadableError
 from streams.core.messages import DeadLetter
 from streams.ui.operator.frame import OperatorSite
-from streams.ui.operator.letters import HEX_BYTES, TEXT_BYTES
+from streams.ui.operator.letters import HEX_BYTES, MOST_RESULTS, TEXT_BYTES, FormResults, HandledLetters
 from tests.harness.audit_world import World
 from tests.harness.operator_pages import ORIGIN, operator_site, visitor
 from tests.harness.panel_site import PanelServers
@@ -65,7 +65,7 @@ def actions(world: World) -> list[tuple[Any, ...]]:
 
 async def send(operator: httpx2.AsyncClient, site: OperatorSite, **form: str) -> str:
     token = {"csrf": site.signer.form_token(site.signer.operator_token())}
-    answer = await operator.post("/dead-letters", data=token | form, headers={"Origin": ORIGIN})
+    answer = await operator.post("/dead-letters", data=token | form, headers={"Origin": ORIGIN}, follow_redirects=True)
     return f"{answer.status_code} {' '.join(answer.text.split())}"
 
 
@@ -145,16 +145,59 @@ async def test_all_of_a_selection_are_handled_and_no_other(world: World, site: O
     assert len(actions(world)) == 3
 
 
+async def test_many_letters_are_retried_by_their_form_and_those_that_may_not_be_are_left(
+    world: World, site: OperatorSite
+) -> None:
+    meant = [die(world, b"{%d" % number) for number in range(3)]
+    foreign = replace(meant[0], dead_letter_id="f" * 32, topic="elsewhere", event_id="elsewhere")
+    world.write(foreign)
+    async with visitor(site) as operator:
+        page = (await operator.get(f"/dead-letters/all?run={world.run}&do=retry")).text
+        assert "3 open dead letters will be retried" in page
+        assert "Left as they are" in page
+        ids = page.partition('name="ids" value="')[2].partition('"')[0]
+        done = await send(operator, site, do="retry", ids=ids)
+    assert "3 retried: published again and confirmed by Kafka." in done
+    assert "Left as they are" in done
+    values = [record.value() for record in at(world, "events")]
+    assert sorted(values[3:]) == sorted(values[:3])
+    assert [one[0] for one in actions(world)] == ["retried"] * 3
+
+
+async def test_the_result_of_a_form_has_an_address_so_that_a_reload_repeats_nothing(
+    world: World, site: OperatorSite
+) -> None:
+    letter = die(world)
+    form = {"csrf": site.signer.form_token(site.signer.operator_token()), "do": "retry", "ids": letter.dead_letter_id}
+    async with visitor(site) as operator:
+        sent = await operator.post("/dead-letters", data=form, headers={"Origin": ORIGIN})
+        assert (sent.status_code, sent.headers["location"]) == (303, "/dead-letters/done/1")
+        for _ in range(2):
+            assert "1 retried" in (await operator.get("/dead-letters/done/1")).text
+        assert (await operator.get("/dead-letters/done/2")).status_code == 404
+    assert len(actions(world)) == 1
+    assert len(list(at(world, "events"))) == 2
+
+
+def test_the_newest_results_are_kept() -> None:
+    results, handled = FormResults(), HandledLetters("dropped", 1, [])
+    numbers = [results.add(handled) for _ in range(MOST_RESULTS + 1)]
+    assert results.get(numbers[-1]) is results.get(numbers[1]) is handled
+    with pytest.raises(MissingError):
+        results.get(numbers[0])
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"do": "retry", "ids": "x"}, "there is no dead letter"),
-        ({"do": "retry", "ids": "0" * 32}, "there is no dead letter"),
-        ({"do": "burn", "ids": ""}, "does not say what to do"),
+        ({"do": "retry", "ids": "x"}, "404 there is no dead letter"),
+        ({"do": "retry", "ids": "0" * 32}, "404 there is no dead letter"),
+        ({"do": "burn", "ids": ""}, "400 the form does not say what to do"),
     ],
 )
 async def test_a_wrong_form_is_refused_in_words(site: OperatorSite, form: dict[str, str], said: str) -> None:
     async with visitor(site) as operator:
         answer = await send(operator, site, **form)
-    assert answer.startswith("400")
-    assert said in answer
+    status, words = said.split(maxsplit=1)
+    assert answer.startswith(status)
+    assert words in answer

@@ -53,3 +53,27 @@ async def test_a_server_that_does_not_answer_is_named_on_the_page(tmp_path: Path
         answer = await operator.get("/")
     assert answer.status_code == 503
     assert "Check that it runs." in answer.text
+
+
+async def test_an_unknown_address_shows_the_operators_notice_to_the_operator_alone(tmp_path: Path) -> None:
+    site = operator_site(FakeAudit({"run_times": RUNS}), tmp_path)
+    async with visitor(site) as operator:
+        answer = await operator.get("/no-page")
+        assert answer.status_code == 404
+        assert "there is no such page" in answer.text
+        assert 'aria-label="Pages"' in answer.text
+    async with visitor(site, token="x") as stranger:
+        answer = await stranger.get("/no-page")
+        assert answer.status_code == 404
+        assert 'aria-label="Pages"' not in answer.text
+
+
+async def test_a_page_that_fails_says_where_to_look(tmp_path: Path) -> None:
+    def broken(_: Any) -> QueryResult:
+        raise RuntimeError("a secret of the code")
+
+    async with visitor(operator_site(FakeAudit({"run_times": broken}), tmp_path)) as operator:
+        answer = await operator.get("/")
+    assert answer.status_code == 500
+    assert "The log of this server says why." in answer.text
+    assert "a secret" not in answer.text

@@ -60,7 +60,7 @@ async def test_the_rows_can_be_downloaded(operator: httpx2.AsyncClient) -> None:
 
 async def test_an_unknown_query_is_named_with_those_that_exist(operator: httpx2.AsyncClient) -> None:
     answer = await operator.get("/query/nothing")
-    assert answer.status_code == 400
+    assert answer.status_code == 404
     assert "money" in answer.text
 
 
