@@ -62,6 +62,7 @@ def route_of(address: str) -> str:
     return next(one.path for one in routes if one.path_regex.match(path))
 
 
+@pytest.mark.slow
 async def test_nothing_planted_gets_out_of_its_text_on_any_page_that_a_link_reaches(site: OperatorSite) -> None:
     site.form_results.add(HandledLetters("retried", 1, [(PLANT, 1)]))
     asked = [{"text": text, "handler": text, "run": run} for text in MARKUP for run in ("live", RUN)]

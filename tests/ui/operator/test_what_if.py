@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +59,7 @@ async def test_a_threshold_of_0_9_is_answered_beside_the_present_one(site: Opera
     assert 'value="36"' in shown  # the place of 0.9 on the slider
     assert '<th scope="row">now</th><td>0.8</td>' in shown
     assert "escalon what-if -p pipeline.toml --since 2026-11-01T12:00:00Z --set workers.answer.threshold=" in shown
-    assert shown.count("<tr><td>") == 41
+    assert len(re.findall(r"<tr><td>\d", shown)) == 41
     assert "100 events" in shown
 
 
