@@ -119,6 +119,7 @@ def test_a_missing_file_is_named_with_its_directory(tmp_path: Path) -> None:
     assert said == f"mmlu_outcomes.jsonl is not in {tmp_path / 'absent'}"
 
 
+@pytest.mark.slow
 def test_a_whole_run_measures_the_sets_it_finds_and_skips_the_rest(tmp_path: Path) -> None:
     write(tmp_path / "gsm8k_outcomes.jsonl", sums(160))
     found = run(tmp_path)
@@ -138,6 +139,7 @@ def test_a_whole_run_measures_the_sets_it_finds_and_skips_the_rest(tmp_path: Pat
     assert figures["threshold"]["accuracy"] > figures["accuracy"]["worker"]
 
 
+@pytest.mark.slow
 def test_what_a_router_decides_is_what_the_stages_do(tmp_path: Path) -> None:
     write(tmp_path / "mmlu_outcomes.jsonl", questions(150))
     parts = read_parts("mmlu_outcomes.jsonl", tmp_path, tmp_path)

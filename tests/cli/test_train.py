@@ -21,6 +21,7 @@ from tests.harness.audit import database, write
 from tests.harness.commands import Escalon
 from tests.harness.shop import PIPELINE, honest_cases, messages_of, shop, texts
 
+pytestmark = pytest.mark.slow
 CASES = 400
 VERIFIED = PIPELINE.replace(
     'confidence = "verbalized"', 'confidence = ["verbalized", "verifier"]\nverifier = "verifier.npz"'

@@ -202,6 +202,7 @@ def test_the_reasoners_answer_counts_that_was_given_last(config: ClickHouseConfi
     assert [one.call_id for one in found.answers][1] == late.call_id
 
 
+@pytest.mark.slow
 def test_rates_of_drawn_cases_are_unbiased_for_the_whole_stream(config: ClickHouseConfig, pipeline: Pipeline) -> None:
     """Answers near the threshold are wrong more often and are drawn more often; the known chances correct that."""
     events = [event(f"e{n}", f"order {n}", run="unbiased", hour=n / 60) for n in range(400)]

@@ -24,6 +24,7 @@ from streams.models.verifier.training import FOLDS, train_verifier
 
 train = partial(train_verifier, trees=12)
 
+pytestmark = pytest.mark.slow
 Cases = tuple[list[Example], list[bool], list[bool]]
 
 

@@ -14,7 +14,7 @@ from tests.harness.panel_process import UiProcess
 from tests.harness.panel_raters import LoadRater, lost_or_doubled, reach
 from tests.harness.panel_site import PanelServers, PanelWorld
 
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 CASES, KILLS = 90, 2
 
 
