@@ -47,14 +47,25 @@ def pages_beside(settings: Settings, pipeline: Path) -> Iterator[None]:
     """Run the pages of a pipeline in a process of their own, and print the operator's link.
 
     `pipeline` may be written later: the pages wait for it, and for the servers. Without the extra `ui` there are no
-    pages, which a note says. If their process ends, the pipeline goes on.
+    pages, which a note says; if another process serves them already, its link is printed. If the process ends, the
+    pipeline goes on.
     """
     if any(find_spec(name) is None for name in NEEDED):
         note("There are no pages: install the extra `ui` to have them.")
         yield
         return
-    from streams.ui.address import DEFAULT_PORT
+    from streams.ui.address import address_of_pages, are_served
     from streams.ui.links import operator_link
+
+    with Supervisor(settings.data_dir / "logs") as supervisor:
+        address = address_of_pages(settings) if are_served(settings) else _start(supervisor, settings, pipeline)
+        out.print(f"Pages: {operator_link(settings, address)}", highlight=False, soft_wrap=True)
+        yield
+
+
+def _start(supervisor: Supervisor, settings: Settings, pipeline: Path) -> str:
+    """Start the process, on the usual port or a free one, and return its address."""
+    from streams.ui.address import DEFAULT_PORT
     from streams.ui.server import free_port
 
     port = free_port(HOST, DEFAULT_PORT)
@@ -62,10 +73,8 @@ def pages_beside(settings: Settings, pipeline: Path) -> Iterator[None]:
     environment = {
         **module_environment(), "ESCALON_DATA": str(settings.data_dir), SETTING: str(settings.python)
     }  # fmt: skip
-    with Supervisor(settings.data_dir / "logs") as supervisor:
-        supervisor.spawn("ui", command, environment, grace=3.0)
-        out.print(f"Pages: {operator_link(settings, f'http://{HOST}:{port}')}", highlight=False, soft_wrap=True)
-        yield
+    supervisor.spawn("ui", command, environment, grace=3.0)
+    return f"http://{HOST}:{port}"
 
 
 if __name__ == "__main__":

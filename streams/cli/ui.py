@@ -17,7 +17,7 @@ from streams.cli.options import PipelineOption
 from streams.core.errors import ConfigError
 from streams.embedded.recording import recording_servers
 from streams.pipeline.load import Pipeline
-from streams.ui.address import DEFAULT_PORT, announced
+from streams.ui.address import DEFAULT_PORT, address_of_pages, announced, are_served
 
 app = new_app()
 
@@ -33,9 +33,15 @@ def ui(
     """Serve the operator's pages and those on which a panel's raters judge, until Ctrl-C.
 
     `escalon panel link` makes the personal links. The pages have no TLS: put a proxy before them if raters use other
-    machines, and set ESCALON_UI_URL to its address.
+    machines, and set ESCALON_UI_URL to its address. If `escalon up` or `escalon demo` serves them already, this prints
+    their link.
     """
     settings = server_settings()
+    if are_served(settings):
+        address = address_of_pages(settings)
+        out.print(f"The pages are served already, on {address}.", highlight=False, soft_wrap=True)
+        print_links(settings, address)
+        return
     loaded = find_pipeline(settings, pipeline)
     if host not in ("127.0.0.1", "localhost", "::1") and not settings.ui_url:
         what = "the address that raters use is unknown."
@@ -55,7 +61,6 @@ def serve(settings: Settings, pipeline: Pipeline, listener: socket.socket) -> No
     """Serve the pages on a listening socket until SIGINT or SIGTERM, which raise KeyboardInterrupt."""
     from streams.ui.app import make_app
     from streams.ui.deployment import operator_of
-    from streams.ui.links import operator_link
     from streams.ui.panel.site import PanelSite
     from streams.ui.security import allowed_hosts
     from streams.ui.server import PagesServer, address_of
@@ -68,6 +73,13 @@ def serve(settings: Settings, pipeline: Pipeline, listener: socket.socket) -> No
     application = make_app(allowed_hosts(host, port, settings.ui_url), panel, operator)
     with announced(settings, settings.ui_url or address):
         out.print(f"The pages are served on {address}. Ctrl-C stops them.", highlight=False, soft_wrap=True)
-        out.print(f"Operator: {operator_link(settings, address)}", highlight=False, soft_wrap=True)
-        out.print("Raters: links by `escalon panel link`.", highlight=False, soft_wrap=True)
+        print_links(settings, address)
         PagesServer(application, operator.live.close).run(sockets=[listener])
+
+
+def print_links(settings: Settings, address: str) -> None:
+    """Print the operator's link, and the source of the raters'."""
+    from streams.ui.links import operator_link
+
+    out.print(f"Operator: {operator_link(settings, address)}", highlight=False, soft_wrap=True)
+    out.print("Raters: links by `escalon panel link`.", highlight=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import importlib.util
 import json
@@ -18,6 +17,7 @@ from typing import Final, Self
 
 from streams.core.errors import ServiceError
 from streams.embedded.broker import Broker
+from streams.embedded.directory_lock import locked
 from streams.embedded.supervisor import Supervisor, module_command, module_environment
 
 _STATE: Final = "embedded.json"
@@ -51,7 +51,7 @@ class EmbeddedStack:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            opening.enter_context(_locked(self._data_dir))
+            opening.enter_context(locked(self._data_dir, _LOCK))
             self.supervisor = opening.enter_context(Supervisor(self._data_dir / "logs"))
             clickhouse = start_clickhouse(self.supervisor, self._data_dir, self._ports[1])
             kafka = self._broker.start(self.supervisor, self._ports[0])
@@ -91,7 +91,7 @@ def clickhouse_only(data_dir: Path, *, wait_seconds: float = 30.0) -> Iterator[s
                 yield addresses.clickhouse
                 return
             try:
-                opened.enter_context(_locked(data_dir))
+                opened.enter_context(locked(data_dir, _LOCK))
                 break
             except ServiceError:
                 if time.monotonic() > deadline:
@@ -157,24 +157,6 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-@contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
-    """Lock `data_dir`; the kernel releases the lock even if this process is killed."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / _LOCK).open("a+", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
-            what = f"{data_dir} is in use by process {owner}."
-            raise ServiceError(what, "Stop that process, or set ESCALON_DATA to another directory.") from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +17,8 @@ MOST_LISTENERS: Final = 1000
 """Open pages that are kept up to date at the same time."""
 BEAT_SECONDS: Final = 15.0
 """A comment is sent after this time without a change, so that a closed connection is noticed."""
+REST: Final = 10
+"""The least pause between two renderings, in times of the last one: costly parts renew themselves less often."""
 Render = Callable[[Mapping[str, str]], Awaitable[str]]
 _Key = tuple[str, frozenset[tuple[str, str]]]
 """The name of a fragment and the parameters of an address."""
@@ -24,7 +27,7 @@ log = logging.getLogger("escalon.ui")
 
 @dataclass(frozen=True, slots=True)
 class LiveFragment:
-    """A part of pages that renders itself every `seconds`, for the parameters of an address."""
+    """A part of pages that renders itself again after `seconds` or more, for the parameters of an address."""
 
     name: str
     seconds: float
@@ -55,11 +58,11 @@ class _Feed:
 class LiveFeeds:
     """The renderers that run, each as long as a page listens."""
 
-    def __init__(self, beat_seconds: float = BEAT_SECONDS) -> None:
+    def __init__(self, beat_seconds: float = BEAT_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._fragments: dict[str, LiveFragment] = {}
         self._feeds: dict[_Key, _Feed] = {}
         self._listeners: set[int] = set()
-        self._beat_seconds = beat_seconds
+        self._beat_seconds, self._clock = beat_seconds, clock
         self._closed = asyncio.Event()
 
     @property
@@ -126,6 +129,7 @@ class LiveFeeds:
 
     async def _render(self, key: _Key, fragment: LiveFragment, asked: Mapping[str, str]) -> None:
         while True:
+            began = self._clock()
             try:
                 text = await fragment.render(asked)
             except EscalonError:  # the page keeps what it shows; the next rendering may succeed
@@ -138,7 +142,12 @@ class LiveFeeds:
                 feed.text = text
                 for listener in feed.listeners:
                     listener.put(fragment.name, text)
-            await asyncio.sleep(fragment.seconds)
+            await asyncio.sleep(pause_seconds(fragment, self._clock() - began))
+
+
+def pause_seconds(fragment: LiveFragment, took: float) -> float:
+    """Return the pause after a rendering that took so many seconds."""
+    return max(fragment.seconds, REST * took)
 
 
 def _event(name: str, text: str) -> str:

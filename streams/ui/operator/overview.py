@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -24,7 +25,7 @@ from streams.ui.operator.scope import Scope, read_scope, stamp
 from streams.ui.svg import sparkline
 
 SECONDS: Final = 2.0
-"""The time between two renderings of the live part."""
+"""The least time between two renderings of the live part."""
 LAG_KEPT_SECONDS: Final = 5.0
 SLICES: Final = 60
 """Slices of the query `pace`."""
@@ -53,6 +54,10 @@ class TierFigures:
     p99: float | None
     lag: int | None
     pace: Markup
+
+
+lags_of = lru_cache(maxsize=1)(GroupLags)
+"""The lags of a cluster, by one connection."""
 
 
 def routes() -> list[BaseRoute]:
@@ -156,7 +161,7 @@ async def lag_by_tier(site: OperatorSite) -> dict[str, int] | None:
 
     def read() -> dict[str, int] | None:
         try:
-            found = GroupLags(kafka).read(groups)
+            found = lags_of(kafka).read(groups)
         except ServiceError:
             return None
         return {group.removeprefix(f"escalon-{prefix}"): behind for group, behind in found.items()}

@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from streams.core.errors import ConfigError, ServiceError
-from streams.ui.operator.live import LiveFeeds, LiveFragment
+from streams.ui.operator.live import LiveFeeds, LiveFragment, pause_seconds
 
 
 class Renderer:
@@ -106,3 +106,27 @@ async def test_unknown_parts_and_too_many_pages_are_refused(monkeypatch: pytest.
         await anext(events)
         with pytest.raises(ServiceError, match="Too many pages"):
             feeds.check(["flow"])
+
+
+async def test_a_costly_part_renews_itself_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused = asyncio.Queue[float]()
+    times = iter([100.0, 103.0])
+
+    def clock() -> float:
+        return next(times)
+
+    async def pause(seconds: float) -> None:
+        paused.put_nowait(seconds)
+        await asyncio.Event().wait()
+
+    feeds = LiveFeeds(clock=clock)
+    feeds.add([LiveFragment("flow", 2.0, Renderer())])
+    monkeypatch.setattr("streams.ui.operator.live.asyncio.sleep", pause)
+    async with listening(feeds) as events:
+        await anext(events)
+        assert await paused.get() == 30.0
+
+
+def test_a_cheap_part_keeps_its_interval() -> None:
+    part = LiveFragment("flow", 2.0, Renderer())
+    assert [pause_seconds(part, took) for took in (0.0, 0.1, 0.5)] == [2.0, 2.0, 5.0]
