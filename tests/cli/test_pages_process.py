@@ -81,7 +81,7 @@ def test_without_the_extra_there_are_no_pages_and_the_pipeline_goes_on(
 
 
 @pytest.mark.parametrize(("options", "pages"), [([], 1), (["--no-ui"], 0)])
-def test_up_starts_pages_unless_told_not_to(
+def test_up_starts_pages_except_with_no_ui(
     options: list[str], pages: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened: list[Path] = []
