@@ -310,3 +310,20 @@ def test_the_trace_takes_the_newest_event_where_none_is_named(audit: Audit) -> N
 
 def test_the_parameters_that_queries_share_have_one_default() -> None:
     assert set(DEFAULTS) == {"run", "since", "until"}
+
+
+def test_the_calls_of_each_tier_are_counted_by_slice(audit: Audit) -> None:
+    # 60 hours, so that a slice is an hour; e1 to e5 are 1, 2, 3, 25 and 26 hours after noon.
+    result = audit.named("pace", RUN, since="2026-11-01 12:00:00", until="2026-11-04 00:00:00")
+    assert picked(result.records(), "tier slice calls seconds") == [
+        *(("listener", hour, 1, 3600.0) for hour in (1, 2, 3, 25, 26)),
+        ("worker", 1, 2, 3600.0), ("worker", 2, 1, 3600.0), ("worker", 25, 1, 3600.0), ("worker", 26, 1, 3600.0),
+        ("reasoner", 2, 1, 3600.0), ("reasoner", 25, 1, 3600.0),
+    ]  # fmt: skip
+
+
+def test_the_runs_are_listed_with_their_first_and_last_event_live_traffic_first(audit: Audit) -> None:
+    result = audit.named("run_times", since="2026-11-01 00:00:00", until="2026-11-03 00:00:00")
+    assert [(run, f"{first:%d %H}", f"{last:%d %H}") for run, first, last in result.rows] == [
+        ("live", "01 17", "01 17"), (RUN, "01 13", "02 14"), (AGAIN, "01 13", "01 14"),
+    ]  # fmt: skip
