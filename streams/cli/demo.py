@@ -100,8 +100,8 @@ def _run(settings: Settings, models: str, *, recorded: bool, record: Path | None
         out.print(recording.label, highlight=False)
     with ExitStack() as open_:
         pipeline = _prepare(settings, file)
-        with err.status("Starting the broker, ClickHouse and a process for each tier") as status:
-            running = open_.enter_context(running_pipeline(settings, pipeline, status.update))
+        with err.status("Starting") as status:
+            running = open_.enter_context(running_pipeline(settings, pipeline, progress=status.update))
         results = _stream(running, pipeline, timeout)
         if record is not None:
             finish_recording(record, pipeline, settings.now().date())

@@ -22,8 +22,8 @@ app = new_app()
 def doctor(pipeline: PipelineOption = None, as_json: JsonOption = False) -> None:
     """Say what is installed, reachable, migrated, priced and missing, each with its remedy.
 
-    Each line is ok, a warning, or a failure. The exit code is 1 after a failure. The directories are listed with their
-    sizes: without them nothing of escalon is left but its virtual environment.
+    Each line is ok, a warning, or a failure. The exit code is 1 after a failure. The directories in use are listed
+    with their sizes.
     """
     settings = server_settings()
     named = pipeline or settings.pipeline or (DEFAULT_PIPELINE if DEFAULT_PIPELINE.is_file() else None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
 from streams.app.settings import Settings
 from streams.cli.commands import new_app
-from streams.cli.console import note, out
+from streams.cli.console import err, note, out
 from streams.cli.context import find_pipeline, server_settings
 from streams.cli.logs import log_to_stderr
 from streams.cli.options import PipelineOption
@@ -50,7 +51,9 @@ def ui(
     from streams.ui.server import free_port, listening
 
     chosen = free_port(host, DEFAULT_PORT) if port is None else port
-    with listening(host, chosen) as listener, recording_servers(settings, loaded, note) as recording:
+    with listening(host, chosen) as listener, ExitStack() as open_:
+        with err.status("Starting") as status:
+            recording = open_.enter_context(recording_servers(settings, loaded, note, status.update))
         try:
             serve(recording, loaded, listener)
         except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import Annotated
 
@@ -44,7 +44,9 @@ def up(
     loaded = find_pipeline(settings, pipeline)
     check_runnable(settings, loaded)
     pages = nullcontext() if no_ui else pages_beside(settings, loaded.path)
-    with pages, running_pipeline(settings, loaded, note) as running:
+    with pages, ExitStack() as open_:
+        with err.status("Starting") as status:
+            running = open_.enter_context(running_pipeline(settings, loaded, note, status.update))
         servers = f"Kafka {running.kafka.servers}   ClickHouse {running.clickhouse.url}"
         out.print(f"[bold]{loaded.name}[/bold] is running. {servers}")
         out.print(f"Logs are in {settings.data_dir / 'logs'}. Publish with `escalon publish FILE`. Ctrl-C stops it.")

@@ -74,10 +74,11 @@ class RunningPipeline:
         )
         return self.processes[name]
 
-    def start_all(self, tiers: Iterable[str]) -> None:
+    def start_all(self, tiers: Iterable[str], progress: Callable[[str], None] = lambda _: None) -> None:
         """Start each tier, and wait until the Faust tiers have partitions and tables, or raise ServiceError."""
         for tier, child in [(tier, self.start(tier)) for tier in tiers]:
             if tier in FAUST_TIERS:
+                progress(f"Waiting until {tier} has its partitions")
                 self.wait_ready(child, tier)
 
     def wait_ready(self, child: Child, tier: str, instance: str | None = None) -> None:
@@ -121,16 +122,20 @@ class RunningPipeline:
 
 @contextmanager
 def running_pipeline(
-    settings: Settings, pipeline: Pipeline, report: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    pipeline: Pipeline,
+    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[RunningPipeline]:
     """Start the servers that are not configured, then the pipeline's processes; stop all of them at the end.
 
-    Inside it every tier has its partitions. `report` gets one sentence about the chosen broker.
+    Inside it every tier has its partitions. `report` gets one sentence about the chosen broker, and `progress` says
+    what is being waited for.
     """
-    with connected_pipeline(settings, pipeline.path, report) as running:
+    with connected_pipeline(settings, pipeline.path, report, progress) as running:
         shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
         try:
-            running.start_all(TIERS)
+            running.start_all(TIERS, progress)
             yield running
         finally:
             running.supervisor.stop(*running.processes.values())
@@ -138,12 +143,17 @@ def running_pipeline(
 
 @contextmanager
 def connected_pipeline(
-    settings: Settings, pipeline: Path | None, report: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    pipeline: Path | None,
+    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[RunningPipeline]:
     """Start the servers that are not configured, with topics and tables, and no process yet; stop them at the end."""
     with ExitStack() as open_:
+        progress("Waiting for Kafka and ClickHouse")
         supervisor, kafka, clickhouse, batch_bytes = _servers(settings, open_, report)
         settings = replace(settings, batch_bytes=batch_bytes)
+        progress("Creating topics and tables")
         create_topics(
             kafka, settings.topic_prefix, settings.partitions, settings.replication, settings.topic_retention_seconds
         )

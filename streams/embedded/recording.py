@@ -22,7 +22,10 @@ STORED_SECONDS: Final = 60.0
 
 @contextmanager
 def recording_servers(
-    settings: Settings, pipeline: Pipeline | None, report: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    pipeline: Pipeline | None,
+    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Settings]:
     """Yield the settings with the addresses of Kafka and ClickHouse, where RECORD copies the first to the second.
 
@@ -41,7 +44,7 @@ def recording_servers(
         check_clickhouse(settings.clickhouse)
         yield settings
         return
-    with connected_pipeline(settings, None if pipeline is None else pipeline.path, report) as started:
+    with connected_pipeline(settings, None if pipeline is None else pipeline.path, report, progress) as started:
         sink = started.start(RECORD)
         try:
             yield started.settings

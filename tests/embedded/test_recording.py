@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.adapters.kafka import KafkaConfig
 from streams.app.settings import read_settings
 from streams.core.errors import ServiceError
 from streams.embedded.recording import recording_servers
@@ -20,10 +18,14 @@ from tests.harness.panels import case, panel
 @pytest.mark.embedded
 def test_what_is_published_is_in_the_audit_after_the_servers_have_stopped(tmp_path: Path) -> None:
     settings = read_settings({"ESCALON_DATA": str(tmp_path), "ESCALON_PARTITIONS": "1"})
-    with recording_servers(settings, None) as recording:
+    waits: list[str] = []
+    with recording_servers(settings, None, progress=waits.append) as recording:
+        assert waits == ["Waiting for Kafka and ClickHouse", "Creating topics and tables"]
         publish(recording, [panel(), case(1)])
         with recording_servers(settings, None) as same:
             assert (same.kafka, same.clickhouse) == (recording.kafka, recording.clickhouse)
+        with recording_servers(recording, None) as same:
+            assert same is recording
         await_recorded(recording)
         publish(recording, [case(2)])
     with clickhouse_only(tmp_path) as url:
@@ -33,14 +35,11 @@ def test_what_is_published_is_in_the_audit_after_the_servers_have_stopped(tmp_pa
     assert counted == [(1, 2)]
 
 
-def test_configured_servers_are_used_as_they_are(tmp_path: Path) -> None:
-    settings = replace(
-        read_settings({"ESCALON_DATA": str(tmp_path)}),
-        kafka=KafkaConfig(servers="localhost:1"),
-        clickhouse=ClickHouseConfig(url="http://localhost:1"),
-    )
-    with recording_servers(settings, None) as same:
-        assert same is settings
+def test_a_configured_server_that_cannot_be_reached_is_refused(tmp_path: Path) -> None:
+    servers = {"ESCALON_KAFKA": "localhost:1", "ESCALON_CLICKHOUSE": "http://localhost:1"}
+    settings = read_settings({"ESCALON_DATA": str(tmp_path), **servers})
+    with pytest.raises(ServiceError, match="Kafka at localhost:1 cannot be reached"), recording_servers(settings, None):
+        pass
 
 
 def test_one_configured_server_alone_is_refused(tmp_path: Path) -> None:
