@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from streams.adapters.clickhouse_connection import ClickHouseConfig
+from streams.adapters.clickhouse_migrations import migrate
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics
 from streams.cli.main import run
+from streams.embedded.broker import Tansu
+from streams.embedded.stack import EmbeddedStack
+from tests.harness.panels import RUBRIC
 
 REFUSING = "127.0.0.1:1"
 PIPELINE = """\
@@ -41,6 +48,7 @@ threshold = 0.75
 """
 PROMPT = "{% block system %}Answer.{% endblock %}{% block user %}{{ text | fenced }}{% endblock %}"
 SCHEMA = '{"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}'
+LABEL = '{"event_id": "mail-1", "label": {"answer": "here"}}\n'
 WORKER = "[workers.answer]\n"
 CLASSIFIER = 'kind = "classifier"\nartifact = "gone.npz"\n'
 BUDGET = '[budgets.worker]\nusd_per_day = "1"\n[routes]'
@@ -69,6 +77,13 @@ WITHOUT_SERVERS = [
     (["up"], 2, "ANTHROPIC_API_KEY: no key is set for Claude.", "Set it, or choose models that need no key"),
     (["models", "pull", "gpt"], 2, "by the name gpt", "Use one of"),
 ]
+WITH_SERVERS = [
+    (["query", "SELEC 1"], 2, "ClickHouse refused the query: Syntax error", "Expected one of"),
+    (["query", "SELECT nothing FROM calls"], 2, "identifier `nothing`", 'escalon query "DESCRIBE calls"'),
+    (["trace", "mail-7"], 2, "the run 'live' has no event 'mail-7'", "Look for it with escalon outcomes"),
+    (["label", "wrong.jsonl"], 2, "labels that no answer can agree with: 1 of 1. Nothing was published.", "ansver"),
+    (["label", "labels.jsonl"], 0, "1 of 1 labels are about events that the audit does not know", "Check their event"),
+]
 UNREACHABLE = [
     (KAFKA, ["publish", "events.txt"]),
     (KAFKA, ["label", "labels.jsonl"]),
@@ -78,6 +93,13 @@ UNREACHABLE = [
     (KAFKA, ["replay", "-p", "pipeline.toml", "--run", "again"]),
     (KAFKA, ["up"]),
     (KAFKA, ["panel", "close", "week-48"]),
+    (KAFKA, ["panel", "new", "week-48", "--rubric", "rubric.toml"]),
+    (KAFKA, ["topics", "--create"]),
+    (KAFKA, ["ui"]),
+    (KAFKA, ["verify"]),
+    (CLICKHOUSE, ["dead-letters", "retry", "--reason", "operator_error"]),
+    (CLICKHOUSE, ["dead-letters", "drop", "0" * 32, "--reason", "a trial"]),
+    (KAFKA, ["erase", "--subject", "customer-77"]),
     (CLICKHOUSE, ["query", "SELECT 1"]),
     (CLICKHOUSE, ["trace", "mail-1"]),
     (CLICKHOUSE, ["report"]),
@@ -88,9 +110,21 @@ UNREACHABLE = [
     (CLICKHOUSE, ["calibrate", "--handler", "answer", "--max-error", "0.05"]),
     (CLICKHOUSE, ["dead-letters", "list"]),
     (CLICKHOUSE, ["panel", "list"]),
+    (CLICKHOUSE, ["panel", "report", "week-48"]),
+    (KAFKA, ["panel", "judge", "week-48", "--model", "small"]),
+    (CLICKHOUSE, ["certify"]),
 ]
 
 Said = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The settings of a broker and ClickHouse with topics and tables."""
+    with EmbeddedStack(tmp_path_factory.mktemp("servers"), Tansu()) as stack:
+        create_topics(KafkaConfig(servers=stack.addresses.kafka), "", 1, 1)
+        migrate(ClickHouseConfig(url=stack.addresses.clickhouse))
+        yield {"ESCALON_KAFKA": stack.addresses.kafka, "ESCALON_CLICKHOUSE": stack.addresses.clickhouse}
 
 
 @pytest.fixture
@@ -105,7 +139,8 @@ def escalon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     monkeypatch.setenv("ESCALON_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     files = {"pipeline.toml": PIPELINE, "answer.j2": PROMPT, "answer.json": SCHEMA, "empty.jsonl": ""}
-    files |= {"events.txt": "Where is it?\n", "labels.jsonl": '{"event_id": "mail-1", "label": {"answer": "here"}}\n'}
+    files |= {"events.txt": "Where is it?\n", "rubric.toml": RUBRIC}
+    files |= {"labels.jsonl": LABEL, "wrong.jsonl": LABEL.replace("answer", "ansver")}
     for name, text in files.items():
         (tmp_path / name).write_text(text, "utf-8")
 
@@ -153,6 +188,25 @@ def test_what_is_missing_is_named_with_the_remedy(
     assert ended == code
     assert what in said
     assert remedy in said
+
+
+@pytest.mark.parametrize(("arguments", "code", "what", "remedy"), WITH_SERVERS)
+def test_a_mistake_in_what_is_asked_or_published_is_named(
+    escalon: Said, servers: dict[str, str], arguments: list[str], code: int, what: str, remedy: str
+) -> None:
+    ended, said = escalon(*arguments, **servers)
+    assert ended == code, said
+    assert what in said
+    assert remedy in said
+
+
+@pytest.mark.parametrize("arguments", [["outcomes"], ["report"]])
+def test_a_server_that_accepts_connections_and_is_silent_is_named(escalon: Said, arguments: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        code, said = escalon(*arguments, ESCALON_KAFKA=address, ESCALON_CLICKHOUSE=f"http://{address}")
+    assert code == 1
+    assert f"{address} cannot be reached (no answer within 2 s)." in said
 
 
 @pytest.mark.parametrize(("expected", "arguments"), UNREACHABLE)
