@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streams.core.harmless import one_line
 from streams.evaluation.compare.comparison import RunComparison, Slice
 from streams.evaluation.compare.conclusion import percent
 from streams.evaluation.compare.diff import ComparedEvent, EventEnd
 from streams.evaluation.compare.table_rows import rows
 
-SHOWN_SLICES, SHOWN_FLIPS = 8, 5
+SHOWN_SLICES, SHOWN_FLIPS, SHOWN_TO_LABEL = 8, 5, 3
 NO_VALUE = "–"
 
 
@@ -29,17 +30,29 @@ def print_comparison(made: RunComparison, out: Console) -> None:
     for line in _sentences(made):
         out.print()
         out.print(line, markup=False, highlight=False)
+    _print_to_label(made, out)
     for title, slices in (("intent in A", made.by_intent), ("handler in A", made.by_handler)):
         out.print()
         out.print(_table((title, "events", "agree", "interval"), [_slice(one) for one in slices[:SHOWN_SLICES]]))
         if len(slices) > SHOWN_SLICES:
             out.print(f"and {len(slices) - SHOWN_SLICES} more; --json lists all", style="dim")
-    for one in made.flips[:SHOWN_FLIPS]:
+    shown = made.flips[:SHOWN_FLIPS]
+    for one in shown:
         out.print()
+        out.print(one_line(one.pair.event_id), markup=False, highlight=False, soft_wrap=True)
         for line in _flip(one, out.width):
             out.print(line, markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
-    if made.flipped > SHOWN_FLIPS:
-        out.print(f"\n{made.flipped - SHOWN_FLIPS:,} more changed events; --html FILE shows them.", style="dim")
+    if made.flipped > len(shown):
+        out.print(f"\n{made.flipped - len(shown):,} more changed events; --html FILE shows them.", style="dim")
+
+
+def _print_to_label(made: RunComparison, out: Console) -> None:
+    """Print whole ids of events whose labels would say more."""
+    if not made.to_label or made.conclusion.quality not in ("unlabelled", "too few", "too close"):
+        return
+    out.print("\nTo learn more, label events with different answers, drawn as here (more: to_label in --json):")
+    for name in made.to_label[:SHOWN_TO_LABEL]:
+        out.print(one_line(name), markup=False, highlight=False, soft_wrap=True)
 
 
 def _sentences(made: RunComparison) -> Iterator[str]:
@@ -51,9 +64,6 @@ def _sentences(made: RunComparison) -> Iterator[str]:
                 f"{pairs.both:,}, only A {pairs.only_a:,}, only B {pairs.only_b:,}, neither {pairs.neither:,} "
                 f"(McNemar's exact test: p = {accuracy.p_value:.3g})."
             )
-    if made.to_label and made.conclusion.quality in ("unlabelled", "too few", "too close"):
-        some = ", ".join(_plain(name, 20) for name in made.to_label[:3])
-        yield f"To learn more, label events with different answers, drawn as here: {some} (more: to_label in --json)."
     changes = ", ".join(f"{name} {count:,}" for name, count in made.changes.items() if count)
     share = percent(made.flipped / made.agreement.events)
     yield f"Changed: {made.flipped:,} events ({share})" + (f": {changes}." if changes else ".")
@@ -77,7 +87,7 @@ def _share(share: float) -> str:
 def _flip(one: ComparedEvent, width: int) -> Iterator[str]:
     pair = one.pair
     right = {None: "", (True, False): "; only A is right", (False, True): "; only B is right"}
-    yield f"{_plain(pair.event_id, 40)}: {', '.join(one.changes)} changed{right.get(one.right, '')}"
+    yield f"  {', '.join(one.changes)} changed{right.get(one.right, '')}"
     yield f"  {_plain(pair.text, width - 2)}"
     for name, end in (("A", pair.a), ("B", pair.b)):
         yield f"  {name} {_plain(ended(end), width - 4)}"

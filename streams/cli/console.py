@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from streams.audit.result_text import plain, text_of
 from streams.cli.printable import Harmless
@@ -77,14 +78,24 @@ def table(
 ) -> Table:
     """Return a table with numbers aligned right and NULL as a dash; `limit` is the most characters of a cell.
 
-    `right` holds the places of further columns to align right, such as numbers with a unit.
+    `right` holds the places of further columns to align right, such as numbers with a unit. An id is not wrapped, so
+    that it can be copied.
     """
     shown = Table(
-        title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 1, 0, 0)
+        title=None if title is None else Text(title, "bold", no_wrap=True, overflow="ignore"),
+        title_justify="left",
+        header_style="dim",
+        box=None,
+        padding=(0, 1, 0, 0),
     )
     for index, column in enumerate(columns):
         numeric = index in right or any(isinstance(row[index], (int, float, Decimal)) for row in rows)
-        shown.add_column(escape(one_line(column)), justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(
+            escape(one_line(column)),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=column == "id" or column.endswith("_id"),
+        )
     for row in rows:
         shown.add_row(*(cell(value, limit) for value in row))
     return shown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -28,14 +30,16 @@ def print_evaluation(made: TierEvaluation, out: Console) -> None:
             out.print(sentence, markup=False, highlight=False)
         for table in section.tables:
             out.print()
-            _print_table(table, out)
+            print_evaluation_table(table, out)
 
 
-def _print_table(table: EvaluationTable, out: Console) -> None:
+def print_evaluation_table(made: EvaluationTable, out: Console) -> None:
+    table = _by_source(made)
     out.print(table.title, style="bold", markup=False, highlight=False)
-    shown = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    shown = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
     for place, column in enumerate(table.columns):
-        shown.add_column(escape(column), justify="right" if place in table.numeric else "left", overflow="fold")
+        right = place in table.numeric
+        shown.add_column(escape(column), justify="right" if right else "left", overflow="fold", no_wrap=right)
     for row in table.rows[:MAX_ROWS]:
         shown.add_row(*(cell(value, MAX_CELL) for value in row))
     out.print(shown)
@@ -43,3 +47,24 @@ def _print_table(table: EvaluationTable, out: Console) -> None:
         out.print(f"and {len(table.rows) - MAX_ROWS:,} more rows; --html and --json have all", style="dim")
     if table.note:
         out.print(table.note, style="dim", markup=False, highlight=False)
+
+
+def _by_source(table: EvaluationTable) -> EvaluationTable:
+    """Name the source in the title instead of a column, if all rows have the same one."""
+    if "source" not in table.columns or len(table.rows) < 2:
+        return table
+    place = table.columns.index("source")
+    sources = {row[place] for row in table.rows}
+    if len(sources) > 1:
+        return table
+    return replace(
+        table,
+        title=f"{table.title} (source: {sources.pop()})",
+        columns=_without(table.columns, place),
+        rows=tuple(_without(row, place) for row in table.rows),
+        numeric=tuple(one - (one > place) for one in table.numeric if one != place),
+    )
+
+
+def _without(row: tuple[str, ...], place: int) -> tuple[str, ...]:
+    return row[:place] + row[place + 1 :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.text import Text
+from rich.table import Column, Table
 
 from streams.audit.advice import Advice
 from streams.audit.report import StreamReport
@@ -38,7 +38,7 @@ _TABLES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ),
     (
         "refusal_quality",
-        "Refusals, judged by the reasoner's results for the same events",
+        "Refusals, judged by the reasoner's results",
         {
             "handler": "worker",
             "class": "class",
@@ -77,8 +77,10 @@ def print_report(report: StreamReport) -> None:
             out.print(table(list(columns.values()), [[row[column] for column in columns] for row in rows], title))
             out.print()
     for line in sorted({_model(row) for row in report.parts["tiers"] if row["priced_as"]}):
-        out.print(line, style="dim", soft_wrap=True)
+        out.print(line, style="dim")
+    out.print("Money", style="bold")
     out.print(_money(report))
+    out.print()
     for row in report.parts["unknown_labels"]:
         source = f" from {row['source']}" if row["source"] else ""
         what = f"{row['labels']} labels{source} are about {row['events']} events that the audit does not know"
@@ -93,23 +95,24 @@ def _model(row: dict[str, Any]) -> str:
     return f"{row['tier']}s ask {row['model']}{priced}"
 
 
-def _money(report: StreamReport) -> Text:
+def _money(report: StreamReport) -> Table:
+    """Return an amount a line, with a remark that wraps in its own column."""
     money = report.money
-    text = Text("Money\n", "bold")
-    _line(text, "spent", usd(money["spent_usd"]))
-    _line(text, "saved by the cache", usd(money["saved_by_cache_usd"]))
-    mean = f"{money['asking_events']} that asked a model × {usd(money['reasoner_call_usd'])}, the mean"
-    _line(text, "all at the reasoner", usd(money["all_reasoner_usd"]), mean)
-    _line(text, "the same with tiers", usd(money["tiered_usd"]), "listeners included, exploration not")
+    shown = Table.grid("", "", Column(style="dim"), padding=(0, 3, 0, 0))
+    shown.add_row("  spent", usd(money["spent_usd"]))
+    shown.add_row("  saved by the cache", usd(money["saved_by_cache_usd"]))
+    mean = f"{money['asking_events']} asked a model × {usd(money['reasoner_call_usd'])} (mean)"
+    shown.add_row("  all at the reasoner", usd(money["all_reasoner_usd"]), mean)
+    shown.add_row("  the same with tiers", usd(money["tiered_usd"]), "listeners included, exploration not")
     if (times := money["times_cheaper"]) is not None:
-        _line(text, "tiering", _factor(times), _interval(money))
+        shown.add_row("  tiering", _factor(times), _interval(money))
     if money["calls_without_price"]:
         unknown = f"{money['calls_without_price']} of {money['calls_made']} calls"
-        _line(text, "of no known cost", unknown, f"{money['left_out']} events are left out of the comparison")
+        shown.add_row("  of no known cost", unknown, f"{money['left_out']} events are left out of the comparison")
     if money["judge_calls"]:
         calls = f"{money['judge_calls']} calls to rate cases of panels, in none of the sums above"
-        _line(text, "judges", usd(money["judge_usd"]), calls)
-    return text
+        shown.add_row("  judges", usd(money["judge_usd"]), calls)
+    return shown
 
 
 def _factor(times: float) -> str:
@@ -121,11 +124,6 @@ def _interval(money: dict[str, Any]) -> str:
     if low is None:
         return f"{money['reasoned_events']} events at the reasoner are too few for an interval"
     return f"95 % interval {low:.1f} to {high:.1f}"
-
-
-def _line(text: Text, what: str, value: str, note: str = "") -> None:
-    text.append(f"  {what:<28}{value}", "not bold")
-    text.append(f"   {note}\n" if note else "\n", "not bold dim")
 
 
 def print_standings(standing: Sequence[CalibrationStatus]) -> None:

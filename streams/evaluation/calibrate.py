@@ -89,7 +89,10 @@ def calibrate(
 def _assessed(
     handler: Handler, scorer: ConfidenceScorer, cases: Labelled
 ) -> tuple[list[LabelledCase], list[LabelledCase]]:
-    """Return all distinct cases scored again, and one case with a confidence for each task."""
+    """Return all distinct cases scored again, and one case with a confidence for each task.
+
+    The tasks are sorted by their content, so that the same labels give the same figures.
+    """
     if not cases:
         what = f"the current version of {handler.name} has no labelled case."
         raise ConfigError(what, "Label events that it answered (docs/escalation.md).", "cases")
@@ -99,7 +102,7 @@ def _assessed(
         what = f"none of the {len(cases)} labelled cases of {handler.name} has a confidence."
         remedy = "Give the worker a source of confidence (docs/pipeline.md), then collect cases."
         raise ConfigError(what, remedy, "handler")
-    return assessed, scored
+    return assessed, sorted(scored, key=lambda one: one[0].task_id)
 
 
 def _choice(raw: NDArray[np.float64], correct: NDArray[np.bool_]) -> CalibratorChoice:

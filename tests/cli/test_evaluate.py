@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from streams.adapters.clickhouse import ClickHouseConfig
+from streams.cli.evaluation_view import print_evaluation_table
+from streams.evaluation.tiers.sections import EvaluationTable
 from tests.harness.audit import database, write
-from tests.harness.commands import Escalon
+from tests.harness.commands import Escalon, widest
 from tests.harness.evaluated_audit import ANSWERED, HEARD, everything, pipeline
 
 pytestmark = pytest.mark.embedded
@@ -34,6 +38,19 @@ def test_the_terminal_shows_every_tier_with_its_shares_and_intervals(evaluate: E
     for heading in ("Sources of truth", "Tier 1: listeners", "Tier 2: workers", "Tier 3: reasoners"):
         assert heading in done.out
     assert "66.7 % (20.8–93.9)" in done.out  # the worker's delivered answers by people:ann
+    assert widest(done) <= 80
+
+
+@pytest.mark.parametrize(("second", "title"), [("crm", "Right (source: crm)"), ("ann", "Right")])
+def test_a_source_that_all_rows_share_is_named_once(second: str, title: str) -> None:
+    out = Console(width=80, file=io.StringIO())
+    table = EvaluationTable(
+        title="Right", columns=("source", "tasks"), rows=(("crm", "7"), (second, "8")), numeric=(1,)
+    )
+    print_evaluation_table(table, out)
+    assert isinstance(out.file, io.StringIO)
+    assert out.file.getvalue().splitlines()[0] == title
+    assert ("source " in out.file.getvalue()) == (second == "ann")
 
 
 def test_the_json_document_has_every_figure_and_null_for_what_was_not_asked_for(evaluate: Escalon) -> None:

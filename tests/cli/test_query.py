@@ -173,6 +173,13 @@ def test_a_row_too_wide_for_a_table_becomes_a_block() -> None:
     assert max(len(line) for line in shown.splitlines()) <= 60
 
 
+def test_an_id_is_never_broken() -> None:
+    answer = QueryResult(["event_id", "call_id", "text"], [], [["mail-" + "7" * 30, "c" * 32, "word " * 20]])
+    shown = printed(answer, 80)
+    assert all(one in shown for one in ("mail-" + "7" * 30, "c" * 32))
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

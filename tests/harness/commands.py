@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.cli.main import run
@@ -26,6 +27,11 @@ class Done:
 
 
 Escalon = Callable[..., Done]
+
+
+def widest(done: Done) -> int:
+    """Return the columns of the widest line that a command has printed."""
+    return max(cell_len(line.rstrip()) for line in done.stdout.splitlines())
 
 
 @contextmanager

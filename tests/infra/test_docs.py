@@ -174,10 +174,34 @@ def test_python_examples_compile_and_import_what_exists(root: Path, name: str) -
         exec(compile(ast.Module(imports, []), f"docs/{name}.md", "exec"), {})  # noqa: S102  our own words
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_links_lead_to_files_that_exist(root: Path, name: str) -> None:
-    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(root, name))
-    assert [target for target in targets if not (root / "docs" / target).exists()] == []
+def test_links_lead_to_files_and_headings_that_exist(root: Path) -> None:
+    pages = [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs").rglob("*.md"))]
+    assert len(pages) > 50
+    assert [f"{page.relative_to(root)}: {link}" for page in pages for link in broken_links(page)] == []
+
+
+def broken_links(page: Path) -> list[str]:
+    """Return the links of a page to files or headings that do not exist."""
+    prose = re.sub(r"^( *)```.*?^\1```$|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.M | re.S)
+    return [link for link in re.findall(r"\]\(([^)\s:]+)\)", prose) if not leads_somewhere(page, link)]
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    path, _, heading = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not heading or heading in anchors(target))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_a_link_to_nothing_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Is it A?\n[a](#is-it-a) [b](page.md) [c](none.md) [d](page.md#is-it-b) `[e](none.md)`\n")
+    assert broken_links(page) == ["none.md", "page.md#is-it-b"]
 
 
 def test_services_in_the_deployment_guide_exist(root: Path) -> None:

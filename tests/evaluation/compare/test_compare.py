@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.providers import comparison
 from streams.audit.query import Audit
 from streams.audit.result_text import plain
+from streams.cli.comparison_view import print_comparison
 from streams.core.errors import ConfigError
 from streams.core.messages import Event, Outcome, OutcomeState, Run
 from streams.evaluation.cases import EVER
@@ -254,8 +258,20 @@ def test_the_command_reports_in_plain_words(escalon: Escalon) -> None:
     assert (done.code, done.err) == (0, "")
     assert "Too few labelled events to say which is right more often" in done.out
     assert "by the rules of pipeline shop" in done.out
-    assert "e3: answer, tier, handler changed; only A is right" in done.out
+    assert "e3 answer, tier, handler changed; only A is right" in done.out
     assert all(len(line.rstrip()) <= 80 for line in done.stdout.splitlines())
+
+
+def test_ids_are_whole_on_a_line_of_their_own_and_the_rest_is_counted(made: RunComparison) -> None:
+    out, long = Console(width=80, file=io.StringIO()), "mail-" + "7" * 120
+    (first, *_) = made.flips
+    named = replace(first, pair=replace(first.pair, event_id=long))
+    quality = replace(made.conclusion, quality="unlabelled")
+    print_comparison(replace(made, flips=(named,), to_label=(long,), conclusion=quality), out)
+    assert isinstance(out.file, io.StringIO)
+    shown = out.file.getvalue()
+    assert shown.splitlines().count(long) == 2
+    assert "\n2 more changed events" in shown
 
 
 def test_the_command_writes_a_page_and_json(escalon: Escalon, tmp_path: Path) -> None:
