@@ -58,6 +58,9 @@ def served_pages(data: Path, pipeline: Path) -> Iterator[OperatorPages]:
 
 ADDRESSES = {
     "overview": "/",
+    "money": "/money",
+    "quality": "/quality",
+    "what-if": "/what-if",
     "dead-letters": "/dead-letters",
     "search": "/search",
     "search-text": "/search?text=stove&tier=worker",
