@@ -11,7 +11,6 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -21,23 +20,13 @@ from rich.console import Console
 from streams.cli.console import table
 from streams.ui.operator.guard import OPERATOR_COOKIE
 from tests.harness.browser import DESKTOP, PHONE, THEMES, chromium
-from tests.harness.served_pages import ADDRESSES, FOLLOWED, OperatorPages, served_pages
+from tests.harness.served_pages import OperatorPages, addresses, served_pages
 
 LIMIT_SECONDS = 1.0
 TIMES = 5
 RANGES = ("1", "1.1", "1.2", "1.3", "1.4")
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? performance.now()"
 LOADED = "performance.timing.loadEventEnd - performance.timing.navigationStart"
-
-
-def addresses(page: Page, pages: OperatorPages) -> Iterator[tuple[str, str]]:
-    """Yield the name and the address of every page; the first link of a list leads to the pages below it."""
-    yield from ADDRESSES.items()
-    for name, (start, beginning) in FOLLOWED.items():
-        page.goto(pages.origin + start)
-        link = page.locator(f'main a[href^="{beginning}"]').first
-        if link.count():
-            yield name, str(link.get_attribute("href"))
 
 
 def server_seconds(pages: OperatorPages, address: str) -> float:

@@ -19,6 +19,8 @@ _LEFT: Final = 56
 _RIGHT: Final = 12
 _TOP: Final = 12
 _BOTTOM: Final = 34
+STRETCHED: Final = "none"
+"""The `preserveAspectRatio` of a picture without text that fills its place in any shape."""
 Words = Callable[[float], str]
 
 
@@ -80,10 +82,12 @@ def group(parts: Iterable[Markup], **attributes: object) -> Markup:
     return tag("g", Markup("").join(parts), **attributes)
 
 
-def picture(label: str, parts: Iterable[Markup], width: float = WIDTH, height: float = HEIGHT) -> Markup:
+def picture(
+    label: str, parts: Iterable[Markup], width: float = WIDTH, height: float = HEIGHT, **attributes: object
+) -> Markup:
     """Return an SVG image that is described by a sentence."""
-    content = Markup("").join(parts)
-    return tag("svg", content, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label, class_="plot")
+    box, content = f"0 0 {width:g} {height:g}", Markup("").join(parts)
+    return tag("svg", content, viewBox=box, role="img", aria_label=label, class_="plot", **attributes)
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:
@@ -213,4 +217,4 @@ def sparkline(label: str, values: Sequence[float | None], kind: str = "") -> Mar
     low, high = extent(values)
     area = PlotFrame(PlotScale(0, max(1, len(values) - 1), 1, 119), PlotScale(low, high, 26, 2))
     line = _line(area, Series(label, list(enumerate(values)), kind))
-    return picture(label, [line], 120, 28)
+    return picture(label, [line], 120, 28, preserveAspectRatio=STRETCHED)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Page
 
 from streams.ui.operator.guard import OPERATOR_COOKIE
+from streams.ui.operator.pages import PAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +57,20 @@ def served_pages(data: Path, pipeline: Path) -> Iterator[OperatorPages]:
             process.stdout.read()
 
 
-ADDRESSES = {
-    "overview": "/",
-    "money": "/money",
-    "quality": "/quality",
-    "what-if": "/what-if",
-    "dead-letters": "/dead-letters",
-    "search": "/search",
+ADDRESSES = {page.title.lower().replace(" ", "-"): page.path for page in PAGES if page.title} | {
     "search-text": "/search?text=stove&tier=worker",
-    "runs": "/runs",
     "run-pair": "/runs/live/stricter",
-    "pipeline": "/pipeline",
-    "queries": "/query",
     "query": "/query/tiers",
 }
-"""Each kind of page, on the audit of bench/audit_fill.py."""
+"""Each page of the navigation, and some below them, on the audit of bench/audit_fill.py."""
 FOLLOWED = {"event": ("/search?state=escalated", "/events/"), "dead-letter": ("/dead-letters", "/dead-letters/")}
 """Pages that are reached by a link: the page with it, and the beginning of the link's address."""
+
+
+def addresses(page: Page, pages: OperatorPages) -> Iterator[tuple[str, str]]:
+    """Yield the name and the address of every page; the first link of a list leads to the pages below it."""
+    yield from ADDRESSES.items()
+    for name, (start, beginning) in FOLLOWED.items():
+        page.goto(pages.origin + start, wait_until="domcontentloaded")
+        links = page.locator(f'main a[href^="{beginning}"]:not([href*="/all"])')
+        yield name, str(links.first.get_attribute("href"))

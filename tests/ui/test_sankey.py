@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 
-from streams.ui.sankey import HEIGHT, FlowStop, sankey
+from streams.ui.flow_layout import FlowStop
+from streams.ui.sankey import HEIGHT, NARROW_WIDTH, narrow_sankey, sankey
 
 START = FlowStop(0, 0, "start", "start")
 LEFT, RIGHT = FlowStop(1, 0, "a", "a", "worker"), FlowStop(1, 1, "b", "b", "rest")
@@ -33,3 +34,14 @@ def test_every_node_stays_in_the_picture_and_apart_from_the_next() -> None:
     assert len(column) == 8
     assert column[-1][1] <= HEIGHT
     assert all(top > bottom for (_, bottom), (top, _) in itertools.pairwise(column))
+
+
+def test_the_narrow_diagram_keeps_its_nodes_in_its_width_and_names_them_in_their_order() -> None:
+    ends = [FlowStop(1, rank, f"end {rank}", f"end {rank}") for rank in range(40)]
+    drawn = narrow_sankey("A flow.", [((START, end), 1 + rank) for rank, end in enumerate(ends)], ("from", "to"))
+    boxes = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"', drawn)
+    row = sorted((float(x), float(x) + float(width)) for x, y, width in boxes if float(y) > 40)
+    assert len(row) == 40
+    assert row[-1][1] <= NARROW_WIDTH
+    assert all(left > right for (_, right), (left, _) in itertools.pairwise(row))
+    assert re.findall(r"end\u00a0(\d+)\u00a0", drawn) == [str(rank) for rank in range(40)]

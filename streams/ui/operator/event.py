@@ -15,6 +15,7 @@ from streams.audit.trace import read_trace
 from streams.ui.operator.event_view import bar_rows, call_views, event_texts, redaction_remark, shown_text, span_of
 from streams.ui.operator.event_words import story_of
 from streams.ui.operator.frame import operator_route, render, site_of
+from streams.ui.operator.wording import excerpt
 
 MARKS: Final[Mapping[bool | None, tuple[str, str]]] = {
     True: ("Right.", "good"),
@@ -47,7 +48,7 @@ async def show(request: Request) -> Response:
     return render(
         request,
         "event.html",
-        "Event",
+        excerpt(event_id),
         trace=trace,
         story=story_of(trace),
         texts=event_texts(trace),
@@ -55,7 +56,7 @@ async def show(request: Request) -> Response:
         answer=shown_text("The answer", trace.outcome["answer"], as_json=True) if trace.outcome else None,
         bars=bar_rows(trace),
         length=(end - start).total_seconds() if start is not None and end is not None else None,
-        calls=call_views(trace.calls, trace.findings),
+        calls=call_views(trace.calls, trace.findings, (trace.verdict or {}).get("text") or ""),
         judges=call_views(trace.judge_calls, {}),
         others=others,
         links={one: event_link(event_id, one) for one in others},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -33,11 +33,13 @@ class ShownText:
     name: str
     text: str
     left_out: int = 0
+    known: bool = False
+    """True if the page has shown it before."""
 
     @property
     def folded(self) -> bool:
-        """True if the text is too long to be shown at once."""
-        return len(self.text) > SHORT_TEXT
+        """True if the text is too long to be shown at once, or known."""
+        return self.known or len(self.text) > SHORT_TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +147,18 @@ def _bar(tier: str, handed: float, began: float, ended: float) -> Markup:
     ).format(tier, BAR_UNITS, BAR_UNITS, handed, round(max(began - handed, 0.0), 1), began, round(width, 1))
 
 
-def call_views(calls: Sequence[Row], findings: Mapping[str, Row]) -> tuple[CallView, ...]:
-    """Return calls in words; `findings` has what each listener found."""
-    return tuple(_call(call, findings.get(call["handler"])) for call in calls)
+def call_views(calls: Sequence[Row], findings: Mapping[str, Row], event_text: str = "") -> tuple[CallView, ...]:
+    """Return calls in words; `findings` has what each listener found, `event_text` what the page shows already."""
+    return tuple(_call(call, findings.get(call["handler"]), event_text.strip()) for call in calls)
 
 
-def _call(call: Row, finding: Row | None) -> CallView:
+def _call(call: Row, finding: Row | None, event_text: str) -> CallView:
+    prompt = shown_text("Prompt", call["prompt"], as_json=True)
+    if prompt is not None and event_text and event_text in call["prompt"]:
+        prompt = replace(prompt, known=True)
     texts = [
         shown_text("Instructions to the model", call["system_prompt"]),
-        shown_text("Prompt", call["prompt"], as_json=True),
+        prompt,
         shown_text("Answer", call["response"], as_json=True),
         shown_text("Error", call["error"]),
     ]

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from streams.ui.sankey import FlowStop, Way, sankey
+from streams.ui.flow_layout import FlowStop, Way
+from streams.ui.sankey import narrow_sankey, sankey
 
 HEADS: Final = ("Events", "Verdict", "Worker", "Escalated as", "Reasoner", "Outcome")
 REASONS: Final = (
@@ -67,9 +68,10 @@ def _pass(column: int, end: FlowStop, kind: str, after: int = 0) -> FlowStop:
     return FlowStop(column, after + end.rank, f"to {end.name}", "", kind if end.name == "answered" else end.kind)
 
 
-def flow_diagram(rows: Iterable[Mapping[str, Any]], summary: str) -> Markup:
-    """Draw the flow."""
-    return sankey(f"Flow of events through the tiers. {summary}", [way_of(row) for row in rows], HEADS)
+def flow_diagrams(rows: Iterable[Mapping[str, Any]], summary: str) -> tuple[Markup, Markup]:
+    """Draw the flow for a wide and for a narrow screen."""
+    label, ways = f"Flow of events through the tiers. {summary}", [way_of(row) for row in rows]
+    return sankey(label, ways, HEADS), narrow_sankey(label, ways, HEADS)
 
 
 def flow_counts(rows: Sequence[Mapping[str, Any]]) -> FlowCounts:

@@ -98,6 +98,7 @@ def budget_bar(use: BudgetUse) -> Markup:
             svg.tag("path", d=f"M{scale(float(use.limit_usd))} 2V32", class_="limit"),
         ],
         height=34,
+        preserveAspectRatio=svg.STRETCHED,
     )
 
 

@@ -18,7 +18,7 @@ from streams.adapters.group_lag import GroupLags
 from streams.core.errors import ServiceError
 from streams.core.messages import Tier
 from streams.sink.batch import SINK_TABLES, sink_group
-from streams.ui.operator.flow import FlowCounts, flow_counts, flow_diagram, flow_sentence
+from streams.ui.operator.flow import FlowCounts, flow_counts, flow_diagrams, flow_sentence
 from streams.ui.operator.frame import OperatorSite, operator_route, render, render_part, scope_of, site_of
 from streams.ui.operator.live import LiveFragment
 from streams.ui.operator.scope import Scope, read_scope, stamp
@@ -111,7 +111,7 @@ async def overview_part(site: OperatorSite, scope: Scope) -> Markup:
         summary=summary,
         counts=counts,
         table=[tuple(row.values()) for row in rows],
-        diagram=flow_diagram(rows, summary),
+        diagrams=flow_diagrams(rows, summary),
         tiers=tier_figures(scope, latency.records(), pace.records(), lag),
         lag=lag,
         hits=sum(int(row["hits"]) for row in cache.records()),

@@ -21,7 +21,8 @@ from streams.ui.operator.scope import in_utc
 
 COMPARED: Final = (1_000, 10_000)
 """The numbers of events, the newest ones, that the page compares."""
-SHOWN_FLIPS: Final = 50
+MOST_FLIPS: Final = 50
+UNFOLDED_FLIPS: Final = 20
 WAIT_SECONDS: Final = 0.4
 """Seconds that a page waits for a comparison, before it says that it runs."""
 KEPT_SECONDS: Final = 120.0
@@ -59,7 +60,7 @@ async def show_pair(request: Request) -> Response:
         return response
     return render(
         request, "run_pair.html", title, count=count, counts=COMPARED, command=shlex.join(["escalon", "compare", a, b]),
-        event_link=event_link, **values,
+        event_link=event_link, shown=UNFOLDED_FLIPS, **values,
     )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def _compared(audit: Audit, site: OperatorSite, a: str, b: str, count: int) -> d
     from streams.evaluation.compare.rules import compare_settings
     from streams.evaluation.compare.view import view
 
-    settings = compare_settings(site.pipeline, examples=SHOWN_FLIPS)
+    settings = compare_settings(site.pipeline, examples=MOST_FLIPS)
     runs = Runs(a=a, b=b, base=site.settings.run, since=_since(audit, b, count))
     return view(compare(audit, runs, settings))
 

@@ -84,7 +84,7 @@ async def read_scope(asked: Mapping[str, str], reads: NamedReads, now: datetime,
     note, newest = "", times.get(run)
     if newest is not None and not until - timedelta(hours=hours) <= newest < until:
         until = clamped(newest.replace(microsecond=0) + timedelta(seconds=1))
-        note = f"No event in the last {_words(hours)}. This is the time before the newest one, {newest:%Y-%m-%d %H:%M}."
+        note = f"No event in the last {_words(hours)}; this one ends with the newest event."
     since = clamped(until - timedelta(hours=hours))
     return Scope(run=run, since=since, until=until, query=query, runs=runs, note=note)
 

@@ -11,6 +11,8 @@ from streams.core.harmless import one_line
 from streams.ui.operator.scope import in_utc
 
 UNKNOWN: Final = "–"
+LEAST_CENT: Final = 0.009995
+"""US dollars from which an amount is written in cents."""
 Number = int | float | Decimal
 
 
@@ -24,10 +26,8 @@ def usd(value: Number | None) -> str:
     if value is None:
         return UNKNOWN
     sign, amount = ("−" if value < 0 else ""), abs(float(value))
-    if amount == 0 or amount >= 0.995:
-        return f"{sign}${amount:,.2f}"
-    digits = max(2, 2 - _exponent(amount))
-    return f"{sign}${amount:.{digits}f}"
+    digits = 2 if amount == 0 or amount >= LEAST_CENT else 2 - _exponent(amount)
+    return f"{sign}${amount:,.{digits}f}"
 
 
 def percent(value: Number | None) -> str:

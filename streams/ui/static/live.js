@@ -57,6 +57,10 @@ function leave() {
   stream = null;
 }
 
+// On a narrow screen the navigation is a row that scrolls: begin at the present page.
+const present = document.querySelector("nav [aria-current]");
+if (present) present.parentElement.scrollLeft = present.offsetLeft - present.parentElement.offsetLeft;
+
 if (parts.size) {
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));
   addEventListener("pagehide", leave);

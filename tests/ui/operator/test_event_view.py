@@ -68,3 +68,11 @@ def test_a_listener_says_what_it_found() -> None:
     )
     assert found.why == "Found order with confidence 0.500."
     assert nothing.why == "Found nothing."
+
+
+def test_a_prompt_with_the_events_text_is_folded_as_the_page_shows_it_already() -> None:
+    asked = row(call(EVENT, prompt="<event>\nWhere is it?\n</event>", system_prompt="Answer."))
+    folded = {one.name: one.folded for one in call_views([asked], {}, "Where is it?\n")[0].texts}
+    assert folded["Prompt"]
+    assert not folded["Instructions to the model"]
+    assert not any(one.folded for text in ("", "Another?") for one in call_views([asked], {}, text)[0].texts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streams.ui.operator.flow import flow_counts, flow_diagram, flow_sentence, way_of
+from streams.ui.operator.flow import flow_counts, flow_diagrams, flow_sentence, way_of
 
 
 def row(events: int, action: str, worker: str = "", reason: str = "", reasoner: str = "", state: str = "") -> Any:
@@ -46,7 +46,9 @@ def test_the_sentence_names_what_happened_and_nothing_else() -> None:
 
 
 def test_the_picture_says_what_it_shows_and_escapes_names() -> None:
-    drawn = str(flow_diagram([row(3, "work", "<b>", "refused", "think", "answered"), *ROWS], "Of 103 events, some."))
+    drawn = str(
+        flow_diagrams([row(3, "work", "<b>", "refused", "think", "answered"), *ROWS], "Of 103 events, some.")[0]
+    )
     assert 'role="img"' in drawn
     assert "Of 103 events, some." in drawn
     assert "<b>" not in drawn
@@ -54,4 +56,4 @@ def test_the_picture_says_what_it_shows_and_escapes_names() -> None:
 
 
 def test_the_picture_of_nothing_is_empty() -> None:
-    assert "<rect" not in flow_diagram([], "No event in this time.")
+    assert not any("<rect" in one for one in flow_diagrams([], "No event in this time."))

@@ -38,7 +38,7 @@ def test_the_comparison_states_both_costs_and_the_savings_with_their_interval() 
     [
         (
             {"net_saved_low": -0.9, "net_saved_high": -0.2},
-            "Tiering does not pay here: it cost $0.200 or more",
+            "Tiering does not pay here: it cost $0.20 or more",
             "problem",
         ),
         ({"net_saved_low": -0.5, "net_saved_high": 0.5}, "Whether tiering pays is not certain yet.", "warning"),
