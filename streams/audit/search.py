@@ -11,8 +11,8 @@ from streams.audit.query import QueryResult
 from streams.core.errors import ConfigError
 
 PAGE: Final = 50
-SLICE_CALLS: Final = 20_000
-"""The calls of the first slice of time; each next one has twice as many, up to MAX_SLICE_CALLS."""
+SLICE_CALLS: Final = 5_000
+"""The calls of the first slice of time; the second has twice as many, the others up to MAX_SLICE_CALLS."""
 MAX_SLICE_CALLS: Final = 80_000
 SEARCH_SECONDS: Final = 0.6
 """No further slice is read after this time."""
