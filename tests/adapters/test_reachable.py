@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 
@@ -14,24 +12,15 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.reachable import check_clickhouse, check_kafka, check_registry
 from streams.adapters.registry_config import RegistryConfig
 from streams.core.errors import ServiceError
+from tests.harness.answering import answering_address
 
 REFUSING = "127.0.0.1:1"
 
 
 @pytest.fixture
 def answering() -> Iterator[str]:
-    """An address that hangs up after a request, as a server with TLS does."""
-    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as thread:
-        answered = thread.submit(_answer, server)
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-        answered.result()
-
-
-def _answer(server: socket.socket) -> None:
-    with suppress(OSError):  # the listener is shut down
-        while True:
-            server.accept()[0].close()
+    with answering_address() as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 -- Calls of each tier in 60 equal slices of the time, to plot rates. Slices without calls are left out.
 -- `slice` counts from 0, and `seconds` is the length of one.
 WITH
-    dateDiff('microsecond', {since:DateTime64(6, 'UTC')}, {until:DateTime64(6, 'UTC')}) AS length
+    greatest(1, dateDiff('microsecond', {since:DateTime64(6, 'UTC')}, {until:DateTime64(6, 'UTC')})) AS length
 SELECT
     tier,
     toUInt8(least(59, intDiv(60 * dateDiff('microsecond', {since:DateTime64(6, 'UTC')}, event_time), length))) AS slice,

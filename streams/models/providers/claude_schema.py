@@ -72,6 +72,8 @@ def _enforces(key: str, part: Mapping[str, Any]) -> bool:
             return any(_shapes(variant) for variant in part[key])
         case "additionalProperties":
             return part[key] is not True
+        case "required":
+            return "properties" in part  # beside variants, only their own count
         case _:
             return key in _ENFORCED
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import HealthCheck, assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from streams.core.errors import ConfigError
@@ -127,6 +127,7 @@ def test_what_is_not_enforced_is_named_with_its_places() -> None:
         "oneOf": ["answer.either"],
         "additionalProperties": ["answer.more"],
         "anyOf": ["answer.when"],
+        "required": ["answer.when"],
     }
     assert json.dumps(strict_schema(wire or {})).count("maxLength: 9") == 2
 
@@ -154,6 +155,7 @@ def _refers(part: Any) -> bool:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(schemas, st.sampled_from(["field", "none"]))
+@example({"required": ["a", "b"], "anyOf": [{"type": "object", "properties": {"a": {"const": None}}}]}, "field")
 def test_a_schema_is_refused_or_the_api_takes_it_and_what_it_can_say_is_an_answer(schema: Any, refusal: Any) -> None:
     wire = Contract(schema={**schema, "$defs": {"d": {"type": "string", "maxLength": 3}}}, refusal=refusal).wire_schema
     assert wire is not None
