@@ -23,8 +23,18 @@ def started(data: Path, *options: str, **more: str) -> subprocess.Popen[str]:
     environment = {name: value for name, value in module_environment().items() if name not in UNSET}
     command = [sys.executable, "-P", "-m", "streams", "demo", "--recorded", *options]
     return subprocess.Popen(
-        command, env=environment | own | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        command,
+        env=environment | own | more,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        preexec_fn=_heed_ctrl_c,
     )
+
+
+def _heed_ctrl_c() -> None:
+    """Undo what a process inherits from a shell's background job, which ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def broken_off(process: subprocess.Popen[str], line: str) -> str:
