@@ -21,6 +21,8 @@ KEY_FILE: Final = "ui.key"
 KEY_BYTES: Final = 32
 LEAST_KEY: Final = 16
 OPERATOR_PATH: Final = "/o"
+OPERATOR_DIGITS: Final = 32
+"""So that the whole link fits into a terminal of 80 columns."""
 LinkFault = Literal["link invalid", "link expired", "link revoked"]
 
 
@@ -41,7 +43,6 @@ class LinkSigner:
         self._key = key
         digest = {"digest_method": hashlib.sha256}
         self._tokens = URLSafeSerializer(key, salt="escalon panel link", signer_kwargs=digest)
-        self._operator = URLSafeSerializer(key, salt="escalon operator link", signer_kwargs=digest)
 
     def token(self, link: PanelLink) -> str:
         """Return a link's content as signed text that fits into an address."""
@@ -56,8 +57,8 @@ class LinkSigner:
         return PanelLink(panel, rater, _time(issued_at), _time(expires_at))
 
     def operator_token(self) -> str:
-        """Return the token of the operator's link, which is the same as long as the key is."""
-        return str(self._operator.dumps("operator"))
+        """Return the token of the operator's link: 128 bits as hex, the same as long as the key is."""
+        return self._keyed("operator")[:OPERATOR_DIGITS]
 
     def is_operator(self, token: str) -> bool:
         """True if a token is the operator's."""
@@ -65,7 +66,10 @@ class LinkSigner:
 
     def form_token(self, token: str) -> str:
         """Return the value that a form must send back in the session of `token` (against request forgery)."""
-        return hmac.new(self._key.encode(), f"form {token}".encode(), hashlib.sha256).hexdigest()
+        return self._keyed(f"form {token}")
+
+    def _keyed(self, text: str) -> str:
+        return hmac.new(self._key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def person_of(link: PanelLink, panel: Panel | None, now: datetime) -> PanelRater | LinkFault:
