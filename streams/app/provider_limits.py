@@ -22,14 +22,15 @@ def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
 
     A schema is turned into its provider's form. For llama.cpp it is compiled, where the library is installed.
     """
-    from streams.models.providers.claude import message_arguments
-    from streams.models.providers.local_request import completion_body
-
     try:
         if spec.provider == "claude":
+            from streams.models.providers.claude import message_arguments
+
             message_arguments(_request(handler, spec))
             check_thinking(known_thinking(spec.model), handler.prompts.parameters, handler.prompts.max_tokens)
         elif spec.provider == "local":
+            from streams.models.providers.local_request import completion_body
+
             completion_body(_request(handler, spec))
             _compile(handler)
     except (ModelError, ConfigError) as error:

@@ -14,6 +14,7 @@ from streams.cli.context import server_settings
 from streams.cli.event_source import read_source
 from streams.cli.options import JsonLinesOption
 from streams.cli.publication import publish_events
+from streams.core.errors import ConfigError
 
 app = new_app()
 
@@ -27,13 +28,14 @@ def publish(
     as_json: JsonLinesOption = False,
 ) -> None:
     """Publish events and wait until Kafka has confirmed them."""
-    settings = server_settings()
     if source == "-":
-        deliveries = publish_events(settings, read_source(source), topic)
+        deliveries = publish_events(server_settings(), read_source(source), topic)
     else:
         events = list(read_source(source))
+        if not events:
+            raise ConfigError(f"{source} holds no events.", "Write one event a line: JSON or text.", "FILE")
         bar = track(events, "publishing", console=err, disable=as_json or not err.is_terminal, transient=True)
-        deliveries = publish_events(settings, bar, topic)
+        deliveries = publish_events(server_settings(), bar, topic)
     if as_json:
         for one in deliveries:
             print_json(asdict(one))

@@ -71,7 +71,8 @@ IN_THE_FILE = [
     (WORKER, f'{WORKER}correct = "desk:same"\n', "the module desk", "allow it with ESCALON_ALLOW_PYTHON=desk"),
 ]
 WITHOUT_SERVERS = [
-    (["publish", "empty.jsonl"], 1, "No Kafka broker is configured", "Start one with `escalon up`"),
+    (["publish", "empty.jsonl"], 2, "empty.jsonl holds no events.", "Write one event a line: JSON or text."),
+    (["publish", "events.txt"], 1, "No Kafka broker is configured", "Start one with `escalon up`"),
     (["trace", "mail-1"], 1, "There is no audit in", "Run `escalon demo` or `escalon up` first"),
     (["up", "-p", "nowhere.toml"], 2, "there is no pipeline file nowhere.toml", "Write a starter with `escalon init"),
     (["up"], 2, "ANTHROPIC_API_KEY: no key is set for Claude.", "Set it, or choose models that need no key"),
