@@ -29,11 +29,11 @@ demo: weights  ## a support desk's stream through three tiers of local models
 	$(BIN)/escalon demo
 
 # The core has tests of its own, whose coverage is a condition.
-test: setup-dev  ## what a change needs first: about 5 minutes on 2 cores
+test: setup-dev  ## what a change needs first: about 9 minutes on 2 cores
 	$(BIN)/python -m pytest tests/core -m "not slow" -n $(TESTERS) --cov=streams.core --cov-fail-under=95 --cov-report=
 	$(BIN)/python -m pytest -m "not slow" --ignore=tests/core -n $(TESTERS) --dist loadfile
 
-test-slow: setup-dev  ## the other tests: Apache Kafka, whole pipelines, storms, short faults, browsers, the package
+test-slow: setup-dev  ## the other tests: Apache Kafka, whole pipelines, storms, short faults, browsers
 	$(BIN)/python -m pytest -m "slow and not faults" -n $(TESTERS) --dist loadfile
 
 test-all: test test-slow  ## all tests but the long faults; a test skips, with the reason, if something it needs is missing
@@ -41,7 +41,7 @@ test-all: test test-slow  ## all tests but the long faults; a test skips, with t
 test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no others
 	$(BIN)/python -m pytest -m "kafka and not faults"
 
-test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka; about 25 minutes
+test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka, the package; about 30 minutes
 	$(BIN)/python -m pytest -m faults
 
 lint: setup-dev  ## format, lint, prose, types, layers, declared dependencies

@@ -78,6 +78,7 @@ def test_ctrl_c_stops_the_demo_while_it_starts(tmp_path: Path) -> None:
     broken_off(started(tmp_path), "recorded on")
 
 
+@pytest.mark.faults
 def test_the_demo_ends_after_others_on_a_broker_that_remembers(tmp_path: Path, kafka_home: Path) -> None:
     kafka = str(kafka_home)
     broken_off(started(tmp_path, KAFKA_HOME=kafka), "recorded on")

@@ -84,7 +84,7 @@ def interpreter(version: str) -> str:
 
 
 @pytest.mark.embedded
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_installed_escalon_works_outside_the_repository(
     built: dict[str, Path], tmp_path: Path, version: str
