@@ -49,7 +49,8 @@ def up(
             running = open_.enter_context(running_pipeline(settings, loaded, note, status.update))
         servers = f"Kafka {running.kafka.servers}   ClickHouse {running.clickhouse.url}"
         out.print(f"[bold]{loaded.name}[/bold] is running. {servers}")
-        out.print(f"Logs are in {settings.data_dir / 'logs'}. Publish with `escalon publish FILE`. Ctrl-C stops it.")
+        logs = f"Logs are in {settings.data_dir / 'logs'}. Publish with `escalon publish FILE`. Ctrl-C stops it."
+        out.print(logs, soft_wrap=True)  # a path that a terminal can copy
         try:
             _supervise(running, watch)
         except KeyboardInterrupt:
