@@ -14,14 +14,10 @@ import typer
 
 from streams.app.log_redaction import Hider, environment_hider, hide_everywhere
 from streams.cli.commands import COMMANDS, CommandTable, new_app
+from streams.cli.extras import EXTRA_OF
 from streams.core.errors import DEAD_LETTER_LIMIT_EXIT, DeadLetterLimitError, EscalonError, ServiceError
 
 BROKEN, WRONG, INTERRUPTED = 1, 2, 130
-EXTRAS = dict.fromkeys(("matplotlib", "scipy", "sklearn", "threadpoolctl"), "evaluation")
-EXTRAS |= dict.fromkeys(("itsdangerous", "python_multipart", "starlette", "uvicorn"), "ui") | {
-    "huggingface_hub": "local"
-}
-"""The optional extra of pyproject.toml that installs a module."""
 
 WELCOME = """\
 escalon runs AI on event streams in three tiers. What to do next:
@@ -78,7 +74,7 @@ def run() -> None:
             sys.exit(DEAD_LETTER_LIMIT_EXIT)
         sys.exit(WRONG if error.fault in ("operator", "producer") else BROKEN)
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
         what = f"This command needs the module {error.name}, which is not installed."

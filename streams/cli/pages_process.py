@@ -14,12 +14,12 @@ from pathlib import Path
 
 from streams.app.settings import Settings, read_settings
 from streams.cli.console import note, out
+from streams.cli.extras import EXTRA_OF
 from streams.cli.logs import log_to_stderr
 from streams.embedded.supervisor import Supervisor, module_command, module_environment
 from streams.pipeline.code import SETTING
 
 HOST = "127.0.0.1"
-NEEDED = ("starlette", "uvicorn", "itsdangerous", "markupsafe", "python_multipart")
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def pages_beside(settings: Settings, pipeline: Path) -> Iterator[None]:
     pages, which a note says; if another process serves them already, its link is printed. If the process ends, the
     pipeline goes on.
     """
-    if any(find_spec(name) is None for name in NEEDED):
+    if any(find_spec(module) is None for module, extra in EXTRA_OF.items() if extra == "ui"):
         note("There are no pages: install the extra `ui` to have them.")
         yield
         return

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Final, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -27,6 +27,7 @@ from streams.ui.operator.live import LiveFeeds, Render
 from streams.ui.operator.reads import AuditReads, figure_link
 from streams.ui.operator.scope import HOURS, Scope, read_scope
 from streams.ui.operator.wording import FILTERS
+from streams.ui.page_templates import page_templates
 
 Handler = Callable[[Request], Awaitable[Response]]
 OperatorNotice = Literal["not found", "too large", "unavailable"]
@@ -141,14 +142,7 @@ def secrets_hider() -> Hider:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("streams.ui", "templates/operator"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+    environment = page_templates("operator")
     environment.globals.update(figure_link=figure_link, range_choices=HOURS)
     environment.filters.update(FILTERS)
     return environment

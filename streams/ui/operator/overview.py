@@ -92,10 +92,10 @@ def starting_part(site: OperatorSite) -> Markup:
 
 async def overview_part(site: OperatorSite, scope: Scope) -> Markup:
     """Render what renews itself."""
-    today = stamp(site.now().replace(hour=0, minute=0, second=0, microsecond=0))
-    until = stamp(site.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1))
+    midnight = site.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    today: dict[str, Any] = {"run": scope.run, "since": stamp(midnight), "until": stamp(midnight + timedelta(days=1))}
     spending, *found = await asyncio.gather(
-        site.reads.named("spending", run=scope.run, since=today, until=until),
+        site.reads.named("spending", **today),
         *(site.reads.named(name, scope) for name in ("flow", "latency", "pace", "cache", "refusals", "money")),
     )
     flow, latency, pace, cache, refusals, money = found
@@ -106,7 +106,7 @@ async def overview_part(site: OperatorSite, scope: Scope) -> Markup:
     return render_part(
         "overview_part.html",
         scope=scope,
-        today={"run": scope.run, "since": today, "until": until},
+        today=today,
         steps=[step for step in site.steps() if not step[1]],
         summary=summary,
         counts=counts,

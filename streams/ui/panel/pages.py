@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from streams.panels.rubric import Question
+from streams.ui.page_templates import page_templates
 from streams.ui.panel.fields import FormField, Side, form_fields, key_of, words_of
 from streams.ui.panel.readable import answer_rows, compared_rows, data_of, turns_of
 
@@ -253,14 +254,7 @@ def minutes(seconds: float) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("streams.ui", "templates/panel"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+    environment = page_templates("panel")
     functions = (answer_rows, compared_rows, data_of, turns_of, key_of, words_of, minutes)
     environment.globals.update({function.__name__: function for function in functions}, skip_reasons=SKIP_REASONS)
     return environment
