@@ -58,7 +58,12 @@ CALLS: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
     ("1", RULES | {"handler": "'obvious'", "response": "if(intent = 'greeting', intent, NULL)"}),
     (
         "action != 'duplicate'",
-        LISTENER | {"handler": "'intents'", "response": "nullIf(intent, 'unsure')", "confidence": "sureness"},
+        LISTENER
+        | {
+            "handler": "'intents'",
+            "response": "if(intent IN ('greeting', 'unsure'), NULL, intent)",
+            "confidence": "certainty",
+        },
     ),
     (
         "action = 'duplicate'",
@@ -136,7 +141,7 @@ def fill(config: ClickHouseConfig, events: int, now: datetime) -> None:
         for first, count in (*((portion * size, size) for portion in range(PORTIONS)), (0, events // DELIVERED_TWICE)):
             for statement in inserts(_versions(pipeline)):
                 client.command(statement, parameters=values | {"first": first, "count": count})
-        client.command(SECTIONS["runs"], parameters=values | {"count": events})
+        client.command(SECTIONS["runs"], parameters=values)
         client.command("SYSTEM REFRESH VIEW calls_hourly_rows")
     finally:
         client.close()

@@ -1,5 +1,6 @@
 -- The traffic of bench/audit_fill.py, as expressions and statements. A section begins with `-- [name]`; `$name` inserts an
 -- expression's section. Everything follows from the number of an event, so that a second insert repeats the rows.
+-- An `unreadable` event is a dead letter and nothing else.
 
 -- [event]
 SELECT *, multiIf(
@@ -35,6 +36,7 @@ multiIf(place < 60, 'answer', place < 85, 'extract', 'summarise') AS worker,
 if(worker = 'extract', 'check', 'resolve') AS reasoner,
 if(worker = 'summarise', NULL, if(run = 'stricter', 0.9, 0.75)) AS bar,
 1 - pow(cityHash64(k, 'sure') % 10000 / 10000, 5) AS sureness,
+if(intent = 'unsure', 0.3, 0.55) + cityHash64(k, 'intent') % 1000 / 2500 AS certainty,
 cityHash64(k, 'fate') % 1000 AS fate,
 multiIf(fate < 50, 'refused', fate < 58, 'invalid', fate < 65, 'failed', 'answered') AS worked,
 ['policy', 'missing_information', 'out_of_scope'][h % 3 + 1] AS class,
@@ -47,6 +49,7 @@ k * {step:UInt64} / 2 AS since_start,
 fromUnixTimestamp64Micro({start:Int64} + toInt64(since_start - 7.2e9 * sin(since_start * 2 * pi() / 8.64e10)), 'UTC') AS event_time,
 concat('mail-', leftPad(toString(k), 7, '0')) AS event_id,
 lower(hex(sipHash128(run, event_id))) AS trace_id,
+cityHash64(k, 'letter') % 200 = 0 AS unreadable,
 'events' AS source_topic, toInt32(k % 8) AS source_partition, toInt64(intDiv(k, 8)) AS source_offset,
 lower(hex(sipHash128(h % 20000, 'who'))) AS data_subject,
 {pipeline:String} AS pipeline,
@@ -76,7 +79,7 @@ if(paid, concat('<event>\n', text, '\n</event>'), text) AS prompt
 
 -- [calls]
 INSERT INTO calls_rows ($columns) SELECT $columns FROM (SELECT *, $call FROM (SELECT *, $of_tier FROM ($event)))
-WHERE $where
+WHERE NOT unreadable AND ($where)
 
 -- [outcomes]
 INSERT INTO outcomes_rows ($columns) SELECT $columns FROM (SELECT *,
@@ -89,35 +92,45 @@ INSERT INTO outcomes_rows ($columns) SELECT $columns FROM (SELECT *,
     if(tier = 'listener', NULL, lower(hex(sipHash128(run, event_id, tier, handler)))) AS call_id,
     event_time + toIntervalMillisecond(multiIf(tier = 'listener', 400, tier = 'worker', 1800, 9000) + h % 900) AS settled_at
     FROM ($event))
+WHERE NOT unreadable
 
 -- [verdicts]
 INSERT INTO verdicts_rows ($columns) SELECT $columns FROM (SELECT *,
-    if(action = 'duplicate', 'image', 'text') AS kind, [intent] AS intents, if(intent = 'unsure', NULL, sureness) AS confidence,
-    [concat('{"listener":"intents","label":', if(intent = 'unsure', 'null', concat('"', intent, '"')), ',"confidence":0.9,"scores":[],"duplicate_of":null,"call_id":"',
-        lower(hex(sipHash128(run, event_id, 'listener', 'intents'))), '"}')] AS findings,
+    if(action = 'duplicate', 'image', 'text') AS kind, [intent] AS intents,
+    multiIf(action IN ('ignore', 'duplicate'), 1, intent = 'unsure', NULL, certainty) AS confidence,
+    arrayMap(one -> concat('{"listener":"', one.1, '","label":', if(isNull(one.2), 'null', concat('"', one.2, '"')), ',"confidence":', ifNull(toString(one.3), 'null'),
+        ',"scores":[],"duplicate_of":', if(one.2 = 'duplicate', concat('"mail-', leftPad(toString(k - 1), 7, '0'), '"'), 'null'), ',"call_id":"',
+        lower(hex(sipHash128(run, event_id, 'listener', one.1))), '"}'), [
+        ('obvious', if(action = 'ignore', 'greeting', NULL), if(action = 'ignore', 1, NULL)),
+        if(action = 'duplicate', ('seen', 'duplicate', 1), ('intents', if(intent IN ('greeting', 'unsure'), NULL, intent), certainty))]) AS findings,
     multiIf(action = 'work', worker, action = 'reason', reasoner, '') AS handler,
     lower(hex(sipHash128(h % 300000))) AS fingerprint, event_time + toIntervalMillisecond(350) AS decided_at
     FROM ($event))
+WHERE NOT unreadable
 
 -- [labels]
 INSERT INTO labels_rows ($columns) SELECT $columns FROM (SELECT *, 'answer' AS aspect, 'desk' AS source, said[1] AS label,
     event_time + toIntervalHour(2) AS labelled_at FROM ($event))
-WHERE run = 'live' AND action = 'work' AND worker != 'summarise' AND cityHash64(k, 'label') % 12 = 0
+WHERE NOT unreadable AND run = 'live' AND action = 'work' AND worker != 'summarise' AND cityHash64(k, 'label') % 12 = 0
 
 -- [dead_letters]
 INSERT INTO dead_letters_rows ($columns) SELECT $columns FROM (SELECT *,
     lower(hex(sipHash128(run, event_id, 'letter'))) AS dead_letter_id, 'events' AS topic, source_partition AS `partition`, source_offset AS `offset`,
-    event_id AS key, ['source: shop'] AS headers,
-    ['invalid_json', 'invalid_utf8', 'too_large'][h % 3 + 1] AS reason,
-    ['{"text": "Where is my parcel?', 'caf\xe9 tent \xff\xfe', '{"text": "A very long mail …"}'][h % 3 + 1] AS payload,
-    ['The event starts like JSON but is not valid (Unterminated string: line 1 column 10).', 'The event is not UTF-8 text.',
-        'The event has more than 1 MiB.'][h % 3 + 1] AS detail,
+    event_id AS key, ['source: shop', concat('escalon-event-id: ', event_id)] AS headers,
+    ['invalid_json', 'invalid_utf8', 'bad_time'][h % 3 + 1] AS reason,
+    [concat('{"text": "Where is my ', item, '?'), concat('Caf\xe9 or ', item, '?'), concat('{"text": "My ', item, ' is late.", "time": "yesterday"}')][h % 3 + 1] AS payload,
+    ['The event starts like JSON but is not valid (Unterminated string starting at: line 1 column 10 (char 9)).',
+        'The event is neither Avro nor UTF-8 (byte 3: invalid continuation byte).',
+        'time cannot be read (Invalid isoformat string: \'yesterday\').'][h % 3 + 1] AS detail,
     'UnreadableError' AS error_class, length(payload) AS payload_size, lower(hex(SHA256(payload))) AS payload_sha256
     FROM ($event))
-WHERE run = 'live' AND cityHash64(k, 'letter') % 400 = 0
+WHERE unreadable AND run = 'live'
 
 -- [runs]
 INSERT INTO runs_rows (run, base, pipeline, pipeline_name, topic, selection, state, events, paid_calls, reused_calls, cost_usd, started_at, updated_at)
-SELECT one.1, 'live', {pipeline:String}, 'shop-desk', 'events', '', 'done', {count:UInt64} / 4, one.2, one.3, one.4,
+SELECT run, 'live', {pipeline:String}, 'shop-desk', 'events', '', 'done', uniqExact(event_id),
+    countIf(NOT cache_hit AND provider != 'escalon'), countIf(reused_from IS NOT NULL), sum(cost_usd),
     fromUnixTimestamp64Micro({start:Int64} + 2000000000000, 'UTC'), fromUnixTimestamp64Micro({start:Int64} + 2003600000000, 'UTC')
-FROM (SELECT arrayJoin([('stricter', 9000, 270000, 190.25), ('cheaper', 18500, 265000, 98.5)]) AS one)
+FROM calls
+WHERE run != 'live'
+GROUP BY run
