@@ -13,12 +13,12 @@ THINNEST: Final = 1.5
 
 @dataclass(frozen=True, slots=True, order=True)
 class FlowStop:
-    """A place of a way: `rank` orders the stops of a column; one without words is only passed."""
+    """A place of a way: `rank` orders the stops of a column."""
 
     column: int
     rank: int
     name: str
-    words: str = ""
+    words: str
     kind: str = ""
     """The class that gives the colour of what flows into it."""
 

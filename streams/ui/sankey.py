@@ -38,38 +38,46 @@ def sankey(label: str, ways: Iterable[Way], heads: Sequence[str]) -> Markup:
     layout = flow_layout(ways, HEAD, HEIGHT, GAP)
     xs = [round(column * (WIDTH - LABELS - NODE) / max(1, len(heads) - 1), 2) for column in range(len(heads))]
     parts = [tag("text", words, x=x, y=12, class_="soft head") for x, words in zip(xs, heads, strict=True)]
-    parts.append(group((_link(one, _ends(one, xs), "{1:.2f} {0:.2f}") for one in layout.links), class_="links"))
-    nodes = (_node(stop, node, xs[stop.column]) for stop, node in layout.nodes.items() if stop.words)
+    parts.append(
+        group(
+            (
+                _link(one, (xs[one.source.column] + NODE, xs[one.target.column]), "{1:.2f} {0:.2f}")
+                for one in layout.links
+            ),
+            class_="links",
+        )
+    )
+    nodes = (_node(stop, node, xs[stop.column]) for stop, node in layout.nodes.items())
     return picture(label, [*parts, group(nodes, class_="nodes")], WIDTH, HEIGHT)
 
 
 def narrow_sankey(label: str, ways: Iterable[Way], heads: Sequence[str]) -> Markup:
-    """Draw ways from the top; the stops of each row are named above it, in their order."""
+    """Draw ways from the top. Each row is named below its stops, in their order, on the colours of its stops."""
     layout = flow_layout(ways, 0.0, NARROW_WIDTH, NARROW_GAP)
-    texts, tops, top = [], [], 0.0
+    texts, tops, bottoms, top = [], [], [], 0.0
     for row, words in enumerate(heads):
-        lines = textwrap.wrap(_named(layout, row), LINE_CHARACTERS)
+        lines = [words, *textwrap.wrap(_named(layout, row), LINE_CHARACTERS)]
+        tops.append(top)
         texts += [
-            tag("text", line, x=0, y=round(top + LINE * (place + 1) - 3, 2), class_="amount" if place else "head")
-            for place, line in enumerate([words, *lines])
+            tag(
+                "text", line, x=4, y=round(top + NODE + LINE * (place + 1) - 2, 2), class_="amount" if place else "head"
+            )
+            for place, line in enumerate(lines)
         ]
-        tops.append(top + LINE * (len(lines) + 1) + 2)
-        top = tops[-1] + NODE + LINK_LENGTH
-    links = group((_link(one, _ends(one, tops), "{0:.2f} {1:.2f}") for one in layout.links), class_="links")
-    boxes = [_row_node(stop, node, tops[stop.column]) for stop, node in layout.nodes.items() if stop.words]
+        bottoms.append(top + NODE + LINE * len(lines) + 4)
+        top = bottoms[-1] + LINK_LENGTH
+    links = group(
+        (_link(one, (bottoms[one.source.column], tops[one.target.column]), "{0:.2f} {1:.2f}") for one in layout.links),
+        class_="links",
+    )
+    boxes = [_row_node(stop, node, tops[stop.column], bottoms[stop.column]) for stop, node in layout.nodes.items()]
     return picture(label, [links, group([*boxes, *texts], class_="nodes")], NARROW_WIDTH, top - LINK_LENGTH)
 
 
 def _named(layout: FlowLayout, column: int) -> str:
     """Name the stops of a column with their amounts; no line ends between a name and its amount."""
-    own = [(stop.words, node.amount) for stop, node in layout.nodes.items() if stop.column == column and stop.words]
+    own = [(stop.words, node.amount) for stop, node in layout.nodes.items() if stop.column == column]
     return ", ".join(f"{words} {amount:,}".replace(" ", UNBROKEN) for words, amount in own)
-
-
-def _ends(link: FlowLink, places: Sequence[float]) -> tuple[float, float]:
-    """Return where a link begins and ends, from one node's far side to the next one's near side."""
-    start, end = places[link.source.column], places[link.target.column]
-    return start + (NODE if link.source.words else 0), end + (0 if link.target.words else NODE)
 
 
 def _link(link: FlowLink, ends: tuple[float, float], point: str) -> Markup:
@@ -79,7 +87,7 @@ def _link(link: FlowLink, ends: tuple[float, float], point: str) -> Markup:
     first, *others = [point.format(*one) for one in curve]
     way, width = f"M{first}C{' '.join(others)}", round(link.width, 2)
     source, target = link.source, link.target
-    title = tag("title", f"{source.words or source.name} to {target.words or target.name}: {link.amount:,}")
+    title = tag("title", f"{source.words} to {target.words}: {link.amount:,}")
     pulse = tag("path", d=way, stroke_width=min(3.0, width), class_="pulse")
     key = f"{source.column}-{source.name}-{target.name}"
     return group([title, tag("path", d=way, stroke_width=width), pulse], class_=target.kind or None, data_key=key)
@@ -93,10 +101,12 @@ def _node(stop: FlowStop, node: FlowNode, x: float) -> Markup:
     return group([box, words, amount], class_=stop.kind or None, data_key=_key(stop))
 
 
-def _row_node(stop: FlowStop, node: FlowNode, y: float) -> Markup:
-    box = tag("rect", x=round(node.start, 2), y=y, width=round(node.size, 2), height=NODE, rx=2, class_="mark")
+def _row_node(stop: FlowStop, node: FlowNode, top: float, bottom: float) -> Markup:
+    place = {"x": round(node.start, 2), "y": top, "width": round(node.size, 2)}
+    named = tag("rect", **place, height=bottom - top, class_="area")
+    box = tag("rect", **place, height=NODE, rx=2, class_="mark")
     title = tag("title", f"{stop.words}: {node.amount:,}")
-    return group([title, box], class_=stop.kind or None, data_key=_key(stop))
+    return group([title, named, box], class_=stop.kind or None, data_key=_key(stop))
 
 
 def _key(stop: FlowStop) -> str:

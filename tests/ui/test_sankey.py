@@ -40,8 +40,18 @@ def test_the_narrow_diagram_keeps_its_nodes_in_its_width_and_names_them_in_their
     ends = [FlowStop(1, rank, f"end {rank}", f"end {rank}") for rank in range(40)]
     drawn = narrow_sankey("A flow.", [((START, end), 1 + rank) for rank, end in enumerate(ends)], ("from", "to"))
     boxes = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"', drawn)
-    row = sorted((float(x), float(x) + float(width)) for x, y, width in boxes if float(y) > 40)
+    row = sorted({(float(x), float(x) + float(width)) for x, y, width in boxes if float(y) > 40})
     assert len(row) == 40
     assert row[-1][1] <= NARROW_WIDTH
     assert all(left > right for (_, right), (left, _) in itertools.pairwise(row))
     assert re.findall(r"end\u00a0(\d+)\u00a0", drawn) == [str(rank) for rank in range(40)]
+
+
+def test_no_words_of_the_narrow_diagram_lie_on_a_link() -> None:
+    ways = [((START, end, FlowStop(2, 0, "all", "all")), 5) for end in (LEFT, RIGHT)]
+    drawn = narrow_sankey("A flow.", ways, ("from", "by", "to"))
+    links = [(float(top), float(end)) for top, end in re.findall(r'd="M\S+ (\S+)C[^"]* (\S+)" stroke', drawn)]
+    texts = [float(y) for y in re.findall(r'<text x="4" y="([\d.]+)"', drawn)]
+    assert len(links) == 8
+    assert len(texts) == 6
+    assert not [y for y in texts for top, end in links if top < y - 10 < end or top < y + 3 < end]

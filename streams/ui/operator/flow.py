@@ -11,7 +11,7 @@ from markupsafe import Markup
 from streams.ui.flow_layout import FlowStop, Way
 from streams.ui.sankey import narrow_sankey, sankey
 
-HEADS: Final = ("Events", "Verdict", "Worker", "Escalated as", "Reasoner", "Outcome")
+HEADS: Final = ("Events", "Verdict", "Worker", "Decision", "Reasoner", "Outcome")
 REASONS: Final = (
     ("routed", "sent straight"), ("refused", "refused"), ("unsure", "unsure"), ("invalid", "unusable answer"),
     ("failed", "call failed"),
@@ -30,6 +30,15 @@ _REASONS: Final = {
     name: FlowStop(3, 10 + place, name, words, "reasoner") for place, (name, words) in enumerate(REASONS)
 }
 _OUTCOMES: Final = {name: FlowStop(5, rank, words, words, kind) for rank, (name, words, kind) in enumerate(OUTCOMES)}
+_UNESCALATED: Final = {
+    "answered": FlowStop(3, 0, "accepted", "accepted", "worker"),
+    "": FlowStop(3, 1, "open", "in progress", "rest"),
+    "failed": FlowStop(3, 2, "failed", "failed", "bad"),
+}
+"""The decisions about events that were not escalated, by their state."""
+_NO_WORKER: Final = FlowStop(2, 99, "none", "no worker", "rest")
+_NOT_ASKED: Final = FlowStop(4, 0, "none", "not asked", "worker")
+_NOT_YET: Final = FlowStop(4, 99, "not yet", "not asked yet", "rest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +62,12 @@ def way_of(row: Mapping[str, Any]) -> Way:
     if action in _ENDS:
         return (_EVENTS, _ENDS[action]), events
     end = _OUTCOMES.get(state, _OUTCOMES[""])
-    straight = FlowStop(2, 99, "straight")
-    worker = FlowStop(2, 0, row["worker"], row["worker"], "worker") if row["worker"] else straight
+    worker = FlowStop(2, 0, row["worker"], row["worker"], "worker") if row["worker"] else _NO_WORKER
     if not row["reason"]:
-        return (_EVENTS, _ROUTED, worker, *(_pass(column, end, "worker") for column in (3, 4)), end), events
-    reason = _REASONS.get(row["reason"], _REASONS["failed"])
-    name = row["reasoner"]
-    reasoner = FlowStop(4, 10, name, name, "reasoner") if name else _pass(4, end, "rest", after=50)
-    return (_EVENTS, _ROUTED, worker, reason, reasoner, end), events
-
-
-def _pass(column: int, end: FlowStop, kind: str, after: int = 0) -> FlowStop:
-    """Return the place at which a way to an outcome passes a column."""
-    return FlowStop(column, after + end.rank, f"to {end.name}", "", kind if end.name == "answered" else end.kind)
+        return (_EVENTS, _ROUTED, worker, _UNESCALATED.get(state, _UNESCALATED[""]), _NOT_ASKED, end), events
+    decision, name = _REASONS.get(row["reason"], _REASONS["failed"]), row["reasoner"]
+    reasoner = FlowStop(4, 10, name, name, "reasoner") if name else _NOT_ASKED if state == "failed" else _NOT_YET
+    return (_EVENTS, _ROUTED, worker, decision, reasoner, end), events
 
 
 def flow_diagrams(rows: Iterable[Mapping[str, Any]], summary: str) -> tuple[Markup, Markup]:
