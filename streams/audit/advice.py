@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from streams.core.dollars import dollars
+
 SMALL_STREAM = 100
 """Events a day that need a model; below this, three tiers are seldom worth their upkeep."""
 NEARLY_ALL = 0.8
@@ -149,7 +151,11 @@ def _on_the_stream(advice: Advice) -> Iterator[str]:
     if advice.left_out:
         yield f"{advice.left_out} events with a call of unknown cost are left out. Set priced_as on their models."
     if calls < SMALL_STREAM and (saved is None or saved < advice.upkeep_usd or saved <= 0):
-        known = "" if saved is None else f"Tiering saves ${saved:.2f} a day, its upkeep is ${advice.upkeep_usd:.2f}. "
+        known = (
+            ""
+            if saved is None
+            else f"Tiering saves {dollars(saved)} a day, its upkeep is {dollars(advice.upkeep_usd)}. "
+        )
         yield (
             f"This stream needs a model {calls:.0f} times a day. {known}Three tiers are not worth it for so few: send "
             "every event to the reasoner, and keep the listeners only where they discard noise."
@@ -161,20 +167,20 @@ def _on_the_stream(advice: Advice) -> Iterator[str]:
     elif not advice.significant and advice.saved_interval is not None:
         low, high = advice.saved_interval
         yield (
-            f"The savings are still uncertain: between ${low:.2f} and ${high:.2f} in all. More events that reach the "
-            "reasoner narrow that down; explore = 0.01 sends it some of the others."
+            f"The savings are still uncertain: between {dollars(low)} and {dollars(high)} in all. More events that "
+            "reach the reasoner narrow that down; explore = 0.01 sends it some of the others."
         )
     elif advice.break_even_a_day is None:
         yield "Tiering saves nothing here. See which worker below is to blame."
     elif calls < advice.break_even_a_day:
         yield (
-            f"Tiering saves ${saved:.2f} a day, less than its upkeep of ${advice.upkeep_usd:.2f}. It "
+            f"Tiering saves {dollars(saved)} a day, less than its upkeep of {dollars(advice.upkeep_usd)}. It "
             f"pays off from about {advice.break_even_a_day:,.0f} events a day; there are {calls:,.0f}."
         )
     else:
         yield (
-            f"Tiering pays off: it saves ${saved:.2f} a day before its upkeep of "
-            f"${advice.upkeep_usd:.2f}, which {advice.break_even_a_day:,.0f} events a day would cover; "
+            f"Tiering pays off: it saves {dollars(saved)} a day before its upkeep of "
+            f"{dollars(advice.upkeep_usd)}, which {advice.break_even_a_day:,.0f} events a day would cover; "
             f"there are {calls:,.0f}."
         )
 

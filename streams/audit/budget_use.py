@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from streams.core.budget import AtLimit, next_day
+from streams.core.dollars import dollars
 
 BudgetState = Literal["over", "will be over", "within"]
 SHORTEST = timedelta(minutes=10)
@@ -82,15 +83,15 @@ def sentences(uses: Sequence[BudgetUse]) -> Iterator[str]:
     states = {use.state for use in uses}
     for use in uses:
         if use.state == "over":
-            most = f" Most of it went to {use.handlers[0][0]} (${use.handlers[0][1]:.2f})." if use.handlers else ""
+            most = f" Most of it went to {use.handlers[0][0]} ({dollars(use.handlers[0][1])})." if use.handlers else ""
             yield (
-                f"The {use.tier}s are over their budget: ${use.spent_usd:.2f} of ${use.limit_usd:.2f} is spent."
+                f"The {use.tier}s are over their budget: {dollars(use.spent_usd)} of {dollars(use.limit_usd)} is spent."
                 f"{most} {_FATE[use.tier, use.at_limit]}"
             )
         elif use.state == "will be over":
             yield (
                 f"The {use.tier}s will be over their budget before midnight UTC: at today's rate they spend "
-                f"${use.forecast_usd:.2f} of ${use.limit_usd:.2f}."
+                f"{dollars(use.forecast_usd)} of {dollars(use.limit_usd)}."
             )
     if uses and states == {"within"}:
         yield "Every tier is within its budget, and at today's rate it stays so until midnight UTC."

@@ -45,8 +45,8 @@ def test_every_escalated_event_was_answered_by_a_reasoner_or_failed(audit: Audit
 
 
 def test_an_event_that_cannot_be_read_is_a_dead_letter_and_nothing_else(audit: Audit) -> None:
-    ended = """SELECT
-            count(), countIf(event_id IN (SELECT event_id FROM calls)), countIf(event_id IN (SELECT event_id FROM outcomes))
+    ended = """SELECT count(), countIf(event_id IN (SELECT event_id FROM calls)),
+            countIf(event_id IN (SELECT event_id FROM outcomes))
         FROM dead_letters"""
     ((letters, called, settled),) = audit.query(ended).rows
     assert letters > 0
@@ -54,8 +54,8 @@ def test_an_event_that_cannot_be_read_is_a_dead_letter_and_nothing_else(audit: A
 
 
 def test_a_verdicts_confidence_is_that_of_the_listener_who_found_its_intent(audit: Audit) -> None:
-    sql = """SELECT countIf(arrayExists(
-            one -> JSONExtractString(one, 'label') = intents[1] AND JSONExtractFloat(one, 'confidence') = confidence, findings))
+    sql = """SELECT countIf(arrayExists(one -> JSONExtractString(one, 'label') = intents[1]
+            AND JSONExtractFloat(one, 'confidence') = confidence, findings))
         FROM verdicts WHERE confidence IS NOT NULL"""
     ((agreeing,),) = audit.query(sql).rows
     ((sure, unsure),) = audit.query("SELECT countIf(intents[1] != 'unsure'), count() FROM verdicts").rows

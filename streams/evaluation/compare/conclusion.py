@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from streams.core.dollars import dollars
 from streams.evaluation.compare.paired_statistics import events_needed, labels_needed
 from streams.evaluation.compare.preference import (
     MIN_LABELLED,
@@ -147,7 +148,7 @@ _QUALITY_WORDS: Final[dict[Quality, Callable[[Accuracy, float], str]]] = {
 def _compared(spending: CostComparison) -> str:
     word = "less" if spending.difference.value < 0 else "more"
     if spending.mean_a <= 0:
-        return f"costs ${spending.mean_b:.6f} an event, where A costs nothing"
+        return f"costs {dollars(spending.mean_b)} an event, where A costs nothing"
     return f"costs {percent(abs(spending.difference.value) / spending.mean_a)} {word}"
 
 

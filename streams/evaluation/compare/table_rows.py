@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
+from streams.core.dollars import dollars
 from streams.evaluation.compare.comparison import RunComparison, RunSummary
 from streams.evaluation.compare.paired_statistics import DifferenceEstimate
 from streams.evaluation.compare.preference import Accuracy
@@ -32,8 +34,8 @@ def _endings(made: RunComparison) -> Iterator[Row]:
 
 def _money_and_time(made: RunComparison) -> Iterator[Row]:
     a, b = made.a, made.b
-    yield "USD an event", number(a.usd_mean, ".6f"), number(b.usd_mean, ".6f"), interval(made.spending.difference)
-    yield "USD in all", number(a.usd, ".6f"), number(b.usd, ".6f"), ""
+    yield "cost of an event", _cost(a.usd_mean), _cost(b.usd_mean), interval(made.spending.difference)
+    yield "cost in all", _cost(a.usd), _cost(b.usd), ""
     yield "model seconds, mean", number(a.seconds_mean), number(b.seconds_mean), interval(made.seconds)
     for quantile in sorted({*a.seconds, *b.seconds}):
         what = f"seconds, {100 * quantile:.0f} % within"
@@ -73,5 +75,9 @@ def interval(estimate: DifferenceEstimate) -> str:
     return f"{estimate.value:+.3g} ({estimate.low:+.3g} to {estimate.high:+.3g})"
 
 
-def number(value: Any, form: str = ".3f") -> str:
-    return "unknown" if value is None else f"{value:{form}}"
+def _cost(value: float | Decimal | None) -> str:
+    return dollars(value, "unknown")
+
+
+def number(value: Any) -> str:
+    return "unknown" if value is None else f"{value:.3f}"

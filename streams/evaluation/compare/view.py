@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from streams.core.dollars import dollars
 from streams.evaluation.compare.comparison import RunComparison
 from streams.evaluation.compare.conclusion import percent
 from streams.evaluation.compare.diff import ComparedEvent, EventEnd
-from streams.evaluation.compare.table_rows import number, rows
+from streams.evaluation.compare.table_rows import rows
 from streams.evaluation.html_document import shown_text
 
 MAX_TEXT, MAX_ANSWER, MAX_SLICES = 600, 2000, 50
@@ -18,6 +19,7 @@ def view(made: RunComparison) -> dict[str, Any]:
     """Return the values of a comparison's template, about 6 kB for each changed event before escaping."""
     return {
         "made": made,
+        "dollars": dollars,
         "rows": list(rows(made)),
         "accuracies": [one for one in (made.answers, made.intents) if one.labelled.n],
         "changes": [(name, count) for name, count in made.changes.items() if count],
@@ -47,5 +49,5 @@ def _end(name: str, end: EventEnd) -> dict[str, str]:
         "intent": end.intent,
         "answer": shown_text(end.answer or "", MAX_ANSWER),
         "why": shown_text("; ".join(end.reasons), MAX_TEXT),
-        "usd": number(end.usd, ".6f"),
+        "usd": dollars(end.usd, "unknown"),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from streams.core.dollars import dollars
 from streams.evaluation.tiers.estimates import CostPerRight
 from streams.evaluation.tiers.evaluation import ReasonerTier
 from streams.evaluation.tiers.panel_figures import PanelFigures, VerdictCount
@@ -83,11 +84,6 @@ def _cost_interval(cost: CostPerRight) -> str:
     if cost.low is None or cost.high is None:
         return " (too uncertain for an interval)"
     return f" ({dollars(cost.low)}–{dollars(cost.high)})"
-
-
-def dollars(value: float | None) -> str:
-    """Format US dollars to three digits."""
-    return UNKNOWN if value is None else f"${value:.3g}"
 
 
 def _gains(gains: Sequence[ReasonerGain]) -> EvaluationTable:

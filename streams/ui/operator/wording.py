@@ -7,27 +7,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from streams.core.dollars import dollars
 from streams.core.harmless import one_line
 from streams.ui.operator.scope import in_utc
 
 UNKNOWN: Final = "–"
-LEAST_CENT: Final = 0.009995
-"""US dollars from which an amount is written in cents."""
 Number = int | float | Decimal
+usd = dollars
 
 
 def count(value: Number | None) -> str:
     """Return a number of things, with thin groups: `12,345`."""
     return UNKNOWN if value is None else f"{value:,.0f}"
-
-
-def usd(value: Number | None) -> str:
-    """Return money: cents from a cent on, else three significant digits, as `$0.00132`."""
-    if value is None:
-        return UNKNOWN
-    sign, amount = ("−" if value < 0 else ""), abs(float(value))
-    digits = 2 if amount == 0 or amount >= LEAST_CENT else 2 - _exponent(amount)
-    return f"{sign}${amount:,.{digits}f}"
 
 
 def percent(value: Number | None) -> str:
@@ -59,10 +50,6 @@ def moment(value: datetime | None) -> str:
 def excerpt(text: str, characters: int = 200) -> str:
     """Return the beginning of a foreign text on one line, without control characters."""
     return one_line(text, characters)
-
-
-def _exponent(amount: float) -> int:
-    return int(f"{amount:e}".rpartition("e")[2])
 
 
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {

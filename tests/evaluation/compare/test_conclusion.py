@@ -116,7 +116,7 @@ def test_of_what_costs_nothing_no_share_is_taken() -> None:
     spent = CostComparison(
         events=100, known=100, mean_a=0.0, mean_b=0.002, difference=DifferenceEstimate(0.002, 0.001, 0.003)
     )
-    assert "costs $0.002000 an event, where A costs nothing" in conclude(FEW, spent, 0.02).sentence
+    assert "costs $0.0020 an event, where A costs nothing" in conclude(FEW, spent, 0.02).sentence
 
 
 @given(*[st.integers(0, 80)] * 4, st.integers(0, 400), st.integers(0, 4000))

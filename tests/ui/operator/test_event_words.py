@@ -43,7 +43,7 @@ def test_a_story_begins_with_the_event_and_ends_with_its_cost() -> None:
     assert story[0].startswith("A text on the topic events, partition 0, offset 7, published at 2026-11-01 12:00:00")
     assert story[1] == "The listeners found order, so it went to the worker answer."
     assert "0.700" in story[2]
-    assert "$0.00100 and the unknown price of 1 call in 2 calls" in story[-1]
+    assert "$0.0010 and the unknown price of 1 call in 2 calls" in story[-1]
 
 
 def test_without_any_price_the_cost_is_unknown_and_not_nothing() -> None:
