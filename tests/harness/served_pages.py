@@ -57,7 +57,7 @@ def served_pages(data: Path, pipeline: Path) -> Iterator[OperatorPages]:
             process.stdout.read()
 
 
-ADDRESSES = {page.title.lower().replace(" ", "-"): page.path for page in PAGES if page.title} | {
+ADDRESSES = {page.title.lower().replace(" ", "-"): page.path for page in PAGES if not page.section} | {
     "search-text": "/search?text=stove&tier=worker",
     "run-pair": "/runs/live/stricter",
     "query": "/query/tiers",

@@ -20,6 +20,13 @@ LONGEST_MS = 120_000
 """Milliseconds that an estimate may take on a busy machine."""
 PRINTED = ("money", "pipeline", "event")
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+CUT = """() => [...document.querySelectorAll("table")].filter((one) => {
+  const place = one.closest(".scroll");
+  if (!place) return one.getBoundingClientRect().right > document.documentElement.clientWidth;
+  const shades = getComputedStyle(place).backgroundAttachment;
+  return !(place.tabIndex === 0 && place.ariaLabel && shades === "local, local, scroll, scroll");
+}).map((one) => one.outerHTML.slice(0, 200))"""
+"""Finds tables that are cut without a shade at the edge, or that the keyboard does not reach."""
 NUMBERED = """() => {
   const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
   const controls = [...document.querySelectorAll(kinds)].filter((one) => one.checkVisibility() && !one.disabled);
@@ -86,6 +93,12 @@ def test_a_page_is_accessible_fits_and_asks_its_own_server_alone(opened: Visitor
     controls = opened.page.evaluate(NUMBERED)
     assert reached_by_tab(opened.page, controls) == list(range(controls))
     assert opened.faults == []
+
+
+def test_every_table_that_is_cut_can_be_scrolled_by_the_keyboard_and_says_what_it_is(opened: Visitor) -> None:
+    opened.page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    opened.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert opened.page.evaluate(CUT) == []
 
 
 def reached_by_tab(page: Page, controls: int) -> list[int]:

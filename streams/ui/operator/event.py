@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute
 
 from streams.audit.named_queries import DEFAULTS
 from streams.audit.trace import read_trace
-from streams.ui.operator.event_view import bar_rows, call_views, event_texts, redaction_remark, shown_text, span_of
+from streams.ui.operator.event_bars import bar_rows, span_of
+from streams.ui.operator.event_view import call_views, event_texts, redaction_remark, shown_text
 from streams.ui.operator.event_words import story_of
 from streams.ui.operator.frame import operator_route, render, site_of
 from streams.ui.operator.wording import excerpt

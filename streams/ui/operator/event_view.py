@@ -1,18 +1,14 @@
-"""The page of one event as plain data: the bars of its calls, and each call with its facts and texts."""
+"""The page of one event as plain data: each call with its facts and texts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final
-
-from markupsafe import Markup
 
 from streams.adapters.clickhouse_erasure import ERASED
 from streams.audit.trace import Trace
-from streams.audit.waterfall import bars_of
 from streams.core.harmless import lines
 from streams.ui.operator.event_words import escalation_of, exploration_of
 from streams.ui.operator.wording import UNKNOWN, count, moment, seconds, usd
@@ -22,8 +18,6 @@ SHORT_TEXT: Final = 600
 """Characters up to which a text is shown unfolded."""
 MAX_TEXT: Final = 20_000
 """Characters of one text that the page shows."""
-BAR_UNITS: Final = 1000
-"""The width of a bar's drawing, in its own units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +34,6 @@ class ShownText:
     def folded(self) -> bool:
         """True if the text is too long to be shown at once, or known."""
         return self.known or len(self.text) > SHORT_TEXT
-
-
-@dataclass(frozen=True, slots=True)
-class BarRow:
-    """A call in the waterfall. `end` is the share of the whole time at which it ended."""
-
-    call_id: str
-    tier: str
-    handler: str
-    drawing: Markup
-    waited: str
-    took: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,50 +83,6 @@ def redaction_remark(row: Row | None) -> str:
     if redaction == ERASED:
         return "The texts were erased, as the person they concern may demand. Figures and decisions are kept."
     return "" if redaction is None else "Personal data in these texts were replaced by markers such as [email]."
-
-
-def bar_rows(trace: Trace) -> tuple[BarRow, ...]:
-    """Return the waterfall: the calls on one axis, from the first one's handover to the last end or the outcome."""
-    bars = bars_of(trace.calls)
-    if not bars:
-        return ()
-    start, end = span_of(trace)
-    span = max((end - start).total_seconds(), 1e-6)
-
-    def place(time: datetime) -> float:
-        return round((time - start).total_seconds() / span * BAR_UNITS, 1)
-
-    return tuple(
-        BarRow(
-            call_id=bar.call_id,
-            tier=bar.tier,
-            handler=bar.handler,
-            drawing=_bar(bar.tier, place(bar.handed), place(bar.began), place(bar.ended)),
-            waited=seconds(bar.waited),
-            took="stored" if bar.stored else seconds(bar.took),
-        )
-        for bar in bars
-    )
-
-
-def span_of(trace: Trace) -> tuple[datetime, datetime]:
-    """Return the first and the last time of the waterfall."""
-    bars = bars_of(trace.calls)
-    ends = [bar.ended for bar in bars]
-    settled = [trace.outcome["settled_at"]] if trace.outcome is not None else []
-    return min(bar.handed for bar in bars), max([*ends, *settled])
-
-
-def _bar(tier: str, handed: float, began: float, ended: float) -> Markup:
-    """Draw one bar: thin for the wait, thick for the call, which is at least as wide as an eye can see."""
-    width = max(ended - began, 4.0)
-    began = min(began, BAR_UNITS - width)
-    return Markup(
-        '<svg class="bar {}" viewBox="0 0 {} 16" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
-        '<line class="grid" x1="0" x2="{}" y1="15.5" y2="15.5"/>'
-        '<rect class="wait" x="{}" y="6" width="{}" height="4"/>'
-        '<rect class="mark" x="{}" y="2" width="{}" height="12"/></svg>'
-    ).format(tier, BAR_UNITS, BAR_UNITS, handed, round(max(began - handed, 0.0), 1), began, round(width, 1))
 
 
 def call_views(calls: Sequence[Row], findings: Mapping[str, Row], event_text: str = "") -> tuple[CallView, ...]:

@@ -51,6 +51,8 @@ class OperatorSite:
     signer: LinkSigner
     navigation: tuple[tuple[str, str], ...] = ()
     """The address and the title of each page."""
+    sections: Mapping[str, str] = field(default_factory=dict)
+    """The address of the page of the navigation, by the first step of the addresses that belong to it."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a form changes something, so that nothing is done twice."""
     form_results: FormResults = field(default_factory=FormResults)
@@ -111,7 +113,9 @@ def render(request: Request, template: str, title: str, *, status: int = 200, **
     """Return a page: `operator/TEMPLATE`, which extends `operator/base.html`."""
     site = site_of(request)
     scope: Scope | None = getattr(request.state, "scope", None)
-    frame = {"title": title, "path": request.url.path, "navigation": site.navigation, "scope": scope}
+    path = request.url.path
+    section = site.sections.get("/" + path.split("/")[1], "")
+    frame = {"title": title, "path": path, "section": section, "navigation": site.navigation, "scope": scope}
     return HTMLResponse(_rendered(template, **frame, **values), status)
 
 

@@ -21,12 +21,14 @@ from streams.ui.operator.reads import AuditReads
 
 
 class OperatorPage(NamedTuple):
-    """A page of the navigation, if it has a title, with its routes and the parts of it that renew themselves."""
+    """A page with those below it: its routes, and the parts of it that renew themselves."""
 
     path: str
     title: str
     routes: Callable[[], Sequence[BaseRoute]]
     fragments: Callable[[OperatorSite], Sequence[LiveFragment]] = lambda _: ()
+    section: str = ""
+    """The page of the navigation to which it belongs; empty for one that is there itself."""
 
 
 UNBUFFERED: Final = {"X-Accel-Buffering": "no"}
@@ -37,7 +39,7 @@ PAGES: Final = (
     OperatorPage("/quality", "Quality", quality.routes, quality.fragments),
     OperatorPage("/what-if", "What if", what_if.routes, what_if.fragments),
     OperatorPage("/search", "Search", search.routes),
-    OperatorPage("/events", "", event.routes),
+    OperatorPage("/events", "One event", event.routes, section="/search"),
     OperatorPage("/dead-letters", "Dead letters", dead_letters.routes),
     OperatorPage("/pipeline", "Pipeline", picture.routes, picture.fragments),
     OperatorPage("/runs", "Runs", runs.routes),
@@ -49,11 +51,13 @@ def make_operator_site(
     settings: Settings, pipeline: Pipeline | None, reads: AuditReads, signer: LinkSigner
 ) -> OperatorSite:
     """Return the site of all pages."""
-    navigation = tuple((page.path, page.title) for page in PAGES if page.title)
+    navigation = tuple((page.path, page.title) for page in PAGES if not page.section)
+    sections = {page.path: page.section or page.path for page in PAGES}
     live = LiveFeeds()
     site = OperatorSite(
-        settings=settings, pipeline=pipeline, reads=reads, live=live, signer=signer, navigation=navigation
-    )
+        settings=settings, pipeline=pipeline, reads=reads, live=live, signer=signer, navigation=navigation,
+        sections=sections,
+    )  # fmt: skip
     for page in PAGES:
         live.add(page.fragments(site))
     return site

@@ -6,7 +6,8 @@ import re
 from datetime import timedelta
 
 from streams.adapters.clickhouse_erasure import ERASED
-from streams.ui.operator.event_view import BAR_UNITS, MAX_TEXT, bar_rows, call_views, redaction_remark, shown_text
+from streams.ui.operator.event_bars import BAR_UNITS, bar_rows
+from streams.ui.operator.event_view import MAX_TEXT, call_views, redaction_remark, shown_text
 from tests.builders import START, call, event
 from tests.harness.traces import EVENT, row, trace
 

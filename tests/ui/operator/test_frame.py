@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,24 @@ async def test_an_unknown_address_shows_the_operators_notice_to_the_operator_alo
         answer = await stranger.get("/no-page")
         assert answer.status_code == 404
         assert 'aria-label="Pages"' not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("address", "marked"),
+    [
+        ("/", 'href="/" aria-current="page"'),
+        ("/query", 'href="/query" aria-current="page"'),
+        ("/query/tiers", 'href="/query" aria-current="true"'),
+        ("/events/mail-1", 'href="/search" aria-current="true"'),
+        ("/dead-letters/x", 'href="/dead-letters" aria-current="true"'),
+        ("/runs/live/again", 'href="/runs" aria-current="true"'),
+        ("/no-page", ""),
+    ],
+)
+async def test_the_navigation_marks_the_page_or_the_one_above_it(tmp_path: Path, address: str, marked: str) -> None:
+    async with visitor(operator_site(FakeAudit({"run_times": RUNS}), tmp_path)) as operator:
+        page = (await operator.get(address)).text
+    assert re.findall(r'href="[^"?]+[^>]* aria-current="\w+"', page) == ([marked] if marked else [])
 
 
 async def test_a_page_that_fails_says_where_to_look(tmp_path: Path) -> None:
