@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from streams.audit.query import QueryResult
 from streams.core.errors import ConfigError
 
-PAGE: Final = 50
+PAGE: Final = 20
 SLICE_CALLS: Final = 5_000
 """The calls of the first slice of time; the second has twice as many, the others up to MAX_SLICE_CALLS."""
 MAX_SLICE_CALLS: Final = 80_000

@@ -13,7 +13,7 @@ from streams.audit.query import Audit, QueryResult
 from streams.audit.search import MAX_TEXT, PAGE, SEARCH_SECONDS, EventSearch, FoundEvents, search_events
 from streams.core.errors import ConfigError
 from streams.core.time_range import EARLIEST, LATEST
-from tests.builders import START, event, outcome, verdict
+from tests.builders import START, call, event, outcome, verdict
 from tests.harness.audit import database, write
 from tests.harness.known_audit import RUN, everything
 
@@ -24,7 +24,7 @@ CROWD = 2 * PAGE + 20
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audit]:
     with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *everything(), *crowd())
+        write(config, *everything(), *crowd(), *needles())
         opened = Audit(config)
         yield opened
         opened.close()
@@ -34,6 +34,17 @@ def crowd() -> Iterator[Any]:
     for number in range(CROWD):
         one = event(f"crowd-{number:03d}", f"número {number}: WHERE is it?", run="crowd")
         yield from (verdict(one, "", action="ignore"), replace(outcome(one), state="ignored", tier="listener"))
+
+
+def needles() -> Iterator[Any]:
+    one = event("needles", f"{'é' * 700}needle 1{'é' * 700}", run="needles", data='{"x": "needle 2"}')
+    yield from (verdict(one, "answer"), replace(outcome(one), answer="the needle 3"))
+    asked = call(one, "answer", prompt="the needle 5", response="a needle 4")
+    yield asked
+    later = replace(
+        asked, call_id="f" * 32, tier="reasoner", prompt="", response="", started_at=START.replace(year=2030)
+    )
+    yield later
 
 
 def search(audit: Audit, run: str = RUN, **wanted: Any) -> FoundEvents:
@@ -79,6 +90,31 @@ def test_a_row_sums_up_its_event(audit: Audit) -> None:
     assert row["call_seconds"] == pytest.approx(10.01)
     assert row["fitting_calls"] == ["worker answer: refused, escalated"]
     assert row["event_time"].tzinfo is UTC
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    ("wanted", "said_in", "text"),
+    [
+        ("", "event", "é" * 600),
+        ("NEEDLE 1", "event", f"{'é' * 300}needle 1{'é' * 300}"),
+        ("needle 2", "data of the event", '{"x": "needle 2"}'),
+        ("needle 3", "answer", "the needle 3"),
+        ("needle 4", "answer of worker answer", "a needle 4"),
+        ("needle 5", "prompt of worker answer", "the needle 5"),
+    ],
+)
+def test_a_row_has_the_part_of_the_text_around_what_was_looked_for(
+    audit: Audit, wanted: str, said_in: str, text: str
+) -> None:
+    (row,) = search(audit, "needles", text=wanted).rows
+    assert (row["said_in"], row["text"]) == (said_in, text)
+
+
+@pytest.mark.embedded
+def test_the_calls_of_an_event_come_the_newest_first(audit: Audit) -> None:
+    (row,) = search(audit, "needles").rows
+    assert row["fitting_calls"] == ["reasoner answer: answered, accepted", "worker answer: answered, accepted"]
 
 
 @pytest.mark.embedded

@@ -11,26 +11,32 @@
 WITH
     ({tier:String} = '' AND {handler:String} = '' AND {model:String} = '' AND {cost_usd:Float64} = 0
         AND {seconds:Float64} = 0) AS any_call,
-    NOT any_call OR {state:String} != '' AS filtered
+    NOT any_call OR {state:String} != '' AS filtered,
+    whole -> positionCaseInsensitiveUTF8(whole, {text:String}) AS place_in,
+    whole -> substringUTF8(whole, greatest(toInt64(place_in(whole)) - 300, 1), 600 + lengthUTF8({text:String})) AS around
 SELECT
     event_time,
     event_id,
-    anyIf(found.text, part = 'verdict') AS text,
+    argMinIf(found.place, found.rank, says) AS said_in,
+    argMinIf(found.text, found.rank, says) AS text,
     anyIf(found.state, part = 'outcome') AS ended_as,
     anyIf(found.handler, part = 'outcome') AS ended_by,
     sum(found.usd) AS cost_usd,
     sum(found.took) AS call_seconds,
     countIf(part = 'call') AS calls,
-    arrayDistinct(groupArrayIf(3)(concat(found.tier, ' ', found.handler, ': ', found.state), 
-        part = 'call' AND fits AND (found.tier != 'listener' OR filtered)))
-        AS fitting_calls
+    arraySlice(arrayDistinct(arrayMap(one -> one.2, arrayReverseSort(groupArrayIf(
+        (found.began, concat(found.tier, ' ', found.handler, ': ', found.state)),
+        part = 'call' AND fits AND (found.tier != 'listener' OR filtered))))), 1, 3) AS fitting_calls
 FROM
 (
     SELECT
-        'call' AS part, event_time, event_id, tier, handler, '' AS text, concat(status, ', ', decision) AS state,
-        calls.cost_usd AS usd, if(cache_hit, 0, duration_seconds) AS took,
-        {text:String} = '' OR positionCaseInsensitiveUTF8(prompt, {text:String}) > 0
-            OR positionCaseInsensitiveUTF8(coalesce(response, ''), {text:String}) > 0 AS says,
+        'call' AS part, event_time, event_id, tier, handler, concat(status, ', ', decision) AS state,
+        calls.cost_usd AS usd, if(cache_hit, 0, duration_seconds) AS took, started_at AS began,
+        place_in(coalesce(response, '')) > 0 AS answers,
+        {text:String} = '' OR answers OR place_in(prompt) > 0 AS says,
+        if(answers, 4, 5) AS rank,
+        concat(if(answers, 'answer', 'prompt'), ' of ', tier, ' ', handler) AS place,
+        if({text:String} = '' OR NOT says, '', around(if(answers, coalesce(response, ''), prompt))) AS text,
         {tier:String} IN ('', tier) AND {handler:String} IN ('', handler) AND {model:String} IN ('', model)
             AND {state:String} IN ('', status, decision)
             AND ({cost_usd:Float64} = 0 OR calls.cost_usd >= {cost_usd:Float64})
@@ -40,17 +46,24 @@ FROM
         AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time <= {until:DateTime64(6, 'UTC')}
     UNION ALL
     SELECT
-        'verdict', event_time, event_id, '', '', substring(verdicts.text, 1, 400), action, NULL, NULL,
-        {text:String} = '' OR positionCaseInsensitiveUTF8(verdicts.text, {text:String}) > 0
-            OR positionCaseInsensitiveUTF8(coalesce(data, ''), {text:String}) > 0,
+        'verdict', event_time, event_id, '', '', action, NULL, NULL, NULL,
+        {text:String} = '' OR place_in(verdicts.text) > 0 AS in_text,
+        in_text OR place_in(coalesce(data, '')) > 0 AS says,
+        if(in_text, 1, 2),
+        if(in_text, 'event', 'data of the event'),
+        if(says, around(if(in_text, verdicts.text, coalesce(data, ''))), ''),
         any_call AND {state:String} IN ('', action)
     FROM verdicts
     WHERE run = {run:String}
         AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time <= {until:DateTime64(6, 'UTC')}
     UNION ALL
     SELECT
-        'outcome', event_time, event_id, tier, handler, '', state, NULL, NULL,
-        {text:String} = '' OR positionCaseInsensitiveUTF8(coalesce(answer, ''), {text:String}) > 0,
+        'outcome', event_time, event_id, tier, handler, state, NULL, NULL, NULL,
+        place_in(coalesce(answer, '')) > 0 AS answers,
+        {text:String} = '' OR answers AS says,
+        3,
+        'answer',
+        if({text:String} = '' OR NOT says, '', around(coalesce(answer, ''))),
         {model:String} = '' AND {cost_usd:Float64} = 0 AND {seconds:Float64} = 0
             AND {tier:String} IN ('', tier) AND {handler:String} IN ('', handler) AND {state:String} IN ('', state)
     FROM outcomes

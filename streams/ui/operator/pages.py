@@ -28,7 +28,7 @@ class OperatorPage(NamedTuple):
     routes: Callable[[], Sequence[BaseRoute]]
     fragments: Callable[[OperatorSite], Sequence[LiveFragment]] = lambda _: ()
     section: str = ""
-    """The page of the navigation to which it belongs; empty for one that is there itself."""
+    """The page of the navigation to which it belongs; empty for a page that it lists."""
 
 
 UNBUFFERED: Final = {"X-Accel-Buffering": "no"}

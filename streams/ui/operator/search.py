@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -16,9 +16,10 @@ from streams.audit.search import PAGE, EventSearch, FoundEvents, parameters_of_s
 from streams.core.errors import ConfigError
 from streams.pipeline.load import Pipeline
 from streams.ui.operator.event import event_link
-from streams.ui.operator.frame import operator_route, render, scope_of, site_of
+from streams.ui.operator.frame import operator_route, render, scope_of, secrets_hider, site_of
 from streams.ui.operator.reads import figure_link
-from streams.ui.operator.scope import ALL_HOURS, Scope
+from streams.ui.operator.scope import ALL_HOURS, LIVE, Scope
+from streams.ui.operator.snippet import snippet
 
 TIERS: Final = ("listener", "worker", "reasoner")
 STATES: Final[Sequence[tuple[str, Sequence[str]]]] = (
@@ -27,10 +28,14 @@ STATES: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("Outcomes", ("ignored",)),
 )
 """The states that can be looked for. An outcome that is answered, failed or a duplicate is found by the same word."""
-TEXTS: Final = ("text", "tier", "handler", "model", "state", "before")
+TEXTS: Final = ("text", "tier", "handler", "model", "state")
 NUMBERS: Final = ("cost_usd", "seconds")
-FILTERS: Final = ("tier", "handler", "model", "state", "cost_usd", "seconds", "run", "hours")
-"""The fields that are folded until one is used."""
+FOLDED: Final = {
+    **dict.fromkeys(("tier", "handler", "model", "state", "cost_usd", "seconds"), ""),
+    "run": LIVE,
+    "hours": str(ALL_HOURS),
+}
+"""The fields that are folded until one is used, with the values that they have by default."""
 
 
 def routes() -> list[BaseRoute]:
@@ -52,13 +57,15 @@ async def show(request: Request) -> Response:
         "Search",
         wanted=wanted,
         found=found,
-        rows=[row | {"link": event_link(str(row["event_id"]), scope.run)} for row in found.rows],
+        rows=[_shown(row, wanted) for row in found.rows],
         older=_older(scope, asked, found),
+        newest=_newest(asked) if asked.get("until") else "",
+        hours=asked.get("hours") or FOLDED["hours"],
         source=figure_link("search", **parameters_of_search(wanted, found.looked_back_to, wanted.until, wanted.before)),
         tiers=TIERS,
         states=STATES,
         handlers=_names(site.pipeline),
-        filtered=any(asked.get(name) for name in FILTERS),
+        filtered=any(asked.get(name) not in (None, "", usual) for name, usual in FOLDED.items()),
     )
 
 
@@ -68,7 +75,8 @@ def read_search(asked: Mapping[str, str], scope: Scope) -> EventSearch:
     cost, seconds = (_number(asked, name) for name in NUMBERS)
     return EventSearch(
         run=scope.run, since=scope.since, until=scope.until, text=given["text"], tier=given["tier"],
-        handler=given["handler"], model=given["model"], state=given["state"], before=given["before"],
+        handler=given["handler"], model=given["model"], state=given["state"],
+        before=asked.get("before", ""),
         cost_usd=cost, seconds=seconds,
     )  # fmt: skip
 
@@ -89,12 +97,27 @@ def _names(pipeline: Pipeline | None) -> list[str]:
     return sorted({*pipeline.listeners, *pipeline.workers, *pipeline.reasoners}) if pipeline is not None else []
 
 
+def _shown(row: Mapping[str, Any], wanted: EventSearch) -> Mapping[str, Any]:
+    """Return a row with its link, and the part of its text around what was looked for."""
+    link, part = event_link(row["event_id"], wanted.run), snippet(row["text"], wanted.text, secrets_hider())
+    return {**row, "link": link, "snippet": part}
+
+
+def _newest(asked: Mapping[str, str]) -> str:
+    """Return the address of the first page."""
+    return f"/search?{urlencode(_kept(asked))}"
+
+
+def _kept(asked: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters that the pages of a search share."""
+    return {name: asked[name] for name in ("run", "hours", *TEXTS, *NUMBERS) if asked.get(name)}
+
+
 def _older(scope: Scope, asked: Mapping[str, str], found: FoundEvents) -> str:
     """Return the address of the next page; empty if nothing is left."""
     if found.complete:
         return ""
-    kept = {name: asked[name] for name in ("run", *TEXTS, *NUMBERS) if asked.get(name)}
-    full = len(found.rows) == PAGE
-    kept |= {"since": scope.since.isoformat(), "until": found.looked_back_to.isoformat()}
-    kept["before"] = str(found.rows[-1]["event_id"]) if full else ""
-    return f"/search?{urlencode({name: value for name, value in kept.items() if value})}"
+    more = {"since": scope.since.isoformat(), "until": found.looked_back_to.isoformat()}
+    if len(found.rows) == PAGE:
+        more["before"] = str(found.rows[-1]["event_id"])
+    return f"/search?{urlencode(_kept(asked) | more)}"

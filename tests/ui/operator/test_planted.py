@@ -104,6 +104,14 @@ async def test_live_parts_hold_nothing_planted(site: OperatorSite) -> None:
             assert (part.name, read_page(await part.render({"run": run})).faults) == (part.name, [])
 
 
+async def test_a_search_for_half_a_secret_does_not_show_the_other_half(site: OperatorSite) -> None:
+    half = SECRETS["ANTHROPIC_API_KEY"][:15]
+    async with visitor(site) as operator:
+        found = (await operator.get(f"/search?{urlencode({'text': half})}")).text
+    assert "2 events" in found
+    assert SECRETS["ANTHROPIC_API_KEY"][15:] not in found
+
+
 @pytest.mark.parametrize("text", MARKUP)
 async def test_a_planted_address_that_leads_nowhere_says_so(site: OperatorSite, text: str) -> None:
     quoted = quote(text, safe="")
