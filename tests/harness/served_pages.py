@@ -72,5 +72,5 @@ def addresses(page: Page, pages: OperatorPages) -> Iterator[tuple[str, str]]:
     yield from ADDRESSES.items()
     for name, (start, beginning) in FOLLOWED.items():
         page.goto(pages.origin + start, wait_until="domcontentloaded")
-        links = page.locator(f'main a[href^="{beginning}"]:not([href*="/all"])')
+        links = page.locator(f'main a[href^="{beginning}"]:not([href*="/confirm"])')
         yield name, str(links.first.get_attribute("href"))

@@ -83,15 +83,25 @@ def checked_reason(text: str) -> str:
     return why
 
 
+def split_open(found: Sequence[LetterStatus]) -> tuple[list[NotRetried], list[LetterStatus]]:
+    """Return those that must not be dropped, each with the reason, and those that may."""
+    closed = [
+        NotRetried(one.dead_letter_id, one.event_id, f"it was already {one.state}")
+        for one in found
+        if one.state != "open"
+    ]
+    return closed, [one for one in found if one.state == "open"]
+
+
 def drop_letters(
     settings: Settings, letters: DeadLetterTable, found: Sequence[LetterStatus], why: str, operator: str
 ) -> tuple[list[NotRetried], list[LetterAction]]:
     """Drop the open ones. Return those that were left as they are, and the actions."""
-    closed = [one for one in found if one.state != "open"]
+    closed, wanted = split_open(found)
     action = LetterAction(
         run=settings.run, acted_at=settings.now(), dead_letter_id="", event_id="",
         action="dropped", operator=operator, why=why,
     )  # fmt: skip
-    done = actions_for([one for one in found if one.state == "open"], action)
+    done = actions_for(wanted, action)
     letters.record(done)
-    return [NotRetried(one.dead_letter_id, one.event_id, f"it was already {one.state}") for one in closed], done
+    return closed, done

@@ -57,6 +57,8 @@ class LetterFilter:
     """The topic's full name."""
     since: datetime | None = None
     until: datetime | None = None
+    after: tuple[datetime, str] | None = None
+    """The event time and the id of a dead letter; those that are listed after it are selected."""
     states: tuple[str, ...] = STATES
     limit: int = 50
 
@@ -83,6 +85,7 @@ _CONDITIONS: Final[Mapping[str, str]] = {
     "topic": "topic = {topic:String}",
     "since": "event_time >= {since:DateTime64(6, 'UTC')}",
     "until": "event_time < {until:DateTime64(6, 'UTC')}",
+    "after": "(event_time, toString(dead_letter_id)) < ({after_time:DateTime64(6, 'UTC')}, {after_id:String})",
 }
 _LETTERS: Final = "SELECT * FROM dead_letters WHERE run = {{run:String}}{conditions}"
 _SQL: Final = """
@@ -110,7 +113,7 @@ GLOBAL LEFT JOIN
 ) AS ended ON ended.event_id = letter.event_id
 GLOBAL LEFT JOIN (SELECT DISTINCT event_id FROM erased_events) AS gone ON gone.event_id = letter.event_id
 WHERE state IN {{states:Array(String)}}
-ORDER BY event_time DESC, dead_letter_id
+ORDER BY event_time DESC, dead_letter_id DESC
 LIMIT {{limit:UInt64}}
 """
 _ACTED: Final = """
@@ -127,9 +130,11 @@ class DeadLetterTable:
 
     def select(self, wanted: LetterFilter) -> list[LetterStatus]:
         """Return the dead letters that a filter selects, the newest events first."""
-        given = {name: getattr(wanted, name) for name in _CONDITIONS if getattr(wanted, name)}
+        given: dict[str, Any] = {name: getattr(wanted, name) for name in _CONDITIONS if getattr(wanted, name)}
         letters = _LETTERS.format(conditions="".join(f" AND {_CONDITIONS[name]}" for name in given))
-        values = {name: _value(value) for name, value in given.items()}
+        if wanted.after is not None:
+            given["after_time"], given["after_id"] = wanted.after
+        values = {name: _value(value) for name, value in given.items() if name != "after"}
         values |= {"run": wanted.run, "states": list(wanted.states), "limit": wanted.limit}
         result = self._ask(_SQL.format(letters=letters), values)
         return [LetterStatus(**{name: _aware(value) for name, value in row.items()}) for row in result.named_results()]

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 from urllib.parse import urlencode
@@ -14,18 +15,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from streams.audit.dead_letters.handling import checked_reason, split_retryable
+from streams.audit.dead_letters.handling import checked_reason, split_open, split_retryable
 from streams.audit.dead_letters.republish import EVENTS
-from streams.audit.dead_letters.table import STATES, LetterFilter
+from streams.audit.dead_letters.table import STATES, LetterFilter, LetterStatus
 from streams.core.errors import ConfigError
 from streams.ui.operator.event import event_link
 from streams.ui.operator.forms import form_token, operator_form
 from streams.ui.operator.frame import OperatorSite, operator_route, render, scope_of, site_of
-from streams.ui.operator.letters import RETRYABLE, drop, read_letters, read_page, reasons_of, retry
-from streams.ui.operator.scope import ALL_HOURS, Scope
+from streams.ui.operator.letters import RETRYABLE, by_reason, drop, read_letters, read_page, read_selected, retry
+from streams.ui.operator.scope import ALL_HOURS, Scope, in_utc
 
 LIST: Final = "/dead-letters"
-SHOWN: Final = 50
+SHOWN: Final = 20
+"""The dead letters of a page."""
 AT_ONCE: Final = 500
 """The most dead letters that one form handles."""
 FILTERS: Final = ("topic", "reason", "state")
@@ -42,7 +44,7 @@ def routes() -> list[BaseRoute]:
     return [
         operator_route(LIST, show_list),
         operator_route(LIST, act, methods=["POST"]),
-        operator_route(f"{LIST}/all", confirm),
+        operator_route(f"{LIST}/confirm", confirm),
         operator_route(LIST + "/done/{number:int}", show_result),
         operator_route(LIST + "/{letter}", show_one),
         operator_route(LIST + "/{letter}/original", download),
@@ -51,23 +53,29 @@ def routes() -> list[BaseRoute]:
 
 async def show_list(request: Request) -> Response:
     """List dead letters, the newest first, with their counts by topic and reason."""
-    site, scope = site_of(request), await scope_of(request, ALL_HOURS)
-    chosen = _chosen(request.query_params)
+    site, scope, asked = site_of(request), await scope_of(request, ALL_HOURS), request.query_params
+    chosen = _chosen(asked)
     counts = (await site.reads.named("dead_letters", scope)).records()
-    wanted = replace(_filter(site, scope, chosen), limit=SHOWN + 1)
+    wanted = replace(_filter(site, scope, chosen), after=_after(asked.get("after", "")), limit=SHOWN + 1)
     found = await site.reads.call(("letters", wanted), lambda: read_letters(site.settings, wanted))
+    shown = found[:SHOWN]
+    here = {"after": asked["after"]} if wanted.after else {}
     return render(
         request,
         "dead_letters.html",
         "Dead letters",
         counts=[row | {"link": _link(scope, topic=_short(site, row["topic"]), reason=row["reason"])} for row in counts],
-        letters=[(one, event_link(one.event_id, scope.run)) for one in found[:SHOWN]],
-        more=len(found) > SHOWN,
+        letters=[(one, event_link(one.event_id, scope.run)) for one in shown],
+        selectable=sum(one.state in RETRYABLE for one in shown),
+        ticked=asked.get("tick") == "all",
+        tick_link=_link(scope, **chosen, **here, tick="all"),
+        newest=_link(scope, **chosen) if here else "",
+        older=_link(scope, **chosen, after=_place(shown[-1])) if len(found) > SHOWN else "",
         chosen=chosen,
         topics=READERS,
         reasons=sorted({str(row["reason"]) for row in counts}),
         states=STATES,
-        all_links={verb: _link(scope, f"{LIST}/all", do=verb, **chosen) for verb in ("retry", "drop")},
+        all_links={verb: _link(scope, f"{LIST}/confirm", do=verb, of="all", **chosen) for verb in ("retry", "drop")},
     )
 
 
@@ -91,24 +99,30 @@ async def download(request: Request) -> Response:
 
 
 async def confirm(request: Request) -> Response:
-    """Ask whether all dead letters of a filter are to be retried or dropped."""
-    site, scope = site_of(request), await scope_of(request, ALL_HOURS)
-    chosen, verb = _chosen(request.query_params), _verb(request.query_params)
-    wanted = replace(_filter(site, scope, chosen), states=RETRYABLE, limit=AT_ONCE)
-    found = await asyncio.to_thread(read_letters, site.settings, wanted)
-    refused = split_retryable(found, site.settings.topic_prefix, RETRYABLE, None)[0] if verb == "retry" else []
+    """Say what a retry or a drop of the ticked dead letters, or of all of a filter, will do, and ask for it."""
+    site, scope, asked = site_of(request), await scope_of(request, ALL_HOURS), request.query_params
+    chosen, verb, ids = _chosen(asked), _verb(asked), asked.getlist("id")[:AT_ONCE]
+    if asked.get("of") == "all":
+        wanted = replace(_filter(site, scope, chosen), states=RETRYABLE, limit=AT_ONCE)
+        found = await asyncio.to_thread(read_letters, site.settings, wanted)
+    elif ids:
+        found = await asyncio.to_thread(read_selected, site.settings, ids)
+    else:
+        raise ConfigError("no dead letter is selected.", "Go back, and tick those that you mean.")
+    prefix = site.settings.topic_prefix
+    left, meant = split_retryable(found, prefix, RETRYABLE, None) if verb == "retry" else split_open(found)
     return render(
         request,
         "dead_letters_confirm.html",
         f"{verb.capitalize()} dead letters",
         verb=verb,
-        number=len(found) - len(refused),
-        reasons=reasons_of(refused),
-        counts=Counter((one.topic, one.reason) for one in found).most_common(),
-        chosen=chosen,
+        meant=meant,
+        reasons=by_reason(left),
+        counts=Counter((one.topic, one.reason) for one in meant).most_common(),
         # By id, so that letters that arrive after this page was shown are not meant.
-        ids=" ".join(one.dead_letter_id for one in found),
+        ids=" ".join(one.dead_letter_id for one in meant),
         limit=AT_ONCE if len(found) == AT_ONCE else None,
+        back=_link(scope, **chosen),
         csrf=form_token(request),
     )
 
@@ -142,6 +156,19 @@ def _filter(site: OperatorSite, scope: Scope, chosen: Mapping[str, str]) -> Lett
         until=scope.until,
         states=(state,) if state else STATES,
     )
+
+
+def _place(one: LetterStatus) -> str:
+    return f"{one.event_time.isoformat()} {one.dead_letter_id}"
+
+
+def _after(text: str) -> tuple[datetime, str] | None:
+    """Return the place in the list after which a page begins. Raises ConfigError if it cannot be read."""
+    time, _, letter = text.partition(" ")
+    try:
+        return (in_utc(datetime.fromisoformat(time)), letter) if text else None
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is not a place in the list.", "Begin with the newest page.", "after") from error
 
 
 def _chosen(asked: Mapping[str, str]) -> dict[str, str]:

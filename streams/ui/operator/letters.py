@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from streams.audit.dead_letters.handling import (
 from streams.audit.dead_letters.republish import why_no_event
 from streams.audit.dead_letters.retry import NotRetried, RetryResult, why_not
 from streams.audit.dead_letters.table import DeadLetterTable, LetterAction, LetterFilter, LetterStatus
-from streams.core.errors import MissingError
+from streams.core.errors import MissingError, ServiceError
 from streams.core.harmless import hex_dump, lines
 from streams.core.messages import DeadLetter
 
@@ -29,7 +29,6 @@ TEXT_BYTES: Final = 20_000
 """The bytes of an original that a page shows as text."""
 HEX_BYTES: Final = 4096
 """The bytes of an original that a page shows in hexadecimal."""
-MOST_REASONS: Final = 10
 MOST_RESULTS: Final = 100
 """The results of forms that are kept, the newest."""
 ASKED_AT_ONCE: Final = 100
@@ -84,8 +83,15 @@ class HandledLetters:
 
     verb: str
     done: int
-    reasons: Sequence[tuple[str, int]]
-    """The most frequent reasons why others were left as they are, with their numbers."""
+    left: Sequence[NotRetried]
+    """The others, each with the reason why it was left as it is."""
+    stopped: str = ""
+    """The error that ended it early; empty if it came to its end."""
+
+    @property
+    def reasons(self) -> list[tuple[str, list[NotRetried]]]:
+        """The letters that were left, by reason."""
+        return by_reason(self.left)
 
 
 @dataclass
@@ -128,23 +134,40 @@ def read_page(settings: Settings, letter: str) -> LetterPage:
 
 
 def retry(settings: Settings, ids: Sequence[str], source: str | None) -> HandledLetters:
-    """Retry those of the selected letters that may be, by their events if `source` is given."""
+    """Retry those of the selected letters that may be, by their events if `source` is given.
+
+    Raises ServiceError if Kafka or ClickHouse fails before any is retried.
+    """
+    stopped, results = "", list[RetryResult]()
     with closing(require_clickhouse(settings).connect()) as client:
         letters = DeadLetterTable(client)
         refused, wanted = split_retryable(_by_ids(settings, letters, ids), settings.topic_prefix, RETRYABLE, source)
-        results: list[RetryResult] = []
-        if wanted:
-            results += retry_letters(settings, letters, wanted, source, operator_name())
-    left = [*refused, *(one for one in results if isinstance(one, NotRetried))]
-    return HandledLetters("retried", sum(isinstance(one, LetterAction) for one in results), reasons_of(left))
+        try:
+            for result in retry_letters(settings, letters, wanted, source, operator_name()) if wanted else ():
+                results.append(result)
+        except ServiceError as error:
+            if not results:
+                raise
+            stopped = str(error)
+    known = {one.dead_letter_id for one in results}
+    lost = [one for one in wanted if one.dead_letter_id not in known]
+    unsure = [NotRetried(one.dead_letter_id, one.event_id, "it was not confirmed before the error") for one in lost]
+    left = [*refused, *(one for one in results if isinstance(one, NotRetried)), *unsure]
+    return HandledLetters("retried", sum(isinstance(one, LetterAction) for one in results), left, stopped)
 
 
 def drop(settings: Settings, ids: Sequence[str], why: str) -> HandledLetters:
     """Drop those of the selected letters that are open."""
     with closing(require_clickhouse(settings).connect()) as client:
         letters = DeadLetterTable(client)
-        refused, done = drop_letters(settings, letters, _by_ids(settings, letters, ids), why, operator_name())
-    return HandledLetters("dropped", len(done), reasons_of(refused))
+        left, done = drop_letters(settings, letters, _by_ids(settings, letters, ids), why, operator_name())
+    return HandledLetters("dropped", len(done), left)
+
+
+def read_selected(settings: Settings, ids: Sequence[str]) -> list[LetterStatus]:
+    """Return the dead letters with these ids. Raises MissingError if one does not exist."""
+    with closing(require_clickhouse(settings).connect(readonly=True)) as client:
+        return _by_ids(settings, DeadLetterTable(client), ids)
 
 
 def _by_ids(settings: Settings, letters: DeadLetterTable, ids: Sequence[str]) -> list[LetterStatus]:
@@ -152,9 +175,12 @@ def _by_ids(settings: Settings, letters: DeadLetterTable, ids: Sequence[str]) ->
     return [one for part in parts for one in letters_by_id(letters, settings.run, part)]
 
 
-def reasons_of(left: Iterable[NotRetried]) -> list[tuple[str, int]]:
-    """Return the most frequent reasons why letters are left as they are, with their numbers."""
-    return Counter(one.why for one in left).most_common(MOST_REASONS)
+def by_reason(left: Iterable[NotRetried]) -> list[tuple[str, list[NotRetried]]]:
+    """Return letters by the reason why they are left as they are, the most frequent first."""
+    found: dict[str, list[NotRetried]] = {}
+    for one in left:
+        found.setdefault(one.why, []).append(one)
+    return sorted(found.items(), key=lambda item: -len(item[1]))
 
 
 def _text(value: bytes) -> str:

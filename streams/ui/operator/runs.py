@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -21,8 +21,9 @@ from streams.ui.operator.scope import in_utc
 
 COMPARED: Final = (1_000, 10_000)
 """The numbers of events, the newest ones, that the page compares."""
-MOST_FLIPS: Final = 50
-UNFOLDED_FLIPS: Final = 20
+MOST_FLIPS: Final = 100
+"""The changed events that a comparison shows, the most important ones."""
+PAGE: Final = 20
 WAIT_SECONDS: Final = 0.4
 """Seconds that a page waits for a comparison, before it says that it runs."""
 KEPT_SECONDS: Final = 120.0
@@ -48,7 +49,8 @@ async def show(request: Request) -> Response:
 async def show_pair(request: Request) -> Response:
     """Compare two runs; until the comparison is done, a page that loads itself again takes its place."""
     site, a, b = site_of(request), request.path_params["a"], request.path_params["b"]
-    count, title = _count(request.query_params.get("events", "")), f"{a} and {b}"
+    asked, title = request.query_params, f"{a} and {b}"
+    count, page = _choice(asked, "events", COMPARED), _choice(asked, "page", range(1, MOST_FLIPS // PAGE + 1))
     reading = site.reads.audit(
         ("compare", a, b, count), lambda audit: _compared(audit, site, a, b, count), KEPT_SECONDS
     )
@@ -58,9 +60,11 @@ async def show_pair(request: Request) -> Response:
         response = render(request, "run_pair_wait.html", title, a=a, b=b, count=count)
         response.headers.update(AGAIN)
         return response
+    flips, first = values["flips"], (page - 1) * PAGE
     return render(
         request, "run_pair.html", title, count=count, counts=COMPARED, command=shlex.join(["escalon", "compare", a, b]),
-        event_link=event_link, shown=UNFOLDED_FLIPS, **values,
+        event_link=event_link, page=page, pages=-(-len(flips) // PAGE), first=first, shown=flips[first : first + PAGE],
+        **values,
     )  # fmt: skip
 
 
@@ -82,8 +86,9 @@ def _since(audit: Audit, run: str, count: int) -> datetime:
     return max(EARLIEST, in_utc(oldest))
 
 
-def _count(text: str) -> int:
-    return next((count for count in COMPARED if str(count) == text), COMPARED[0])
+def _choice(asked: Mapping[str, str], name: str, choices: Sequence[int]) -> int:
+    """Return the number that an address chooses, by default the first."""
+    return next((one for one in choices if str(one) == asked.get(name)), choices[0])
 
 
 def _pair(row: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from bench.audit_fill import PIPELINE
 from streams.adapters.clickhouse import ClickHouseConfig
+from streams.audit.dead_letters.retry import NotRetried
 from streams.audit.query import Audit
 from streams.pipeline.load import load_pipeline
 from streams.ui.operator import frame
@@ -64,7 +65,7 @@ def route_of(address: str) -> str:
 
 @pytest.mark.slow
 async def test_nothing_planted_gets_out_of_its_text_on_any_page_that_a_link_reaches(site: OperatorSite) -> None:
-    site.form_results.add(HandledLetters("retried", 1, [(PLANT, 1)]))
+    site.form_results.add(HandledLetters("retried", 1, [NotRetried("0" * 32, EVENT_ID, PLANT)], stopped=PLANT))
     asked = [{"text": text, "handler": text, "run": run} for text in MARKUP for run in ("live", RUN)]
     words = [f"/search?{urlencode(one)}" for one in asked[:MOST_OF_A_PAGE]]
     waiting = deque([*(path for path, _ in site.navigation), *words, f"/?{urlencode({'run': RUN})}"])
