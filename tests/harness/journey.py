@@ -25,9 +25,8 @@ from tests.harness.fakes.messages_outcomes import Failure
 from tests.harness.fakes.messages_thread import MessagesThread
 
 WAIT_SECONDS = 60.0
-
+LOG_LINES = 40
 OUTCOME_SECONDS = 180.0
-
 """Ends a test whose event is lost. Longer than two tries of a handler take with the default timeout of 60 s."""
 
 PIPELINE = Path(__file__).parents[1] / "journey" / "pipeline"
@@ -98,7 +97,7 @@ class Journey:
         finally:
             tail.close()
         missing = sorted(expected - found.keys())[:5]
-        assert not missing, f"{missing} of {len(expected)} never came on {topic}; {self._trail(missing)}"
+        assert not missing, f"{missing} of {len(expected)} never came on {topic}; {self._trail(missing)}{self._logs()}"
         return found
 
     def _trail(self, event_ids: list[str]) -> str:
@@ -113,6 +112,11 @@ class Journey:
         finally:
             tail.close()
         return f"messages about them are on: {', '.join(found) or 'no topic'}"
+
+    def _logs(self) -> str:
+        """The last lines of the log of each process, servers included."""
+        logs = sorted((self.running.settings.data_dir / "logs").glob("*.log"))
+        return "".join("\n".join(["", f"{log}:", *log.read_text().splitlines()[-LOG_LINES:]]) for log in logs)
 
     def query(self, sql: str, until: Any = None) -> list[dict[str, Any]]:
         """Rows of the audit, once `until` says of them that the sink is done."""
