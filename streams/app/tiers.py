@@ -92,7 +92,6 @@ def build(tier: WorkerTier, deployment: Deployment) -> DrainingApp:
     place = ProcessConfig(
         directory=deployment.directory(tier),
         prefix=settings.topic_prefix,
-        replication=settings.replication,
         batch_bytes=settings.batch_bytes,
         drain_seconds=settings.drain_seconds,
     )

@@ -29,8 +29,6 @@ class ProcessConfig:
     """Holds its tables and belongs to this process alone."""
     prefix: str = ""
     """Prefix of topics and consumer groups."""
-    replication: int = 1
-    """Replication factor of the changelogs of new tables."""
     batch_bytes: int = BATCH_BYTES
     """The most bytes of a batch to one partition; 1 sends each message by itself."""
     drain_seconds: float = DRAIN_SECONDS
@@ -58,9 +56,9 @@ def faust_app(tier: str, kafka: KafkaConfig, config: ProcessConfig) -> DrainingA
         producer_max_batch_size=config.batch_bytes,
         producer_linger=0,
         processing_guarantee="at_least_once",
-        topic_replication_factor=config.replication,
         topic_disable_leader=True,
-        topic_allow_declare=True,
+        # The topics exist by now. Faust asks the controller, and ends the process if the cluster has none right now.
+        topic_allow_declare=False,
         stream_wait_empty=False,
         table_standby_replicas=0,
         # It has no limit on connections, and its pages would show customers' texts to anyone.

@@ -14,18 +14,22 @@ def test_an_app_keeps_what_it_does_not_lose_events_by(tmp_path: Path) -> None:
     app = faust_app(
         "work",
         KafkaConfig(servers="a:1, b:2"),
-        ProcessConfig(directory=tmp_path / "tables", prefix="pre.", replication=3),
+        ProcessConfig(directory=tmp_path / "tables", prefix="pre."),
     )
     conf = app.conf
     assert conf.id == "escalon-pre.work"
     assert [str(url) for url in conf.broker] == ["kafka://a:1", "kafka://b:2"]
     assert conf.processing_guarantee.value == "at_least_once"
-    assert conf.topic_replication_factor == 3
     assert conf.consumer_auto_offset_reset == "earliest"
     assert conf.consumer_metadata_max_age_ms <= 10_000
     assert conf.broker_heartbeat_interval < conf.broker_session_timeout
     assert (conf.topic_disable_leader, conf.table_standby_replicas, conf.web_enabled) == (True, 0, False)
     assert (tmp_path / "tables").is_dir()
+
+
+async def test_an_app_declares_no_topic_because_the_cluster_may_have_no_controller(tmp_path: Path) -> None:
+    app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path))
+    await app.topic("a-changelog", internal=True).declare()
 
 
 def test_a_log_in_reaches_the_client_and_is_not_shown(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ class Tier:
         ids = EventIds(EventReader(Codec(), "cluster", "live", 100_000), Codec(), self.prefix)
         letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
         answers = table(app, "answers", self.topic, 1, 3600) if remembers else {}
+        create_changelogs(self.kafka, {one.changelog_topic.get_topic_name(): 1 for one in app.tables.values()}, 1)
 
         async def take(record: KafkaRecord, _: StagePublisher) -> None:
             answers[record.value] = b"1"
@@ -212,7 +213,6 @@ async def test_a_topic_that_is_made_again_while_a_tier_is_down_is_read_from_its_
 
 async def test_tables_are_recovered_though_a_changelog_ends_in_a_transaction(tier: Tier, tmp_path: Path) -> None:
     changelog = f"escalon-{tier.prefix}listen-answers-changelog"
-    create_changelogs(tier.kafka, {changelog: 1}, 1)
     send(tier.kafka, tier.topic, [b"first"])
     async with tier.running(remembers=True):
         await tier.until(lambda: tier.taken == [b"first"])
