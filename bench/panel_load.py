@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from streams.embedded.broker import free_ports
+from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
 from tests.harness.panel_process import UiProcess
 from tests.harness.panel_raters import LoadRater, lost_or_doubled
@@ -54,7 +55,10 @@ def measure(raters: int, cases: int, think: float, judgements: int) -> LoadFigur
     people = tuple(f"rater-{number}" for number in range(raters))
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        with panel_servers(root) as servers, Supervisor(root / "ui-logs") as supervisor:
+        with (
+            Supervisor(root / "logs") as supervisor,
+            panel_servers(root, start_clickhouse(supervisor, root)) as servers,
+        ):
             world = PanelWorld(servers, root, cases=cases, people=people, clock_offset=timedelta())
             pages = UiProcess(supervisor, world.settings, servers.pipeline.path, free_ports(1)[0])
             began = time.perf_counter()

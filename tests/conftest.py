@@ -15,8 +15,10 @@ from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ServiceError
 from streams.embedded.broker import ApacheKafka
 from streams.embedded.kafka_install import install
+from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
 from streams.packaged_files import resource
+from tests.harness.audit import database
 from tests.harness.commands import Escalon, in_shop
 from tests.harness.shop import shop
 
@@ -93,6 +95,21 @@ def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     directory = tmp_path_factory.mktemp("kafka")
     with Supervisor(directory) as supervisor:
         yield KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), directory / "data").start(supervisor))
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a ClickHouse server, for all tests that neither restart, break nor fill it."""
+    directory = tmp_path_factory.mktemp("clickhouse")
+    with Supervisor(directory / "logs") as supervisor:
+        yield start_clickhouse(supervisor, directory)
+
+
+@pytest.fixture(scope="module")
+def config(clickhouse_server: str) -> Iterator[ClickHouseConfig]:
+    """An empty audit for the tests of one module, each of which has a run of its own."""
+    with database(clickhouse_server) as config:
+        yield config
 
 
 @pytest.fixture

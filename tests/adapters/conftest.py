@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from streams.adapters.kafka import KafkaConfig
 from streams.embedded.broker import Tansu
 from streams.embedded.stack import start_clickhouse
 from streams.embedded.supervisor import Supervisor
+from tests.harness.audit import unused_database
 
 # The port makes the address one of the engine's own, so that nothing needs to listen there.
 CONFIGURATION = """
@@ -46,14 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield start_clickhouse(supervisor, directory)
 
 
-@pytest.fixture(scope="session")
-def database_names() -> Callable[[], str]:
-    """A name that no other test has."""
-    numbers = count()
-    return lambda: f"test_{next(numbers)}"
-
-
 @pytest.fixture
-def config(server: str, database_names: Callable[[], str]) -> ClickHouseConfig:
+def config(server: str) -> ClickHouseConfig:
     """A database that does not exist yet."""
-    return ClickHouseConfig(url=server, database=database_names())
+    return unused_database(server)

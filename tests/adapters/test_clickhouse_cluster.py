@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -251,11 +250,9 @@ os._exit(0)
 """
 
 
-def test_the_engine_takes_the_replicated_tables_with_the_paths_of_their_macros(
-    tmp_path: Path, database_names: Callable[[], str]
-) -> None:
+def test_the_engine_takes_the_replicated_tables_with_the_paths_of_their_macros(tmp_path: Path) -> None:
     (tmp_path / "config.xml").write_text(WITH_KEEPER)
-    name = database_names()
+    name = "replicated"
     made = [one for one in statements(script(name, cluster="one")) if "Replicated" in one or "DATABASE" in one]
     wanted = [one.replace(" ON CLUSTER 'one'", "") if "DATABASE" in one else _in(name, one) for one in made]
     command = [sys.executable, "-c", MAKE_TABLES, str(tmp_path / "data")]

@@ -18,8 +18,8 @@ WORDS = "what anna said"
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("erasure")) as config:
+def config(clickhouse_server: str) -> Iterator[ClickHouseConfig]:
+    with database(clickhouse_server) as config:
         yield config
 
 

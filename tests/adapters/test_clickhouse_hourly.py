@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from tests.builders import call, event
-from tests.harness.audit import write
+from tests.harness.audit import unused_database, write
 
 
 def summed(config: ClickHouseConfig, sql: str) -> list[dict[str, Any]]:
@@ -23,9 +22,9 @@ def summed(config: ClickHouseConfig, sql: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def audit(server: str, database_names: Callable[[], str]) -> ClickHouseConfig:
+def audit(server: str) -> ClickHouseConfig:
     """Two hours of calls of one handler, delivered twice, and one of a replay. Tests add to runs of their own."""
-    config = ClickHouseConfig(url=server, database=database_names())
+    config = unused_database(server)
     migrate(config)
     calls = [
         call(event("e1", hour=0.1), cost_usd=Decimal("0.5"), duration_seconds=2.0, queue_seconds=0.5, input_tokens=10),

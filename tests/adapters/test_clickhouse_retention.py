@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from streams.adapters.clickhouse_retention import BODIES, Retention
 from streams.core.messages import Call, DeadLetter, Event, Header, Judgement, Label, Outcome, Run, Verdict
 from streams.core.time_range import EARLIEST, LATEST
 from tests.builders import START, call, event, label, outcome, verdict
-from tests.harness.audit import write
+from tests.harness.audit import unused_database, write
 
 Row = tuple[Any, ...]
 # Days ago of the events, with what is left of them when bodies are kept for 30 days and rows for 100.
@@ -34,9 +34,9 @@ def audit(config: ClickHouseConfig) -> ClickHouseConfig:
 
 
 @pytest.fixture(scope="module")
-def emptied(server: str, database_names: Callable[[], str]) -> ClickHouseConfig:
+def emptied(server: str) -> ClickHouseConfig:
     """Such an audit, whose bodies have expired."""
-    config = filled(ClickHouseConfig(url=server, database=database_names()))
+    config = filled(unused_database(server))
     migrate(config, retention=Retention(body_days=30))
     expire(config)
     return config
@@ -195,10 +195,8 @@ BORDERS = (
 
 
 @pytest.mark.parametrize("kept", [KEPT, Retention(body_days=36_500, row_days=2**31 - 1)], ids=["days", "for centuries"])
-def test_past_rows_expire_and_future_rows_stay_in_any_century(
-    server: str, database_names: Callable[[], str], kept: Retention
-) -> None:
-    config = ClickHouseConfig(url=server, database=database_names())
+def test_past_rows_expire_and_future_rows_stay_in_any_century(server: str, kept: Retention) -> None:
+    config = unused_database(server)
     migrate(config, retention=kept)
     for number, at in enumerate(BORDERS):
         write(config, *rows_about(number, at))

@@ -11,14 +11,13 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Audit
 from streams.core.errors import ConfigError
 from tests.builders import call, event, sources
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *(call(event(f"e{n}"), sources=sources(verbalized=0.5)) for n in range(10)))
-        yield config
+def config(config: ClickHouseConfig) -> ClickHouseConfig:
+    write(config, *(call(event(f"e{n}"), sources=sources(verbalized=0.5)) for n in range(10)))
+    return config
 
 
 @pytest.fixture

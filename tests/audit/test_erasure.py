@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,7 +23,7 @@ from streams.core.tables import SETTLED
 from streams.runtime.tables import TableSettled
 from streams.stages.settle import Settled
 from tests.builders import START, call, event, label, outcome, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 
 PHOTO, SHARED = "a" * 64, "b" * 64
 
@@ -54,14 +53,13 @@ class FakeTables:
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("erase")) as config:
-        for run in ("live", "rerun"):
-            mine = about("anna-1", "anna", run=run)
-            write(config, verdict(mine), call(mine, prompt="hello", fingerprint=f"print-{run}"), outcome(mine))
-        write(config, verdict(about("anna-2", "anna", image=PHOTO)), verdict(about("anna-3", "anna", image=SHARED)))
-        write(config, verdict(about("bob-1", "bob", image=SHARED)), verdict(about("nobody-1", None)))
-        yield config
+def config(config: ClickHouseConfig) -> ClickHouseConfig:
+    for run in ("live", "rerun"):
+        mine = about("anna-1", "anna", run=run)
+        write(config, verdict(mine), call(mine, prompt="hello", fingerprint=f"print-{run}"), outcome(mine))
+    write(config, verdict(about("anna-2", "anna", image=PHOTO)), verdict(about("anna-3", "anna", image=SHARED)))
+    write(config, verdict(about("bob-1", "bob", image=SHARED)), verdict(about("nobody-1", None)))
+    return config
 
 
 @pytest.fixture

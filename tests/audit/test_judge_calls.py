@@ -17,7 +17,7 @@ from streams.audit.trace import Trace, read_trace
 from streams.core.messages import Call
 from streams.evaluation.compare.audit_reader import Runs, read_calls, read_pairs
 from tests.builders import START, call
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.dashboards import CLICKHOUSE, expanded, panels
 from tests.harness.known_audit import AGAIN, RUN, everything, of
 
@@ -79,11 +79,10 @@ def ask(audit: Audit) -> Answers:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Answers, Answers]]:
+def both(config: ClickHouseConfig) -> tuple[Answers, Answers]:
     """The answers before and after a model has judged."""
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *everything())
-        yield _both(config)
+    write(config, *everything())
+    return _both(config)
 
 
 def _both(config: ClickHouseConfig) -> tuple[Answers, Answers]:

@@ -13,17 +13,16 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.label_check import IDS_PER_QUERY, LabelShapes, known_events
 from streams.audit.query import Audit
 from tests.builders import event, label, outcome, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.shop import ONLY_ORDERS, shop
 
 
 @pytest.fixture(scope="module")
-def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audit]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        fill(config)
-        audit = Audit(config)
-        yield audit
-        audit.close()
+def audit(config: ClickHouseConfig) -> Iterator[Audit]:
+    fill(config)
+    audit = Audit(config)
+    yield audit
+    audit.close()
 
 
 def fill(config: ClickHouseConfig) -> None:

@@ -12,7 +12,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.named_queries import DEFAULTS, library, named_query
 from streams.audit.query import Audit
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.known_audit import AGAIN, RUN, everything, live, replayed
 
 ONE, TWO = date(2026, 11, 1), date(2026, 11, 2)
@@ -21,11 +21,10 @@ Rows = list[tuple[Any, ...]]
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *everything())
-        write(config, *live(), *replayed())  # delivered once more, in parts of their own
-        yield config
+def config(config: ClickHouseConfig) -> ClickHouseConfig:
+    write(config, *everything())
+    write(config, *live(), *replayed())  # delivered once more, in parts of their own
+    return config
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +22,6 @@ from streams.core.errors import NOT_CALLED, ConfigError
 from streams.core.messages import Call, Event, Tier
 from tests.builders import START, WORKER_USD, call, event, label, outcome, reply, thought, verdict
 from tests.harness.audit import database, write
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 @pytest.fixture
@@ -360,8 +353,8 @@ def test_what_was_hidden_is_neither_right_nor_wrong(config: ClickHouseConfig, au
     assert next(row for row in rows if row.get("bar", 0.5) == 0.5)["labelled"] == 2
 
 
-def test_a_label_whose_run_is_misspelt_is_about_nothing_that_is_known(tmp_path: Path) -> None:
-    with database(tmp_path) as config:
+def test_a_label_whose_run_is_misspelt_is_about_nothing_that_is_known(clickhouse_server: str) -> None:
+    with database(clickhouse_server) as config:
         e = event("e1")
         write(config, call(e), label(e, "7"), replace(label(e, "7", source="desk"), run="lvie"))
         audit = Audit(config)

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Audit, QueryResult
 from streams.audit.search import MAX_TEXT, PAGE, SEARCH_SECONDS, EventSearch, FoundEvents, search_events
 from streams.core.errors import ConfigError
 from streams.core.time_range import EARLIEST, LATEST
 from tests.builders import START, call, event, outcome, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.known_audit import RUN, everything
 
 CROWD = 2 * PAGE + 20
@@ -22,12 +23,11 @@ CROWD = 2 * PAGE + 20
 
 
 @pytest.fixture(scope="module")
-def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audit]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *everything(), *crowd(), *needles())
-        opened = Audit(config)
-        yield opened
-        opened.close()
+def audit(config: ClickHouseConfig) -> Iterator[Audit]:
+    write(config, *everything(), *crowd(), *needles())
+    opened = Audit(config)
+    yield opened
+    opened.close()
 
 
 def crowd() -> Iterator[Any]:

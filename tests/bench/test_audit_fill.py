@@ -1,18 +1,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bench.audit_fill import PIPELINE, fill
+from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.providers import comparison
 from streams.audit.query import Audit
 from streams.evaluation.cases import AuditPart, read_cases
 from streams.pipeline.load import load_pipeline
-from tests.harness.audit import database
 
 pytestmark = pytest.mark.embedded
 EVENTS = 2000
@@ -20,10 +19,9 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audit]:
-    with database(tmp_path_factory.mktemp("filled")) as config:
-        fill(config, EVENTS, NOW)
-        yield Audit(config)
+def audit(config: ClickHouseConfig) -> Audit:
+    fill(config, EVENTS, NOW)
+    return Audit(config)
 
 
 def test_half_of_the_events_are_live_and_the_rest_are_replays_of_them(audit: Audit) -> None:

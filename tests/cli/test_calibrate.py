@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -19,7 +18,7 @@ from streams.core.messages import Call, Label
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
 from tests.builders import event, label, thought
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.commands import Escalon
 from tests.harness.panels import answer, panel, said, stratum
 from tests.harness.panels import case as panel_case
@@ -31,13 +30,12 @@ TARGET = ("calibrate", "--handler", "answer", "--max-error", "0.2")
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
+def config(config: ClickHouseConfig, tmp_path_factory: pytest.TempPathFactory) -> ClickHouseConfig:
     version = shop(tmp_path_factory.mktemp("shop")).workers["answer"].version
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *messages_of(honest_cases(CASES), version))
-        write(config, *messages_of(honest_cases(30, seed=1), version, run="few"))
-        write(config, *messages_of(honest_cases(200, seed=2), "an earlier version", run="old"))
-        yield config
+    write(config, *messages_of(honest_cases(CASES), version))
+    write(config, *messages_of(honest_cases(30, seed=1), version, run="few"))
+    write(config, *messages_of(honest_cases(200, seed=2), "an earlier version", run="old"))
+    return config
 
 
 def test_it_writes_the_calibration_and_says_how_to_reference_it(escalon: Escalon, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from rich.console import Console
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.cli.evaluation_view import print_evaluation_table
 from streams.evaluation.tiers.sections import EvaluationTable
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.commands import Escalon, widest
 from tests.harness.evaluated_audit import ANSWERED, HEARD, everything, pipeline
 
@@ -19,10 +18,9 @@ pytestmark = pytest.mark.embedded
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *everything())
-        yield config
+def config(config: ClickHouseConfig) -> ClickHouseConfig:
+    write(config, *everything())
+    return config
 
 
 @pytest.fixture

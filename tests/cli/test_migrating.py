@@ -9,18 +9,10 @@ from pathlib import Path
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
-from streams.embedded.stack import start_clickhouse
-from streams.embedded.supervisor import Supervisor
+from tests.harness.audit import unused_database
 from tests.harness.commands import Escalon, in_shop
 
 NOWHERE = ClickHouseConfig(url="http://127.0.0.1:1")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    directory = tmp_path_factory.mktemp("clickhouse")
-    with Supervisor(directory / "logs") as supervisor:
-        yield ClickHouseConfig(url=start_clickhouse(supervisor, directory))
 
 
 @pytest.fixture
@@ -58,9 +50,9 @@ def test_a_wrong_name_of_a_cluster_or_number_of_days_is_refused(
 
 
 def test_it_says_what_it_did_and_the_second_time_that_there_was_nothing_to_do(
-    server: ClickHouseConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clickhouse_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with in_shop(tmp_path, server, monkeypatch, capsys) as escalon:
+    with in_shop(tmp_path, unused_database(clickhouse_server), monkeypatch, capsys) as escalon:
         monkeypatch.setenv("ESCALON_AUDIT_DAYS", "400")
         first = escalon("migrate")
         assert first.code == 0
@@ -70,10 +62,9 @@ def test_it_says_what_it_did_and_the_second_time_that_there_was_nothing_to_do(
 
 
 def test_a_cluster_that_the_server_does_not_know_is_reported_in_its_words(
-    server: ClickHouseConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clickhouse_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with in_shop(tmp_path, server, monkeypatch, capsys) as escalon:
-        monkeypatch.setenv("ESCALON_CLICKHOUSE_DATABASE", "elsewhere")
+    with in_shop(tmp_path, unused_database(clickhouse_server), monkeypatch, capsys) as escalon:
         done = escalon("migrate", "--cluster", "analytics")
         assert done.code == 1
         assert "'analytics' not found" in done.err

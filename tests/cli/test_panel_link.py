@@ -26,8 +26,8 @@ TOKEN = re.compile(r"http://127\.0\.0\.1:8484/l/([\w.-]+)")
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelServers]:
-    with panel_servers(tmp_path_factory.mktemp("panels")) as servers:
+def servers(tmp_path_factory: pytest.TempPathFactory, clickhouse_server: str) -> Iterator[PanelServers]:
+    with panel_servers(tmp_path_factory.mktemp("panels"), clickhouse_server) as servers:
         yield servers
 
 

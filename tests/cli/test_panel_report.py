@@ -12,7 +12,7 @@ import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from tests.builders import call, event, outcome
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.commands import Escalon
 from tests.harness.panels import ERRORS_ONLY, NAME, answer, case, panel, said, stratum
 from tests.harness.simulated_panel import Simulation
@@ -34,11 +34,10 @@ def judged_desk() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
+def config(config: ClickHouseConfig) -> ClickHouseConfig:
     found = Simulation(judge=60).evidence(stop="error <= 0.05")
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, found.panel, *found.cases, *found.judgements, *judged_desk())
-        yield config
+    write(config, found.panel, *found.cases, *found.judgements, *judged_desk())
+    return config
 
 
 def test_the_report_has_the_conclusion_and_the_tables_on_80_columns(escalon: Escalon) -> None:

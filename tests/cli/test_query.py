@@ -26,7 +26,7 @@ from streams.cli.result_output import CELL_CHARACTERS, print_table
 from streams.cli.trace_view import Show, tree_of, waterfall
 from streams.core.errors import ConfigError
 from streams.core.harmless import lines, one_line
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.commands import Escalon, in_shop
 from tests.harness.known_audit import AGAIN, RUN, everything, heard, letter, of, refusal, routed, worked
 
@@ -34,11 +34,10 @@ NASTY = "\x1b[31mred\x1b[0m [bold]loud[/bold] \u202egnorw\r\nnext " + "long " * 
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *everything())
-        write(config, *open_events())
-        yield config
+def config(config: ClickHouseConfig) -> ClickHouseConfig:
+    write(config, *everything())
+    write(config, *open_events())
+    return config
 
 
 def open_events() -> Iterator[Any]:

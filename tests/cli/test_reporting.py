@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
 from streams.adapters.clickhouse import ClickHouseConfig
 from tests.builders import call, event, label, outcome, thought, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.commands import Escalon, widest
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 def after_an_outage(run: str) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from streams.evaluation.cases import set_aside
 from streams.models.listeners.router import Router
 from streams.models.verifier.artifact import TrainingShare, Verifier
 from tests.builders import call, event, reply, thought, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.commands import Escalon
 from tests.harness.shop import PIPELINE, honest_cases, messages_of, shop, texts
 
@@ -41,12 +40,11 @@ def routed(run: str, word: str, count: int = 250) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
+def config(config: ClickHouseConfig, tmp_path_factory: pytest.TempPathFactory) -> ClickHouseConfig:
     version = shop(tmp_path_factory.mktemp("shop")).workers["answer"].version
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *messages_of(honest_cases(CASES), version))
-        write(config, *routed("routed", "why"), *routed("unteachable", ""))
-        yield config
+    write(config, *messages_of(honest_cases(CASES), version))
+    write(config, *routed("routed", "why"), *routed("unteachable", ""))
+    return config
 
 
 def test_a_verifier_learns_from_one_half_and_the_calibration_uses_the_other(escalon: Escalon, tmp_path: Path) -> None:

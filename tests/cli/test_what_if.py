@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from tests.builders import call, event, label, reply, thought, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.commands import Escalon
 from tests.harness.shop import shop
 
@@ -18,7 +17,7 @@ EVENTS = 60
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
+def config(config: ClickHouseConfig, tmp_path_factory: pytest.TempPathFactory) -> ClickHouseConfig:
     version = shop(tmp_path_factory.mktemp("shop")).workers["answer"].version
     messages: list[Any] = []
     for number in range(EVENTS):
@@ -34,9 +33,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfi
         ]
         if not sure or asked:
             messages.append(thought(of, {"number": "7"}, decision="explored" if sure else "accepted"))
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *messages)
-        yield config
+    write(config, *messages)
+    return config
 
 
 def test_it_estimates_the_effect_of_a_higher_threshold(escalon: Escalon) -> None:

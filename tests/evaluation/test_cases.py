@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -31,18 +30,12 @@ from streams.evaluation.cases import (
 from streams.models.verifier.example import Example
 from streams.pipeline.load import Pipeline
 from tests.builders import REASONER_USD, START, WORKER_USD, call, event, label, reply, sources, thought, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.shop import PIPELINE, case, shop
 
 WITH_FUNCTION = PIPELINE.replace(
     'confidence = "verbalized"', 'confidence = ["verbalized", "json:loads", "verifier"]\nverifier = "verifier.npz"'
 )
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,18 +16,12 @@ from streams.core.messages import Call, Label
 from streams.evaluation.cases import Case
 from streams.evaluation.worker_confidence import WorkerConfidence, read_confidence
 from streams.pipeline.load import Pipeline
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.confidence import calibration
 from tests.harness.shop import honest_cases, messages_of, shop
 
 ARTIFACT = calibration(handler="answer")
 """On 400 raw scores from 0.5 to 1; at most a tenth of what it accepts is wrong."""
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 @pytest.fixture(scope="module")

@@ -1,25 +1,32 @@
-"""An audit on a ClickHouse server of its own."""
+"""An audit in a database of its own, on a ClickHouse server that others use too."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import count
 from typing import Any
 
 from streams.adapters.clickhouse import TABLES, ClickHouseConfig, insert, migrate, row_of
-from streams.embedded.stack import start_clickhouse
-from streams.embedded.supervisor import Supervisor
+
+_NUMBERS = count()
+
+
+def unused_database(server: str) -> ClickHouseConfig:
+    """A database that no other test uses, and that does not exist yet."""
+    return ClickHouseConfig(url=server, database=f"test_{next(_NUMBERS)}")
 
 
 @contextmanager
-def database(directory: Path) -> Iterator[ClickHouseConfig]:
-    """An empty audit, on a server of its own. Tests share it, each with a run of its own."""
-    with Supervisor(directory / "logs") as supervisor:
-        config = ClickHouseConfig(url=start_clickhouse(supervisor, directory))
-        migrate(config)
-        yield config
+def database(server: str) -> Iterator[ClickHouseConfig]:
+    """An empty audit, which is dropped at the end."""
+    config = unused_database(server)
+    migrate(config)
+    yield config
+    client = config.connect()
+    client.command(f"DROP DATABASE {config.database}")
+    client.close()
 
 
 def write(config: ClickHouseConfig, *messages: Any) -> None:

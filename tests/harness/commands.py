@@ -41,6 +41,7 @@ def in_shop(
     """`escalon` with some arguments in a directory."""
     patch.chdir(directory)
     patch.setenv("ESCALON_CLICKHOUSE", config.url)
+    patch.setenv("ESCALON_CLICKHOUSE_DATABASE", config.database)
     patch.setattr(sys, "path", [*sys.path])
     before = signal.getsignal(signal.SIGTERM)
 

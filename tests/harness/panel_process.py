@@ -38,6 +38,7 @@ class UiProcess:
             **module_environment(),
             "ESCALON_KAFKA": kafka.servers,
             "ESCALON_CLICKHOUSE": clickhouse.url,
+            "ESCALON_CLICKHOUSE_DATABASE": clickhouse.database,
             "ESCALON_DATA": str(self.settings.data_dir),
             "ESCALON_TOPIC_PREFIX": self.settings.topic_prefix,
             "ESCALON_PIPELINE": str(self.pipeline),

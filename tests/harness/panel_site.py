@@ -55,11 +55,11 @@ class PanelServers:
 
 
 @contextmanager
-def panel_servers(directory: Path) -> Iterator[PanelServers]:
-    """Start a broker and ClickHouse."""
+def panel_servers(directory: Path, clickhouse: str) -> Iterator[PanelServers]:
+    """Start a broker, and make an audit on a ClickHouse server."""
     pipeline = shop(directory)
-    with database(directory / "clickhouse") as clickhouse, Supervisor(directory / "logs") as supervisor:
-        yield PanelServers(KafkaConfig(servers=Tansu().start(supervisor)), clickhouse, pipeline)
+    with database(clickhouse) as audit, Supervisor(directory / "logs") as supervisor:
+        yield PanelServers(KafkaConfig(servers=Tansu().start(supervisor)), audit, pipeline)
 
 
 @dataclass

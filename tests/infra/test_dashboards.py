@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Audit, QueryResult
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.dashboards import (
     BOARDS,
     CLICKHOUSE,
@@ -27,12 +28,11 @@ from tests.harness.known_audit import RUN, everything
 
 
 @pytest.fixture(scope="module")
-def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audit]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *everything())
-        opened = Audit(ClickHouseConfig(url=config.url, username="reader"))
-        yield opened
-        opened.close()
+def audit(config: ClickHouseConfig) -> Iterator[Audit]:
+    write(config, *everything())
+    opened = Audit(replace(config, username="reader"))
+    yield opened
+    opened.close()
 
 
 def asked(audit: Audit, panel: dict[str, Any]) -> QueryResult:

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of panels: one audit for all of them, in which each test has runs of its own, and the shop."""
+"""Fixtures of the tests of panels: the shop, and the audit of a module, in which each test has runs of its own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Audit
 from streams.pipeline.load import Pipeline
-from tests.harness.audit import database
 from tests.harness.shop import shop
-
-
-@pytest.fixture(scope="package")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    """ClickHouse with the audit's tables."""
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from streams.panels.certification import CertificateRequest, certify
 from streams.panels.estimation.needed import least_cases
 from streams.panels.rubric import read_rubric
 from tests.builders import START, event, outcome
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.audit_world import World, lose_an_outcome
 from tests.harness.commands import Escalon
 from tests.harness.panels import RUBRIC, answer, case, panel, said, stratum
@@ -48,11 +48,10 @@ def judged(run: str, name: str = "week-48", *, wrong: int = 0, judged_cases: int
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *(outcome(event(f"good-{n}", run="good")) for n in range(1, 1 + TASKS)), *judged("good", wrong=1))
-        write(config, *judged("open", "week-50", judged_cases=5))
-        yield config
+def config(config: ClickHouseConfig) -> ClickHouseConfig:
+    write(config, *(outcome(event(f"good-{n}", run="good")) for n in range(1, 1 + TASKS)), *judged("good", wrong=1))
+    write(config, *judged("open", "week-50", judged_cases=5))
+    return config
 
 
 def made(config: ClickHouseConfig, run: str = "good", claim: str = "error <= 0.05", **more: Any) -> Certificate:

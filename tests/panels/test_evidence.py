@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -19,7 +18,7 @@ from streams.panels.evidence import (
     read_panel,
 )
 from tests.builders import START
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.panels import NAME, answer, case, evidence, panel, said, skipped
 
 LATER = START + timedelta(days=9)
@@ -116,12 +115,6 @@ def test_a_pick_counts_for_an_option_and_a_tie_half() -> None:
     rated = [said(one.case_id, "anna", pick, "better") for one, pick in zip(pairs, picks, strict=True)]
     of = evidence(panel(raters_per_case=1, options=("worker", "reasoner")), [*pairs, case(5)], *rated)
     assert [one.value for one in values(of, "better", "reasoner")] == [1.0, 0.0, 0.5, 0.5]
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 @pytest.mark.embedded

@@ -15,13 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters import schemas
-from streams.adapters.clickhouse import insert, row_of
+from streams.adapters.clickhouse import ClickHouseConfig, insert, row_of
 from streams.adapters.codec import CONFLUENT, Codec, to_record
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Origin, Score
 from streams.sink.avro_forwarding import AvroRowLayout
 from tests.harness.arbitrary_messages import any_message
-from tests.harness.audit import database
 
 CODEC = Codec()
 FORM = AvroRowLayout(Call, CODEC)
@@ -29,11 +28,10 @@ AT = datetime(2026, 11, 1, 9, 30, 0, 123_456, UTC)
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with database(tmp_path_factory.mktemp("rows")) as config:
-        client = config.connect()
-        yield client
-        client.close()
+def client(config: ClickHouseConfig) -> Iterator[Any]:
+    client = config.connect()
+    yield client
+    client.close()
 
 
 def call(number: int = 0, **more: Any) -> Call:

@@ -12,8 +12,8 @@ from tests.harness.panel_site import PanelServers, panel_servers
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelServers]:
-    with panel_servers(tmp_path_factory.mktemp("panels")) as servers:
+def servers(tmp_path_factory: pytest.TempPathFactory, clickhouse_server: str) -> Iterator[PanelServers]:
+    with panel_servers(tmp_path_factory.mktemp("panels"), clickhouse_server) as servers:
         yield servers
 
 

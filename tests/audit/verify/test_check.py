@@ -23,17 +23,11 @@ from streams.embedded.broker import ApacheKafka, Tansu
 from streams.embedded.supervisor import Supervisor
 from streams.packaged_files import resource
 from tests.builders import call
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.audit_world import World, event_of, kinds, letter, lose_an_outcome, settle_what_never_was
 from tests.harness.fakes.transactions import abort, left_open
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +44,8 @@ def apache(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def world(in_memory: KafkaConfig, clickhouse: ClickHouseConfig) -> World:
-    return World(in_memory, clickhouse)
+def world(in_memory: KafkaConfig, config: ClickHouseConfig) -> World:
+    return World(in_memory, config)
 
 
 def test_a_stream_where_nothing_is_wrong_is_clean(world: World) -> None:
@@ -147,9 +141,9 @@ def test_each_fault_is_found_alone_and_by_its_name(world: World, plant: Plant, f
 
 
 def test_all_faults_at_once_are_found_on_apache_kafka_and_none_without(
-    apache: KafkaConfig, clickhouse: ClickHouseConfig
+    apache: KafkaConfig, config: ClickHouseConfig
 ) -> None:
-    world = World(apache, clickhouse)
+    world = World(apache, config)
     world.live("a", "b")
     assert kinds(world.verify()) == []
     for plant, _ in FAULTS:
@@ -389,9 +383,9 @@ def test_two_events_under_one_id_are_two_and_one_outcome_is_not_the_end_of_both(
 
 
 def test_what_lies_behind_an_open_transaction_is_neither_read_nor_lost_and_is_said(
-    clickhouse: ClickHouseConfig, apache: KafkaConfig
+    config: ClickHouseConfig, apache: KafkaConfig
 ) -> None:
-    world = World(apache, clickhouse)
+    world = World(apache, config)
     world.live("a")
     abort(apache, f"{world.prefix}events", [b'{"id": "aborted", "text": "x"}'] * 3)
     with left_open(apache, f"{world.prefix}events", [b'{"id": "open", "text": "x"}']):

@@ -23,19 +23,13 @@ from streams.embedded.broker import ApacheKafka
 from streams.embedded.supervisor import Supervisor
 from streams.packaged_files import resource
 from tests.builders import call
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.audit_world import World, event_of, kinds, letter, lose_an_outcome, settle_what_never_was
 from tests.harness.fakes.topic_history import WAIT_SECONDS, forget, remake
 from tests.harness.fakes.transactions import abort
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 OLD = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +40,19 @@ def apache(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def world(apache: KafkaConfig, clickhouse: ClickHouseConfig) -> World:
+def world(apache: KafkaConfig, config: ClickHouseConfig) -> World:
     """Three events that ended as they should."""
-    made = World(apache, clickhouse)
+    made = World(apache, config)
     made.live("a", "b", "c")
     return made
 
 
 @pytest.fixture
-def expiring(apache: KafkaConfig, clickhouse: ClickHouseConfig) -> World:
+def expiring(apache: KafkaConfig, config: ClickHouseConfig) -> World:
     """The same, with rows that ClickHouse removes 30 days after the time of their event."""
-    config = replace(clickhouse, database="expiring")
-    migrate(config, retention=Retention(row_days=30))
-    made = World(apache, config)
+    expiring = replace(config, database="expiring")
+    migrate(expiring, retention=Retention(row_days=30))
+    made = World(apache, expiring)
     made.live("a", "b", "c")
     return made
 
@@ -187,9 +181,9 @@ def test_a_call_that_its_topic_holds_is_not_a_missing_one(world: World) -> None:
 @pytest.mark.parametrize("at", [datetime(2025, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)])
 @pytest.mark.parametrize("topic", ["events", "calls"])
 def test_the_times_of_a_first_record_neither_hide_a_fault_nor_make_one(
-    apache: KafkaConfig, clickhouse: ClickHouseConfig, topic: str, at: datetime
+    apache: KafkaConfig, config: ClickHouseConfig, topic: str, at: datetime
 ) -> None:
-    world = World(apache, clickhouse)
+    world = World(apache, config)
     configure(world, topic, "message.timestamp.after.max.ms", str(2**63 - 1))
     configure(world, topic, "retention.ms", "-1")
     value = json.dumps({"id": "first", "text": "x"}).encode()
@@ -258,6 +252,7 @@ def test_the_command_fails_and_says_what_it_has_not_read(world: World, monkeypat
     environment = {
         "ESCALON_KAFKA": world.kafka.servers,
         "ESCALON_CLICKHOUSE": world.clickhouse.url,
+        "ESCALON_CLICKHOUSE_DATABASE": world.clickhouse.database,
         "ESCALON_TOPIC_PREFIX": world.prefix,
         "ESCALON_RUN": world.run,
     }

@@ -29,7 +29,7 @@ from streams.evaluation.compare.json_document import document
 from streams.evaluation.compare.paired_statistics import Paired
 from streams.evaluation.panel_labels import JudgedAnswer, PanelLabels
 from tests.builders import START, call, event, label, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.commands import Escalon
 from tests.harness.shop import shop
 
@@ -95,10 +95,9 @@ def planted() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *planted())
-        yield config
+def config(config: ClickHouseConfig) -> ClickHouseConfig:
+    write(config, *planted())
+    return config
 
 
 @pytest.fixture(scope="module")

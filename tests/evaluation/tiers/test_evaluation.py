@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -23,7 +22,7 @@ from streams.evaluation.tiers.truth import AnswerValue, EvaluatedPart, TruthSour
 from streams.evaluation.tiers.workers import WorkerQuality
 from streams.pipeline.load import Pipeline
 from tests.builders import START
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.evaluated_audit import ANSWERED, CRM, HEARD, everything, of, pipeline, worked
 
 pytestmark = pytest.mark.embedded
@@ -31,10 +30,9 @@ PANEL = source_named("panel:weekly")
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *everything())
-        yield config
+def config(config: ClickHouseConfig) -> ClickHouseConfig:
+    write(config, *everything())
+    return config
 
 
 @pytest.fixture(scope="module")

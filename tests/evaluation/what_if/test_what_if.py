@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -30,7 +29,7 @@ from streams.evaluation.what_if.report import sentence, warnings
 from streams.evaluation.what_if.what_if import WhatIf, what_if
 from streams.pipeline.load import Pipeline
 from tests.builders import REASONER_USD, attempt, call, event, label, reply, thought, verdict
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.shop import PIPELINE, shop
 
 TWO_REASONERS = (
@@ -353,12 +352,6 @@ def test_the_intervals_hold_the_truth_in_at_least_90_of_100_streams(
 
 
 # ---- From the audit ----
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 def read(

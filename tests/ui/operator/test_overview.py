@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from streams.ui.operator.flow import flow_counts
 from streams.ui.operator.overview import lag_by_tier, saved_share, tier_figures
 from streams.ui.operator.scope import Scope
 from tests.builders import START
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.known_audit import RUN, everything
 from tests.harness.operator_pages import FakeAudit, operator_site, visitor
 
@@ -54,10 +53,9 @@ async def test_the_page_says_what_is_not_ready_while_servers_start(tmp_path: Pat
 
 
 @pytest.fixture(scope="module")
-def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *everything())
-        yield config
+def clickhouse(config: ClickHouseConfig) -> ClickHouseConfig:
+    write(config, *everything())
+    return config
 
 
 @pytest.mark.embedded

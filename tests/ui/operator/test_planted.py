@@ -20,7 +20,7 @@ from streams.ui.operator import frame
 from streams.ui.operator.frame import OperatorSite
 from streams.ui.operator.letters import HandledLetters
 from streams.ui.operator.pages import PAGES, operator_routes
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.operator_pages import operator_site, visitor
 from tests.harness.planted import EVENT_ID, MARKUP, PLANT, RUN, SECRETS, planted, read_page
 
@@ -33,10 +33,9 @@ NOT_FOLLOWED = {"/live", "/o/{token}"}
 
 
 @pytest.fixture(scope="module")
-def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        write(config, *planted())
-        yield config
+def clickhouse(config: ClickHouseConfig) -> ClickHouseConfig:
+    write(config, *planted())
+    return config
 
 
 @pytest.fixture(autouse=True)

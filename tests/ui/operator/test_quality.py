@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from streams.ui.operator.frame import OperatorSite
 from streams.ui.operator.quality import STATES, confidence_part
 from streams.ui.operator.scope import read_scope
 from tests.builders import call, event
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.confidence import calibration
 from tests.harness.operator_pages import operator_site, visitor
 from tests.harness.shop import honest_cases, messages_of, shop
@@ -26,12 +25,6 @@ pytestmark = pytest.mark.embedded
 ARTIFACT = calibration(handler="answer")
 """On 400 raw scores from 0.5 to 1; at most a tenth of what it accepts is wrong."""
 DECIDED: dict[str, Any] = {"calibration": ARTIFACT.id, "threshold": 0.75}
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseConfig]:
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        yield config
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from streams.core.messages import Call
 from streams.pipeline.load import Pipeline
 from streams.ui.operator.frame import OperatorSite
 from streams.ui.operator.what_if import thresholds_part
-from tests.harness.audit import database, write
+from tests.harness.audit import write
 from tests.harness.operator_pages import operator_site, visitor
 from tests.harness.shop import PIPELINE, honest_cases, messages_of, shop
 
@@ -38,12 +38,11 @@ def decided(made: Call) -> Call:
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory, pipeline: Pipeline) -> Iterator[ClickHouseConfig]:
+def config(config: ClickHouseConfig, pipeline: Pipeline) -> ClickHouseConfig:
     """100 answers with scores from 0.5 to 1; those from 0.8 on are accepted, and none was passed on and answered."""
-    with database(tmp_path_factory.mktemp("audit")) as config:
-        rows = messages_of(honest_cases(100, seed=3), pipeline.workers["answer"].version, RUN)
-        write(config, *(decided(row) if isinstance(row, Call) else row for row in rows))
-        yield config
+    rows = messages_of(honest_cases(100, seed=3), pipeline.workers["answer"].version, RUN)
+    write(config, *(decided(row) if isinstance(row, Call) else row for row in rows))
+    return config
 
 
 @pytest.fixture
