@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from streams.core.routing import DUPLICATE, UNSURE, Route
 from streams.pipeline import spec as s
@@ -17,18 +17,33 @@ END, FAILED = "outcome answered", "outcome failed"
 ENDS: Final[Mapping[str, str]] = {"ignore": "outcome ignored", "duplicate": "outcome duplicate"}
 """The outcome of an event whose route ends it."""
 OUTCOMES: Final = ("answered", "ignored", "duplicate", "failed")
-WAYS: Final[Mapping[str, str]] = {
+ROUTES: Final[Mapping[str, str]] = {
     "ignore": "ends here, no model asked",
     "duplicate": "ends here, seen before",
     "work": "",
     "reason": "past the workers: {}",
 }
 """The meaning of a route for its intent."""
+LETTERS: Final = "outcome dead letters"
+KINDS: Final[Mapping[str, str]] = {
+    "": "",
+    "escalates": "refused, unsure or failed",
+    "fails": "refused or failed for good",
+    "nothing": "no listener found a label",
+}
+"""The reason why an event takes a way, by the way's kind."""
+
+
+class Way(NamedTuple):
+    """A way to another place, by its key."""
+
+    key: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One box: a handler, an intent or an outcome. `key` is its kind and name; `next` are the keys that follow it."""
+    """One box: a handler, an intent or an outcome. `key` is its kind and name."""
 
     key: str
     tier: str
@@ -36,7 +51,7 @@ class Place:
     lines: tuple[str, ...] = ()
     counted: str = ""
     """The audit's figures, in words; empty without any."""
-    next: tuple[str, ...] = ()
+    next: tuple[Way, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +98,27 @@ class PlaceCounts:
         return " · ".join(parts)
 
 
-def picture_of(pipeline: Pipeline, counts: PlaceCounts) -> tuple[PictureColumn, ...]:
+def picture_of(pipeline: Pipeline, counts: PlaceCounts, dead_letters: int) -> tuple[PictureColumn, ...]:
     """Return the columns, from listeners to outcomes."""
     listeners, workers, reasoners = (
         _handlers(pipeline, one.values(), counts) for one in (pipeline.listeners, pipeline.workers, pipeline.reasoners)
     )
     intents = tuple(_intent(name, route, counts) for name, route in pipeline.routes.items())
+    outcomes = [_outcome(name, counts) for name in OUTCOMES]
+    kept = "1 message" if dead_letters == 1 else f"{count(dead_letters)} messages"
+    letters = Place(
+        key=LETTERS,
+        tier="outcome",
+        title="dead letters",
+        lines=("what cannot be read or handled, at any tier",),
+        counted=kept,
+    )
     return (
         PictureColumn("Listeners", _budget(pipeline, "listener"), listeners),
         PictureColumn("Verdicts", f"of several findings: {pipeline.combine}", intents),
         PictureColumn("Workers", _budget(pipeline, "worker"), workers),
         PictureColumn("Reasoners", _budget(pipeline, "reasoner"), reasoners),
-        PictureColumn("Outcomes", "one for each event", tuple(_outcome(name, counts) for name in OUTCOMES)),
+        PictureColumn("Outcomes", "one for each event", (*outcomes, letters)),
     )
 
 
@@ -112,14 +136,15 @@ def _handlers(pipeline: Pipeline, handlers: Iterable[Handler], counts: PlaceCoun
     )
 
 
-def _after(pipeline: Pipeline, handler: Handler) -> tuple[str, ...]:
-    """Return the places after a handler. A worker's answers end, and what it escalates goes to its reasoner."""
+def _after(pipeline: Pipeline, handler: Handler) -> tuple[Way, ...]:
+    """Return the ways from a handler. A worker's answers end, and what it escalates goes to its reasoner."""
     if handler.tier == "worker":
         reasoner = pipeline.reasoner_of(handler.name)
-        return (END, f"reasoner {reasoner.name}") if reasoner else (END, FAILED)
+        return Way(END), Way(f"reasoner {reasoner.name}", "escalates") if reasoner else Way(FAILED, "fails")
     if handler.tier == "reasoner":
-        return END, FAILED
-    return tuple(f"intent {name}" for name in pipeline.routes if name in _labels(pipeline, handler))
+        return Way(END), Way(FAILED, "fails")
+    found = tuple(Way(f"intent {name}") for name in pipeline.routes if name in _labels(pipeline, handler))
+    return (*found, Way(f"intent {UNSURE}", "nothing"))
 
 
 def _labels(pipeline: Pipeline, handler: Handler) -> frozenset[str]:
@@ -181,14 +206,15 @@ def _budget(pipeline: Pipeline, tier: str) -> str:
 
 
 def _intent(name: str, route: Route, counts: PlaceCounts) -> Place:
+    said = ROUTES[route.action].format(route.handler)
     target = {"work": f"worker {route.handler}", "reason": f"reasoner {route.handler}"}
     return Place(
         key=f"intent {name}",
         tier="intent",
         title=name,
-        lines=(WAYS[route.action].format(route.handler),) if WAYS[route.action] else (),
+        lines=tuple(line for line in (KINDS["nothing"] if name == UNSURE else "", said) if line),
         counted=_events(counts.events["intent", name]),
-        next=(target.get(route.action) or ENDS[route.action],),
+        next=(Way(target.get(route.action) or ENDS[route.action]),),
     )
 
 

@@ -13,8 +13,8 @@ from streams.core.errors import ConfigError
 from streams.pipeline.load import Pipeline
 from streams.ui.operator.frame import OperatorSite, operator_route, render, render_part, scope_of, scoped, site_of
 from streams.ui.operator.live import LiveFragment
-from streams.ui.operator.picture import Place, PlaceCounts, picture_of
-from streams.ui.operator.picture_svg import Href, narrow, wide
+from streams.ui.operator.picture import LETTERS, Place, PlaceCounts, picture_of
+from streams.ui.operator.picture_svg import Href, after_words, narrow, wide
 from streams.ui.operator.scope import Scope
 
 SEARCHES = {"outcome": "state", "listener": "handler", "worker": "handler", "reasoner": "handler"}
@@ -41,7 +41,8 @@ async def show(request: Request) -> Response:
 async def pipeline_part(site: OperatorSite, scope: Scope) -> Markup:
     """Render the picture and the same as a list."""
     counts = PlaceCounts.of((await site.reads.named("places", scope)).records())
-    columns = picture_of(_loaded(site), counts)
+    letters = (await site.reads.named("dead_letters", scope)).records()
+    columns = picture_of(_loaded(site), counts, sum(row["messages"] for row in letters))
     href = href_in(scope)
     titles = {place.key: f"{place.tier} {place.title}" for column in columns for place in column.places}
     return render_part(
@@ -50,7 +51,7 @@ async def pipeline_part(site: OperatorSite, scope: Scope) -> Markup:
         wide=wide(columns, href),
         narrow=narrow(columns, href),
         columns=columns,
-        titles=titles,
+        after=lambda place: after_words(place, titles),
         href=href,
     )
 
@@ -59,6 +60,8 @@ def href_in(scope: Scope) -> Href:
     """Return a function from a place to the address of the search for its events, empty for an intent."""
 
     def href(place: Place) -> str:
+        if place.key == LETTERS:
+            return scope.link("/dead-letters")
         field = SEARCHES.get(place.tier)
         return scope.link("/search", **{field: place.title}) if field else ""
 

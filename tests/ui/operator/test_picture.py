@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from streams.pipeline.load import Pipeline, load_pipeline
 from streams.ui.operator.picture import Place, PlaceCounts, picture_of
-from streams.ui.operator.picture_svg import narrow, wide
+from streams.ui.operator.picture_layout import laid_out
+from streams.ui.operator.picture_svg import after_words, narrow, wide
 
 FILE = """
 name = "shop"
@@ -80,7 +82,7 @@ ROWS = [
 
 
 def places(pipeline: Pipeline, rows: list[dict[str, Any]]) -> dict[str, Place]:
-    return {place.key: place for column in picture_of(pipeline, PlaceCounts.of(rows)) for place in column.places}
+    return {place.key: place for column in picture_of(pipeline, PlaceCounts.of(rows), 2) for place in column.places}
 
 
 def test_each_place_says_what_the_file_decides_about_it(pipeline: Pipeline) -> None:
@@ -94,10 +96,44 @@ def test_each_place_says_what_the_file_decides_about_it(pipeline: Pipeline) -> N
 
 def test_ways_lead_from_each_place_to_what_may_follow(pipeline: Pipeline) -> None:
     known = places(pipeline, [])
-    assert known["listener obvious"].next == ("intent thanks", "intent order")
-    assert known["intent question"].next == ("worker answer",)
-    assert known["worker answer"].next == ("outcome answered", "reasoner resolve")
-    assert all(key in known for place in known.values() for key in place.next)
+    assert known["listener obvious"].next == (
+        ("intent thanks", ""), ("intent order", ""), ("intent unsure", "nothing"),
+    )  # fmt: skip
+    assert known["intent question"].next == (("worker answer", ""),)
+    assert known["intent poem"].next == (("reasoner resolve", ""),)
+    assert known["intent thanks"].next == (("outcome ignored", ""),)
+    assert known["worker answer"].next == (("outcome answered", ""), ("reasoner resolve", "escalates"))
+    assert known["reasoner resolve"].next == (("outcome answered", ""), ("outcome failed", "fails"))
+
+
+def test_a_worker_without_a_reasoner_fails(tmp_path: Path) -> None:
+    text = FILE.replace('poem = "reasoners.resolve"', 'poem = "ignore"')
+    before, _, after = text.partition("[reasoners.resolve]")
+    file = tmp_path / "pipeline.toml"
+    file.write_text(before + "[budgets" + after.partition("[budgets")[2], "utf-8")
+    known = places(load_pipeline(file), [])
+    assert known["worker answer"].next == (("outcome answered", ""), ("outcome failed", "fails"))
+
+
+def test_every_way_is_drawn_from_column_to_column_and_crosses_no_box(pipeline: Pipeline) -> None:
+    columns = picture_of(pipeline, PlaceCounts.of(ROWS), 0)
+    nodes, edges = laid_out(columns, lambda *_: 50.0)
+    assert all(edge.end.column == edge.start.column + 1 for edge in edges)
+    for place in (node.place for node in nodes if node.place is not None):
+        ends = {edge.end for edge in edges if edge.start.place is place}
+        while lanes := {end for end in ends if end.place is None}:
+            ends = (ends - lanes) | {edge.end for edge in edges if edge.start in lanes}
+        assert {end.place.key for end in ends if end.place} == {way.key for way in place.next}
+    for number in range(len(columns)):
+        stack = sorted((node.y, node.y + node.height) for node in nodes if node.column == number)
+        assert all(above[1] < below[0] for above, below in pairwise(stack))
+
+
+def test_what_follows_a_place_is_said_in_words(pipeline: Pipeline) -> None:
+    known = places(pipeline, [])
+    titles = {key: place.title for key, place in known.items()}
+    assert list(after_words(known["worker answer"], titles)) == ["answered", "resolve, if refused, unsure or failed"]
+    assert list(after_words(known["intent thanks"], titles)) == ["ignored"]
 
 
 def test_a_route_that_skips_a_tier_says_so(pipeline: Pipeline) -> None:
@@ -112,14 +148,17 @@ def test_figures_of_the_audit_are_in_words(pipeline: Pipeline) -> None:
     assert known["worker answer"].counted == "600 events · 25 % escalated · 3 failed · $4.80"
     assert known["outcome answered"].counted == "550 events"
     assert known["worker extract"].counted == "no event"
+    assert known["outcome dead letters"].counted == "2 messages"
 
 
 @pytest.mark.parametrize("drawing", [wide, narrow])
 def test_both_drawings_are_well_formed_and_name_every_place(pipeline: Pipeline, drawing: Any) -> None:
-    columns = picture_of(pipeline, PlaceCounts.of(ROWS))
+    columns = picture_of(pipeline, PlaceCounts.of(ROWS), 0)
     root = ET.fromstring(str(drawing(columns, lambda place: f"/search?handler={place.title}&x=1")))  # noqa: S314
     names = [text.text for text in root.iter("text") if text.get("class") == "name"]
+    texts = [text.text or "" for text in root.iter("text")]
     assert names == [place.title for column in columns for place in column.places]
+    assert not any("…" in text for text in texts)
     width = float(root.get("viewBox", "").split()[2])
     assert all(float(box.get("x", 0)) + float(box.get("width", 0)) <= width for box in root.iter("rect"))
 
@@ -127,6 +166,6 @@ def test_both_drawings_are_well_formed_and_name_every_place(pipeline: Pipeline, 
 def test_text_of_the_file_is_escaped(tmp_path: Path) -> None:
     file = tmp_path / "pipeline.toml"
     file.write_text(FILE.partition("[budgets")[0].replace("claude-opus-5-5", "<script>alert(1)</script>"), "utf-8")
-    drawn = wide(picture_of(load_pipeline(file), PlaceCounts.of([])), lambda _: "")
+    drawn = wide(picture_of(load_pipeline(file), PlaceCounts.of([]), 0), lambda _: "")
     assert "<script" not in drawn
     assert "&lt;script&gt;" in drawn
