@@ -8,6 +8,7 @@ import platform
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -67,9 +68,10 @@ def check_runnable(settings: Settings, pipeline: Pipeline) -> None:
 def findings(settings: Settings, load: Callable[[], Pipeline] | None) -> Iterator[Diagnosis]:
     """Yield every finding; `load` loads the pipeline, None if there is none to check."""
     yield from _installed(settings)
-    yield from _kafka(settings)
-    yield from _clickhouse(settings)
-    yield from _registry(settings)
+    servers = (_kafka, _clickhouse, _registry)
+    with ThreadPoolExecutor(len(servers)) as pool:  # at the same time, because each may take PROBE_SECONDS
+        for found in pool.map(lambda check: list(check(settings)), servers):
+            yield from found
     yield from _directories(settings)
     yield from _ports(settings)
     yield Diagnosis(

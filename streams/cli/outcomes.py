@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.padding import Padding
+from rich.text import Text
 
 from streams.adapters.clickhouse import row_of
 from streams.adapters.codec_factory import codec_for
@@ -16,6 +18,7 @@ from streams.cli.context import require_kafka, server_settings
 from streams.cli.live_view import report_gap
 from streams.cli.options import JsonLinesOption
 from streams.core.errors import UnreadableError
+from streams.core.harmless import one_line
 from streams.core.messages import Outcome
 
 app = new_app()
@@ -40,16 +43,18 @@ def outcomes(
             continue
         if outcome.origin.event_id not in seen:
             seen.add(outcome.origin.event_id)
-            print_json(row_of(outcome)) if as_json else _print(outcome)
+            print_json(row_of(outcome)) if as_json else print_outcome(outcome)
     tail.close()
 
 
-def _print(outcome: Outcome) -> None:
+def print_outcome(outcome: Outcome) -> None:
+    """Print one line about the end of an event, and below it, indented, its answer or its reasons."""
     colour = TIER_COLOURS[outcome.tier]
-    what = outcome.answer or outcome.duplicate_of or "; ".join(outcome.reasons) or ""
     out.print(
         f"[bold]{cell(outcome.origin.event_id)}[/bold]  {outcome.state}  [{colour}]{outcome.tier}[/{colour}] "
-        f"{cell(outcome.handler)}  [dim]{cell(outcome.intent)}[/dim]  {cell(what)}",
+        f"{cell(outcome.handler)}  [dim]{cell(outcome.intent)}[/dim]",
         highlight=False,
-        soft_wrap=True,
     )
+    what = outcome.answer or outcome.duplicate_of or "; ".join(outcome.reasons)
+    if what:
+        out.print(Padding.indent(Text(one_line(what), overflow="fold"), 2))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -112,6 +114,25 @@ def test_a_server_that_cannot_be_reached_has_failed(tmp_path: Path, area: str, s
 def test_a_registry_that_cannot_be_reached_has_failed(tmp_path: Path) -> None:
     (one,) = found("registry", settings_in(tmp_path, REFUSING_REGISTRY))
     assert (one.state, "cannot be reached (connection refused)" in one.what) == ("fail", True)
+
+
+def test_the_servers_are_asked_at_the_same_time(tmp_path: Path) -> None:
+    """A server that answers none of the three before all have asked."""
+
+    def hang_up_on_the_third(server: socket.socket) -> None:
+        with closing(server):
+            asked = [server.accept()[0] for _ in range(3)]
+        for one in asked:
+            one.close()
+
+    server = socket.create_server(("127.0.0.1", 0))
+    at = f"127.0.0.1:{server.getsockname()[1]}"
+    Thread(target=hang_up_on_the_third, args=[server], daemon=True).start()
+    named = {"KAFKA": at, "CLICKHOUSE": f"http://{at}", "SCHEMA_REGISTRY": f"http://{at}"}
+    settings = settings_in(tmp_path, {f"ESCALON_{name}": value for name, value in named.items()})
+    said = {one.area: one.what for one in findings(settings, None)}
+    assert said["registry"] == f"http://{at} accepts connections"
+    assert not any("no answer within" in said[area] for area in ("Kafka", "ClickHouse", "registry"))
 
 
 @pytest.mark.embedded
