@@ -107,8 +107,13 @@ def _run(settings: Settings, models: str, *, recorded: bool, record: Path | None
             finish_recording(record, pipeline, settings.now().date())
         with closing(Audit(running.clickhouse)) as audit:
             print_summary(results, audit.named("money", settings.run).records()[0])
-        out.print(f"\nDone in {time.monotonic() - started:.0f} s. The audit stays in {settings.data_dir}.", style="dim")
-        out.print(f"Its pages: ESCALON_ALLOW_PYTHON=desk escalon ui -p {os.path.relpath(file)}", style="dim")
+        shown = min(str(file), os.path.relpath(file), key=len)
+        out.print(
+            f"\nDone in {time.monotonic() - started:.0f} s. The audit stays in {settings.data_dir}.",
+            style="dim",
+            soft_wrap=True,
+        )
+        out.print(f"Its pages: ESCALON_ALLOW_PYTHON=desk escalon ui -p {shown}", style="dim", soft_wrap=True)
         if keep:
             _keep(running)
 
