@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +34,7 @@ def _endings(made: RunComparison) -> Iterator[Row]:
 
 def _money_and_time(made: RunComparison) -> Iterator[Row]:
     a, b = made.a, made.b
-    yield "cost of an event", _cost(a.usd_mean), _cost(b.usd_mean), interval(made.spending.difference)
+    yield "cost of an event", _cost(a.usd_mean), _cost(b.usd_mean), cost_interval(made.spending.difference)
     yield "cost in all", _cost(a.usd), _cost(b.usd), ""
     yield "model seconds, mean", number(a.seconds_mean), number(b.seconds_mean), interval(made.seconds)
     for quantile in sorted({*a.seconds, *b.seconds}):
@@ -68,11 +68,16 @@ def _right(accuracy: Accuracy) -> Row:
     return what, f"{100 * a:.1f} %", f"{100 * b:.1f} %", f"{value} points ({low} to {high})"
 
 
-def interval(estimate: DifferenceEstimate) -> str:
-    """Format a difference with its interval, to three digits."""
+def interval(estimate: DifferenceEstimate, words: Callable[[float], str] = "{:+.3g}".format) -> str:
+    """Format a difference with its interval, by default to three digits."""
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:+.3g} (too few differ)"
-    return f"{estimate.value:+.3g} ({estimate.low:+.3g} to {estimate.high:+.3g})"
+        return f"{words(estimate.value)} (too few differ)"
+    return f"{words(estimate.value)} ({words(estimate.low)} to {words(estimate.high)})"
+
+
+def cost_interval(estimate: DifferenceEstimate) -> str:
+    """Format a difference of costs with its interval."""
+    return interval(estimate, lambda value: f"{'' if value < 0 else '+'}{dollars(value)}")
 
 
 def _cost(value: float | Decimal | None) -> str:

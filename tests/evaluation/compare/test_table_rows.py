@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from streams.evaluation.compare.paired_statistics import DifferenceEstimate
+from streams.evaluation.compare.table_rows import cost_interval, interval
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (DifferenceEstimate(0.001831, 0.00102, 0.002654), "+$0.0018 (+$0.0010 to +$0.0027)"),
+        (DifferenceEstimate(-1.5, -2.25, 0.0), "−$1.50 (−$2.25 to +$0.00)"),
+        (DifferenceEstimate(0.25, None, None), "+$0.25 (too few differ)"),
+    ],
+)
+def test_a_difference_of_costs_is_money(estimate: DifferenceEstimate, text: str) -> None:
+    assert cost_interval(estimate) == text
+
+
+def test_another_difference_has_three_digits() -> None:
+    assert interval(DifferenceEstimate(-1.17638, -1.5871, -0.76781)) == "-1.18 (-1.59 to -0.768)"
