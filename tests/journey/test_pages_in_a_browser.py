@@ -109,6 +109,19 @@ def reached_by_tab(page: Page, controls: int) -> list[int]:
     return reached
 
 
+def test_two_letters_are_ticked_and_dropped_with_the_keyboard_alone(operator: Visitor) -> None:
+    page = operator.page
+    page.goto(f"{operator.origin}/dead-letters?state=open")
+    for number in range(2):
+        page.get_by_role("checkbox").nth(number).press("Space")
+    page.get_by_role("button", name="Drop …", exact=True).press("Enter")
+    page.get_by_text("2 open dead letters will be dropped.").wait_for()
+    page.get_by_label("Why (it is recorded)").focus()
+    page.keyboard.type("by the keyboard")
+    page.keyboard.press("Enter")
+    page.get_by_text("2 dead letters dropped.").wait_for()
+
+
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_page_prints_without_navigation(operator: Visitor, known: dict[str, str], name: str) -> None:
     show(operator, known[name])
