@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,7 @@ from streams.adapters.reachable import check_clickhouse, check_kafka
 from streams.app import settings as required
 from streams.app.settings import Settings, read_settings
 from streams.core.errors import ConfigError
-from streams.pipeline.code import AllowedPython, functions_in
-from streams.pipeline.files import is_beside
+from streams.pipeline.code import AllowedPython, make_importable
 
 if TYPE_CHECKING:
     from streams.pipeline.load import Pipeline
@@ -57,20 +55,15 @@ def require_clickhouse(settings: Settings) -> ClickHouseConfig:
 def find_pipeline(
     settings: Settings, path: Path | None, load: Callable[[Path, AllowedPython], Pipeline] | None = None
 ) -> Pipeline:
-    """Load the pipeline named on the command line or by ESCALON_PIPELINE, or ./pipeline.toml.
-
-    Its directory goes on Python's path only if the file names functions of a module there that may run: any other
-    file in it could shadow one of Python's own modules.
-    """
+    """Load the pipeline named on the command line or by ESCALON_PIPELINE, or ./pipeline.toml, with its functions."""
     from streams.pipeline.load import load_pipeline
 
     chosen = path or settings.pipeline or DEFAULT_PIPELINE
     if not chosen.is_file():
         remedy = "Write a starter with `escalon init .`, or name the file with --pipeline."
         raise ConfigError(f"there is no pipeline file {chosen}.", remedy, "pipeline")
-    pipeline, directory = (load or load_pipeline)(chosen.absolute(), settings.python), chosen.absolute().parent
-    if any(is_beside(directory, function) for _, function in functions_in(pipeline.spec)):
-        sys.path.insert(0, str(directory))
+    pipeline = (load or load_pipeline)(chosen.absolute(), settings.python)
+    make_importable(pipeline.spec, chosen.absolute().parent)
     return pipeline
 
 

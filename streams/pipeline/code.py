@@ -6,12 +6,14 @@ A pipeline file is data. It may name code only where the operator allows it, and
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from streams.core.errors import ConfigError
-from streams.pipeline.files import module_of
+from streams.pipeline.files import is_beside, module_of
 
 if TYPE_CHECKING:  # the settings need the setting alone, without the pipeline file and what reads it
     from streams.pipeline import spec as s
@@ -82,3 +84,12 @@ def check_allowed(spec: s.PipelineSpec, allowed: AllowedPython) -> None:
         what = f"{path} is Python, and the operator has not allowed the module {module_of(path)}."
         remedy = f"Read what it does; then allow it with {SETTING}={','.join(needed)}, or remove the key."
         raise ConfigError(what, remedy, key)
+
+
+def make_importable(spec: s.PipelineSpec, directory: Path) -> None:
+    """Put the pipeline file's directory on Python's path if the file names functions of a module there.
+
+    With no need for it, any other file in it could shadow one of Python's own modules.
+    """
+    if any(is_beside(directory, path) for _, path in functions_in(spec)):
+        sys.path.insert(0, str(directory))

@@ -16,6 +16,7 @@ from streams.app.settings import Settings, require_clickhouse
 from streams.audit.query import Audit
 from streams.core.errors import EscalonError
 from streams.embedded.stack import running
+from streams.pipeline.code import make_importable
 from streams.pipeline.load import Pipeline, load_pipeline
 from streams.ui.links import LinkSigner, signing_key
 from streams.ui.operator.frame import OperatorSite
@@ -60,7 +61,11 @@ class StartingDeployment:
             await asyncio.sleep(self.look_seconds)
 
     def _load(self) -> Pipeline | None:
-        return load_pipeline(self.pipeline, self.settings.python) if self.pipeline.is_file() else None
+        if not self.pipeline.is_file():
+            return None
+        pipeline = load_pipeline(self.pipeline, self.settings.python)
+        make_importable(pipeline.spec, self.pipeline.parent)
+        return pipeline
 
     def _connected(self) -> Settings | None:
         if self.settings.kafka is not None and self.settings.clickhouse is not None:

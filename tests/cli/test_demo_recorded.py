@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from streams.embedded.supervisor import module_environment
@@ -37,14 +39,17 @@ def _heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def broken_off(process: subprocess.Popen[str], line: str) -> str:
-    """Press Ctrl-C once the demo has printed the line, and return all that it printed."""
+def broken_off(process: subprocess.Popen[str], line: str, before: Callable[[str], None] = lambda _: None) -> str:
+    """Press Ctrl-C once the demo has printed the line and `before` is done, and return all that it printed."""
     assert process.stdout is not None
     printed: list[str] = []
     while not printed or line not in printed[-1]:
         printed.append(process.stdout.readline())
         assert printed[-1], f"the demo ended before it printed {line!r}: {printed}"
-    os.kill(process.pid, signal.SIGINT)
+    try:
+        before("".join(printed))
+    finally:
+        os.kill(process.pid, signal.SIGINT)
     rest, _ = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 130, rest
     assert rest.endswith("Stopped.\n")
@@ -67,8 +72,19 @@ def summary(shown: str) -> tuple[int, int, list[str]]:
     return int(found[1]), int(found[2]), re.findall(r"escalon trace (\S+)", shown)
 
 
+def look_at_pages(shown: str) -> None:
+    """Open every page of the navigation, and each event worth opening."""
+    address, token = re.findall(r"Pages: (\S+)/o/(\S+)", shown)[0]
+    with httpx2.Client(base_url=address, headers={"Cookie": f"escalon_operator={token}"}, timeout=60.0) as client:
+        addresses = re.findall(r'<a href="(/[^"?]*)"', client.get("/").text.partition("</nav>")[0])
+        assert len(addresses) >= 9
+        for one in [*addresses, *(f"/events/{event}" for event in summary(shown)[2])]:
+            page = client.get(one)
+            assert page.status_code == 200, page.text
+
+
 def test_the_recorded_demo_judges_its_answers_without_weights_and_runs_on_until_ctrl_c(tmp_path: Path) -> None:
-    right, answers, told = summary(broken_off(started(tmp_path, "--keep"), "until Ctrl-C"))
+    right, answers, told = summary(broken_off(started(tmp_path, "--keep"), "until Ctrl-C", look_at_pages))
     assert answers >= 24
     assert right / answers >= 0.9
     assert len(set(told)) == 8
