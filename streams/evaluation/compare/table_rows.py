@@ -68,7 +68,7 @@ def _right(accuracy: Accuracy) -> Row:
     return what, f"{100 * a:.1f} %", f"{100 * b:.1f} %", f"{value} points ({low} to {high})"
 
 
-def interval(estimate: DifferenceEstimate, words: Callable[[float], str] = "{:+.3g}".format) -> str:
+def interval(estimate: DifferenceEstimate, words: Callable[[float], str] = "{:+#.3g}".format) -> str:
     """Format a difference with its interval, by default to three digits."""
     if estimate.low is None or estimate.high is None:
         return f"{words(estimate.value)} (too few differ)"
@@ -85,4 +85,4 @@ def _cost(value: float | Decimal | None) -> str:
 
 
 def number(value: Any) -> str:
-    return "unknown" if value is None else f"{value:.3f}"
+    return "unknown" if value is None else f"{value:.0f}" if value >= 999.5 else f"{value:#.3g}"

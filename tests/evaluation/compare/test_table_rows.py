@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from streams.evaluation.compare.paired_statistics import DifferenceEstimate
-from streams.evaluation.compare.table_rows import cost_interval, interval
+from streams.evaluation.compare.table_rows import cost_interval, interval, number
 
 
 @pytest.mark.parametrize(
@@ -18,5 +18,12 @@ def test_a_difference_of_costs_is_money(estimate: DifferenceEstimate, text: str)
     assert cost_interval(estimate) == text
 
 
-def test_another_difference_has_three_digits() -> None:
-    assert interval(DifferenceEstimate(-1.17638, -1.5871, -0.76781)) == "-1.18 (-1.59 to -0.768)"
+def test_other_figures_have_three_digits() -> None:
+    assert interval(DifferenceEstimate(-1.17638, -1.6, -0.76781)) == "-1.18 (-1.60 to -0.768)"
+    assert [number(value) for value in (None, 0.0, 0.4361, 11.75, 4321.9)] == [
+        "unknown",
+        "0.00",
+        "0.436",
+        "11.8",
+        "4322",
+    ]
