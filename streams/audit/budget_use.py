@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +11,9 @@ from typing import Any, Literal
 from streams.core.budget import AtLimit, next_day
 from streams.core.dollars import dollars
 
-BudgetState = Literal["over", "will be over", "within"]
+BudgetState = Literal["over", "will be over", "nearly used", "within"]
+NEARLY = 0.9
+"""A budget is nearly used from this share on, although the forecast stays below it."""
 SHORTEST = timedelta(minutes=10)
 """A rate of spending is not taken from a shorter time."""
 
@@ -41,7 +43,14 @@ class BudgetUse:
         if self.spent_usd >= self.limit_usd:
             return "over"
         expected = self.spent_usd if self.forecast_usd is None else self.forecast_usd
-        return "will be over" if expected >= self.limit_usd else "within"
+        if expected >= self.limit_usd:
+            return "will be over"
+        return "nearly used" if self.share >= NEARLY else "within"
+
+    @property
+    def at_limit_words(self) -> str:
+        """The fate of further tasks, once the budget is used."""
+        return _FATE[self.tier, self.at_limit]
 
 
 def budget_uses(
@@ -78,30 +87,28 @@ def _forecast(spent: Decimal, first: datetime, now: datetime) -> Decimal | None:
     return spent + spent * Decimal(left)
 
 
-def sentences(uses: Sequence[BudgetUse]) -> Iterator[str]:
-    """Say which budgets are over or will be; one sentence if none is."""
-    states = {use.state for use in uses}
-    for use in uses:
-        if use.state == "over":
+def warning(use: BudgetUse) -> str:
+    """Say that a budget is over, or will or may be, and what happens then; empty for one that is within."""
+    spent = f"{dollars(use.spent_usd)} of {dollars(use.limit_usd)}"
+    match use.state:
+        case "over":
             most = f" Most of it went to {use.handlers[0][0]} ({dollars(use.handlers[0][1])})." if use.handlers else ""
-            yield (
-                f"The {use.tier}s are over their budget: {dollars(use.spent_usd)} of {dollars(use.limit_usd)} is spent."
-                f"{most} {_FATE[use.tier, use.at_limit]}"
+            return f"The {use.tier}s are over today's budget: {spent} is spent.{most} Now {use.at_limit_words}."
+        case "will be over":
+            return (
+                f"The {use.tier}s will be over today's budget: {spent} is spent, and at today's rate it is "
+                f"{dollars(use.forecast_usd)} by midnight UTC. From the limit on {use.at_limit_words}."
             )
-        elif use.state == "will be over":
-            yield (
-                f"The {use.tier}s will be over their budget before midnight UTC: at today's rate they spend "
-                f"{dollars(use.forecast_usd)} of {dollars(use.limit_usd)}."
-            )
-    if uses and states == {"within"}:
-        yield "Every tier is within its budget, and at today's rate it stays so until midnight UTC."
+        case "nearly used":
+            return f"The {use.tier}s have nearly used today's budget: {spent}. From the limit on {use.at_limit_words}."
+    return ""
 
 
 _FATE: Mapping[tuple[str, AtLimit], str] = {
-    ("listener", "defer"): "They are not asked any more today and find nothing.",
-    ("worker", "defer"): "Further tasks wait until midnight UTC.",
-    ("worker", "fail"): "Further tasks fail until midnight UTC.",
-    ("reasoner", "defer"): "Further tasks wait until midnight UTC.",
-    ("reasoner", "accept"): "Until midnight UTC the workers' answers are accepted instead.",
-    ("reasoner", "fail"): "Further tasks fail until midnight UTC.",
+    ("listener", "defer"): "their models are not asked until midnight UTC, and they find nothing",
+    ("worker", "defer"): "further tasks wait until midnight UTC",
+    ("worker", "fail"): "further tasks fail until midnight UTC",
+    ("reasoner", "defer"): "further tasks wait until midnight UTC",
+    ("reasoner", "accept"): "the workers' answers are accepted instead until midnight UTC",
+    ("reasoner", "fail"): "further tasks fail until midnight UTC",
 }

@@ -19,6 +19,8 @@ _LEFT: Final = 56
 _RIGHT: Final = 12
 _TOP: Final = 12
 _BOTTOM: Final = 34
+BAR: Final = 24.0
+"""The height of a bar of `bar_plot`, with the space below it."""
 STRETCHED: Final = "none"
 """The `preserveAspectRatio` of a picture without text that fills its place in any shape."""
 Words = Callable[[float], str]
@@ -161,22 +163,18 @@ def bar_plot(
     label: str, bars: Sequence[tuple[str, float | None, str]], words: Words, limit: float | None = None
 ) -> Markup:
     """Plot horizontal bars: name, value and class of each, one below the other."""
-    height, room = 30.0 * len(bars) + 8, 150.0
+    height, room = BAR * len(bars) + 8, 150.0
     scale = PlotScale(0.0, extent([*(value for _, value, _ in bars), limit])[1], room, WIDTH - 70.0)
-    parts = []
+    drawn, texts = [], []
     for place, (name, value, kind) in enumerate(bars):
-        y = 6 + 30.0 * place
-        parts.append(tag("text", name, x=room - 8, y=y + 15, text_anchor="end"))
-        if value is not None:
-            end = scale(value)
-            parts.append(
-                tag("rect", x=room, y=y, width=round(max(0.0, end - room), 2), height=20, rx=2, class_=f"mark {kind}")
-            )
-        said = "unknown" if value is None else words(value)
-        parts.append(tag("text", said, x=(room if value is None else scale(value)) + 6, y=y + 15, class_="soft"))
+        y, end = 6 + BAR * place, room if value is None else scale(value)
+        width = round(max(0.0, end - room), 2)
+        drawn.append(tag("rect", x=room, y=y, width=width, height=16, rx=2, class_=f"mark {kind}"))
+        texts.append(tag("text", name, x=room - 8, y=y + 13, text_anchor="end"))
+        texts.append(tag("text", "unknown" if value is None else words(value), x=end + 6, y=y + 13, class_="soft"))
     if limit is not None:
-        parts.append(tag("path", d=f"M{scale(limit)} 0V{height}", class_="limit"))
-    return picture(label, parts, height=height)
+        drawn.append(tag("path", d=f"M{scale(limit)} 0V{height}", class_="limit"))
+    return picture(label, [*drawn, *texts], height=height)
 
 
 def interval_plot(label: str, rows: Sequence[tuple[str, Estimate]], words: Words) -> Markup:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from streams.audit.budget_use import BudgetUse, budget_uses, sentences
+from streams.audit.budget_use import BudgetUse, budget_uses, warning
 from streams.core.budget import AtLimit
+from streams.pipeline.spec import AT_LIMIT
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 LIMITS: dict[str, tuple[Decimal, AtLimit]] = {"worker": (Decimal(5), "defer"), "reasoner": (Decimal(20), "accept")}
@@ -47,15 +48,29 @@ def test_calls_of_unknown_cost_are_counted_and_add_nothing() -> None:
     assert (found.spent_usd, found.unpriced) == (Decimal(1), 4)
 
 
-def test_the_words_name_who_is_over_and_what_happens_now() -> None:
-    uses = budget_uses(LIMITS, [row("worker", "6", "name"), row("worker", "1"), row("reasoner", "8")], NOON)
-    over, soon = sentences(uses)
-    assert over == (
-        "The workers are over their budget: $7.00 of $5.00 is spent. Most of it went to name ($6.00). "
-        "Further tasks wait until midnight UTC."
+def test_a_budget_that_is_nearly_used_is_no_longer_within_although_the_day_ends_first() -> None:
+    found = use(row("worker", "4.6"), now=NOON.replace(hour=23, minute=30))
+    assert found.state == "nearly used"
+    assert warning(found) == (
+        "The workers have nearly used today's budget: $4.60 of $5.00. From the limit on further tasks wait until "
+        "midnight UTC."
     )
-    assert soon.startswith("The reasoners will be over their budget before midnight UTC: at today's rate")
-    assert list(sentences(budget_uses(LIMITS, [], NOON))) == [
-        "Every tier is within its budget, and at today's rate it stays so until midnight UTC."
-    ]
-    assert list(sentences([])) == []
+
+
+def test_the_words_name_who_is_over_and_what_happens_then() -> None:
+    uses = budget_uses(LIMITS, [row("worker", "6", "name"), row("worker", "1"), row("reasoner", "11")], NOON)
+    over, soon = map(warning, uses)
+    assert over == (
+        "The workers are over today's budget: $7.00 of $5.00 is spent. Most of it went to name ($6.00). "
+        "Now further tasks wait until midnight UTC."
+    )
+    assert soon.startswith("The reasoners will be over today's budget: $11.00 of $20.00 is spent, and at today's rate")
+    assert soon.endswith("From the limit on the workers' answers are accepted instead until midnight UTC.")
+    assert [warning(one) for one in budget_uses(LIMITS, [], NOON)] == ["", ""]
+
+
+def test_every_fate_at_a_limit_has_words() -> None:
+    for tier, choices in AT_LIMIT.items():
+        for at_limit in choices or ("defer",):
+            (found,) = budget_uses({tier: (Decimal(1), at_limit)}, [], NOON)
+            assert "midnight" in found.at_limit_words

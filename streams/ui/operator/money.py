@@ -14,20 +14,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from streams.audit.budget_use import BudgetUse, budget_uses, sentences
 from streams.audit.report import StreamReport
 from streams.core.budget import next_day
+from streams.core.messages import Tier
 from streams.ui import svg
-from streams.ui.operator.frame import OperatorSite, operator_route, render, render_part, scope_of, scoped, site_of
+from streams.ui.operator.budgets import budgets_of, budgets_part
+from streams.ui.operator.frame import OperatorSite, operator_route, render, scope_of, scoped, site_of
 from streams.ui.operator.live import LiveFragment
 from streams.ui.operator.scope import Scope
 from streams.ui.operator.wording import usd
 
 DAYS: Final = 14
-"""Days in the plot."""
+"""Days in the plots."""
+TIERS: Final[tuple[Tier, ...]] = ("listener", "worker", "reasoner")
 UPKEEP_USD: Final = Decimal(10)
 """US dollars a day that running the tiers is taken to cost, as `escalon report --advice` does."""
-_MOODS: Final = {"over": "problem", "will be over": "warning", "within": "good"}
 
 
 def routes() -> list[BaseRoute]:
@@ -60,45 +61,7 @@ async def show(request: Request) -> Response:
         handlers=handler_rows(handlers, economy),
         advice=_advice(scope, money, handlers, economy),
         weeks=weeks,
-        days=day_plot(costs),
-    )
-
-
-async def budgets_part(site: OperatorSite, scope: Scope) -> Markup:
-    """Render today's spending against the budgets."""
-    now = site.now()
-    today = replace(scope, since=next_day(now) - timedelta(days=1), until=next_day(now))
-    limits = site.pipeline.spec.budgets if site.pipeline else {}
-    spending = (await site.reads.named("handler_spending", today)).records()
-    uses = budget_uses({str(tier): (one.usd_per_day, one.at_limit) for tier, one in limits.items()}, spending, now)
-    return render_part(
-        "money_budgets.html",
-        scope=scope,
-        today=today,
-        uses=[(use, _MOODS[use.state], budget_bar(use)) for use in uses],
-        said=list(sentences(uses)),
-        spent=sum((row["usd"] or Decimal(0) for row in spending), Decimal(0)),
-        pipeline=site.pipeline is not None,
-    )
-
-
-def budget_bar(use: BudgetUse) -> Markup:
-    """Draw what was spent, the forecast behind it in a lighter colour, and the limit as a line."""
-    forecast = use.spent_usd if use.forecast_usd is None else use.forecast_usd
-    most = float(max(use.limit_usd, use.spent_usd, forecast)) * 1.04
-    scale = svg.PlotScale(0.0, most, 0.0, svg.WIDTH)
-    kind = "bad" if use.state == "over" else use.tier
-    label = f"{use.tier}s: {usd(use.spent_usd)} of {usd(use.limit_usd)} spent, forecast {usd(use.forecast_usd)}"
-    return svg.picture(
-        label,
-        [
-            svg.tag("rect", x=0, y=8, width=svg.WIDTH, height=18, rx=3, class_="track"),
-            svg.tag("rect", x=0, y=8, width=scale(float(forecast)), height=18, rx=3, class_=f"area {kind}"),
-            svg.tag("rect", x=0, y=8, width=scale(float(use.spent_usd)), height=18, rx=3, class_=f"mark {kind}"),
-            svg.tag("path", d=f"M{scale(float(use.limit_usd))} 2V32", class_="limit"),
-        ],
-        height=34,
-        preserveAspectRatio=svg.STRETCHED,
+        days=day_plots(costs, {tier: one.usd_per_day for tier, one in budgets_of(site, scope.run).items()}),
     )
 
 
@@ -158,25 +121,28 @@ def _last_days(scope: Scope) -> Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class DayPlot:
-    """The cost of each day as a plot, and by tier as a table."""
+class DayPlots:
+    """The cost of each day: a plot for each tier that cost something, with its title, and a table."""
 
-    plot: Markup
+    plots: Sequence[tuple[str, Markup]]
     rows: Sequence[Sequence[str]]
 
 
-def day_plot(costs: Sequence[Mapping[str, Any]]) -> DayPlot | None:
-    """Plot the rows of the query `costs`; None without any."""
-    tiers = ("listener", "worker", "reasoner")
-    days: dict[datetime, dict[str, Decimal]] = {}
+def day_plots(costs: Sequence[Mapping[str, Any]], limits: Mapping[Tier, Decimal]) -> DayPlots | None:
+    """Plot the rows of the query `costs`, with the budget of each tier that has one; None without any rows."""
+    days: dict[datetime, dict[Tier, Decimal]] = {}
     for row in costs:
-        if row["tier"] in tiers:
-            by_tier = days.setdefault(row["day"], dict.fromkeys(tiers, Decimal(0)))
+        if row["tier"] in TIERS:
+            by_tier = days.setdefault(row["day"], dict.fromkeys(TIERS, Decimal(0)))
             by_tier[row["tier"]] += row["usd"] or Decimal(0)
     if not days:
         return None
-    bars = [(f"{day:%d %b}", float(sum(by_tier.values())), "") for day, by_tier in days.items()]
-    rows = [
-        (f"{day}", *(usd(by_tier[tier]) for tier in tiers), usd(sum(by_tier.values()))) for day, by_tier in days.items()
-    ]
-    return DayPlot(svg.bar_plot("Cost of each day in US dollars", bars, usd), rows)
+    plots = [_day_plot(tier, days, limits.get(tier)) for tier in TIERS if any(one[tier] for one in days.values())]
+    rows = [(f"{day}", *(usd(one[tier]) for tier in TIERS), usd(sum(one.values()))) for day, one in days.items()]
+    return DayPlots(plots, rows)
+
+
+def _day_plot(tier: Tier, days: Mapping[datetime, Mapping[Tier, Decimal]], limit: Decimal | None) -> tuple[str, Markup]:
+    title = f"{tier}s, ".capitalize() + ("no budget" if limit is None else f"budget {usd(limit)} a day")
+    bars = [(f"{day:%d %b}", float(by_tier[tier]), tier) for day, by_tier in days.items()]
+    return title, svg.bar_plot(f"{title}: cost of each day", bars, usd, None if limit is None else float(limit))

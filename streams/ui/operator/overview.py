@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import lru_cache
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -14,19 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from streams.adapters.group_lag import GroupLags
-from streams.core.errors import ServiceError
 from streams.core.messages import Tier
-from streams.sink.batch import SINK_TABLES, sink_group
+from streams.ui.operator.budgets import read_budgets
 from streams.ui.operator.flow import FlowCounts, flow_counts, flow_diagrams, flow_sentence
 from streams.ui.operator.frame import OperatorSite, operator_route, render, render_part, scope_of, site_of
+from streams.ui.operator.lag import lag_by_process
 from streams.ui.operator.live import LiveFragment
-from streams.ui.operator.scope import Scope, read_scope, stamp
+from streams.ui.operator.scope import Scope, read_scope
 from streams.ui.svg import sparkline
 
 SECONDS: Final = 2.0
 """The least time between two renderings of the live part."""
-LAG_KEPT_SECONDS: Final = 5.0
 SLICES: Final = 60
 """Slices of the query `pace`."""
 TIERS: Final[tuple[tuple[Tier, str, str, str], ...]] = (
@@ -35,10 +31,6 @@ TIERS: Final[tuple[tuple[Tier, str, str, str], ...]] = (
     ("reasoner", "Reasoners", "answer what workers refused, or were not sure of", "reason"),
 )
 """The tiers: name, heading, what they do, and the tier's process."""
-READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
-    "listen": ("events", "images"), "work": ("verdicts",), "reason": ("escalations",),
-}  # fmt: skip
-"""The topics that each tier's process reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +46,6 @@ class TierFigures:
     p99: float | None
     lag: int | None
     pace: Markup
-
-
-lags_of = lru_cache(maxsize=1)(GroupLags)
-"""The lags of a cluster, by one connection."""
 
 
 def routes() -> list[BaseRoute]:
@@ -92,21 +80,17 @@ def starting_part(site: OperatorSite) -> Markup:
 
 async def overview_part(site: OperatorSite, scope: Scope) -> Markup:
     """Render what renews itself."""
-    midnight = site.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    today: dict[str, Any] = {"run": scope.run, "since": stamp(midnight), "until": stamp(midnight + timedelta(days=1))}
-    spending, *found = await asyncio.gather(
-        site.reads.named("spending", **today),
-        *(site.reads.named(name, scope) for name in ("flow", "latency", "pace", "cache", "refusals", "money")),
-    )
+    names = ("flow", "latency", "pace", "cache", "refusals", "money")
+    reads = asyncio.gather(*(site.reads.named(name, scope) for name in names))
+    budgets, lag, found = await asyncio.gather(read_budgets(site, scope.run), lag_by_process(site), reads)
     flow, latency, pace, cache, refusals, money = found
-    lag = await lag_by_tier(site)
     rows = flow.records()
     counts = flow_counts(rows)
     summary = flow_sentence(counts)
     return render_part(
         "overview_part.html",
         scope=scope,
-        today=today,
+        budgets=budgets,
         steps=[step for step in site.steps() if not step[1]],
         summary=summary,
         counts=counts,
@@ -117,7 +101,6 @@ async def overview_part(site: OperatorSite, scope: Scope) -> Markup:
         hits=sum(int(row["hits"]) for row in cache.records()),
         refused=sum(int(row["refused"]) for row in refusals.records() if row["tier"] == "worker"),
         money=next(iter(money.records()), None),
-        spent_today=_total(row["usd"] for row in spending.records()),
         saved_share=saved_share(counts),
     )
 
@@ -150,30 +133,6 @@ def tier_figures(
     return found
 
 
-async def lag_by_tier(site: OperatorSite) -> dict[str, int] | None:
-    """Return the messages that each tier's process has not handled; None if Kafka does not answer."""
-    settings = site.settings
-    if settings.kafka is None:
-        return None
-    prefix, kafka = settings.topic_prefix, settings.kafka
-    groups = {f"escalon-{prefix}{tier}": [prefix + topic for topic in topics] for tier, topics in READ_BY.items()}
-    groups[sink_group(prefix)] = [prefix + topic for topic in SINK_TABLES]
-
-    def read() -> dict[str, int] | None:
-        try:
-            found = lags_of(kafka).read(groups)
-        except ServiceError:
-            return None
-        return {group.removeprefix(f"escalon-{prefix}"): behind for group, behind in found.items()}
-
-    return await site.reads.call(("lag", kafka.servers, prefix), read, LAG_KEPT_SECONDS)
-
-
 def saved_share(counts: FlowCounts) -> float | None:
     """Return the share of the events that were not passed on to a reasoner; None without events."""
     return 1 - counts.escalated / counts.events if counts.events else None
-
-
-def _total(values: Any) -> Any:
-    known = [one for one in values if one is not None]
-    return sum(known) if known else None

@@ -47,6 +47,14 @@ class Scope:
         """The length of the range."""
         return (self.until - self.since) / timedelta(hours=1)
 
+    @property
+    def words(self) -> str:
+        """The range in words, to stand beside a figure: `in the last hour`."""
+        if any(name in ("since", "until") for name, _ in self.query):
+            return f"from {self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
+        length = _words(self.hours)
+        return f"in the {length} until {self.until:%Y-%m-%d %H:%M} UTC" if self.note else f"in the last {length}"
+
     def parameters(self) -> dict[str, object]:
         """Return the parameters of named queries."""
         return {"run": self.run, "since": stamp(self.since), "until": stamp(self.until)}

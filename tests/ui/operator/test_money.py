@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
+from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka_admin import create_topics
 from streams.app.settings import read_settings
 from streams.audit.budget_use import budget_uses
 from streams.audit.query import QueryResult
+from streams.embedded.broker import Tansu
+from streams.embedded.supervisor import Supervisor
 from streams.pipeline.load import Pipeline
-from streams.ui.operator.money import baseline, budget_bar, day_plot, handler_rows
+from streams.ui.operator.budgets import budget_bar
+from streams.ui.operator.money import baseline, day_plots, handler_rows
 from tests.harness.operator_pages import FakeAudit, operator_site, table, visitor
 from tests.harness.shop import PIPELINE, shop
 
@@ -63,16 +69,25 @@ def test_a_workers_calls_about_escalated_events_are_a_part_of_its_cost() -> None
     assert [row["wasted_usd"] for row in rows] == [Decimal(2), None]
 
 
-def test_a_day_of_unknown_costs_is_a_day_of_the_plot() -> None:
+def test_a_day_of_unknown_costs_is_a_day_of_the_plot_of_each_tier_that_cost_something() -> None:
     costs = [
         {"day": date(2026, 11, 1), "tier": "worker", "usd": Decimal(1)},
         {"day": date(2026, 11, 1), "tier": "worker", "usd": None},
         {"day": date(2026, 11, 2), "tier": "judge", "usd": Decimal(9)},
     ]
-    found = day_plot(costs)
+    found = day_plots(costs, {"worker": Decimal(5), "reasoner": Decimal(20)})
     assert found is not None
     assert found.rows == [("2026-11-01", "$0.00", "$1.00", "$0.00", "$1.00")]
-    assert day_plot([]) is None
+    ((title, plot),) = found.plots
+    assert title == "Workers, budget $5.00 a day"
+    assert 'class="limit"' in plot
+    assert day_plots([], {}) is None
+
+
+def test_a_tier_without_a_budget_has_no_line_for_it() -> None:
+    found = day_plots([{"day": date(2026, 11, 1), "tier": "listener", "usd": Decimal(1)}], {})
+    assert found is not None
+    assert [(title, 'class="limit"' in plot) for title, plot in found.plots] == [("Listeners, no budget", False)]
 
 
 def test_the_bar_of_a_budget_says_what_it_shows() -> None:
@@ -124,7 +139,10 @@ async def test_the_page_names_the_tier_that_is_over_its_budget_and_escapes_names
     tmp_path: Path, pipeline: Pipeline
 ) -> None:
     shown = await page(tmp_path, pipeline)
-    assert "The workers are over their budget: $6.00 of $5.00 is spent." in shown
+    assert "The workers are over today&#39;s budget: $6.00 of $5.00 is spent." in shown
+    assert "Most of it went to &lt;i&gt;answer ($6.00). Now further tasks wait until midnight UTC." in shown
+    assert "From the limit on the workers&#39; answers are accepted instead until midnight UTC." in shown
+    assert "How many tasks wait for a budget is unknown: Kafka does not answer." in shown
     assert "No call yet today." in shown
     assert "By handler: &lt;i&gt;answer $6.00." in shown
     assert "<i>answer" not in shown
@@ -138,6 +156,35 @@ async def test_without_a_pipeline_the_page_shows_what_was_spent(tmp_path: Path) 
     shown = await page(tmp_path, None)
     assert "its budgets are not" in shown
     assert "$6.00 is spent today" in shown
+
+
+async def test_the_overview_warns_of_a_budget_that_is_over_and_a_replay_has_none(
+    tmp_path: Path, pipeline: Pipeline
+) -> None:
+    now = read_settings({"ESCALON_DATA": str(tmp_path)}).now()
+    async with visitor(operator_site(audit(now), tmp_path, pipeline)) as operator:
+        live, replayed = [(await operator.get(f"/?run={run}")).text for run in ("live", "again")]
+        money = (await operator.get("/money?run=again")).text
+    assert "The workers are over today&#39;s budget: $6.00 of $5.00 is spent." in live
+    assert "120 % of the workers&#39; budget" in live
+    assert "over today" not in replayed
+    assert "Budgets are for live traffic, not for a replay." in money
+
+
+@pytest.mark.embedded
+async def test_tasks_that_wait_for_a_budget_are_counted(tmp_path: Path, pipeline: Pipeline) -> None:
+    now = read_settings({"ESCALON_DATA": str(tmp_path)}).now()
+    with Supervisor(tmp_path / "logs") as supervisor:
+        kafka = KafkaConfig(servers=Tansu().start(supervisor))
+        create_topics(kafka, "", 1, 1)
+        producer = Producer(kafka.confluent())
+        for topic in ("deferred-budget", "deferred-budget", "deferred-provider"):
+            producer.produce(topic, b"a task")
+            producer.flush(30)
+        async with visitor(operator_site(audit(now), tmp_path, pipeline, ESCALON_KAFKA=kafka.servers)) as operator:
+            money, overview = [(await operator.get(path)).text for path in ("/money", "/")]
+    assert "About 2 tasks are postponed: they wait until midnight UTC for a budget." in money
+    assert "<b>≈ 2</b>" in overview
 
 
 async def test_advice_is_given_for_a_day_and_not_for_an_hour(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.audit.query import Audit
 from streams.ui.operator.flow import flow_counts
-from streams.ui.operator.overview import lag_by_tier, saved_share, tier_figures
+from streams.ui.operator.lag import lag_by_process
+from streams.ui.operator.overview import saved_share, tier_figures
 from streams.ui.operator.scope import Scope
 from tests.builders import START
 from tests.harness.audit import write
@@ -33,7 +34,7 @@ def test_without_kafka_the_lag_is_unknown_and_not_zero() -> None:
 
 
 async def test_no_lag_is_asked_for_without_a_broker(tmp_path: Path) -> None:
-    assert await lag_by_tier(operator_site(FakeAudit(), tmp_path)) is None
+    assert await lag_by_process(operator_site(FakeAudit(), tmp_path)) is None
 
 
 def test_the_saved_share_is_of_all_events_and_unknown_without_one() -> None:

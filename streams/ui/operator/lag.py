@@ -1,0 +1,45 @@
+"""What is published and not handled yet, for each process of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from streams.adapters.group_lag import GroupLags
+from streams.core.errors import ServiceError
+from streams.core.topics import DEFERRED
+from streams.sink.batch import SINK_TABLES, sink_group
+from streams.ui.operator.frame import OperatorSite
+
+KEPT_SECONDS: Final = 5.0
+READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "listen": ("events", "images"), "work": ("verdicts",), "reason": ("escalations",),
+    "resume": (DEFERRED["budget"].name,),
+}  # fmt: skip
+"""The topics of each process; of `resume`, those of the tasks that wait for the next day's budget."""
+lags_of = lru_cache(maxsize=1)(GroupLags)
+"""The lags of a cluster, by one connection."""
+
+
+async def lag_by_process(site: OperatorSite) -> dict[str, int] | None:
+    """Return the messages that each process has not handled; None if Kafka does not answer.
+
+    Numbers are not exact: markers of Kafka's transactions count as messages, and of a last batch of several messages
+    the broker in memory counts only some.
+    """
+    settings = site.settings
+    if settings.kafka is None:
+        return None
+    prefix, kafka = settings.topic_prefix, settings.kafka
+    groups = {f"escalon-{prefix}{name}": [prefix + topic for topic in topics] for name, topics in READ_BY.items()}
+    groups[sink_group(prefix)] = [prefix + topic for topic in SINK_TABLES]
+
+    def read() -> dict[str, int] | None:
+        try:
+            found = lags_of(kafka).read(groups)
+        except ServiceError:
+            return None
+        return {group.removeprefix(f"escalon-{prefix}"): behind for group, behind in found.items()}
+
+    return await site.reads.call(("lag", kafka.servers, prefix), read, KEPT_SECONDS)
