@@ -13,8 +13,9 @@ from streams.audit.query import Audit
 from streams.core.messages import Call, Label
 from streams.pipeline.load import Pipeline
 from streams.ui.operator.frame import OperatorSite
-from streams.ui.operator.quality import STATES, confidence_part
+from streams.ui.operator.quality import confidence_part
 from streams.ui.operator.scope import read_scope
+from streams.ui.operator.worker_quality import STATES
 from tests.builders import call, event
 from tests.harness.audit import write
 from tests.harness.confidence import calibration
@@ -44,7 +45,7 @@ def fill(config: ClickHouseConfig, pipeline: Pipeline, run: str, *, labels: bool
     rows = messages_of(honest_cases(300, seed=3), pipeline.workers["answer"].version, run)
     refused = call(
         event("r", run=run, hour=4.9), status="refused", refusal_class="policy", refusal_reason="<u>no</u>",
-        decision="escalated",
+        decision="escalated", decision_reason="refused: policy",
     )  # fmt: skip
     write(
         config,
@@ -75,9 +76,12 @@ async def test_a_broken_guarantee_is_said_in_words_with_its_claim_and_the_labels
 ) -> None:
     fill(config, pipeline, "broken", labels=True)
     shown = await part(site(config, tmp_path, with_artifact(pipeline)), "broken")
-    assert STATES["broken"][1] in shown
-    assert "With 95 % certainty, at most 10 % of the answers that it gives alone are wrong." in shown
-    assert "from 300 labelled tasks" in shown
+    assert '<b class="problem">answer: no longer.</b> ' + STATES["broken"][2] in shown
+    assert "It says: with 95 % certainty, at most 10 % of the answers that it gives alone are wrong." in shown
+    assert "0 of 300 answers missed it in the last 30 days, and the reasoner cost $0.00 for them" in shown
+    assert "300 labelled tasks: you can calibrate now" in shown
+    assert "escalon calibrate -p pipeline.toml --handler answer --max-error 0.1 --certainty 0.95 --run broken" in shown
+    assert "from its newest 300 labelled tasks" in shown
     assert "Wrong among the accepted" in shown
     assert 'aria-label="answer: the share of right answers by confidence, from 300 labelled tasks"' in shown
 
@@ -87,8 +91,9 @@ async def test_without_labels_the_scores_are_shown_and_the_page_says_what_is_mis
 ) -> None:
     fill(config, pipeline, "bare", labels=False)
     shown = await part(site(config, tmp_path, pipeline), "bare")
-    assert STATES["none"][1] in shown
-    assert "at least 45 labelled tasks" in shown
+    assert '<b class="">answer: there is none.</b> ' + STATES["none"][2] in shown
+    assert "0 labelled tasks: 45 more are needed at least for &#34;at most 5 % wrong, with 90 % certainty&#34;" in shown
+    assert "0.3 % of its 301 events in the last 30 days: 1 refused" in shown
     assert "How many are right is unknown" in shown
     assert "/query/confidences?" in shown
 
