@@ -131,3 +131,17 @@ def test_a_page_prints_without_navigation(operator: Visitor, known: dict[str, st
         assert operator.page.locator("nav:visible, form.range:visible, button:visible").count() == 0
     finally:
         operator.page.emulate_media(media="screen")
+
+
+def test_a_threshold_is_suggested_once_the_slider_leaves_the_present_one(
+    operator: Visitor, known: dict[str, str]
+) -> None:
+    show(operator, known["what-if"])
+    worker = operator.page.locator('[data-worker="extract"]')
+    worker.get_by_text("Move the slider").wait_for(state="visible")
+    assert worker.locator("pre").is_hidden()
+    worker.locator("input[type=range]").press("ArrowRight")
+    assert "workers.extract.threshold=0.775" in worker.locator("pre").inner_text()
+    assert worker.get_by_text("Move the slider").is_hidden()
+    worker.locator("input[type=range]").press("ArrowLeft")
+    assert worker.locator("pre").is_hidden()

@@ -1,4 +1,4 @@
-"""What is published and not handled yet, for each process of the pipeline."""
+"""The messages that are published and not handled yet, for each process of the pipeline."""
 
 from __future__ import annotations
 

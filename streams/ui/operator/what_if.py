@@ -6,14 +6,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from streams.app.providers import comparison
 from streams.core.errors import ConfigError
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
@@ -22,15 +21,13 @@ from streams.ui.operator.estimates import PATIENCE_SECONDS, estimated
 from streams.ui.operator.frame import OperatorSite, operator_route, render, render_part, scope_of, site_of
 from streams.ui.operator.live import LiveFragment
 from streams.ui.operator.scope import LIVE
+from streams.ui.operator.threshold_curves import NEWEST, WorkerCurve, read_curves
 from streams.ui.operator.wording import UNKNOWN, percent, usd
 
 if TYPE_CHECKING:
     from streams.evaluation.what_if.curve import ThresholdCurve, ThresholdEstimate
-    from streams.evaluation.what_if.history import NewestEvents
     from streams.evaluation.what_if.off_policy import PolicyEstimate
 
-NEWEST: Final = 3_000
-"""The newest events of a worker, from which everything is estimated."""
 CHOSEN: Final = "threshold."
 """The prefix of the parameter that chooses a worker's threshold, as a form without a script sends it."""
 
@@ -53,7 +50,7 @@ async def show(request: Request) -> Response:
     """Show the page."""
     scope = await scope_of(request)
     part = await thresholds_part(site_of(request), request.query_params, PATIENCE_SECONDS)
-    return render(request, "what_if.html", "What if", part=part, run=scope.run)
+    return render(request, "what_if.html", "What if", part=part, run=scope.run, newest=NEWEST)
 
 
 async def thresholds_part(
@@ -75,43 +72,6 @@ def _has_threshold(worker: Handler) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerCurve:
-    """The estimates for one worker, or the reason why there are none."""
-
-    worker: str
-    newest: NewestEvents | None = None
-    curve: ThresholdCurve | None = None
-    why_not: str = ""
-
-
-def read_curves(audit: Any, pipeline: Pipeline, workers: Sequence[str], run: str) -> list[WorkerCurve]:
-    """Estimate the curves of workers one after the other, so that other pages can read meanwhile."""
-    return [_read_curve(audit, pipeline, worker, run) for worker in workers]
-
-
-def _read_curve(audit: Any, pipeline: Pipeline, worker: str, run: str) -> WorkerCurve:
-    """Estimate a worker's curve from its newest events, by labels, or by the reasoner's answers without any."""
-    from streams.evaluation.cases import AuditPart
-    from streams.evaluation.what_if.curve import any_threshold, threshold_curve
-    from streams.evaluation.what_if.history import newest_events, read_history
-
-    newest = newest_events(audit, run, worker, NEWEST)
-    if newest is None:
-        return WorkerCurve(worker=worker, why_not="No event of this run was routed to it.")
-    agrees = {name: comparison(one.correct) for name, one in {**pipeline.reasoners, **pipeline.workers}.items()}
-    change, part = any_threshold(worker), AuditPart(run=run, base=run, since=newest.since)
-    try:
-        history = read_history(audit, pipeline, agrees, change, part, "people")
-        curve = threshold_curve(history, worker, pipeline, "people")
-        if not curve.labelled:
-            by_reasoner = read_history(audit, pipeline, agrees, change, part, "reasoner")
-            curve = threshold_curve(by_reasoner, worker, pipeline, "reasoner")
-    except ConfigError as error:
-        return WorkerCurve(worker=worker, newest=newest, why_not=str(error))
-    return WorkerCurve(worker=worker, newest=newest, curve=curve)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ShownPoint:
     """The figures at one threshold as texts, in the order of the columns."""
 
@@ -130,9 +90,16 @@ class ShownCurve:
     points: Sequence[ShownPoint] = ()
     place: int = 0
     """The place of the chosen point."""
+    rest: int = 0
+    """The place that is nearest to the present threshold."""
     plots: Sequence[tuple[str, Markup]] = ()
     command: str = ""
     replay: str = ""
+
+    @property
+    def rests(self) -> bool:
+        """True if no other threshold than the present one is chosen."""
+        return self.place == self.rest
 
     @property
     def chosen(self) -> ShownPoint:
@@ -146,23 +113,23 @@ def shown_curve(found: WorkerCurve, asked: str, pipeline: Pipeline, run: str) ->
     if curve is None or newest is None:
         return ShownCurve(found=found)
     a_day = newest.a_day
-    chosen = curve.nearest(_threshold(asked, curve.was.threshold))
+    now = 0.0 if curve.was.threshold is None else curve.was.threshold
+    rest, chosen = (curve.points.index(curve.nearest(one)) for one in (now, _threshold(asked) if asked else now))
     given = f"-p {shlex.quote(pipeline.path.name)}" + ("" if run == LIVE else f" --run {shlex.quote(run)}")
     since = f"--since {newest.since:%Y-%m-%dT%H:%M:%SZ}"
     return ShownCurve(
         found=found,
         now=_point(curve.was, a_day),
         points=[_point(point, a_day) for point in curve.points],
-        place=curve.points.index(chosen),
+        place=chosen,
+        rest=rest,
         plots=_plots(found.worker, curve, a_day),
         command=f"escalon what-if {given} {since} --set workers.{found.worker}.threshold=",
         replay="escalon replay -p candidate/pipeline.toml --run candidate --dry-run",
     )
 
 
-def _threshold(asked: str, now: float | None) -> float:
-    if not asked:
-        return 0.0 if now is None else now
+def _threshold(asked: str) -> float:
     try:
         threshold = float(asked)
     except ValueError:

@@ -40,16 +40,16 @@ class ShownWorker:
     quality: WorkerConfidence
     mood: str
     answer: str
-    """Whether its guarantee is still good."""
+    """The answer to whether its guarantee is still good."""
     why: str
     plot: Markup
     table: Sequence[Sequence[str]]
     to_reasoner: str
-    """What it passed on in the scope, in words; empty if nothing was asked of it."""
+    """Its escalations in the scope, in words; empty if nothing was asked of it."""
     cost: str
-    """What its threshold cost in the scope, in words; empty without an answer that it decided on."""
+    """The cost of its threshold in the scope, in words; empty without an answer that it decided on."""
     calibrate: str
-    """How to calibrate it, in words that a command follows; empty if it need not be."""
+    """The way to calibrate it, in words that a command follows; empty if it need not be."""
     command: str
 
 

@@ -10,6 +10,7 @@ function move(slider) {
     const text = texts[Number(shown.dataset.column)];
     if (shown.textContent !== text) shown.textContent = text; // an equal one would call the observer below again
   }
+  worker.classList.toggle("at-rest", slider.value === slider.dataset.rest); // it shows the present threshold alone
   slider.setAttribute("aria-valuetext", texts.join(", "));
   for (const line of worker.querySelectorAll(".cursor")) {
     const [low, high] = [Number(line.dataset.low), Number(line.dataset.high)];

@@ -59,11 +59,14 @@ async def test_a_threshold_of_0_9_is_answered_beside_the_present_one(site: Opera
     assert '<th scope="row">now</th><td>0.8</td>' in shown
     assert "escalon what-if -p pipeline.toml --since 2026-11-01T12:00:00Z --set workers.answer.threshold=" in shown
     assert len(re.findall(r"<tr><td>\d", shown)) == 41
-    assert "100 events" in shown
+    assert "100 of its newest 100 events have one" in shown
 
 
-async def test_the_slider_begins_at_the_present_threshold(site: OperatorSite) -> None:
-    assert 'value="32"' in await thresholds_part(site, {})
+async def test_the_slider_rests_at_the_present_threshold_until_another_is_chosen(site: OperatorSite) -> None:
+    resting, moved = [await thresholds_part(site, asked) for asked in ({}, {"threshold.answer": "0.9"})]
+    assert 'value="32" data-rest="32"' in resting
+    assert 'value="36" data-rest="32"' in moved
+    assert ("sheet at-rest" in resting, "sheet at-rest" in moved) == (True, False)
 
 
 @pytest.mark.parametrize("wrong", ["high", "1.7", "nan"])
