@@ -20,9 +20,10 @@ from streams.ui.operator.pages import PAGES
 
 @dataclass(frozen=True, slots=True)
 class OperatorPages:
-    """The operator's link to a server, and its origin."""
+    """The operator's link to a server, its origin, and its process."""
 
     link: str
+    pid: int
 
     @property
     def origin(self) -> str:
@@ -51,7 +52,7 @@ def served_pages(data: Path, pipeline: Path) -> Iterator[OperatorPages]:
                 line = process.stdout.readline()
                 assert line, f"escalon ui ended: {said}"
                 said += line
-            yield OperatorPages(found[0].rstrip("."))
+            yield OperatorPages(found[0].rstrip("."), process.pid)
         finally:
             process.terminate()
             process.stdout.read()

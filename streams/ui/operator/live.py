@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streams.core.errors import ConfigError, EscalonError, ServiceError
+from streams.ui.operator.scope import range_hours
 
 MOST_FEEDS: Final = 64
 """Renderers at the same time."""
@@ -19,6 +20,10 @@ BEAT_SECONDS: Final = 15.0
 """A comment is sent after this time without a change, so that a closed connection is noticed."""
 REST: Final = 10
 """The least pause between two renderings, in times of the last one: costly parts renew themselves less often."""
+SECONDS_AN_HOUR: Final = 2.0
+"""The least pause for each hour of the range: of a month, the next seconds change nothing that can be seen."""
+SLOWEST_SECONDS: Final = 60.0
+"""The longest pause because of the range."""
 Render = Callable[[Mapping[str, str]], Awaitable[str]]
 _Key = tuple[str, frozenset[tuple[str, str]]]
 """The name of a fragment and the parameters of an address."""
@@ -142,12 +147,12 @@ class LiveFeeds:
                 feed.text = text
                 for listener in feed.listeners:
                     listener.put(fragment.name, text)
-            await asyncio.sleep(pause_seconds(fragment, self._clock() - began))
+            await asyncio.sleep(pause_seconds(fragment, self._clock() - began, range_hours(asked)))
 
 
-def pause_seconds(fragment: LiveFragment, took: float) -> float:
-    """Return the pause after a rendering that took so many seconds."""
-    return max(fragment.seconds, REST * took)
+def pause_seconds(fragment: LiveFragment, took: float, hours: float) -> float:
+    """Return the pause after a rendering of a range that took so many seconds."""
+    return max(fragment.seconds, REST * took, min(SECONDS_AN_HOUR * hours, SLOWEST_SECONDS))
 
 
 def _event(name: str, text: str) -> str:

@@ -45,7 +45,7 @@ class Scope:
     @property
     def hours(self) -> float:
         """The length of the range."""
-        return (self.until - self.since) / timedelta(hours=1)
+        return _length(self.since, self.until)
 
     @property
     def words(self) -> str:
@@ -95,6 +95,20 @@ async def read_scope(asked: Mapping[str, str], reads: NamedReads, now: datetime,
         note = f"No event in the last {_words(hours)}; this one ends with the newest event."
     since = clamped(until - timedelta(hours=hours))
     return Scope(run=run, since=since, until=until, query=query, runs=runs, note=note)
+
+
+def range_hours(asked: Mapping[str, str]) -> float:
+    """Return the length of the range of an address, 0 for one that cannot be read."""
+    try:
+        if asked.get("since") or asked.get("until"):
+            return _length(_time("since", asked.get("since"), EARLIEST), _time("until", asked.get("until"), LATEST))
+        return _hours(asked.get("hours") or "1")
+    except ConfigError:
+        return 0.0
+
+
+def _length(since: datetime, until: datetime) -> float:
+    return (until - since) / timedelta(hours=1)
 
 
 def _rounded_up(now: datetime) -> datetime:

@@ -10,6 +10,7 @@ import pytest
 
 from streams.core.errors import ConfigError, ServiceError
 from streams.ui.operator.live import LiveFeeds, LiveFragment, pause_seconds
+from streams.ui.operator.scope import range_hours
 
 
 class Renderer:
@@ -129,4 +130,15 @@ async def test_a_costly_part_renews_itself_less_often(monkeypatch: pytest.Monkey
 
 def test_a_cheap_part_keeps_its_interval() -> None:
     part = LiveFragment("flow", 2.0, Renderer())
-    assert [pause_seconds(part, took) for took in (0.0, 0.1, 0.5)] == [2.0, 2.0, 5.0]
+    assert [pause_seconds(part, took, hours=1) for took in (0.0, 0.1, 0.5)] == [2.0, 2.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [
+        ({}, 2.0), ({"hours": "6"}, 12.0), ({"hours": "720"}, 60.0), ({"hours": "x"}, 2.0),
+        ({"since": "2026-11-01T09:00", "until": "2026-11-01T19:00"}, 20.0), ({"since": "2026-11-01"}, 60.0),
+    ],
+)  # fmt: skip
+def test_a_long_range_is_rendered_less_often(asked: Mapping[str, str], pause: float) -> None:
+    assert pause_seconds(LiveFragment("flow", 2.0, Renderer()), 0.1, range_hours(asked)) == pause

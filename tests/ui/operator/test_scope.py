@@ -57,6 +57,13 @@ async def test_a_range_of_times_is_taken_as_it_is_with_open_ends() -> None:
     assert (await scope(until="2026-11-02T10:00+01:00")).until == at(9)
 
 
+async def test_the_range_is_named_in_words_beside_figures() -> None:
+    assert (await scope()).words == "in the last hour"
+    assert (await scope(RunTimes(live=at(8, 30)))).words == "in the hour until 2026-11-02 08:30 UTC"
+    found = await scope(since="2026-11-02T09:00", until="2026-11-02T10:00")
+    assert found.words == "from 2026-11-02 09:00 to 2026-11-02 10:00 UTC"
+
+
 async def test_links_keep_what_was_chosen_and_nothing_else() -> None:
     chosen = await scope(hours="6", run="again", page="3")
     assert chosen.link("/money", day="x y") == "/money?run=again&hours=6&day=x+y"
