@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ def _event(trace: Trace) -> str:
     kind = trace.verdict["kind"] if trace.verdict is not None else ""
     what = {"text": "A text", "json": "JSON data", "image": "An image"}.get(kind, "An event")
     place = f"{origin['source_topic']}, partition {origin['source_partition']}, offset {origin['source_offset']}"
-    return f"{what} on the topic {place}, published at {moment(origin['event_time'])} UTC."
+    return f"{what} of {moment(origin['event_time'])} UTC, on the topic {place}."
 
 
 def _verdict(trace: Trace) -> str:
@@ -135,11 +136,14 @@ def total(amounts: Iterable[Decimal | None]) -> Decimal:
 
 
 def duration_of(trace: Trace) -> float | None:
-    """Return the seconds from the event's publication to its outcome; None without an outcome."""
-    if trace.outcome is None:
+    """Return the seconds from the event's publication to its outcome; None without an outcome or a call.
+
+    An event's own time may be long before: the first call knows how long its message had waited.
+    """
+    if trace.outcome is None or not trace.calls:
         return None
-    settled, came = trace.outcome["settled_at"], trace.outcome["event_time"]
-    length: float = (settled - came).total_seconds()
+    published = min(one["started_at"] - timedelta(seconds=one["queue_seconds"] or 0.0) for one in trace.calls)
+    length: float = (trace.outcome["settled_at"] - published).total_seconds()
     return length if length >= 0 else None
 
 

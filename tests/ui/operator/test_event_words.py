@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from streams.adapters.clickhouse import row_of
-from streams.ui.operator.event_words import escalation_of, exploration_of, story_of
-from tests.builders import call, verdict
+from streams.ui.operator.event_words import duration_of, escalation_of, exploration_of, story_of
+from tests.builders import START, call, verdict
 from tests.harness.traces import EVENT, row, trace
 
 
@@ -40,10 +41,18 @@ def test_an_exploration_names_its_share() -> None:
 def test_a_story_begins_with_the_event_and_ends_with_its_cost() -> None:
     first = call(EVENT, decision="escalated", confidence=0.7, threshold=0.8)
     story = story_of(trace(first, call(EVENT, "think", "reasoner", cost_usd=None)))
-    assert story[0].startswith("A text on the topic events, partition 0, offset 7, published at 2026-11-01 12:00:00")
+    assert story[0] == "A text of 2026-11-01 12:00:00 UTC, on the topic events, partition 0, offset 7."
     assert story[1] == "The listeners found order, so it went to the worker answer."
     assert "0.700" in story[2]
     assert "$0.0010 and the unknown price of 1 call in 2 calls" in story[-1]
+
+
+def test_the_time_to_the_outcome_begins_with_the_publication_and_not_with_the_events_own_time() -> None:
+    settled = START + timedelta(minutes=61)
+    told = trace(
+        call(EVENT, started_at=START + timedelta(hours=1), queue_seconds=30.0), outcome={"settled_at": settled}
+    )
+    assert duration_of(told) == 90.0
 
 
 def test_without_any_price_the_cost_is_unknown_and_not_nothing() -> None:
