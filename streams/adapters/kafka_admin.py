@@ -171,11 +171,12 @@ def create_changelogs(config: KafkaConfig, partitions: Mapping[str, int], replic
 def _create_missing(config: KafkaConfig, topics: Iterable[NewTopic], wait_seconds: float) -> list[str]:
     """Create topics, and ask again for `wait_seconds` while the cluster has too few brokers or does not answer.
 
-    A broker that starts, or that missed its heartbeats, is fenced: it answers, and takes no partitions.
+    A broker that starts, or that missed its heartbeats, is fenced: it answers, and takes no partitions. And a busy one
+    lists a topic some time after its creation: a consumer that starts before that would be assigned none of it.
     """
     present = describe_cluster(config).partitions
     left = {topic.topic: topic for topic in topics if topic.topic not in present}
-    created = []
+    unlisted, created = set(left), []
     deadline = time.monotonic() + wait_seconds
     admin = AdminClient(config.confluent())  # kept until the last future is done
     while left:
@@ -192,6 +193,11 @@ def _create_missing(config: KafkaConfig, topics: Iterable[NewTopic], wait_second
             del left[name]
         if left:
             time.sleep(RETRY_SECONDS)
+    while unlisted and (unlisted := unlisted - describe_cluster(config).partitions.keys()):
+        if time.monotonic() > deadline:
+            what = f"Kafka has created the topic {min(unlisted)} and does not list it."
+            raise ServiceError(what, "Check the load of its brokers, then try again.")
+        time.sleep(RETRY_SECONDS)
     return sorted(created)
 
 

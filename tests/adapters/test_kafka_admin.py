@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.adapters import kafka_admin
 from streams.adapters.kafka import KafkaConfig
@@ -67,9 +68,19 @@ def test_a_changelog_exists_before_the_first_worker_and_is_created_only_once(kaf
     assert create_changelogs(kafka, {}, 1) == []
 
 
+@pytest.mark.kafka
+def test_a_created_topic_is_listed_even_by_a_broker_that_is_busy_with_others(tmp_path: Path, kafka_home: Path) -> None:
+    with Supervisor(tmp_path / "logs") as supervisor:
+        config = KafkaConfig(servers=ApacheKafka(kafka_home, resource("kafka"), tmp_path).start(supervisor))
+        admin = AdminClient(config.confluent())
+        admin.create_topics([NewTopic("large", 1000, 1)])["large"].result()
+        create_changelogs(config, {"a-changelog": 1}, 1)
+        assert "a-changelog" in describe_cluster(config).partitions
+
+
 @pytest.fixture
 def stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], KafkaConfig]]:
-    """A broker that stops as soon as it has described itself, for so many seconds."""
+    """A broker that stops as soon as it has first described itself, for so many seconds."""
     monkeypatch.setattr(kafka_admin, "ADMIN_TIMEOUT", 1.0)
     with Supervisor(tmp_path / "logs") as supervisor:
         config = KafkaConfig(servers=Tansu().start(supervisor))
@@ -77,6 +88,7 @@ def stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
         def stopped(seconds: float) -> KafkaConfig:
             def described(config: KafkaConfig) -> ClusterMetadata:
+                monkeypatch.setattr(kafka_admin, "describe_cluster", describe_cluster)
                 found = describe_cluster(config)
                 os.kill(pid, signal.SIGSTOP)
                 if math.isfinite(seconds):
