@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from streams.core.routing import DUPLICATE, UNSURE, Route
 from streams.pipeline import spec as s
 from streams.pipeline.handlers import Handler, PromptSpec
 from streams.pipeline.load import Pipeline
+from streams.ui.operator.place_counts import PlaceCounts, events_in_words
 from streams.ui.operator.wording import count, percent, usd
 
 END, FAILED = "outcome answered", "outcome failed"
@@ -61,41 +61,6 @@ class PictureColumn:
     title: str
     note: str
     places: tuple[Place, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceCounts:
-    """The rows of the named query `places`, summed up by place and name."""
-
-    events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    escalated: Counter[str] = field(default_factory=Counter)
-    failed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    spent: dict[tuple[str, str], Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, rows: Iterable[Mapping[str, Any]]) -> PlaceCounts:
-        """Sum up the rows."""
-        made = cls()
-        for row in rows:
-            key = row["place"], row["name"]
-            made.events[key] += row["events"]
-            made.failed[key] += row["failed"] or 0
-            made.escalated[row["name"]] += row["escalated"] or 0
-            if row["usd"] is not None:
-                made.spent[key] = made.spent.get(key, 0) + row["usd"]
-        return made
-
-    def words(self, tier: str, name: str) -> str:
-        """Return a handler's figures, such as `1,200 events · 12 % escalated · $0.42`."""
-        events = self.events[tier, name]
-        parts = [_events(events)]
-        if tier == "worker" and events:
-            parts.append(f"{percent(self.escalated[name] / events)} escalated")
-        if self.failed[tier, name]:
-            parts.append(f"{count(self.failed[tier, name])} failed")
-        if self.spent.get((tier, name)):
-            parts.append(usd(self.spent[tier, name]))
-        return " · ".join(parts)
 
 
 def picture_of(pipeline: Pipeline, counts: PlaceCounts, dead_letters: int) -> tuple[PictureColumn, ...]:
@@ -213,14 +178,12 @@ def _intent(name: str, route: Route, counts: PlaceCounts) -> Place:
         tier="intent",
         title=name,
         lines=tuple(line for line in (KINDS["nothing"] if name == UNSURE else "", said) if line),
-        counted=_events(counts.events["intent", name]),
+        counted=events_in_words(counts.events["intent", name]),
         next=(Way(target.get(route.action) or ENDS[route.action]),),
     )
 
 
 def _outcome(state: str, counts: PlaceCounts) -> Place:
-    return Place(key=f"outcome {state}", tier="outcome", title=state, counted=_events(counts.events["outcome", state]))
-
-
-def _events(number: int) -> str:
-    return {0: "no event", 1: "1 event"}.get(number, f"{count(number)} events")
+    return Place(
+        key=f"outcome {state}", tier="outcome", title=state, counted=events_in_words(counts.events["outcome", state])
+    )

@@ -13,8 +13,9 @@ from streams.core.errors import ConfigError
 from streams.pipeline.load import Pipeline
 from streams.ui.operator.frame import OperatorSite, operator_route, render, render_part, scope_of, scoped, site_of
 from streams.ui.operator.live import LiveFragment
-from streams.ui.operator.picture import LETTERS, Place, PlaceCounts, picture_of
+from streams.ui.operator.picture import LETTERS, Place, picture_of
 from streams.ui.operator.picture_svg import Href, after_words, narrow, wide
+from streams.ui.operator.place_counts import PlaceCounts
 from streams.ui.operator.scope import Scope
 
 SEARCHES = {"outcome": "state", "listener": "handler", "worker": "handler", "reasoner": "handler"}

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from streams.pipeline.load import Pipeline, load_pipeline
-from streams.ui.operator.picture import Place, PlaceCounts, picture_of
+from streams.ui.operator.picture import Place, picture_of
 from streams.ui.operator.picture_layout import laid_out
 from streams.ui.operator.picture_svg import after_words, narrow, wide
+from streams.ui.operator.place_counts import PlaceCounts
 
 FILE = """
 name = "shop"
