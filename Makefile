@@ -3,8 +3,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Test files that run at the same time; some start whole pipelines, so at most one for each core.
-TESTERS ?= 2
+# Test files that run at the same time, on 2 cores: the tests wait for servers, the slow ones most of their time.
+TESTERS ?= 3
+SLOW_TESTERS ?= 4
+# Where bytecode is not kept, each process compiles all modules, and pytest rewrites all tests, each time.
+export PYTHONDONTWRITEBYTECODE :=
 DEMO_WEIGHTS := qwen2.5-coder-1.5b-instruct-q4_k_m qwen2.5-coder-0.5b-instruct-q4_k_m
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
 	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel
@@ -34,7 +37,7 @@ test: setup-dev  ## what a change needs first: about 9 minutes on 2 cores
 	$(BIN)/python -m pytest -m "not slow" --ignore=tests/core -n $(TESTERS) --dist loadfile
 
 test-slow: setup-dev  ## the other tests: Apache Kafka, whole pipelines, storms, short faults, browsers
-	$(BIN)/python -m pytest -m "slow and not faults" -n $(TESTERS) --dist loadfile
+	$(BIN)/python -m pytest -m "slow and not faults" -n $(SLOW_TESTERS) --dist loadfile
 
 test-all: test test-slow  ## all tests but the long faults; a test skips, with the reason, if something it needs is missing
 

@@ -83,6 +83,7 @@ def look_at_pages(shown: str) -> None:
             assert page.status_code == 200, page.text
 
 
+@pytest.mark.slow
 def test_the_recorded_demo_judges_its_answers_without_weights_and_runs_on_until_ctrl_c(tmp_path: Path) -> None:
     right, answers, told = summary(broken_off(started(tmp_path, "--keep"), "until Ctrl-C", look_at_pages))
     assert answers >= 24

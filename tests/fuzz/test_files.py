@@ -8,6 +8,7 @@ import os
 import random
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -158,17 +159,19 @@ def marked(offset: int, value: int) -> bytes:
     return bytes(data)
 
 
-BAD = {
-    "claims terabytes": archive({"header.npy": npy((10**13,), b""), "header.json": b"{"}),
-    "claims gigabytes": archive({"header.npy": npy((3 * 10**9,), b"x"), "header.json": b""}),
-    "a bomb": archive({"header.npy": npy((10**8,), bytes(10**8)), "header.json": bytes(10**8)}, zipfile.ZIP_DEFLATED),
-    "another bomb": archive({"header.npy": bytes(10**6), "header.json": b" " * 10**6}, zipfile.ZIP_LZMA),
-    "nested too deep": archive({"header.npy": npy((10**6,), b"[" * 10**6), "header.json": b"[" * 10**6}),
-    "encrypted": marked(8, 1),
-    "an unknown method": marked(10, 99),
-    "objects": archive({"header.npy": npy((1,), b"cos\nsystem\n(S'true'\ntR.", "|O"), "header.json": b"null"}),
-    "empty": b"",
-    "text": b"no artifact",
+BAD: dict[str, Callable[[], bytes]] = {
+    "claims terabytes": lambda: archive({"header.npy": npy((10**13,), b""), "header.json": b"{"}),
+    "claims gigabytes": lambda: archive({"header.npy": npy((3 * 10**9,), b"x"), "header.json": b""}),
+    "a bomb": lambda: archive(
+        {"header.npy": npy((10**8,), bytes(10**8)), "header.json": bytes(10**8)}, zipfile.ZIP_DEFLATED
+    ),
+    "another bomb": lambda: archive({"header.npy": bytes(10**6), "header.json": b" " * 10**6}, zipfile.ZIP_LZMA),
+    "nested too deep": lambda: archive({"header.npy": npy((10**6,), b"[" * 10**6), "header.json": b"[" * 10**6}),
+    "encrypted": lambda: marked(8, 1),
+    "an unknown method": lambda: marked(10, 99),
+    "objects": lambda: archive({"header.npy": npy((1,), b"cos\nsystem\n(S'true'\ntR.", "|O"), "header.json": b"null"}),
+    "empty": lambda: b"",
+    "text": lambda: b"no artifact",
 }
 READERS: dict[str, Callable[[bytes, Path], object]] = {
     "classifier": lambda data, _: Classifier.from_bytes(data, "x.npz"),
@@ -177,11 +180,16 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 }
 
 
+@cache
+def bad(name: str) -> bytes:
+    return BAD[name]()
+
+
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize("name", BAD)
 def test_a_file_that_is_not_an_artifact_is_refused_and_no_bomb_goes_off(tmp_path: Path, kind: str, name: str) -> None:
     with pytest.raises(ConfigError):
-        READERS[kind](BAD[name], tmp_path / "x.zip")
+        READERS[kind](bad(name), tmp_path / "x.zip")
 
 
 @pytest.mark.parametrize("kind", READERS)

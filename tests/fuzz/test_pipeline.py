@@ -9,7 +9,7 @@ import pytest
 from bench.fuzz import pipeline, run
 from streams.core.topics import BY_NAME
 
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 MESSAGES = 400
 
