@@ -51,8 +51,16 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return client
 
     async def check_group(self) -> None:
-        """Raise the error that has ended the client's membership in its group, if any. Runs in this thread."""
-        self._consumer._coordinator.check_errors()
+        """Raise the error that has ended the client's membership in its group, or its reading, if any.
+
+        Without its task for fetches, or for the leaders of partitions, a client stays in its group and reads nothing.
+        Runs in this thread.
+        """
+        client = self._consumer
+        client._coordinator.check_errors()
+        for task in (client._fetcher._fetch_task, client._client._sync_task):
+            if task is not None and task.done() and not task.cancelled() and (error := task.exception()):
+                raise error
 
     async def seek_to_beginning(self, *partitions: TP) -> None:
         """Begin at the first record that is held; this seek is not a move by the broker."""

@@ -23,9 +23,9 @@ HERE = TopicPartition("verdicts", 0)
 COMMITTED = [("verdicts", [(0, 17, "", 0)])]
 
 
-@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("ended", ["coordination", "fetches", "leaders", None])
 async def test_an_error_in_the_group_ends_the_process_also_while_nothing_is_fetched(
-    ended: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ended: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.runtime.consumer.WATCH_SECONDS", 0.01)
     consumer: Any = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path)).consumer
@@ -37,16 +37,26 @@ async def test_an_error_in_the_group_ends_the_process_also_while_nothing_is_fetc
         await method()
 
     monkeypatch.setattr(thread, "call_thread", call)
-    work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    group = SimpleNamespace(_coordination_task=work, _error_consumed_fut=None, _pending_exception=None)
+    loop = asyncio.get_running_loop()
+    tasks: dict[str, asyncio.Future[None]] = {
+        name: loop.create_future() for name in ("coordination", "fetches", "leaders")
+    }
+    group = SimpleNamespace(_coordination_task=tasks["coordination"], _error_consumed_fut=None, _pending_exception=None)
     group.check_errors = partial(GroupCoordinator.check_errors, group)
-    thread._consumer, thread._method_queue = SimpleNamespace(_coordinator=group), object()
+    thread._method_queue, thread._consumer = (
+        object(),
+        SimpleNamespace(
+            _coordinator=group,
+            _fetcher=SimpleNamespace(_fetch_task=tasks["fetches"]),
+            _client=SimpleNamespace(_sync_task=tasks["leaders"]),
+        ),
+    )
     watching = asyncio.create_task(consumer._watch_the_group.fun(consumer))
     await asyncio.sleep(0.05)
     assert not watching.done(), "there is no error yet"
     error = KafkaError("the assignor failed")
-    if ended:
-        work.set_exception(error)
+    if ended is not None:
+        tasks[ended].set_exception(error)
     else:
         group._pending_exception = error
     with pytest.raises(KafkaError, match="the assignor failed"):
