@@ -45,7 +45,7 @@ def report(
     advised = made.advice(Decimal(str(upkeep))) if advice else None
     if as_json:
         document = {"run": made.run, **made.parts, "over_budget": made.over_budget()}
-        document["calibrations"] = [asdict(one) | {"holds": one.holds} for one in standing]
+        document["calibrations"] = [asdict(one) | {"holds": one.holds, "state": one.state} for one in standing]
         print_json(document | ({"advice": asdict(advised)} if advised else {}))
         return
     print_report(made)

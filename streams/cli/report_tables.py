@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Column, Table
@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from streams.audit.advice import Advice
 from streams.audit.report import StreamReport
 from streams.cli.console import out, table, usd
-from streams.evaluation.calibration_status import CalibrationStatus
+from streams.evaluation.calibration_status import CalibrationState, CalibrationStatus
 
 # The tables of a report: part, title, and the heading of each column.
 _TABLES: tuple[tuple[str, str, dict[str, str]], ...] = (
@@ -63,6 +63,13 @@ _TABLES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ),
     ("dead_letters", "Dead letters", {"topic": "topic", "reason": "reason", "messages": "messages"}),
 )
+
+_STATES: Mapping[CalibrationState, str] = {
+    "holds": "holds",
+    "drifted": "NO LONGER HOLDS",
+    "broken": "NO LONGER HOLDS",
+    "not enough evidence": "not known yet",
+}
 
 
 def print_report(report: StreamReport) -> None:
@@ -130,7 +137,7 @@ def print_standings(standing: Sequence[CalibrationStatus]) -> None:
     """Print whether each calibration still holds, and what to do if not."""
     rows = [
         (one.worker, one.calibration, one.scores, one.scores_evidence, one.labels, one.wrong, one.labels_evidence,
-         "holds" if one.holds else "NO LONGER HOLDS")
+         _STATES[one.state])
         for one in standing
     ]  # fmt: skip
     columns = ["worker", "calibration", "scores", "evidence", "labels", "wrong", "evidence ", ""]

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from streams.calibration import drift
 from streams.calibration.artifact import CalibrationArtifact
+from streams.calibration.drift import MIN_SCORES
 from streams.calibration.martingale import expired
 from streams.calling.threshold import FALSE_ALARMS
 from streams.core.fingerprint import draw
 from streams.evaluation import error_rate
 from streams.evaluation.cases import Case, first_of_each_task
 from streams.pipeline.load import Pipeline
+
+CalibrationState = Literal["holds", "drifted", "broken", "not enough evidence"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,15 @@ class CalibrationStatus:
     def holds(self) -> bool:
         """True if neither test refutes it. Each has a false-alarm rate of FALSE_ALARMS / 2."""
         return self.scores_hold and self.labels_hold
+
+    @property
+    def state(self) -> CalibrationState:
+        """Broken by its labels, drifted in its scores, or neither; too few scores prove nothing."""
+        if not self.labels_hold:
+            return "broken"
+        if not self.scores_hold:
+            return "drifted"
+        return "holds" if self.scores >= MIN_SCORES else "not enough evidence"
 
 
 def standings(pipeline: Pipeline, cases: Sequence[Case]) -> list[CalibrationStatus]:

@@ -11,17 +11,16 @@ import numpy as np
 
 from streams.audit.query import Audit
 from streams.calibration.artifact import CalibrationArtifact
-from streams.calibration.drift import MIN_SCORES
 from streams.core.answer_comparison import Agree
 from streams.core.escalation import Threshold
-from streams.evaluation.calibration_status import CalibrationStatus, calibration_status
+from streams.evaluation.calibration_status import CalibrationState, CalibrationStatus, calibration_status
 from streams.evaluation.cases import AuditPart, Case, first_of_each_task, of_this_version, read_cases
 from streams.evaluation.compare.paired_statistics import wilson
 from streams.evaluation.reliability import Reliability, reliability
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 
-GuaranteeState = Literal["none", "holds", "drifted", "broken", "expired", "not enough evidence"]
+GuaranteeState = CalibrationState | Literal["none", "expired"]
 NEWEST_LABELS, NEWEST_SCORES = 2_000, 2_000
 """The most labelled cases of all workers, and the most scores of each, that are read."""
 
@@ -58,13 +57,7 @@ class WorkerConfidence:
     def state(self) -> GuaranteeState:
         if self.stale:
             return "expired"
-        if self.status is None:
-            return "none"
-        if not self.status.labels_hold:
-            return "broken"
-        if not self.status.scores_hold:
-            return "drifted"
-        return "holds" if self.status.scores >= MIN_SCORES else "not enough evidence"
+        return self.status.state if self.status else "none"
 
 
 def sure_workers(pipeline: Pipeline) -> list[Handler]:

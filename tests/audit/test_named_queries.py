@@ -271,6 +271,7 @@ def test_a_replay_counts_what_it_reused_at_what_it_cost_then(audit: Audit) -> No
     assert (money["saved_by_cache_usd"], money["reasoner_call_usd"]) == (None, D("0.03"))
     assert money["net_saved_usd"] == 2 * D("0.03") - D("0.0322")
     assert money["times_cheaper"] == pytest.approx(0.06 / 0.0322)
+    assert (money["times_cheaper_low"], money["times_cheaper_high"]) == (None, None)  # one event at the reasoner
     (economy,) = audit.named("economy", AGAIN).records()
     assert (economy["worker_usd"], economy["wasted_usd"]) == (D("0.002"), D("0.001"))
     worker = {row["tier"]: row for row in audit.named("cache", AGAIN).records()}["worker"]

@@ -140,7 +140,8 @@ def test_a_report_says_that_a_calibration_holds_and_what_tiering_is_worth(
     (tmp_path / "pipeline.toml").write_text(text, "utf-8")
     document = json.loads(escalon("report", "--advice", "--json").stdout)
     (standing,) = document["calibrations"]
-    assert (standing["worker"], standing["holds"], standing["scores"]) == ("answer", True, 0)
+    assert (standing["worker"], standing["state"], standing["scores"]) == ("answer", "not enough evidence", 0)
+    assert "not known yet" in escalon("report").out
     assert {"economy", "refusal_quality", "over_budget", "advice"} <= set(document)
     (worth,) = document["advice"]["workers"]
     assert (worth["worker"], worth["events"], worth["escalated"]) == ("answer", CASES, 0.0)

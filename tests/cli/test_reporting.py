@@ -59,6 +59,14 @@ def test_calls_of_unknown_cost_are_named(escalon: Escalon, config: ClickHouseCon
     assert "of no known cost 4 of 10 calls 4 events are left out of the comparison" in done.out
 
 
+def test_one_event_at_the_reasoner_makes_no_interval(escalon: Escalon, config: ClickHouseConfig) -> None:
+    one = event("e1", run="one reasoned")
+    write(config, outcome(one), call(one, decision="escalated"), thought(one, "7"))
+    done = escalon("report", "--run", "one reasoned")
+    assert done.code == 0
+    assert "times dearer 1 events at the reasoner are too few for an interval" in done.out
+
+
 def test_labels_about_unknown_events_are_reported(escalon: Escalon, config: ClickHouseConfig) -> None:
     known, other = event("known", run="labels"), event("misspelt", run="labels")
     write(config, verdict(known), outcome(known), call(known), label(known, "7"), label(other, "7", source="desk"))

@@ -69,6 +69,8 @@ SELECT
     toFloat64(net_saved_usd) - reach AS net_saved_low,
     toFloat64(net_saved_usd) + reach AS net_saved_high,
     toFloat64(all_reasoner_usd) / nullIf(toFloat64(tiered_usd), 0) AS times_cheaper,
-    greatest(0, toFloat64(all_reasoner_usd) - reach) / nullIf(toFloat64(tiered_usd), 0) AS times_cheaper_low,
+    -- greatest() ignores a NULL, so without an interval it would return the 0.
+    if(reach IS NULL, NULL, greatest(0, toFloat64(all_reasoner_usd) - reach)) / nullIf(toFloat64(tiered_usd), 0)
+        AS times_cheaper_low,
     (toFloat64(all_reasoner_usd) + reach) / nullIf(toFloat64(tiered_usd), 0) AS times_cheaper_high
 FROM compared, totals
