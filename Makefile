@@ -30,6 +30,7 @@ weights: setup  ## the demo's language models, fetched once and verified
 
 demo: weights  ## a support desk's stream through three tiers of local models
 	$(BIN)/escalon demo
+	@echo "The command escalon is in $(BIN): . $(BIN)/activate"
 
 # The core has tests of its own, whose coverage is a condition.
 test: setup-dev  ## what a change needs first: about 5 minutes on 2 cores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Mapping
@@ -106,14 +107,14 @@ def _run(settings: Settings, models: str, *, recorded: bool, record: Path | None
         if record is not None:
             finish_recording(record, pipeline, settings.now().date())
         with closing(Audit(running.clickhouse)) as audit:
-            print_summary(results, audit.named("money", settings.run).records()[0])
-        shown = min(str(file), os.path.relpath(file), key=len)
+            shown = shlex.quote(min(str(file), os.path.relpath(file), key=len))
+            print_summary(results, audit.named("money", settings.run).records()[0], shown)
         out.print(
             f"\nDone in {time.monotonic() - started:.0f} s. The audit stays in {settings.data_dir}.",
             style="dim",
             soft_wrap=True,
         )
-        out.print(f"Its pages: ESCALON_ALLOW_PYTHON=desk escalon ui -p {shown}", style="dim", soft_wrap=True)
+        out.print(f"Its pages: escalon ui -p {shown}", style="dim", soft_wrap=True)
         if keep:
             _keep(running)
 

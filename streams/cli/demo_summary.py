@@ -9,19 +9,21 @@ from typing import Any
 from streams.cli.console import out, table, usd
 from streams.demo.results import DemoResult
 from streams.demo.stories import stories
+from streams.pipeline.code import SETTING
 
 JUDGED = ("right", "wrong")
 
 
-def print_summary(results: Sequence[DemoResult], money: dict[str, Any]) -> None:
-    """Print the summary of a run; `money` is the row of the named query `money`."""
+def print_summary(results: Sequence[DemoResult], money: dict[str, Any], pipeline: str) -> None:
+    """Print the summary of a run: `money` is the row of the named query, `pipeline` the file as a shell reads it."""
     out.print()
     for sentence in (_events(results), _answers(results), _money(money)):
         out.print(sentence, highlight=False)
-    out.print("\n[bold]Worth opening[/bold]")
+    out.print("\n[bold]Worth opening[/bold], once the shell allows the demo's own functions:")
+    out.print(f"  export {SETTING}=desk\n", style="cyan", highlight=False)
     for story in stories(results):
         out.print(f"  {story.line}", highlight=False)
-        out.print(f"    escalon trace {story.event_id}", style="cyan", highlight=False)
+        out.print(f"    escalon trace {story.event_id} -p {pipeline}", style="cyan", highlight=False, soft_wrap=True)
     out.print()
     out.print(_table_of_answers(results))
     wrong = [one.event_id for one in results if one.judgement in ("wrong", "refused needlessly", "missed")]

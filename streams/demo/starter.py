@@ -78,12 +78,20 @@ def write_starter(directory: Path, models: str) -> Path:
     """Write the support desk as a starting point, with a few sample events and without Python."""
     pipeline = write_pack(directory, models)
     pipeline.write_text(without_python(pipeline.read_text("utf-8")), "utf-8")
-    events = (directory / "events.jsonl").read_text("utf-8").splitlines()
-    texts = [event for event in events if "image" not in json.loads(event)]
-    (directory / "sample.jsonl").write_text("\n".join(texts[:SAMPLE_EVENTS]) + "\n", "utf-8")
+    _write_sample(directory)
     for surplus in ("events.jsonl", "truth.jsonl", FILE, ABOUT):
         (directory / surplus).unlink(missing_ok=True)
     for image in (directory / "images").iterdir():
         image.unlink()
     (directory / "images").rmdir()
     return pipeline
+
+
+def _write_sample(directory: Path) -> None:
+    """Write the first texts without their times, so that they happen when they are published."""
+    rows = [json.loads(line) for line in (directory / "events.jsonl").read_text("utf-8").splitlines()]
+    texts = [row for row in rows if "image" not in row][:SAMPLE_EVENTS]
+    with (directory / "sample.jsonl").open("w", encoding="utf-8") as file:
+        for row in texts:
+            del row["time"]
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

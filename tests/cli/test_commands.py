@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
+from streams.demo.starter import SAMPLE_EVENTS
 from streams.embedded.supervisor import module_command, module_environment
 from tests.harness.commands import Escalon, in_shop
 
@@ -65,6 +66,11 @@ def test_the_starter_pipeline_is_in_order_as_it_is_written(escalon: Escalon) -> 
     done = escalon("check", "pipeline.toml")
     assert done.code == 0, done.err
     assert "is valid" in done.stdout
+
+
+def test_the_sample_happens_when_it_is_published(desk: Path) -> None:
+    rows = [json.loads(line) for line in (desk / "sample.jsonl").read_text("utf-8").splitlines()]
+    assert [{"id", "channel", "text"}] * SAMPLE_EVENTS == [set(row) for row in rows]
 
 
 def test_a_starter_does_not_overwrite_files(escalon: Escalon) -> None:

@@ -72,6 +72,16 @@ def summary(shown: str) -> tuple[int, int, list[str]]:
     return int(found[1]), int(found[2]), re.findall(r"escalon trace (\S+)", shown)
 
 
+def follow_commands(shown: str, data: Path) -> None:
+    """Run the printed commands as a shell does: some events have a label, which is compared with their answers."""
+    lines = re.findall(r"^ +(export ESCALON_\S+|escalon trace .+)$", shown, re.MULTILINE)
+    script = "\n".join(["set -e", f'escalon() {{ {sys.executable} -P -m streams "$@"; }}', *lines])
+    environment = module_environment() | {"ESCALON_DATA": str(data), "COLUMNS": "80"}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert ": agrees" in done.stdout
+
+
 def look_at_pages(shown: str) -> None:
     """Open every page of the navigation, and each event worth opening."""
     address, token = re.findall(r"Pages: (\S+)/o/(\S+)", shown)[0]
@@ -85,7 +95,11 @@ def look_at_pages(shown: str) -> None:
 
 @pytest.mark.slow
 def test_the_recorded_demo_judges_its_answers_without_weights_and_runs_on_until_ctrl_c(tmp_path: Path) -> None:
-    right, answers, told = summary(broken_off(started(tmp_path, "--keep"), "until Ctrl-C", look_at_pages))
+    def look(shown: str) -> None:
+        look_at_pages(shown)
+        follow_commands(shown, tmp_path)
+
+    right, answers, told = summary(broken_off(started(tmp_path, "--keep"), "until Ctrl-C", look))
     assert answers >= 24
     assert right / answers >= 0.9
     assert len(set(told)) == 8
