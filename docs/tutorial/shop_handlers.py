@@ -17,7 +17,7 @@ def first_number(task: Task) -> Answer | Refusal:
     found = NUMBER.findall(task.text)
     if not found:
         return Refusal("missing_information", "no number in the letter")
-    confidence = 1 / (0.6 + 0.3 * len(found) + 0.01 * len(task.text.split()))
+    confidence = 1 / (0.7 + 0.3 * len(found) + 0.01 * len(task.text.split()))
     return Answer({"quantity": number(found[0])}, confidence=round(confidence, 3))
 
 
