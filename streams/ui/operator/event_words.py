@@ -73,7 +73,9 @@ def _unsure(call: Row) -> str:
         return _cut(call["decision_reason"]) or "it was not sure enough"
     if confidence is None:
         return f"its confidence is unknown, and the threshold is {threshold:.3f}"
-    return f"its confidence {_apart(confidence, threshold)} is under the threshold {_apart(threshold, confidence)}"
+    under = f"its confidence {_apart(confidence, threshold)} is under the threshold {_apart(threshold, confidence)}"
+    sources = [f"{one_line(name)} gave {value:.3f}" for name, value in call["sources"].items()]
+    return f"{under} ({', '.join(sources)})" if len(sources) > 1 else under
 
 
 def exploration_of(call: Row) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from streams.adapters.clickhouse import row_of
 from streams.ui.operator.event_words import duration_of, escalation_of, exploration_of, story_of
-from tests.builders import START, call, verdict
+from tests.builders import START, call, sources, verdict
 from tests.harness.traces import EVENT, row, trace
 
 
@@ -23,6 +23,10 @@ def escalated(**more: Any) -> dict[str, Any]:
     [
         ({"confidence": 0.724}, "its confidence 0.724 is under the threshold 0.750"),
         ({"confidence": 0.74996}, "its confidence 0.74996 is under the threshold 0.75000"),
+        (
+            {"confidence": 0.0, "sources": sources(logprob=0.96, check=0.0)},
+            "under the threshold 0.750 (logprob gave 0.960, check gave 0.000)",
+        ),
         ({"confidence": None}, "its confidence is unknown, and the threshold is 0.750"),
         ({"confidence": 0.8, "decision_reason": "raw 0.3 under 0.4"}, "answered, but raw 0.3 under 0.4"),
         ({"status": "refused", "refusal_class": "policy", "refusal_reason": "a neighbour."}, "(policy: a neighbour)"),
