@@ -33,8 +33,9 @@ def print_summary(results: Sequence[DemoResult], money: dict[str, Any], pipeline
 
 def _events(results: Sequence[DemoResult]) -> str:
     states = Counter(one.state for one in results)
+    filed = sum(one.state == "answered" and one.judgement == "nothing to judge" for one in results)
     parts = (
-        f"{states['answered']} were answered",
+        f"{states['answered']} were answered ({filed} of them by filing a photo)",
         f"{states['ignored']} needed no answer",
         f"{states['duplicate']} were photos seen before",
         f"{states['failed']} were left to people",
