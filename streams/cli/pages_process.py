@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from streams.app.settings import Settings, read_settings
 from streams.cli.console import note, out
 from streams.cli.extras import EXTRA_OF
 from streams.cli.logs import log_to_stderr
-from streams.embedded.supervisor import Supervisor, module_command, module_environment
+from streams.embedded.supervisor import Child, Supervisor, module_command, module_environment
 from streams.pipeline.code import SETTING
 
 HOST = "127.0.0.1"
@@ -43,38 +43,48 @@ def main() -> None:
 
 
 @contextmanager
-def pages_beside(settings: Settings, pipeline: Path) -> Iterator[None]:
-    """Run the pages of a pipeline in a process of their own, and print the operator's link.
+def pages_beside(settings: Settings, pipeline: Path) -> Iterator[Callable[[], None]]:
+    """Run the pages of a pipeline in a process of their own, print the operator's link, and yield how to restart them.
 
-    `pipeline` may be written later: the pages wait for it, and for the servers. Without the extra `ui` there are no
-    pages, which a note says; if another process serves them already, its link is printed. If the process ends, the
-    pipeline goes on.
+    `pipeline` may be written later: the pages wait for it, and for the servers; a restart reads it again, at the same
+    address. Without the extra `ui` there are no pages, which a note says; if another process serves them already, its
+    link is printed. If the process ends, the pipeline goes on.
     """
     if any(find_spec(module) is None for module, extra in EXTRA_OF.items() if extra == "ui"):
         note("There are no pages: install the extra `ui` to have them.")
-        yield
+        yield lambda: None
         return
-    from streams.ui.address import address_of_pages, are_served
+    from streams.ui.address import DEFAULT_PORT, address_of_pages, are_served
     from streams.ui.links import operator_link
-
-    with Supervisor(settings.data_dir / "logs") as supervisor:
-        address = address_of_pages(settings) if are_served(settings) else _start(supervisor, settings, pipeline)
-        out.print(f"Pages: {operator_link(settings, address)}", highlight=False, soft_wrap=True)
-        yield
-
-
-def _start(supervisor: Supervisor, settings: Settings, pipeline: Path) -> str:
-    """Start the process, on the usual port or a free one, and return its address."""
-    from streams.ui.address import DEFAULT_PORT
     from streams.ui.server import free_port
 
-    port = free_port(HOST, DEFAULT_PORT)
+    if are_served(settings):
+        _print_link(operator_link(settings, address_of_pages(settings)))
+        yield lambda: note("The pages are another process's: start it again, so that they show the new pipeline.")
+        return
+    with Supervisor(settings.data_dir / "logs") as supervisor:
+        port = free_port(HOST, DEFAULT_PORT)
+        child = _start(supervisor, settings, pipeline, port)
+
+        def restart() -> None:
+            nonlocal child
+            supervisor.stop(child)
+            child = _start(supervisor, settings, pipeline, port)
+
+        _print_link(operator_link(settings, f"http://{HOST}:{port}"))
+        yield restart
+
+
+def _print_link(link: str) -> None:
+    out.print(f"Pages: {link}", highlight=False, soft_wrap=True)
+
+
+def _start(supervisor: Supervisor, settings: Settings, pipeline: Path, port: int) -> Child:
     command = [*module_command("streams.cli.pages_process"), str(port), str(pipeline.absolute())]
     environment = {
         **module_environment(), "ESCALON_DATA": str(settings.data_dir), SETTING: str(settings.python)
     }  # fmt: skip
-    supervisor.spawn("ui", command, environment, grace=3.0)
-    return f"http://{HOST}:{port}"
+    return supervisor.spawn("ui", command, environment, grace=3.0)
 
 
 if __name__ == "__main__":

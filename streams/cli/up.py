@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import Annotated
@@ -37,14 +38,14 @@ def up(
 
     It starts a broker and ClickHouse, unless they are configured, and one process for each tier.
 
-    SIGHUP reads the pipeline file again and restarts the tiers, but not the broker and ClickHouse. A tier whose
-    process ends is restarted; if it ends again within a minute, everything stops.
+    SIGHUP reads the pipeline file again and restarts the tiers and the pages, but not the broker and ClickHouse. A
+    tier whose process ends is restarted; if it ends again within a minute, everything stops.
     """
     settings = replace(read_settings(), cassette=cassette, record_cassette=record)
     loaded = find_pipeline(settings, pipeline)
     check_runnable(settings, loaded)
-    pages = nullcontext() if no_ui else pages_beside(settings, loaded.path)
-    with pages, ExitStack() as open_:
+    pages = nullcontext(lambda: None) if no_ui else pages_beside(settings, loaded.path)
+    with pages as restart_pages, ExitStack() as open_:
         with err.status("Starting") as status:
             running = open_.enter_context(running_pipeline(settings, loaded, note, status.update))
         servers = f"Kafka {running.kafka.servers}   ClickHouse {running.clickhouse.url}"
@@ -52,18 +53,18 @@ def up(
         logs = f"Logs are in {settings.data_dir / 'logs'}. Publish with `escalon publish FILE`. Ctrl-C stops it."
         out.print(logs, soft_wrap=True)  # a path that a terminal can copy
         try:
-            _supervise(running, watch)
+            _supervise(running, restart_pages, watch)
         except KeyboardInterrupt:
             out.print("Stopping.")
 
 
-def _supervise(running: RunningPipeline, watch: bool) -> None:
+def _supervise(running: RunningPipeline, restart_pages: Callable[[], None], watch: bool) -> None:
     """Restart and reload tiers until Ctrl-C, with the live view or without."""
     reload_asked = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())
 
     def keep_running() -> bool:
-        _reload(running, reload_asked)
+        _reload(running, restart_pages, reload_asked)
         for line in running.restart_ended():
             err.print(line, style="red", markup=False, highlight=False)
         return True
@@ -74,13 +75,14 @@ def _supervise(running: RunningPipeline, watch: bool) -> None:
         time.sleep(0.5)
 
 
-def _reload(running: RunningPipeline, asked: threading.Event) -> None:
-    """Reload the pipeline if asked; if its file is wrong, report that and keep the running tiers."""
+def _reload(running: RunningPipeline, restart_pages: Callable[[], None], asked: threading.Event) -> None:
+    """Reload the pipeline, and its pages, if asked; if its file is wrong, report that and keep the running tiers."""
     if not asked.is_set():
         return
     asked.clear()
     try:
         running.reload()
+        restart_pages()
         out.print(f"Reloaded {running.pipeline}.", soft_wrap=True)
     except ConfigError as error:
         err.print(f"Not reloaded: {error}", style="red", markup=False, highlight=False)

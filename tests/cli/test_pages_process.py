@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ STARTING_SECONDS = 60.0
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return read_settings({"ESCALON_DATA": str(tmp_path / "data"), "ESCALON_UI_KEY": "k" * 32})
+    return read_settings(
+        {"ESCALON_DATA": str(tmp_path / "data"), "ESCALON_UI_KEY": "k" * 32, "ESCALON_ALLOW_PYTHON": "json"}
+    )
 
 
 def linked(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -52,6 +55,31 @@ def test_the_pages_listen_on_a_free_port_and_say_what_is_not_ready(
             page = answered(origin, token)
     assert "Kafka and ClickHouse: <b>not yet</b>" in page
     assert "pipeline file: <b>not yet</b>" in page
+
+
+def test_restarted_pages_read_the_pipeline_file_again_at_the_same_address(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ESCALON_UI_KEY", "k" * 32)
+    pipeline = tmp_path / "pipeline.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(address, "DEFAULT_PORT", taken.getsockname()[1])
+        with pages_beside(settings, pipeline) as restart:
+            origin, token = linked(capsys)
+            assert "pipeline file: <b>not yet</b>" in answered(origin, token)
+            shop(tmp_path)
+            await_text(origin, token, "pipeline file: <b>ready</b>")
+            pipeline.write_text("not a pipeline")
+            restart()
+            assert "pipeline file: <b>not yet</b>" in answered(origin, token)
+
+
+def await_text(origin: str, token: str, text: str) -> None:
+    """Wait until the overview has a text."""
+    deadline = time.monotonic() + STARTING_SECONDS
+    while text not in answered(origin, token):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def answered(origin: str, token: str) -> str:
@@ -87,9 +115,9 @@ def test_up_starts_pages_except_with_no_ui(
     opened: list[Path] = []
 
     @contextmanager
-    def opening(_: Settings, pipeline: Path) -> Iterator[None]:
+    def opening(_: Settings, pipeline: Path) -> Iterator[Callable[[], None]]:
         opened.append(pipeline)
-        yield
+        yield lambda: None
 
     def no_servers(*_: Any) -> None:
         raise ServiceError("No servers in this test.")
