@@ -31,6 +31,11 @@ class Threshold:
     raw_threshold: float | None = None
     note: str = ""
 
+    @property
+    def raw(self) -> float | None:
+        """The threshold on the raw confidence, at most 1."""
+        return self.threshold if self.raw_threshold is None else min(1.0, self.raw_threshold)
+
 
 @dataclass(frozen=True, slots=True)
 class Accept:

@@ -37,7 +37,11 @@ class AcceptedErrors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfidence:
-    """One worker in its present version. `reliability` and `accepted` are None without labels."""
+    """One worker in its present version. `reliability` and `accepted` are None without labels.
+
+    `reliability` is that of the raw confidence, which is the same before and after a calibration; `accepted` counts
+    only the answers that the present calibration accepted, or those without one if there is none.
+    """
 
     worker: str
     threshold: Threshold
@@ -83,20 +87,22 @@ def _quality(audit: Audit, worker: Handler, cases: Sequence[Case], run: str) -> 
     config = worker.confidence
     if config is None:
         raise ValueError(f"{worker.name} has no confidence")
-    artifact = config.artifact
+    artifact, threshold = config.artifact, config.current_threshold
     status, tasks = None, 0
     if artifact is not None:
         scores, tasks = _scores(audit, artifact, run)
         status = calibration_status(artifact, scores, cases)
-    known = [one for one in first_of_each_task(cases) if one.correct is not None and one.attempt.confidence is not None]
+    known = [
+        one for one in first_of_each_task(cases) if one.correct is not None and one.attempt.raw_confidence is not None
+    ]
     return WorkerConfidence(
         worker=worker.name,
-        threshold=config.current_threshold,
+        threshold=threshold,
         artifact=artifact,
         stale=config.stale,
         labelled=len(known),
         reliability=_reliability(known) if known else None,
-        accepted=_accepted(one.correct for one in known if one.accepted),
+        accepted=_accepted(one.correct for one in known if one.accepted and one.calibration == threshold.calibration),
         status=status,
         tasks=tasks,
     )
@@ -112,7 +118,7 @@ def _scores(audit: Audit, artifact: CalibrationArtifact, run: str) -> tuple[list
 
 
 def _reliability(known: Sequence[Case]) -> Reliability:
-    confidences = np.array([case.attempt.confidence for case in known], dtype=np.float64)
+    confidences = np.array([case.attempt.raw_confidence for case in known], dtype=np.float64)
     correct = np.array([case.correct for case in known], dtype=np.bool_)
     return reliability(confidences, correct, strategy="equal width")
 

@@ -11,13 +11,12 @@ import pytest
 from streams.adapters.clickhouse import ClickHouseConfig
 from streams.app.providers import comparison
 from streams.audit.query import Audit
-from streams.calibration.artifact import CalibrationArtifact
 from streams.core.messages import Call, Label
 from streams.evaluation.cases import Case
 from streams.evaluation.worker_confidence import WorkerConfidence, read_confidence
 from streams.pipeline.load import Pipeline
 from tests.harness.audit import write
-from tests.harness.confidence import calibration
+from tests.harness.confidence import calibration, with_artifact
 from tests.harness.shop import honest_cases, messages_of, shop
 
 ARTIFACT = calibration(handler="answer")
@@ -27,13 +26,6 @@ ARTIFACT = calibration(handler="answer")
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return shop(tmp_path_factory.mktemp("shop"))
-
-
-def with_confidence(pipeline: Pipeline, artifact: CalibrationArtifact | None, *, stale: bool = False) -> Pipeline:
-    worker = pipeline.workers["answer"]
-    assert worker.confidence is not None
-    changed = replace(worker, confidence=replace(worker.confidence, artifact=artifact, stale=stale))
-    return replace(pipeline, workers={**pipeline.workers, "answer": changed})
 
 
 def read(config: ClickHouseConfig, pipeline: Pipeline, run: str) -> WorkerConfidence:
@@ -69,7 +61,7 @@ def test_labels_give_accuracy_by_confidence_and_refute_a_guarantee(
 ) -> None:
     cases = honest_cases(300, seed=3)  # three quarters are right, and the calibration promises nine tenths
     write(config, *decided(pipeline, "broken", cases))
-    found = read(config, with_confidence(pipeline, ARTIFACT), "broken")
+    found = read(config, with_artifact(pipeline, ARTIFACT), "broken")
     assert found.labelled == found.tasks == 300
     assert found.reliability is not None
     assert [round(one.low, 1) for one in found.reliability.bins] == [0.5, 0.6, 0.7, 0.8, 0.9]
@@ -86,22 +78,22 @@ def test_scores_like_those_of_the_calibration_hold_without_a_label(
     config: ClickHouseConfig, pipeline: Pipeline
 ) -> None:
     write(config, *decided(pipeline, "holds", honest_cases(200, seed=5), labels=False))
-    found = read(config, with_confidence(pipeline, ARTIFACT), "holds")
+    found = read(config, with_artifact(pipeline, ARTIFACT), "holds")
     assert (found.state, found.labelled, found.accepted) == ("holds", 0, None)
 
 
 def test_scores_that_moved_are_drift(config: ClickHouseConfig, pipeline: Pipeline) -> None:
     low = [one for one in honest_cases(600, seed=5) if (one[0].attempt.raw_confidence or 1.0) < 0.6]
     write(config, *decided(pipeline, "drifted", low, labels=False))
-    assert read(config, with_confidence(pipeline, ARTIFACT), "drifted").state == "drifted"
+    assert read(config, with_artifact(pipeline, ARTIFACT), "drifted").state == "drifted"
 
 
 def test_a_few_scores_are_not_enough_and_another_versions_calibration_has_expired(
     config: ClickHouseConfig, pipeline: Pipeline
 ) -> None:
     write(config, *decided(pipeline, "few", honest_cases(5)))
-    assert read(config, with_confidence(pipeline, ARTIFACT), "few").state == "not enough evidence"
-    assert read(config, with_confidence(pipeline, None, stale=True), "few").state == "expired"
+    assert read(config, with_artifact(pipeline, ARTIFACT), "few").state == "not enough evidence"
+    assert read(config, with_artifact(pipeline, None, stale=True), "few").state == "expired"
 
 
 def test_repeats_and_scores_from_before_the_calibration_do_not_count(
@@ -114,4 +106,20 @@ def test_repeats_and_scores_from_before_the_calibration_do_not_count(
         for place, row in enumerate(others[1:])
     ]
     write(config, *earlier, *again)
-    assert read(config, with_confidence(pipeline, ARTIFACT), "once").tasks == 1
+    assert read(config, with_artifact(pipeline, ARTIFACT), "once").tasks == 1
+
+
+def test_answers_that_an_earlier_threshold_accepted_are_not_counted_for_the_calibration(
+    config: ClickHouseConfig, pipeline: Pipeline
+) -> None:
+    rows = decided(pipeline, "switched", honest_cases(40, seed=7))
+    calls = [row for row in rows if isinstance(row, Call)]
+    earlier = {row.call_id for row in calls[:30]}
+    write(
+        config,
+        *(replace(row, calibration=None) if isinstance(row, Call) and row.call_id in earlier else row for row in rows),
+    )
+    since, before = (read(config, with_artifact(pipeline, one), "switched").accepted for one in (ARTIFACT, None))
+    assert since is not None
+    assert before is not None
+    assert (since.labelled, before.labelled) == (10, 30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +18,7 @@ from streams.calibration.drift import Watch, reference_of
 from streams.core.budget import day_of
 from streams.core.messages import Attempt, Score
 from streams.pipeline.confidence import ConfidenceConfig
+from streams.pipeline.load import Pipeline
 from tests.harness.stages import PIPELINE, Office, office
 
 PRICE = Decimal("0.0015")
@@ -128,3 +129,11 @@ class FakeWatches:
     def put(self, calibration: str, state: Watch) -> None:
         """Remember it."""
         self.kept[calibration] = state
+
+
+def with_artifact(pipeline: Pipeline, artifact: CalibrationArtifact | None, *, stale: bool = False) -> Pipeline:
+    """The shop's pipeline with a calibration of its worker."""
+    worker = pipeline.workers["answer"]
+    assert worker.confidence is not None
+    changed = replace(worker, confidence=replace(worker.confidence, artifact=artifact, stale=stale))
+    return replace(pipeline, workers={**pipeline.workers, "answer": changed})

@@ -33,7 +33,7 @@ class ThresholdEstimate:
     is the share about which the reasoner is asked. `usd` is the cost of an event; None without known prices.
     """
 
-    threshold: float | None
+    threshold: float
     error: PolicyEstimate | None
     escalated: PolicyEstimate
     usd: PolicyEstimate | None
@@ -41,9 +41,9 @@ class ThresholdEstimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdCurve:
-    """The estimates for a worker: as it `was`, and at each threshold of the grid, ascending."""
+    """The estimates for a worker at each threshold of the grid and at the present one, ascending; `now` is that."""
 
-    was: ThresholdEstimate
+    now: ThresholdEstimate
     points: tuple[ThresholdEstimate, ...]
     labels: LabelsFrom
     events: int
@@ -52,7 +52,7 @@ class ThresholdCurve:
     """Events of other versions, of unfinished handlers, or of a pipeline that did not explore."""
 
     def nearest(self, threshold: float) -> ThresholdEstimate:
-        return min(self.points, key=lambda point: abs((point.threshold or 0.0) - threshold))
+        return min(self.points, key=lambda point: abs(point.threshold - threshold))
 
 
 def any_threshold(worker: str) -> SettingChange:
@@ -76,13 +76,15 @@ def threshold_curve(
     outcomes, tasks = outcomes_of(events, labels), number_tasks(events)
     known = sum(past.worker_right is not None or past.reasoner_right is not None for past in events)
 
-    def estimated(threshold: float | None, policy: EscalationPolicy) -> ThresholdEstimate:
-        return _estimate(threshold, (policies.was, policy), outcomes, tasks, labelled=known > 0)
+    def estimated(threshold: float) -> ThresholdEstimate:
+        return _estimate(threshold, (policies.was, policies.at(threshold)), outcomes, tasks, labelled=known > 0)
 
     config = pipeline.workers[worker].confidence
+    present = (config.current_threshold.raw if config else None) or 0.0
+    points = {threshold: estimated(threshold) for threshold in sorted({*grid, present})}
     return ThresholdCurve(
-        was=estimated(config.current_threshold.threshold if config else None, policies.was),
-        points=tuple(estimated(threshold, policies.at(threshold)) for threshold in grid),
+        now=points[present],
+        points=tuple(points.values()),
         labels=labels,
         events=len(events),
         labelled=known,
@@ -127,7 +129,7 @@ def _threshold(worker: str, threshold: float) -> SettingChange:
 
 
 def _estimate(
-    threshold: float | None,
+    threshold: float,
     policies: tuple[EscalationPolicy, EscalationPolicy],
     outcomes: Outcomes,
     tasks: np.ndarray[tuple[int], np.dtype[np.int64]],

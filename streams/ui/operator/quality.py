@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,20 +51,23 @@ async def confidence_part(site: OperatorSite, scope: Scope, patience_seconds: fl
     """Render each worker's confidence and guarantee."""
     pipeline = site.pipeline
     if pipeline is None:
-        return render_part("quality_confidence.html", pipeline=False, scope=scope, workers=None)
+        return render_part("quality_confidence.html", pipeline=False, scope=scope, workers=None, as_of=None)
     reads = asyncio.gather(
         site.reads.named("confidences", scope, bins=BINS),
         *(site.reads.named(name, scope) for name in ("unsure", "places", "escalations")),
     )
-    read = partial(_read, pipeline, scope.run)
+    read = partial(_read, site.now, pipeline, scope.run)
     found, rows = await asyncio.gather(estimated(site.reads, ("confidence", scope.run), read, patience_seconds), reads)
     figures = WorkerFigures(scope, pipeline.path.name, *(one.records() for one in rows))
-    workers = None if found is None else [figures.of(one) for one in found]
-    return render_part("quality_confidence.html", pipeline=True, scope=scope, workers=workers)
+    as_of, workers = (None, None) if found is None else (found[0], [figures.of(one) for one in found[1]])
+    return render_part("quality_confidence.html", pipeline=True, scope=scope, workers=workers, as_of=as_of)
 
 
-def _read(pipeline: Pipeline, run: str, audit: Any) -> list[WorkerConfidence]:
+def _read(
+    now: Callable[[], datetime], pipeline: Pipeline, run: str, audit: Any
+) -> tuple[datetime, list[WorkerConfidence]]:
+    """Return the time of the reading, and each worker's quality."""
     from streams.evaluation.worker_confidence import read_confidence
 
     agrees = {name: comparison(worker.correct) for name, worker in pipeline.workers.items()}
-    return read_confidence(audit, pipeline, agrees, run)
+    return now(), read_confidence(audit, pipeline, agrees, run)

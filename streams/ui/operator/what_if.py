@@ -91,8 +91,10 @@ class ShownCurve:
     place: int = 0
     """The place of the chosen point."""
     rest: int = 0
-    """The place that is nearest to the present threshold."""
+    """The place of the present threshold."""
     plots: Sequence[tuple[str, Markup]] = ()
+    calibration: str | None = None
+    """The calibration that the pipeline file names, which sets the present threshold."""
     command: str = ""
     replay: str = ""
 
@@ -103,7 +105,7 @@ class ShownCurve:
 
     @property
     def chosen(self) -> ShownPoint:
-        """The point that was asked for, or else the nearest to the present threshold."""
+        """The point that is nearest to what was asked for, or else the present threshold."""
         return self.points[self.place]
 
 
@@ -113,17 +115,17 @@ def shown_curve(found: WorkerCurve, asked: str, pipeline: Pipeline, run: str) ->
     if curve is None or newest is None:
         return ShownCurve(found=found)
     a_day = newest.a_day
-    now = 0.0 if curve.was.threshold is None else curve.was.threshold
-    rest, chosen = (curve.points.index(curve.nearest(one)) for one in (now, _threshold(asked) if asked else now))
+    chosen = curve.nearest(_threshold(asked)) if asked else curve.now
     given = f"-p {shlex.quote(pipeline.path.name)}" + ("" if run == LIVE else f" --run {shlex.quote(run)}")
     since = f"--since {newest.since:%Y-%m-%dT%H:%M:%SZ}"
     return ShownCurve(
         found=found,
-        now=_point(curve.was, a_day),
+        now=_point(curve.now, a_day),
         points=[_point(point, a_day) for point in curve.points],
-        place=chosen,
-        rest=rest,
+        place=curve.points.index(chosen),
+        rest=curve.points.index(curve.now),
         plots=_plots(found.worker, curve, a_day),
+        calibration=pipeline.spec.workers[found.worker].calibration,
         command=f"escalon what-if {given} {since} --set workers.{found.worker}.threshold=",
         replay="escalon replay -p candidate/pipeline.toml --run candidate --dry-run",
     )
@@ -141,7 +143,7 @@ def _threshold(asked: str) -> float:
 
 def _point(point: ThresholdEstimate, a_day: float | None) -> ShownPoint:
     return ShownPoint(
-        threshold=UNKNOWN if point.threshold is None else f"{point.threshold:.3f}".rstrip("0").rstrip("."),
+        threshold=f"{point.threshold:.3f}".rstrip("0").rstrip("."),
         error=_spread(point.error, percent),
         escalated=_spread(point.escalated, percent),
         cost=UNKNOWN if a_day is None else _spread(point.usd, usd, a_day),
@@ -162,7 +164,7 @@ def _plots(worker: str, curve: ThresholdCurve, a_day: float | None) -> list[tupl
         ("To the reasoner", [point.escalated for point in curve.points], percent, 1.0),
         ("Cost a day", [point.usd for point in curve.points], usd, a_day or 0.0),
     )
-    thresholds, now = [point.threshold or 0.0 for point in curve.points], curve.was.threshold
+    thresholds, now = [point.threshold for point in curve.points], curve.now.threshold
     plots = []
     for name, values, words, scale in told:
         if scale and any(values):
@@ -172,7 +174,7 @@ def _plots(worker: str, curve: ThresholdCurve, a_day: float | None) -> list[tupl
 
 
 def band_plot(
-    label: str, points: Sequence[tuple[float, PolicyEstimate | None]], words: svg.Words, scale: float, now: float | None
+    label: str, points: Sequence[tuple[float, PolicyEstimate | None]], words: svg.Words, scale: float, now: float
 ) -> Markup:
     """Plot estimates over thresholds from 0 to 1: the intervals as a band, the present threshold as a line."""
     known = [(x, one) for x, one in points if one is not None]
@@ -186,8 +188,7 @@ def band_plot(
         svg.tag("path", d=svg.path([*upper, *reversed(lower)]) + "Z", class_="area"),
         svg.tag("path", d=svg.path(middle), class_="line"),
     ]
-    if now is not None:
-        parts.append(svg.tag("path", d=f"M{area.x(now)} {area.y.start}V{area.y.end}", class_="limit"))
+    parts.append(svg.tag("path", d=f"M{area.x(now)} {area.y.start}V{area.y.end}", class_="limit"))
     ends = {"data_low": area.x.start, "data_high": area.x.end}
     parts.append(svg.tag("path", d=f"M0 {area.y.start}V{area.y.end}", class_="cursor", **ends))
     return svg.picture(label, parts, height=180)

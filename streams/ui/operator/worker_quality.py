@@ -99,7 +99,7 @@ class WorkerFigures:
     def _cost(self, one: WorkerConfidence) -> str:
         calibration = one.artifact.id if one.artifact else ""
         own = [row for row in self.unsure if row["handler"] == one.worker]
-        row = next((row for row in own if row["calibration"] == calibration), own[-1] if own else None)
+        row = next((row for row in own if row["calibration"] == calibration), None)
         if row is None:
             return ""
         return (
@@ -151,7 +151,7 @@ def _reliability(one: WorkerConfidence) -> tuple[Markup, list[tuple[str, ...]]]:
          f"{percent(row.lower)} to {percent(row.upper)}")
         for row in bins
     ]  # fmt: skip
-    return svg.reliability_plot(label, marks, one.threshold.threshold), table
+    return svg.reliability_plot(label, marks, one.threshold.raw), table
 
 
 def _histogram(one: WorkerConfidence, rows: Rows) -> tuple[Markup, list[tuple[str, ...]]]:
@@ -166,8 +166,8 @@ def _histogram(one: WorkerConfidence, rows: Rows) -> tuple[Markup, list[tuple[st
             svg.tag("rect", x=area.x(row["bin"]), y=top, width=round(width, 2), height=round(bottom - top, 2),
                     class_=f"mark {kind}")
         )  # fmt: skip
-    if one.threshold.threshold is not None:
-        at = area.x(one.threshold.threshold)
+    if one.threshold.raw is not None:
+        at = area.x(one.threshold.raw)
         parts.append(svg.tag("path", d=f"M{at} {bottom}V{area.y.end}", class_="limit"))
     label = f"{one.worker}: answers by confidence, with the threshold as a line"
     table: list[tuple[str, ...]] = [

@@ -15,6 +15,7 @@ from streams.evaluation.what_if.history import History, PastEvent
 from streams.evaluation.what_if.what_if import what_if
 from streams.pipeline.load import Pipeline
 from tests.builders import attempt
+from tests.harness.confidence import calibration, with_artifact
 from tests.harness.shop import PIPELINE, shop
 
 WITH_REASONER = PIPELINE.replace("threshold = 0.8", 'threshold = 0.8\nreasoner = "think"')
@@ -34,7 +35,7 @@ def stream(explore: float, labelled: float) -> list[PastEvent]:
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 0.9, 1.0])
 def test_a_point_of_the_curve_is_what_the_same_change_gives_alone(pipeline: Pipeline, threshold: float) -> None:
     history = History(events=stream(0.2, 0.5))
-    point = threshold_curve(history, "answer", pipeline, "people", [threshold]).points[0]
+    point = threshold_curve(history, "answer", pipeline, "people", [threshold]).nearest(threshold)
     alone = what_if(history, parse_change([f"workers.answer.threshold={threshold}"], pipeline), pipeline, "people")
     assert alone.accuracy is not None
     assert alone.cost is not None
@@ -57,16 +58,21 @@ def test_the_share_that_is_escalated_rises_with_the_threshold_and_so_does_the_co
     assert costs[0] is not None
     assert costs[-1] is not None
     assert costs[-1] > costs[0]
-    assert (curve.was.threshold, curve.events, curve.left_out) == (0.8, 300, 3)
+    assert (curve.now.threshold, curve.events, curve.left_out) == (0.8, 300, 3)
     assert curve.nearest(0.91).threshold == 0.9
 
 
-def test_the_threshold_of_today_gives_what_was(pipeline: Pipeline) -> None:
-    how = Logging(threshold=0.8, explore=0.1)
-    rng = np.random.default_rng(2)
-    events = recorded(world(5000, seed=3).drawn(300, rng), how, rng)
-    curve = threshold_curve(History(events=events), "answer", pipeline, "reasoner")
-    assert curve.was.escalated == curve.nearest(0.8).escalated
+def test_after_a_calibration_now_is_its_raw_threshold_on_the_curve_and_not_what_was_decided(pipeline: Pipeline) -> None:
+    events = stream(0.2, 0.5)
+    calibrated = with_artifact(pipeline, calibration(handler="answer", threshold=0.994, raw_threshold=0.935))
+    curve = threshold_curve(History(events=events), "answer", calibrated, "people")
+    assert curve.now.threshold == 0.935
+    place = curve.points.index(curve.now)
+    below, now, above = (point.escalated.value for point in curve.points[place - 1 : place + 2])
+    assert None not in (below, now, above)
+    assert below < now < above  # type: ignore[operator]
+    earlier = threshold_curve(History(events=events), "answer", pipeline, "people")
+    assert now > earlier.now.escalated.value  # type: ignore[operator]
 
 
 def test_without_labels_the_error_is_unknown_and_the_escalations_are_not(pipeline: Pipeline) -> None:
@@ -78,7 +84,7 @@ def test_without_labels_the_error_is_unknown_and_the_escalations_are_not(pipelin
         for n in range(10)
     ]  # fmt: skip
     curve = threshold_curve(History(events=events), "answer", pipeline, "people")
-    assert curve.was.error is None
+    assert curve.now.error is None
     assert curve.nearest(0.5).escalated.value == pytest.approx(0.5)
     assert curve.nearest(0.0).usd is not None
     assert curve.nearest(0.5).usd is None  # what the reasoner costs was never seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from streams.ui.operator.frame import OperatorSite
 from streams.ui.operator.quality import confidence_part
 from streams.ui.operator.scope import read_scope
 from streams.ui.operator.worker_quality import STATES
+from streams.ui.svg import frame
 from tests.builders import call, event
 from tests.harness.audit import write
-from tests.harness.confidence import calibration
+from tests.harness.confidence import calibration, with_artifact
 from tests.harness.operator_pages import operator_site, visitor
 from tests.harness.shop import honest_cases, messages_of, shop
 
@@ -31,13 +33,6 @@ DECIDED: dict[str, Any] = {"calibration": ARTIFACT.id, "threshold": 0.75}
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return shop(tmp_path_factory.mktemp("shop"))
-
-
-def with_artifact(pipeline: Pipeline) -> Pipeline:
-    worker = pipeline.workers["answer"]
-    assert worker.confidence is not None
-    trusted = replace(worker, confidence=replace(worker.confidence, artifact=ARTIFACT))
-    return replace(pipeline, workers={**pipeline.workers, "answer": trusted})
 
 
 def fill(config: ClickHouseConfig, pipeline: Pipeline, run: str, *, labels: bool) -> None:
@@ -75,7 +70,7 @@ async def test_a_broken_guarantee_is_said_in_words_with_its_claim_and_the_labels
     config: ClickHouseConfig, pipeline: Pipeline, tmp_path: Path
 ) -> None:
     fill(config, pipeline, "broken", labels=True)
-    shown = await part(site(config, tmp_path, with_artifact(pipeline)), "broken")
+    shown = await part(site(config, tmp_path, with_artifact(pipeline, ARTIFACT)), "broken")
     assert '<b class="problem">answer: no longer.</b> ' + STATES["broken"][2] in shown
     assert "It says: with 95 % certainty, at most 10 % of the answers that it gives alone are wrong." in shown
     assert "0 of 300 answers missed it in the last 30 days, and the reasoner cost $0.00 for them" in shown
@@ -83,6 +78,9 @@ async def test_a_broken_guarantee_is_said_in_words_with_its_claim_and_the_labels
     assert "escalon calibrate -p pipeline.toml --handler answer --max-error 0.1 --certainty 0.95 --run broken" in shown
     assert "from its newest 300 labelled tasks" in shown
     assert "Wrong among the accepted" in shown
+    assert "0.75, which is 0.9 on the raw confidence" in shown
+    assert f'd="M{frame((0.0, 1.0), (0.0, 1.0), 360, 320).x(0.9)} ' in shown  # the line of the threshold
+    assert re.search(r"Labels and scores are as of 20\d\d-\d\d-\d\d \d\d:\d\d", shown)
     assert 'aria-label="answer: the share of right answers by confidence, from 300 labelled tasks"' in shown
 
 

@@ -17,6 +17,7 @@ from streams.pipeline.load import Pipeline
 from streams.ui.operator.frame import OperatorSite
 from streams.ui.operator.what_if import thresholds_part
 from tests.harness.audit import write
+from tests.harness.confidence import calibration, with_artifact
 from tests.harness.operator_pages import operator_site, visitor
 from tests.harness.shop import PIPELINE, honest_cases, messages_of, shop
 
@@ -85,6 +86,21 @@ async def test_the_page_has_a_form_that_works_without_a_script(site: OperatorSit
         shown = (await operator.get("/what-if?threshold.answer=0.9")).text
     assert 'name="threshold.answer" form="thresholds"' in shown
     assert 'src="/static/what_if.js"' in shown
+
+
+async def test_after_a_calibration_the_raw_threshold_is_shown_and_the_line_to_replace_is_named(
+    config: ClickHouseConfig, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    calibrated = with_artifact(pipeline, calibration(handler="answer", threshold=0.994, raw_threshold=0.935))
+    named = calibrated.spec.workers["answer"].model_copy(update={"calibration": "calibration/answer.json"})
+    spec = calibrated.spec.model_copy(update={"workers": {**calibrated.spec.workers, "answer": named}})
+    site = operator_site(Audit(config), tmp_path, replace(calibrated, spec=spec))
+    shown = await thresholds_part(site, {})
+    site.reads.close()
+    assert '<th scope="row">now</th><td>0.935</td>' in shown
+    assert 'for="slider-answer">0.935</output>' in shown
+    assert "0.994" not in shown
+    assert 'in place of the line <code>calibration = "calibration/answer.json"</code>' in shown
 
 
 async def test_without_a_pipeline_the_page_says_what_it_needs(config: ClickHouseConfig, tmp_path: Path) -> None:
