@@ -85,7 +85,7 @@ def budget_bar(use: BudgetUse) -> Markup:
             svg.tag("rect", x=0, y=8, width=svg.WIDTH, height=18, rx=3, class_="track"),
             svg.tag("rect", x=0, y=8, width=scale(float(forecast)), height=18, rx=3, class_=f"area {kind}"),
             svg.tag("rect", x=0, y=8, width=scale(float(use.spent_usd)), height=18, rx=3, class_=f"mark {kind}"),
-            svg.tag("path", d=f"M{scale(float(use.limit_usd))} 2V32", class_="limit"),
+            svg.tag("path", d=f"M{max(2.0, scale(float(use.limit_usd)))} 0V34", class_="limit"),
         ],
         height=34,
         preserveAspectRatio=svg.STRETCHED,

@@ -78,6 +78,8 @@ def baseline(money: Mapping[str, Any]) -> Baseline:
     tiered, alone = money["tiered_usd"], money["all_reasoner_usd"]
     if not money["asking_events"] or tiered is None:
         return Baseline("No event with a known cost asked a model in this time, so there is nothing to compare.")
+    if tiered == alone == 0:
+        return Baseline("No model with a price was asked in this time, so there is nothing to compare.")
     cost = f"Tiering cost {usd(tiered)} for the {money['asking_events']:,} events that asked a model"
     if alone is None:
         unseen = "none of them reached a reasoner at a known cost, so the cost of all at the reasoner is unknown"

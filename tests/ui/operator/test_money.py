@@ -51,6 +51,11 @@ def test_the_comparison_states_both_costs_and_the_savings_with_their_interval() 
         ({"net_saved_low": None, "reasoned_events": 3}, "3 events at the reasoner are too few for an interval", ""),
         ({"all_reasoner_usd": None}, "the cost of all at the reasoner is unknown", ""),
         ({"asking_events": 0}, "there is nothing to compare", ""),
+        (
+            {"tiered_usd": Decimal(0), "all_reasoner_usd": Decimal(0), "net_saved_low": 0.0, "net_saved_high": 0.0},
+            "No model with a price was asked",
+            "",
+        ),
     ],
 )
 def test_the_comparison_says_when_tiering_does_not_pay_and_when_it_is_unknown(
