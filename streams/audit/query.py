@@ -17,10 +17,13 @@ from streams.core.errors import ConfigError, EscalonError, ServiceError
 
 MAX_SECONDS, MAX_ROWS, MAX_MEMORY_BYTES = 60, 100_000, 4_000_000_000
 PIECE_BYTES: Final = 1 << 20
+TABLES: Final = (
+    "calls", "outcomes", "verdicts", "dead_letters", "labels", "judgements", "panels", "panel_cases", "runs"
+)  # fmt: skip
 # Remedies for errors that limits or typing mistakes lead to, by ClickHouse's code.
 REMEDIES: Final[Mapping[int, str]] = {
-    47: 'Columns are listed by: escalon query "DESCRIBE calls".',
-    60: "The tables are calls, outcomes, verdicts, dead_letters, labels, judgements, panels, panel_cases and runs.",
+    47: 'Columns are listed by: escalon query "DESCRIBE {table}".',
+    60: f"The tables are {', '.join(TABLES[:-1])} and {TABLES[-1]}.",
     159: "Ask about less (--since, --until, LIMIT), or raise --max-seconds.",
     164: "Queries may only read.",
     241: "Ask about less: fewer columns, a shorter time, a LIMIT.",
@@ -63,7 +66,8 @@ class Audit:
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> QueryResult:
         """Run a trusted query. Raises ConfigError with ClickHouse's message if it is wrong."""
         try:
-            result = self._client.query(sql, parameters=dict(parameters or {}), settings=self._limits)
+            settings = self._limits | {"describe_compact_output": 1}  # names and types alone
+            result = self._client.query(sql, parameters=dict(parameters or {}), settings=settings)
         except ClickHouseError as error:
             raise query_error(error) from error
         rows = result.result_rows
@@ -121,4 +125,6 @@ def query_error(error: ClickHouseError) -> EscalonError:
         return ServiceError(f"ClickHouse did not answer ({text[:300]}).", "Check that it runs and try again.")
     words = text.rpartition("DB::Exception: ")[2].partition(" (version ")[0].partition(" In scope SELECT format")[0]
     short = words if len(words) <= 700 else f"{words[:500]} … {words[-150:]}"
-    return ConfigError(f"ClickHouse refused the query: {short.strip()}", REMEDIES.get(int(found[1]), ""), "query")
+    asked = next((name for name in re.findall(r"\bFROM (\w+)", words) if name in TABLES), "calls")
+    remedy = REMEDIES.get(int(found[1]), "").format(table=asked)
+    return ConfigError(f"ClickHouse refused the query: {short.strip()}", remedy, "query")

@@ -91,6 +91,11 @@ def _statement(
     """Return the SQL and the values of its parameters."""
     if (sql is None) == (name is None):
         raise ConfigError("give either SQL or --name.", "See escalon query --help, or --list.", "query")
+    if sql is not None and (word := sql.strip()).isidentifier():
+        if word in library():
+            raise ConfigError("that is a named query.", f"Run it with: escalon query --name {word}", "query")
+        remedy = 'Write a SELECT, such as "SELECT * FROM calls LIMIT 5", or see escalon query --list.'
+        raise ConfigError(f"{word!r} is not SQL.", remedy, "query")
     if name is None:
         return str(sql), bound(str(sql), _parameters(pairs), {**DEFAULTS, **shared})
     named = named_query(name)
@@ -141,3 +146,4 @@ def _list(form: Format) -> None:
         own = [f"{key}={one.defaults.get(key, '')}" for key in one.parameters if key not in DEFAULTS]
         listed.add_row(name, one.about + (f" [dim](--param {', '.join(own)})[/dim]" if own else ""))
     out.print(listed)
+    out.print("\nRun one with escalon query --name NAME.", style="dim")

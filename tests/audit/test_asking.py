@@ -83,11 +83,18 @@ def test_an_answer_with_more_rows_than_allowed_is_cut_and_says_so(audit: Audit) 
     assert audit.ask("SELECT number FROM numbers(101)").cut is True
 
 
+def test_a_table_is_described_by_names_and_types_alone(audit: Audit) -> None:
+    described = audit.ask("DESCRIBE outcomes")
+    assert described.columns == ("name", "type")
+    assert ("run", "LowCardinality(String)") in map(tuple, described.rows)
+
+
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
         ("SELECT count() FROM numbers(1000000000000)", "raise --max-seconds"),
         ("SELECT colour FROM calls", "Unknown expression identifier `colour`.*DESCRIBE calls"),
+        ("SELECT colour FROM outcomes WHERE run = 'live'", "Unknown expression identifier `colour`.*DESCRIBE outcomes"),
         ("SELECT 1 FROM nowhere", "The tables are calls, outcomes"),
         ("SELEC 1", "Syntax error"),
         ("   ", "empty"),

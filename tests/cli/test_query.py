@@ -147,6 +147,18 @@ def printed(answer: QueryResult, width: int, limit: int | None = 160) -> str:
     return out.file.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("money", "that is a named query. Run it with: escalon query --name money"),
+        ("labels", "'labels' is not SQL. Write a SELECT, such as"),
+    ],
+)
+def test_a_single_word_is_refused_with_the_remedy(escalon: Escalon, word: str, remedy: str) -> None:
+    done = escalon("query", word)
+    assert (done.code, remedy in done.err) == (2, True)
+
+
 def test_a_table_shows_what_is_null_nested_and_huge() -> None:
     answer = QueryResult(["a", "b", "c"], [], [[None, {"k": [1, None]}, "x" * 500]])
     shown = printed(answer, 300)
