@@ -51,6 +51,26 @@ def test_a_source_that_all_rows_share_is_named_once(second: str, title: str) -> 
     assert ("source " in out.file.getvalue()) == (second == "ann")
 
 
+def printed(table: EvaluationTable, shared: str | None = None) -> list[str]:
+    out = Console(width=80, file=io.StringIO())
+    print_evaluation_table(table, out, shared)
+    assert isinstance(out.file, io.StringIO)
+    return [line.rstrip() for line in out.file.getvalue().splitlines()]
+
+
+def test_a_table_that_would_break_its_words_is_shown_in_blocks() -> None:
+    wide = tuple(f"column {place}" for place in range(9))
+    row = ("(no source)", *(f"{place}0.0 % (60.3–78.4)" for place in range(1, 9)))
+    title, *lines = printed(EvaluationTable(title="Wide", columns=wide, rows=(row, row)))
+    assert lines[:2] == ["- column 0  (no source)", "  column 1  10.0 % (60.3–78.4)"]
+    assert (title, len(lines)) == ("Wide", 18)
+
+
+def test_the_only_source_of_an_evaluation_is_not_repeated() -> None:
+    table = EvaluationTable(title="Right", columns=("source", "tasks"), rows=(("crm", "7"),))
+    assert printed(table, "crm") == ["Right", "tasks", "7"]
+
+
 def test_the_json_document_has_every_figure_and_null_for_what_was_not_asked_for(evaluate: Escalon) -> None:
     done = evaluate("--run", ANSWERED, "--tier", "worker", "--json", "--since", "2026-11-01")
     made = json.loads(done.stdout)

@@ -68,8 +68,11 @@ def _right(accuracy: Accuracy) -> Row:
     return what, f"{100 * a:.1f} %", f"{100 * b:.1f} %", f"{value} points ({low} to {high})"
 
 
-def interval(estimate: DifferenceEstimate, words: Callable[[float], str] = "{:+#.3g}".format) -> str:
-    """Format a difference with its interval, by default to three digits."""
+def interval(estimate: DifferenceEstimate, words: Callable[[float], str] | None = None) -> str:
+    """Format a difference with its interval, by default to three digits of the largest of these."""
+    if words is None:
+        largest = max(abs(one or 0.0) for one in (estimate.low, estimate.value, estimate.high))
+        words = f"{{:+.{_decimals(largest)}f}}".format
     if estimate.low is None or estimate.high is None:
         return f"{words(estimate.value)} (too few differ)"
     return f"{words(estimate.value)} ({words(estimate.low)} to {words(estimate.high)})"
@@ -85,4 +88,9 @@ def _cost(value: float | Decimal | None) -> str:
 
 
 def number(value: Any) -> str:
-    return "unknown" if value is None else f"{value:.0f}" if value >= 999.5 else f"{value:#.3g}"
+    """Format a number to three digits, never with an exponent."""
+    return "unknown" if value is None else f"{value:.{_decimals(value)}f}"
+
+
+def _decimals(value: float) -> int:
+    return max(0, 2 - int(f"{value:.2e}".rpartition("e")[2]))

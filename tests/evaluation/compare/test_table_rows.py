@@ -19,10 +19,12 @@ def test_a_difference_of_costs_is_money(estimate: DifferenceEstimate, text: str)
 
 
 def test_other_figures_have_three_digits() -> None:
-    assert interval(DifferenceEstimate(-1.17638, -1.6, -0.76781)) == "-1.18 (-1.60 to -0.768)"
-    assert [number(value) for value in (None, 0.0, 0.4361, 11.75, 4321.9)] == [
+    assert interval(DifferenceEstimate(-1.17638, -1.6, -0.76781)) == "-1.18 (-1.60 to -0.77)"
+    assert interval(DifferenceEstimate(0.0036, -5.63e-05, 0.00732)) == "+0.00360 (-0.00006 to +0.00732)"
+    assert [number(value) for value in (None, 0.0, 5.63e-05, 0.4361, 11.75, 4321.9)] == [
         "unknown",
         "0.00",
+        "0.0000563",
         "0.436",
         "11.8",
         "4322",
