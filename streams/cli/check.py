@@ -23,7 +23,12 @@ app = new_app()
 
 
 @app.command(epilog="Example: escalon check pipeline.toml")
-def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline file.")]) -> None:
+def check(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The pipeline file. Default: ESCALON_PIPELINE, or ./pipeline.toml."),
+    ] = None,
+) -> None:
     """Check a pipeline file and every file it names.
 
     If something is wrong, the exit code is 2 and the message names the key and the fix.
@@ -45,7 +50,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The pipelin
         err.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     for note in not_held_to(handlers, pipeline):
         err.print(f"Note: {note}", style="dim", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"{file} is valid. Pipeline {pipeline.name}, hash {pipeline.hash[:12]}.")
+    out.print(f"{file or pipeline.path} is valid. Pipeline {pipeline.name}, hash {pipeline.hash[:12]}.")
 
 
 def _description(handler: Handler) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from streams.core.errors import ConfigError, UnreadableError
 from streams.core.messages import RawEvent
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
+CONTENT = ("text", "image", "data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,17 @@ class Publishable:
 
     event: RawEvent
     image: Path | None = None
+
+
+def misspelt_content(events: Sequence[Publishable]) -> str:
+    """Return a caution if no event has text or an image, but one has a key that resembles these; else nothing."""
+    if any(one.event.text or one.event.image or one.image for one in events):
+        return ""
+    for number, one in enumerate(events, 1):
+        for key in exact_json.loads(one.event.data or "{}"):
+            if near := difflib.get_close_matches(key.lower(), CONTENT, n=1, cutoff=0.8):
+                return f"No event has text or an image. Event {number} has {key!r}, kept as data; is {near[0]!r} meant?"
+    return ""
 
 
 def read_source(source: str) -> Iterator[Publishable]:

@@ -11,9 +11,10 @@ from rich.progress import track
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json
 from streams.cli.context import server_settings
-from streams.cli.event_source import read_source
+from streams.cli.event_source import misspelt_content, read_source
 from streams.cli.options import JsonLinesOption
 from streams.cli.publication import publish_events
+from streams.core.counted import counted
 from streams.core.errors import ConfigError
 
 app = new_app()
@@ -34,10 +35,12 @@ def publish(
         events = list(read_source(source))
         if not events:
             raise ConfigError(f"{source} holds no events.", "Write one event a line: JSON or text.", "FILE")
+        if caution := misspelt_content(events):
+            err.print(caution, style="yellow", markup=False, highlight=False)
         bar = track(events, "publishing", console=err, disable=as_json or not err.is_terminal, transient=True)
         deliveries = publish_events(server_settings(), bar, topic)
     if as_json:
         for one in deliveries:
             print_json(asdict(one))
     else:
-        out.print(f"{len(deliveries)} events published and confirmed.")
+        out.print(f"{counted(len(deliveries), 'event')} published and confirmed.")

@@ -66,6 +66,7 @@ def test_the_starter_pipeline_is_in_order_as_it_is_written(escalon: Escalon) -> 
     done = escalon("check", "pipeline.toml")
     assert done.code == 0, done.err
     assert "is valid" in done.stdout
+    assert "pipeline.toml is valid" in " ".join(escalon("check").stdout.split())
 
 
 def test_the_sample_happens_when_it_is_published(desk: Path) -> None:
