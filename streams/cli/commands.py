@@ -27,7 +27,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "report": "Summarise events, time, money and calibrations.",
         "trace": "Show everything that happened to one event.",
         "query": "Query the audit with SQL or a named query.",
-        "ui": "Serve the pages on which people judge.",
+        "ui": "Serve the operator's pages, and those for judging.",
         "evaluate": "Measure every tier by each source of truth.",
         "verify": "Prove that no event and no record was lost.",
         "certify": "Certify the stream's quality and completeness.",

@@ -27,7 +27,7 @@ from streams.embedded.broker import choose_broker
 from streams.packaged_files import resource
 from streams.pipeline.load import Pipeline, price_of
 from streams.pipeline.problems import Mistakes, mistakes_in
-from streams.ui.address import DEFAULT_PORT
+from streams.ui.address import DEFAULT_PORT, address_of_pages, are_served
 
 State = Literal["ok", "warn", "fail"]
 EXTRAS: Final = {
@@ -208,6 +208,9 @@ def _ports(settings: Settings) -> Iterator[Diagnosis]:
     if settings.web_port is not None:
         wanted |= {settings.web_port: "health and metrics; set ESCALON_WEB_PORT to another"}
     for port, use in wanted.items():
+        if port == DEFAULT_PORT and are_served(settings):
+            yield Diagnosis("ports", "ok", f"the pages are served already, on {address_of_pages(settings)}")
+            continue
         free = _is_free(port)
         what = f"port {port} is {'free' if free else 'taken'}, for {use}"
         yield Diagnosis("ports", "ok" if free else "warn", what, "" if free else "Stop the process that uses it.")

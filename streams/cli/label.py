@@ -22,6 +22,7 @@ from streams.cli.console import err, out, print_json
 from streams.cli.context import find_pipeline_if_any, require_clickhouse, server_settings
 from streams.cli.options import JsonLinesOption, PipelineOption
 from streams.cli.publication import publish_labels
+from streams.core.counted import counted
 from streams.core.errors import ConfigError, EscalonError, UnreadableError
 from streams.core.messages import Label
 
@@ -53,7 +54,7 @@ def label(
         for one in deliveries:
             print_json(asdict(one) | {"event_known": None if ids is None else one.event_id in ids})
     else:
-        out.print(f"{len(deliveries):,} labels published and confirmed.")
+        out.print(f"{counted(len(deliveries), 'label')} published and confirmed.")
     for sentence in _cautions(labels, known, shapes):
         err.print(sentence, markup=False, highlight=False)
 

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from streams.audit.advice import Advice
 from streams.audit.report import StreamReport
 from streams.cli.console import out, table, usd
+from streams.core.counted import counted
 from streams.evaluation.calibration_status import CalibrationState, CalibrationStatus
 
 # The tables of a report: part, title, and the heading of each column.
@@ -75,7 +76,8 @@ _STATES: Mapping[CalibrationState, str] = {
 def print_report(report: StreamReport) -> None:
     """Print the tables, the cost comparison and the warnings."""
     for row in report.parts["outages"]:
-        seen = f"{row['calls']} calls for {row['events']} events, the latest at {row['latest']:%Y-%m-%d %H:%M} UTC"
+        seen = f"{counted(row['calls'], 'call')} for {counted(row['events'], 'event')}"
+        seen += f", the latest at {row['latest']:%Y-%m-%d %H:%M} UTC"
         what = f"{row['model']} was refused ({row['fault']}): {seen}. {row['said']}"
         out.print(what, style="bold red", markup=False, highlight=False, soft_wrap=True)
     for part, title, columns in _TABLES:
@@ -90,7 +92,7 @@ def print_report(report: StreamReport) -> None:
     out.print()
     for row in report.parts["unknown_labels"]:
         source = f" from {row['source']}" if row["source"] else ""
-        what = f"{row['labels']} labels{source} are about {row['events']} events that the audit does not know"
+        what = f"The audit does not know {counted(row['events'], 'event')} of {counted(row['labels'], 'label')}{source}"
         out.print(f"{what} (for example {row['example']}). Check their event_id and run.", style="red", markup=False)
     for row in report.over_budget():
         spent = f"{row['tier']}s spent {usd(row['usd'])} of {usd(row['budget_usd'])}"
@@ -117,7 +119,7 @@ def _money(report: StreamReport) -> Table:
         unknown = f"{money['calls_without_price']} of {money['calls_made']} calls"
         shown.add_row("  of no known cost", unknown, f"{money['left_out']} events are left out of the comparison")
     if money["judge_calls"]:
-        calls = f"{money['judge_calls']} calls to rate cases of panels, in none of the sums above"
+        calls = f"{counted(money['judge_calls'], 'call')} to rate cases of panels, in none of the sums above"
         shown.add_row("  judges", usd(money["judge_usd"]), calls)
     return shown
 
@@ -129,7 +131,7 @@ def _factor(times: float) -> str:
 def _interval(money: dict[str, Any]) -> str:
     low, high = money["times_cheaper_low"], money["times_cheaper_high"]
     if low is None:
-        return f"{money['reasoned_events']} events at the reasoner are too few for an interval"
+        return f"too few for an interval: {counted(money['reasoned_events'], 'event')} at the reasoner"
     return f"95 % interval {low:.1f} to {high:.1f}"
 
 

@@ -31,7 +31,10 @@ class Show:
 
     def text(self, value: str) -> str:
         """Return a text from an event or a model, cut to one line unless `full`."""
-        return lines(value) if self.full else one_line(value, SHOWN_CHARACTERS)
+        if self.full:
+            return lines(value)
+        more = len(value) - SHOWN_CHARACTERS
+        return one_line(value[:SHOWN_CHARACTERS]) + (f"… (+{more} characters; --full)" if more > 0 else "")
 
 
 def tree_of(trace: Trace, show: Show) -> Tree:

@@ -164,12 +164,12 @@ def _lacks_fields(names: tuple[str, ...], label: Any) -> str:
     if not isinstance(label, Mapping):
         return "" if len(names) == 1 else f"it is {_kind(label)}, not an object with {', '.join(names)}"
     missing = next((name for name in names if name not in label), None)
-    return "" if missing is None else f"it has no field {missing!r}{_nearest(missing, label)}"
+    return "" if missing is None else f"the label has no field {missing!r}{_nearest(missing, label)}"
 
 
 def _nearest(name: str, others: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, [str(one) for one in others], n=1)
-    return f" (is it {near[0]!r}?)" if near else ""
+    return f"; is {near[0]!r} meant?" if near else ""
 
 
 def _kind(value: Any) -> str:

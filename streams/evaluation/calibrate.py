@@ -57,7 +57,7 @@ def calibrate(
     correct = np.array([right for _, right in scored])
     selection = select_threshold(raw, correct, target)
     if isinstance(selection, TooFew):
-        raise ConfigError(selection.reason, key="cases")
+        raise ConfigError(selection.reason)
     choice = _choice(raw, correct)
     measured = reliability(choice.held_out, correct)
     artifact = CalibrationArtifact(
@@ -95,7 +95,7 @@ def _assessed(
     """
     if not cases:
         what = f"the current version of {handler.name} has no labelled case."
-        raise ConfigError(what, "Label events that it answered (docs/escalation.md).", "cases")
+        raise ConfigError(what, "Label events that it answered (docs/escalation.md).")
     assessed = asyncio.run(_scored(scorer, _distinct(cases)))
     scored = one_of_each_task([one for one in assessed if one[0].attempt.raw_confidence is not None])
     if not scored:

@@ -91,7 +91,7 @@ def train_router(
     learnt, unseen = set_aside(met, "router", TRAINED_SHARE)
     if len(unseen) < FEWEST_HELD_OUT:
         what = f"{len(met)} prior cases are too few: {len(unseen)} would be held out, {FEWEST_HELD_OUT} are needed."
-        raise ConfigError(what, "Let the pipeline run longer, or choose an earlier --since.", "cases")
+        raise ConfigError(what, "Let the pipeline run longer, or choose an earlier --since.")
     _check_priced(cases)
     workers = sorted({one.handler for one in cases})
     judges = {f"workers.{name}": _of_worker(name, learnt, date, seed) for name in workers}
@@ -112,7 +112,7 @@ def _check_priced(cases: Sequence[Case]) -> None:
     unknown = {one.handler for one in cases} - {one.handler for one in cases if one.cost_usd is not None}
     if unknown:
         what = f"no call of the worker {min(unknown)} has a known price, so nothing can be compared."
-        raise ConfigError(what, "Set priced_as on its model.", "cases")
+        raise ConfigError(what, "Set priced_as on its model.")
 
 
 def _of_worker(name: str, learnt: Sequence[Case], date: str, seed: int) -> Judge:
@@ -121,7 +121,7 @@ def _of_worker(name: str, learnt: Sequence[Case], date: str, seed: int) -> Judge
         good, thought = list(map(answered_well, own)), reasoner_outcomes(own)
         return _judge(list(map(_example, own)), good, thought, date, seed)
     except ConfigError as error:
-        raise ConfigError(f"of the worker {name}: {error.what}", error.remedy, "cases") from error
+        raise ConfigError(f"of the worker {name}: {error.what}", error.remedy) from error
 
 
 def _judge(
@@ -224,5 +224,5 @@ def _mean(amounts: Sequence[Decimal | None]) -> float:
     known = [float(amount) for amount in amounts if amount]
     if not known:
         what = "no call of the reasoner has a known price, so nothing can be compared."
-        raise ConfigError(what, "Set priced_as on its model, and let some events reach it.", "cases")
+        raise ConfigError(what, "Set priced_as on its model, and let some events reach it.")
     return float(np.mean(known))

@@ -62,7 +62,7 @@ def test_more_labels_than_one_query_asks_for_are_all_looked_up(audit: Audit) -> 
         ({"nubmer": "7"}, {"aspect": "intent"}, ""),
         (
             {"nubmer": "7"}, {},
-            "no handler can give such an answer; workers.answer: it has no field 'number' (is it 'nubmer'?)",
+            "no handler can give such an answer; workers.answer: the label has no field 'number'; is 'nubmer' meant?",
         ),
     ],
 )  # fmt: skip
@@ -82,5 +82,5 @@ def test_labels_that_do_not_fit_the_handler_of_their_event_are_counted_by_handle
     truths: dict[str, Any] = {"a": {"nubmer": "7"}, "b": {"number": "7"}, "c": "Ann", "d": {"nubmer": "7"}}
     labels = [label(event(name), truth) for name, truth in truths.items()]
     assert shapes.unfit(labels, known) == {
-        ("workers.answer", "it has no field 'number' (is it 'nubmer'?)"): [labels[0]]
+        ("workers.answer", "the label has no field 'number'; is 'nubmer' meant?"): [labels[0]]
     }

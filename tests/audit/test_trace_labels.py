@@ -58,7 +58,7 @@ def test_after_an_escalation_both_answers_are_compared_and_the_delivered_one_cou
 def test_a_label_of_another_shape_is_not_compared_and_the_reason_names_the_field(pipeline: Pipeline) -> None:
     found = compared({"nubmer": "7"}, [worked("7")], pipeline)
     assert found.agrees is None
-    assert found.why == "it has no field 'number' (is it 'nubmer'?)"
+    assert found.why == "the label has no field 'number'; is 'nubmer' meant?"
 
 
 def test_samples_and_repeated_attempts_are_not_compared(pipeline: Pipeline) -> None:

@@ -196,7 +196,7 @@ def test_labels_that_no_answer_could_equal_are_named_and_so_is_what_redaction_hi
     done = escalon(*TARGET, "--run", "odd")
     assert done.code == 2
     assert "15 answers count as neither right nor wrong" in done.err
-    assert "it has no field 'number' (is it 'nummer'?) (for example, event e0)" in done.err
+    assert "the label has no field 'number'; is 'nummer' meant? (for example, event e0)" in done.err
     assert "5 answers count as neither right nor wrong" in done.err
     assert "redaction hid a part of it" in done.err
     assert "no answer of answer can be compared" in done.err

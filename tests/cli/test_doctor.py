@@ -24,6 +24,7 @@ from streams.embedded.broker import Tansu
 from streams.embedded.stack import Addresses, EmbeddedStack
 from streams.pipeline.code import AllowedPython
 from streams.pipeline.load import Pipeline, load_pipeline
+from streams.ui.address import announced
 
 REFUSING = {"ESCALON_KAFKA": "127.0.0.1:1", "ESCALON_CLICKHOUSE": "http://127.0.0.1:1"}
 REFUSING_REGISTRY = {"ESCALON_SCHEMA_REGISTRY": "http://127.0.0.1:1"}
@@ -167,6 +168,16 @@ def test_little_space_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(doctor_checks, "LEAST_FREE_BYTES", 1 << 80)
     states = {one.state: one.remedy for one in found("directories", settings_in(tmp_path))}
     assert states["warn"] == "Free space, or move ESCALON_DATA."
+
+
+def test_the_port_of_its_own_pages_is_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_in(tmp_path, {})
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(doctor_checks, "DEFAULT_PORT", port)
+        assert [one.state for one in found("ports", settings)] == ["warn"]
+        with announced(settings, f"http://127.0.0.1:{port}"):
+            assert [one.state for one in found("ports", settings)] == ["ok"]
 
 
 def test_a_taken_port_is_a_warning(tmp_path: Path) -> None:

@@ -64,14 +64,14 @@ def test_one_event_at_the_reasoner_makes_no_interval(escalon: Escalon, config: C
     write(config, outcome(one), call(one, decision="escalated"), thought(one, "7"))
     done = escalon("report", "--run", "one reasoned")
     assert done.code == 0
-    assert "times dearer 1 events at the reasoner are too few for an interval" in done.out
+    assert "times dearer too few for an interval: 1 event at the reasoner" in done.out
 
 
 def test_labels_about_unknown_events_are_reported(escalon: Escalon, config: ClickHouseConfig) -> None:
     known, other = event("known", run="labels"), event("misspelt", run="labels")
     write(config, verdict(known), outcome(known), call(known), label(known, "7"), label(other, "7", source="desk"))
     done = escalon("report", "--run", "labels")
-    assert "1 labels from desk are about 1 events that the audit does not know (for example misspelt)" in done.out
+    assert "The audit does not know 1 event of 1 label from desk (for example misspelt)" in done.out
 
 
 def test_the_cost_of_judges_has_a_line_of_its_own(escalon: Escalon, config: ClickHouseConfig) -> None:
@@ -80,7 +80,7 @@ def test_the_cost_of_judges_has_a_line_of_its_own(escalon: Escalon, config: Clic
         config, verdict(of), outcome(of), call(of), call(of, "m", "judge", cost_usd=Decimal("0.25"), decision="found")
     )
     done = escalon("report", "--run", "judged")
-    assert "judges $0.250000 1 calls to rate cases of panels" in done.out
+    assert "judges $0.250000 1 call to rate cases of panels" in done.out
     assert "spent $0.001000" in done.out
 
 

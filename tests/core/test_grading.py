@@ -112,10 +112,10 @@ ONE, TWO = Comparison("fields", ("number",)), Comparison("fields", ("number", "s
     ("label", "schema", "rule", "fault"),
     [
         ({"number": "9"}, ORDER, Comparison(), ""),
-        ({"nubmer": "9"}, ORDER, Comparison(), "there is no field 'nubmer' (is it 'number'?)"),
+        ({"nubmer": "9"}, ORDER, Comparison(), "there is no field 'nubmer'; is 'number' meant?"),
         ("seven", ORDER, Comparison(), "$: 'seven' is not of type 'object'"),
         ({"number": "9"}, TEXT, Comparison(), "$: {'number': '9'} is not of type 'string'"),
-        ({"nubmer": "9"}, ORDER, ONE, "it has no field 'number' (is it 'nubmer'?)"),
+        ({"nubmer": "9"}, ORDER, ONE, "the label has no field 'number'; is 'nubmer' meant?"),
         ("seven", ORDER, ONE, ""),
         ("seven", ORDER, TWO, "it is a plain value, not an object with number, shop"),
         ("seven 7", None, Comparison("numeric"), ""),

@@ -329,7 +329,7 @@ def test_eighty_answers_that_redaction_made_equal_prove_nothing(config: ClickHou
 @pytest.mark.parametrize(
     ("worker", "answer", "truth", "said"),
     [
-        ("answer", {"number": "7"}, {"nummer": "7"}, "it has no field 'number' (is it 'nummer'?)"),
+        ("answer", {"number": "7"}, {"nummer": "7"}, "the label has no field 'number'; is 'nummer' meant?"),
         ("name", "Ann", {"name": "Ann"}, "is not of type 'string'"),
         ("name", "Ann", ["Ann"], "is not of type 'string'"),
         ("add", 7, "none", "there is no number in it"),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from streams.core.counted import counted
 from streams.ui.flow_layout import FlowStop, Way
 from streams.ui.sankey import narrow_sankey, sankey
 
@@ -109,4 +110,4 @@ def flow_sentence(counts: FlowCounts) -> str:
     )  # fmt: skip
     parts = [f"{number:,} {words}" for number, words in named if number]
     said = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"Of {counts.events:,} events, {said}."
+    return f"Of {counted(counts.events, 'event')}, {said}."

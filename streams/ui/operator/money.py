@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from streams.audit.report import StreamReport
 from streams.core.budget import next_day
+from streams.core.counted import counted
 from streams.core.messages import Tier
 from streams.ui import svg
 from streams.ui.operator.budgets import budgets_of, budgets_part
@@ -85,7 +86,7 @@ def baseline(money: Mapping[str, Any]) -> Baseline:
         unseen = "none of them reached a reasoner at a known cost, so the cost of all at the reasoner is unknown"
         return Baseline(f"{cost}; {unseen}. With explore = 0.01 on a worker some do.")
     if money["net_saved_low"] is None:
-        few = f"{money['reasoned_events']} events at the reasoner are too few for an interval"
+        few = f"too few for an interval: {counted(money['reasoned_events'], 'event')} at the reasoner"
         return Baseline(f"{cost}; all at the reasoner would have cost about {usd(alone)} ({few}).")
     low, high = (float(tiered) + money[f"net_saved_{end}"] for end in ("low", "high"))
     return _with_interval(f"{cost}; all at the reasoner would have cost", float(tiered), max(0.0, low), high)

@@ -48,7 +48,7 @@ def test_the_comparison_states_both_costs_and_the_savings_with_their_interval() 
             "problem",
         ),
         ({"net_saved_low": -0.5, "net_saved_high": 0.5}, "Whether tiering pays is not certain yet.", "warning"),
-        ({"net_saved_low": None, "reasoned_events": 3}, "3 events at the reasoner are too few for an interval", ""),
+        ({"net_saved_low": None, "reasoned_events": 3}, "too few for an interval: 3 events at the reasoner", ""),
         ({"all_reasoner_usd": None}, "the cost of all at the reasoner is unknown", ""),
         ({"asking_events": 0}, "there is nothing to compare", ""),
         (
