@@ -26,7 +26,7 @@ app = new_app()
 def check(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="The pipeline file. Default: ESCALON_PIPELINE, or ./pipeline.toml."),
+        typer.Argument(metavar="FILE", help="The pipeline file. Default: ESCALON_PIPELINE, or ./pipeline.toml."),
     ] = None,
 ) -> None:
     """Check a pipeline file and every file it names.

@@ -60,7 +60,7 @@ def find_pipeline(
 
     chosen = path or settings.pipeline or DEFAULT_PIPELINE
     if not chosen.is_file():
-        remedy = "Write a starter with `escalon init .`, or name the file with --pipeline."
+        remedy = "Write a starter with `escalon init .`, or name the file: `--pipeline FILE`, or `escalon check FILE`."
         raise ConfigError(f"there is no pipeline file {chosen}.", remedy, "pipeline")
     pipeline = (load or load_pipeline)(chosen.absolute(), settings.python)
     make_importable(pipeline.spec, chosen.absolute().parent)

@@ -87,4 +87,4 @@ def test_labels_that_no_answer_can_agree_with_are_refused_before_a_broker_is_ask
     assert isinstance(refused.exception, ConfigError)
     said = str(refused.exception)
     assert "labels that no answer can agree with: 1 of 2. Nothing was published." in said
-    assert "event b: no handler can give such an answer; workers.answer: it has no field 'number'" in said
+    assert "event b: no handler can give such an answer; workers.answer: the label has no field 'number'" in said
