@@ -20,6 +20,8 @@ from streams.ui.operator.scope import Scope
 AT_ONCE: Final = 2
 """Reads that run at the same time; the others wait."""
 KEPT_SECONDS: Final = 2.0
+KEPT_TIMES: Final = 30
+"""A result may be kept for so many times as long as it took to read, and for KEPT_SECONDS."""
 MOST_KEPT: Final = 256
 """Results that are kept at most, the newest."""
 T = TypeVar("T")
@@ -58,7 +60,10 @@ class AuditReads:
         return await self.call(("audit", key), lambda: self._with_audit(read), kept_seconds)
 
     async def call(self, key: Hashable, function: Callable[[], T], kept_seconds: float = KEPT_SECONDS) -> T:
-        """Return the result of a blocking function, from a thread. Equal keys share one call and its result."""
+        """Return the result of a blocking function, from a thread. Equal keys share one call and its result.
+
+        It is kept for `kept_seconds` at most, and less if it can soon be had again.
+        """
         now = self._clock()
         kept = self._kept.get(key)
         if kept is None or kept[0] <= now or _has_failed(kept[1]):
@@ -75,9 +80,12 @@ class AuditReads:
 
     async def _run(self, key: Hashable, function: Callable[[], T], kept_seconds: float) -> T:
         async with self._free:
+            begun = self._clock()
             result = await asyncio.to_thread(function)
+        now = self._clock()
         if key in self._kept:
-            self._kept[key] = (self._clock() + kept_seconds, self._kept[key][1])
+            rest = min(kept_seconds, max(KEPT_SECONDS, KEPT_TIMES * (now - begun)))
+            self._kept[key] = (now + rest, self._kept[key][1])
         return result
 
     def _with_audit(self, read: Callable[[NamedAudit], T]) -> T:

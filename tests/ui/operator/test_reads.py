@@ -41,6 +41,22 @@ async def test_equal_reads_share_one_query_until_it_is_old() -> None:
     assert len(audit.asked) == 3
 
 
+@pytest.mark.parametrize(("took", "kept"), [(0.01, 2.0), (1.0, 30.0), (60.0, 300.0)])
+async def test_a_costly_result_is_kept_longer_and_a_cheap_one_is_soon_new(took: float, kept: float) -> None:
+    clock, calls = Time(), list[int]()
+    reads = reads_of(FakeAudit(), clock)
+
+    def read() -> None:
+        calls.append(1)
+        clock.seconds += took
+
+    await reads.call("key", read, 300.0)
+    for moment, made in ((took + kept - 0.01, 1), (took + kept, 2)):
+        clock.seconds = moment
+        await reads.call("key", read, 300.0)
+        assert len(calls) == made
+
+
 async def test_a_failed_read_is_repeated_on_a_new_connection() -> None:
     opened: list[FakeAudit] = []
 
