@@ -18,8 +18,8 @@ from streams.evaluation.tiers.tables import headline, sections
 MAX_ROWS = 25
 """Rows of a table that are shown."""
 MAX_CELL = 60
-SHORT_CELL = 20
-"""Characters of a cell that are not broken, such as `70.1 % (60.3–78.4)`."""
+GAP = 2
+"""Spaces between columns."""
 
 
 def print_evaluation(made: TierEvaluation, out: Console) -> None:
@@ -49,13 +49,13 @@ def print_evaluation_table(made: EvaluationTable, out: Console, shared: str | No
     """Print a table if it fits the width; otherwise one block a row. `shared` is a source that need not be named."""
     table = _by_source(made, shared)
     out.print(table.title, style="bold", markup=False, highlight=False)
-    shown = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    shown = Table(box=None, header_style="dim", padding=(0, GAP, 0, 0), pad_edge=False)
     for place, column in enumerate(table.columns):
         right = place in table.numeric
-        shown.add_column(escape(column), justify="right" if right else "left", overflow="fold", no_wrap=right)
+        shown.add_column(escape(column), justify="right" if right else "left", overflow="fold")
     for row in table.rows[:MAX_ROWS]:
         shown.add_row(*(cell(value, MAX_CELL) for value in row))
-    if _least(shown, out) <= out.width:
+    if _fit(shown, out.width - GAP * (len(table.columns) - 1), out):
         out.print(shown)
     else:
         _print_blocks(table, out)
@@ -65,13 +65,19 @@ def print_evaluation_table(made: EvaluationTable, out: Console, shared: str | No
         out.print(table.note, style="dim", markup=False, highlight=False)
 
 
-def _least(shown: Table, out: Console) -> int:
-    """Return the least width that breaks no word of a heading and no short cell."""
-    wide = 0
-    for column in shown.columns:
-        cells = (min(out.measure(text).maximum, SHORT_CELL) for text in column.cells)
-        wide += max(out.measure(str(column.header)).minimum, *cells) + 2
-    return wide - 2
+def _fit(shown: Table, room: int, out: Console) -> bool:
+    """Narrow the widest columns until the table fits, without breaking a word; return False if it cannot."""
+    needs = [[out.measure(text) for text in (column.header, *column.cells)] for column in shown.columns]
+    widths = [max(one.maximum for one in needed) for needed in needs]
+    least = [max(one.minimum for one in needed) for needed in needs]
+    while sum(widths) > room:
+        wide = [place for place, width in enumerate(widths) if width > least[place]]
+        if not wide:
+            return False
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    for column, width in zip(shown.columns, widths, strict=True):
+        column.width = width
+    return True
 
 
 def _print_blocks(table: EvaluationTable, out: Console) -> None:

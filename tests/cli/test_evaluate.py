@@ -66,6 +66,15 @@ def test_a_table_that_would_break_its_words_is_shown_in_blocks() -> None:
     assert (title, len(lines)) == ("Wide", 18)
 
 
+def test_a_table_folds_at_spaces_while_its_words_fit() -> None:
+    row = ("7", "a longer remark about the worker", *("70.1 % (60.3–78.4)" for _ in range(4)))
+    columns = ("only reasoner", "remark", *"abcd")
+    _, *lines = printed(EvaluationTable(title="Narrow", columns=columns, rows=(row,), numeric=(0,)))
+    assert {word for line in lines for word in line.split()} == set(" ".join((*columns, *row)).split())
+    assert max(map(len, lines)) <= 80
+    assert len(lines) > 2
+
+
 def test_the_only_source_of_an_evaluation_is_not_repeated() -> None:
     table = EvaluationTable(title="Right", columns=("source", "tasks"), rows=(("crm", "7"),))
     assert printed(table, "crm") == ["Right", "tasks", "7"]

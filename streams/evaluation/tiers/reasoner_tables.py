@@ -90,7 +90,7 @@ def _gains(gains: Sequence[ReasonerGain]) -> EvaluationTable:
     return EvaluationTable(
         title="The reasoner against the worker's attempt, where both answered and a label is known",
         columns=("source", "the worker's answers", "tasks", "both right", "only worker", "only reasoner", "neither",
-                 "reasoner more often right, points", "p"),
+                 "gain, points", "p"),
         rows=tuple(
             (one.source.name, f"{_GROUPS[one.group]}: {one.answers:,}", number(one.pairs.n), number(one.pairs.both),
              number(one.pairs.only_a), number(one.pairs.only_b), number(one.pairs.neither), _difference(one),
@@ -98,6 +98,7 @@ def _gains(gains: Sequence[ReasonerGain]) -> EvaluationTable:
             for one in gains
         ),
         numeric=(2, 3, 4, 5, 6, 8),
+        note="Gain: how much more often the reasoner is right, in percentage points with a 95 % interval.",
     )  # fmt: skip
 
 
