@@ -102,9 +102,8 @@ def advise(
 
 
 def _interval(money: Mapping[str, Any] | None) -> tuple[float, float] | None:
-    if money is None or money["net_saved_low"] is None:
-        return None
-    return money["net_saved_low"], money["net_saved_high"]
+    low, high = (None, None) if money is None else (money["net_saved_low"], money["net_saved_high"])
+    return None if low is None else (low, high)
 
 
 def _worth(row: Mapping[str, Any]) -> WorkerValue:
@@ -147,15 +146,13 @@ def _with_lines(advice: Advice) -> Advice:
 
 
 def _on_the_stream(advice: Advice) -> Iterator[str]:
-    calls, saved = advice.calls_a_day, advice.saved_a_day_usd
+    calls, saved, upkeep = advice.calls_a_day, advice.saved_a_day_usd, dollars(advice.upkeep_usd)
     if advice.left_out:
         yield f"{advice.left_out} events with a call of unknown cost are left out. Set priced_as on their models."
-    if calls < SMALL_STREAM and (saved is None or saved < advice.upkeep_usd or saved <= 0):
-        known = (
-            ""
-            if saved is None
-            else f"Tiering saves {dollars(saved)} a day, its upkeep is {dollars(advice.upkeep_usd)}. "
-        )
+    if advice.saved_interval == (0.0, 0.0):
+        yield "Tiering neither saves nor costs money here, as with functions and models that have no price."
+    elif calls < SMALL_STREAM and (saved is None or saved < advice.upkeep_usd or saved <= 0):
+        known = "" if saved is None else f"Tiering saves {dollars(saved)} a day, its upkeep is {upkeep}. "
         yield (
             f"This stream needs a model {calls:.0f} times a day. {known}Three tiers are not worth it for so few: send "
             "every event to the reasoner, and keep the listeners only where they discard noise."
@@ -174,13 +171,13 @@ def _on_the_stream(advice: Advice) -> Iterator[str]:
         yield "Tiering saves nothing here. See which worker below is to blame."
     elif calls < advice.break_even_a_day:
         yield (
-            f"Tiering saves {dollars(saved)} a day, less than its upkeep of {dollars(advice.upkeep_usd)}. It "
+            f"Tiering saves {dollars(saved)} a day, less than its upkeep of {upkeep}. It "
             f"pays off from about {advice.break_even_a_day:,.0f} events a day; there are {calls:,.0f}."
         )
     else:
         yield (
             f"Tiering pays off: it saves {dollars(saved)} a day before its upkeep of "
-            f"{dollars(advice.upkeep_usd)}, which {advice.break_even_a_day:,.0f} events a day would cover; "
+            f"{upkeep}, which {advice.break_even_a_day:,.0f} events a day would cover; "
             f"there are {calls:,.0f}."
         )
 

@@ -45,6 +45,12 @@ def test_an_event_costs_a_worker_and_a_share_of_a_reasoner_instead_of_a_reasoner
     assert (one.events, one.events_a_day) == (1000, 500.0)
 
 
+def test_functions_without_a_price_neither_save_nor_cost_and_nothing_is_uncertain() -> None:
+    free = row(worker_usd=Decimal(0), wasted_usd=Decimal(0), reasoner_call_usd=Decimal(0))
+    money = {"net_saved_usd": Decimal(0), "net_saved_low": 0.0, "net_saved_high": 0.0}
+    assert advise([free], Decimal(0), TEN, money).lines[0].startswith("Tiering neither saves nor costs money here")
+
+
 def test_what_the_listeners_cost_is_taken_off() -> None:
     advice = advise([row(), row("file", 500, 100)], Decimal("2.5"), TEN)
     assert advice.saved_usd == Decimal(15) + Decimal("7.5") - Decimal("2.5")

@@ -198,3 +198,25 @@ async def test_advice_is_given_for_a_day_and_not_for_an_hour(tmp_path: Path) -> 
         hour, day = [(await operator.get(f"/money?hours={hours}")).text for hours in (1, 24)]
     assert "Choose a day or more for advice" in hour
     assert "escalon report --advice" in day
+
+
+async def test_a_pipeline_of_functions_is_told_that_no_model_has_a_price_and_nothing_is_uncertain(
+    tmp_path: Path,
+) -> None:
+    now = read_settings({"ESCALON_DATA": str(tmp_path)}).now()
+    made = audit(now)
+    free = COMPARED | dict.fromkeys(("tiered_usd", "all_reasoner_usd", "net_saved_usd", "spent_usd"), Decimal(0))
+    free |= {"net_saved_low": 0.0, "net_saved_high": 0.0, "saved_by_cache_usd": None, "calls_made": 9, "left_out": 0}
+    free |= {"calls_without_price": 0}
+    made.answers |= {
+        "money": table(" ".join(free), free.values()),
+        "costs": table("day tier usd", (now.date(), "worker", Decimal(0))),
+        "flow": table("action worker reason reasoner state events", ("work", "answer", "", "", "answered", 3)),
+    }
+    async with visitor(operator_site(made, tmp_path)) as operator:
+        overview, money = [(await operator.get(path)).text for path in ("/", "/money")]
+    assert "no model with a price was asked, in the last hour" in overview
+    assert "Tiers cost more" not in overview
+    assert "No model with a price was asked in this time" in money
+    assert "No model with a price was asked in these 14 days." in money
+    assert "not certain" not in money
