@@ -102,8 +102,9 @@ def advise(
 
 
 def _interval(money: Mapping[str, Any] | None) -> tuple[float, float] | None:
-    low, high = (None, None) if money is None else (money["net_saved_low"], money["net_saved_high"])
-    return None if low is None else (low, high)
+    if money is None or money["net_saved_low"] is None:
+        return None
+    return money["net_saved_low"], money["net_saved_high"]
 
 
 def _worth(row: Mapping[str, Any]) -> WorkerValue:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import socket
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ import httpx2
 import pytest
 
 from streams.adapters.clickhouse import ClickHouseConfig
+from streams.adapters.kafka import KafkaConfig
+from streams.app.process import TIERS, ready_file
 from streams.app.settings import Settings, read_settings
 from streams.cli import pages_process, up
 from streams.cli.pages_process import pages_beside
 from streams.core.errors import ServiceError
-from streams.embedded.supervisor import Supervisor
+from streams.embedded.local_pipeline import RunningPipeline
+from streams.embedded.supervisor import Child, Supervisor
 from streams.ui import address
 from streams.ui.address import announced
 from tests.harness.commands import in_shop
@@ -130,3 +134,30 @@ def test_up_starts_pages_except_with_no_ui(
     with in_shop(tmp_path, ClickHouseConfig(url="http://127.0.0.1:9"), monkeypatch, capsys) as escalon:
         assert "No servers in this test" in escalon("up", *options).err
     assert len(opened) == pages
+
+
+class ReadySleepers(Supervisor):
+    """Starts processes that sleep, each ready at once."""
+
+    def spawn(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, *, grace: float = 10.0
+    ) -> Child:
+        ready = ready_file(read_settings(env or {}), name)
+        ready.parent.mkdir(parents=True, exist_ok=True)
+        ready.touch()
+        assert argv[-1] == name
+        return super().spawn(name, ["/bin/sleep", "60"], grace=grace)
+
+
+def test_up_restarts_the_pages_after_a_reload_and_not_if_the_file_is_wrong(settings: Settings, tmp_path: Path) -> None:
+    pipeline, restarted, asked = shop(tmp_path).path, list[int](), threading.Event()
+    kafka, clickhouse = KafkaConfig(servers="localhost:1"), ClickHouseConfig(url="http://localhost:1")
+    with ReadySleepers(tmp_path / "logs") as supervisor:
+        environment = {"ESCALON_DATA": str(settings.data_dir)}
+        running = RunningPipeline(settings, kafka, clickhouse, supervisor, pipeline, environment)
+        running.start_all(TIERS)
+        for text in (pipeline.read_text(), "not a pipeline"):
+            pipeline.write_text(text)
+            asked.set()
+            up._reload(running, lambda: restarted.append(running.processes["work"].process.pid), asked)
+        assert restarted == [running.processes["work"].process.pid]
