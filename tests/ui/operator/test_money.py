@@ -200,7 +200,7 @@ async def test_advice_is_given_for_a_day_and_not_for_an_hour(tmp_path: Path) -> 
     assert "escalon report --advice" in day
 
 
-async def test_a_pipeline_of_functions_is_told_that_no_model_has_a_price_and_nothing_is_uncertain(
+async def test_for_a_pipeline_of_functions_the_pages_say_that_no_model_has_a_price(
     tmp_path: Path,
 ) -> None:
     now = read_settings({"ESCALON_DATA": str(tmp_path)}).now()
