@@ -9,6 +9,7 @@ from rich.table import Table
 
 from streams.cli.console import out, table
 from streams.cli.labelled_cases import relative
+from streams.core.counted import counted
 from streams.evaluation.calibrate import CalibrationResult
 from streams.pipeline.load import Pipeline
 
@@ -16,7 +17,8 @@ from streams.pipeline.load import Pipeline
 def print_calibration(made: CalibrationResult, path: Path, pipeline: Pipeline) -> None:
     """Print what a calibration was made of, what it does, and the line of the pipeline file that uses it."""
     artifact, worker = made.artifact, pipeline.spec.workers[made.artifact.handler]
-    out.print(f"{_tasks(artifact.n)} of {artifact.handler} have a label, from {made.events} events.\n")
+    tasks, events = counted(artifact.n, "different task"), counted(made.events, "event")
+    out.print(f"{tasks} of {artifact.handler} have a label, from {events}.\n")
     out.print(_calibrators(made))
     low, high = made.measured.ece_interval
     out.print(
@@ -35,10 +37,6 @@ def print_calibration(made: CalibrationResult, path: Path, pipeline: Pipeline) -
     named = f'In [workers.{artifact.handler}] write calibration = "{relative(path, pipeline)}"{replaced}.'
     out.print(named, markup=False, soft_wrap=True)
     out.print("To see first what it would change, do that in a copy of the file, then escalon replay and compare.")
-
-
-def _tasks(count: int) -> str:
-    return f"{count} different task{'' if count == 1 else 's'}"
 
 
 def _calibrators(made: CalibrationResult) -> Table:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streams.core.counted import counted
 from streams.core.harmless import one_line
 from streams.evaluation.compare.comparison import RunComparison, Slice
 from streams.evaluation.compare.conclusion import percent
@@ -20,7 +21,8 @@ NO_VALUE = "–"
 
 def print_comparison(made: RunComparison, out: Console) -> None:
     """Print the conclusion, the figures of both runs, and the first changed events."""
-    out.print(f"A is {made.a.run}, B is {made.b.run}: {made.overlap.both:,} events ended in both.", markup=False)
+    both = counted(made.overlap.both, "event")
+    out.print(f"A is {made.a.run}, B is {made.b.run}: {both} ended in both.", markup=False)
     out.print()
     out.print(made.conclusion.sentence, style="bold", markup=False, highlight=False)
     for caution in made.cautions:

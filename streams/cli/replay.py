@@ -22,6 +22,7 @@ from streams.cli.console import err, out, print_json, usd
 from streams.cli.context import find_pipeline, require_clickhouse, require_kafka, server_settings
 from streams.cli.options import JsonOption, SinceOption, UntilOption
 from streams.cli.times import parse_time
+from streams.core.counted import counted
 from streams.core.errors import ConfigError
 from streams.core.messages import Run
 from streams.replay.condition import events_where
@@ -145,7 +146,8 @@ def _money(text: str | None) -> Decimal | None:
 
 
 def _print_chosen(order: ReplayOrder, chosen: Chosen) -> None:
-    out.print(f"{len(chosen):,} events of the topic {order.topic} ({order.selection}).", markup=False, soft_wrap=True)
+    events = counted(len(chosen), "event")
+    out.print(f"{events} of the topic {order.topic} ({order.selection}).", markup=False, soft_wrap=True)
     if chosen.unreadable:
         out.print(f"{chosen.unreadable:,} records are not readable events and are left out.")
     for partition, first in sorted(chosen.begins.items()):

@@ -16,6 +16,7 @@ from streams.cli.context import find_pipeline
 from streams.cli.labelled_cases import labels_from
 from streams.cli.options import JsonOption, PipelineOption, RunOption, SinceOption
 from streams.cli.times import parse_time
+from streams.core.counted import counted
 from streams.evaluation.cases import MAX_CASES, AuditPart
 from streams.evaluation.what_if.change import parse_change
 from streams.evaluation.what_if.history import read_history
@@ -73,7 +74,7 @@ def _print(found: WhatIf) -> None:
 
 def _title(found: WhatIf) -> str:
     truth = "labels" if found.labels == "people" else "the reasoner's answers"
-    return f"{found.counts.events} events, 95 % intervals, right according to {truth}"
+    return f"{counted(found.counts.events, 'event')}, 95 % intervals, right according to {truth}"
 
 
 def _rows(found: WhatIf) -> list[list[str]]:
@@ -95,7 +96,7 @@ def _rows(found: WhatIf) -> list[list[str]]:
 
 def _print_flips(counts: Counts) -> None:
     for old, new, events in counts.flips:
-        out.print(f"{events} events go from {old} to {new}.")
+        out.print(f"From {old} to {new}: {counted(events, 'event')}.")
     if counts.unknown_reasoner:
         explored = f"; {counts.explored} accepted answers were explored" if counts.explored else ""
         out.print(f"The reasoner's answer is not recorded for {counts.unknown_reasoner} events{explored}.")

@@ -41,7 +41,7 @@ def test_it_estimates_the_effect_of_a_higher_threshold(escalon: Escalon) -> None
     done = escalon("what-if", "--set", "workers.answer.threshold=0.95")
     assert (done.code, done.err) == (0, "")
     assert "60 events, 95 % intervals, right according to labels" in done.out
-    assert "40 events go from worker to reasoner." in done.out
+    assert "From worker to reasoner: 40 events." in done.out
     assert "The reasoner's answer is not recorded for 20 events" in done.out
     assert "An event costs" in done.out
     assert "60 events are labelled." in done.out

@@ -178,7 +178,7 @@ def _cautions(
         share = percent(alone / (alone + overlap.both))
         some = ", ".join((*overlap.ids_only_a[:2], *overlap.ids_only_b[:2]))
         yield (
-            f"{overlap.only_a:,} events have an outcome in A alone and {overlap.only_b:,} in B alone ({share} of all); "
+            f"Outcomes in A alone: {overlap.only_a:,}, in B alone: {overlap.only_b:,} ({share} of all events); "
             f"they are left out: {some}{' …' if alone > 4 else ''}"
         )
     for name, side in zip("AB", sides, strict=True):

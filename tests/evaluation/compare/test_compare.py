@@ -124,7 +124,7 @@ def test_events_are_matched_by_id_and_those_of_one_run_are_named(made: RunCompar
     overlap = made.overlap
     assert (overlap.both, overlap.only_a, overlap.only_b) == (6, 1, 1)
     assert (overlap.ids_only_a, overlap.ids_only_b) == (("alone-a",), ("alone-b",))
-    (told,) = [one for one in made.cautions if "1 events have an outcome in A alone and 1 in B alone" in one]
+    (told,) = [one for one in made.cautions if "Outcomes in A alone: 1, in B alone: 1" in one]
     assert told.endswith("they are left out: alone-a, alone-b")
 
 
