@@ -20,6 +20,9 @@ from streams.models.providers.protocol import ModelReply, ModelRequest, Token
 
 STOP_REASONS: Final[Mapping[str, str]] = {"stop": "end_turn", "length": "max_tokens"}
 MAX_WAITING: Final = 1_000
+REST_SECONDS: Final = 1.0
+"""Lets llama.cpp's loop come to rest before it is freed: a busy loop misses the signal to end, and the library then
+waits for it forever, with the interpreter lock."""
 
 
 @dataclass(slots=True, eq=False)
@@ -193,7 +196,9 @@ class LocalModel:
 
     def _free(self) -> None:
         self._workers.shutdown(wait=True, cancel_futures=True)
-        self._engine = None
+        if self._engine is not None:
+            time.sleep(REST_SECONDS)
+            self._engine = None
 
 
 def _refused(error: Mapping[str, Any]) -> ModelError:
