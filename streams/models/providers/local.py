@@ -21,7 +21,7 @@ from streams.models.providers.protocol import ModelReply, ModelRequest, Token
 STOP_REASONS: Final[Mapping[str, str]] = {"stop": "end_turn", "length": "max_tokens"}
 MAX_WAITING: Final = 1_000
 REST_SECONDS: Final = 1.0
-"""Lets llama.cpp's loop come to rest before it is freed: a busy loop misses the signal to end, and the library then
+"""Lets llama.cpp's loop rest before it is freed: a busy one misses the signal to end, and the library then
 waits for it forever, with the interpreter lock."""
 
 
