@@ -1,11 +1,13 @@
-"""The process of the pages beside `escalon up` and `escalon demo`: `python -m streams.cli.pages_process PORT PIPELINE`.
+"""The process of the pages beside `up` and `demo`: `python -m streams.cli.pages_process SOCKET PIPELINE`.
 
-It listens before Kafka and ClickHouse run, and shows what is ready.
+SOCKET is the descriptor of a listening socket, so that no other process can take the port of a link that is printed. It
+answers before Kafka and ClickHouse run, and shows what is ready.
 """
 
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,15 +30,16 @@ def main() -> None:
     from streams.ui.app import make_app
     from streams.ui.deployment import StartingDeployment, operator_of
     from streams.ui.security import allowed_hosts
-    from streams.ui.server import PagesServer, address_of, listening
+    from streams.ui.server import PagesServer, address_of
 
-    port, pipeline = int(sys.argv[1]), Path(sys.argv[2])
+    pipeline = Path(sys.argv[2])
     settings = read_settings()
     log_to_stderr(logging.WARNING, logging.CRITICAL)
     site = operator_of(settings, None)
     deployment = StartingDeployment(settings=settings, pipeline=pipeline, site=site)
     site.steps = deployment.steps
-    with listening(HOST, port) as listener:
+    with socket.socket(fileno=int(sys.argv[1])) as listener:
+        port = listener.getsockname()[1]
         application = make_app(allowed_hosts(HOST, port, settings.ui_url), None, site, deployment)
         with announced(settings, settings.ui_url or address_of(listener)), suppress(KeyboardInterrupt):
             PagesServer(application, site.live.close).run(sockets=[listener])
@@ -56,22 +59,21 @@ def pages_beside(settings: Settings, pipeline: Path) -> Iterator[Callable[[], No
         return
     from streams.ui.address import DEFAULT_PORT, address_of_pages, are_served
     from streams.ui.links import operator_link
-    from streams.ui.server import free_port
+    from streams.ui.server import address_of, listening_near
 
     if are_served(settings):
         _print_link(operator_link(settings, address_of_pages(settings)))
         yield lambda: note("The pages are another process's: start it again, so that they show the new pipeline.")
         return
-    with Supervisor(settings.data_dir / "logs") as supervisor:
-        port = free_port(HOST, DEFAULT_PORT)
-        child = _start(supervisor, settings, pipeline, port)
+    with listening_near(HOST, DEFAULT_PORT) as listener, Supervisor(settings.data_dir / "logs") as supervisor:
+        child = _start(supervisor, settings, pipeline, listener)
 
         def restart() -> None:
             nonlocal child
             supervisor.stop(child)
-            child = _start(supervisor, settings, pipeline, port)
+            child = _start(supervisor, settings, pipeline, listener)
 
-        _print_link(operator_link(settings, f"http://{HOST}:{port}"))
+        _print_link(operator_link(settings, address_of(listener)))
         yield restart
 
 
@@ -79,12 +81,12 @@ def _print_link(link: str) -> None:
     out.print(f"Pages: {link}", highlight=False, soft_wrap=True)
 
 
-def _start(supervisor: Supervisor, settings: Settings, pipeline: Path, port: int) -> Child:
-    command = [*module_command("streams.cli.pages_process"), str(port), str(pipeline.absolute())]
+def _start(supervisor: Supervisor, settings: Settings, pipeline: Path, listener: socket.socket) -> Child:
+    command = [*module_command("streams.cli.pages_process"), str(listener.fileno()), str(pipeline.absolute())]
     environment = {
         **module_environment(), "ESCALON_DATA": str(settings.data_dir), SETTING: str(settings.python)
     }  # fmt: skip
-    return supervisor.spawn("ui", command, environment, grace=3.0)
+    return supervisor.spawn("ui", command, environment, grace=3.0, files=[listener.fileno()])
 
 
 if __name__ == "__main__":

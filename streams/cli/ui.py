@@ -48,10 +48,12 @@ def ui(
         what = "the address that raters use is unknown."
         raise ConfigError(what, "Set it, for example to https://panel.example.com.", "ESCALON_UI_URL")
     log_to_stderr(logging.WARNING, logging.CRITICAL)
-    from streams.ui.server import free_port, listening
+    from streams.ui.server import listening, listening_near
 
-    chosen = free_port(host, DEFAULT_PORT) if port is None else port
-    with listening(host, chosen) as listener, ExitStack() as open_:
+    with (
+        listening_near(host, DEFAULT_PORT) if port is None else listening(host, port) as listener,
+        ExitStack() as open_,
+    ):
         with err.status("Starting") as status:
             recording = open_.enter_context(recording_servers(settings, loaded, note, status.update))
         try:

@@ -62,9 +62,18 @@ class Supervisor:
         self.close()
 
     def spawn(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, *, grace: float = 10.0
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        grace: float = 10.0,
+        files: Sequence[int] = (),
     ) -> Child:
-        """Start `argv` with its output in NAME.log; `env` replaces the whole environment, None inherits it."""
+        """Start `argv` with its output in NAME.log; `env` replaces the whole environment, None inherits it.
+
+        The open `files`, which are descriptors, are the child's, too.
+        """
         if any(child.name == name for child in self._children):
             raise ServiceError(f"A process named {name} is already running.", "Stop it first.")
         self._log_dir.mkdir(parents=True, exist_ok=True)
@@ -72,7 +81,7 @@ class Supervisor:
         if log.exists() and log.stat().st_size > LOG_BYTES:
             log.replace(log.with_name(log.name + ".1"))
         log_from = log.stat().st_size if log.exists() else 0
-        process = self._starter.submit(_start, argv, env, log).result()
+        process = self._starter.submit(_start, argv, env, log, files).result()
         child = Child(name, process, log, log_from, grace)
         self._children.append(child)
         return child
@@ -149,7 +158,9 @@ def module_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
-def _start(argv: Sequence[str], env: Mapping[str, str] | None, log: Path) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str], env: Mapping[str, str] | None, log: Path, files: Sequence[int]
+) -> subprocess.Popen[bytes]:
     launched = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *argv]
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - no shell; argv comes from this package and its caller
@@ -158,5 +169,6 @@ def _start(argv: Sequence[str], env: Mapping[str, str] | None, log: Path) -> sub
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            pass_fds=files,
             start_new_session=True,  # Ctrl-C must not reach it: the supervisor stops its children in order
         )

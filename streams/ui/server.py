@@ -26,16 +26,14 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def free_port(host: str, preferred: int) -> int:
-    """Return the preferred port, or any free one if it is in use."""
+def listening_near(host: str, preferred: int) -> socket.socket:
+    """Return a listening socket at the preferred port, or at any free one if it is in use. Raises ServiceError."""
     try:
-        with socket.create_server((host, preferred)):
-            return preferred
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
+        return listening(host, preferred)
+    except ServiceError as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRINUSE:
             raise
-    with socket.create_server((host, 0)) as found:
-        return int(found.getsockname()[1])
+        return listening(host, 0)
 
 
 def address_of(listener: socket.socket) -> str:

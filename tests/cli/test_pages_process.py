@@ -139,14 +139,12 @@ def test_up_starts_pages_except_with_no_ui(
 class ReadySleepers(Supervisor):
     """Starts processes that sleep, each ready at once."""
 
-    def spawn(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, *, grace: float = 10.0
-    ) -> Child:
+    def spawn(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, **more: Any) -> Child:
         ready = ready_file(read_settings(env or {}), name)
         ready.parent.mkdir(parents=True, exist_ok=True)
         ready.touch()
         assert argv[-1] == name
-        return super().spawn(name, ["/bin/sleep", "60"], grace=grace)
+        return super().spawn(name, ["/bin/sleep", "60"], **more)
 
 
 def test_up_restarts_the_pages_after_a_reload_and_not_if_the_file_is_wrong(settings: Settings, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def create_topic(address: str) -> str:
 
 def produce(address: str, topic: str, *values: bytes) -> None:
     failed: list[object] = []
-    producer = Producer({"bootstrap.servers": address, "message.max.bytes": 16 << 20})
+    in_order = {"max.in.flight.requests.per.connection": 1}  # also if a batch is sent again
+    producer = Producer({"bootstrap.servers": address, "message.max.bytes": 16 << 20, **in_order})
     for value in values:
         producer.produce(topic, value, on_delivery=lambda error, _: failed.append(error) if error else None)
     assert producer.flush(20) == 0

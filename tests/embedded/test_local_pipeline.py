@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,12 +25,10 @@ class Sleepers(Supervisor):
         super().__init__(directory)
         self.environments: dict[str, Mapping[str, str]] = {}
 
-    def spawn(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, *, grace: float = 10.0
-    ) -> Child:
+    def spawn(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, **more: Any) -> Child:
         self.environments[name] = env or {}
         assert list(argv[-2:]) == ["worker", name.removesuffix("-1")]
-        return super().spawn(name, ["/bin/sleep", "60"], grace=grace)
+        return super().spawn(name, ["/bin/sleep", "60"], **more)
 
 
 def running(supervisor: Supervisor, directory: Path, **environment: str) -> RunningPipeline:
