@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # Test files that run at the same time, on 2 cores: the tests wait for servers, the slow ones most of their time.
 TESTERS ?= 3
 SLOW_TESTERS ?= 4
+# These kill processes or fill the cores by themselves: two files at a time.
+LOADED := tests/faults tests/storm tests/tiers
 # Where bytecode is not kept, each process compiles all modules, and pytest rewrites all tests, each time.
 export PYTHONDONTWRITEBYTECODE :=
 DEMO_WEIGHTS := qwen2.5-coder-1.5b-instruct-q4_k_m qwen2.5-coder-0.5b-instruct-q4_k_m
@@ -38,7 +40,8 @@ test: setup-dev  ## what a change needs first: about 5 minutes on 2 cores
 	$(BIN)/python -m pytest -m "not slow" --ignore=tests/core -n $(TESTERS) --dist loadfile
 
 test-slow: setup-dev  ## the other tests: Apache Kafka, whole pipelines, storms, short faults, browsers
-	$(BIN)/python -m pytest -m "slow and not faults" -n $(SLOW_TESTERS) --dist loadfile
+	$(BIN)/python -m pytest -m "slow and not faults" -n $(SLOW_TESTERS) --dist loadfile $(LOADED:%=--ignore=%)
+	$(BIN)/python -m pytest -m "slow and not faults" -n 2 --dist loadfile $(LOADED)
 
 test-all: test test-slow  ## all tests but the long faults; a test skips, with the reason, if something it needs is missing
 

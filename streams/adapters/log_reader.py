@@ -20,6 +20,7 @@ from streams.core.errors import ServiceError
 
 BATCH, POLL_SECONDS, END_SECONDS = 2000, 0.5, 10.0
 SILENT_SECONDS = 60.0
+LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 Place = tuple[str, int]
 Bounds = Mapping[Place, tuple[int, int]]
 """By topic and partition: the first offset to read, and the one after the last."""
@@ -65,15 +66,23 @@ class LogReader:
         return {place: (low, ends.get(place, high)) for place, (low, high) in marks.items()}
 
     def watermarks(self, place: Place) -> tuple[int, int]:
-        """Return a partition's first offset and the one after its last, by the broker."""
-        try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(*place), timeout=ADMIN_TIMEOUT, cached=False
-            )
-        except KafkaException as error:
-            what = f"Kafka does not report the offsets of {place[0]}/{place[1]} ({error.args[0].str()})."
-            raise ServiceError(what, "Check that the topic exists and that this partition has a leader.") from error
-        return low, high
+        """Return a partition's first offset and the one after its last, by the broker.
+
+        A partition that is new, or whose broker has just gone, may have no leader for a while: it is asked again.
+        """
+        deadline = time.monotonic() + ADMIN_TIMEOUT
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(
+                    TopicPartition(*place), timeout=ADMIN_TIMEOUT, cached=False
+                )
+            except KafkaException as error:
+                if error.args[0].code() in LEADERLESS and time.monotonic() < deadline:
+                    time.sleep(POLL_SECONDS)
+                    continue
+                what = f"Kafka does not report the offsets of {place[0]}/{place[1]} ({error.args[0].str()})."
+                raise ServiceError(what, "Check that the topic exists and that this partition has a leader.") from error
+            return low, high
 
     def start(self, offsets: Mapping[Place, int]) -> None:
         """Begin to read partitions at these offsets."""

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from streams.adapters import log_reader
 from streams.adapters.codec import Codec
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.log_reader import Gap
+from streams.adapters.log_reader import Gap, LogReader
 from streams.adapters.topic_reader import TopicReader, table_entries
 from streams.core.errors import ConfigError, ServiceError
 from streams.embedded.broker import ApacheKafka, Tansu
@@ -193,3 +195,21 @@ def test_a_partition_without_a_leader_is_named(tmp_path: Path, monkeypatch: pyte
         marks = scan.marks(topic)
     with scan, pytest.raises(ServiceError, match=f"{topic}/0"):
         list(scan.read(topic, marks))
+
+
+def test_a_partition_whose_leader_is_chosen_meanwhile_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[KafkaException | tuple[int, int]] = [
+        KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)),
+        (0, 3),
+    ]
+
+    class Deciding:
+        def get_watermark_offsets(self, *_: Any, **__: Any) -> tuple[int, int]:
+            answer = answers.pop(0)
+            if isinstance(answer, KafkaException):
+                raise answer
+            return answer
+
+    reader = LogReader(KafkaConfig(servers="127.0.0.1:1"), "group")
+    monkeypatch.setattr(reader, "_consumer", Deciding())
+    assert reader.watermarks(("events", 0)) == (0, 3)
