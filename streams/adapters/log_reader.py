@@ -76,13 +76,13 @@ class LogReader:
                 low, high = self._consumer.get_watermark_offsets(
                     TopicPartition(*place), timeout=ADMIN_TIMEOUT, cached=False
                 )
+                return low, high
             except KafkaException as error:
-                if error.args[0].code() in LEADERLESS and time.monotonic() < deadline:
-                    time.sleep(POLL_SECONDS)
-                    continue
-                what = f"Kafka does not report the offsets of {place[0]}/{place[1]} ({error.args[0].str()})."
-                raise ServiceError(what, "Check that the topic exists and that this partition has a leader.") from error
-            return low, high
+                if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
+                    what = f"Kafka does not report the offsets of {place[0]}/{place[1]} ({error.args[0].str()})."
+                    remedy = "Check that the topic exists and that this partition has a leader."
+                    raise ServiceError(what, remedy) from error
+            time.sleep(POLL_SECONDS)
 
     def start(self, offsets: Mapping[Place, int]) -> None:
         """Begin to read partitions at these offsets."""

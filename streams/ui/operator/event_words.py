@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from streams.audit.trace import Trace
+from streams.audit.waterfall import bars_of
 from streams.core.harmless import one_line
 from streams.ui.operator.wording import count, moment, percent, seconds, usd
 
@@ -144,7 +144,7 @@ def duration_of(trace: Trace) -> float | None:
     """
     if trace.outcome is None or not trace.calls:
         return None
-    published = min(one["started_at"] - timedelta(seconds=one["queue_seconds"] or 0.0) for one in trace.calls)
+    published = min(bar.handed for bar in bars_of(trace.calls))
     length: float = (trace.outcome["settled_at"] - published).total_seconds()
     return length if length >= 0 else None
 
