@@ -1,8 +1,8 @@
-"""The topics, as one table: the message type and the key of each."""
+"""The topics, as one table: the message type and the key of each, and the header that spares a stage the decoding."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -47,3 +47,21 @@ DEFERRED = {cause: BY_NAME[f"deferred-{cause}"] for cause in get_args(m.Deferral
 def topic_of(message: Any) -> TopicSpec:
     """Return the topic that a message is published to."""
     return DEFERRED[message.cause] if isinstance(message, m.Deferred) else BY_MESSAGE[type(message)]
+
+
+ACTION_HEADER = "escalon-action"
+"""A verdict's action. A record without it is decoded."""
+_NOT_WORK = frozenset(action.encode() for action in get_args(m.Action) if action != "work")
+
+
+def headers_of(message: Any) -> list[tuple[str, bytes]]:
+    """Return the headers by which a stage recognises a message that is not for it."""
+    return [(ACTION_HEADER, message.action.encode())] if isinstance(message, m.Verdict) else []
+
+
+def is_for(topic: str, headers: Iterable[tuple[str, bytes]]) -> bool:
+    """False for a record that causes nothing in the stage of its topic: a verdict that names no worker.
+
+    `topic` is the name in the table, without a prefix.
+    """
+    return topic != "verdicts" or dict(headers).get(ACTION_HEADER) not in _NOT_WORK

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import get_args
 
 import pytest
 
 from streams.core import messages as m
-from streams.core.topics import BY_NAME, DEFERRED, TOPICS, topic_of
+from streams.core.topics import ACTION_HEADER, BY_NAME, DEFERRED, TOPICS, headers_of, is_for, topic_of
 from tests.builders import ORIGIN, START, event
 
 EVENT = event()
@@ -79,3 +80,21 @@ def test_an_event_keeps_the_producers_id_as_its_key_or_none() -> None:
 
 def test_the_owner_of_the_images_is_alone_and_panels_keep_their_order() -> None:
     assert {spec.name: spec.partitions for spec in TOPICS if spec.partitions is not None} == {"images": 1, "panels": 1}
+
+
+@pytest.mark.parametrize("action", get_args(m.Action))
+def test_a_verdict_is_for_the_workers_if_its_header_says_so(action: m.Action) -> None:
+    headers = headers_of(dataclasses.replace(VERDICT, action=action))
+    assert is_for("verdicts", [("traceparent", b"00"), *headers]) == (action == "work")
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", b"WORK", b"later"])
+def test_a_verdict_whose_header_is_absent_or_unknown_is_decoded(value: bytes) -> None:
+    assert is_for("verdicts", [])
+    assert is_for("verdicts", [("traceparent", b"ignore"), (ACTION_HEADER, value)])
+
+
+@pytest.mark.parametrize("topic", [name for name in BY_NAME if name != "verdicts"])
+def test_every_record_of_the_other_topics_is_for_their_stages(topic: str) -> None:
+    assert is_for(topic, [(ACTION_HEADER, b"ignore")])
+    assert headers_of(RESULT) == headers_of(ESCALATION) == []
