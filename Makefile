@@ -15,7 +15,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-e
 	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel
 EVERYTHING := --extra evaluation --extra embedded --extra ui
 
-.PHONY: help setup setup-dev weights demo test test-slow test-all test-kafka test-faults lint check audit format lock clean
+.PHONY: help setup setup-dev weights demo test test-slow test-all test-kafka test-faults bench lint check audit format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no
 
 test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka, the package; about 30 minutes
 	$(BIN)/python -m pytest -m faults
+
+bench: setup-dev  ## the speed of everything beside its peers, about an hour; make bench NAMES="throughput latency" for some
+	$(BIN)/python -m bench.run $(NAMES)
 
 lint: setup-dev  ## format, lint, prose, types, layers, declared dependencies
 	$(BIN)/ruff format --check .

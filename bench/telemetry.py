@@ -1,27 +1,22 @@
-"""The cost of metrics and traces for one handled message, in microseconds, side by side.
-
-    python -m bench.telemetry [--messages 3000] [--rounds 7] [--json]
+"""The cost of metrics and traces for one handled message: CPU time, the exporter's own thread included.
 
 A message goes through the runtime's binding without a broker: read as a record, one call and one verdict published. The
 binding is first run with counting and the trace's headers taken out, then with figures alone, with the headers as well,
-and with spans sent to a collector on this machine, which needs the extra `otel`. The rounds of all take turns, and the
-median of each is shown. The time is CPU time of the process, the exporter's own thread included.
+and with spans sent to a collector on this machine, which needs the extra `otel`.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import json
 import os
-import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Final
 from unittest.mock import patch
 
+from bench.measure import Case, Options, Result, interleave
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka_record import KafkaRecord
@@ -32,6 +27,7 @@ from streams.telemetry.tracing import Handling, Tracing
 from tests.builders import CALL, START, TRACE, event, verdict
 
 PRODUCER = TraceContext(TRACE, "00f067aa0ba902b7", True)
+FIGURE: Final = "CPU µs/message"
 VERDICT = verdict(event(text="x" * 200))
 
 
@@ -113,30 +109,38 @@ def without(*names: str) -> Iterator[None]:
         yield
 
 
-def measure(messages: int, rounds: int) -> dict[str, Any]:
-    """Medians over the rounds; the spans only where OpenTelemetry is installed."""
-    taken: dict[str, list[float]] = {}
+def run(options: Options) -> Result:
+    """Run the binding in its four forms."""
+    messages = options.size(3000, 20)
+    once(Tracing(), messages)  # imports and caches are not measured
     spans, note = _spans()
     with spans as traced:
-        for _ in range(rounds):
-            for name, out, tracing in (
-                ("bare", ("figures", "headers"), Tracing()),
-                ("figures", ("headers",), Tracing()),
-                ("figures, headers", (), Tracing()),
-                ("figures, headers, spans", (), traced),
-            ):
-                if tracing is not None:
-                    with without(*out):
-                        taken.setdefault(name, []).append(once(tracing, messages))
-    return {name: round(statistics.median(values), 1) for name, values in taken.items()} | {"note": note}
+        cases = {
+            "bare": _case(("figures", "headers"), Tracing(), messages),
+            "figures": _case(("headers",), Tracing(), messages),
+            "figures, headers": _case((), Tracing(), messages),
+        }
+        if traced is not None:
+            cases["figures, headers, spans"] = _case((), traced, messages)
+        rounds = interleave(cases, options.rounds_or(7))
+    ratios = [rounds.ratio(f"{name} by bare", (name, FIGURE), ("bare", FIGURE)) for name in list(cases)[1:]]
+    return Result("telemetry", ratios, rounds.figures(), note)
 
 
-def _spans() -> tuple[Any, str]:
+def _case(out: tuple[str, ...], tracing: Tracing, messages: int) -> Case:
+    def measured() -> Mapping[str, float]:
+        with without(*out):
+            return {FIGURE: once(tracing, messages)}
+
+    return measured
+
+
+def _spans() -> tuple[Any, tuple[str, ...]]:
     try:
         import opentelemetry.sdk  # noqa: F401
     except ImportError:
-        return contextlib.nullcontext(None), "spans skipped: pip install 'escalon[otel]'"
-    return _collected(), ""
+        return contextlib.nullcontext(None), ("spans skipped: pip install 'escalon[otel]'",)
+    return _collected(), ()
 
 
 @contextmanager
@@ -151,24 +155,3 @@ def _collected() -> Iterator[Tracing]:
             spans = OtlpExporter({"service.name": "bench"}, observe_spans)
         yield Tracing(group="g", spans=spans)
         spans.close()
-
-
-def main() -> None:
-    """Measure and show."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=3000)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    figures = measure(options.messages, options.rounds)
-    if options.json:
-        print(json.dumps(figures))
-        return
-    note = figures.pop("note")
-    for name, microseconds in figures.items():
-        print(f"{name:24} {microseconds:7.1f} µs a message, {microseconds - figures['bare']:+.1f}")
-    print(note, end="\n" if note else "")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from bench.telemetry import measure, once, without
+from bench.telemetry import once, without
 from streams.telemetry.metrics import REGISTRY
 from streams.telemetry.tracing import Tracing
 from tests.builders import CALL
@@ -25,10 +23,3 @@ def test_what_is_taken_out_does_not_count_and_what_is_left_in_does() -> None:
     assert counted() == before
     once(Tracing(), 3)
     assert counted() == before + 3
-
-
-def test_it_measures_each_of_the_four() -> None:
-    pytest.importorskip("opentelemetry.sdk")
-    figures = measure(20, 1)
-    assert list(figures) == ["bare", "figures", "figures, headers", "figures, headers, spans", "note"]
-    assert figures["note"] == ""
