@@ -11,14 +11,13 @@ import struct
 import types
 import typing
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from decimal import Decimal
 from io import BytesIO
 from typing import Any, Protocol, TypeVar
 
-from fastavro import schemaless_reader, schemaless_writer
+from fastavro import schemaless_reader
 
 from streams.adapters import schemas
+from streams.adapters.avro_encoder import Encoder, encoder
 from streams.adapters.avro_values import read_exactly
 from streams.core.errors import UnreadableError
 
@@ -27,7 +26,6 @@ M = TypeVar("M")
 read_exactly()
 SINGLE_OBJECT = b"\xc3\x01"
 CONFLUENT = b"\x00"
-_SCALARS = frozenset({str, bytes, bool, int, float, types.NoneType, datetime, Decimal})
 _BUILDERS: dict[Any, Callable[[Mapping[str, Any]], Any]] = {}
 
 
@@ -48,19 +46,16 @@ class Codec:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry
-        self._prefixes: dict[type, bytes] = {}
+        self._encodings: dict[type, tuple[bytes, Encoder]] = {}
 
     def prepare(self) -> None:
         """Register every schema now, so that no message waits for the registry. Raises ServiceError."""
         for kind in schemas.current():
-            self._prefix(kind)
+            self._encoding(kind)
 
     def encode(self, message: Any) -> bytes:
-        kind = type(message)
-        out = BytesIO()
-        out.write(self._prefix(kind))
-        schemaless_writer(out, schemas.current()[kind].parsed, to_record(message))
-        return out.getvalue()
+        prefix, encode = self._encoding(type(message))
+        return prefix + encode(message)
 
     def decode(self, kind: type[M], data: bytes) -> M:
         """Decode a message of a kind. Raises UnreadableError with the reason."""
@@ -94,16 +89,17 @@ class Codec:
             )
         return self._registry.schema_of(schema_id)
 
-    def _prefix(self, kind: type) -> bytes:
-        if kind not in self._prefixes:
+    def _encoding(self, kind: type) -> tuple[bytes, Encoder]:
+        """Return the header of a kind's messages, and what encodes the rest."""
+        if kind not in self._encodings:
             schema = schemas.current()[kind]
-            registered = self._registry is not None
-            self._prefixes[kind] = (
-                CONFLUENT + struct.pack(">I", self._registry.id_of(schema))  # type: ignore[union-attr]
-                if registered
-                else SINGLE_OBJECT + schema.fingerprint
-            )
-        return self._prefixes[kind]
+            self._encodings[kind] = self._prefix(schema), encoder(schema.parsed)
+        return self._encodings[kind]
+
+    def _prefix(self, schema: schemas.Schema) -> bytes:
+        if self._registry is None:
+            return SINGLE_OBJECT + schema.fingerprint
+        return CONFLUENT + struct.pack(">I", self._registry.id_of(schema))
 
 
 def read_as(kind: type[M], writer: Any, body: memoryview | bytes) -> M:
@@ -125,19 +121,6 @@ def read_record(writer: Any, body: memoryview | bytes, reader: Any = None) -> di
     if not isinstance(record, dict):
         raise UnreadableError("bad_avro", "The Avro message is not a record.", "Send a record.")
     return record
-
-
-def to_record(message: Any) -> dict[str, Any]:
-    return {name: _plain(getattr(message, name)) for name in message.__dataclass_fields__}
-
-
-def _plain(value: Any) -> Any:
-    kind = type(value)
-    if kind in _SCALARS:  # most are, and is_dataclass would take longer than all else
-        return value
-    if kind is tuple:
-        return [_plain(item) for item in value]
-    return to_record(value) if dataclasses.is_dataclass(value) else value
 
 
 def _builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:

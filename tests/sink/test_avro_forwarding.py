@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from streams.adapters import schemas
 from streams.adapters.clickhouse import ClickHouseConfig, insert, row_of
-from streams.adapters.codec import CONFLUENT, Codec, to_record
+from streams.adapters.codec import CONFLUENT, Codec
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Origin, Score
 from streams.sink.avro_forwarding import AvroRowLayout
@@ -173,7 +173,7 @@ def test_calls_of_an_older_schema_are_not_forwarded() -> None:
     for schema in older:
         out = BytesIO()
         out.write(b"\xc3\x01" + schema.fingerprint)
-        schemaless_writer(out, schema.parsed, to_record(call()))
+        schemaless_writer(out, schema.parsed, dataclasses.asdict(call()))
         assert FORM.body(out.getvalue()) is None
         assert CODEC.decode(Call, out.getvalue()).origin.event_id == "e0"
 
