@@ -12,7 +12,7 @@ import pytest
 from bench.startup import PIPELINE
 
 FAUST = {"faust", "mode", "aiokafka", "aiohttp"}
-LANGUAGE_MODELS = {"anthropic", "httpx2", "xllamacpp", "huggingface_hub"}
+LANGUAGE_MODELS = {"xllamacpp", "huggingface_hub"}
 PIPELINE_FILE = {"pydantic", "jinja2", "re2"}
 NEVER = {
     *("scipy", "sklearn", "matplotlib", "threadpoolctl"),  # of the extra `evaluation`
@@ -20,6 +20,7 @@ NEVER = {
     *("confluent_kafka.schema_registry", "authlib", "cryptography"),  # of a schema registry, and none is configured
     *("numpy", "PIL", "wordllama"),  # of classifiers and images, and the pipeline has only rules
     *("rich", "typer.rich_utils"),
+    *("anthropic", "httpx2"),  # of the tests, and of a schema registry
 }
 UNUSED = {
     "listen": NEVER | LANGUAGE_MODELS | {"clickhouse_connect", "jsonschema"},

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import anthropic
-import httpx2
+import aiohttp
 
+from streams.core.address import is_http
 from streams.core.errors import ConfigError, ModelError
 from streams.core.process_fault import process_fault
 from streams.models.providers.claude_answer import ClaudeAnswer
-from streams.models.providers.claude_bounds import UNCOMPRESSED, bound
-from streams.models.providers.claude_errors import FOREIGN_ERRORS, translate
+from streams.models.providers.claude_bounds import body_of, is_success
+from streams.models.providers.claude_errors import FOREIGN_ERRORS, ApiError, translate
 from streams.models.providers.claude_events import events_of
 from streams.models.providers.claude_schema import strict_schema
 from streams.models.providers.protocol import ModelReply, ModelRequest
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
+_HEADERS: Final = {
+    "anthropic-version": "2026-10-21",
+    "content-type": "application/json",
+    "accept": "application/json",
+    "accept-encoding": "identity",  # a few compressed bytes can expand without limit
+}
 
 # What the caller may set. Deliberately left out: `service_tier`, `speed` and `inference_geo`, which change the
 # price of a call without its token counts showing it, and tools, which a text reply cannot carry.
@@ -32,8 +41,17 @@ MOST_SECONDS_AFTER_END = 1.0
 """For a gateway that keeps a connection open after the message's last event."""
 
 
+class _Key(str):
+    """A key that no repr shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "[key]"
+
+
 class ClaudeModel:
-    """Claude's models as a LanguageModel. Retries nothing; keeps at most `max_connections` connections open.
+    """Claude's models as a LanguageModel. Retries nothing, and has a connection for each call in flight.
 
     Raises ConfigError for a malformed key or base URL.
     """
@@ -42,23 +60,13 @@ class ClaudeModel:
         self,
         api_key: str,
         base_url: str | None = None,
-        max_connections: int = 64,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._client = anthropic.AsyncAnthropic(
-            api_key=_checked_key(api_key),
-            base_url=_checked_url(base_url or DEFAULT_BASE_URL),
-            max_retries=0,
-            # A redirect would carry the prompt to another host, so none is followed.
-            http_client=anthropic.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
-                follow_redirects=False,
-                headers=UNCOMPRESSED,
-                event_hooks={"response": [bound]},
-            ),
-        )
+        self._key = _Key(_checked_key(api_key))
+        self._url = f"{_checked_url(base_url or DEFAULT_BASE_URL).rstrip('/')}/v1/messages"
+        self._opened: aiohttp.ClientSession | None = None
         self._clock = clock
         self._now = now
 
@@ -70,25 +78,43 @@ class ClaudeModel:
         arguments = message_arguments(request)
         answer = ClaudeAnswer(self._clock)
         try:
+            # Always streamed: only a stream shows the time to the first token, and long answers outlive idle proxies.
+            body = _compact({**arguments, "stream": True}).encode()
             async with asyncio.timeout(timeout):
-                await self._stream(arguments, timeout, answer)
+                await self._stream(body, answer)
             return answer.reply()
         except FOREIGN_ERRORS as error:
-            secret, began = self._client.api_key or "", answer.began or answer.has_output()
-            problem = process_fault(error) or translate(error, answer.request_id, secret, self._now(), began=began)
+            began = answer.began or answer.has_output()
+            problem = process_fault(error) or translate(error, answer.request_id, self._key, self._now(), began=began)
         # Raised out here, so that the foreign error, which may quote the key, is not chained and not logged.
         raise problem
 
     async def close(self) -> None:
-        await self._client.close()
+        if self._opened is not None:
+            await self._opened.close()
 
-    async def _stream(self, arguments: dict[str, Any], seconds: float, answer: ClaudeAnswer) -> None:
-        # Always streamed: only a stream shows the time to the first token, and long answers outlive idle proxies.
-        stream = await self._client.messages.create(**arguments, stream=True, timeout=seconds)
-        async with stream:
-            answer.request_id = stream.response.headers.get("request-id")
-            async with contextlib.aclosing(events_of(stream.response.aiter_bytes())) as events:
-                await _take(events, answer, stream.response)
+    def _session(self) -> aiohttp.ClientSession:
+        """Return the session, opened with the first request because it belongs to that request's event loop."""
+        if self._opened is None:
+            self._opened = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={**_HEADERS, "authorization": f"Bearer {self._key}"},
+                timeout=aiohttp.ClientTimeout(total=None),  # `ask` has one for the whole call
+                auto_decompress=False,
+                proxy=_proxy(self._url),
+            )
+        return self._opened
+
+    async def _stream(self, body: bytes, answer: ClaudeAnswer) -> None:
+        # A redirect would carry the prompt to another host, so none is followed.
+        async with self._session().post(self._url, data=body, allow_redirects=False) as response:
+            answer.request_id = response.headers.get("request-id")
+            chunks = body_of(response)
+            if not is_success(response):
+                raise ApiError(response.status, response.headers, b"".join([chunk async for chunk in chunks]))
+            async with contextlib.aclosing(events_of(chunks)) as events:
+                await _take(events, answer, response)
                 # The rest is read so that the connection can be used again, but the answer does not wait for it.
                 with contextlib.suppress(*FOREIGN_ERRORS, ModelError):
                     async with asyncio.timeout(MOST_SECONDS_AFTER_END):
@@ -96,11 +122,13 @@ class ClaudeModel:
                             pass
 
 
-async def _take(events: AsyncIterator[Mapping[str, Any]], answer: ClaudeAnswer, response: httpx2.Response) -> None:
+async def _take(
+    events: AsyncIterator[Mapping[str, Any]], answer: ClaudeAnswer, response: aiohttp.ClientResponse
+) -> None:
     """Pass the events to the answer, up to the message's end."""
     async for event in events:
         if event["type"] == "error":
-            raise anthropic.APIStatusError(f"{dict(event)}", response=response, body=event)
+            raise ApiError(response.status, response.headers, event)
         answer.take(event)
         if answer.complete:
             return
@@ -128,6 +156,9 @@ def message_arguments(request: ModelRequest) -> dict[str, Any]:
     return arguments | {name: value for name, value in request.parameters.items() if name in _TOP_LEVEL}
 
 
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict).encode
+
+
 def _checked_key(api_key: str) -> str:
     # Checked here because an HTTP library that meets such a key quotes it in its own error.
     if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
@@ -137,6 +168,12 @@ def _checked_key(api_key: str) -> str:
 
 
 def _checked_url(base_url: str) -> str:
-    if not base_url.startswith(("http://", "https://")):
+    if not is_http(base_url):
         raise ConfigError("the Claude base URL is not an http(s) URL.", f"Write it like {DEFAULT_BASE_URL}.")
     return base_url
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for an address."""
+    parts, proxies = urlsplit(url), getproxies()
+    return None if proxy_bypass(parts.hostname or "") else proxies.get(parts.scheme) or proxies.get("all")

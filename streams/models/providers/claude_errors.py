@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-import anthropic
-import httpx2
+import aiohttp
 
 from streams.core.errors import ModelError
 
@@ -95,9 +96,37 @@ _BY_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 _SHOULD_RETRY: Mapping[str, bool] = {"true": True, "false": False}
 _LONGEST_MESSAGE = 500
 
-FOREIGN_ERRORS = (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError, ValueError, RecursionError, OverflowError)
-"""Exceptions of the SDK, its HTTP library and the parsing of a reply."""
-_NEVER_ARRIVED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+
+class ApiError(Exception):
+    """An error of the API: a response with another status than 2xx, or an error event in a stream.
+
+    `body` is the response's, or the event.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes | Mapping[str, Any]) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+        self.headers = headers
+        self.body = _json(body) if isinstance(body, bytes) else body
+        error = self.body.get("error") if isinstance(self.body, Mapping) else None
+        details = error if isinstance(error, Mapping) else {}
+        self.named: object = details.get("type")
+        """The API's own name for the kind of error; the JSON may hold any value there."""
+        self.said = str(details.get("message") or self.body or f"status {status}")
+
+
+def _json(body: bytes) -> object:
+    """Return an error's body as JSON, or as text where it is not."""
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+FOREIGN_ERRORS = (ApiError, aiohttp.ClientError, OSError, ValueError, RecursionError, OverflowError)
+"""Exceptions of the API, of the HTTP library and of the parsing of a reply. A TimeoutError is an OSError."""
+_NEVER_ARRIVED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 
 
 def failure(error_type: str, what: str, request_id: str | None = None, *, unbilled: bool = False) -> ModelError:
@@ -120,20 +149,19 @@ def translate(
     `began` is true if a part of the reply came before it.
     """
     match error:
-        case anthropic.APIStatusError():
-            result = _from_status(error, secret, now)
-            result.unbilled = not began and result.error_type != "timeout" and error.status_code not in _MAYBE_BILLED
+        case ApiError():
+            result = _from_api(error, secret, now)
+            result.unbilled = not began and result.error_type != "timeout" and error.status not in _MAYBE_BILLED
             return result
-        case TimeoutError() | anthropic.APITimeoutError() | httpx2.TimeoutException():
-            arrived = not isinstance(error.__cause__ or error, _NEVER_ARRIVED)
-            return failure("timeout", "Claude did not answer in time.", request_id, unbilled=not arrived)
+        case TimeoutError():
+            unbilled = isinstance(error, _NEVER_ARRIVED)
+            return failure("timeout", "Claude did not answer in time.", request_id, unbilled=unbilled)
         case UnicodeEncodeError():
             what = "The prompt holds characters that are not Unicode text."
             return failure("rejected", what, request_id, unbilled=True)
-        case anthropic.APIConnectionError() | httpx2.TransportError():
-            cause = error.__cause__ or error
-            what = f"The connection to Claude failed ({type(cause).__name__})."
-            return failure("unreachable", what, request_id, unbilled=isinstance(cause, _NEVER_ARRIVED))
+        case aiohttp.ClientError() | OSError():
+            what = f"The connection to Claude failed ({type(error).__name__})."
+            return failure("unreachable", what, request_id, unbilled=isinstance(error, _NEVER_ARRIVED))
         case _:
             what = f"Claude's reply cannot be read ({type(error).__name__})."
             return failure("bad_reply", what, request_id)
@@ -155,24 +183,23 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _from_status(error: anthropic.APIStatusError, secret: str, now: datetime) -> ModelError:
+def _from_api(error: ApiError, secret: str, now: datetime) -> ModelError:
     # A gateway may echo the key it was sent, so it is taken out before the text is cut.
-    said = str(error.api_message or error.body or error.message).replace(secret, "[key]")
-    what = f"Claude answered {error.status_code}: {said[:_LONGEST_MESSAGE]}"
-    result = failure(_error_type(error, said), what, error.request_id)
-    headers = error.response.headers
-    result.retry_after = retry_after_seconds(headers, now)
+    said = error.said.replace(secret, "[key]")
+    what = f"Claude answered {error.status}: {said[:_LONGEST_MESSAGE]}"
+    result = failure(_error_type(error, said), what, error.headers.get("request-id"))
+    result.retry_after = retry_after_seconds(error.headers, now)
     # The provider decides: a 429 for a spent budget does not pass.
-    result.retryable = _SHOULD_RETRY.get(headers.get("x-should-retry", ""), result.retryable)
+    result.retryable = _SHOULD_RETRY.get(error.headers.get("x-should-retry", ""), result.retryable)
     return result
 
 
-def _error_type(error: anthropic.APIStatusError, said: str) -> str:
+def _error_type(error: ApiError, said: str) -> str:
     """Return the type by the status where that is clear, else by the error's own type, else by its message."""
-    status, named = error.status_code, error.type  # the JSON may hold any value there
+    status = error.status
     if 300 <= status < 400:
         return "bad_reply"
-    by_type = _BY_TYPE.get(named) if isinstance(named, str) else None
+    by_type = _BY_TYPE.get(error.named) if isinstance(error.named, str) else None
     usual = "bad_request" if 400 <= status < 500 else "server_error"
     kind = _BY_STATUS.get(status) or by_type or usual
     if kind != "bad_request":

