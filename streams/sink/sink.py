@@ -43,6 +43,7 @@ from streams.telemetry.skipped_offsets import OffsetTracker, is_partition_end
 
 POLL_MESSAGES = 32
 """Records read at once. A record may have 1 MiB, so more of them could exceed the bytes of a batch."""
+FETCH_BYTES = 1 << 20
 SWITCH_SECONDS = 0.0003
 log = logging.getLogger("escalon.record")
 
@@ -118,6 +119,8 @@ class Sink:
                 "session.timeout.ms": 10_000,
                 "enable.partition.eof": True,
                 "queued.max.messages.kbytes": 32_768,
+                # The broker holds a fetch back until it has so much, or for half a second, which a batch can wait.
+                "fetch.min.bytes": FETCH_BYTES,
                 **lag_statistics(self.limits.statistics_ms),
             },
         )
