@@ -16,6 +16,7 @@ from streams.app.settings import Settings
 from streams.calling.caller import Backend, Callee, Caller
 from streams.calling.chain import CallServices, LimitedBackend, chain
 from streams.calling.classifiers import ClassifierBackend, RouterBackend, RulesBackend
+from streams.calling.concurrency import Batched
 from streams.calling.confidence import ConfidenceScorer, Verify, example_of
 from streams.calling.prompted import PromptedModel
 from streams.calling.python_function import PythonFunction, load_function
@@ -190,4 +191,4 @@ def _classifier(handler: Handler) -> Backend:
     from streams.models.listeners.classifier import Classifier
 
     classifier = Classifier.load(cast(Path, handler.artifact))
-    return ClassifierBackend(callee=named(model=classifier.embedder.name), classifier=classifier)
+    return ClassifierBackend(callee=named(model=classifier.embedder.name), predict=Batched(classifier.predict))

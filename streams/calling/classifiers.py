@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streams.calling.caller import Callee
+from streams.calling.concurrency import Batched
 from streams.calling.python_function import OWN
 from streams.calling.request import Reply
 from streams.calling.task import Task
@@ -17,7 +18,7 @@ from streams.core.reply_contract import Reading
 from streams.models.listeners.rules import RuleSet
 
 if TYPE_CHECKING:  # they load NumPy, and rules need none
-    from streams.models.listeners.classifier import Classifier
+    from streams.models.listeners.classifier import Distribution
     from streams.models.listeners.router import Router
 
 MAX_SCORES = 20
@@ -34,14 +35,14 @@ class _PlainCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierBackend(_PlainCode):
-    """Finds the most probable label."""
+    """Finds the most probable label, for all events of a moment at once: that costs a fifth of one by one."""
 
-    classifier: Classifier
+    predict: Batched[str, Distribution]
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:  # noqa: ARG002 - at once
         """Return the label, its calibrated probability, and those of the others."""
         text = task.text or json.dumps(dict(task.data), ensure_ascii=False)
-        distribution = self.classifier.predict([text])[0]
+        distribution = await self.predict.ask(text)
         label, probability = distribution[0]
         scores = {name: round(value, 6) for name, value in distribution[:MAX_SCORES]}
         return _found(text, {"label": label, "confidence": probability, "scores": scores}, probability)

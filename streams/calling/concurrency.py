@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from streams.core.errors import ModelError
 
 MOST_LEFT_BEHIND = 32
 """Threads of functions that took too long and still run, before no further one is started."""
+LARGEST_BATCH = 64
+Q = TypeVar("Q")
 T = TypeVar("T")
 
 
@@ -25,6 +27,44 @@ async def gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             raise one
         results.append(one)
     return results
+
+
+@dataclass(slots=True)
+class Batched(Generic[Q, T]):
+    """Answers together what is asked in one turn of the event loop. Nothing waits for a larger batch."""
+
+    answer: Callable[[Sequence[Q]], Sequence[T]]
+    _asked: list[tuple[Q, asyncio.Future[T]]] = field(default_factory=list)
+
+    async def ask(self, question: Q) -> T:
+        """Return the answer. One that fails with an error does not fail the others."""
+        loop = asyncio.get_running_loop()
+        if not self._asked:
+            loop.call_soon(self._answer_all)
+        future: asyncio.Future[T] = loop.create_future()
+        self._asked.append((question, future))
+        return await future
+
+    def _answer_all(self) -> None:
+        asked, self._asked = self._asked, []
+        for start in range(0, len(asked), LARGEST_BATCH):
+            self._answer(asked[start : start + LARGEST_BATCH])
+
+    def _answer(self, asked: Sequence[tuple[Q, asyncio.Future[T]]]) -> None:
+        waiting = [(question, future) for question, future in asked if not future.done()]
+        if not waiting:
+            return
+        try:
+            answers = self.answer([question for question, _ in waiting])
+        except Exception as error:
+            if len(waiting) > 1:
+                for one in waiting:
+                    self._answer([one])
+            else:
+                waiting[0][1].set_exception(error)
+            return
+        for (_, future), answer in zip(waiting, answers, strict=True):
+            future.set_result(answer)
 
 
 @dataclass(slots=True)

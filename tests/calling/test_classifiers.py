@@ -7,6 +7,7 @@ from typing import Any
 
 from streams.calling.caller import Callee
 from streams.calling.classifiers import ClassifierBackend, RouterBackend, RulesBackend
+from streams.calling.concurrency import Batched
 from streams.calling.task import Task
 from streams.models.listeners.router import Routing
 from streams.models.listeners.rules import RuleSet
@@ -36,7 +37,7 @@ def callee(spec: ListenerSpec, model: str) -> Callee:
 
 def classifier_backend(classifier: Any) -> ClassifierBackend:
     spec = ClassifierListener.model_validate({"kind": "classifier", "artifact": "x.npz"})
-    return ClassifierBackend(callee=callee(spec, "wordllama"), classifier=classifier)
+    return ClassifierBackend(callee=callee(spec, "wordllama"), predict=Batched(classifier.predict))
 
 
 class FakeRouter:

@@ -1,4 +1,4 @@
-"""Plain functions beside the event loop, and what is left of those that hang."""
+"""Answers in batches, plain functions beside the event loop, and what is left of those that hang."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import pytest
 
 from streams.calling.caller import Callee
-from streams.calling.concurrency import MOST_LEFT_BEHIND, Threads, gather
+from streams.calling.concurrency import LARGEST_BATCH, MOST_LEFT_BEHIND, Batched, Threads, gather
 from streams.calling.python_function import PythonFunction
 from streams.calling.task import Task
 from streams.core.errors import ModelError
@@ -132,3 +132,41 @@ async def test_where_one_fails_the_others_end_before_that_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         await gather([fails(), after(0.02, "paid for", ended)])
     assert ended == ["paid for"]
+
+
+class Halves:
+    """Halves even numbers, and fails for a batch with an odd one; remembers the batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __call__(self, numbers: Sequence[int]) -> list[int]:
+        self.batches.append(list(numbers))
+        if odd := [number for number in numbers if number % 2]:
+            raise ValueError(f"odd: {odd}")
+        return [number // 2 for number in numbers]
+
+
+async def test_what_is_asked_at_the_same_time_is_answered_in_one_batch() -> None:
+    halves = Halves()
+    batched = Batched(halves)
+    assert await gather(batched.ask(number) for number in (2, 4, 6)) == [1, 2, 3]
+    assert await batched.ask(8) == 4
+    assert halves.batches == [[2, 4, 6], [8]]
+
+
+async def test_a_question_that_fails_does_not_fail_those_beside_it() -> None:
+    batched = Batched(Halves())
+    answers = await asyncio.gather(*(batched.ask(number) for number in (2, 3, 6)), return_exceptions=True)
+    assert (answers[0], str(answers[1]), answers[2]) == (1, "odd: [3]", 3)
+
+
+async def test_a_batch_has_a_largest_size_and_leaves_out_who_waits_no_longer() -> None:
+    halves = Halves()
+    batched = Batched(halves)
+    tasks = [asyncio.create_task(batched.ask(2 * number)) for number in range(LARGEST_BATCH + 2)]
+    tasks[-1].get_loop().call_soon(tasks[-1].cancel)
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert answers[:-1] == list(range(LARGEST_BATCH + 1))
+    assert isinstance(answers[-1], asyncio.CancelledError)
+    assert [len(batch) for batch in halves.batches] == [LARGEST_BATCH, 1]

@@ -67,7 +67,10 @@ class Classifier(SavedArtifact):
             raise ConfigError("A weight is not a finite number.", "Train the classifier again.")
 
     def predict(self, texts: Sequence[str]) -> list[Distribution]:
-        """Return the distribution over the labels for each text; equally probable labels keep their stored order."""
+        """Return the distribution over the labels for each text; equally probable labels keep their stored order.
+
+        A text's distribution is the same to the bit alone and among others.
+        """
         return [
             [(self.labels[k], float(row[k])) for k in np.argsort(-row, kind="stable")]
             for row in self.probabilities(texts)
@@ -86,7 +89,9 @@ class Classifier(SavedArtifact):
 
     def _score(self, texts: Sequence[str]) -> Vectors:
         dim = self.embedder.dim
-        scores: Vectors = self.embedder.embed(texts) @ self.weights[:dim] + self.bias
+        # A product for each text, not one for all: that depends in its last bits on the number of texts.
+        products = self.embedder.embed(texts)[:, None, :] @ self.weights[:dim]
+        scores: Vectors = products[:, 0] + self.bias
         if self.hasher is None:
             return scores
         found = self.hasher.transform(texts)

@@ -71,6 +71,16 @@ def test_probabilities_are_the_softmax_of_the_linear_score_over_the_temperature(
     assert classifier().probabilities(["aaa"]) == pytest.approx((expected / expected.sum())[None, :], abs=1e-6)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(max_size=60) | st.sampled_from(["Where is my order 4711?", "Füße", "a" * 300]), max_size=70))
+def test_a_text_has_the_same_distribution_alone_and_among_others(texts: list[str]) -> None:
+    embedder, draw = WordLlamaEmbedder(), np.random.default_rng(len(texts))
+    weights = draw.normal(size=(embedder.dim + HASHER.dim, 7)).astype(np.float32)
+    bias = draw.normal(size=7).astype(np.float32)
+    model = classifier(HASHER, labels=tuple("abcdefg"), embedder=embedder, weights=weights, bias=bias)
+    assert model.predict(texts) == [model.predict([text])[0] for text in texts]
+
+
 def test_ngrams_add_their_weights_to_the_score() -> None:
     texts = ["ab ab", "", "c!", "\ud800 b"]
     model = classifier(HASHER)
