@@ -24,6 +24,7 @@ from typing import Any, Final
 from bench.measure import Figure, Options, Ratio, Result
 
 BENCHMARKS: Final = {
+    "stages": "an event in each stage without Kafka, and the encoding of each kind of message",
     "telemetry": "metrics and traces of one handled message",
 }
 """The benchmarks by name: each is a module of this package with a function `run(options) -> Result`."""
