@@ -7,8 +7,9 @@ back-references, and `\\w`, `\\d` and `\\b` know ASCII only (write `\\pL` for a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import re2
@@ -17,7 +18,9 @@ from streams.core.errors import ConfigError
 
 MAX_PATTERNS = 1_000
 MAX_PATTERN_MEMORY = 8 << 20
-"""Bytes that one compiled pattern may take, its automaton included."""
+"""Bytes that one compiled pattern may take, its automaton included; and the automaton of all together."""
+ALWAYS = r"\z"
+"""Matches every text: where all patterns together do not find it, their automaton was too large for the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,8 @@ class RuleSet:
             for label, patterns in table.items()
             for position, pattern in enumerate(patterns)
         ]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(label for label, _ in self._rules))
+        self._together = _together(chain(*table.values()), ignore_case)
+        self.labels = tuple(table)
 
     def match(self, text: str) -> list[RuleMatch]:
         """Return each label that matches, once, with the first match of its first matching pattern.
@@ -53,10 +54,15 @@ class RuleSet:
         """
         looked_at = text.encode("utf-8", "replace").decode()
         found: dict[str, RuleMatch] = {}
-        for label, pattern in self._rules:
+        for label, pattern in self._matching(looked_at):
             if label not in found and (hit := pattern.search(looked_at)):
                 found[label] = RuleMatch(label, hit.group(), hit.start(), hit.end())
         return list(found.values())
+
+    def _matching(self, text: str) -> list[tuple[str, Any]]:
+        """Return the rules that match, found by one search for all together; all rules where that is not possible."""
+        *hits, last = sorted(self._together.Match(text) if self._together else ()) or [-1]
+        return [self._rules[hit] for hit in hits] if last == len(self._rules) else self._rules
 
 
 def _check_table(table: Mapping[str, Sequence[str]]) -> None:
@@ -73,13 +79,9 @@ def _check_table(table: Mapping[str, Sequence[str]]) -> None:
 
 def _compile(label: str, position: int, pattern: str, ignore_case: bool) -> Any:
     """Return the compiled pattern. Raises ConfigError unless it is valid RE2 and does not match the empty text."""
-    options = re2.Options()
-    options.case_sensitive = not ignore_case
-    options.max_mem = MAX_PATTERN_MEMORY
-    options.log_errors = False
     key = f"rules.{label}[{position}]"
     try:
-        compiled = re2.compile(pattern, options=options)
+        compiled = re2.compile(pattern, options=_options(ignore_case))
     except (re2.error, TypeError, UnicodeEncodeError) as error:
         raise ConfigError(
             f"The pattern {pattern!r} is not valid: {_message(error)}.",
@@ -93,6 +95,26 @@ def _compile(label: str, position: int, pattern: str, ignore_case: bool) -> Any:
             key=key,
         )
     return compiled
+
+
+def _together(patterns: Iterable[str], ignore_case: bool) -> Any:
+    """Return all patterns as one, and ALWAYS as the last; None if they are too large together."""
+    found = re2.Set.SearchSet(_options(ignore_case))
+    for pattern in (*patterns, ALWAYS):
+        found.Add(pattern)
+    try:
+        found.Compile()
+    except re2.error:
+        return None
+    return found
+
+
+def _options(ignore_case: bool) -> re2.Options:
+    options = re2.Options()
+    options.case_sensitive = not ignore_case
+    options.max_mem = MAX_PATTERN_MEMORY
+    options.log_errors = False
+    return options
 
 
 def _message(error: Exception) -> str:

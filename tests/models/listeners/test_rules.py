@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.core.errors import ConfigError
 from streams.models.listeners.rules import MAX_PATTERNS, RuleMatch, RuleSet
@@ -76,6 +78,26 @@ def test_a_table_of_the_wrong_shape_is_refused(table: dict[str, list[str]], key:
     with pytest.raises(ConfigError) as error:
         RuleSet(table)
     assert error.value.key == key
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_rules_that_are_too_large_together_are_searched_one_by_one(number: int) -> None:
+    """Two of these do not fit into one automaton."""
+    rules = RuleSet({str(one): [rf"(\pL+ ){{100}}{one}"] for one in range(number)})
+    assert (rules._together is None) == (number == 2)
+    text = "word " * 100
+    assert [found.label for found in rules.match(f"{text}{number - 1}")] == [str(number - 1)]
+    assert rules.match(text) == []
+
+
+WORDS = st.text("ab ", max_size=12)
+
+
+@given(st.lists(st.sampled_from(["a", "ab", "b$", "^a", r"\bab\b", "a+b", "B", "c"]), min_size=1, max_size=6), WORDS)
+def test_rules_together_find_what_each_finds_alone(patterns: list[str], text: str) -> None:
+    together = RuleSet({str(number): [pattern] for number, pattern in enumerate(patterns)})
+    alone = [RuleSet({str(number): [pattern]}) for number, pattern in enumerate(patterns)]
+    assert together.match(text) == [match for one in alone for match in one.match(text)]
 
 
 def test_labels_keep_the_order_of_the_table() -> None:
