@@ -17,7 +17,7 @@ from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec, read_as, rea
 from streams.adapters.kafka_record import ID_HEADER, SUBJECT_HEADER, TRACE_HEADER, KafkaRecord
 from streams.core import exact_json
 from streams.core.errors import UnreadableError
-from streams.core.fingerprint import data_subject, digest, trace_id
+from streams.core.fingerprint import DIGEST_DIGITS, data_subject, digest, trace_id
 from streams.core.messages import Event, EventKind, Origin, RawEvent
 from streams.core.time_range import YEARS
 
@@ -47,7 +47,8 @@ class EventReader:
     def __call__(self, received: KafkaRecord) -> Event:
         """Return the event in a record. Raises UnreadableError with the reason."""
         raw = self.read(received.value)
-        raw = replace(raw, time=raw.time or _time(binary_time(received.header)))
+        if raw.time is None and (sent := _time(binary_time(received.header))) is not None:
+            raw = replace(raw, time=sent)
         _check_values(raw)
         event_id = self.event_id(received, raw.id)
         subject = raw.data_subject or received.header(SUBJECT_HEADER)
@@ -72,7 +73,9 @@ class EventReader:
         return named or derived_event_id(received, self._cluster_id)
 
     def is_named(self, received: KafkaRecord, event: Event) -> bool:
-        return event.origin.event_id != self.event_id(replace(received, headers=()))
+        """True if an event's id is its producer's, and not made of its record."""
+        named = event.origin.event_id
+        return len(named) != DIGEST_DIGITS or named != derived_event_id(received, self._cluster_id)
 
     def read(self, value: bytes | None) -> RawEvent:
         if not value:

@@ -21,8 +21,10 @@ T = TypeVar("T")
 
 async def gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Return the results, in order. Where one raises, wait for the others first, for they may have been paid for."""
-    results: list[T] = []
-    for one in await asyncio.gather(*work, return_exceptions=True):
+    started, results = list(work), list[T]()
+    if len(started) == 1:  # it needs no task of its own
+        return [await started[0]]
+    for one in await asyncio.gather(*started, return_exceptions=True):
         if isinstance(one, BaseException):
             raise one
         results.append(one)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -209,10 +208,13 @@ class Bounded(CallWrapper):
 
     async def call(self, request: CallRequest) -> CallOutcome | OutOfBudget:
         """Wait for the slots, then call."""
-        async with AsyncExitStack() as held:
-            for slot in self.slots:
-                await held.enter_async_context(slot)
+        return await self._call(request, *self.slots)
+
+    async def _call(self, request: CallRequest, *slots: asyncio.Semaphore) -> CallOutcome | OutOfBudget:
+        if not slots:
             return await self.caller.call(request)
+        async with slots[0]:
+            return await self._call(request, *slots[1:])
 
 
 def circuit_open(model_key: str, seconds: float) -> ModelError:

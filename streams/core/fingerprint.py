@@ -7,10 +7,13 @@ import json
 import unicodedata
 from typing import Any
 
+DIGEST_DIGITS = 32
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical(value: Any) -> str:
     """Write JSON with sorted keys, no spaces, and strings trimmed and in Unicode's composed form (NFC)."""
-    return json.dumps(_normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(_normal(value))
 
 
 def _normal(value: Any) -> Any:
@@ -36,7 +39,7 @@ def digest(*parts: str | bytes | int | None) -> str:
         data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
         sha.update(f"{kind}{len(data)}:".encode())
         sha.update(data)
-    return sha.hexdigest()[:32]
+    return sha.hexdigest()[:DIGEST_DIGITS]
 
 
 def task_fingerprint(handler_version: str, task_input: Any) -> str:

@@ -433,6 +433,7 @@ def test_only_a_producers_own_id_is_named() -> None:
         (b"hi", (), False),
         (as_json(id="a", text="hi"), (), True),
         (b"hi", [(ID_HEADER, b"a")], True),
+        (b"hi", [(ID_HEADER, b"0123456789abcdef" * 2)], True),
     ]:
         one = record(value, headers)
         assert made.is_named(one, made(one)) is named
