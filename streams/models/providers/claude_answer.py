@@ -84,10 +84,11 @@ class ClaudeAnswer:
             case "content_block_stop":
                 self._close(self._index(event, self._latest), as_object(event.get("content_block")))
         ends = kind in _ENDS
-        for part in (event, message, delta):
+        for part in filter(None, (event, message, delta)):
             self._model = as_name(part.get("model")) or self._model
             self._end(part, ends=ends)
-            self._count(as_object(part.get("usage")), final=ends)
+            if usage := as_object(part.get("usage")):
+                self._count(usage, final=ends)
         self.complete |= kind in ("message", "message_stop")
 
     def _begin(self, message: Mapping[str, Any]) -> None:
