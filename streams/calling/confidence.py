@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,34 +76,34 @@ class ConfidenceScorer:
                 raise_process_fault(failure)
                 error = encodable(f"{path} raised {type(failure).__name__}: {failure}"[:MAX_ERROR_TEXT])
         scores = tuple(Score(label=name, probability=value) for name, value in sources.items())
-        attempt = dataclasses.replace(attempt, sources=scores, error=error or attempt.error)
-        return self._calibrated(self._verified(task, attempt))
+        scored = attempt if scores == attempt.sources else dataclasses.replace(attempt, sources=scores)
+        if self.verify is None:
+            raw = self._combined(scores)
+        elif (raw := probability(self.verify(task, scored))) is not None:
+            scores = (*scores, Score(label=VERIFIER, probability=raw))
+        return dataclasses.replace(
+            scored,
+            sources=scores,
+            raw_confidence=raw,
+            confidence=self._calibrated(raw),
+            error=error or attempt.error,
+        )
 
     async def _call(self, path: str, function: Function, task: Task, answer: Answer) -> Any:
         asynchronous = inspect.iscoroutinefunction(function)
         call: Any = function(task, answer) if asynchronous else self._threads.call(path, function, task, answer)
         return await asyncio.wait_for(call, self.timeout)
 
-    def _verified(self, task: Task, attempt: Attempt) -> Attempt:
-        if self.verify is None:
-            return dataclasses.replace(attempt, raw_confidence=self._combined(attempt))
-        found = probability(self.verify(task, attempt))
-        if found is None:
-            return dataclasses.replace(attempt, raw_confidence=None)
-        score = Score(label=VERIFIER, probability=found)
-        return dataclasses.replace(attempt, sources=(*attempt.sources, score), raw_confidence=found)
-
-    def _combined(self, attempt: Attempt) -> float | None:
+    def _combined(self, scores: Sequence[Score]) -> float | None:
         """Combine the sources that the file names, and plain code's own confidence; None if one is missing."""
         wanted = {*self.config.sources, OWN}
-        known = [one for one in attempt.sources if one.label in wanted]
+        known = [one for one in scores if one.label in wanted]
         missing = set(self.config.sources) - {one.label for one in known}
         return None if missing else combined(known, self.config.combine)
 
-    def _calibrated(self, attempt: Attempt) -> Attempt:
-        raw, artifact = attempt.raw_confidence, self.config.artifact
-        confidence = raw if raw is None or artifact is None else probability(artifact.calibrator(raw))
-        return dataclasses.replace(attempt, confidence=confidence)
+    def _calibrated(self, raw: float | None) -> float | None:
+        artifact = self.config.artifact
+        return raw if raw is None or artifact is None else probability(artifact.calibrator(raw))
 
 
 def _probability(value: Any) -> float:

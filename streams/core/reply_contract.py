@@ -114,7 +114,7 @@ class Contract:
 
     def _read_json(self, text: str) -> Reading:
         try:
-            value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+            value = _DECODER.decode(text)
             if not isinstance(value, dict):
                 return _invalid("schema", "the reply is not a JSON object")
             refusal = value.get("refusal")
@@ -231,3 +231,6 @@ def _no_number(name: str) -> NoReturn:
 def _finite(digits: str) -> float:
     number = float(digits)
     return number if math.isfinite(number) else _no_number(digits[:20])
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)

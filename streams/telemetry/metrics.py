@@ -126,13 +126,15 @@ class LimitMetrics:
 
     def breaker(self, model_key: str, state: str) -> None:
         """Set the gauge, and count and log a change."""
-        before = self._states.get(model_key, "closed")
+        before = self._states.get(model_key)
+        if state == before:
+            return
         self._states[model_key] = state
         for one in STATES:
             BREAKER.labels(model_key, one).set(1 if one == state else 0)
-        if state != before:
+        if state != (before or "closed"):
             BREAKER_CHANGES.labels(model_key, state).inc()
-            lanes_log.warning("the circuit breaker of model %s is %s, it was %s", model_key, state, before)
+            lanes_log.warning("the circuit breaker of model %s is %s, it was %s", model_key, state, before or "closed")
 
     def retry(self, model_key: str, fate: str) -> None:
         RETRIES.labels(model_key, fate).inc()

@@ -29,35 +29,64 @@ async def events_of(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Mapping[str,
     An object without a `type` gets the name of its event. Events of a foreign name that are not JSON objects are
     skipped. Raises ValueError for bytes that are not UTF-8 and for an event that is not a JSON object.
     """
-    name, data, document = "", list[str](), list[str]()
-    async for line in _lines(chunks):
-        if document or (not data and line.lstrip().startswith(("{", "["))):
-            document.append(line)
-        elif line.startswith("event:"):
-            name = _value(line)
-        elif line.startswith("data:"):
-            data.append(_value(line))
-        elif not line:
-            for event in _parsed(name, "\n".join(data)):
+    lines, body = _Lines(), _Body()
+    async for chunk in chunks:
+        for line in lines.of(chunk):
+            for event in body.events(line):
                 yield event
-            name, data = "", []
-    for event in _parsed(name, "\n".join(document or data)):
+    for line in lines.rest():
+        for event in body.events(line):
+            yield event
+    for event in body.rest():
         yield event
 
 
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """Yield the lines of a UTF-8 text, with any line ends and any cuts into chunks."""
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
-    parts: list[str] = []
-    async for chunk in chunks:
-        first, *others = decoder.decode(chunk).split("\n")
-        parts.append(first)
-        for other in others:
-            yield "".join(parts)
-            parts = [other]
-    rest = "".join(parts) + decoder.decode(b"", final=True)
-    for line in rest.splitlines():
-        yield line
+class _Lines:
+    """The lines of a UTF-8 text, with any line ends and any cuts into chunks."""
+
+    def __init__(self) -> None:
+        self._decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
+        self._parts: list[str] = []
+
+    def of(self, chunk: bytes) -> list[str]:
+        """Return the lines that end in a chunk."""
+        first, *others = self._decoder.decode(chunk).split("\n")
+        self._parts.append(first)
+        if not others:
+            return []
+        ended = ["".join(self._parts), *others[:-1]]
+        self._parts = [others[-1]]
+        return ended
+
+    def rest(self) -> list[str]:
+        """Return the lines after the last line end."""
+        return ("".join(self._parts) + self._decoder.decode(b"", final=True)).splitlines()
+
+
+class _Body:
+    """The events of a body, line by line."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._data: list[str] = []
+        self._document: list[str] = []
+
+    def events(self, line: str) -> Iterable[Mapping[str, Any]]:
+        """Return what a line completes."""
+        if self._document or (not self._data and line.lstrip().startswith(("{", "["))):
+            self._document.append(line)
+        elif line.startswith("event:"):
+            self._name = _value(line)
+        elif line.startswith("data:"):
+            self._data.append(_value(line))
+        elif not line:
+            name, data, self._name, self._data = self._name, self._data, "", []
+            return _parsed(name, "\n".join(data))
+        return ()
+
+    def rest(self) -> Iterable[Mapping[str, Any]]:
+        """Return what the body's end completes."""
+        return _parsed(self._name, "\n".join(self._document or self._data))
 
 
 def _value(line: str) -> str:
