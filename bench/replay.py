@@ -17,22 +17,19 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.deployment import messages_api
 from streams.adapters.codec_factory import codec_for
 from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
 from streams.audit.query import Audit
 from streams.core.messages import Outcome
-from streams.embedded.broker import free_ports
 from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.pipeline.load import load_pipeline
 
-ROOT = Path(__file__).parents[1]
 TIMEOUT = 900.0
 PIPELINE = """
 name = "replayed"
@@ -79,7 +76,7 @@ def main() -> None:
 
 def measure(events: int, broker: str) -> dict[str, Any]:
     """Run the stream, then both replays."""
-    with tempfile.TemporaryDirectory() as scratch, fake_claude() as url:
+    with tempfile.TemporaryDirectory() as scratch, messages_api() as url:
         directory = Path(scratch)
         (directory / "pipeline.toml").write_text(PIPELINE, "utf-8")
         (directory / "brief.j2").write_text(PROMPT, "utf-8")
@@ -107,20 +104,6 @@ def measure(events: int, broker: str) -> dict[str, Any]:
                 "another worker's prompt: answers reused": brief["reused"],
                 "another worker's prompt: seconds in all": brief["seconds"],
             }
-
-
-@contextmanager
-def fake_claude() -> Iterator[str]:
-    """The fake Messages API as a program; its address."""
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "tests.harness.fakes.messages_server", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        program.stdout.readline()
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            program.terminate()
 
 
 def requests(url: str) -> int:

@@ -24,11 +24,12 @@ from typing import Any, Final
 from bench.measure import Figure, Options, Ratio, Result
 
 BENCHMARKS: Final = {
+    "event_cost": "CPU time of an event by path and process, beside LiteLLM, the SDK and a script",
     "stages": "an event in each stage without Kafka, and the encoding of each kind of message",
     "telemetry": "metrics and traces of one handled message",
 }
 """The benchmarks by name: each is a module of this package with a function `run(options) -> Result`."""
-PACKAGES: Final = ("faust-streaming", "aiokafka", "confluent-kafka", "anthropic", "clickhouse-connect", "fastavro")
+PACKAGES: Final = ("faust-streaming", "aiokafka", "confluent-kafka", "clickhouse-connect", "fastavro")
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 
