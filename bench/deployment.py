@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,17 +41,16 @@ class Deployment:
     publisher: Publisher
     topics: Consumer
     environment: Mapping[str, str]
-    instances: dict[str, int] = field(default_factory=dict)
 
-    def start(self, *tiers: str, processes: int = 1) -> None:
-        """Start so many processes of each tier, and wait until they have their partitions."""
+    def start(self, *tiers: str, processes: int = 1, ready: bool = True) -> None:
+        """Start so many processes of each tier; with `ready`, wait until they have their partitions."""
         started = []
         for tier in tiers:
             for number in range(processes):
                 child = self.running.start(tier, str(number), self.environment)
                 started.append((child, tier, str(number)))
         for child, tier, instance in started:
-            if tier in FAUST_TIERS:
+            if ready and tier in FAUST_TIERS:
                 self.running.wait_ready(child, tier, instance)
 
     def stop(self, *tiers: str) -> None:

@@ -27,6 +27,7 @@ BENCHMARKS: Final = {
     "event_cost": "CPU time of an event by path and process, beside LiteLLM, the SDK and a script",
     "stages": "an event in each stage without Kafka, and the encoding of each kind of message",
     "telemetry": "metrics and traces of one handled message",
+    "throughput": "the tiers on a backlog, with 1, 2 and 4 processes, beside bare loops and frameworks",
 }
 """The benchmarks by name: each is a module of this package with a function `run(options) -> Result`."""
 PACKAGES: Final = ("faust-streaming", "aiokafka", "confluent-kafka", "clickhouse-connect", "fastavro")

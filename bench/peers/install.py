@@ -44,7 +44,7 @@ def command(peer: str, argument: dict[str, Any]) -> list[str]:
 
 def run(peer: str, argument: dict[str, Any]) -> dict[str, Any]:
     """Run a peer to its end, and return what it measured."""
-    done = subprocess.run(command(peer, argument), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command(peer, argument), cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
         raise RuntimeError(f"{peer} failed:\n{done.stderr[-3000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -22,7 +22,7 @@ class Audit(CustomLogger):  # type: ignore[misc]
         self.records: list[Any] = []
         self.expected, self.complete = expected, asyncio.Event()
 
-    async def async_log_success_event(self, kwargs: dict[str, Any], *_: Any) -> None:
+    async def async_log_success_event(self, kwargs: dict[str, Any], **_: Any) -> None:
         self.records.append(kwargs["standard_logging_object"])
         if len(self.records) == self.expected:
             self.complete.set()
