@@ -27,7 +27,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 TIERS: Final = ("listen", "work", "reason", "settle", "record")
 PARTITIONS: Final = 4
 PATIENCE_SECONDS: Final = 120.0
-POLL_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.02
 BROKERS: Final = ("kafka", "tansu")
 Event = Mapping[str, Any]
 """The arguments of `Publisher.publish`."""
