@@ -491,6 +491,17 @@ async def test_many_calls_go_at_once(model: LanguageModel, server: MessagesServe
     assert [reply.text for reply in replies] == [f"call {n}" for n in range(40)]
 
 
+async def test_no_call_waits_for_anothers_connection(model: LanguageModel, server: MessagesServer) -> None:
+    server.answer = lambda _: Slow(60)
+    calls = [asyncio.create_task(model.ask(ask_for(), timeout=60)) for _ in range(150)]
+    async with asyncio.timeout(30):
+        while server.count < len(calls):
+            await asyncio.sleep(0.01)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
 @pytest.mark.parametrize("name", ["temperature", "top_p", "speed", "max_token"])
 async def test_a_parameter_the_provider_does_not_take_is_refused_before_asking(
     model: LanguageModel, server: MessagesServer, name: str
