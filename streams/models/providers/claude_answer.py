@@ -26,6 +26,7 @@ _LASTING = "ephemeral_1h_input_tokens"
 _ENDS = ("message", "message_delta", "message_stop")
 _BLOCKS = ("content_block_start", "content_block_delta", "content_block_stop")
 _KINDS = frozenset({"message_start", *_BLOCKS, *_ENDS})
+_ABOUT_MESSAGE = frozenset({"model", "stop_reason", "stop_details", "usage"})
 _TEXT = ("text", "")
 """Kinds of a block that hold the reply's text; a block without a kind is one of them."""
 
@@ -84,11 +85,11 @@ class ClaudeAnswer:
             case "content_block_stop":
                 self._close(self._index(event, self._latest), as_object(event.get("content_block")))
         ends = kind in _ENDS
-        for part in filter(None, (event, message, delta)):
-            self._model = as_name(part.get("model")) or self._model
-            self._end(part, ends=ends)
-            if usage := as_object(part.get("usage")):
-                self._count(usage, final=ends)
+        for part in (event, message, delta):
+            if not _ABOUT_MESSAGE.isdisjoint(part):
+                self._model = as_name(part.get("model")) or self._model
+                self._end(part, ends=ends)
+                self._count(as_object(part.get("usage")), final=ends)
         self.complete |= kind in ("message", "message_stop")
 
     def _begin(self, message: Mapping[str, Any]) -> None:

@@ -73,15 +73,17 @@ class _Body:
 
     def events(self, line: str) -> Iterable[Mapping[str, Any]]:
         """Return what a line completes."""
-        if self._document or (not self._data and line.lstrip().startswith(("{", "["))):
+        if self._document:
             self._document.append(line)
-        elif line.startswith("event:"):
-            self._name = _value(line)
         elif line.startswith("data:"):
             self._data.append(_value(line))
+        elif line.startswith("event:"):
+            self._name = _value(line)
         elif not line:
             name, data, self._name, self._data = self._name, self._data, "", []
             return _parsed(name, "\n".join(data))
+        elif not self._data and line.lstrip().startswith(("{", "[")):
+            self._document.append(line)
         return ()
 
     def rest(self) -> Iterable[Mapping[str, Any]]:
