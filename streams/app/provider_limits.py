@@ -24,7 +24,7 @@ def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
     """
     try:
         if spec.provider == "claude":
-            from streams.models.providers.claude import message_arguments
+            from streams.models.providers.claude_request import message_arguments
 
             message_arguments(_request(handler, spec))
             check_thinking(known_thinking(spec.model), handler.prompts.parameters, handler.prompts.max_tokens)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
@@ -18,10 +17,11 @@ from streams.core.address import is_http
 from streams.core.errors import ConfigError, ModelError
 from streams.core.process_fault import process_fault
 from streams.models.providers.claude_answer import ClaudeAnswer
+from streams.models.providers.claude_api_error import ApiError
 from streams.models.providers.claude_bounds import body_of, is_success
-from streams.models.providers.claude_errors import FOREIGN_ERRORS, ApiError, translate
+from streams.models.providers.claude_errors import FOREIGN_ERRORS, translate
 from streams.models.providers.claude_events import events_of
-from streams.models.providers.claude_schema import strict_schema
+from streams.models.providers.claude_request import message_arguments, streamed
 from streams.models.providers.protocol import ModelReply, ModelRequest
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
@@ -31,11 +31,6 @@ _HEADERS: Final = {
     "accept": "application/json",
     "accept-encoding": "identity",  # a few compressed bytes can expand without limit
 }
-
-# What the caller may set. Deliberately left out: `service_tier`, `speed` and `inference_geo`, which change the
-# price of a call without its token counts showing it, and tools, which a text reply cannot carry.
-_TOP_LEVEL = frozenset({"thinking", "stop_sequences", "metadata"})
-_OUTPUT_CONFIG = frozenset({"effort"})
 
 MOST_SECONDS_AFTER_END = 1.0
 """For a gateway that keeps a connection open after the message's last event."""
@@ -78,8 +73,7 @@ class ClaudeModel:
         arguments = message_arguments(request)
         answer = ClaudeAnswer(self._clock)
         try:
-            # Always streamed: only a stream shows the time to the first token, and long answers outlive idle proxies.
-            body = _compact({**arguments, "stream": True}).encode()
+            body = streamed(arguments)
             async with asyncio.timeout(timeout):
                 await self._stream(body, answer)
             return answer.reply()
@@ -132,31 +126,6 @@ async def _take(
         answer.take(event)
         if answer.complete:
             return
-
-
-def message_arguments(request: ModelRequest) -> dict[str, Any]:
-    """Return the request as arguments of the Messages API. Raises ConfigError for what the API does not take."""
-    if unknown := sorted(set(request.parameters) - _TOP_LEVEL - _OUTPUT_CONFIG):
-        allowed = ", ".join(sorted(_TOP_LEVEL | _OUTPUT_CONFIG))
-        what = f"not taken by Claude: {', '.join(unknown)}."
-        raise ConfigError(what, f"Remove it; allowed are {allowed}.", "parameters")
-    arguments: dict[str, Any] = {
-        "model": request.model,
-        "max_tokens": request.max_tokens,
-        "messages": [{"role": "user", "content": request.prompt}],
-    }
-    if request.system:
-        cached = {"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}
-        arguments["system"] = [cached]
-    output = {name: value for name, value in request.parameters.items() if name in _OUTPUT_CONFIG}
-    if request.schema is not None:
-        output["format"] = {"type": "json_schema", "schema": strict_schema(request.schema)}
-    if output:
-        arguments["output_config"] = output
-    return arguments | {name: value for name, value in request.parameters.items() if name in _TOP_LEVEL}
-
-
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict).encode
 
 
 def _checked_key(api_key: str) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import aiohttp
 
 from streams.core.errors import ModelError
+from streams.models.providers.claude_api_error import ApiError
 
 # error_type -> (retryable, remedy)
 _KINDS: Mapping[str, tuple[bool, str]] = {
@@ -95,34 +94,6 @@ _BY_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )  # fmt: skip
 _SHOULD_RETRY: Mapping[str, bool] = {"true": True, "false": False}
 _LONGEST_MESSAGE = 500
-
-
-class ApiError(Exception):
-    """An error of the API: a response with another status than 2xx, or an error event in a stream.
-
-    `body` is the response's, or the event.
-    """
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes | Mapping[str, Any]) -> None:
-        super().__init__(f"status {status}")
-        self.status = status
-        self.headers = headers
-        self.body = _json(body) if isinstance(body, bytes) else body
-        error = self.body.get("error") if isinstance(self.body, Mapping) else None
-        details = error if isinstance(error, Mapping) else {}
-        self.named: object = details.get("type")
-        """The API's own name for the kind of error; the JSON may hold any value there."""
-        self.said = str(details.get("message") or self.body or f"status {status}")
-
-
-def _json(body: bytes) -> object:
-    """Return an error's body as JSON, or as text where it is not."""
-    text = body.decode("utf-8", "replace").strip()
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
 
 FOREIGN_ERRORS = (ApiError, aiohttp.ClientError, OSError, ValueError, RecursionError, OverflowError)
 """Exceptions of the API, of the HTTP library and of the parsing of a reply. A TimeoutError is an OSError."""

@@ -23,8 +23,9 @@ import pytest
 
 from streams.core.errors import ConfigError, ModelError, ProcessError
 from streams.core.reply_contract import MAX_REPLY
-from streams.models.providers.claude import ClaudeModel, message_arguments
+from streams.models.providers.claude import ClaudeModel
 from streams.models.providers.claude_bounds import MAX_ERROR_BODY, MAX_STREAM
+from streams.models.providers.claude_request import message_arguments
 from streams.models.providers.claude_schema import strict_schema
 from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
 from tests.harness.fakes.messages_server import (
@@ -492,11 +493,16 @@ async def test_many_calls_go_at_once(model: LanguageModel, server: MessagesServe
 
 
 async def test_no_call_waits_for_anothers_connection(model: LanguageModel, server: MessagesServer) -> None:
-    server.answer = lambda _: Slow(60)
+    all_arrived = asyncio.Event()
+
+    def held(_: Mapping[str, Any]) -> Slow:
+        if server.count == len(calls):
+            all_arrived.set()
+        return Slow(60)
+
+    server.answer = held
     calls = [asyncio.create_task(model.ask(ask_for(), timeout=60)) for _ in range(150)]
-    async with asyncio.timeout(30):
-        while server.count < len(calls):
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(all_arrived.wait(), 30)
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)

@@ -1,0 +1,48 @@
+"""Requests to Claude: a ModelRequest as the body of a call of the Messages API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from streams.core.errors import ConfigError
+from streams.models.providers.claude_schema import strict_schema
+from streams.models.providers.protocol import ModelRequest
+
+# What the caller may set. Deliberately left out: `service_tier`, `speed` and `inference_geo`, which change the
+# price of a call without its token counts showing it, and tools, which a text reply cannot carry.
+_TOP_LEVEL = frozenset({"thinking", "stop_sequences", "metadata"})
+_OUTPUT_CONFIG = frozenset({"effort"})
+
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict).encode
+
+
+def message_arguments(request: ModelRequest) -> dict[str, Any]:
+    """Return the request as arguments of the Messages API. Raises ConfigError for what the API does not take."""
+    if unknown := sorted(set(request.parameters) - _TOP_LEVEL - _OUTPUT_CONFIG):
+        allowed = ", ".join(sorted(_TOP_LEVEL | _OUTPUT_CONFIG))
+        what = f"not taken by Claude: {', '.join(unknown)}."
+        raise ConfigError(what, f"Remove it; allowed are {allowed}.", "parameters")
+    arguments: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": request.max_tokens,
+        "messages": [{"role": "user", "content": request.prompt}],
+    }
+    if request.system:
+        cached = {"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}
+        arguments["system"] = [cached]
+    output = {name: value for name, value in request.parameters.items() if name in _OUTPUT_CONFIG}
+    if request.schema is not None:
+        output["format"] = {"type": "json_schema", "schema": strict_schema(request.schema)}
+    if output:
+        arguments["output_config"] = output
+    return arguments | {name: value for name, value in request.parameters.items() if name in _TOP_LEVEL}
+
+
+def streamed(arguments: Mapping[str, Any]) -> bytes:
+    """Return the body of a call whose answer is streamed. Raises UnicodeEncodeError for half a surrogate pair.
+
+    Only a stream shows the time to the first token, and long answers outlive idle proxies.
+    """
+    return _compact({**arguments, "stream": True}).encode()
