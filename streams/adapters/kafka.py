@@ -16,6 +16,8 @@ ISOLATION: Final = "read_committed"
 """Read up to the last stable offset, and no record of a transaction that is open or was aborted."""
 OFFSET_RESET: Final = "earliest"
 """Go on at the first record that Kafka still holds when the next one is gone."""
+METADATA_MS: Final = 10_000
+"""Longest time until a client uses partitions that were added, or notices that its topic was created again."""
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -59,6 +61,7 @@ class KafkaConfig:
             "sasl.mechanism": self.sasl_mechanism,
             "sasl.username": self.username,
             "sasl.password": self.password,
+            "topic.metadata.refresh.interval.ms": METADATA_MS,
             "logger": CLIENT_LOG,
         }
         return {key: value for key, value in settings.items() if value is not None} | more

@@ -25,6 +25,7 @@ def test_a_plain_broker_needs_only_its_address() -> None:
     assert config.confluent() == {
         "bootstrap.servers": "a:9092,b:9092",
         "security.protocol": "PLAINTEXT",
+        "topic.metadata.refresh.interval.ms": 10_000,
         "logger": CLIENT_LOG,
     }
     assert config.ssl_context() is None
@@ -50,6 +51,7 @@ def test_every_setting_has_its_name_at_the_client() -> None:
         "sasl.username": "me",
         "sasl.password": "s3cret",
         "acks": "all",
+        "topic.metadata.refresh.interval.ms": 10_000,
         "logger": CLIENT_LOG,
     }
 
@@ -63,6 +65,7 @@ def test_every_consumer_reads_committed_records_and_goes_on_at_what_is_held() ->
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "fetch.wait.max.ms": 50,
+        "topic.metadata.refresh.interval.ms": 10_000,
         "logger": CLIENT_LOG,
     }
 
