@@ -114,7 +114,9 @@ def choose_broker(
     return ApacheKafka(home.resolve(), resources.resolve(), data_dir.resolve() / "kafka", message_bytes)
 
 
-def await_broker(supervisor: Supervisor, child: Child, address: str, brokers: int = 1) -> str:
+def await_broker(
+    supervisor: Supervisor, child: Child, address: str, brokers: int = 1, seconds: float = READY_SECONDS
+) -> str:
     """Wait until the broker at `address` reports at least `brokers` brokers in its metadata."""
     settings: dict[str, str | int | float | bool | Callable[..., object]] = {
         "bootstrap.servers": address,
@@ -130,7 +132,7 @@ def await_broker(supervisor: Supervisor, child: Child, address: str, brokers: in
         except KafkaException:
             return False
 
-    supervisor.wait_ready(child, answers, READY_SECONDS)
+    supervisor.wait_ready(child, answers, seconds)
     return address
 
 

@@ -45,8 +45,15 @@ def test_a_leader_of_three_brokers_lost_in_a_short_stream(kafka_home: Path, tmp_
     assert any("SIGKILL kafka-" in note for note in proof.toll["notes"])
 
 
+def test_topics_that_get_more_partitions_in_a_short_stream(kafka_home: Path, tmp_path: Path) -> None:
+    proof = proven("partitions", 1, Load(events=600, rate=15), kafka_home, tmp_path)
+    # What is stored stays in its partition, so a text that comes again may be asked once more.
+    assert proof.faults.keys() <= {"stored_again"}
+    assert sum("has 12 partitions" in note for note in proof.toll["notes"]) >= 4
+
+
 @pytest.mark.faults
-@pytest.mark.parametrize("name", ["kill", "rebalance", "wiped", "broker", "leader", "clickhouse", CLOCK])
+@pytest.mark.parametrize("name", ["kill", "wiped", "broker", "leader", "clickhouse", CLOCK])
 def test_a_longer_stream_with_a_fault_of_each_kind(name: str, kafka_home: Path, tmp_path: Path) -> None:
     proof = proven(name, 1, Load(events=2000, rate=25), kafka_home, tmp_path)
     assert proof.faults == {}
@@ -54,7 +61,7 @@ def test_a_longer_stream_with_a_fault_of_each_kind(name: str, kafka_home: Path, 
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("name", ["stop", "restarts"])
+@pytest.mark.parametrize("name", ["stop", "restarts", "rebalance"])
 def test_workers_stopped_under_load_end_in_time_and_cause_no_duplicate(
     name: str, kafka_home: Path, tmp_path: Path
 ) -> None:

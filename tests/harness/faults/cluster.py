@@ -8,9 +8,20 @@ from typing import Final
 
 from streams.embedded.broker import MESSAGE_BYTES, await_broker, free_ports
 from streams.embedded.kafka_node import KafkaNode, new_cluster_id
-from streams.embedded.supervisor import Supervisor
+from streams.embedded.supervisor import Child, Supervisor
 
 NODES: Final = (1, 2, 3)
+READY_SECONDS: Final = 600.0
+# Nodes that wait for a processor must not be taken for lost ones. With Kafka's usual limits they vote again and again,
+# and a node that has not registered after a minute ends.
+PATIENCE: Final = """\
+broker.session.timeout.ms=9000
+broker.heartbeat.interval.ms=2000
+controller.quorum.fetch.timeout.ms=10000
+controller.quorum.election.timeout.ms=5000
+controller.quorum.request.timeout.ms=10000
+initial.broker.registration.timeout.ms=600000
+"""
 
 
 @dataclass(slots=True)
@@ -41,15 +52,18 @@ class KafkaCluster:
                 resources=self.resources,
                 data_dir=self.data_dir / str(number),
                 message_bytes=MESSAGE_BYTES,
+                settings=PATIENCE,
             )
             for place, number in enumerate(NODES)
         }
         children = {number: node.start(supervisor, self.cluster_id) for number, node in self.nodes.items()}
         for number, child in children.items():
-            await_broker(supervisor, child, f"127.0.0.1:{self.nodes[number].port}", len(NODES))
+            self._await(supervisor, child, number)
         return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes.values())
 
     def start_node(self, supervisor: Supervisor, number: int) -> None:
         """Start one node where it was."""
-        child = self.nodes[number].start(supervisor, self.cluster_id)
-        await_broker(supervisor, child, f"127.0.0.1:{self.nodes[number].port}", len(NODES))
+        self._await(supervisor, self.nodes[number].start(supervisor, self.cluster_id), number)
+
+    def _await(self, supervisor: Supervisor, child: Child, number: int) -> None:
+        await_broker(supervisor, child, f"127.0.0.1:{self.nodes[number].port}", len(NODES), READY_SECONDS)

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import struct
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AdminClient,
+    NewPartitions,
+)
 
-from streams.app.process import FAUST_TIERS, TIERS
+from streams.adapters.topic_reader import TopicReader
+from streams.app.process import FAUST_TIERS, TIERS, ready_file
 from streams.app.settings import read_settings
 from streams.embedded.broker import Broker
 from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.embedded.stack import EmbeddedStack, start_clickhouse
 from streams.pipeline.load import load_pipeline
 from tests.harness.faults.cluster import KafkaCluster
-from tests.harness.faults.provider import Kill, Provider, asker_of
+from tests.harness.faults.provider import Provider, asker_of
 from tests.harness.faults.traffic import REASONER, answer
 
 PIPELINE: Final = Path(__file__).parent / "pipeline" / "pipeline.toml"
 MODELS: Final[Mapping[str, str]] = {"work": "claude-haiku-5-5", "reason": REASONER}
+
+END_SECONDS: Final = 120.0
+OFFSETS: Final = "__consumer_offsets"
+GROUP_RECORD: Final = struct.Struct(">hh")
+"""The beginning of the key of a group's own record: its version, which is 2, and the length of the group's name."""
 
 Place = tuple[str, str]
 """A tier and an instance."""
@@ -35,7 +46,7 @@ Place = tuple[str, str]
 class Toll:
     """The faults done to the processes, and what they may have cost."""
 
-    kills: list[Kill] = field(default_factory=list)
+    kills: list[str] = field(default_factory=list)
     under_way: int = 0
     """Calls of killed workers that the provider had not answered yet."""
     notes: list[str] = field(default_factory=list)
@@ -67,11 +78,7 @@ class Fleet:
     def start(self, place: Place, environment: Mapping[str, str] | None = None) -> None:
         """Start a worker; it is in its group some seconds later."""
         tier, instance = place
-        own = {"ANTHROPIC_API_KEY": f"key-{instance}", **(environment or {})}
-        for kill in self.toll.kills:
-            if kill.asker == self._asker(place):
-                kill.back = min(kill.back, time.time())
-        self.running.start(tier, instance, own)
+        self.running.start(tier, instance, {"ANTHROPIC_API_KEY": f"key-{instance}", **(environment or {})})
         if place not in self.places:
             self.places.append(place)
 
@@ -84,16 +91,24 @@ class Fleet:
     def kill(self, place: Place) -> None:
         """SIGKILL a worker; the calls it had under way are counted at that moment."""
         tier, instance = place
-        asker = self._asker(place)
         self.running.supervisor.kill(self.running.processes[f"{tier}-{instance}"])
-        under_way = self.provider.books.under_way(asker)
-        self.toll.kills.append(Kill(asker, time.time()))
+        under_way = self.provider.books.under_way(asker_of(f"key-{instance}", MODELS.get(tier, "")))
+        self.toll.kills.append(f"{tier}-{instance}")
         self.toll.under_way += under_way
         self.note(f"SIGKILL {tier}-{instance}, {under_way} calls under way")
 
-    def _asker(self, place: Place) -> str:
+    @contextmanager
+    def frozen(self, place: Place) -> Iterator[None]:
+        """SIGSTOP a worker, and let it go on at the end."""
         tier, instance = place
-        return asker_of(f"key-{instance}", MODELS.get(tier, ""))
+        process = self.running.processes[f"{tier}-{instance}"].process
+        process.send_signal(signal.SIGSTOP)
+        self.note(f"SIGSTOP {tier}-{instance}")
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+            self.note(f"SIGCONT {tier}-{instance}")
 
     def terminate(self, place: Place) -> None:
         """SIGTERM a worker and wait for its end."""
@@ -130,6 +145,47 @@ class Fleet:
         """Start a broker of one node where it was."""
         self.broker.start(self.stack.supervisor, int(self.stack.addresses.kafka.rpartition(":")[2]))
         self.note("the broker is back")
+
+    def handovers(self) -> dict[str, list[float]]:
+        """Return the times at which the group of each tier that asks a model was given its partitions, by the model.
+
+        Kafka writes them down before a member learns of its partitions.
+        """
+        models = {f"escalon-{tier}": model for tier, model in MODELS.items()}
+        found: dict[str, list[float]] = {model: [] for model in models.values()}
+        with TopicReader(self.running.kafka, [OFFSETS]) as reader:
+            for record in reader.to_end():
+                key = record.key or b""
+                group = key[GROUP_RECORD.size :].decode("utf-8", "replace")
+                if GROUP_RECORD.unpack_from(key)[0] == 2 and group in models and record.value:
+                    found[models[group]].append(record.timestamp.timestamp())
+        return found
+
+    def raise_partitions(self, topic: str, count: int) -> None:
+        """Give a topic more partitions while it is in use."""
+        admin = AdminClient(self.running.kafka.confluent())
+        admin.create_partitions([NewPartitions(topic, count)])[topic].result(30)
+        self.note(f"{topic} has {count} partitions")
+
+    def ended(self, place: Place) -> str:
+        """Wait until a worker ends by itself, and return the last lines of its log on one line."""
+        tier, instance = place
+        child = self.running.processes[f"{tier}-{instance}"]
+        code = child.process.wait(END_SECONDS)
+        self.running.supervisor.stop(child)
+        self.note(f"{tier}-{instance} ended with exit code {code}")
+        return " ".join(child.tail().split())
+
+    def ready_or_ended(self, place: Place) -> str:
+        """Wait until a worker has its partitions, or ends; return the last lines of one that has ended."""
+        tier, instance = place
+        child = self.running.processes[f"{tier}-{instance}"]
+        ready = ready_file(replace(self.running.settings, instance=instance), tier)
+        deadline = time.monotonic() + END_SECONDS
+        while child.process.poll() is None and not ready.exists():
+            assert time.monotonic() < deadline, f"{tier}-{instance} is neither ready nor at its end:{child.tail()}"
+            time.sleep(0.1)
+        return "" if ready.exists() else self.ended(place)
 
     def leader_of(self, topic: str, partition: int) -> int:
         """The node that leads a partition."""

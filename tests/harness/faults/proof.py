@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -27,6 +27,7 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 STILL_SECONDS: Final = 4.0
 """Between two attempts at ClickHouse the sink waits up to 30 seconds."""
 EXAMPLES: Final = 5
+CHANGELOGS: Final = [ANSWERS[topic].changelog("") for topic in ("verdicts", "escalations")]
 
 
 class Watch:
@@ -39,6 +40,7 @@ class Watch:
         self.outcomes: dict[str, list[bytes]] = {}
         self.dead: dict[str, str] = {}
         """The reason by event."""
+        self.stored = StoredAnswers(fleet)
 
     def look(self) -> None:
         """Read what has come."""
@@ -60,6 +62,36 @@ class Watch:
     def close(self) -> None:
         """Leave."""
         self._tail.close()
+        self.stored.close()
+
+
+class StoredAnswers:
+    """Follows the changelogs of the answers, and notes when each answer could be read from there.
+
+    A record's own time does not say that: it may be written much later, and be readable later still, when its broker or
+    another one is lost.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._reader = TopicReader(fleet.running.kafka, CHANGELOGS)
+        self.at: dict[Content, float] = {}
+        """In seconds since 1970."""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        codec = Codec()
+        for record in self._reader.follow(self._stop.is_set):
+            if record.value:
+                call = codec.decode(StoredAnswer, record.value).calls[-1]
+                self.at.setdefault((str(call.request_model), str(call.prompt)), time.time())
+
+    def close(self) -> None:
+        """Stop following."""
+        self._stop.set()
+        self._thread.join()
+        self._reader.close()
 
 
 @dataclass(kw_only=True)
@@ -78,7 +110,7 @@ class Proof:
     calls: int
     paid_again: int
     in_flight: int
-    """Calls that killed workers had made and whose answers Kafka did not have yet."""
+    """Calls whose partition was given to another worker before Kafka had the answer."""
     stored_again: int
     """Calls that were paid for again although Kafka had the answer."""
     toll: dict[str, Any] = field(default_factory=dict)
@@ -97,7 +129,6 @@ class Proof:
             "wrong": self.wrong,
             "verify": self.verify,
             "stored_again": self.stored_again,
-            "paid_again": self.paid_again if self.paid_again > self.in_flight else 0,
         }
         return {name: what for name, what in found.items() if what}
 
@@ -106,8 +137,8 @@ def prove(fleet: Fleet, watch: Watch, seconds: float) -> Proof:
     """Look everything up once the pipeline is still."""
     wait_until_still(fleet)
     watch.look()
-    again, stored = fleet.provider.books.paid_again(), stored_at(fleet)
-    toll = fleet.toll
+    books, stored, handovers = fleet.provider.books, watch.stored.at, fleet.handovers()
+    again = [one for _, one in books.paid_again()]
     return Proof(
         events=len(watch.planned),
         lost=watch.missing(),
@@ -115,11 +146,11 @@ def prove(fleet: Fleet, watch: Watch, seconds: float) -> Proof:
         dead=watch.dead,
         wrong=_wrong(watch),
         copies=sum(len(values) - len(set(values)) for values in watch.outcomes.values()),
-        calls=len(fleet.provider.books.sales),
+        calls=len(books.sales),
         paid_again=len(again),
-        in_flight=fleet.provider.books.in_flight(toll.kills, stored),
-        stored_again=sum(stored.get(one.content, math.inf) < one.began for one in again),
-        toll=asdict(toll),
+        in_flight=books.in_flight(handovers, stored),
+        stored_again=books.stored_again(handovers, stored),
+        toll=asdict(fleet.toll),
         verify=verify(fleet),
         paid_examples=_sold(fleet, {one.content for one in again[:EXAMPLES]}),
         seconds=round(seconds, 1),
@@ -133,20 +164,6 @@ def _wrong(watch: Watch) -> list[str]:
         if (outcome.state, outcome.tier) not in watch.planned[event_id].ends:
             found.append(f"{event_id}: {outcome.state} by {outcome.tier}, {' '.join(outcome.reasons)[:300]}")
     return sorted(found)
-
-
-def stored_at(fleet: Fleet) -> dict[Content, float]:
-    """The time at which each answer was first sent to the changelog of its tier's store, in seconds since 1970."""
-    codec, found = Codec(), dict[Content, float]()
-    tail = TopicReader(fleet.running.kafka, [ANSWERS[topic].changelog("") for topic in ("verdicts", "escalations")])
-    try:
-        for record in tail.to_end():
-            if record.value:
-                call = codec.decode(StoredAnswer, record.value).calls[-1]
-                found.setdefault((str(call.request_model), str(call.prompt)), record.timestamp.timestamp())
-    finally:
-        tail.close()
-    return found
 
 
 def _sold(fleet: Fleet, contents: set[Content]) -> list[str]:

@@ -15,16 +15,8 @@ from tests.harness.fakes.messages_thread import MessagesThread
 
 Content = tuple[str, str]
 """Model and prompt: the same bytes are the same call."""
-
-
-@dataclass(slots=True)
-class Kill:
-    """A worker that asks models was killed. Times are seconds since 1970."""
-
-    asker: str
-    at: float
-    back: float = math.inf
-    """The time of its restart. Calls that the provider noted before it were in flight at the kill."""
+Handovers = Mapping[str, Sequence[float]]
+"""The times at which partitions were given out in the group of the tier that asks each model."""
 
 
 @dataclass(slots=True)
@@ -49,28 +41,40 @@ class Books:
         """The number of calls with this key and model that have no answer yet."""
         return sum(one.ended is None for one in self.sales if one.asker == asker)
 
-    def paid_again(self) -> list[Sale]:
-        """Sales of what had been sold before."""
-        seen: set[Content] = set()
+    def paid_again(self) -> list[tuple[Sale, Sale]]:
+        """Return each sale of what had been sold before, after the sale before it."""
+        last: dict[Content, Sale] = {}
         again = []
         for one in self.sales:
-            if one.content in seen:
-                again.append(one)
-            seen.add(one.content)
+            if one.content in last:
+                again.append((last[one.content], one))
+            last[one.content] = one
         return again
 
-    def in_flight(self, kills: Sequence[Kill], stored: Mapping[Content, float]) -> int:
-        """Calls that killed workers had made and whose answers Kafka did not have when they were killed."""
+    def in_flight(self, handovers: Handovers, stored: Mapping[Content, float]) -> int:
+        """Return the number of calls without an answer in Kafka when their partitions were given out again."""
         return sum(
-            one.asker == kill.asker and one.began < kill.back and kill.at < stored.get(one.content, math.inf)
-            for kill in kills
-            for one in self._since_the_last(kill, kills)
+            one.began < _next(one.began, handovers[one.content[0]]) < stored.get(one.content, math.inf)
+            for one in self.sales
         )
 
-    def _since_the_last(self, kill: Kill, kills: Sequence[Kill]) -> Iterable[Sale]:
-        """A worker's calls end with it, so those before its last kill are not counted again."""
-        before = max((one.back for one in kills if one.asker == kill.asker and one.at < kill.at), default=0.0)
-        return (one for one in self.sales if one.began > before)
+    def stored_again(self, handovers: Handovers, stored: Mapping[Content, float]) -> int:
+        """Return the number of sales to a worker that had the answer, or could have read it from Kafka."""
+        return sum(
+            _had_the_answer(before, again, handovers[again.content[0]], stored.get(again.content, math.inf))
+            for before, again in self.paid_again()
+        )
+
+
+def _had_the_answer(before: Sale, again: Sale, handovers: Sequence[float], stored: float) -> bool:
+    between = [one for one in handovers if before.began < one < again.began]
+    if not between:
+        return before.asker == again.asker  # one of two does not know yet that its partition has moved
+    return stored < between[0]
+
+
+def _next(moment: float, times: Iterable[float]) -> float:
+    return min((one for one in times if one > moment), default=math.inf)
 
 
 class CountingServer(MessagesServer):

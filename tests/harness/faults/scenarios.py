@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from typing import Final
 
 from streams.app.process import FAUST_TIERS
 from tests.harness.faults.clock import Clock
-from tests.harness.faults.fleet import Fleet, Place
+from tests.harness.faults.fleet import MODELS, Fleet, Place
 
 Fault = Callable[[Fleet, random.Random], None]
+ASKED: Final = re.compile(r"--alter --topic (?P<topic>\S+) --partitions (?P<count>\d+)")
 RESTART_SECONDS: Final = 2.0
 """The seconds until a killed process is started again."""
 
@@ -76,6 +78,33 @@ def lose_a_leader(fleet: Fleet, chance: random.Random) -> None:
     fleet.start_node(leader)
 
 
+def freeze_a_worker(fleet: Fleet, chance: random.Random) -> None:
+    """SIGSTOP a worker until its partitions belong to another; then it finishes what it had begun."""
+    place = ("work", chance.choice("01"))
+    before = fleet.handovers()[MODELS["work"]]
+    with fleet.frozen(place):
+        while fleet.handovers()[MODELS["work"]] == before:
+            time.sleep(1)
+        time.sleep(chance.uniform(0, 5))
+
+
+def add_partitions(fleet: Fleet, _: random.Random) -> None:
+    """`events` and `verdicts` get more partitions under running workers, and the operator does what these ask for."""
+    for topic in ("events", "verdicts"):
+        fleet.raise_partitions(topic, 12)
+    for tier in ("listen", "work"):
+        places = [place for place in fleet.places if place[0] == tier]
+        for place in places:
+            assert "Restart the tier" in fleet.ended(place)
+        for place in places:
+            fleet.start(place)
+            while said := fleet.ready_or_ended(place):
+                asked = ASKED.search(said)
+                assert asked is not None, said
+                fleet.raise_partitions(asked["topic"], int(asked["count"]))
+                fleet.start(place)
+
+
 def take_clickhouse_unavailable(fleet: Fleet, _: random.Random) -> None:
     """ClickHouse is gone for a minute."""
     fleet.kill_server("clickhouse")
@@ -123,5 +152,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "clickhouse": Scenario((take_clickhouse_unavailable,), 15, 1),
     "clock": Scenario((turn_a_clock,), 25),
     "short": Scenario((kill_a_worker, stop_a_worker), 8, 2),
+    "partitions": Scenario((add_partitions,), 10, 1),
+    "frozen": Scenario((freeze_a_worker,), 10, 2),
     "short leader": Scenario((lose_a_leader,), 8, 1, brokers=3),
 }
