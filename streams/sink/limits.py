@@ -13,7 +13,7 @@ class SinkLimits:
 
     batch_rows: int = 10_000
     batch_bytes: int = 32 << 20
-    batch_seconds: float = 2.5
+    batch_seconds: float = 3.0
     """The age at which a batch is written although it is not full. An insert costs ClickHouse the same few
     milliseconds for one row as for hundreds."""
     poll_seconds: float = 0.2
