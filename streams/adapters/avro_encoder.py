@@ -23,7 +23,8 @@ _END: Final = b"\0"
 def encoder(schema: Any, records: dict[str, Encoder] | None = None) -> Encoder:
     """Return the encoder of a parsed schema: of a record, it takes an object with the fields as attributes.
 
-    `records` are the encoders of the records that the schema may name. Raises KeyError for a type that no message has.
+    `records` are the encoders of named records; those of the schema are added. Raises KeyError for a type that no
+    message has.
     """
     records = {} if records is None else records
     if isinstance(schema, str):
@@ -33,8 +34,9 @@ def encoder(schema: Any, records: dict[str, Encoder] | None = None) -> Encoder:
         return _optional(_NULLS[null], encoder(inner, records))
     match schema.get("logicalType", schema["type"]):
         case "record":
-            encoders = [encoder(field["type"], records) for field in schema["fields"]]
-            records[schema["name"]] = _record([field["name"] for field in schema["fields"]], encoders)
+            if schema["name"] not in records:
+                encoders = [encoder(field["type"], records) for field in schema["fields"]]
+                records[schema["name"]] = _record([field["name"] for field in schema["fields"]], encoders)
             return records[schema["name"]]
         case "array":
             return _array(encoder(schema["items"], records))
@@ -45,8 +47,18 @@ def encoder(schema: Any, records: dict[str, Encoder] | None = None) -> Encoder:
 
 
 def _record(names: list[str], encoders: list[Encoder]) -> Encoder:
+    """Return the encoder of a record. It keeps the latest one, as the messages of an event share its origin."""
     values = attrgetter(*names) if len(names) > 1 else lambda one: (getattr(one, names[0]),)
-    return lambda one: b"".join(map(call, encoders, values(one)))
+    latest: tuple[Any, bytes] = object(), b""
+
+    def encode(one: Any) -> bytes:
+        nonlocal latest
+        known = latest  # another thread may replace it meanwhile
+        if known[0] is not one:
+            known = latest = one, b"".join(map(call, encoders, values(one)))
+        return known[1]
+
+    return encode
 
 
 def _optional(null: bytes, inner: Encoder) -> Encoder:

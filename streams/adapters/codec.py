@@ -47,6 +47,7 @@ class Codec:
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry
         self._encodings: dict[type, tuple[bytes, Encoder]] = {}
+        self._records: dict[str, Encoder] = {}
 
     def prepare(self) -> None:
         """Register every schema now, so that no message waits for the registry. Raises ServiceError."""
@@ -93,7 +94,7 @@ class Codec:
         """Return the header of a kind's messages, and what encodes the rest."""
         if kind not in self._encodings:
             schema = schemas.current()[kind]
-            self._encodings[kind] = self._prefix(schema), encoder(schema.parsed)
+            self._encodings[kind] = self._prefix(schema), encoder(schema.parsed, self._records)
         return self._encodings[kind]
 
     def _prefix(self, schema: schemas.Schema) -> bytes:

@@ -21,7 +21,7 @@ def loads(text: str) -> Any:
     Raises ValueError for invalid JSON and for an object that names one key twice; RecursionError for a value that is
     nested too deeply.
     """
-    return json.loads(text, parse_constant=_no_constant, parse_float=_number, object_pairs_hook=once)
+    return _DECODER.decode(text)
 
 
 def _number(text: str) -> float | str:
@@ -54,3 +54,6 @@ def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_number, object_pairs_hook=once)

@@ -78,16 +78,18 @@ class Handling:
     origin: Origin | None = None
     own: TraceContext | None = None
     """The span of this handling."""
+    _headers: Headers | None = None
+    """Those of every message that this one causes."""
 
     def headers(self, message: Any) -> Headers:
         """Return the trace headers of a message that this one causes; none if it belongs to no event."""
-        own = self._learn(message)
-        if own is None:
-            return []
-        parent = self._parent(own.trace_id)
-        context = own if parent is None or self.tracing.spans is not None else parent
-        headers = [(TRACE_HEADER, context.header().encode())]
-        return headers + _brought(self.record, STATE_HEADER) if parent is not None else headers
+        if self._headers is None and (own := self._learn(message)) is not None:
+            parent = self._parent(own.trace_id)
+            context = own if parent is None or self.tracing.spans is not None else parent
+            self._headers = [(TRACE_HEADER, context.header().encode())]
+            if parent is not None:
+                self._headers += _brought(self.record, STATE_HEADER)
+        return self._headers or []
 
     def caused(self, message: Any) -> None:
         """Record a published message if it is a call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -14,6 +15,7 @@ from streams.adapters import schemas
 from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec
 from streams.core.errors import UnreadableError
 from streams.core.messages import RawEvent, Result
+from tests.builders import call, event, outcome, verdict
 from tests.harness.arbitrary_messages import KINDS, any_message
 from tests.harness.fakes.schema_ids import FakeRegistry
 
@@ -103,3 +105,11 @@ def test_a_message_that_is_not_a_record_is_unreadable() -> None:
     schemaless_writer(out, registry.known[0], "hello")
     with pytest.raises(UnreadableError):
         Codec(registry).decode(RawEvent, CONFLUENT + struct.pack(">I", 1) + out.getvalue())
+
+
+def test_messages_of_one_event_and_of_others_in_turns_come_back_as_they_were() -> None:
+    codec = Codec()
+    events = [event("e1", "one"), event("e2", "two"), replace(event("e1", "one"), kind="json")]
+    for of in [*events, *reversed(events)]:
+        for message in (verdict(of), outcome(of), call(of)):
+            assert codec.decode(type(message), codec.encode(message)) == message

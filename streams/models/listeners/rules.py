@@ -56,7 +56,8 @@ class RuleSet:
         found: dict[str, RuleMatch] = {}
         for label, pattern in self._matching(looked_at):
             if label not in found and (hit := pattern.search(looked_at)):
-                found[label] = RuleMatch(label, hit.group(), hit.start(), hit.end())
+                start, end = hit.span()
+                found[label] = RuleMatch(label, looked_at[start:end], start, end)
         return list(found.values())
 
     def _matching(self, text: str) -> list[tuple[str, Any]]:
