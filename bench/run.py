@@ -26,6 +26,11 @@ from bench.measure import Figure, Options, Ratio, Result
 BENCHMARKS: Final = {
     "event_cost": "CPU time of an event by path and process, beside LiteLLM, the SDK and a script",
     "stages": "an event in each stage without Kafka, and the encoding of each kind of message",
+    "in_flight": "wall and CPU time of one worker whose tasks wait for a slow model",
+    "latency": "time from publication to outcome at steady rates, by hop",
+    "sink": "rows a second into ClickHouse, beside a direct insert",
+    "startup": "CPU time, time and memory of each tier until ready, at rest and under load",
+    "tables": "lookups in a table by its size, and its recovery from Kafka",
     "telemetry": "metrics and traces of one handled message",
     "throughput": "the tiers on a backlog, with 1, 2 and 4 processes, beside bare loops and frameworks",
 }

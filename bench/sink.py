@@ -1,245 +1,101 @@
-"""The sink against a direct insert, and the sink under faults.
+"""The sink beside a direct insert of the same rows: rows a second, and CPU time a row.
 
-    python -m bench.sink [--rows 200000] [--kafka-home DIR] [--json]
-    python -m bench.sink --faults [--rows 50000] [--outage 60] [--kills 3] [--kafka-home DIR] [--json]
-
-Without --faults: calls of realistic size go from the topic into the embedded ClickHouse, and the same rows, decoded
-before the clock starts, through clickhouse-connect by columns, in batches of the same size, once before and once
-after. It gives rows a second of both, their ratio, and the CPU time a row that each process took.
-
-With --faults: events, verdicts, calls and outcomes are published, ClickHouse is killed for some seconds in the middle
-and the sink some times; then `escalon verify` must find nothing. The broker is the one in memory, or Apache Kafka
-with --kafka-home.
+Calls of realistic size wait in their topic. RECORD puts them into ClickHouse, from the first rows seen to the last;
+clickhouse-connect inserts the same rows by columns, decoded before its clock starts, in batches of the sink's size.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from bench.sink_data import PARTITIONS, call, publish, traffic
-from streams.adapters.clickhouse import ClickHouseConfig, row_of
-from streams.adapters.clickhouse_migrations import migrate
+from bench.deployment import PARTITIONS, ROOT, Deployment, deployment
+from bench.desk import desk
+from bench.measure import Case, Options, Result, interleave
+from bench.sink_data import call, publish
+from streams.adapters.clickhouse import row_of
 from streams.adapters.codec import Codec
-from streams.adapters.kafka import KafkaConfig
-from streams.adapters.kafka_admin import create_topics
 from streams.core.messages import Call
-from streams.embedded.broker import ApacheKafka, Broker, Tansu
-from streams.embedded.stack import EmbeddedStack, start_clickhouse
-from streams.embedded.supervisor import Child
-from streams.packaged_files import resource
 from streams.sink.limits import SinkLimits
 
-ROOT = Path(__file__).resolve().parent.parent
-TICK = os.sysconf("SC_CLK_TCK")
+ROWS: Final = 100_000
+RATE: Final = "speed rows/s"
+DIRECT: Final = "direct insert"
 
 
-@dataclass(frozen=True)
-class Site:
-    """The running servers."""
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """RECORD on a topic that holds calls; each round begins with an empty table."""
 
-    stack: EmbeddedStack
-    data: Path
+    deployed: Deployment
+    values: list[bytes]
 
-    @property
-    def url(self) -> str:
-        return self.stack.addresses.clickhouse
-
-    @property
-    def kafka(self) -> str:
-        return self.stack.addresses.kafka
-
-    @property
-    def clickhouse(self) -> ClickHouseConfig:
-        return ClickHouseConfig(url=self.url)
-
-    def environment(self) -> dict[str, str]:
-        """The settings by which the commands find the servers."""
-        own = {"ESCALON_KAFKA": self.kafka, "ESCALON_CLICKHOUSE": self.url, "ESCALON_DATA": str(self.data)}
-        return dict(os.environ) | own | {"PYTHONPATH": str(ROOT)}
-
-    def sink(self) -> Child:
-        """Start the sink."""
-        command = [sys.executable, "-m", "streams", "worker", "record"]
-        return self.stack.supervisor.spawn("record", command, self.environment(), grace=20)
-
-    def kill(self, name: str) -> None:
-        """SIGKILL one process, as the kernel would."""
-        self.stack.supervisor.kill(self.stack.supervisor.child(name))
-
-    def restart_clickhouse(self) -> None:
-        """Start ClickHouse again where it was."""
-        start_clickhouse(self.stack.supervisor, self.data, int(self.url.rpartition(":")[2]))
-
-    def cpu(self) -> dict[str, float]:
-        """CPU seconds that each process has used so far."""
-        return {name: cpu_seconds(pid) for name, pid in self.stack.supervisor.pids().items()}
+    def __call__(self) -> Mapping[str, float]:
+        client = self.deployed.running.clickhouse.connect()
+        client.command("TRUNCATE TABLE calls_rows")
+        publish(
+            self.deployed.running.kafka.servers, (("calls", at % PARTITIONS, v) for at, v in enumerate(self.values))
+        )
+        self.deployed.start("record")
+        seen, first, began, before = 0, 0, 0.0, self.deployed.cpu()
+        while seen < len(self.values):
+            self.deployed.running.supervisor.check()
+            time.sleep(0.05)
+            seen = client.query("SELECT count() FROM calls_rows").result_rows[0][0]
+            if seen and not first:
+                first, began, before = seen, time.perf_counter(), self.deployed.cpu()
+        seconds, rows = time.perf_counter() - began, seen - first
+        used = {process: spent - before[process] for process, spent in self.deployed.cpu().items()}
+        self.deployed.stop("record")
+        client.close()
+        return {f"{name} µs/row": 1e6 * used[name] / rows for name in ("RECORD", "ClickHouse")} | {RATE: rows / seconds}
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process, from /proc."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """clickhouse-connect by columns."""
 
+    deployed: Deployment
+    values: list[bytes]
 
-@contextmanager
-def running(kafka_home: Path | None) -> Iterator[Site]:
-    """A broker with topics and a ClickHouse with tables, in a directory of their own."""
-    with tempfile.TemporaryDirectory(prefix="sink-") as directory:
-        data = Path(directory)
-        broker: Broker = ApacheKafka(kafka_home, resource("kafka"), data / "kafka") if kafka_home else Tansu()
-        with EmbeddedStack(data, broker) as stack:
-            create_topics(KafkaConfig(servers=stack.addresses.kafka), "", PARTITIONS, 1)
-            migrate(ClickHouseConfig(url=stack.addresses.clickhouse))
-            yield Site(stack, data)
-
-
-def direct(site: Site, values: list[bytes]) -> float:
-    """Rows a second of clickhouse-connect by columns; decoding is not timed."""
-    client, codec, spent = site.clickhouse.connect(), Codec(), 0.0
-    client.command("CREATE OR REPLACE TABLE direct AS calls_rows")
-    batch = SinkLimits().batch_rows
-    for start in range(0, len(values), batch):
-        rows = [row_of(codec.decode(Call, value)) for value in values[start : start + batch]]
-        names = list(rows[0])
-        columns = [[row[name] for row in rows] for name in names]
-        begun = time.perf_counter()
-        client.insert("direct", columns, column_names=names, column_oriented=True)
-        spent += time.perf_counter() - begun
-    client.close()
-    return len(values) / spent
-
-
-def through_the_sink(site: Site, rows: int) -> dict[str, Any]:
-    """Rows a second from the topic, from the first rows seen to the last, and CPU microseconds a row."""
-    client = site.clickhouse.connect()
-    begun, seen, first, before = time.perf_counter(), 0, None, {}
-    site.sink()
-    while seen < rows:
-        site.stack.supervisor.check()
-        time.sleep(0.5)
-        seen = client.query("SELECT count() FROM calls_rows").result_rows[0][0]
-        if seen and first is None:
-            first, before = (time.perf_counter(), seen), site.cpu()
-    ended, after = time.perf_counter(), site.cpu()
-    assert first is not None
-    counted = rows - first[1]
-    return {
-        "rows_per_second": counted / (ended - first[0]),
-        "rows_per_second_with_start": rows / (ended - begun),
-        "cpu_us_per_row": {name: 1e6 * (after[name] - before[name]) / counted for name in after},
-    }
-
-
-def same_rows(site: Site) -> dict[str, Any]:
-    """True if the audit holds exactly the rows that the direct insert made."""
-    client = site.clickhouse.connect()
-    count, unique = client.query("SELECT count(), uniqExact(call_id) FROM calls").result_rows[0]
-    columns = [row[0] for row in client.query("DESCRIBE TABLE direct").result_rows if row[2] != "ALIAS"]
-    every = ", ".join(f"`{name}`" for name in columns)
-    digest = f"sum(cityHash64(toString(tuple({every}))))"
-    hashes = [client.query(f"SELECT {digest} FROM {table}").result_rows[0][0] for table in ("calls", "direct")]
-    return {"rows": count, "unique": unique, "identical": hashes[0] == hashes[1]}
-
-
-def speed(rows: int, kafka_home: Path | None) -> dict[str, Any]:
-    """The sink beside the direct insert."""
-    codec = Codec()
-    values = [codec.encode(call(number)) for number in range(rows)]
-    with running(kafka_home) as site:
-        publish(site.kafka, (("calls", number % PARTITIONS, value) for number, value in enumerate(values)))
-        before = direct(site, values)
-        sink = through_the_sink(site, rows)
-        after = direct(site, values)
-        mean = 2 / (1 / before + 1 / after)
-        ratio = sink["rows_per_second"] / mean
-        bytes_per_row = sum(map(len, values)) / rows
-        directly = {"before": before, "after": after, "mean": mean}
-        return {"bytes_per_row": bytes_per_row, "direct": directly, "sink": sink, "ratio": ratio} | same_rows(site)
-
-
-def faults(events: int, outage: float, kills: int, kafka_home: Path | None) -> dict[str, Any]:
-    """Return the findings of `escalon verify` after an outage and some kills."""
-    with running(kafka_home) as site:
-        publishing = threading.Thread(target=publish, args=(site.kafka, traffic(0, events)))
-        begun = time.perf_counter()
-        publishing.start()
-        site.sink()
-        wait_for_rows(site, events // 10)
-        for _ in range(kills - 1):
-            site.kill("record")
-            site.sink()
-            time.sleep(4)
-        site.kill("clickhouse")
-        time.sleep(outage / 2)
-        site.kill("record")
-        site.sink()
-        time.sleep(outage / 2)
-        site.restart_clickhouse()
-        publishing.join()
-        wait_for_rows(site, events)
-        wait_until_still(site)
-        seconds = time.perf_counter() - begun
-        command = [sys.executable, "-m", "streams", "verify", "--grace", "0s", "--json"]
-        begun = time.perf_counter()
-        said = subprocess.run(command, env=site.environment(), capture_output=True, text=True, check=False)
-        if said.returncode not in (0, 1):
-            raise RuntimeError(said.stderr)
-        inserted = site.clickhouse.connect().query("SELECT count() FROM calls_rows").result_rows[0][0]
-        verified = time.perf_counter() - begun
-        return {
-            "seconds": seconds,
-            "verify_seconds": verified,
-            "exit_code": said.returncode,
-            "rows_before_merging": inserted,
-            "verify": json.loads(said.stdout),
+    def __call__(self) -> Mapping[str, float]:
+        client, codec, batch = self.deployed.running.clickhouse.connect(), Codec(), SinkLimits().batch_rows
+        client.command("CREATE OR REPLACE TABLE direct AS calls_rows")
+        seconds = own = 0.0
+        before = self.deployed.cpu()["ClickHouse"]
+        for start in range(0, len(self.values), batch):
+            rows = [row_of(codec.decode(Call, value)) for value in self.values[start : start + batch]]
+            names = list(rows[0])
+            columns = [[row[name] for row in rows] for name in names]
+            began, spent = time.perf_counter(), time.process_time()
+            client.insert("direct", columns, column_names=names, column_oriented=True)
+            seconds, own = seconds + time.perf_counter() - began, own + time.process_time() - spent
+        server = self.deployed.cpu()["ClickHouse"] - before
+        client.close()
+        figures = {"client": own, "ClickHouse": server}
+        return {f"{name} µs/row": 1e6 * spent / len(self.values) for name, spent in figures.items()} | {
+            RATE: len(self.values) / seconds
         }
 
 
-def wait_for_rows(site: Site, rows: int) -> None:
-    """Wait until so many calls are in the audit."""
-    client = site.clickhouse.connect()
-    while client.query("SELECT count() FROM calls").result_rows[0][0] < rows:
-        time.sleep(0.2)
-
-
-def wait_until_still(site: Site) -> None:
-    """Wait until nothing comes any more."""
-    client, last = site.clickhouse.connect(), -1
-    counts = " UNION ALL ".join(f"SELECT count() AS c FROM {table}" for table in ("calls", "outcomes", "verdicts"))
-    sql = f"SELECT sum(c) FROM ({counts})"
-    while (now := client.query(sql).result_rows[0][0]) != last:
-        last = now
-        time.sleep(4)
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int)
-    parser.add_argument("--faults", action="store_true")
-    parser.add_argument("--outage", type=float, default=60.0, help="seconds without ClickHouse")
-    parser.add_argument("--kills", type=int, default=3, help="how often the sink is killed")
-    parser.add_argument("--kafka-home", type=Path, help="Apache Kafka's directory; else the broker in memory")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    if given.faults:
-        found = faults(given.rows or 50_000, given.outage, given.kills, given.kafka_home)
-    else:
-        found = speed(given.rows or 200_000, given.kafka_home)
-    print(json.dumps(found, indent=None if given.json else 2))
-
-
-if __name__ == "__main__":
-    main()
+def run(options: Options) -> Result:
+    """Insert in turns."""
+    codec = Codec()
+    values = [codec.encode(call(number)) for number in range(options.size(ROWS, ROWS // 2))]
+    cases: dict[str, Case] = {}
+    with ExitStack() as opened:
+        pipeline = desk(Path(opened.enter_context(tempfile.TemporaryDirectory())))
+        for name, tree in (("escalon", ROOT), ("before", options.against)):
+            if tree is None:
+                continue
+            deployed = opened.enter_context(deployment(pipeline, options, tree))
+            cases[name] = Sink(deployed, values)
+            cases.setdefault(DIRECT, Direct(deployed, values))
+        rounds = interleave(cases, options.rounds_or(3))
+    ratio = rounds.ratio("escalon rows/s / direct insert", ("escalon", RATE), (DIRECT, RATE), at_least=0.5)
+    return Result("sink", [ratio], rounds.figures(), [f"{sum(map(len, values)) / len(values):.0f} bytes a row"])

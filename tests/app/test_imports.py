@@ -9,8 +9,36 @@ from pathlib import Path
 
 import pytest
 
-from bench.startup import PIPELINE
+PIPELINE = """\
+name = "imports"
 
+[models.small]
+provider = "claude"
+model = "claude-haiku-5-5"
+
+[listeners.words]
+kind = "rules"
+applies_to = ["text"]
+
+[listeners.words.rules]
+question = ["\\\\?"]
+
+[routes]
+question = "workers.answer"
+unsure = "ignore"
+
+[workers.answer]
+task = "answer"
+model = "small"
+inputs = ["text"]
+confidence = "verbalized"
+threshold = 0.7
+
+[reasoners.resolve]
+task = "resolve"
+model = "small"
+inputs = ["text"]
+"""
 FAUST = {"faust", "mode", "aiokafka", "aiohttp"}
 LANGUAGE_MODELS = {"xllamacpp", "huggingface_hub"}
 PIPELINE_FILE = {"pydantic", "jinja2", "re2"}

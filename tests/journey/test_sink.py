@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bench.sink import Site, running
 from bench.sink_data import call, publish, traffic
+from bench.sink_faults import Site, running
 from streams.adapters.codec import Codec
 from streams.cli.main import app
 from streams.core.fingerprint import digest
