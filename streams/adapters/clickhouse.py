@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from streams.adapters.clickhouse_connection import ClickHouseClient
@@ -47,27 +48,33 @@ TABLES: dict[type, str] = {
 _LEFT_OUT: dict[type, frozenset[str]] = {Verdict: frozenset({"failures", "outages"})}
 
 
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    left_out = _LEFT_OUT.get(kind, frozenset())
+    return tuple(item.name for item in dataclasses.fields(kind) if item.name not in left_out)
+
+
 def row_of(message: Any) -> dict[str, Any]:
     """Return a message as a row, with the fields of its origin and event beside its own."""
     row: dict[str, Any] = {}
-    left_out = _LEFT_OUT.get(type(message), frozenset())
-    for name in (item.name for item in dataclasses.fields(message) if item.name not in left_out):
+    for name in _fields(type(message)):
         value = getattr(message, name)
-        match value:
-            case Origin():
-                row |= _origin(value)
-            case Event():
-                row |= _origin(value.origin) | {
-                    "kind": value.kind,
-                    "text": value.text,
-                    "data": value.data,
-                    "image": value.image,
-                    "deadline": value.deadline,
-                }
-            case _ if name == "sources":
-                row[name] = {score.label: score.probability for score in value}
-            case _:
-                row[name] = _cell(value)
+        if not isinstance(value, (tuple, Origin, Event)):  # most are plain
+            row[name] = value
+        elif isinstance(value, Origin):
+            row |= _origin(value)
+        elif isinstance(value, Event):
+            row |= _origin(value.origin) | {
+                "kind": value.kind,
+                "text": value.text,
+                "data": value.data,
+                "image": value.image,
+                "deadline": value.deadline,
+            }
+        elif name == "sources":
+            row[name] = {score.label: score.probability for score in value}
+        else:
+            row[name] = [_cell(item) for item in value]
     return row
 
 
@@ -86,8 +93,6 @@ def _origin(origin: Origin) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_cell(item) for item in value]
     if isinstance(value, Finding):
         scores = {score.label: score.probability for score in value.scores}
         return json.dumps(_without(value, "scores") | {"scores": scores}, ensure_ascii=False)
@@ -99,8 +104,7 @@ def _cell(value: Any) -> Any:
 
 
 def _without(message: Any, left_out: str) -> dict[str, Any]:
-    names = (item.name for item in dataclasses.fields(message))
-    return {name: getattr(message, name) for name in names if name != left_out}
+    return {name: getattr(message, name) for name in _fields(type(message)) if name != left_out}
 
 
 def insert(client: ClickHouseClient, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
