@@ -28,6 +28,7 @@ BENCHMARKS: Final = {
     "stages": "an event in each stage without Kafka, and the encoding of each kind of message",
     "in_flight": "wall and CPU time of one worker whose tasks wait for a slow model",
     "latency": "time from publication to outcome at steady rates, by hop",
+    "replay": "an event in a replay whose answers are all stored",
     "sink": "rows a second into ClickHouse, beside a direct insert",
     "startup": "CPU time, time and memory of each tier until ready, at rest and under load",
     "tables": "lookups in a table by its size, and its recovery from Kafka",

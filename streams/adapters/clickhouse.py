@@ -57,7 +57,7 @@ def _fields(kind: type) -> tuple[str, ...]:
 def row_of(message: Any) -> dict[str, Any]:
     """Return a message as a row, with the fields of its origin and event beside its own."""
     row: dict[str, Any] = {}
-    for name in _fields(type(message)):
+    for name in _fields(message.__class__):
         value = getattr(message, name)
         if not isinstance(value, (tuple, Origin, Event)):  # most are plain
             row[name] = value
@@ -104,7 +104,7 @@ def _cell(value: Any) -> Any:
 
 
 def _without(message: Any, left_out: str) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in _fields(type(message)) if name != left_out}
+    return {name: getattr(message, name) for name in _fields(message.__class__) if name != left_out}
 
 
 def insert(client: ClickHouseClient, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
