@@ -18,9 +18,6 @@ from tests.harness.faults.traffic import Planned, traffic
 PATIENCE_SECONDS: Final = 120.0
 """Seconds without an end, once all is published and the last fault is over, after which the rest counts as lost."""
 
-FRESH_EVENTS: Final = 50
-"""Events of one publisher: the next one knows of partitions that were added meanwhile."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
@@ -88,8 +85,7 @@ def _until_the_end(on: Fleet, watch: Watch, publishing: threading.Thread, timeta
 
 def _publish(on: Fleet, events: Sequence[Planned], rate: float) -> None:
     began = time.monotonic()
-    for first in range(0, len(events), FRESH_EVENTS):
-        with Publisher(on.running.kafka, blobs=on.running.settings.blobs) as publisher:
-            for number, event in enumerate(events[first : first + FRESH_EVENTS], first):
-                time.sleep(max(0.0, began + number / rate - time.monotonic()))
-                publisher.publish(event.text or "", id=event.id, image=event.image)
+    with Publisher(on.running.kafka, blobs=on.running.settings.blobs) as publisher:
+        for number, event in enumerate(events):
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+            publisher.publish(event.text or "", id=event.id, image=event.image)
