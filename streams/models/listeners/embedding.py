@@ -21,7 +21,7 @@ from streams.core.errors import ConfigError
 MAX_TEXT = 10_000
 """A longer text is cut to so many characters, so that no message can stop the stream."""
 _CHUNK = 32
-"""Texts pooled at once: with texts of MAX_TEXT tokens, some 500 MB of token vectors."""
+"""Texts cut into tokens at once, which bounds the memory for a long list."""
 
 Vectors = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -55,32 +55,42 @@ class WordLlamaEmbedder:
         self._tokenizer, self._vectors = _wordllama()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        pooled = np.zeros((len(texts), self.dim), dtype=np.float32)
+        sums = np.zeros((len(texts), self.dim), dtype=np.float32)
         for start in range(0, len(texts), _CHUNK):
-            self._pool(texts[start : start + _CHUNK], pooled[start : start + _CHUNK])
-        return pooled
+            lowered = [_encodable(text[:MAX_TEXT].lower()) for text in texts[start : start + _CHUNK]]
+            tokens = self._tokenizer.encode_batch_fast(lowered, add_special_tokens=False)
+            for row, encoding in enumerate(tokens, start):
+                if ids := encoding.ids:
+                    sums[row] = self._vectors[np.array(ids)].sum(axis=0)
+        norms = np.linalg.norm(sums, axis=1, keepdims=True)  # a mean has the same direction as its sum
+        np.divide(sums, norms, out=sums, where=norms > 0)
+        return sums
 
-    def _pool(self, texts: Sequence[str], out: Vectors) -> None:
-        """Write the unit-length sums of token vectors into `out`; a mean has the same direction as its sum."""
-        lowered = [_encodable(text[:MAX_TEXT].lower()) for text in texts]
-        tokens = [e.ids for e in self._tokenizer.encode_batch_fast(lowered, add_special_tokens=False)]
-        lengths = np.array([len(ids) for ids in tokens])
-        filled = np.flatnonzero(lengths)
-        if not len(filled):
-            return
-        ids = np.concatenate([np.array(tokens[row], dtype=np.int64) for row in filled])
-        starts = np.concatenate([[0], np.cumsum(lengths[filled])[:-1]])
-        sums = np.add.reduceat(self._vectors[ids], starts, axis=0, dtype=np.float32)
-        norms = np.linalg.norm(sums, axis=1, keepdims=True)
-        out[filled] = np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0)
+
+class _TokenVectors:
+    """Token vectors of a float16 file as float32, converted when they are first looked up.
+
+    The memory of vectors that no text has needed is never touched, so it is not used.
+    """
+
+    def __init__(self, stored: NDArray[np.float16]) -> None:
+        self._stored = stored
+        self._vectors = np.zeros(stored.shape, dtype=np.float32)
+        self._converted = np.zeros(len(stored), dtype=bool)
+
+    def __getitem__(self, ids: Whole) -> Vectors:
+        if not self._converted[ids].all():
+            self._vectors[ids] = self._stored[ids]
+            self._converted[ids] = True
+        return self._vectors[ids]
 
 
 @lru_cache(maxsize=1)
-def _wordllama() -> tuple[Tokenizer, NDArray[np.float16]]:
+def _wordllama() -> tuple[Tokenizer, _TokenVectors]:
     """Return tokenizer and token vectors, shared by all embedders of the process, because they never change.
 
     The files of the wordllama package are read without importing it: the import also loads an HTTP client, and its
-    loader keeps a float32 copy of all vectors. Here they stay in the mapped file as float16 until they are looked up.
+    loader keeps a float32 copy of all vectors. Here they stay in the mapped file as float16 until a text needs them.
     """
     found = find_spec("wordllama")
     try:
@@ -88,7 +98,7 @@ def _wordllama() -> tuple[Tokenizer, NDArray[np.float16]]:
             raise FileNotFoundError("the package is not installed")
         package = Path(found.origin).parent
         tokenizer = Tokenizer.from_buffer((package / "tokenizers/l2_supercat_tokenizer_config.json").read_bytes())
-        return tokenizer, _mapped(package / "weights/l2_supercat_256.safetensors", "embedding.weight")
+        return tokenizer, _TokenVectors(_mapped(package / "weights/l2_supercat_256.safetensors", "embedding.weight"))
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
             f"The weights of the wordllama package cannot be read ({error}).", "Install wordllama 0.4 from its wheel."
