@@ -183,11 +183,13 @@ def _classifier(handler: Handler) -> Backend:
     if isinstance(handler.spec, RouterListener):
         from streams.models.listeners.router import Router
 
-        return RouterBackend(callee=named(model="router"), router=Router.load(cast(Path, handler.artifact)))
+        return RouterBackend(
+            callee=named(model="router", instant=True), router=Router.load(cast(Path, handler.artifact))
+        )
     if isinstance(handler.spec, RulesListener):
         from streams.models.listeners.rules import RuleSet
 
-        return RulesBackend(callee=named(model="re"), rules=RuleSet(handler.spec.rules))
+        return RulesBackend(callee=named(model="re", instant=True), rules=RuleSet(handler.spec.rules))
     from streams.models.listeners.classifier import Classifier
 
     classifier = Classifier.load(cast(Path, handler.artifact))

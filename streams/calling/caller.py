@@ -30,6 +30,8 @@ class Callee:
     cached tokens count as plain input."""
     free: bool = False
     """True if a call costs nothing by its nature, as plain code does."""
+    instant: bool = False
+    """True if a call never waits, so that it needs no task beside other calls."""
     answered_within: Callable[[float], bool] | None = None
     """True if a call of it was answered in the last so many seconds, so its requests are well-formed. None for plain
     code."""

@@ -22,8 +22,8 @@ T = TypeVar("T")
 async def gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Return the results, in order. Where one raises, wait for the others first, for they may have been paid for."""
     started, results = list(work), list[T]()
-    if len(started) == 1:  # it needs no task of its own
-        return [await started[0]]
+    if len(started) < 2:  # one needs no task of its own
+        return [await one for one in started]
     for one in await asyncio.gather(*started, return_exceptions=True):
         if isinstance(one, BaseException):
             raise one

@@ -54,7 +54,7 @@ async def listen(
     watcher = next((one for one in listeners if isinstance(one.spec, ImageDuplicateListener) and event.image), None)
     # First, for an image that cannot be read ends here, and calls made before would go without a record.
     features = await images.features(event.image) if watcher is not None and event.image else None
-    looks = await gather(_look(event, received_at, callers[one.name], records) for one in asked)
+    looks = await _looks(event, received_at, [callers[one.name] for one in asked], records)
     calls = [call for look in looks for call in look.calls]
     findings = tuple(look.finding for look in looks)
     _check_seen(event, looks, records)
@@ -75,6 +75,13 @@ def _sighting(event: Event, watcher: Handler, features: ImageFeatures, findings:
         findings=findings,
         thumbnail=features.thumbnail or None,
     )
+
+
+async def _looks(event: Event, received_at: datetime, callers: Sequence[Caller], records: CallRecords) -> list[Look]:
+    """Ask all listeners, at once those that wait for something, and return their looks in order."""
+    waiting = [one for one in callers if not one.callee.instant]
+    looks = iter(await gather(_look(event, received_at, one, records) for one in waiting))
+    return [await _look(event, received_at, one, records) if one.callee.instant else next(looks) for one in callers]
 
 
 async def _look(event: Event, received_at: datetime, caller: Caller, records: CallRecords) -> Look:

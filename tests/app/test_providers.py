@@ -15,6 +15,7 @@ from streams.app.providers import Providers, comparison, scorer
 from streams.app.settings import read_settings
 from streams.calling.classifiers import RouterBackend
 from streams.calling.confidence import VERIFIER, example_of
+from streams.calling.request import CallRequest
 from streams.calling.task import Task
 from streams.core.answer_comparison import Comparison
 from streams.core.errors import ConfigError
@@ -24,11 +25,12 @@ from streams.models.verifier.training import train_verifier
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import CorrectSpec
-from tests.builders import event
+from tests.builders import ORIGIN, START, event
 from tests.harness.confidence import attempt
 from tests.harness.fakes.messages_outcomes import Answer
 from tests.harness.over_http import ALONE, house
 from tests.harness.shop import FILES, PIPELINE, shop
+from tests.harness.stages import Clock, FakeAnswers, call_services
 
 train = partial(train_verifier, trees=8, date="2026-11-24")
 VERIFIED = PIPELINE.replace(
@@ -228,3 +230,19 @@ def test_a_request_that_a_model_would_refuse_is_reported_with_its_worker(tmp_pat
     with pytest.raises(ConfigError, match="its model would not take the request") as caught:
         providers(pipeline).check(pipeline.workers.values())
     assert caught.value.key == "workers.answer"
+
+
+@pytest.mark.parametrize(("name", "text"), [("rules", PIPELINE), ("route", ROUTED)])
+def test_a_listener_that_is_called_instant_never_waits(
+    name: str, text: str, tmp_path: Path, unknowing: Verifier
+) -> None:
+    router = Router({"workers.answer": unknowing}, "reasoners.think", 0.3, admitted=True, comparison={}, date="d")
+    router.save(tmp_path / "router.zip")
+    pipeline = shop(tmp_path, text)
+    services = call_services(pipeline, Clock(), FakeAnswers())
+    caller = providers(pipeline).callers({name: pipeline.listeners[name]}, services)[name]
+    request = CallRequest(task=Task(text="my order"), origin=ORIGIN, task_fingerprint="f", received_at=START)
+    assert caller.callee.instant
+    with pytest.raises(StopIteration) as returned:
+        caller.call(request).send(None)
+    assert returned.value.value.attempt.status == "answered"

@@ -197,6 +197,7 @@ class FakeBackend:
     priced_as: str | None = "m"
     model: str = "m"
     free: bool = False
+    instant: bool = False
     limits: ModelLimits | None = None
     fallback: FakeBackend | None = None
     asked: list[Task] = field(default_factory=list)
@@ -215,6 +216,7 @@ class FakeBackend:
             priced_as=self.priced_as,
             bills_cache=True,
             free=self.free,
+            instant=self.instant,
             answered_within=partial(self.limits.answered, self.handler.name) if self.limits else None,
         )
 

@@ -143,6 +143,17 @@ async def test_listeners_are_asked_at_the_same_time(here: Office) -> None:
     await listening
 
 
+@pytest.mark.parametrize("instant", [("rules",), ("intent",), ("rules", "intent")], ids=", ".join)
+async def test_listeners_keep_the_order_of_the_file_when_some_never_wait(
+    here: Office, instant: tuple[str, ...]
+) -> None:
+    for name in instant:
+        here.backends[name].instant = True
+    messages = await heard(here, event(), rules=said("question", 0.9), intent=said("order", 0.9))
+    assert [finding.label for finding in the(Verdict, messages).findings] == ["question", "order"]
+    assert [message.handler for message in messages if isinstance(message, Call)] == ["rules", "intent"]
+
+
 async def test_the_same_event_gives_the_same_ids_each_time(here: Office) -> None:
     first, second = [await heard(here, event(), intent=said("order", 0.9)) for _ in range(2)]
     assert first == second
