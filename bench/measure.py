@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,6 +125,7 @@ def interleave(cases: Mapping[str, Case], rounds: int) -> Rounds:
     found = Rounds()
     for number in range(rounds):
         for subject in list(cases)[:: -1 if number % 2 else 1]:
+            print(f"round {number + 1} of {rounds}: {subject}", file=sys.stderr, flush=True)
             found.add(subject, cases[subject]())
     return found
 
