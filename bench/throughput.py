@@ -165,7 +165,7 @@ def cases(options: Options) -> Iterator[dict[str, Case]]:
         }
         found |= {name: LoopCase(own, peer, options.size(40_000, 4000), values) for name, peer in LOOPS.items()}
         for number in PROCESSES:
-            found[f"answered, {number} a tier"] = TierCase(own, ANSWERED, options.size(2000, 100), number).chain
+            found[f"answered, {number} a tier"] = TierCase(own, ANSWERED, options.size(2000, 400), number).chain
         yield found
 
 
