@@ -53,6 +53,7 @@ class LanguageModels:
         self._pipeline = pipeline
         self._settings = settings
         self._shared: dict[str, SharedModel] = {}
+        self._claude_clients: dict[str | None, LanguageModel] = {}
 
     def shared(self, key: str) -> SharedModel:
         """Return the model of a key in the file. Raises ConfigError."""
@@ -85,9 +86,18 @@ class LanguageModels:
         elif isinstance(spec, LocalModelSpec):
             model = _local(spec, directory, self._settings)
         else:
-            model = _claude(spec, self._settings)
+            model = self._claude(spec)
         record = self._settings.record_cassette
         return RecordingModel(model, record) if record is not None else model
+
+    def _claude(self, spec: ClaudeModelSpec) -> LanguageModel:
+        """Return the client for the model's address, which all models at that address share."""
+        from streams.models.providers.claude import ClaudeModel
+
+        address = spec.base_url or self._settings.anthropic_base_url
+        if address not in self._claude_clients:
+            self._claude_clients[address] = ClaudeModel(_key(spec, self._settings), address)
+        return self._claude_clients[address]
 
 
 def _limits(key: str, spec: Spec) -> ModelLimits:
@@ -114,12 +124,6 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[ConfigError]:
         except ConfigError as error:
             found[str(error)] = error
     return list(found.values())
-
-
-def _claude(spec: ClaudeModelSpec, settings: Settings) -> LanguageModel:
-    from streams.models.providers.claude import ClaudeModel
-
-    return ClaudeModel(_key(spec, settings), spec.base_url or settings.anthropic_base_url)
 
 
 def _key(spec: ClaudeModelSpec, settings: Settings) -> str:

@@ -40,7 +40,7 @@ model = "small"
 inputs = ["text"]
 """
 FAUST = {"faust", "mode", "aiokafka", "aiohttp"}
-LANGUAGE_MODELS = {"xllamacpp", "huggingface_hub"}
+LANGUAGE_MODELS = {"anthropic", "httpx2", "xllamacpp", "huggingface_hub"}
 PIPELINE_FILE = {"pydantic", "jinja2", "re2"}
 NEVER = {
     *("scipy", "sklearn", "matplotlib", "threadpoolctl"),  # of the extra `evaluation`
@@ -48,7 +48,6 @@ NEVER = {
     *("confluent_kafka.schema_registry", "authlib", "cryptography"),  # of a schema registry, and none is configured
     *("numpy", "PIL", "wordllama"),  # of classifiers and images, and the pipeline has only rules
     *("rich", "typer.rich_utils"),
-    *("anthropic", "httpx2"),  # of the tests, and of a schema registry
 }
 UNUSED = {
     "listen": NEVER | LANGUAGE_MODELS | {"clickhouse_connect", "jsonschema"},
@@ -112,6 +111,18 @@ from streams.app.deferral_scheduler import Scheduler
 
 Scheduler(kafka=kafka, codec=codec, prefix="", dead_letters=letters, now=settings.now, stop=stop).run()
 """
+CHECK = """\
+import sys
+from pathlib import Path
+from streams.app.providers import Providers
+from streams.app.settings import read_settings
+from streams.pipeline.load import load_pipeline
+
+settings = read_settings({"ESCALON_DATA": str(Path(sys.argv[1]).parent)})
+pipeline = load_pipeline(Path(sys.argv[1]), settings.python)
+Providers(pipeline, settings).check([*pipeline.workers.values(), *pipeline.reasoners.values()])
+print("anthropic" in sys.modules)
+"""
 PRINT = 'print(json.dumps([name for name in unused if name in sys.modules]), "faust" in sys.modules)\n'
 BUILT = {"record": CONSUMER + SINK, "resume": CONSUMER + SCHEDULER}
 
@@ -123,3 +134,9 @@ def test_a_tier_imports_no_library_that_it_does_not_use(tier: str, tmp_path: Pat
     arguments = [tier, str(file), json.dumps(sorted(UNUSED[tier]))]
     done = subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == f"[] {tier not in BUILT}"
+
+
+def test_checking_requests_to_claude_does_not_import_its_sdk(tmp_path: Path) -> None:
+    (file := tmp_path / "pipeline.toml").write_text(PIPELINE)
+    done = subprocess.run([sys.executable, "-c", CHECK, str(file)], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"

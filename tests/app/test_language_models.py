@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.app.language_models import LanguageModels
 from streams.app.providers import Providers
 from streams.app.settings import read_settings
 from streams.calling.chain import LimitedBackend
@@ -75,3 +76,16 @@ def test_a_request_that_the_fallback_would_refuse_is_reported_under_its_key(tmp_
     with pytest.raises(ConfigError, match="seed") as error:
         Providers(pipeline, read_settings({"ESCALON_DATA": str(tmp_path)})).check([pipeline.workers["work"]])
     assert error.value.key == "workers.work.fallback"
+
+
+def test_the_claude_models_of_one_address_share_a_client(tmp_path: Path) -> None:
+    claude = '[models.{}]\nprovider = "claude"\nmodel = "claude-haiku-5-5"\n{}\n'
+    elsewhere = 'base_url = "http://127.0.0.1:9"'
+    more = claude.format("a", "") + claude.format("b", "") + claude.format("c", elsewhere)
+    pipeline = loaded(tmp_path, TEXT.replace("[models.spare]", f"{more}[models.spare]"), {"none.jsonl": ""})
+    environment = {"ESCALON_DATA": str(tmp_path), "ANTHROPIC_API_KEY": "sk-ant-key"}
+    models = LanguageModels(pipeline, read_settings(environment))
+    first, second, other = (models.shared(key) for key in "abc")
+    assert first.model is second.model
+    assert first.slots is not second.slots
+    assert other.model is not first.model

@@ -1,4 +1,4 @@
-"""Streams as gateways send them: real shapes, mutated, over HTTP.
+"""Streams as gateways send them: real shapes, mutated, over HTTP through the SDK.
 
 For every stream: the text is that of the text blocks in the order of their indices, a count
 is never under the largest seen and None where none was given, and a stream that broke off is never an answer.

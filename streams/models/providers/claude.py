@@ -7,42 +7,25 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import Any
 
-import aiohttp
+import anthropic
+import httpx2
 
 from streams.core.address import is_http
 from streams.core.errors import ConfigError, ModelError
 from streams.core.process_fault import process_fault
 from streams.models.providers.claude_answer import ClaudeAnswer
-from streams.models.providers.claude_api_error import ApiError
-from streams.models.providers.claude_bounds import body_of, is_success
+from streams.models.providers.claude_bounds import UNCOMPRESSED, bound
 from streams.models.providers.claude_errors import FOREIGN_ERRORS, translate
 from streams.models.providers.claude_events import events_of
-from streams.models.providers.claude_request import message_arguments, streamed
+from streams.models.providers.claude_request import message_arguments
 from streams.models.providers.protocol import ModelReply, ModelRequest
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
-_HEADERS: Final = {
-    "anthropic-version": "2026-10-21",
-    "content-type": "application/json",
-    "accept": "application/json",
-    "accept-encoding": "identity",  # a few compressed bytes can expand without limit
-}
 
 MOST_SECONDS_AFTER_END = 1.0
 """For a gateway that keeps a connection open after the message's last event."""
-
-
-class _Key(str):
-    """A key that no repr shows."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "[key]"
 
 
 class ClaudeModel:
@@ -59,9 +42,18 @@ class ClaudeModel:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._key = _Key(_checked_key(api_key))
-        self._url = f"{_checked_url(base_url or DEFAULT_BASE_URL).rstrip('/')}/v1/messages"
-        self._opened: aiohttp.ClientSession | None = None
+        self._client = anthropic.AsyncAnthropic(
+            api_key=_checked_key(api_key),
+            base_url=_checked_url(base_url or DEFAULT_BASE_URL),
+            max_retries=0,
+            timeout=None,  # `ask` has one for the whole call
+            http_client=anthropic.DefaultAioHttpClient(
+                limits=httpx2.Limits(max_connections=0),  # none to aiohttp: a call in the queue would spend its timeout
+                follow_redirects=False,  # a redirect would carry the prompt to another host
+                headers=UNCOMPRESSED,
+                event_hooks={"response": [bound]},
+            ),
+        )
         self._clock = clock
         self._now = now
 
@@ -73,41 +65,24 @@ class ClaudeModel:
         arguments = message_arguments(request)
         answer = ClaudeAnswer(self._clock)
         try:
-            body = streamed(arguments)
             async with asyncio.timeout(timeout):
-                await self._stream(body, answer)
+                await self._stream(arguments, answer)
             return answer.reply()
         except FOREIGN_ERRORS as error:
-            began = answer.began or answer.has_output()
-            problem = process_fault(error) or translate(error, answer.request_id, self._key, self._now(), began=began)
+            secret, began = self._client.api_key or "", answer.began or answer.has_output()
+            problem = process_fault(error) or translate(error, answer.request_id, secret, self._now(), began=began)
         # Raised out here, so that the foreign error, which may quote the key, is not chained and not logged.
         raise problem
 
     async def close(self) -> None:
-        if self._opened is not None:
-            await self._opened.close()
+        await self._client.close()
 
-    def _session(self) -> aiohttp.ClientSession:
-        """Return the session, opened with the first request because it belongs to that request's event loop."""
-        if self._opened is None:
-            self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={**_HEADERS, "authorization": f"Bearer {self._key}"},
-                timeout=aiohttp.ClientTimeout(total=None),  # `ask` has one for the whole call
-                auto_decompress=False,
-                proxy=_proxy(self._url),
-            )
-        return self._opened
-
-    async def _stream(self, body: bytes, answer: ClaudeAnswer) -> None:
-        # A redirect would carry the prompt to another host, so none is followed.
-        async with self._session().post(self._url, data=body, allow_redirects=False) as response:
-            answer.request_id = response.headers.get("request-id")
-            chunks = body_of(response)
-            if not is_success(response):
-                raise ApiError(response.status, response.headers, b"".join([chunk async for chunk in chunks]))
-            async with contextlib.aclosing(events_of(chunks)) as events:
+    async def _stream(self, arguments: dict[str, Any], answer: ClaudeAnswer) -> None:
+        # Always streamed: only a stream shows the time to the first token, and long answers outlive idle proxies.
+        async with self._client.messages.with_streaming_response.create(**arguments, stream=True) as made:
+            response = made.http_response
+            answer.request_id = made.request_id
+            async with contextlib.aclosing(events_of(response.aiter_raw())) as events:
                 await _take(events, answer, response)
                 # The rest is read so that the connection can be used again, but the answer does not wait for it.
                 with contextlib.suppress(*FOREIGN_ERRORS, ModelError):
@@ -116,13 +91,11 @@ class ClaudeModel:
                             pass
 
 
-async def _take(
-    events: AsyncIterator[Mapping[str, Any]], answer: ClaudeAnswer, response: aiohttp.ClientResponse
-) -> None:
+async def _take(events: AsyncIterator[Mapping[str, Any]], answer: ClaudeAnswer, response: httpx2.Response) -> None:
     """Pass the events to the answer, up to the message's end."""
     async for event in events:
         if event["type"] == "error":
-            raise ApiError(response.status, response.headers, event)
+            raise anthropic.APIStatusError(f"{dict(event)}", response=response, body=event)
         answer.take(event)
         if answer.complete:
             return
@@ -140,9 +113,3 @@ def _checked_url(base_url: str) -> str:
     if not is_http(base_url):
         raise ConfigError("the Claude base URL is not an http(s) URL.", f"Write it like {DEFAULT_BASE_URL}.")
     return base_url
-
-
-def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for an address."""
-    parts, proxies = urlsplit(url), getproxies()
-    return None if proxy_bypass(parts.hostname or "") else proxies.get(parts.scheme) or proxies.get("all")

@@ -1,10 +1,10 @@
-"""Limits on the size of Claude's response, because an error's body and each event of a stream are held in memory."""
+"""Limits on the size of Claude's response: the SDK holds an error's body, and each event of a stream, in memory."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 
-import aiohttp
+import httpx2
 
 from streams.core.reply_contract import MAX_REPLY
 from streams.models.providers.claude_errors import failure, reply_too_large
@@ -13,28 +13,51 @@ MAX_STREAM = 64 * MAX_REPLY
 """Bytes. An event with one token of text has some 120 bytes around it, and thinking comes in addition to the text."""
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read; the message is at its beginning."""
+UNCOMPRESSED = {"accept-encoding": "identity"}
+"""Sent with every request, because a few compressed bytes can expand without limit."""
 
 
-def is_success(response: aiohttp.ClientResponse) -> bool:
-    """True if the status promises a reply; a redirect does not."""
-    return 200 <= response.status < 300
+async def bound(response: httpx2.Response) -> None:
+    """Limit the size of a response, and never decompress it. The HTTP client calls this before it reads the body."""
+    encoding = response.headers.pop("content-encoding", "").strip().lower()
+    assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101 - the client is asynchronous
+    response.stream = _Bounded(
+        response.stream,
+        compressed=encoding not in ("", "identity"),
+        is_error=not response.is_success,
+        request_id=response.headers.get("request-id"),
+    )
 
 
-async def body_of(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
-    """Yield a response's body, never decompressed: the beginning of an error, or all of a reply.
+class _Bounded(httpx2.AsyncByteStream):
+    """A response body: the beginning of an error, all of a reply, or ModelError for one that is too large."""
 
-    Raises ModelError for a reply that is too large or compressed.
-    """
-    request_id, success = response.headers.get("request-id"), is_success(response)
-    if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
-        if success:
-            raise failure("bad_reply", "Claude's reply came compressed, which was not asked for.", request_id)
-        return  # the status says enough
-    room = MAX_STREAM if success else MAX_ERROR_BODY
-    async for chunk in response.content.iter_any():
-        yield chunk[:room]
-        room -= len(chunk)
-        if room < 0:
-            break
-    if room < 0 and success:
-        raise reply_too_large(f"{MAX_STREAM} bytes", request_id)
+    def __init__(
+        self, body: httpx2.AsyncByteStream, *, compressed: bool, is_error: bool, request_id: str | None
+    ) -> None:
+        self._body = body
+        self._compressed = compressed
+        self._is_error = is_error
+        self._request_id = request_id
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._compressed and not self._is_error:
+            raise failure("bad_reply", "Claude's reply came compressed, which was not asked for.", self._request_id)
+        if self._compressed:  # the status says enough
+            return
+        room = MAX_ERROR_BODY if self._is_error else MAX_STREAM
+        chunks = self._body.__aiter__()
+        try:
+            async for chunk in chunks:
+                yield chunk[:room]
+                room -= len(chunk)
+                if room < 0:
+                    break
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+        if room < 0 and not self._is_error:
+            raise reply_too_large(f"{MAX_STREAM} bytes", self._request_id)
+
+    async def aclose(self) -> None:
+        await self._body.aclose()

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+import anthropic
+import httpx2
 
 from streams.core.errors import ModelError
-from streams.models.providers.claude_api_error import ApiError
+from streams.core.process_fault import causes
 
 # error_type -> (retryable, remedy)
 _KINDS: Mapping[str, tuple[bool, str]] = {
@@ -95,9 +97,9 @@ _BY_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 _SHOULD_RETRY: Mapping[str, bool] = {"true": True, "false": False}
 _LONGEST_MESSAGE = 500
 
-FOREIGN_ERRORS = (ApiError, aiohttp.ClientError, OSError, ValueError, RecursionError, OverflowError)
-"""Exceptions of the API, of the HTTP library and of the parsing of a reply. A TimeoutError is an OSError."""
-_NEVER_ARRIVED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+FOREIGN_ERRORS = (anthropic.AnthropicError, httpx2.HTTPError, OSError, ValueError, RecursionError, OverflowError)
+"""Exceptions of the SDK, its HTTP library and the parsing of a reply. A TimeoutError is an OSError."""
+_NEVER_ARRIVED = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
 
 
 def failure(error_type: str, what: str, request_id: str | None = None, *, unbilled: bool = False) -> ModelError:
@@ -120,19 +122,20 @@ def translate(
     `began` is true if a part of the reply came before it.
     """
     match error:
-        case ApiError():
-            result = _from_api(error, secret, now)
-            result.unbilled = not began and result.error_type != "timeout" and error.status not in _MAYBE_BILLED
+        case anthropic.APIStatusError():
+            result = _from_status(error, secret, now)
+            result.unbilled = not began and result.error_type != "timeout" and error.status_code not in _MAYBE_BILLED
             return result
         case TimeoutError():
-            unbilled = isinstance(error, _NEVER_ARRIVED)
-            return failure("timeout", "Claude did not answer in time.", request_id, unbilled=unbilled)
+            return failure("timeout", "Claude did not answer in time.", request_id)
         case UnicodeEncodeError():
             what = "The prompt holds characters that are not Unicode text."
             return failure("rejected", what, request_id, unbilled=True)
-        case aiohttp.ClientError() | OSError():
-            what = f"The connection to Claude failed ({type(error).__name__})."
-            return failure("unreachable", what, request_id, unbilled=isinstance(error, _NEVER_ARRIVED))
+        case anthropic.APIConnectionError() | httpx2.HTTPError() | OSError():
+            # httpx2 has one name for a connection that was not made and for one that broke, aiohttp has two.
+            cause = next((one for one in causes(error) if isinstance(one, aiohttp.ClientError)), error)
+            what = f"The connection to Claude failed ({type(cause).__name__})."
+            return failure("unreachable", what, request_id, unbilled=isinstance(cause, _NEVER_ARRIVED))
         case _:
             what = f"Claude's reply cannot be read ({type(error).__name__})."
             return failure("bad_reply", what, request_id)
@@ -154,23 +157,24 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _from_api(error: ApiError, secret: str, now: datetime) -> ModelError:
+def _from_status(error: anthropic.APIStatusError, secret: str, now: datetime) -> ModelError:
     # A gateway may echo the key it was sent, so it is taken out before the text is cut.
-    said = error.said.replace(secret, "[key]")
-    what = f"Claude answered {error.status}: {said[:_LONGEST_MESSAGE]}"
-    result = failure(_error_type(error, said), what, error.headers.get("request-id"))
-    result.retry_after = retry_after_seconds(error.headers, now)
+    said = str(error.api_message or error.body or error.message).replace(secret, "[key]")
+    what = f"Claude answered {error.status_code}: {said[:_LONGEST_MESSAGE]}"
+    result = failure(_error_type(error, said), what, error.request_id)
+    headers = error.response.headers
+    result.retry_after = retry_after_seconds(headers, now)
     # The provider decides: a 429 for a spent budget does not pass.
-    result.retryable = _SHOULD_RETRY.get(error.headers.get("x-should-retry", ""), result.retryable)
+    result.retryable = _SHOULD_RETRY.get(headers.get("x-should-retry", ""), result.retryable)
     return result
 
 
-def _error_type(error: ApiError, said: str) -> str:
+def _error_type(error: anthropic.APIStatusError, said: str) -> str:
     """Return the type by the status where that is clear, else by the error's own type, else by its message."""
-    status = error.status
+    status, named = error.status_code, error.type  # the JSON may hold any value there
     if 300 <= status < 400:
         return "bad_reply"
-    by_type = _BY_TYPE.get(error.named) if isinstance(error.named, str) else None
+    by_type = _BY_TYPE.get(named) if isinstance(named, str) else None
     usual = "bad_request" if 400 <= status < 500 else "server_error"
     kind = _BY_STATUS.get(status) or by_type or usual
     if kind != "bad_request":

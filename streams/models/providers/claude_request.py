@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 from streams.core.errors import ConfigError
@@ -14,8 +12,6 @@ from streams.models.providers.protocol import ModelRequest
 # price of a call without its token counts showing it, and tools, which a text reply cannot carry.
 _TOP_LEVEL = frozenset({"thinking", "stop_sequences", "metadata"})
 _OUTPUT_CONFIG = frozenset({"effort"})
-
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict).encode
 
 
 def message_arguments(request: ModelRequest) -> dict[str, Any]:
@@ -38,11 +34,3 @@ def message_arguments(request: ModelRequest) -> dict[str, Any]:
     if output:
         arguments["output_config"] = output
     return arguments | {name: value for name, value in request.parameters.items() if name in _TOP_LEVEL}
-
-
-def streamed(arguments: Mapping[str, Any]) -> bytes:
-    """Return the body of a call whose answer is streamed. Raises UnicodeEncodeError for half a surrogate pair.
-
-    Only a stream shows the time to the first token, and long answers outlive idle proxies.
-    """
-    return _compact({**arguments, "stream": True}).encode()
