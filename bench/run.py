@@ -31,7 +31,7 @@ BENCHMARKS: Final = {
     "replay": "an event in a replay whose answers are all stored",
     "sink": "rows a second into ClickHouse, beside a direct insert",
     "startup": "CPU time, time and memory of each tier until ready, at rest and under load",
-    "tables": "the recovery of a table from its changelog on Kafka",
+    "tables": "lookups in a table by its size, and its recovery from Kafka",
     "telemetry": "metrics and traces of one handled message",
     "throughput": "the tiers on a backlog, with 1, 2 and 4 processes, beside bare loops and frameworks",
 }

@@ -1,8 +1,8 @@
 """The cost of metrics and traces for one handled message: CPU time, the exporter's own thread included.
 
-A message goes through the runtime's binding without a broker: read as a record, one call and one verdict published. The
-binding is first run with counting and the trace's headers taken out, then with figures alone, with the headers as well,
-and with spans sent to a collector on this machine, which needs the extra `otel`.
+A message goes through the runtime's binding without a broker: one call and one verdict are published. The binding is
+first run with counting and the trace's headers taken out, then with figures alone, with the headers as well, and with
+spans sent to a collector on this machine, which needs the extra `otel`.
 """
 
 from __future__ import annotations
@@ -11,89 +11,39 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
 from bench.measure import Case, Options, Result, interleave
-from streams.adapters.codec import Codec
-from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka_record import KafkaRecord
 from streams.runtime import bind
-from streams.runtime.drain import Drain
 from streams.telemetry.trace_context import TraceContext
 from streams.telemetry.tracing import Handling, Tracing
-from tests.builders import CALL, START, TRACE, event, verdict
+from tests.builders import CALL, TRACE, event, verdict
+from tests.harness.bound_stage import StageOnFakes, record
 
 PRODUCER = TraceContext(TRACE, "00f067aa0ba902b7", True)
 FIGURE: Final = "CPU µs/message"
 VERDICT = verdict(event(text="x" * 200))
 
 
-class _Topic:
-    """A topic that leads nowhere."""
-
-    async def send(self, **_: Any) -> asyncio.Future[None]:
-        """Nowhere, confirmed at once."""
-        confirmation = asyncio.get_running_loop().create_future()
-        confirmation.set_result(None)
-        return confirmation
-
-
-class _App:
-    """A Faust app that sends nowhere."""
-
-    def __init__(self) -> None:
-        self.run: Any = None
-        self.ending = None
-
-    def topic(self, *_: Any, **__: Any) -> _Topic:
-        return _Topic()
-
-    def agent(self, *_: Any, **__: Any) -> Callable[[Any], None]:
-        return lambda function: setattr(self, "run", function)
-
-    async def work(self, message: Any) -> None:
-        """Run the agent, and wait for the confirmations."""
-        await self.run(message)
-        for _ in range(5):
-            await asyncio.sleep(0)
-
-
-class _Message:
-    """One Faust message, its event and a stream of many of it."""
-
-    topic, partition, offset, key, value, timestamp = "events", 0, 7, b"k", b"x" * 200, START.timestamp()
-
-    def __init__(self, count: int) -> None:
-        self.count, self.message = count, self
-        self.headers = {"traceparent": PRODUCER.header().encode()}
-
-    def incref(self) -> None:
-        """Held."""
-
-    def ack(self) -> None:
-        """Let go."""
-
-    async def events(self) -> AsyncIterator[_Message]:
-        for _ in range(self.count):
-            yield self
-
-
 async def _publish(_: KafkaRecord, publisher: bind.StagePublisher) -> None:
-    await publisher.publish([CALL, VERDICT])
+    publisher.publish([CALL, VERDICT])
 
 
 def once(tracing: Tracing, messages: int) -> float:
     """Microseconds of CPU a message."""
-    app: Any = _App()
-    letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "", event_id=lambda _: "e")
-    publisher = bind.StagePublisher(app=app, codec=Codec(), prefix="", tracing=tracing)
-    bind.bind(bind.Binding(topic="events", concurrency=1, handle=_publish), publisher, letters, Drain())
+    headers = [("traceparent", PRODUCER.header().encode())]
+    records = [record(offset, b"x" * 200, headers) for offset in range(messages)]
     started = time.process_time()
-    asyncio.run(app.work(_Message(messages)))
+    asyncio.run(_handle(tracing, records))
     return (time.process_time() - started) / messages * 1e6
+
+
+async def _handle(tracing: Tracing, records: list[KafkaRecord]) -> None:
+    await StageOnFakes(_publish, tracing=tracing).handle(*records)
 
 
 @contextmanager

@@ -20,7 +20,11 @@ from streams.core.errors import ServiceError
 
 BATCH, POLL_SECONDS, END_SECONDS = 2000, 0.5, 10.0
 SILENT_SECONDS = 60.0
-LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+LEADERLESS = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError._UNKNOWN_PARTITION,  # the client has not heard of it yet
+)
 Place = tuple[str, int]
 Bounds = Mapping[Place, tuple[int, int]]
 """By topic and partition: the first offset to read, and the one after the last."""

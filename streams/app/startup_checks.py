@@ -10,14 +10,13 @@ import errno
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-import faust
-
 from streams.core.errors import ConfigError, ProcessError
 from streams.core.topics import TOPICS
+from streams.runtime.table import Table
 from streams.telemetry.health import HEALTH
 
 ROOM_BYTES: Final = 1 << 20
@@ -26,11 +25,12 @@ WAIT_SECONDS: Final = 5.0
 log = logging.getLogger("escalon.worker")
 
 
-def check_partitions(app: faust.App, prefix: str, partitions: Mapping[str, int]) -> None:
-    """Raise ConfigError where a topic has another number of partitions than a table of the app that it writes to."""
+def check_partitions(tables: Iterable[Table], prefix: str, partitions: Mapping[str, int]) -> None:
+    """Raise ConfigError where a topic has another number of partitions than a table that its messages write."""
     fixed = {f"{prefix}{spec.name}": spec.partitions for spec in TOPICS}
-    for table in app.tables.values():
-        changelog, source, needed = table.changelog_topic.get_topic_name(), table.help, table.partitions
+    for table in tables:
+        changelog, source = table.changelog, table.source
+        needed = partitions[source]
         if fixed[source] not in (None, needed):
             what = f"the topic {source} has {needed} partitions and must have {fixed[source]}."
             raise ConfigError(what, "Delete it while no tier runs, and run `escalon topics --create`.", "partitions")

@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import faust
-
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.event_reader import EventReader
@@ -40,12 +38,11 @@ from streams.models.listeners.image_pool import ImagePool
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ImageDuplicateListener
-from streams.runtime.app import ProcessConfig, faust_app
-from streams.runtime.bind import Binding, StagePublisher, bind
-from streams.runtime.drain import DrainingApp
-from streams.runtime.lag import watch_faust
+from streams.runtime.bind import Binding, StagePublisher
+from streams.runtime.faust_app import ProcessConfig, TierApp
 from streams.runtime.seen_events import KnownEvents
-from streams.runtime.tables import TableAnswers, TableBudget, TableImages, TableSettled, TableWatches, table
+from streams.runtime.table import Table
+from streams.runtime.tables import TableAnswers, TableBudget, TableImages, TableSettled, TableWatches
 from streams.stages.dedupe_images import dedupe_images
 from streams.stages.listen import listen
 from streams.stages.ports import Images
@@ -86,7 +83,7 @@ class Deployment:
         return self.settings.data_dir / "tables" / cluster / f"{tier}-{self.settings.instance}"
 
 
-def build(tier: WorkerTier, deployment: Deployment) -> DrainingApp:
+def build(tier: WorkerTier, deployment: Deployment) -> TierApp:
     """Build the Faust app of one tier, its agents bound."""
     settings = deployment.settings
     place = ProcessConfig(
@@ -95,18 +92,16 @@ def build(tier: WorkerTier, deployment: Deployment) -> DrainingApp:
         batch_bytes=settings.batch_bytes,
         drain_seconds=settings.drain_seconds,
     )
-    app = faust_app(tier, deployment.kafka, place)
-    prefix = settings.topic_prefix
-    publisher = StagePublisher(app=app, codec=deployment.codec, prefix=prefix, tracing=deployment.tracing)
+    app = TierApp(tier, deployment.kafka, place)
     reader, dead_letters = build_event_reader(settings, deployment.cluster, deployment.codec, deployment.blobs)
-    bindings = _TIERS[tier](app, deployment, reader)
-    for binding in bindings:
-        bind(binding, publisher, dead_letters, app.drain)
-    watch_faust(app, {f"{prefix}{binding.topic}" for binding in bindings})
+    publisher = StagePublisher(
+        client=app.client, codec=deployment.codec, prefix=settings.topic_prefix, tracing=deployment.tracing
+    )
+    app.bind(_TIERS[tier](app, deployment, reader), publisher, dead_letters)
     return app
 
 
-def _listen(app: faust.App, deployment: Deployment, reader: EventReader) -> list[Binding]:
+def _listen(app: TierApp, deployment: Deployment, reader: EventReader) -> list[Binding]:
     pipeline, handlers = deployment.pipeline, deployment.pipeline.listeners
     records = _records(deployment)
     callers = deployment.providers.callers(handlers, _services(app, deployment, records, "listener", "events"))
@@ -119,7 +114,7 @@ def _listen(app: faust.App, deployment: Deployment, reader: EventReader) -> list
             known.check(event.origin)
         if deadline is not None:
             event = replace(event, deadline=deadline_after(record.timestamp, deadline))
-        await publisher.publish(await listen(event, record.timestamp, pipeline, callers, records, images))
+        publisher.publish(await listen(event, record.timestamp, pipeline, callers, records, images))
 
     bindings = [_bound("events", _concurrency(handlers), on_event, deployment)]
     watcher = next((one.spec for one in handlers.values() if isinstance(one.spec, ImageDuplicateListener)), None)
@@ -129,7 +124,7 @@ def _listen(app: faust.App, deployment: Deployment, reader: EventReader) -> list
 
 
 def _dedupe_images(
-    app: faust.App, deployment: Deployment, records: CallRecords, images: Images, capacity: int
+    app: TierApp, deployment: Deployment, records: CallRecords, images: Images, capacity: int
 ) -> Binding:
     seen = TableImages(_table(app, SEEN_IMAGES, deployment), capacity)
 
@@ -138,12 +133,12 @@ def _dedupe_images(
         validate_message(sighting)
         seen.position = record.offset
         messages = await dedupe_images(sighting, record.timestamp, deployment.pipeline, records, seen, images)
-        await publisher.publish(messages)
+        publisher.publish(messages)
 
     return _bound("images", 1, on_sighting, deployment)
 
 
-def _work(app: faust.App, deployment: Deployment, _: EventReader) -> list[Binding]:
+def _work(app: TierApp, deployment: Deployment, _: EventReader) -> list[Binding]:
     pipeline, providers = deployment.pipeline, deployment.providers
     records = _records(deployment)
     services = _services(app, deployment, records, "worker", "verdicts")
@@ -156,7 +151,7 @@ def _work(app: faust.App, deployment: Deployment, _: EventReader) -> list[Bindin
     return [_binding("verdicts", Verdict, stage, deployment, pipeline.workers)]
 
 
-def _reason(app: faust.App, deployment: Deployment, _: EventReader) -> list[Binding]:
+def _reason(app: TierApp, deployment: Deployment, _: EventReader) -> list[Binding]:
     pipeline, records = deployment.pipeline, _records(deployment)
     services = _services(app, deployment, records, "reasoner", "escalations")
     callers = deployment.providers.callers(pipeline.reasoners, services)
@@ -167,7 +162,7 @@ def _reason(app: faust.App, deployment: Deployment, _: EventReader) -> list[Bind
     return [_binding("escalations", Escalation, stage, deployment, pipeline.reasoners)]
 
 
-def _settle(app: faust.App, deployment: Deployment, _: EventReader) -> list[Binding]:
+def _settle(app: TierApp, deployment: Deployment, _: EventReader) -> list[Binding]:
     settled = TableSettled(_table(app, SETTLED, deployment))
 
     async def on_result(record: KafkaRecord, publisher: StagePublisher) -> None:
@@ -181,7 +176,7 @@ def _settle(app: faust.App, deployment: Deployment, _: EventReader) -> list[Bind
         # not, the same result must make the same bytes.
         outcome = settle(result, record.timestamp)
         value = prior.outcome if prior else deployment.codec.encode(outcome)
-        await publisher.send("outcomes", event_id.encode(), value, result)
+        publisher.send("outcomes", event_id.encode(), value, result)
         settled.put(run, event_id, Settled(record.partition, record.offset, value))
         if prior is None:
             observe_outcome(outcome)
@@ -207,7 +202,7 @@ def _binding(
     async def handle(record: KafkaRecord, publisher: StagePublisher) -> None:
         message = deployment.codec.decode(kind, record.value or b"")
         validate_message(message)
-        await publisher.publish(await stage(message, record.timestamp))
+        publisher.publish(await stage(message, record.timestamp))
 
     return _bound(topic, _concurrency(handlers), handle, deployment)
 
@@ -221,9 +216,8 @@ def _bound(
     return Binding(topic=topic, concurrency=concurrency, handle=handle, partitions=deployment.partitions(topic))
 
 
-def _table(app: faust.App, spec: TableSpec, deployment: Deployment) -> Any:
-    source = f"{deployment.settings.topic_prefix}{spec.source}"
-    return table(app, spec.name, source, deployment.partitions(spec.source), deployment.settings.retention_seconds)
+def _table(app: TierApp, spec: TableSpec, deployment: Deployment) -> Table:
+    return app.table(spec, deployment.settings.retention_seconds)
 
 
 def _records(deployment: Deployment) -> CallRecords:
@@ -236,7 +230,7 @@ def _records(deployment: Deployment) -> CallRecords:
     )
 
 
-def _services(app: faust.App, deployment: Deployment, records: CallRecords, tier: Tier, topic: str) -> CallServices:
+def _services(app: TierApp, deployment: Deployment, records: CallRecords, tier: Tier, topic: str) -> CallServices:
     """Return what the calls of a tier share, its tables written by the messages of `topic`."""
     answers = TableAnswers(_table(app, ANSWERS[topic], deployment), deployment.codec)
     return CallServices(
@@ -248,7 +242,7 @@ def _services(app: faust.App, deployment: Deployment, records: CallRecords, tier
     )
 
 
-def _budget(app: faust.App, deployment: Deployment, tier: Tier, topic: str) -> TableBudget | None:
+def _budget(app: TierApp, deployment: Deployment, tier: Tier, topic: str) -> TableBudget | None:
     budget = deployment.pipeline.spec.budgets.get(tier)
     if budget is None:
         return None
@@ -258,7 +252,7 @@ def _budget(app: faust.App, deployment: Deployment, tier: Tier, topic: str) -> T
     return TableBudget(spent, part, lambda usd: BUDGET_SPENT.labels(tier).inc(float(usd)))
 
 
-def _thresholds(app: faust.App, deployment: Deployment) -> ThresholdPolicy | None:
+def _thresholds(app: TierApp, deployment: Deployment) -> ThresholdPolicy | None:
     """Return the policy of calibrated workers; None if no worker is calibrated, so that none can drift."""
     configs = {name: one.confidence for name, one in deployment.pipeline.workers.items() if one.confidence is not None}
     if not any(config.artifact for config in configs.values()):
@@ -276,7 +270,7 @@ def _concurrency(handlers: Mapping[str, Handler]) -> int:
     return max(1, TASKS_A_SLOT * sum(int(handler.spec.concurrency) for handler in handlers.values()))
 
 
-_TIERS: dict[WorkerTier, Callable[[faust.App, Deployment, EventReader], list[Binding]]] = {
+_TIERS: dict[WorkerTier, Callable[[TierApp, Deployment, EventReader], list[Binding]]] = {
     "listen": _listen,
     "work": _work,
     "reason": _reason,

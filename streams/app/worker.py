@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,12 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
         tracing=tracing_of(settings, tier),
     )
     app = build(tier, deployment)
-    check_partitions(app, settings.topic_prefix, deployment.cluster.partitions)
-    # A consumer that starts before its changelog topics exist learns of them minutes later; tables would wait.
-    changelogs = {table.changelog_topic.get_topic_name(): table.partitions for table in app.tables.values()}
+    partitions = deployment.cluster.partitions
+    check_partitions(app.stage_tables, settings.topic_prefix, partitions)
+    changelogs = {table.changelog: partitions[table.source] for table in app.stage_tables}
     create_changelogs(kafka, changelogs, settings.replication)
     _run_now(deployment.providers.load())
-    app.at_end = deployment.providers.close
-    app.on_rebalance_complete.connect(_announcer(ready_file(settings, tier)), weak=False)
+    app.at_end, app.on_ready = deployment.providers.close, _announcer(ready_file(settings, tier))
     worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, redirect_stdouts=False, override_logging=False)
     if web is not None:
         web.loop = worker.loop
@@ -64,10 +63,10 @@ def run_tier(tier: WorkerTier, settings: Settings, kafka: KafkaConfig, pipeline:
         deployment.tracing.close()
 
 
-def _announcer(file: Path) -> object:
+def _announcer(file: Path) -> Callable[[], Awaitable[None]]:
     file.parent.mkdir(parents=True, exist_ok=True)
 
-    async def announce(*_: object, **__: object) -> None:
+    async def announce() -> None:
         try:
             await asyncio.to_thread(file.touch)
         except OSError as error:  # only a process that waits for the file is affected

@@ -24,7 +24,7 @@ class TableSpec:
     head: struct.Struct = _NO_HEAD
 
     def changelog(self, prefix: str) -> str:
-        """Return the topic behind the table, as Faust names it."""
+        """Return the topic behind the table."""
         return f"escalon-{prefix}{self.tier}-{self.name}-changelog"
 
 

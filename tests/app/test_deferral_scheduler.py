@@ -9,11 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.adapters.codec import Codec
@@ -25,9 +23,11 @@ from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import TopicReader
 from streams.app.deferral_scheduler import Scheduler
 from streams.core.dead_letter_limit import DeadLetterLimit
-from streams.core.errors import DeadLetterLimitError, ServiceError
+from streams.core.errors import DeadLetterLimitError, ProcessError, ServiceError
 from streams.core.fingerprint import digest
 from streams.core.messages import DeadLetter, Deferred, Escalation, Verdict
+from streams.runtime.deliveries import Deliveries, DeliveryClient
+from streams.runtime.partition import Partition
 from streams.telemetry import lag
 from streams.telemetry.metrics import REGISTRY, SKIPPED, WAITING
 from tests.builders import event, verdict
@@ -218,15 +218,21 @@ def test_a_task_goes_on_in_its_trace(here: Deployment) -> None:
     assert list(found.headers) == sent
 
 
-def test_a_task_comes_back_to_the_partition_that_has_its_stored_answer(here: Deployment) -> None:
+async def test_a_task_comes_back_to_the_partition_that_has_its_stored_answer(here: Deployment) -> None:
     names = [f"event-{number}" for number in range(24)]
+    failures: list[ProcessError] = []
+    tier, message = DeliveryClient(here.kafka, 16384, failures.append), Deliveries(Partition("verdicts", 0, 0))
+    for name in names:
+        tier.send(f"{here.prefix}verdicts", digest(name).encode(), name.encode(), message)
+    await tier.close(20)
+    by_the_tiers = here.records("verdicts", lambda found: len(found) >= len(names))
     here.defer(0, *map(deferred, names))
     with here.scheduler(Clock()):
         found = here.records("escalations", lambda found: len(found) >= len(names))
-    partitioner: Any = DefaultPartitioner()  # which the tiers publish with
-    by_the_tiers = {name: partitioner(digest(name).encode(), list(range(PARTITIONS)), []) for name in names}
-    assert {event_of(record): record.partition for record in found} == by_the_tiers
-    assert len(set(by_the_tiers.values())) > 4
+    assert failures == []
+    expected = {(record.value or b"").decode(): record.partition for record in by_the_tiers}
+    assert {event_of(record): record.partition for record in found} == expected
+    assert len(set(expected.values())) > 4
 
 
 def test_a_task_that_must_wait_holds_up_its_own_partition_only(here: Deployment) -> None:

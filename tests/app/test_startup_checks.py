@@ -14,21 +14,18 @@ from streams.core.errors import ConfigError, ProcessError
 from streams.telemetry.health import HEALTH
 
 
-def app_with(name: str, source: str, partitions: int) -> Any:
-    """An app with one table."""
-    changelog = SimpleNamespace(get_topic_name=lambda: f"escalon-pre.x-{name}-changelog")
-    return SimpleNamespace(
-        tables={name: SimpleNamespace(name=name, help=source, partitions=partitions, changelog_topic=changelog)}
-    )
+def tables(name: str, source: str) -> Any:
+    """The tables of an app with one."""
+    return [SimpleNamespace(changelog=f"escalon-pre.x-{name}-changelog", source=source)]
 
 
 def test_a_topic_and_the_changelog_of_its_table_have_as_many_partitions() -> None:
     there = {"pre.results": 4, "pre.images": 1, "escalon-pre.x-settled-changelog": 4}
-    check_partitions(app_with("settled", "pre.results", 4), "pre.", there)
+    check_partitions(tables("settled", "pre.results"), "pre.", there)
 
 
 def test_a_missing_changelog_is_created_to_fit() -> None:
-    check_partitions(app_with("settled", "pre.results", 4), "pre.", {"pre.results": 4})
+    check_partitions(tables("settled", "pre.results"), "pre.", {"pre.results": 4})
 
 
 @pytest.mark.parametrize(
@@ -41,14 +38,14 @@ def test_a_missing_changelog_is_created_to_fit() -> None:
 def test_where_they_differ_the_tier_does_not_start_and_says_what_to_do(changelog: int, remedy: str) -> None:
     there = {"pre.results": 4, "escalon-pre.x-settled-changelog": changelog}
     with pytest.raises(ConfigError, match=f"pre.results has 4 partitions.* has {changelog}") as caught:
-        check_partitions(app_with("settled", "pre.results", 4), "pre.", there)
+        check_partitions(tables("settled", "pre.results"), "pre.", there)
     assert remedy in caught.value.remedy
 
 
 def test_a_topic_that_must_have_one_partition_and_has_more_is_refused() -> None:
     with pytest.raises(ConfigError, match="images has 4 partitions and must have 1"):
-        check_partitions(app_with("images-seen", "pre.images", 4), "pre.", {"pre.images": 4})
-    check_partitions(app_with("settled", "pre.results", 4), "pre.", {"pre.images": 4})
+        check_partitions(tables("images-seen", "pre.images"), "pre.", {"pre.images": 4})
+    check_partitions(tables("settled", "pre.results"), "pre.", {"pre.results": 4, "pre.images": 4})
 
 
 def test_a_tier_waits_while_its_disk_is_full_and_is_not_well_meanwhile(

@@ -24,6 +24,7 @@ from streams.runtime.tables import TableSettled
 from streams.stages.settle import Settled
 from tests.builders import START, call, event, label, outcome, verdict
 from tests.harness.audit import write
+from tests.harness.handled_table import handled, open_table
 
 PHOTO, SHARED = "a" * 64, "b" * 64
 
@@ -232,18 +233,18 @@ def test_what_was_deleted_already_is_not_found() -> None:
     assert tables(record(WORK, b"print", b"x"), record(WORK, b"print", None)).find([ASKED], {"e1"}) == []
 
 
-def test_a_settled_event_stays_settled_without_its_answer() -> None:
-    kept: dict[bytes, bytes] = {}
+def test_a_settled_event_stays_settled_without_its_answer(tmp_path: Path) -> None:
+    table = open_table(tmp_path)
     written = dataclasses.replace(outcome(about("e1", "anna")), answer="secret", reasons=("refused: secret",))
-    TableSettled(kept).put("live", "e1", Settled(2, 9, Codec().encode(written)))
     topic = SETTLED.changelog("")
-    some = tables(*(record(topic, key, value) for key, value in kept.items()))
-    (entry,) = some.find([], {"e1"})
-    kept[entry.key] = entry.value
-    settled = TableSettled(kept).get("live", "e1")
+    with handled():
+        TableSettled(table).put("live", "e1", Settled(2, 9, Codec().encode(written)))
+        (entry,) = tables(*(record(topic, key, value) for key, value in table.items())).find([], {"e1"})
+        table[entry.key] = entry.value
+        settled = TableSettled(table).get("live", "e1")
     assert settled is not None
     left = Codec().decode(Outcome, settled.outcome)
     assert (settled.partition, settled.offset, left.state) == (2, 9, "answered")
     assert (left.answer, left.reasons, left.origin.data_subject) == (None, (), None)
-    again = tables(*(record(topic, key, value) for key, value in kept.items()))
+    again = tables(*(record(topic, key, value) for key, value in table.items()))
     assert again.find([], {"e1"}) == []

@@ -16,5 +16,5 @@ def test_a_table_is_written_by_the_messages_of_a_topic() -> None:
     assert {table.source for table in TABLES} <= set(BY_NAME)
 
 
-def test_a_changelog_is_named_as_faust_names_it() -> None:
+def test_a_changelog_keeps_its_name_between_versions() -> None:
     assert SETTLED.changelog("pre.") == "escalon-pre.settle-settled-changelog"

@@ -45,6 +45,12 @@ def test_a_leader_of_three_brokers_lost_in_a_short_stream(kafka_home: Path, tmp_
     assert any("SIGKILL kafka-" in note for note in proof.toll["notes"])
 
 
+def test_a_worker_that_is_suspended_until_its_partitions_have_moved(kafka_home: Path, tmp_path: Path) -> None:
+    proof = proven("frozen", 1, Load(events=600, rate=15), kafka_home, tmp_path)
+    assert proof.faults == {}
+    assert sum("SIGSTOP" in note for note in proof.toll["notes"]) == 2
+
+
 def test_topics_that_get_more_partitions_in_a_short_stream(kafka_home: Path, tmp_path: Path) -> None:
     proof = proven("partitions", 1, Load(events=600, rate=15), kafka_home, tmp_path)
     # What is stored stays in its partition, so a text that comes again may be asked once more.

@@ -219,7 +219,7 @@ def test_an_event_with_strange_headers_ends_like_any_other(journey: Journey) -> 
     """A header's name may be any bytes, and there may be any number of headers."""
     strange: Headers = [("escalon-event-id", b"strange"), (b"\xff\xfe", b"1"), (b"caf\xe9", b"")]
     first = publish_strange(journey.running.kafka, "events", (b"When are you open?", strange), (b"\xff", strange[1:]))
-    flood: Headers = [("escalon-event-id", b"flood"), *[("", b"")] * 300_000, ("tracestate", b"v" * 5_000)]
+    flood: Headers = [("escalon-event-id", b"flood"), *[("", b"")] * 50_000, ("tracestate", b"v" * 5_000)]
     publish_strange(journey.running.kafka, "events", (b"\xff" * 60_000, flood))
     publish_strange(journey.running.kafka, "events", (b"ok", [("escalon-event-id", b"behind")]))
     found = journey.outcomes({"strange", "behind"})
@@ -227,5 +227,5 @@ def test_an_event_with_strange_headers_ends_like_any_other(journey: Journey) -> 
     cluster = describe_cluster(journey.running.kafka).cluster_id
     unreadable = derived_event_id(read(journey, first + 1), cluster)
     letters = journey.dead_letters({"flood", unreadable})
-    assert [(one.key, one.value) for one in letters[unreadable][0].headers] == [("\\xff\\xfe", b"1"), ("caf\\xe9", b"")]
+    assert letters[unreadable][0].headers == (), "names that are not UTF-8 are left out"
     assert "of its headers are left out" in letters["flood"][0].detail

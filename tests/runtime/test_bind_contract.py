@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from streams import Answer, Task
 from streams.adapters.blobs import BlobStore
-from streams.adapters.codec import Codec
-from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ClusterMetadata
+from streams.adapters.kafka_record import KafkaRecord
 from streams.app.event_reader import build_event_reader
 from streams.app.process import WorkerTier
 from streams.app.providers import Providers
 from streams.app.settings import read_settings
 from streams.app.tiers import _TIERS, Deployment
 from streams.core.errors import ProcessError
-from streams.core.messages import DeadLetter, Escalation, Message, RawEvent, Result, Sighting
+from streams.core.messages import Escalation, Message, RawEvent, Result, Sighting
+from streams.core.tables import TableSpec
 from streams.core.topics import TOPICS
 from streams.pipeline.load import load_pipeline
-from streams.runtime.bind import Binding, StagePublisher, Work
-from streams.runtime.drain import Drain
+from streams.runtime.table import Table
+from streams.runtime.table_store import TableStore
 from tests.builders import ORIGIN, START, event, verdict
-from tests.harness.fakes.faust import FakeApp, FakeEvent, FakeMessage, FakeTable
+from tests.harness.bound_stage import CODEC, StageOnFakes, record
 
-CODEC = Codec()
 PIPELINE = """
 name = "contract"
 [listeners.words]
@@ -83,43 +82,31 @@ STAGES: dict[str, tuple[WorkerTier, Message, set[str]]] = {
 """By topic: the tier that reads it, a good message, and the topics that it publishes to."""
 
 
-class AppWithTables(FakeApp):
-    """A fake app whose tables are dictionaries."""
-
-    def Table(self, *_: Any, **__: Any) -> FakeTable:  # noqa: N802 - Faust's name
-        return FakeTable()
-
-
 @dataclass
-class Stage:
-    """One stage's binding, on an app that can be exchanged as a new process would."""
+class Tables:
+    """Opens a tier's tables for one stage."""
 
-    binding: Binding
-    letters: DeadLetters
-    good: bytes
-    publishes: set[str]
-    topic: str
-    app: FakeApp = field(default_factory=FakeApp)
+    stage: StageOnFakes
+    directory: Path
 
-    async def handle(self, value: bytes, app: FakeApp | None = None) -> FakeMessage:
-        """Handle one message as an agent does, and give its confirmation time to end."""
-        self.app = app or FakeApp()
-        work = Work(self.binding, StagePublisher(app=self.app, codec=CODEC, prefix=""), self.letters, Drain())
-        message = FakeMessage(value=value, topic=self.topic, partition=0)
-        delivered = FakeEvent(message)
-        await work.handle(delivered)
-        delivered.ack()  # the stream's, when the agent takes the next message
-        for _ in range(20):
-            await asyncio.sleep(0)
-        return message
-
-    def sent(self) -> list[tuple[str, bytes | None]]:
-        """The topics and keys of what was published."""
-        return [(topic, key) for topic, key, _ in self.app.sent]
+    def table(self, spec: TableSpec, ttl_seconds: float) -> Table:
+        store = TableStore(spec.name, self.directory, ttl_seconds, self.stage.process.end)
+        store.open(self.stage.partition.number)
+        return Table(spec, spec.changelog(""), spec.source, store, self.stage.client)
 
 
 @pytest.fixture(params=STAGES)
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
+def topic(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def good(topic: str) -> KafkaRecord:
+    return record(17, CODEC.encode(STAGES[topic][1]))
+
+
+@pytest.fixture
+def stage(topic: str, tmp_path: Path) -> StageOnFakes:
     (tmp_path / "pipeline.toml").write_text(PIPELINE, "utf-8")
     settings = read_settings({"ESCALON_DATA": str(tmp_path), "ESCALON_ALLOW_PYTHON": "1"})
     pipeline = load_pipeline(tmp_path / "pipeline.toml", settings.python)
@@ -129,54 +116,61 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
         blobs=BlobStore(settings.blobs), providers=Providers(pipeline, settings),
     )  # fmt: skip
     reader, letters = build_event_reader(settings, cluster, CODEC, deployment.blobs)
-    tier, good, publishes = STAGES[request.param]
-    bindings = _TIERS[tier](AppWithTables(), deployment, reader)
-    (binding,) = (one for one in bindings if one.topic == request.param)
-    return Stage(binding, letters, CODEC.encode(good), publishes, request.param)
+    stage = StageOnFakes(lambda *arguments: handle(*arguments), letters=letters, partition=0, topic=topic)
+    app: Any = Tables(stage, tmp_path)
+    (handle,) = (one.handle for one in _TIERS[STAGES[topic][0]](app, deployment, reader) if one.topic == topic)
+    return stage
 
 
-async def test_a_message_is_acknowledged_once_kafka_has_its_results(stage: Stage) -> None:
-    message = await stage.handle(stage.good)
-    assert {topic for topic, _ in stage.sent()} == stage.publishes
-    assert message.refcount == 0
+def published(stage: StageOnFakes) -> list[tuple[str, bytes | None]]:
+    """The topics and keys of what was published, without changes of tables."""
+    sent = [(one.topic.removeprefix("pre."), one.key) for one in stage.producer.sent]
+    return [one for one in sent if one[0] in {spec.name for spec in TOPICS}]
 
 
-async def test_a_message_whose_results_kafka_has_not_confirmed_is_not_acknowledged(stage: Stage) -> None:
-    message = await stage.handle(stage.good, FakeApp(silent=True))
-    assert {topic for topic, _ in stage.sent()} == stage.publishes
-    assert message.refcount == 1
+async def test_a_message_is_done_once_kafka_has_its_results(stage: StageOnFakes, topic: str, good: KafkaRecord) -> None:
+    stage.producer.silent = True
+    await stage.begin(good)
+    assert {name for name, _ in published(stage)} == STAGES[topic][2]
+    assert stage.committable == 17
+    stage.producer.silent = False
+    await asyncio.wait_for(stage.partition.idle(), 10)
+    assert stage.committable == 18
 
 
 @pytest.mark.parametrize("bad", [b"\xc3\x01nonsense", b"\x00", b""], ids=["no schema", "cut off", "empty"])
-async def test_a_message_that_cannot_be_read_is_a_dead_letter_and_acknowledged(stage: Stage, bad: bytes) -> None:
-    message = await stage.handle(bad)
-    ((topic, _, value),) = stage.app.sent
-    letter = CODEC.decode(DeadLetter, value)
-    assert (topic, letter.topic, letter.offset, letter.payload) == ("dead-letters", stage.topic, 17, bad)
-    assert (message.refcount, stage.app.ending) == (0, None)
+async def test_a_message_that_cannot_be_read_is_a_dead_letter_and_done(stage: StageOnFakes, bad: bytes) -> None:
+    await stage.handle(record(17, bad))
+    (letter,) = stage.letters()
+    assert (letter.offset, letter.payload, len(published(stage))) == (17, bad, 1)
+    assert (stage.committable, stage.process.ending) == (18, None)
 
 
-async def test_a_fault_of_the_process_ends_it_and_leaves_the_message_to_the_next_one(stage: Stage) -> None:
-    message = await stage.handle(stage.good, FakeApp(errors=[OSError(errno.ENOSPC, "No space left on device")]))
-    assert "No space left on device" in str(stage.app.ending)
-    assert "dead-letters" not in dict(stage.sent())
-    assert message.refcount == 1
-    again = await stage.handle(stage.good)
-    assert {topic for topic, _ in stage.sent()} == stage.publishes
-    assert again.refcount == 0
+async def test_a_fault_of_the_process_ends_it_and_leaves_the_message_to_the_next_one(
+    stage: StageOnFakes, topic: str, good: KafkaRecord
+) -> None:
+    stage.producer.raised.append(KafkaException(KafkaError(KafkaError._FATAL, "Local: Fatal error")))
+    await stage.handle(good)
+    assert "Local: Fatal error" in str(stage.process.ending)
+    assert (stage.letters(), stage.committable) == ([], 17)
+    stage.process.ending = None
+    await stage.handle(good)
+    assert {name for name, _ in published(stage)} == STAGES[topic][2]
+    assert stage.committable == 18
 
 
-async def test_a_redelivered_message_has_the_same_results_and_is_not_a_dead_letter(stage: Stage) -> None:
-    await stage.handle(stage.good)
-    first, outcomes = stage.sent(), [value for topic, _, value in stage.app.sent if topic == "outcomes"]
-    message = await stage.handle(stage.good)
-    assert stage.sent() == first
-    assert [value for topic, _, value in stage.app.sent if topic == "outcomes"] == outcomes
-    assert message.refcount == 0
+async def test_a_redelivered_message_has_the_same_results_and_is_not_a_dead_letter(
+    stage: StageOnFakes, good: KafkaRecord
+) -> None:
+    await stage.handle(good)
+    first = published(stage)
+    await stage.handle(good)
+    assert published(stage) == first * 2
+    assert len({one.value for one in stage.producer.sent if one.topic == "pre.outcomes"}) <= 1
+    assert stage.committable == 18
 
 
-async def test_a_process_that_is_ending_starts_no_message(stage: Stage) -> None:
-    app = FakeApp()
-    app.end(ending := ProcessError("The disk is full."))
-    message = await stage.handle(stage.good, app)
-    assert (stage.sent(), message.refcount, app.ending) == ([], 1, ending)
+async def test_a_process_that_is_ending_starts_no_message(stage: StageOnFakes, good: KafkaRecord) -> None:
+    stage.process.end(ending := ProcessError("The disk is full."))
+    await stage.handle(good)
+    assert (stage.topics(), stage.committable, stage.process.ending) == ([], 17, ending)

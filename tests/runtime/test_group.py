@@ -1,98 +1,196 @@
-"""Errors of the client's work in its group are heard. The coordinators are aiokafka's, without a broker."""
+"""A group's member delivers and commits each record once, in every order of events around a rebalance."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import GroupLoadInProgressError, KafkaError, NotCoordinatorForGroupError
-from aiokafka.protocol.commit import OffsetFetchResponse_v1, OffsetFetchResponse_v3
+from confluent_kafka import KafkaError, TopicPartition
 
-from streams.adapters.kafka import KafkaConfig
-from streams.runtime.app import ProcessConfig, faust_app
-from streams.runtime.group import ConsumerThread, raise_offset_errors
+from streams.runtime import group
+from tests.harness.fakes.kafka_client import FakeClient
+from tests.harness.group_member import joined, polled, until
 
-HERE = TopicPartition("verdicts", 0)
-COMMITTED = [("verdicts", [(0, 17, "", 0)])]
+HERE, THERE = ("verdicts", 0), ("verdicts", 1)
 
 
-@pytest.mark.parametrize("ended", ["coordination", "fetches", "leaders", None])
-async def test_an_error_in_the_group_ends_the_process_also_while_nothing_is_fetched(
-    ended: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streams.runtime.consumer.WATCH_SECONDS", 0.01)
-    consumer: Any = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=tmp_path)).consumer
-    thread = consumer._thread
-    assert isinstance(thread, ConsumerThread)
-    thread.thread_loop.close()
-
-    async def call(method: Callable[[], Awaitable[None]]) -> None:
-        await method()
-
-    monkeypatch.setattr(thread, "call_thread", call)
-    loop = asyncio.get_running_loop()
-    tasks: dict[str, asyncio.Future[None]] = {
-        name: loop.create_future() for name in ("coordination", "fetches", "leaders")
-    }
-    group = SimpleNamespace(_coordination_task=tasks["coordination"], _error_consumed_fut=None, _pending_exception=None)
-    group.check_errors = partial(GroupCoordinator.check_errors, group)
-    thread._method_queue, thread._consumer = (
-        object(),
-        SimpleNamespace(
-            _coordinator=group,
-            _fetcher=SimpleNamespace(_fetch_task=tasks["fetches"]),
-            _client=SimpleNamespace(_sync_task=tasks["leaders"]),
-        ),
-    )
-    watching = asyncio.create_task(consumer._watch_the_group.fun(consumer))
-    await asyncio.sleep(0.05)
-    assert not watching.done(), "there is no error yet"
-    error = KafkaError("the assignor failed")
-    if ended is not None:
-        tasks[ended].set_exception(error)
-    else:
-        group._pending_exception = error
-    with pytest.raises(KafkaError, match="the assignor failed"):
-        async with asyncio.timeout(10):
-            await watching
+async def test_records_from_the_committed_offset_are_read_once_and_committed_once_all_before_them_are_done() -> None:
+    client = FakeClient({HERE: [0, 1, 2, 3]}, offsets={HERE: 1})
+    async with joined(client) as owner:
+        await client.assign(HERE)
+        await until(lambda: owner.offsets(HERE) == [1, 2, 3])
+        owner.finish(2, 3)
+        await polled(client, 50)
+        assert client.offsets == {HERE: 1}
+        owner.finish(1)
+        await until(lambda: client.offsets == {HERE: 4})
+        assert owner.saved > 0, "tables first"
+    assert owner.offsets(HERE) == [1, 2, 3]
 
 
-def coordinator_that_hears(*responses: Any) -> Any:
-    """A coordinator to which the broker answers this, one after the other."""
-    left = list(responses)
-
-    async def send(_: Any) -> Any:
-        return left.pop(0)
-
-    async def known() -> None:
-        pass
-
-    deaths: list[None] = []
-    made = SimpleNamespace(group_id="escalon-work", _retry_backoff_ms=1, ensure_coordinator_known=known, deaths=deaths)
-    made._send_req, made.coordinator_dead = send, lambda: deaths.append(None)
-    made._do_fetch_commit_offsets = partial(GroupCoordinator._do_fetch_commit_offsets, made)
-    raise_offset_errors(made)
-    return made
+async def test_a_partition_is_read_only_once_its_tables_are_there() -> None:
+    client = FakeClient({HERE: [0]})
+    async with joined(client) as owner:
+        owner.may_take.clear()
+        await client.assign(HERE)
+        await polled(client)
+        assert owner.read == []
+        owner.may_take.set()
+        await until(lambda: owner.offsets(HERE) == [0])
 
 
-@pytest.mark.parametrize(("error", "deaths"), [(GroupLoadInProgressError, 0), (NotCoordinatorForGroupError, 1)])
-async def test_an_answer_that_is_an_error_as_a_whole_is_not_taken_for_nothing_committed(
-    error: type[KafkaError], deaths: int
-) -> None:
-    refused, answered = OffsetFetchResponse_v3(0, [], error.errno), OffsetFetchResponse_v3(0, COMMITTED, 0)
-    coordinator = coordinator_that_hears(refused, refused, answered)
-    found = await GroupCoordinator.fetch_committed_offsets(coordinator, [HERE])
-    assert found[HERE].offset == 17
-    assert len(coordinator.deaths) == 2 * deaths
+async def test_one_that_is_revoked_before_its_tables_are_there_is_not_read() -> None:
+    client = FakeClient({HERE: [0], THERE: [0]})
+    async with joined(client) as owner:
+        owner.may_take.clear()
+        await client.assign(HERE, THERE)
+        await client.revoke(HERE)
+        owner.may_take.set()
+        await until(lambda: owner.offsets(THERE) == [0])
+        assert (owner.given_up, client.paused) == ([(HERE, False)], {HERE})
 
 
-async def test_an_older_brokers_answer_has_no_such_error() -> None:
-    coordinator = coordinator_that_hears(OffsetFetchResponse_v1(COMMITTED))
-    assert (await GroupCoordinator.fetch_committed_offsets(coordinator, [HERE]))[HERE].offset == 17
+async def test_partitions_that_cannot_be_taken_end_the_process() -> None:
+    client = FakeClient({HERE: [0]})
+    async with joined(client) as owner:
+        owner.failure = KeyError("a defect")
+        await client.assign(HERE)
+        await until(lambda: "a defect" in str(owner.ending))
+
+
+async def test_what_is_done_when_a_partition_is_revoked_is_committed_and_what_is_not_comes_again() -> None:
+    client = FakeClient({HERE: [0, 1, 2]})
+    async with joined(client) as owner:
+        await client.assign(HERE)
+        await until(lambda: len(owner.read) == 3)
+        owner.finish(0, 2)
+        await client.revoke(HERE)
+        assert (client.offsets, owner.given_up) == ({HERE: 1}, [(HERE, False)])
+        await client.assign(HERE)
+        await until(lambda: owner.offsets(HERE) == [0, 1, 2, 1, 2])
+
+
+async def test_a_revoked_partition_waits_for_what_is_in_flight() -> None:
+    client = FakeClient({HERE: [0]})
+    async with joined(client, drain_seconds=20) as owner:
+        await client.assign(HERE)
+        await until(lambda: owner.read)
+        revoked = asyncio.create_task(client.revoke(HERE))
+        await asyncio.sleep(0.05)
+        assert (revoked.done(), owner.given_up) == (False, [])
+        owner.finish(0)
+        await revoked
+        assert client.offsets == {HERE: 1}
+
+
+async def test_what_was_begun_in_an_earlier_assignment_ends_nothing_in_the_next_one() -> None:
+    client = FakeClient({HERE: [0]})
+    async with joined(client) as owner:
+        await client.assign(HERE)
+        await until(lambda: owner.read)
+        await client.revoke(HERE)
+        await client.assign(HERE)
+        await until(lambda: owner.offsets(HERE) == [0, 0])
+        owner.finish(0, at=0)
+        await polled(client, 50)
+        assert client.offsets == {HERE: 0}
+        owner.finish(0)
+        await until(lambda: client.offsets == {HERE: 1})
+
+
+async def test_of_lost_partitions_nothing_is_waited_for_or_committed() -> None:
+    client = FakeClient({HERE: [0, 1]})
+    async with joined(client) as owner:
+        await client.assign(HERE)
+        await until(lambda: len(owner.read) == 2)
+
+        def lose() -> None:
+            owner.finish(0)
+            client._lost(client, [TopicPartition(*HERE)])
+
+        await client.during_a_poll(lose)
+        assert (client.offsets, owner.given_up) == ({}, [(HERE, True)])
+
+
+async def test_an_offset_that_was_to_be_committed_before_a_revocation_is_not_committed_after_it() -> None:
+    client = FakeClient({HERE: [0]})
+    async with joined(client) as owner:
+        await client.assign(HERE)
+        await until(lambda: owner.read)
+
+        def meanwhile() -> None:  # the loop asks for a commit, but the client calls back first
+            owner.finish(0)
+            asyncio.run_coroutine_threadsafe(_until_asked(owner.member), owner.member._loop).result()
+            client._revoked(client, [TopicPartition(*HERE)])
+            client.offsets[HERE] = 7  # by the next owner
+
+        await client.during_a_poll(meanwhile)
+        await polled(client)
+        assert client.offsets == {HERE: 7}
+
+
+async def _until_asked(member: group.GroupMember) -> None:
+    await until(lambda: not member._commands.empty())
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_commit_that_fails_is_repeated(whole: bool) -> None:
+    error = KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+    client = FakeClient({HERE: [0]}, commit_errors=[error], whole_error=whole)
+    async with joined(client) as owner:
+        await client.assign(HERE)
+        await until(lambda: owner.read)
+        owner.finish(0)
+        await until(lambda: client.offsets == {HERE: 1})
+        assert client.commit_errors == []
+
+
+async def test_a_member_that_stops_gives_up_its_partitions_first() -> None:
+    client = FakeClient({HERE: [0, 1]})
+    async with joined(client) as owner:
+        await client.assign(HERE)
+        await until(lambda: len(owner.read) == 2)
+        owner.finish(0)
+    assert (client.offsets, owner.given_up) == ({HERE: 1}, [(HERE, False)])
+
+
+async def test_a_process_that_is_full_reads_no_more_and_stays_in_its_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "WINDOW", 3)
+    monkeypatch.setattr(group, "PATIENCE_SECONDS", 0.05)
+    client = FakeClient({HERE: [0, 1, 2], THERE: [0]})
+    async with joined(client) as owner:
+        await client.assign(HERE)
+        await until(lambda: client.paused == {HERE})
+        client.log[HERE] += [3, 4]
+        await client.assign(THERE)
+        await polled(client)
+        owner.finish(0)
+        await until(lambda: len(owner.read) >= 4)
+        for at in range(1, len(owner.read)):
+            owner.finish(owner.read[at][1], at=at)
+        await until(lambda: (owner.offsets(HERE), owner.offsets(THERE)) == ([0, 1, 2, 3, 4], [0]))
+
+
+async def test_commits_do_not_keep_a_full_process_from_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "WINDOW", 2)
+    monkeypatch.setattr(group, "PATIENCE_SECONDS", 0.3)
+    client = FakeClient({HERE: [*range(100)]})
+    async with joined(client) as owner:
+        await client.assign(HERE)
+        await until(lambda: len(owner.read) == 100)
+        for offset in range(90):  # slower than a record in each look for commands
+            before = client.polls
+            owner.finish(offset)
+            await asyncio.sleep(0.02)
+            if client.polls > before:
+                return
+    pytest.fail("it did not poll while records were done and committed")
+
+
+@pytest.mark.parametrize("code", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._ALL_BROKERS_DOWN])
+async def test_an_error_that_does_not_pass_ends_the_process_also_while_nothing_is_read(code: int) -> None:
+    client = FakeClient({HERE: []}, errors=[KafkaError(code)])
+    async with joined(client) as owner:
+        await until(lambda: client.errors == [])
+        await (until(lambda: owner.ending) if code > 0 else polled(client))
+        assert (owner.ending is not None) == (code > 0), "an unreachable broker comes back"

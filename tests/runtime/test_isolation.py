@@ -2,103 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.adapters.codec import Codec
-from streams.adapters.dead_letters import DeadLetters, EventIds
-from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.kafka_admin import create_changelogs, create_topics
-from streams.adapters.kafka_record import KafkaRecord
-from streams.runtime import consumer as consumers
-from streams.runtime.app import ProcessConfig, faust_app
-from streams.runtime.bind import Binding, StagePublisher, bind
-from streams.runtime.drain import DrainingApp
-from streams.runtime.lag import watch_faust
-from streams.runtime.tables import table
-from streams.telemetry.lag import LAG
+from streams.runtime import group
+from streams.telemetry.lag import LAG, lag_statistics
 from streams.telemetry.metrics import REGISTRY
 from tests.harness.fakes.topic_history import forget, remake
 from tests.harness.fakes.transactions import abort, commit, left_open, send
+from tests.harness.running_tier import TAKEN, RunningTier
 
-pytestmark = pytest.mark.embedded
-WAIT_SECONDS = 60.0
+pytestmark = [pytest.mark.embedded]
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Check partitions often, and not at all afterwards."""
-    monkeypatch.setattr(consumers, "WATCH_SECONDS", 0.2)
+    """Check topics and report lags often, and not at all afterwards."""
+    monkeypatch.setattr(group, "TOPIC_CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(group, "lag_statistics", partial(lag_statistics, 200))
     yield
     LAG.watch(tuple)
 
 
-@dataclass
-class Tier:
-    """A deployment's topic `events` of one partition, and a tier that takes what is on it."""
-
-    kafka: KafkaConfig
-    directory: Path
-    prefix: str = field(default_factory=lambda: f"{uuid4().hex[:8]}.")
-    taken: list[bytes] = field(default_factory=list)
-    goes: asyncio.Event = field(default_factory=asyncio.Event)
-    """If cleared, messages remain in flight."""
-
-    def __post_init__(self) -> None:
-        self.goes.set()
-        create_topics(self.kafka, self.prefix, 1, 1)
-
-    @property
-    def topic(self) -> str:
-        """The topic's whole name."""
-        return f"{self.prefix}events"
-
-    @asynccontextmanager
-    async def running(self, *, remembers: bool = False) -> AsyncIterator[DrainingApp]:
-        """Run the tier until it has stopped cleanly. It may store the messages taken in a table."""
-        app = faust_app("listen", self.kafka, ProcessConfig(directory=self.directory, prefix=self.prefix))
-        ids = EventIds(EventReader(Codec(), "cluster", "live", 100_000), Codec(), self.prefix)
-        letters = DeadLetters(run="live", cluster_id="cluster", keep_whole=lambda _: "sha", event_id=ids)
-        answers = table(app, "answers", self.topic, 1, 3600) if remembers else {}
-        create_changelogs(self.kafka, {one.changelog_topic.get_topic_name(): 1 for one in app.tables.values()}, 1)
-
-        async def take(record: KafkaRecord, _: StagePublisher) -> None:
-            answers[record.value] = b"1"
-            self.taken.append(record.value or b"")
-            await self.goes.wait()
-
-        binding = Binding(topic="events", concurrency=4, handle=take)
-        bind(binding, StagePublisher(app=app, codec=Codec(), prefix=self.prefix), letters, app.drain)
-        watch_faust(app, {self.topic})
-        await app.start()
-        try:
-            yield app
-        finally:
-            await app.stop()
-
-    async def until(self, is_so: Callable[[], Any]) -> None:
-        """Wait until something is so."""
-        async with asyncio.timeout(WAIT_SECONDS):
-            while not await asyncio.to_thread(is_so):  # noqa: ASYNC110 - it happens at a broker
-                await asyncio.sleep(0.05)
-
-    def committed(self) -> int:
-        """Return the committed offset of the tier's group."""
-        consumer = Consumer(self.kafka.consumer(f"escalon-{self.prefix}listen"))
-        try:
-            (place,) = consumer.committed([TopicPartition(self.topic, 0)], WAIT_SECONDS)
-        finally:
-            consumer.close()
-        return int(place.offset)
+class Tier(RunningTier):
+    """A tier with figures."""
 
     def figure(self, name: str) -> float | None:
         """A figure about the topic, as Prometheus is given it."""
@@ -115,7 +48,7 @@ class Tier:
 
 @pytest.fixture
 def tier(kafka: KafkaConfig, tmp_path: Path) -> Tier:
-    return Tier(kafka, tmp_path)
+    return Tier(kafka, tmp_path / "tables")
 
 
 async def test_a_tier_takes_committed_records_alone_and_knows_what_is_left(tier: Tier) -> None:
@@ -212,14 +145,15 @@ async def test_a_topic_that_is_made_again_while_a_tier_is_down_is_read_from_its_
 
 
 async def test_tables_are_recovered_though_a_changelog_ends_in_a_transaction(tier: Tier, tmp_path: Path) -> None:
-    changelog = f"escalon-{tier.prefix}listen-answers-changelog"
+    changelog, tier.remembers = TAKEN.changelog(tier.prefix), True
     send(tier.kafka, tier.topic, [b"first"])
-    async with tier.running(remembers=True):
+    async with tier.running():
         await tier.until(lambda: tier.taken == [b"first"])
     commit(tier.kafka, changelog, [b"value"], key=b"theirs")
     abort(tier.kafka, changelog, [b"aborted"] * 2, key=b"first")
     send(tier.kafka, tier.topic, [b"second"])
     elsewhere = replace(tier, directory=tmp_path / "elsewhere", taken=[])
-    async with elsewhere.running(remembers=True) as app:
+    async with elsewhere.running() as app:
         await elsewhere.until(lambda: elsewhere.taken == [b"second"])
-        assert dict(app.tables["answers"].items()) == {b"first": b"1", b"second": b"1", b"theirs": b"value"}
+        (table,) = app.stage_tables
+        assert dict(table.items()) == {b"first": b"1", b"second": b"1", b"theirs": b"value"}

@@ -2,64 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from streams.core.errors import UnreadableError
-from streams.runtime.confirm import PENDING, PendingDeliveries
 from streams.runtime.seen_events import KnownEvents
+from streams.runtime.table import Table
 from tests.builders import event
-from tests.harness.fakes.faust import FakeTable
+from tests.harness.handled_table import handled, open_table
 
 FIRST = replace(event().origin, event_id="row-7", content_digest="a" * 32)
 AGAIN, OTHER = replace(FIRST, offset=90), replace(FIRST, offset=91, content_digest="b" * 32)
 
 
 @pytest.fixture
-def pending() -> Iterator[PendingDeliveries]:
-    pending = PendingDeliveries()
-    token = PENDING.set(pending)
-    yield pending
-    PENDING.reset(token)
+def table(tmp_path: Path) -> Table:
+    return open_table(tmp_path)
 
 
-def test_the_same_event_again_passes_and_another_one_is_refused_with_the_place_of_the_first() -> None:
-    known = KnownEvents(FakeTable())
-    known.check(FIRST)
-    known.check(AGAIN)
-    with pytest.raises(UnreadableError, match=f"events {FIRST.partition}/{FIRST.offset}") as caught:
-        known.check(OTHER)
-    assert caught.value.reason == "id_conflict"
-    known.check(AGAIN)
-
-
-def test_a_replay_knows_nothing_of_live_events() -> None:
-    known = KnownEvents(FakeTable())
-    known.check(FIRST)
-    known.check(replace(OTHER, run="replay-1"))
-
-
-@pytest.mark.parametrize("handled", [1, 2])
-def test_an_event_that_becomes_a_dead_letter_leaves_its_id_to_the_corrected_one(
-    pending: PendingDeliveries, handled: int
-) -> None:
-    known = KnownEvents(FakeTable())
-    for _ in range(handled):  # delivered again after a crash
+def test_the_same_event_again_passes_and_another_one_is_refused_with_the_place_of_the_first(table: Table) -> None:
+    with handled():
+        known = KnownEvents(table)
         known.check(FIRST)
-    pending.withdraw()
-    known.check(OTHER)
+        known.check(AGAIN)
+        with pytest.raises(UnreadableError, match=f"events {FIRST.partition}/{FIRST.offset}") as caught:
+            known.check(OTHER)
+        assert caught.value.reason == "id_conflict"
+        known.check(AGAIN)
 
 
-def test_a_redelivery_that_becomes_a_dead_letter_does_not_take_the_id_from_the_first(
-    pending: PendingDeliveries,
-) -> None:
-    table = FakeTable()
-    PENDING.set(PendingDeliveries())
-    KnownEvents(table).check(FIRST)
-    PENDING.set(pending)
-    KnownEvents(table).check(AGAIN)
-    pending.withdraw()
-    with pytest.raises(UnreadableError):
-        KnownEvents(table).check(OTHER)
+def test_a_replay_knows_nothing_of_live_events(table: Table) -> None:
+    with handled():
+        known = KnownEvents(table)
+        known.check(FIRST)
+        known.check(replace(OTHER, run="replay-1"))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_event_that_becomes_a_dead_letter_leaves_its_id_to_the_corrected_one(times: int, table: Table) -> None:
+    with handled() as deliveries:
+        known = KnownEvents(table)
+        for _ in range(times):  # delivered again after a crash
+            known.check(FIRST)
+        deliveries.withdraw()
+        known.check(OTHER)
+
+
+def test_a_redelivery_that_becomes_a_dead_letter_does_not_take_the_id_from_the_first(table: Table) -> None:
+    known = KnownEvents(table)
+    with handled():
+        known.check(FIRST)
+    with handled() as deliveries:
+        known.check(AGAIN)
+        deliveries.withdraw()
+        with pytest.raises(UnreadableError):
+            known.check(OTHER)

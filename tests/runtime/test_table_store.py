@@ -5,23 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from faust.streams import _current_event
-from faust.types import TP
 
-from streams.adapters.kafka import KafkaConfig
 from streams.core.errors import ProcessError
-from streams.runtime.app import ProcessConfig, faust_app
+from streams.runtime import table_store
 from streams.runtime.table_store import ASIDE, CORRUPT, TableStore, is_corrupt
-from streams.runtime.tables import table
 from streams.telemetry.metrics import REGISTRY
 
-HERE = TP("changelog", 0)
+HERE = 0
 COUNT = 300
 
 
@@ -29,37 +25,35 @@ class Opened:
     """A table's store as a process has it, and why the process ended."""
 
     def __init__(self, directory: Path) -> None:
-        app = faust_app("work", KafkaConfig(servers="127.0.0.1:1"), ProcessConfig(directory=directory))
         self.ended: list[ProcessError] = []
-        app.end = self.ended.append  # type: ignore[method-assign, assignment]
-        self.store: TableStore = table(app, "answers", "verdicts", 2, 3600).data
-        self.path = Path(self.store.partition_path(0))
+        self.store = TableStore("answers", directory, 3600, self.ended.append)
+        self.path = self.store.path(HERE)
+
+    def offset(self) -> int | None:
+        """Open the partition; return how far it is."""
+        self.store.open(HERE)
+        return self.store.offset(HERE)
 
     def fill(self, count: int = COUNT) -> None:
         """Write entries as recovery does, of some MB in all."""
+        self.store.open(HERE)
         for offset in range(count):
-            message = SimpleNamespace(tp=HERE, partition=0, offset=offset, key=b"%d" % offset, value=os.urandom(10_000))
-            self.store.apply_changelog_batch([SimpleNamespace(message=message)], None, None)
+            self.store.apply(HERE, [(b"%d" % offset, os.urandom(10_000))])
+            self.store.set_offset(HERE, offset + 1)
 
     def read_all(self) -> None:
         """Look up every entry, as stages do."""
         for number in range(COUNT):
-            self.store._get(b"%d" % number)
+            self.store.get(HERE, b"%d" % number)
 
     def close(self) -> None:
         """The process is gone."""
-        for database in self.store._dbs.values():
-            with contextlib.suppress(Exception):  # what compaction found broken
+        database = self.store._open.get(HERE)
+        with contextlib.suppress(ProcessError):  # what compaction found broken
+            self.store.close([HERE])
+        if database is not None:
+            with contextlib.suppress(Exception):  # it ends with its process
                 database.close()
-        self.store._dbs.clear()
-
-
-@pytest.fixture
-def handling() -> Iterator[None]:
-    """A message of partition 0 is being handled."""
-    token = _current_event.set(lambda: SimpleNamespace(message=SimpleNamespace(partition=0)))
-    yield
-    _current_event.reset(token)
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +123,13 @@ def test_a_broken_directory_is_moved_aside_and_rebuilt(
 ) -> None:
     opened, before = Opened(directory), rebuilt()
     damage(opened.path)
-    assert opened.store.persisted_offset(HERE) is None, "recovery reads the changelog from its beginning"
+    assert opened.offset() is None, "recovery reads the changelog from its beginning"
     aside = opened.path.with_name(opened.path.name + ASIDE)
     assert aside.is_dir()
     assert str(aside) in caplog.text
     assert rebuilt() == before + 1
     opened.fill(3)
-    assert (opened.store.persisted_offset(HERE), opened.ended) == (2, [])
+    assert (opened.offset(), opened.ended) == (3, [])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +140,7 @@ def test_a_broken_directory_is_moved_aside_and_rebuilt(
 def test_what_rocksdb_can_do_without_costs_nothing(damage: Callable[[Path], None], directory: Path) -> None:
     opened, before = Opened(directory), rebuilt()
     damage(opened.path)
-    assert opened.store.persisted_offset(HERE) == COUNT - 1
+    assert opened.offset() == COUNT
     assert rebuilt() == before
 
 
@@ -156,27 +150,38 @@ def test_of_broken_directories_one_is_kept(directory: Path) -> None:
         opened.fill(1)
         opened.close()
         cut("CURRENT", 0)(opened.path)
-    assert Opened(directory).store.persisted_offset(HERE) is None
+    assert Opened(directory).offset() is None
     kept = sorted(path.name for path in opened.path.parent.glob("answers-0*"))
     assert kept == ["answers-0.db", f"answers-0.db{ASIDE}"]
 
 
-def test_a_directory_that_another_process_holds_is_left_alone(directory: Path) -> None:
+def test_a_directory_that_another_process_keeps_is_waited_for_then_named_and_left_alone(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_store, "LOCK_SECONDS", 0.3)
     first, second, before = Opened(directory), Opened(directory), rebuilt()
-    assert first.store.persisted_offset(HERE) == COUNT - 1
-    with pytest.raises(ProcessError, match="LOCK"):
-        second.store.persisted_offset(HERE)
-    assert rebuilt() == before
-    with pytest.raises(Exception, match="lock"):  # Faust's word to wait for
-        second.store._open_for_partition(0)
-
-
-async def test_a_directory_that_another_process_keeps_is_waited_for_and_then_named(directory: Path) -> None:
-    first, second = Opened(directory), Opened(directory)
-    assert first.store.persisted_offset(HERE) == COUNT - 1
+    assert first.offset() == COUNT
     with pytest.raises(ProcessError, match="ESCALON_INSTANCE"):
-        await second.store._try_open_db_for_partition(0, max_retries=2, retry_delay=0.0)
-    assert len(second.ended) == 1
+        second.store.open(HERE)
+    assert (rebuilt(), len(second.ended)) == (before, 1)
+    monkeypatch.undo()
+    third = Opened(directory)
+    threading.Timer(0.1, first.close).start()
+    assert third.offset() == COUNT
+
+
+def test_a_table_that_is_closed_while_it_is_compacted_loses_nothing(tmp_path: Path) -> None:
+    for number in range(10):
+        directory = tmp_path / str(number)
+        opened = Opened(directory)
+        opened.fill()
+        opened.close()
+        opened = Opened(directory)
+        opened.store.open(HERE)  # RocksDB begins to compact
+        opened.close()
+        opened = Opened(directory)
+        assert (opened.offset(), len(list(opened.store.items()))) == (COUNT, COUNT)
+        opened.close()
 
 
 @pytest.mark.parametrize(
@@ -194,35 +199,36 @@ def test_a_full_disk_a_lack_of_rights_or_handles_and_a_lock_are_not_corruption(s
     assert not is_corrupt(said, Opened(directory).path)
 
 
-@pytest.mark.usefixtures("handling")
 def test_a_block_found_broken_at_a_read_ends_the_process_and_the_next_one_rebuilds(directory: Path) -> None:
     opened = Opened(directory)
     for file in opened.path.glob("*.sst"):
         data = bytearray(file.read_bytes())
         data[2000 : len(data) - 5000] = os.urandom(len(data) - 7000)
         file.write_bytes(data)
+    opened.store.open(HERE)
     with pytest.raises(ProcessError, match="answers cannot be read"):
         opened.read_all()
     assert len(opened.ended) == 1
     assert (opened.path / CORRUPT).exists()
     with pytest.raises(ProcessError):
-        opened.store._set(b"new", b"value")
+        opened.store.put(HERE, b"new", b"value")
     opened.close()
-    assert Opened(directory).store.persisted_offset(HERE) is None
+    assert Opened(directory).offset() is None
     assert not (opened.path / CORRUPT).exists()
 
 
 def test_a_broken_block_does_not_pass_for_the_end_of_a_table(directory: Path) -> None:
     opened = Opened(directory)
-    opened.store.persisted_offset(HERE)
-    assert len(list(opened.store._visible_items(opened.store._dbs[0]))) == COUNT
+    opened.store.open(HERE)
+    assert len(list(opened.store.items())) == COUNT
     opened.close()
     for file in opened.path.glob("*.sst"):
         data = bytearray(file.read_bytes())
         data[len(data) // 2 : len(data) // 2 + 2000] = os.urandom(2000)
         file.write_bytes(data)
+    opened.store.open(HERE)
     with pytest.raises(ProcessError):
-        list(opened.store._visible_items(opened.store._db_for_partition(0)))
+        list(opened.store.items())
 
 
 class Full:
@@ -239,24 +245,22 @@ class Full:
         self.written.append(key)
 
 
-@pytest.mark.usefixtures("handling")
 def test_after_a_write_that_failed_nothing_is_written_and_no_offset_passes_over_the_hole(tmp_path: Path) -> None:
     opened, full = Opened(tmp_path), Full(refused=1)
-    opened.store._dbs[0] = full
+    opened.store._open[HERE] = full
     with pytest.raises(ProcessError, match="No space left on device"):
-        opened.store._set(b"1", b"lost")
-    opened.store.set_persisted_offset(HERE, 7)
+        opened.store.put(HERE, b"1", b"lost")
+    opened.store.set_offset(HERE, 7)
     with pytest.raises(ProcessError):
-        opened.store._set(b"2", b"room again")
+        opened.store.put(HERE, b"2", b"room again")
     assert full.written == []
     assert len(opened.ended) == 1
     assert not (opened.path / CORRUPT).exists()
 
 
-@pytest.mark.usefixtures("handling")
 def test_an_offset_that_cannot_be_written_ends_the_process(tmp_path: Path) -> None:
     opened = Opened(tmp_path)
-    opened.store._dbs[0] = Full(refused=1)
+    opened.store._open[HERE] = Full(refused=1)
     with pytest.raises(ProcessError):
-        opened.store.set_persisted_offset(HERE, 7)
+        opened.store.set_offset(HERE, 7)
     assert len(opened.ended) == 1

@@ -6,23 +6,19 @@ import asyncio
 import dataclasses
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
-from streams.adapters.codec import Codec
-from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Call, DeadLetter, Deferred, Escalation, Outcome
-from streams.runtime.bind import Binding, StagePublisher, bind
-from streams.runtime.drain import Drain
+from streams.runtime.bind import StagePublisher
 from streams.telemetry.message_metrics import handling, observe
 from streams.telemetry.metrics import observe_insert_retry, observe_rows
 from tests.builders import CALL, ORIGIN, event, verdict
 from tests.harness.arbitrary_messages import any_message
-from tests.harness.fakes.faust import FakeApp, FakeMessage, FakeStream
+from tests.harness.bound_stage import StageOnFakes, record
 from tests.harness.metrics import MetricsChange, samples
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -103,26 +99,19 @@ def test_no_series_is_named_after_an_event_or_its_words(call: Call, escalation: 
     assert not [labels for _, labels in samples() if any("MARK" in value for _, value in labels)]
 
 
-def bound(app: FakeApp, handle: Any) -> Any:
-    letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "sha", event_id=lambda _: "e")
-    publisher = StagePublisher(app=app, codec=Codec(), prefix="pre.")
-    bind(Binding(topic="events", concurrency=4, handle=handle), publisher, letters, Drain())
-    return app.agents["pre.events"]
-
-
 async def test_each_message_counts_by_how_its_handling_ended(
     change: MetricsChange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.runtime.bind.RETRY_SECONDS", 0)
     away = [ServiceError("away")]
 
-    async def handle(record: KafkaRecord, _: StagePublisher) -> None:
-        if record.offset == 1:
+    async def handle(one: KafkaRecord, _: StagePublisher) -> None:
+        if one.offset == 1:
             raise UnreadableError("not_text", "It is none.")
         if away:
             raise away.pop()
 
-    await bound(FakeApp(), handle)(FakeStream(FakeMessage(offset=0), FakeMessage(offset=1), FakeMessage(offset=2)))
+    await StageOnFakes(handle).handle(record(0), record(1), record(2))
     assert change.of("messages_total", topic="pre.events", result="ok") == 2
     assert change.of("messages_total", topic="pre.events", result="dead_letter") == 1
     assert change.of("dead_letters_total", topic="pre.events", reason="not_text") == 1
@@ -135,9 +124,7 @@ async def test_a_message_is_in_flight_while_it_is_handled_and_not_counted_when_c
     async def handle(_: KafkaRecord, __: StagePublisher) -> None:
         await asyncio.Event().wait()
 
-    task = asyncio.ensure_future(bound(FakeApp(), handle)(FakeStream(FakeMessage())))
-    for _ in range(5):
-        await asyncio.sleep(0)
+    task = await StageOnFakes(handle).begin(record())
     assert change.of("in_flight", topic="pre.events") == 1
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

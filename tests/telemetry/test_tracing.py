@@ -10,19 +10,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from streams.adapters.codec import Codec
-from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka_record import KafkaRecord
 from streams.core.errors import UnreadableError
-from streams.core.messages import Call, DeadLetter, Deferred, Label, Origin
-from streams.runtime.bind import Binding, StagePublisher, bind
-from streams.runtime.drain import Drain
+from streams.core.messages import Call, Deferred, Label, Origin
+from streams.runtime.bind import StagePublisher
 from streams.telemetry.otlp import OtlpExporter
 from streams.telemetry.span import Span
 from streams.telemetry.trace_context import TraceContext, read_traceparent, span_of_handling
 from streams.telemetry.tracing import MAX_HEADER_BYTES, Handling, Tracing, forwarded_headers, origin_of, trace_headers
 from tests.builders import CALL, event, verdict
-from tests.harness.fakes.faust import FakeApp, FakeMessage, FakeStream
+from tests.harness import bound_stage
+from tests.harness.bound_stage import StageOnFakes
 
 TRACE, OTHER = "4bf92f3577b34da6a3ce929d0e0e4736", "4bf92f3577b34da6a3ce929d0e0e4737"
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -164,37 +162,30 @@ async def test_an_unavailable_collector_does_not_disturb_a_bound_stage(monkeypat
         probe.bind(("127.0.0.1", 0))
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{probe.getsockname()[1]}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    fates, app, messages = Counter[str](), FakeApp(), [FakeMessage(offset=number) for number in range(20)]
+    fates = Counter[str]()
     spans = OtlpExporter({}, lambda fate, count: fates.update({fate: count}))
 
     async def handle(_: KafkaRecord, publisher: StagePublisher) -> None:
-        await publisher.publish([call()])
+        publisher.publish([call()])
 
-    letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "sha", event_id=lambda _: "lost")
-    bound = StagePublisher(app=app, codec=Codec(), prefix="pre.", tracing=Tracing(group="g", spans=spans))
-    bind(Binding(topic="events", concurrency=4, handle=handle), bound, letters, Drain())
-    await app.agents["pre.events"](FakeStream(*messages))
-    bound.tracing.close()
-    assert [topic for topic, _, _ in app.sent] == ["pre.calls"] * 20
-    assert [message.refcount for message in messages] == [0] * 20
+    stage = StageOnFakes(handle, tracing=Tracing(group="g", spans=spans))
+    await stage.handle(*map(bound_stage.record, range(20)))
+    spans.close()
+    assert (stage.topics(), stage.committable) == (["pre.calls"] * 20, 20)
     assert (fates["exported"], fates.total()) == (0, 40)
 
 
 async def test_a_bound_stage_traces_a_redelivery_under_the_same_ids_and_a_dead_letter_with_its_reason() -> None:
-    spans, app = FakeSpans(), FakeApp()
-    tracing = Tracing(group="g", spans=spans)
-
     async def handle(received: KafkaRecord, publisher: StagePublisher) -> None:
         if received.offset == 18:
             raise UnreadableError("not_text", "It is none.")
-        await publisher.publish([call()])
+        publisher.publish([call()])
 
-    letters = DeadLetters(run="live", cluster_id="c", keep_whole=lambda _: "sha", event_id=lambda _: "lost")
-    bound = StagePublisher(app=app, codec=Codec(), prefix="pre.", tracing=tracing)
-    bind(Binding(topic="events", concurrency=4, handle=handle), bound, letters, Drain())
-    stream = FakeStream(FakeMessage(), FakeMessage(), FakeMessage(offset=18))
-    await app.agents["pre.events"](stream)
+    spans = FakeSpans()
+    stage = StageOnFakes(handle, tracing=Tracing(group="g", spans=spans))
+    await stage.handle(*(bound_stage.record(offset) for offset in (17, 17, 18)))
     first, second, (lost,) = spans.added[:2], spans.added[2:4], spans.added[4:]
     assert [one.context for one in first] == [one.context for one in second]
+    assert context(stage.producer.sent[0].headers or []) == first[1].context
     assert (lost.name, lost.error) == ("process pre.events", "not_text")
-    assert Codec().decode(DeadLetter, app.sent[2][2]).event_id == "lost"
+    assert [letter.event_id for letter in stage.letters()] == ["e18"]

@@ -18,7 +18,7 @@ def entries(tables: list[Path]) -> set[bytes]:
     found = set[bytes]()
     for path in tables:
         database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.with_ttl(3600))
-        found |= {key for key in database.keys() if not key.startswith(b"__faust")}  # noqa: SIM118 - not a dict
+        found |= {key for key in database.keys() if not key.startswith(b"\0escalon")}  # noqa: SIM118 - not a dict
         database.close()
     return found
 
@@ -29,7 +29,7 @@ def test_a_table_whose_current_file_is_empty_is_rebuilt_from_its_changelog(kafka
         running.wait_ready("listen", "work", "settle")
         running.outcomes(running.publish(*EVENTS))
         running.stop("work")
-        tables = sorted(running.directory("work").glob("tables/*/work-0/v1/tables/verdicts-answers-*.db"))
+        tables = sorted(running.directory("work").glob("tables/*/work-0/verdicts-answers-*.db"))
         before = entries(tables)
         assert (len(tables), len(before)) == (2, len(EVENTS))
         for table in tables:
@@ -54,7 +54,7 @@ def test_a_table_that_has_come_further_than_its_changelog_keeps_what_it_holds_an
         running.wait_ready("listen", "work", "settle")
         running.outcomes(running.publish(*EVENTS))
         running.stop("work")
-        tables = sorted(running.directory("work").glob("tables/*/work-0/v1/tables/verdicts-answers-*.db"))
+        tables = sorted(running.directory("work").glob("tables/*/work-0/verdicts-answers-*.db"))
         before = entries(tables)
         running.delete("escalon-work-verdicts-answers-changelog")
         running.start("work")

@@ -10,8 +10,6 @@ from tests.harness.tiers.running import tiers
 
 pytestmark = pytest.mark.embedded
 EVENTS = [f"e{number}" for number in range(40)]
-SOON = {"CONSUMER_METADATA_MAX_AGE_MS": "2000"}
-"""Has Faust look for new partitions every two seconds instead of every five minutes."""
 
 
 def test_a_tier_whose_topic_has_more_partitions_than_its_table_says_so_and_events_wait(
@@ -38,8 +36,7 @@ def test_a_topic_that_gets_more_partitions_under_a_running_tier_ends_it_before_a
     kafka_home: Path, tmp_path: Path
 ) -> None:
     with tiers(kafka_home, tmp_path) as running:
-        running.start("listen", "settle")
-        running.start("work", **SOON)
+        running.start("listen", "work", "settle")
         running.wait_ready("listen", "work", "settle")
         first = running.publish("first")
         running.outcomes(first)
