@@ -29,8 +29,9 @@ def test_a_quick_run_gives_every_figure(name: str) -> None:
     result = run(name, Options(quick=True))
     assert result.benchmark == name
     assert result.figures
-    assert all(isfinite(value) and value >= 0 for figure in result.figures for value in figure.rounds)
-    assert all(isfinite(value) and value > 0 for ratio in result.ratios for value in ratio.rounds)
+    # A round this short may be less than what is subtracted from it, such as a process at rest.
+    assert all(figure.rounds and all(map(isfinite, figure.rounds)) for figure in result.figures)
+    assert all(ratio.rounds and all(map(isfinite, ratio.rounds)) for ratio in result.ratios)
 
 
 def test_a_report_has_the_ratios_with_their_targets_first_then_a_table_for_each_unit() -> None:
