@@ -15,7 +15,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.fault_servers import kafka_home
-from bench.measure import Options, cpu_seconds
+from bench.measure import ROOT, Options, cpu_seconds
 from streams.app.process import FAUST_TIERS
 from streams.app.publisher import Publisher
 from streams.app.settings import read_settings
@@ -23,7 +23,6 @@ from streams.embedded.broker import free_ports
 from streams.embedded.local_pipeline import RunningPipeline, connected_pipeline
 from tests.harness.progress import uncommitted
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 TIERS: Final = ("listen", "work", "reason", "settle", "record")
 PARTITIONS: Final = 4
 PATIENCE_SECONDS: Final = 120.0

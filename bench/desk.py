@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from bench.deployment import ROOT, Event
+from bench.deployment import Event
+from bench.measure import ROOT
 from streams.models.listeners.training import read_labelled, train
 
 PIPELINE: Final = """\

@@ -22,15 +22,13 @@ from typing import Any, Final
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from bench.deployment import PARTITIONS, ROOT, TIERS, Deployment, deployment, messages_api
+from bench.deployment import PARTITIONS, TIERS, Deployment, deployment, messages_api
 from bench.desk import MAIL, PATHS, desk
-from bench.measure import Case, Options, Ratio, Result, Rounds, interleave
+from bench.measure import BEFORE, OWN, Case, Options, Ratio, Result, Rounds, interleave
 from bench.peers import install
 from bench.peers.peer import BATCH
 from streams.sink.batch import SINK_TABLES
 
-OWN: Final = "escalon"
-BEFORE: Final = "before"
 RATE: Final = 25.0
 BACKLOG: Final = {
     "ignored by a rule": 2000,
@@ -117,9 +115,7 @@ def cases(options: Options) -> Iterator[dict[str, Case]]:
         url = opened.enter_context(messages_api())
         pipeline = desk(Path(opened.enter_context(tempfile.TemporaryDirectory())))
         found: dict[str, Case] = {}
-        for name, tree in ((OWN, ROOT), (BEFORE, options.against)):
-            if tree is None:
-                continue
+        for name, tree in options.checkouts().items():
             deployed = opened.enter_context(deployment(pipeline, options, tree, ANTHROPIC_BASE_URL=url))
             deployed.start(*TIERS)
             found |= own_cases(name, deployed, options)

@@ -19,7 +19,7 @@ from typing import Final
 
 from confluent_kafka import Producer
 
-from bench.deployment import ROOT, Deployment, deployment, messages_api
+from bench.deployment import Deployment, deployment, messages_api
 from bench.desk import MAIL, desk
 from bench.measure import Options, Ratio, Result, interleave
 from streams.adapters.codec_factory import codec_for
@@ -71,9 +71,7 @@ def run(options: Options) -> Result:
         url = opened.enter_context(messages_api(LATENCY))
         pipeline = desk(Path(opened.enter_context(tempfile.TemporaryDirectory())))
         pipeline.write_text(pipeline.read_text("utf-8").replace("concurrency = 32", f"concurrency = {SLOTS}"), "utf-8")
-        for name, tree in (("escalon", ROOT), ("before", options.against)):
-            if tree is None:
-                continue
+        for name, tree in options.checkouts().items():
             deployed = opened.enter_context(deployment(pipeline, options, tree, ANTHROPIC_BASE_URL=url))
             deployed.start("work")
             cases[name] = Backlog(deployed, tasks)

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
-from bench.deployment import PARTITIONS, PATIENCE_SECONDS, ROOT, TIERS, Deployment, deployment, messages_api
+from bench.deployment import PARTITIONS, PATIENCE_SECONDS, TIERS, Deployment, deployment, messages_api
 from bench.desk import PATHS, desk
 from bench.measure import Case, Options, Ratio, Result, Rounds, interleave
 from streams.adapters.codec_factory import codec_for
@@ -157,9 +157,7 @@ def run(options: Options) -> Result:
     with ExitStack() as opened:
         url = opened.enter_context(messages_api())
         pipeline = desk(Path(opened.enter_context(tempfile.TemporaryDirectory())))
-        for name, tree in (("escalon", ROOT), ("before", options.against)):
-            if tree is None:
-                continue
+        for name, tree in options.checkouts().items():
             deployed = opened.enter_context(deployment(pipeline, options, tree, ANTHROPIC_BASE_URL=url))
             deployed.start(*TIERS)
             Steady(deployed, 50, options.size(200, 20))()  # warm up

@@ -17,6 +17,9 @@ from typing import Final, TypeVar
 Case = Callable[[], Mapping[str, float]]
 T = TypeVar("T")
 
+ROOT: Final = Path(__file__).resolve().parents[1]
+OWN: Final = "escalon"
+BEFORE: Final = "before"
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -31,6 +34,10 @@ class Options:
     against: Path | None = None
     """Another checkout of escalon, measured in the same rounds."""
     kafka_home: Path | None = None
+
+    def checkouts(self) -> dict[str, Path]:
+        """Return what to measure, by name: this checkout, and the one to compare it with."""
+        return {OWN: ROOT} | ({BEFORE: self.against} if self.against is not None else {})
 
     def size(self, usual: T, quick: T) -> T:
         return quick if self.quick else usual

@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from bench.deployment import ROOT, TIERS, Deployment, deployment, messages_api
+from bench.deployment import TIERS, Deployment, deployment, messages_api
 from bench.desk import PATHS, desk
 from bench.measure import Case, Options, Ratio, Result, interleave
 from streams.audit.query import Audit
@@ -105,9 +105,7 @@ def run(options: Options) -> Result:
     with ExitStack() as opened:
         url = opened.enter_context(messages_api())
         pipeline = desk(Path(opened.enter_context(tempfile.TemporaryDirectory())))
-        for name, tree in (("escalon", ROOT), ("before", options.against)):
-            if tree is None:
-                continue
+        for name, tree in options.checkouts().items():
             deployed = opened.enter_context(deployment(pipeline, options, tree, ANTHROPIC_BASE_URL=url))
             replay = Replay(deployed, pipeline, options.size(EVENTS, 500), url)
             replay.fill()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.deployment import PARTITIONS, ROOT, Deployment, deployment
+from bench.deployment import PARTITIONS, Deployment, deployment
 from bench.desk import desk
 from bench.measure import Case, Options, Result, interleave
 from bench.sink_data import call, publish
@@ -90,9 +90,7 @@ def run(options: Options) -> Result:
     cases: dict[str, Case] = {}
     with ExitStack() as opened:
         pipeline = desk(Path(opened.enter_context(tempfile.TemporaryDirectory())))
-        for name, tree in (("escalon", ROOT), ("before", options.against)):
-            if tree is None:
-                continue
+        for name, tree in options.checkouts().items():
             deployed = opened.enter_context(deployment(pipeline, options, tree))
             cases[name] = Sink(deployed, values)
             cases.setdefault(DIRECT, Direct(deployed, values))

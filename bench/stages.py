@@ -11,22 +11,19 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
-from bench.measure import Options, Result, Rounds
-
-ROOT: Final = Path(__file__).resolve().parents[1]
+from bench.measure import BEFORE, Options, Result, Rounds
 
 
 def run(options: Options) -> Result:
     """Measure this checkout and, if one is given, another."""
     events, taken = options.size(1000, 20), Rounds()
-    checkouts = {"escalon": ROOT} | ({"against": options.against} if options.against is not None else {})
+    checkouts = options.checkouts()
     for number in range(options.rounds_or(5)):
         for name in list(checkouts)[:: -1 if number % 2 else 1]:
             for subject, found in _measure(checkouts[name], events).items():
-                taken.add(subject, {f"{name} µs": found.pop("escalon")} | ({} if name == "against" else _named(found)))
-    peers = (name for name in ("against µs", "fastavro µs") if name in {of for _, of in taken.taken})
+                taken.add(subject, {f"{name} µs": found.pop("escalon")} | ({} if name == BEFORE else _named(found)))
+    peers = (name for name in (f"{BEFORE} µs", "fastavro µs") if name in {of for _, of in taken.taken})
     ratios = [
         taken.ratio(f"{subject}: escalon by {peer.removesuffix(' µs')}", (subject, "escalon µs"), (subject, peer))
         for peer in peers

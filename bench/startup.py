@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from bench.deployment import ROOT, TIERS, Deployment, deployment, messages_api
+from bench.deployment import TIERS, Deployment, deployment, messages_api
 from bench.desk import PATHS, desk
 from bench.measure import Case, Options, Ratio, Result, Rounds, cpu_seconds, interleave, resident_mib
 from streams.sink.batch import SINK_TABLES
@@ -101,9 +101,7 @@ def run(options: Options) -> Result:
     with ExitStack() as opened:
         url = opened.enter_context(messages_api())
         pipeline = desk(Path(opened.enter_context(tempfile.TemporaryDirectory())))
-        for name, tree in (("escalon", ROOT), ("before", options.against)):
-            if tree is None:
-                continue
+        for name, tree in options.checkouts().items():
             deployed = opened.enter_context(deployment(pipeline, options, tree, ANTHROPIC_BASE_URL=url))
             rest, events = options.size(REST_SECONDS, 1.0), options.size(1000, 40)
             cases[f"{name}: tiers"] = Start(deployed, rounds, name, rest, events)

@@ -21,7 +21,7 @@ from typing import Final
 
 from confluent_kafka import Producer
 
-from bench.deployment import PARTITIONS, ROOT, Deployment, deployment
+from bench.deployment import PARTITIONS, Deployment, deployment
 from bench.desk import desk
 from bench.measure import Case, Options, Ratio, Result, cpu_seconds, interleave
 from streams.core.errors import ProcessError
@@ -122,9 +122,7 @@ def run(options: Options) -> Result:
             opened.callback(lookups.store.close, [0])
             cases[name] = lookups
         pipeline = desk(directory)
-        for name, tree in (("escalon", ROOT), ("before", options.against)):
-            if tree is None:
-                continue
+        for name, tree in options.checkouts().items():
             recovery = Recovery(
                 opened.enter_context(deployment(pipeline, options, tree)), options.size(ENTRIES, ENTRIES // 20)
             )

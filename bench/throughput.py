@@ -22,9 +22,9 @@ from typing import Final
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from bench.deployment import PARTITIONS, ROOT, Deployment, deployment, messages_api
+from bench.deployment import PARTITIONS, Deployment, deployment, messages_api
 from bench.desk import MAIL, PATHS, desk
-from bench.measure import Case, Options, Ratio, Result, Rounds, cpu_seconds, interleave
+from bench.measure import ROOT, Case, Options, Ratio, Result, Rounds, cpu_seconds, interleave
 from bench.peers import install
 from streams.adapters.topic_reader import TopicReader
 from streams.app.publisher import Publisher

@@ -76,7 +76,7 @@ class KafkaConfig:
         return self.consumer(group, **{"auto.offset.reset": "error", "enable.partition.eof": True, **more})
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """Return the context for asyncio clients; None without TLS. Raises ConfigError for unusable files."""
+        """Return the context that the TLS files make; None without TLS. Raises ConfigError for unusable files."""
         if not self.tls:
             return None
         try:

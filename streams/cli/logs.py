@@ -7,7 +7,7 @@ from typing import Final
 
 from streams.app.log_redaction import HidingFormatter, environment_hider
 
-CLIENTS: Final = ("aiokafka", "clickhouse_connect", "escalon.kafka", "faust.transport", "httpx", "httpx2", "urllib3")
+CLIENTS: Final = ("clickhouse_connect", "escalon.kafka", "httpx", "httpx2", "urllib3")
 """The logs of the clients of Kafka, ClickHouse and models. Their failures are raised as well."""
 
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -134,8 +135,8 @@ class DeliveryClient:
 
         Raises UnreadableError if it is more than the producer may send.
         """
-        record = Record(self, self._patient if patient else self._now, topic, partition, key, value, headers)
-        record.deliveries, record.change = deliveries, change
+        producer = self._patient if patient else self._now
+        record = Record(self, producer, topic, key, value, partition, headers, deliveries, change)
         deliveries.expect()
         try:
             record.hand_over()
@@ -176,25 +177,19 @@ class DeliveryClient:
             await self._settled.wait()
 
 
+@dataclass(slots=True, eq=False)
 class Record:
     """A record that was handed to a producer, and is handed over again while the broker refuses it for a while."""
 
-    __slots__ = ("_arguments", "_client", "_headers", "_producer", "change", "deliveries", "topic")
+    client: DeliveryClient
+    producer: Producer
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int
+    headers: list[tuple[str, bytes]] | None
     deliveries: Deliveries
     change: TableChange | None
-
-    def __init__(
-        self,
-        client: DeliveryClient,
-        producer: Producer,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]] | None,
-    ) -> None:
-        self._client, self._producer, self.topic = client, producer, topic
-        self._arguments, self._headers = (value, key, partition, self._settled), headers
 
     def hand_over(self) -> None:
         """Give the record to the client. Raises KafkaException."""
@@ -202,20 +197,20 @@ class Record:
             self.deliveries.settle()
             return
         try:
-            self._producer.produce(self.topic, *self._arguments, headers=self._headers)
+            self.producer.produce(self.topic, self.value, self.key, self.partition, self._settled, headers=self.headers)
         except BufferError:  # the client's buffer is full
             asyncio.get_running_loop().call_later(POLL_SECONDS, self._again)
         else:
-            self._client.missing(1)
+            self.client.missing(1)
 
     def _again(self) -> None:
         try:
             self.hand_over()
         except KafkaException as error:
-            self._client.fail(_ending(error))
+            self.client.fail(_ending(error))
 
     def _settled(self, error: KafkaError | None, message: Any) -> None:
-        self._client.missing(-1)
+        self.client.missing(-1)
         if error is None:
             if self.change is not None:
                 self.change.confirmed(message.offset())

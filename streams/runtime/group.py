@@ -41,7 +41,7 @@ PATIENCE_SECONDS: Final = 1.0
 """The time to wait for room before partitions are paused, which costs reading some records again."""
 COMMIT_SECONDS: Final = 1.0
 TOPIC_CHECK_SECONDS: Final = 5.0
-SESSION_MS, METADATA_MS, FETCH_BYTES = 10_000, 10_000, 1024 * 1024
+SESSION_MS, FETCH_BYTES = 10_000, 1024 * 1024
 _HOPELESS: Final = (
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -91,7 +91,6 @@ class GroupMember(Service):  # type: ignore[misc]
             **kafka.accounting_consumer(group, **lag_statistics()),
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": SESSION_MS,
-            "topic.metadata.refresh.interval.ms": METADATA_MS,
             "max.partition.fetch.bytes": FETCH_BYTES,
             "queued.max.messages.kbytes": 4 * FETCH_BYTES // 1024,
             "fetch.queue.backoff.ms": 10,
@@ -414,7 +413,10 @@ def _start_again(consumer: Any, one: Partition, offset: int) -> None:
     """Read a partition from an offset. The client has stopped reading one whose offset it could not find: no seek."""
     consumer.incremental_unassign([_at(one)])
     consumer.incremental_assign([_at(one, offset)])
-    _resume(consumer, [one])
+    if one.taken:
+        _resume(consumer, [one])
+    else:  # its tables are not recovered
+        consumer.pause([_at(one)])
 
 
 def _offsets(partitions: Iterable[Partition]) -> dict[Partition, TopicPartition]:
