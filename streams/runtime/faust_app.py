@@ -2,7 +2,7 @@
 
 Faust runs the agents and the process. It does not read Kafka: its consumer commits past messages that are still being
 handled, handles messages one by one and recovers tables slowly. The group's member feeds the agents' channels instead.
-Only Faust's public names are used; docs/decisions/0034-faust-runs-the-agents.md has the measurements.
+docs/decisions/0034-faust-runs-the-agents.md has the reasons and the price.
 """
 
 from __future__ import annotations
