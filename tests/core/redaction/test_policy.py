@@ -36,7 +36,7 @@ def test_any_text_can_be_redacted_and_stays_so(text: str) -> None:
     assert once != FAILED or text == FAILED
 
 
-@given(st.text("abc XYZ äß,.!?\n\t:;()-"))
+@given(st.text("xyz XYZ äß,.!?\n\t:;()-"))  # no hexadecimal digits: a::a is an address
 def test_a_text_without_anything_to_hide_stays_as_it_is(text: str) -> None:
     assert POLICY.text(text) == text
 
