@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
@@ -29,7 +30,11 @@ def family(pid: int) -> set[int]:
 
 def command_lines(pids: set[int]) -> bytes:
     """Return the command lines that a listing of these processes shows."""
-    return b"\n".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids if Path(f"/proc/{pid}").exists())
+    found = []
+    for pid in pids:
+        with suppress(OSError):  # it has just ended
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+    return b"\n".join(found)
 
 
 def listening(pids: set[int]) -> Iterator[tuple[int, Address, int]]:
@@ -45,12 +50,14 @@ def listening(pids: set[int]) -> Iterator[tuple[int, Address, int]]:
 
 def _inodes(pid: int) -> Iterator[str]:
     try:
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
+        entries = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # the process has just ended
+        return
+    for entry in entries:
+        with suppress(OSError):  # this file has just been closed; the others are still open
             target = str(entry.readlink())
             if target.startswith("socket:["):
                 yield target[8:-1]
-    except OSError:  # it has just ended
-        return
 
 
 def _address(words: str) -> Address:
