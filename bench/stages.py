@@ -12,7 +12,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.measure import BEFORE, Options, Result, Rounds
+from bench.measure import BEFORE, OWN, Options, Result, Rounds
+
+OWN_US = f"{OWN} µs"
 
 
 def run(options: Options) -> Result:
@@ -25,11 +27,12 @@ def run(options: Options) -> Result:
                 taken.add(subject, {f"{name} µs": found.pop("escalon")} | ({} if name == BEFORE else _named(found)))
     peers = (name for name in (f"{BEFORE} µs", "fastavro µs") if name in {of for _, of in taken.taken})
     ratios = [
-        taken.ratio(f"{subject}: escalon by {peer.removesuffix(' µs')}", (subject, "escalon µs"), (subject, peer))
+        taken.ratio(f"{subject}: escalon by {peer.removesuffix(' µs')}", (subject, OWN_US), (subject, peer))
         for peer in peers
         for subject, name in taken.taken
         if name == peer
     ]
+    ratios.append(taken.ratio("listen, 25 events a second / in a loop", ("listen, 25/s", OWN_US), ("listen", OWN_US)))
     notes = ["listen: a record is read and one rule decides; publish: all between a stage and the producer"]
     return Result("stages", ratios, taken.figures(), notes)
 

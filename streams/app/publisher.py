@@ -71,7 +71,7 @@ class Publisher:
         self._deliveries: list[Delivery] = []
         self._failures: list[str] = []
         self._last_error = "time ran out"
-        limits = {"queue.buffering.max.messages": MAX_QUEUED, "linger.ms": 5, "acks": "all", "error_cb": self._on_error}
+        limits = {"queue.buffering.max.messages": MAX_QUEUED, "linger.ms": 1, "acks": "all", "error_cb": self._on_error}
         self._producer = Producer(config.confluent(**{"enable.idempotence": idempotent} | limits))
 
     def publish(

@@ -22,7 +22,7 @@ from streams.runtime.partition import Partition
 from streams.telemetry.metrics import PUBLISH_WAITS
 
 RETRY_SECONDS = 1.0
-POLL_SECONDS: Final = 0.005
+POLL_SECONDS: Final = 0.02
 """The time between two looks for confirmations, while some are missing."""
 LINGER_MS: Final = 1
 PATIENT_LINGER_MS: Final = 50

@@ -280,17 +280,20 @@ class GroupMember(Service):  # type: ignore[misc]
         ends: list[tuple[Partition, int]] = []
         for message in messages:
             one = self._partitions.get((message.topic(), message.partition()))
-            if message.error() is None:
-                if one is not None and one.open:
-                    one.position = message.offset() + 1
-                    batch.append((one, record_of(message)))
-            elif not is_partition_end(message):
+            if message.error() is not None and not is_partition_end(message):
                 self._on_error(consumer, one, message.error())
-            elif one is not None:
+            elif one is None or not one.open:
+                continue
+            elif message.error() is None:
+                one.position = message.offset() + 1
+                batch.append((one, record_of(message)))
+            elif message.offset() != one.position:  # the offsets before its end have no record
+                one.position = message.offset()
                 ends.append((one, message.offset()))
-        with self._room:
-            self._undone += len(batch)
-        self._loop.call_soon_threadsafe(self._arrived, batch, ends)
+        if batch or ends:
+            with self._room:
+                self._undone += len(batch)
+            self._loop.call_soon_threadsafe(self._arrived, batch, ends)
 
     def _on_error(self, consumer: Any, one: Partition | None, error: KafkaError) -> None:
         if error.fatal() or error.code() in _HOPELESS:
