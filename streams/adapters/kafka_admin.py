@@ -33,6 +33,7 @@ _NO_ANSWER: Final = (
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TIMED_OUT,
     KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._DESTROY_BROKER,  # the client gave up its connection to a broker that is not in the cluster's list yet
 )
 _MAY_PASS: Final = (KafkaError.INVALID_REPLICATION_FACTOR, *_NO_ANSWER)
 _T = TypeVar("_T")

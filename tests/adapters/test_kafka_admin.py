@@ -8,10 +8,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.adapters import kafka_admin
@@ -109,6 +111,30 @@ def test_a_broker_that_does_not_answer_for_a_while_is_asked_again(stopping: Call
     config = stopping(4.0)
     create_changelogs(config, {"a-changelog": 2}, 1)
     assert describe_cluster(config).partitions == {"a-changelog": 2}
+
+
+@pytest.mark.embedded
+def test_a_request_that_the_client_gave_up_with_its_connection_is_made_again(
+    kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Forgetful(AdminClient):  # type: ignore[misc]
+        """Gives up its first request, as the client does with a broker that the cluster does not list."""
+
+        def create_topics(self, topics: list[NewTopic], **options: Any) -> dict[str, Future[None]]:
+            asked.append(len(topics))
+            found: dict[str, Future[None]] = super().create_topics(topics, **options)
+            if len(asked) == 1:
+                found = {topic.topic: Future() for topic in topics}
+                for future in found.values():
+                    future.set_exception(KafkaException(KafkaError(KafkaError._DESTROY_BROKER)))
+            return found
+
+    monkeypatch.setattr(kafka_admin, "AdminClient", Forgetful)
+    create_changelogs(kafka, {"given-up-changelog": 2}, 1)
+    assert asked == [1, 1]
+    assert describe_cluster(kafka).partitions["given-up-changelog"] == 2
 
 
 @pytest.mark.embedded
