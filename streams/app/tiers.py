@@ -25,6 +25,7 @@ from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
 from streams.calling.cached import StoredAnswers
 from streams.calling.chain import CallServices
+from streams.calling.concurrency import LARGEST_BATCH
 from streams.calling.record import CallRecords
 from streams.calling.threshold import ThresholdPolicy
 from streams.core.budget import share
@@ -37,7 +38,7 @@ from streams.models.listeners.image import MAX_BYTES
 from streams.models.listeners.image_pool import ImagePool
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import ImageDuplicateListener
+from streams.pipeline.spec import ClassifierListener, ImageDuplicateListener, RouterListener, RulesListener
 from streams.runtime.bind import Binding, StagePublisher
 from streams.runtime.faust_app import ProcessConfig, TierApp
 from streams.runtime.seen_events import KnownEvents
@@ -116,7 +117,11 @@ def _listen(app: TierApp, deployment: Deployment, reader: EventReader) -> list[B
             event = replace(event, deadline=deadline_after(record.timestamp, deadline))
         publisher.publish(await listen(event, record.timestamp, pipeline, callers, records, images))
 
-    bindings = [_bound("events", _concurrency(handlers), on_event, deployment)]
+    plain_code = all(
+        isinstance(one.spec, (ClassifierListener, RouterListener, RulesListener)) for one in handlers.values()
+    )
+    concurrency = max(_concurrency(handlers), LARGEST_BATCH if plain_code else 0)  # nothing waits but for its batch
+    bindings = [_bound("events", concurrency, on_event, deployment)]
     watcher = next((one.spec for one in handlers.values() if isinstance(one.spec, ImageDuplicateListener)), None)
     if watcher is not None:
         bindings.append(_dedupe_images(app, deployment, records, images, watcher.capacity))

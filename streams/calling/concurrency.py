@@ -15,6 +15,9 @@ from streams.core.errors import ModelError
 MOST_LEFT_BEHIND = 32
 """Threads of functions that took too long and still run, before no further one is started."""
 LARGEST_BATCH = 64
+TURNS = 5
+"""Turns of the event loop in which the next tasks begin after others have ended: a turn each for the answer, the task,
+its end, the start of the next one, and that one's question. An idle loop takes microseconds for all."""
 Q = TypeVar("Q")
 T = TypeVar("T")
 
@@ -33,7 +36,7 @@ async def gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 @dataclass(slots=True)
 class Batched(Generic[Q, T]):
-    """Answers together what is asked in one turn of the event loop. Nothing waits for a larger batch."""
+    """Answers together what is asked within a few turns of the event loop, or as soon as a batch is full."""
 
     answer: Callable[[Sequence[Q]], Sequence[T]]
     _asked: list[tuple[Q, asyncio.Future[T]]] = field(default_factory=list)
@@ -42,12 +45,15 @@ class Batched(Generic[Q, T]):
         """Return the answer. One that fails with an error does not fail the others."""
         loop = asyncio.get_running_loop()
         if not self._asked:
-            loop.call_soon(self._answer_all)
+            loop.call_soon(self._wait, TURNS)
         future: asyncio.Future[T] = loop.create_future()
         self._asked.append((question, future))
         return await future
 
-    def _answer_all(self) -> None:
+    def _wait(self, turns: int) -> None:
+        if turns > 1 and len(self._asked) < LARGEST_BATCH:
+            asyncio.get_running_loop().call_soon(self._wait, turns - 1)
+            return
         asked, self._asked = self._asked, []
         for start in range(0, len(asked), LARGEST_BATCH):
             self._answer(asked[start : start + LARGEST_BATCH])

@@ -155,6 +155,20 @@ async def test_what_is_asked_at_the_same_time_is_answered_in_one_batch() -> None
     assert halves.batches == [[2, 4, 6], [8]]
 
 
+async def test_tasks_that_begin_some_turns_apart_meet_in_full_batches() -> None:
+    halves = Halves()
+    batched = Batched(halves)
+
+    async def tasks(turns: int) -> None:
+        for _ in range(3):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await batched.ask(2)
+
+    await gather(tasks(turns) for turns in (0, 1, 2, 3))
+    assert halves.batches == [[2, 2, 2, 2]] * 3
+
+
 async def test_a_question_that_fails_does_not_fail_those_beside_it() -> None:
     batched = Batched(Halves())
     answers = await asyncio.gather(*(batched.ask(number) for number in (2, 3, 6)), return_exceptions=True)
