@@ -6,18 +6,22 @@ from confluent_kafka import Consumer, Producer
 
 from bench.peers.loop import loop
 
+MOST_WAITING = 5000
+"""Messages not confirmed before no more are read, so that their CPU time falls into the time of their output."""
+
 
 def main() -> None:
     own = loop()
     servers = {"bootstrap.servers": own.servers}
     consumer = Consumer({**servers, "group.id": own.source, "auto.offset.reset": "earliest"})
-    producer = Producer({**servers, "linger.ms": 5, "acks": "all", "queue.buffering.max.messages": 1_000_000})
+    producer = Producer({**servers, "linger.ms": 5, "acks": "all"})
     consumer.subscribe([own.source])
     while True:
         for record in consumer.consume(1000, 0.5):
             for value in own.values:
                 producer.produce(own.target, value, key=record.key())
-        producer.poll(0)
+        while len(producer) > MOST_WAITING:
+            producer.poll(0.001)
 
 
 if __name__ == "__main__":
