@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ DEFAULT_BASE_URL = "https://api.anthropic.com"
 
 MOST_SECONDS_AFTER_END = 1.0
 """For a gateway that keeps a connection open after the message's last event."""
+_BODY = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+"""As the SDK encodes it."""
 
 
 class ClaudeModel:
@@ -54,6 +57,8 @@ class ClaudeModel:
                 event_hooks={"response": [bound]},
             ),
         )
+        base = self._client.base_url
+        self._url = str(base.copy_with(raw_path=base.raw_path + b"v1/messages"))
         self._clock = clock
         self._now = now
 
@@ -66,7 +71,7 @@ class ClaudeModel:
         answer = ClaudeAnswer(self._clock)
         try:
             async with asyncio.timeout(timeout):
-                await self._stream(arguments, answer)
+                await self._stream(_BODY.encode({**arguments, "stream": True}).encode(), answer)
             return answer.reply()
         except FOREIGN_ERRORS as error:
             secret, began = self._client.api_key or "", answer.began or answer.has_output()
@@ -77,11 +82,15 @@ class ClaudeModel:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _stream(self, arguments: dict[str, Any], answer: ClaudeAnswer) -> None:
+    async def _stream(self, body: bytes, answer: ClaudeAnswer) -> None:
         # Always streamed: only a stream shows the time to the first token, and long answers outlive idle proxies.
-        async with self._client.messages.with_streaming_response.create(**arguments, stream=True) as made:
-            response = made.http_response
-            answer.request_id = made.request_id
+        # By `post`, because `messages.create` copies the body and parses the URL: a third of the client's CPU time.
+        made = await self._client.post(
+            self._url, content=body, cast_to=object, stream=True, stream_cls=anthropic.AsyncStream[object]
+        )
+        response = made.response
+        async with contextlib.aclosing(response):
+            answer.request_id = response.headers.get("request-id")
             async with contextlib.aclosing(events_of(response.aiter_raw())) as events:
                 await _take(events, answer, response)
                 # The rest is read so that the connection can be used again, but the answer does not wait for it.
