@@ -123,8 +123,10 @@ class ClickHouseConfig:
     def connect(self, *, database: str | None = None, readonly: bool = False) -> Any:
         """Return a clickhouse-connect client. Raises ServiceError when ClickHouse cannot be reached."""
         import clickhouse_connect  # here, so that a process without ClickHouse does not load it
+        from clickhouse_connect.driver import options
         from clickhouse_connect.driver.exceptions import ClickHouseError
 
+        options.pd = None  # as without Pandas, which the first insert would load where it is installed: 93 MiB
         parts = urlsplit(self.url)
         try:
             return clickhouse_connect.get_client(
