@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from itertools import compress
+from operator import attrgetter
+from typing import Any, get_origin, get_type_hints
 
 from streams.adapters.clickhouse_connection import ClickHouseClient
 from streams.adapters.clickhouse_connection import ClickHouseConfig as ClickHouseConfig
@@ -48,63 +50,47 @@ TABLES: dict[type, str] = {
 _LEFT_OUT: dict[type, frozenset[str]] = {Verdict: frozenset({"failures", "outages"})}
 
 
+_RENAMED = {"topic": "source_topic", "partition": "source_partition", "offset": "source_offset"}
+
+
+def _paths(kind: type) -> Iterator[tuple[str, str, bool]]:
+    """Yield each column, the path of its attribute, and True for a tuple; an origin and an event have columns each."""
+    for name, hint in get_type_hints(kind).items():
+        if hint in (Origin, Event):
+            yield from ((column, f"{name}.{path}", many) for column, path, many in _paths(hint))
+        elif name not in _LEFT_OUT.get(kind, ()):
+            yield _RENAMED.get(name, name) if kind is Origin else name, name, get_origin(hint) is tuple
+
+
 @cache
-def _fields(kind: type) -> tuple[str, ...]:
-    left_out = _LEFT_OUT.get(kind, frozenset())
-    return tuple(item.name for item in dataclasses.fields(kind) if item.name not in left_out)
+def _columns(kind: type) -> tuple[list[str], attrgetter[tuple[Any, ...]], list[str]]:
+    """Return the columns of a kind's rows, what gets their values, and the columns of tuples."""
+    columns, paths, many = zip(*_paths(kind), strict=True)
+    return list(columns), attrgetter(*paths), list(compress(columns, many))
 
 
 def row_of(message: Any) -> dict[str, Any]:
     """Return a message as a row, with the fields of its origin and event beside its own."""
-    row: dict[str, Any] = {}
-    for name in _fields(message.__class__):
-        value = getattr(message, name)
-        if not isinstance(value, (tuple, Origin, Event)):  # most are plain
-            row[name] = value
-        elif isinstance(value, Origin):
-            row |= _origin(value)
-        elif isinstance(value, Event):
-            row |= _origin(value.origin) | {
-                "kind": value.kind,
-                "text": value.text,
-                "data": value.data,
-                "image": value.image,
-                "deadline": value.deadline,
-            }
-        elif name == "sources":
-            row[name] = {score.label: score.probability for score in value}
+    columns, values, tuples = _columns(message.__class__)
+    row = dict(zip(columns, values(message), strict=True))
+    for name in tuples:
+        if name == "sources":
+            row[name] = {score.label: score.probability for score in row[name]}
         else:
-            row[name] = [_cell(item) for item in value]
+            row[name] = [_cell(item) for item in row[name]]
     return row
-
-
-def _origin(origin: Origin) -> dict[str, Any]:
-    return {
-        "event_id": origin.event_id,
-        "run": origin.run,
-        "event_time": origin.event_time,
-        "trace_id": origin.trace_id,
-        "source_topic": origin.topic,
-        "source_partition": origin.partition,
-        "source_offset": origin.offset,
-        "data_subject": origin.data_subject,
-        "content_digest": origin.content_digest,
-    }
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, Finding):
+        fields = {name: getattr(value, name) for name in Finding.__dataclass_fields__ if name != "scores"}
         scores = {score.label: score.probability for score in value.scores}
-        return json.dumps(_without(value, "scores") | {"scores": scores}, ensure_ascii=False)
+        return json.dumps(fields | {"scores": scores}, ensure_ascii=False)
     if isinstance(value, (PanelAnswer, PanelRater, PanelStratum)):
         return json.dumps(dataclasses.asdict(value), ensure_ascii=False, default=str)
     if isinstance(value, Header):
         return f"{value.key}: {value.value.decode('utf-8', 'backslashreplace')}"
     return value
-
-
-def _without(message: Any, left_out: str) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in _fields(message.__class__) if name != left_out}
 
 
 def insert(client: ClickHouseClient, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
