@@ -132,13 +132,12 @@ def _builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
 
 def _new_builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
     hints = typing.get_type_hints(kind)
-    converters = {name: _converter(hints[name]) for name in kind.__dataclass_fields__}
-    special = {name: convert for name, convert in converters.items() if convert is not None}
+    fields = [(name, getattr(kind, name).__set__, _converter(hints[name])) for name in kind.__dataclass_fields__]
 
     def build(record: Mapping[str, Any]) -> Any:
         message = object.__new__(kind)  # twice as fast as its constructor: a decoded record has every field
-        for name, value in record.items():
-            object.__setattr__(message, name, special[name](value) if name in special else value)
+        for name, put, convert in fields:
+            put(message, record[name] if convert is None else convert(record[name]))
         return message
 
     return build
