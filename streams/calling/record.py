@@ -25,8 +25,8 @@ from streams.pipeline.handlers import Handler
 
 MOST_ATTEMPTS = 65_535
 """The highest attempt number that the audit holds; further ones have this number, and ids of their own."""
-_FIELDS = tuple(Call.__dataclass_fields__)
-_values = attrgetter(*_FIELDS)
+_setters = {name: getattr(Call, name).__set__ for name in Call.__dataclass_fields__}
+_values = attrgetter(*_setters)
 log = logging.getLogger("escalon.calling")
 
 
@@ -75,10 +75,14 @@ class CallRecords:
         )
         return tuple(map(self.redact, (*outcome.calls[:-1], last)))
 
-    def hit(self, stored: StoredAnswer, request: CallRequest, handler: Handler) -> CallOutcome:
-        """Return a stored answer as a call of this event's own, at cost 0, with the saving noted."""
+    def hit(self, stored: StoredAnswer, request: CallRequest, handler: Handler, **fields: Any) -> CallOutcome:
+        """Return a stored answer as a call of this event's own, at cost 0, with the saving noted.
+
+        `fields` of the call replace those of a hit.
+        """
         first, now = stored.calls[-1], self.now()
         attempt = dataclasses.replace(stored.attempt, handler=handler.name, call_id=request.call_id(handler))
+        told: dict[str, Any] = {"first_token_seconds": None, "duration_seconds": 0.0, "reused_from": None}
         call = _changed(
             first,
             origin=request.origin,
@@ -95,11 +99,9 @@ class CallRecords:
             cache_write_tokens=None,
             started_at=now,
             queue_seconds=_queue_seconds(request, now),
-            first_token_seconds=None,
-            duration_seconds=0.0,
             response_id=None,
             attempt=min(MOST_ATTEMPTS, request.attempt_number),
-            reused_from=None,
+            **(told | fields),
         )
         return CallOutcome(attempt=attempt, calls=(call,))
 
@@ -229,10 +231,10 @@ def _said(reply: Reply, attempt: Attempt) -> dict[str, Any]:
 def _changed(call: Call, **fields: Any) -> Call:
     """Return a call with some fields changed, as dataclasses.replace does in twice the time."""
     changed = object.__new__(Call)
-    for name, value in zip(_FIELDS, _values(call), strict=True):
-        object.__setattr__(changed, name, value)
+    for put, value in zip(_setters.values(), _values(call), strict=True):
+        put(changed, value)
     for name, value in fields.items():
-        object.__setattr__(changed, name, value)
+        _setters[name](changed, value)
     return changed
 
 

@@ -7,7 +7,7 @@ again is a reuse, with the price it had, and one that the store would have serve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from streams.calling.cached import REUSABLE, AnswerStore, as_stored, key_of, same_event, serves_others
@@ -85,11 +85,12 @@ class ReplayedAnswers:
 
     def _reuse(self, stored: StoredAnswer, request: CallRequest, handler: Handler) -> CallOutcome:
         """Return the answer that another run paid for, with what it cost and how long it took then."""
-        hit, first = self.records.hit(stored, request, handler), stored.calls[-1]
-        call = replace(
-            hit.calls[-1],
+        first = stored.calls[-1]
+        return self.records.hit(
+            stored,
+            request,
+            handler,
             reused_from=first.origin.run,
             first_token_seconds=first.first_token_seconds,
             duration_seconds=first.duration_seconds,
         )
-        return replace(hit, calls=(call,))
