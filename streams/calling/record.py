@@ -82,7 +82,7 @@ class CallRecords:
         """
         first, now = stored.calls[-1], self.now()
         attempt = dataclasses.replace(stored.attempt, handler=handler.name, call_id=request.call_id(handler))
-        told: dict[str, Any] = {"first_token_seconds": None, "duration_seconds": 0.0, "reused_from": None}
+        own: dict[str, Any] = {"first_token_seconds": None, "duration_seconds": 0.0, "reused_from": None}
         call = _changed(
             first,
             origin=request.origin,
@@ -101,7 +101,7 @@ class CallRecords:
             queue_seconds=_queue_seconds(request, now),
             response_id=None,
             attempt=min(MOST_ATTEMPTS, request.attempt_number),
-            **(told | fields),
+            **(own | fields),
         )
         return CallOutcome(attempt=attempt, calls=(call,))
 

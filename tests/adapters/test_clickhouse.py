@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -169,6 +171,23 @@ def test_rows_are_inserted_by_the_names_of_their_columns() -> None:
 
 
 # ---- The address ----
+
+
+INSERT = """
+import sys
+from streams.adapters.clickhouse import ClickHouseConfig, insert
+client = ClickHouseConfig(url=sys.argv[1]).connect(database="default")
+client.command("CREATE TABLE numbers_of_a_test (number UInt8) ENGINE = Memory")
+insert(client, "numbers_of_a_test", [{"number": 7}])
+assert client.command("SELECT number FROM numbers_of_a_test") == 7
+client.command("DROP TABLE numbers_of_a_test")
+assert "pandas" not in sys.modules
+"""
+
+
+@pytest.mark.embedded
+def test_an_insert_does_not_load_pandas(clickhouse_server: str) -> None:
+    subprocess.run([sys.executable, "-c", INSERT, clickhouse_server], check=True)
 
 
 @pytest.mark.parametrize(

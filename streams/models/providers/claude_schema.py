@@ -197,6 +197,9 @@ def _combined(part: dict[str, Any], at: str) -> dict[str, Any]:
     combining = [key for key in _COMBINING if key in part]
     beside = {key: value for key, value in part.items() if key not in _COMBINING}
     shaped = [key for key in combining if any(_shapes(variant) for variant in part[key])]
+    if shaped and beside.get("additionalProperties", True) not in (True, {}):
+        what = f"its additionalProperties does not see the properties in {shaped[0]}, and allows none of them."
+        raise _wrong(at, what, "Write additionalProperties beside the properties.")
     kind = beside.get("type")
     if isinstance(kind, str) and not set(beside) & (_SHAPING - {"type"}) and shaped in (["anyOf"], ["oneOf"]):
         variants = [_narrowed(variant, kind) for variant in part[shaped[0]]]

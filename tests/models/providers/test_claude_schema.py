@@ -157,6 +157,9 @@ def _refers(part: Any) -> bool:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(schemas, st.sampled_from(["field", "none"]))
 @example({"required": ["a", "b"], "anyOf": [{"type": "object", "properties": {"a": {"const": None}}}]}, "field")
+@example({"additionalProperties": False, "allOf": [{"type": "object", "properties": {"a": {"const": None}}}]}, "field")
+@example({"additionalProperties": False, "anyOf": [{"type": "object", "properties": {"a": {"const": None}}}]}, "field")
+@example({"type": "object", "additionalProperties": False, "anyOf": [{"properties": {"a": {"const": None}}}]}, "field")
 def test_a_schema_is_refused_or_the_api_takes_it_and_what_it_can_say_is_an_answer(schema: Any, refusal: Any) -> None:
     wire = Contract(schema={**schema, "$defs": {"d": {"type": "string", "maxLength": 3}}}, refusal=refusal).wire_schema
     assert wire is not None
