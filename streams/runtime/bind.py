@@ -48,6 +48,10 @@ class Process(Protocol):
         """End it."""
         ...
 
+    def doubt_seconds(self) -> float:
+        """Return the time until it is certain which partitions this process has; 0 if it is."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePublisher:
@@ -144,6 +148,8 @@ class BoundStage:
 
     async def _handle(self, partition: Partition, record: KafkaRecord) -> None:
         await self._no_letters.wait()  # once they are counted, the tier may be at its limit
+        while doubt := self.process.doubt_seconds():  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(doubt)
         if self.process.ending is not None or not partition.begin():  # it comes again, here or in the next process
             self.ended()
             return

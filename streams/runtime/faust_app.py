@@ -132,6 +132,10 @@ class TierApp(faust.App):  # type: ignore[misc]
         if not self.should_stop:
             stop_this_process(self.config.drain_seconds + LEAVE_SECONDS)
 
+    def doubt_seconds(self) -> float:
+        """Return the time until it is certain which partitions this process has; 0 if it is."""
+        return self.member.doubt_seconds()
+
     @property
     def consumer(self) -> NoConsumer:
         """Faust's name for what reads Kafka. Its streams note there which messages are not acknowledged."""

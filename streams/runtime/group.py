@@ -42,6 +42,11 @@ PATIENCE_SECONDS: Final = 1.0
 COMMIT_SECONDS: Final = 1.0
 TOPIC_CHECK_SECONDS: Final = 5.0
 SESSION_MS, FETCH_BYTES = 10_000, 1024 * 1024
+TICK_SECONDS: Final = 1.0
+SUSPENDED_SECONDS: Final = 5.0
+"""A process that did nothing for so long may be taken for dead: the session without a heartbeat and some ticks."""
+DOUBT_SECONDS: Final = 3.0
+"""The time for the client to learn that from its next heartbeat."""
 _HOPELESS: Final = (
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -105,13 +110,14 @@ class GroupMember(Service):  # type: ignore[misc]
         self._room = threading.Condition()
         self._undone = 0
         self._polled = monotonic()
+        self._in_doubt_until = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # ---- In the event loop ----
 
     async def on_start(self) -> None:
         """Begin to read."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._awake = asyncio.get_running_loop(), monotonic()
         self._thread = threading.Thread(target=self._run, name="kafka", daemon=True)
         self._thread.start()
 
@@ -129,6 +135,21 @@ class GroupMember(Service):  # type: ignore[misc]
             await self._owner.commit()
             if offsets := _offsets(self._all()):
                 self._commands.put(partial(self._commit_owned, offsets=offsets))
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _tick(self) -> None:
+        while not self.should_stop:
+            self.doubt_seconds()
+            await self.sleep(TICK_SECONDS)
+
+    def doubt_seconds(self) -> float:
+        """Return the time to wait before a record is started: after a suspension, partitions may be another's."""
+        now = monotonic()
+        if now - self._awake > SUSPENDED_SECONDS:
+            log.warning("this process did nothing for %.0f s; does it still have its partitions?", now - self._awake)
+            self._in_doubt_until = now + DOUBT_SECONDS
+        self._awake = now
+        return max(0.0, self._in_doubt_until - now)
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _check_topics_regularly(self) -> None:

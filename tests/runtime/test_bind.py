@@ -326,6 +326,16 @@ async def test_a_message_of_a_partition_that_is_given_up_is_not_begun_and_comes_
     assert (stage.topics(), stage.committable, stage.ended) == ([], 17, 2)
 
 
+async def test_a_message_waits_while_its_partition_may_be_anothers() -> None:
+    stage = StageOnFakes(publish_one)
+    stage.process.doubts = [0.05, 0.05]
+    task = await stage.begin(record(17))
+    assert stage.topics() == []
+    stage.partition.open = False
+    await task
+    assert (stage.topics(), stage.committable, stage.ended) == ([], 17, 1)
+
+
 @pytest.mark.parametrize("concurrency", [1, 2])
 async def test_a_message_whose_handling_is_cut_off_is_not_done(concurrency: int) -> None:
     cut = list[int]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
@@ -152,6 +153,22 @@ async def test_a_member_that_stops_gives_up_its_partitions_first() -> None:
         await until(lambda: len(owner.read) == 2)
         owner.finish(0)
     assert (client.offsets, owner.given_up) == ({HERE: 1}, [(HERE, False)])
+
+
+async def test_a_suspended_process_doubts_for_a_while_that_it_has_its_partitions(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "TICK_SECONDS", 0.01)
+    passed = 0.0
+    monkeypatch.setattr(group, "monotonic", lambda: time.monotonic() + passed)
+    async with joined(FakeClient({HERE: []})) as owner:
+        await asyncio.sleep(0.03)
+        assert owner.member.doubt_seconds() == 0.0
+        passed += group.SUSPENDED_SECONDS + 0.5
+        await until(lambda: "did nothing for" in caplog.text)
+        assert 0.0 < owner.member.doubt_seconds() <= group.DOUBT_SECONDS
+        passed += group.DOUBT_SECONDS
+        assert owner.member.doubt_seconds() == 0.0
 
 
 async def test_a_process_that_is_full_reads_no_more_and_stays_in_its_group(monkeypatch: pytest.MonkeyPatch) -> None:

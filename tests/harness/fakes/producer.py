@@ -71,6 +71,11 @@ class FakeProcess:
     """Keeps the reason why the process should end."""
 
     ending: ProcessError | None = None
+    doubts: list[float] = field(default_factory=list)
+    """The times to wait that it will name, the last one first."""
+
+    def doubt_seconds(self) -> float:
+        return self.doubts.pop() if self.doubts else 0.0
 
     def end(self, error: ProcessError) -> None:
         self.ending = self.ending or error
