@@ -68,7 +68,12 @@ class KafkaConfig:
 
     def consumer(self, group: str, **more: Any) -> dict[str, Any]:
         """Return the configuration of a confluent-kafka consumer that does not commit by itself."""
-        reading = {"group.id": group, "isolation.level": ISOLATION, "auto.offset.reset": OFFSET_RESET}
+        reading = {
+            "group.id": group,
+            "isolation.level": ISOLATION,
+            "auto.offset.reset": OFFSET_RESET,
+            "fetch.queue.backoff.ms": 10,  # with the default, a reader that keeps up waits for a second again and again
+        }
         return self.confluent(**{**reading, "enable.auto.commit": False, **more})
 
     def accounting_consumer(self, group: str, **more: Any) -> dict[str, Any]:

@@ -98,7 +98,6 @@ class GroupMember(Service):  # type: ignore[misc]
             "session.timeout.ms": SESSION_MS,
             "max.partition.fetch.bytes": FETCH_BYTES,
             "queued.max.messages.kbytes": 4 * FETCH_BYTES // 1024,
-            "fetch.queue.backoff.ms": 10,
             "reconnect.backoff.max.ms": 1000,
             "on_commit": self._on_commit,
         }

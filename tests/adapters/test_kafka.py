@@ -65,6 +65,7 @@ def test_every_consumer_reads_committed_records_and_goes_on_at_what_is_held() ->
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "fetch.wait.max.ms": 50,
+        "fetch.queue.backoff.ms": 10,
         "topic.metadata.refresh.interval.ms": 10_000,
         "logger": CLIENT_LOG,
     }
