@@ -164,7 +164,7 @@ def cases(options: Options) -> Iterator[dict[str, Case]]:
             "the classifier alone": classifier_alone(pipeline.with_name("intents.npz"), events),
         }
         found |= {name: LoopCase(own, peer, options.size(40_000, 4000), values) for name, peer in LOOPS.items()}
-        for number in PROCESSES:
+        for number in options.size(PROCESSES, PROCESSES[:2]):
             found[f"answered, {number} a tier"] = TierCase(own, ANSWERED, options.size(2000, 400), number).chain
         yield found
 
