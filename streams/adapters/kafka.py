@@ -72,7 +72,7 @@ class KafkaConfig:
             "group.id": group,
             "isolation.level": ISOLATION,
             "auto.offset.reset": OFFSET_RESET,
-            "fetch.queue.backoff.ms": 10,  # with the default, a reader that keeps up waits for a second again and again
+            "fetch.queue.backoff.ms": 10,  # by default, fetching pauses for a second whenever the queue is full
         }
         return self.confluent(**{**reading, "enable.auto.commit": False, **more})
 

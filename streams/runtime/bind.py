@@ -49,7 +49,7 @@ class Process(Protocol):
         ...
 
     def doubt_seconds(self) -> float:
-        """Return the time until it is certain which partitions this process has; 0 if it is."""
+        """Return the time to wait until it is certain which partitions this process still has; 0 if it is certain."""
         ...
 
 

@@ -133,7 +133,7 @@ class TierApp(faust.App):  # type: ignore[misc]
             stop_this_process(self.config.drain_seconds + LEAVE_SECONDS)
 
     def doubt_seconds(self) -> float:
-        """Return the time until it is certain which partitions this process has; 0 if it is."""
+        """Return the time to wait until it is certain which partitions this process still has; 0 if it is certain."""
         return self.member.doubt_seconds()
 
     @property

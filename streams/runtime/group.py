@@ -44,9 +44,9 @@ TOPIC_CHECK_SECONDS: Final = 5.0
 SESSION_MS, FETCH_BYTES = 10_000, 1024 * 1024
 TICK_SECONDS: Final = 1.0
 SUSPENDED_SECONDS: Final = 5.0
-"""A process that did nothing for so long may be taken for dead: the session without a heartbeat and some ticks."""
+"""A process that did nothing for this long may have lost its session: its last heartbeat may be 3 seconds older."""
 DOUBT_SECONDS: Final = 3.0
-"""The time for the client to learn that from its next heartbeat."""
+"""The time in which the next heartbeat shows if the session is lost."""
 _HOPELESS: Final = (
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -142,10 +142,13 @@ class GroupMember(Service):  # type: ignore[misc]
             await self.sleep(TICK_SECONDS)
 
     def doubt_seconds(self) -> float:
-        """Return the time to wait before a record is started: after a suspension, partitions may be another's."""
+        """Look for a suspension of this process, and return the time to wait after one before a record is started.
+
+        Meanwhile the client learns which partitions it has lost.
+        """
         now = monotonic()
         if now - self._awake > SUSPENDED_SECONDS:
-            log.warning("this process did nothing for %.0f s; does it still have its partitions?", now - self._awake)
+            log.warning("this process did nothing for %.0f s and may have lost its partitions", now - self._awake)
             self._in_doubt_until = now + DOUBT_SECONDS
         self._awake = now
         return max(0.0, self._in_doubt_until - now)

@@ -28,7 +28,7 @@ DEFAULT_BASE_URL = "https://api.anthropic.com"
 MOST_SECONDS_AFTER_END = 1.0
 """For a gateway that keeps a connection open after the message's last event."""
 _BODY = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-"""Encode the body of a request like the SDK."""
+"""Encode a request's body with the settings of the SDK."""
 
 
 class ClaudeModel:
