@@ -10,9 +10,10 @@ SLOW_TESTERS ?= 4
 LOADED := tests/faults tests/storm tests/tiers
 # Where bytecode is not kept, each process compiles all modules, and pytest rewrites all tests, each time.
 export PYTHONDONTWRITEBYTECODE :=
+ANYWHERE := --extra openai --extra bedrock --extra vertex --extra msk --extra protobuf
 DEMO_WEIGHTS := qwen2.5-coder-1.5b-instruct-q4_k_m qwen2.5-coder-0.5b-instruct-q4_k_m
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
-	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel
+	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel $(ANYWHERE)
 EVERYTHING := --extra evaluation --extra embedded --extra ui
 
 .PHONY: help setup setup-dev weights demo test test-slow test-all test-kafka test-faults bench lint check audit format lock clean

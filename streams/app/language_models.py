@@ -15,7 +15,7 @@ from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
 from streams.models.providers.protocol import LanguageModel, Loadable
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
+from streams.pipeline.model_specs import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
 from streams.telemetry.metrics import LimitMetrics
 
 MAX_CALLS = 256

@@ -11,7 +11,7 @@ from streams.core.thinking import check_thinking, warn_of_few_tokens
 from streams.models.providers.protocol import ModelRequest
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import ModelSpec
+from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.thinking import known_thinking
 
 _NAMES = {"claude": "Claude", "local": "llama.cpp"}

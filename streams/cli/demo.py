@@ -42,7 +42,7 @@ from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.models.weights import store
 from streams.pipeline.code import AllowedPython
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import LocalModelSpec
+from streams.pipeline.model_specs import LocalModelSpec
 
 AUDIT_SECONDS = 30.0
 DRAIN_SECONDS = 1.0

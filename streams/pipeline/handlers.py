@@ -15,6 +15,7 @@ from streams.core.reply_contract import Contract, check_schema
 from streams.pipeline import spec as s
 from streams.pipeline.confidence import ConfidenceConfig, resolve_confidence
 from streams.pipeline.files import PipelineFiles
+from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.problems import Mistakes, known
 from streams.pipeline.template import PromptTemplate
 from streams.pipeline.thinking import with_max_tokens
@@ -227,7 +228,7 @@ def _contract(key: str, item: PromptSpec, source: PipelineFiles) -> Contract:
     return contract
 
 
-def _says_the_same(item: PromptSpec, model: s.ModelSpec) -> bool:
+def _says_the_same(item: PromptSpec, model: ModelSpec) -> bool:
     """True if each sample of a model would be the same; a local model's temperature is 0 unless it is given."""
     return model.provider == "local" and not item.parameters.get("temperature")
 

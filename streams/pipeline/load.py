@@ -19,6 +19,7 @@ from streams.pipeline import spec as s
 from streams.pipeline.code import NO_PYTHON, AllowedPython, check_allowed, refused_functions
 from streams.pipeline.files import PipelineFiles
 from streams.pipeline.handlers import TABLES, Handler, resolve
+from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.problems import Mistakes, corrected, findings, known, placed
 from streams.pipeline.redaction import Redaction, redaction_in
 
@@ -214,7 +215,7 @@ def _check_budgets(spec: s.PipelineSpec, prices: PriceList, mistakes: Mistakes) 
                     raise ConfigError(what, "Set priced_as to a model of the price list.", f"models.{key}.priced_as")
 
 
-def price_of(model: s.ModelSpec, prices: PriceList) -> Price | None:
+def price_of(model: ModelSpec, prices: PriceList) -> Price | None:
     """Return the price of a model's calls; None if it has none."""
     return prices.find(model.priced_as or ("" if model.provider == "local" else model.model))
 

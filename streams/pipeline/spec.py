@@ -5,15 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
-from streams.core.address import has_login
 from streams.core.answer_comparison import By
 from streams.core.budget import AtLimit
 from streams.core.messages import EventKind
 from streams.core.reply_contract import RefusalContract
 from streams.core.routing import CombineRule
 from streams.core.thinking import MOST_MAX_TOKENS
+from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.redaction import RedactionSpec
 from streams.pipeline.values import (
     CachePolicy,
@@ -26,57 +26,6 @@ from streams.pipeline.values import (
     StrictTable,
     named_or_function,
 )
-
-
-class ModelPolicy(StrictTable):
-    """Limits for calls to a model, over all handlers of a process. Nothing here changes an answer."""
-
-    requests_per_minute: int | None = Field(None, ge=1)
-    input_tokens_per_minute: int | None = Field(None, ge=1)
-    output_tokens_per_minute: int | None = Field(None, ge=1)
-    retry_budget: float = Field(0.3, ge=0, le=0.9)
-    """Share of the calls that may be retries."""
-
-
-class ClaudeModelSpec(ModelPolicy):
-    """A Claude model at Anthropic's API or at a gateway that speaks it."""
-
-    provider: Literal["claude"]
-    model: str
-    base_url: str | None = None
-    priced_as: str | None = None
-
-    @field_validator("base_url")
-    @classmethod
-    def _without_a_login(cls, address: str | None) -> str | None:
-        if address is not None and has_login(address):
-            raise ValueError("a pipeline file must not hold secrets; remove the login from the address")
-        return address
-
-
-class LocalModelSpec(ModelPolicy):
-    """A GGUF model, run in the worker's own process."""
-
-    provider: Literal["local"]
-    model: str
-    """A name from `escalon models list`, or a path to a GGUF file."""
-    threads: int = Field(2, ge=1, le=256)
-    context: int = Field(4096, ge=512, le=1_000_000)
-    """Tokens of context for each parallel call."""
-    parallel: int = Field(1, ge=1, le=64)
-    priced_as: str | None = None
-
-
-class RecordedModelSpec(ModelPolicy):
-    """Answers from a cassette, without a network."""
-
-    provider: Literal["recorded"]
-    model: str
-    cassette: str
-    priced_as: str | None = None
-
-
-ModelSpec = Annotated[ClaudeModelSpec | LocalModelSpec | RecordedModelSpec, Field(discriminator="provider")]
 
 
 class CallPolicy(StrictTable):

@@ -8,7 +8,8 @@ from importlib.resources import files
 
 from streams.core.thinking import ThinkingModel, ThinkingModels, default_max_tokens
 from streams.pipeline.files import PipelineFiles
-from streams.pipeline.spec import AnyPrompt, ModelSpec
+from streams.pipeline.model_specs import ModelSpec
+from streams.pipeline.spec import AnyPrompt
 
 SHIPPED_THINKING = "thinking-2026-11.toml"
 

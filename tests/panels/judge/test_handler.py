@@ -13,7 +13,7 @@ from streams.core.errors import ConfigError
 from streams.panels.judge.handler import judge_handler
 from streams.panels.rubric import read_rubric
 from streams.pipeline.load import Pipeline
-from streams.pipeline.spec import ModelSpec
+from streams.pipeline.model_specs import ModelSpec
 from tests.harness.judge import ALONE, DESK, SURE, content, judges_shop, pair, replied, request
 from tests.harness.panels import RUBRIC, case
 
