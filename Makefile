@@ -11,6 +11,8 @@ LOADED := tests/faults tests/storm tests/tiers
 # Where bytecode is not kept, each process compiles all modules, and pytest rewrites all tests, each time.
 export PYTHONDONTWRITEBYTECODE :=
 ANYWHERE := --extra openai --extra bedrock --extra vertex --extra msk --extra protobuf
+# What installs packages; .ci/run has a faster one.
+INSTALL ?= $(BIN)/pip install --quiet --disable-pip-version-check
 DEMO_WEIGHTS := qwen2.5-coder-1.5b-instruct-q4_k_m qwen2.5-coder-0.5b-instruct-q4_k_m
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
 	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel $(ANYWHERE)
@@ -85,10 +87,10 @@ clean:  ## remove the virtual environment and the caches; data in .escalon stays
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@

@@ -30,9 +30,9 @@ def python(peer: str) -> str:
     home, packages = ROOT / ".bench" / PEERS[peer], ENVIRONMENTS[PEERS[peer]]
     done = home / "installed.json"
     if not done.exists() or json.loads(done.read_text()) != list(packages):
-        venv.create(home, clear=True, with_pip=True)
-        pip = [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *packages], check=True)
+        venv.create(home, clear=True)
+        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(home / "bin/python")]
+        subprocess.run([*uv, *packages], check=True)
         done.write_text(json.dumps(packages))
     return str(home / "bin/python")
 
