@@ -8,6 +8,8 @@ TESTERS ?= 3
 SLOW_TESTERS ?= 4
 # These kill processes or fill the cores by themselves: two files at a time.
 LOADED := tests/faults tests/storm tests/tiers
+# What has a command of its own.
+SHORT := not faults and not ecosystem
 # Where bytecode is not kept, each process compiles all modules, and pytest rewrites all tests, each time.
 export PYTHONDONTWRITEBYTECODE :=
 ANYWHERE := --extra openai --extra bedrock --extra vertex --extra msk --extra protobuf
@@ -18,7 +20,8 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-e
 	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel $(ANYWHERE)
 EVERYTHING := --extra evaluation --extra embedded --extra ui
 
-.PHONY: help setup setup-dev weights demo test test-slow test-all test-kafka test-faults bench lint check audit format lock clean
+.PHONY: help setup setup-dev weights demo test test-slow test-all test-kafka test-faults test-ecosystem \
+	bench lint check audit format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,16 +46,19 @@ test: setup-dev  ## what a change needs first: about 5 minutes on 2 cores
 	$(BIN)/python -m pytest -m "not slow" --ignore=tests/core -n $(TESTERS) --dist loadfile
 
 test-slow: setup-dev  ## the other tests: Apache Kafka, whole pipelines, storms, short faults, browsers
-	$(BIN)/python -m pytest -m "slow and not faults" -n $(SLOW_TESTERS) --dist loadfile $(LOADED:%=--ignore=%)
-	$(BIN)/python -m pytest -m "slow and not faults" -n 2 --dist loadfile $(LOADED)
+	$(BIN)/python -m pytest -m "slow and $(SHORT)" -n $(SLOW_TESTERS) --dist loadfile $(LOADED:%=--ignore=%)
+	$(BIN)/python -m pytest -m "slow and $(SHORT)" -n 2 --dist loadfile $(LOADED)
 
 test-all: test test-slow  ## all tests but the long faults; a test skips, with the reason, if something it needs is missing
 
 test-kafka: setup-dev  ## the tests that need Apache Kafka (Java, Maven), and no others
-	$(BIN)/python -m pytest -m "kafka and not faults"
+	$(BIN)/python -m pytest -m "kafka and $(SHORT)"
 
 test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka, the package; about 30 minutes
 	$(BIN)/python -m pytest -m faults
+
+test-ecosystem: setup-dev  ## Kafka's other clients and a real schema registry; fetched where they are not installed
+	$(BIN)/python -m pytest tests/ecosystem -m ecosystem
 
 bench: setup-dev  ## the speed of everything beside its peers, about an hour; make bench NAMES="throughput latency" for some
 	$(BIN)/python -m bench.run $(NAMES)
