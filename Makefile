@@ -24,7 +24,7 @@ EVERYTHING := --extra evaluation --extra embedded --extra ui
 	bench lint check audit format lock clean
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.installed  ## a virtual environment with escalon in it
 

@@ -11,21 +11,19 @@ import struct
 import types
 import typing
 from collections.abc import Callable, Mapping
-from io import BytesIO
 from typing import Any, Protocol, TypeVar
-
-from fastavro import schemaless_reader
 
 from streams.adapters import schemas
 from streams.adapters.avro_encoder import Encoder, encoder
 from streams.adapters.avro_values import read_exactly
+from streams.adapters.registered_formats import Avro, Format, read_record
+from streams.adapters.schema_ids import CONFLUENT, SchemaId, split_id
 from streams.core.errors import UnreadableError
 
 M = TypeVar("M")
 
 read_exactly()
 SINGLE_OBJECT = b"\xc3\x01"
-CONFLUENT = b"\x00"
 _BUILDERS: dict[Any, Callable[[Mapping[str, Any]], Any]] = {}
 
 
@@ -36,8 +34,12 @@ class Registry(Protocol):
         """Return the registry's id of one of our schemas, after registering it if necessary."""
         ...
 
-    def schema_of(self, schema_id: int) -> Any:
-        """Return the parsed schema of an id. Raises UnreadableError if the registry does not know it."""
+    def schema_of(self, schema_id: SchemaId) -> Any:
+        """Return the parsed Avro schema of an id. Raises UnreadableError if the registry does not know it."""
+        ...
+
+    def format_of(self, schema_id: SchemaId) -> Format:
+        """Return the decoder of an id's schema, of any format. Raises UnreadableError as well."""
         ...
 
 
@@ -65,30 +67,37 @@ class Codec:
 
     def writer_schema(self, data: bytes) -> tuple[Any, memoryview]:
         """Return the parsed schema that a message was written with, and the bytes after its header."""
-        view = memoryview(data)
         if data[:2] == SINGLE_OBJECT and len(data) >= 10:
-            schema = schemas.released().get(bytes(view[2:10]))
-            if schema is None:
-                raise UnreadableError(
-                    "unknown_schema",
-                    f"No schema has the fingerprint {view[2:10].hex()}.",
-                    "Write with one of the schemas in schemas/, or use a schema registry.",
-                )
-            return schema.parsed, view[10:]
-        if data[:1] == CONFLUENT and len(data) >= 5:
-            return self._registered(struct.unpack(">I", view[1:5])[0]), view[5:]
-        raise UnreadableError(
-            "not_avro", "The message has no Avro header.", "Write it in a format named in docs/messages.md."
-        )
+            return self._released(data), memoryview(data)[10:]
+        schema_id, body = split_id(data)
+        return self._known(schema_id).schema_of(schema_id), body
 
-    def _registered(self, schema_id: int) -> Any:
+    def format_of(self, data: bytes, header: bytes | None = None) -> tuple[Format, memoryview]:
+        """Return the decoder of an event and what it decodes. `header` holds the id of the schema, if there is one."""
+        if header is None and data[:2] == SINGLE_OBJECT and len(data) >= 10:
+            return Avro(self._released(data)), memoryview(data)[10:]
+        schema_id, body = split_id(data, header)
+        return self._known(schema_id).format_of(schema_id), body
+
+    def _released(self, data: bytes) -> Any:
+        schema = schemas.released().get(data[2:10])
+        if schema is None:
+            raise UnreadableError(
+                "unknown_schema",
+                f"No schema has the fingerprint {data[2:10].hex()}.",
+                "Write with one of the schemas in schemas/, or use a schema registry.",
+            )
+        return schema.parsed
+
+    def _known(self, schema_id: SchemaId) -> Registry:
+        """Return the registry that has a schema. Raises UnreadableError if there is none."""
         if self._registry is None:
             raise UnreadableError(
                 "no_registry",
                 f"The message names schema {schema_id} of a schema registry, and none is configured.",
                 "Set ESCALON_SCHEMA_REGISTRY.",
             )
-        return self._registry.schema_of(schema_id)
+        return self._registry
 
     def _encoding(self, kind: type) -> tuple[bytes, Encoder]:
         """Return the header of a kind's messages, and what encodes the rest."""
@@ -106,22 +115,6 @@ class Codec:
 def read_as(kind: type[M], writer: Any, body: memoryview | bytes) -> M:
     """Decode Avro written with `writer` as one of our messages, resolving older schemas."""
     return typing.cast(M, _builder(kind)(read_record(writer, body, schemas.current()[kind].parsed)))
-
-
-def read_record(writer: Any, body: memoryview | bytes, reader: Any = None) -> dict[str, Any]:
-    """Decode one Avro record that takes up all of `body`."""
-    stream = BytesIO(body)
-    try:
-        record = schemaless_reader(stream, writer, reader)
-    except Exception as error:  # fastavro raises many kinds of errors for broken bytes
-        reason = "truncated" if isinstance(error, (EOFError, IndexError)) else "bad_avro"
-        what = f"The Avro message cannot be decoded ({type(error).__name__}: {error})."
-        raise UnreadableError(reason, what, "Check that its bytes and its schema belong together.") from error
-    if stream.read(1):
-        raise UnreadableError("bad_avro", "Bytes follow after the Avro message.", "Send one message a record.")
-    if not isinstance(record, dict):
-        raise UnreadableError("bad_avro", "The Avro message is not a record.", "Send a record.")
-    return record
 
 
 def _builder(kind: Any) -> Callable[[Mapping[str, Any]], Any]:

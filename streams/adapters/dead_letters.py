@@ -108,7 +108,7 @@ class EventIds:
         """Return the id. Raises ServiceError if a registry is unavailable, and nothing for a bad record."""
         try:
             if self._is_event(record):
-                return self.reader.event_id(record, self.reader.read(record.value).id)
+                return self.reader.event_id(record, self.reader.read(record.value, record.schema_id).id)
             return self._origin(record).event_id
         except ServiceError:  # the id may be readable in a moment
             raise

@@ -13,8 +13,10 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from streams.adapters.cloud_events import binary_id, binary_time, structured_id
-from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec, read_as, read_record
+from streams.adapters.codec import SINGLE_OBJECT, Codec, read_as
 from streams.adapters.kafka_record import ID_HEADER, SUBJECT_HEADER, TRACE_HEADER, KafkaRecord
+from streams.adapters.registered_formats import Avro
+from streams.adapters.schema_ids import CONFLUENT
 from streams.core import exact_json
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import DIGEST_DIGITS, data_subject, digest, trace_id
@@ -46,7 +48,7 @@ class EventReader:
 
     def __call__(self, received: KafkaRecord) -> Event:
         """Return the event in a record. Raises UnreadableError with the reason."""
-        raw = self.read(received.value)
+        raw = self.read(received.value, received.schema_id)
         if raw.time is None and (sent := _time(binary_time(received.header))) is not None:
             raw = replace(raw, time=sent)
         _check_values(raw)
@@ -77,26 +79,28 @@ class EventReader:
         named = event.origin.event_id
         return len(named) != DIGEST_DIGITS or named != derived_event_id(received, self._cluster_id)
 
-    def read(self, value: bytes | None) -> RawEvent:
+    def read(self, value: bytes | None, schema_id: bytes | None = None) -> RawEvent:
+        """Decode a record's value; `schema_id` is the header that names its schema."""
         if not value:
             _unreadable("empty", "The record has no bytes.", "Publish an event with content.")
         if len(value) > self._max_bytes:
             what = f"The event has {len(value)} bytes, {self._max_bytes} are allowed."
             _unreadable("too_large", what, "Publish large content by reference.")
         # Both bytes of the mark: UTF-8 text may begin with the first one, as every text that begins with "Ä" does.
-        avro = value[:1] == CONFLUENT or value[:2] == SINGLE_OBJECT
-        raw = self._read_avro(value) if avro else read_text(value)
+        named = schema_id is not None or value[:1] == CONFLUENT or value[:2] == SINGLE_OBJECT
+        raw = self._read_avro(value, schema_id) if named else read_text(value)
         _check_text(raw)
         return raw
 
-    def _read_avro(self, value: bytes) -> RawEvent:
-        writer, body = self._codec.writer_schema(value)
-        if isinstance(writer, dict) and writer.get("name") == "escalon.RawEvent":
-            raw = read_as(RawEvent, writer, body)
+    def _read_avro(self, value: bytes, schema_id: bytes | None) -> RawEvent:
+        """Decode a value by its schema, which may also be a JSON Schema or of Protobuf."""
+        schema, body = self._codec.format_of(value, schema_id)
+        if isinstance(schema, Avro) and schema.name == "escalon.RawEvent":
+            raw = read_as(RawEvent, schema.parsed, body)
             return raw if raw.data is None else replace(raw, data=_dumped(_object(raw.data)))
         # A user's own schema: its fields are the event's data.
         try:
-            return from_object(json.loads(json.dumps(read_record(writer, body), default=_jsonable)))
+            return from_object(json.loads(json.dumps(schema.record(body), default=_jsonable)))
         except (ValueError, RecursionError) as error:
             _unreadable("bad_event", f"The record cannot be held as JSON ({error}).", "See docs/messages.md.")
 

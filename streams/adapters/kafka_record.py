@@ -11,6 +11,8 @@ from streams.core.fingerprint import digest
 from streams.core.time_range import EARLIEST, LATEST
 
 ID_HEADER, TRACE_HEADER, SUBJECT_HEADER = "escalon-event-id", "traceparent", "escalon-data-subject"
+SCHEMA_HEADER = "__value_schema_id"
+"""The id of the value's schema, where Confluent's clients write it into headers."""
 TIME_HEADER = "escalon-event-time"
 """Milliseconds since 1970 at which a record that was published again first came."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +38,11 @@ class KafkaRecord:
             if key == name:
                 return value.decode("utf-8", "ignore") or None
         return None
+
+    @property
+    def schema_id(self) -> bytes | None:
+        """The last header with the id of the value's schema, as it is; None without one."""
+        return next((value for key, value in reversed(self.headers) if key == SCHEMA_HEADER), None)
 
     def identity(self, *scope: str) -> str:
         """Return an id within a scope that this record has each time it is read, and no other record has.

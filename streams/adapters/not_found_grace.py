@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 GRACE_SECONDS = 60.0
@@ -30,10 +30,10 @@ class NotFoundGrace:
     clock: Callable[[], float]
     _until: float = -math.inf
     _last: float = -math.inf
-    _asked: OrderedDict[int, float] = field(default_factory=OrderedDict)
+    _asked: OrderedDict[Hashable, float] = field(default_factory=OrderedDict)
     """The time of each id's first "not found"."""
 
-    def applies(self, schema_id: int) -> bool:
+    def applies(self, schema_id: Hashable) -> bool:
         """Return True if an id that was not found may still appear, so that the caller should wait."""
         now = self.clock()
         if now - self._last > STEADY_SECONDS:
@@ -44,7 +44,7 @@ class NotFoundGrace:
             self._asked.popitem(last=False)
         return now < max(self._until, first + LAG_SECONDS)
 
-    def found(self, schema_id: int) -> None:
+    def found(self, schema_id: Hashable) -> None:
         """Note that an id was found. If it was not found before, others may follow."""
         if self._asked.pop(schema_id, None) is not None:
             self.renew()

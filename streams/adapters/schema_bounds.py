@@ -26,10 +26,15 @@ class _Size:
     values: int
 
 
-def unbounded(schema: Any) -> str | None:
-    """Return the reason why a parsed schema must not be used for reading; None if it may."""
+def unbounded(schema: Any, *referenced: Any) -> str | None:
+    """Return the reason why a parsed schema must not be used for reading; None if it may.
+
+    `referenced` are the parsed schemas with the types that it refers to, each after those that it refers to itself.
+    """
+    walk = _Walk()
     try:
-        _Walk().size(schema, 1)
+        for one in (*referenced, schema):
+            walk.size(one, 1)
     except ValueError as error:
         return str(error)
     return None

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 import httpx2
 from confluent_kafka.schema_registry import Schema as RegistrySchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
-from fastavro import parse_schema
 
 from streams.adapters.not_found_grace import NotFoundGrace
+from streams.adapters.registered_formats import Avro, Format, Reference, format_of
 from streams.adapters.registry_config import RegistryConfig
-from streams.adapters.schema_bounds import unbounded
+from streams.adapters.schema_ids import SchemaId
 from streams.adapters.schemas import Schema
 from streams.core.address import hide_logins
 from streams.core.errors import NotReadyError, ServiceError, UnreadableError
 
+PROTOBUF: Final = "PROTOBUF"
+SERIALIZED: Final = "serialized"
+"""The form of a Protobuf schema as a descriptor instead of text."""
 MAX_SCHEMAS = 10_000
 MAX_ID = 2**31 - 1
 """Registries number schemas from 1 to this."""
@@ -55,11 +59,12 @@ class SchemaRegistry:
     ) -> None:
         config = RegistryConfig(url=registry) if isinstance(registry, str) else registry
         # Calls block an event loop, which must not stop for longer than a broker's session.
-        self._client = SchemaRegistryClient(
-            config.client(**{"timeout": TIMEOUT_SECONDS, "max.retries": 1, "retries.wait.ms": 100})
-        )
+        settings = config.client(**{"timeout": TIMEOUT_SECONDS, "max.retries": 1, "retries.wait.ms": 100})
+        self._client = SchemaRegistryClient(settings)
+        self._serialized = SchemaRegistryClient(settings)
+        """For Protobuf as descriptors: a client keeps schemas without the form in which they were asked for."""
         self._login = config.spellings()
-        self._parsed: dict[int, Any] = {}
+        self._formats: dict[SchemaId, Format] = {}
         self._grace, self._pause, self._clock = grace, pause, clock
         self._own: tuple[int, str] | None = None
         """The greatest id of our own schemas, and its subject."""
@@ -93,7 +98,7 @@ class SchemaRegistry:
         if not isinstance(answer, int):
             raise NotReadyError(f"The schema registry gave no id for {schema.name}.", REMEDY)
         self._own = max(self._own or (answer, subject), (answer, subject))
-        self._parsed[answer] = schema.parsed
+        self._formats[answer] = Avro(schema.parsed)
         return answer
 
     def _looked_up(self, subject: str, ours: RegistrySchema) -> int | None:
@@ -105,40 +110,67 @@ class SchemaRegistry:
 
     # ---- Reading ----
 
-    def schema_of(self, schema_id: int) -> Any:
-        if schema_id not in self._parsed:
-            if len(self._parsed) >= MAX_SCHEMAS:
-                self._parsed.clear()
-            self._parsed[schema_id] = self._fetch(schema_id)
-        return self._parsed[schema_id]
+    def schema_of(self, schema_id: SchemaId) -> Any:
+        found = self.format_of(schema_id)
+        if not isinstance(found, Avro):
+            what = f"Schema {schema_id} is not an Avro schema, and the message is not an event."
+            raise UnreadableError("not_avro", what, "Publish only escalon's own messages to this topic.")
+        return found.parsed
 
-    def _fetch(self, schema_id: int) -> Any:
-        if schema_id > MAX_ID:
-            raise _unknown(schema_id)
+    def format_of(self, schema_id: SchemaId) -> Format:
+        if schema_id not in self._formats:
+            if len(self._formats) >= MAX_SCHEMAS:
+                self._formats.clear()
+            self._formats[schema_id] = self._fetch(schema_id)
+        return self._formats[schema_id]
+
+    def _fetch(self, schema_id: SchemaId) -> Format:
+        if isinstance(schema_id, int) and schema_id > MAX_ID:
+            raise _unknown(f"schema {schema_id}")
+        found = self._got(f"schema {schema_id}", schema_id, partial(_by_id, self._client, schema_id))
+        serialized = found.schema_type == PROTOBUF
+        if serialized:  # asked for again, since a registry may refuse the format for a schema of another type
+            found = self._got(
+                f"schema {schema_id}", schema_id, partial(_by_id, self._serialized, schema_id, SERIALIZED)
+            )
+        return format_of(str(schema_id), found, partial(self._referenced, serialized=serialized))
+
+    def _referenced(self, to: Reference, *, serialized: bool) -> RegistrySchema:
+        client, form = (self._serialized, SERIALIZED) if serialized else (self._client, None)
+        call = partial(client.get_version, to.subject, to.version, fmt=form)
+        return self._got(f"version {to.version} of {to.subject}", (to.subject, to.version), call)
+
+    def _got(self, what: str, key: Hashable, call: Callable[[], Any]) -> RegistrySchema:
+        """Return the schema that a call gets. `key` identifies it while it is not found."""
         try:
-            found = self._asked(partial(self._client.get_schema, schema_id))
+            answer = self._asked(call)
         except SchemaRegistryError as error:
-            if error.http_status_code == 404 and _is_registrys_word(error):
-                self._check_grace(schema_id)
-                raise _unknown(schema_id) from None
+            if error.http_status_code == 404 and self._is_believed(error):
+                self._check_grace(what, key)
+                raise _unknown(what) from None
             raise self._kind(error)(
                 f"The schema registry did not answer ({self._said(error)}).", _remedy(error, REMEDY)
             ) from None
+        found: RegistrySchema = getattr(answer, "schema", answer)
         if found.schema_str is None:
-            raise NotReadyError(f"The schema registry answered without the schema {schema_id}.", REMEDY)
+            raise NotReadyError(f"The schema registry answered without {what}.", REMEDY)
         if self._grace is not None:
-            self._grace.found(schema_id)
-        return _parsed(schema_id, found)
+            self._grace.found(key)
+        return found
 
-    def _check_grace(self, schema_id: int) -> None:
-        """Raise NotReadyError if an id that was not found may still appear."""
+    def _is_believed(self, error: SchemaRegistryError) -> bool:
+        """True if "not found" comes from the registry; one without GUIDs does not say so in its own words."""
+        return _is_registrys_word(error) or (self._own is not None and self._knows_our_own())
+
+    def _check_grace(self, what: str, key: Hashable) -> None:
+        """Raise NotReadyError if what was not found may still appear."""
         if self._grace is None:
             return
-        if not self._grace.applies(schema_id):
+        if not self._grace.applies(key):
             if self._knows_our_own():
                 return
             self._grace.renew()
-        what = f"The schema registry has no schema {schema_id}, which may be because it is still loading."
+        what = f"The schema registry has no {what}, which may be because it is still loading."
         raise NotReadyError(what, "Register the schema; it is looked up again for a minute.")
 
     def _knows_our_own(self) -> bool:
@@ -195,26 +227,17 @@ def _is_registrys_word(error: SchemaRegistryError) -> bool:
     return isinstance(error.error_code, int) and error.error_code != SchemaRegistryError.UNKNOWN
 
 
-def _unknown(schema_id: int) -> UnreadableError:
-    what = f"The schema registry has no schema {schema_id}."
+def _by_id(client: SchemaRegistryClient, schema_id: SchemaId, form: str | None = None) -> RegistrySchema:
+    if isinstance(schema_id, UUID):
+        found: RegistrySchema = client.get_schema_by_guid(str(schema_id), fmt=form)
+    else:
+        found = client.get_schema(schema_id, fmt=form)
+    return found
+
+
+def _unknown(what: str) -> UnreadableError:
+    what = f"The schema registry has no {what}."
     return UnreadableError("unknown_schema", what, "Register the schema before publishing.")
-
-
-def _parsed(schema_id: int, found: RegistrySchema) -> Any:
-    """Parse a schema with fastavro. Raises UnreadableError for one that cannot be used."""
-    if found.schema_type != "AVRO":
-        what = f"Schema {schema_id} is of type {found.schema_type}."
-        raise UnreadableError("not_avro", what, "Publish Avro, JSON without a schema, or text.")
-    try:
-        parsed = parse_schema(json.loads(found.schema_str or "null"))
-        why = unbounded(parsed)
-    except Exception as error:  # fastavro raises many kinds of errors for a broken schema
-        what = f"Schema {schema_id} cannot be used ({type(error).__name__}: {error})."
-        raise UnreadableError("bad_schema", what, "Register a schema without references.") from error
-    if why is not None:
-        what = f"Schema {schema_id} is refused because a small message could expand without limit: {why}."
-        raise UnreadableError("bad_schema", what, "Register a flat schema.")
-    return parsed
 
 
 def _remedy(error: Exception, otherwise: str) -> str:

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.adapters.avro_values import MAX_DECIMAL_BYTES
-from streams.adapters.codec import CONFLUENT, Codec
+from streams.adapters.codec import Codec
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka_record import KafkaRecord
+from streams.adapters.schema_ids import CONFLUENT
 from streams.core.errors import UnreadableError
 from tests.harness.fakes.schema_ids import FakeRegistry
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adapters import schemas
-from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec
+from streams.adapters.codec import SINGLE_OBJECT, Codec
+from streams.adapters.schema_ids import CONFLUENT
 from streams.core.errors import UnreadableError
 from streams.core.messages import RawEvent, Result
 from tests.builders import call, event, outcome, verdict

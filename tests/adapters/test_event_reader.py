@@ -15,7 +15,7 @@ from fastavro import parse_schema, schemaless_writer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.adapters.codec import CONFLUENT, SINGLE_OBJECT, Codec
+from streams.adapters.codec import SINGLE_OBJECT, Codec
 from streams.adapters.event_reader import MAX_DEPTH, MAX_ID, EventReader, derived_event_id
 from streams.adapters.kafka_record import (
     ID_HEADER,
@@ -26,6 +26,7 @@ from streams.adapters.kafka_record import (
     deadline_after,
     kafka_time,
 )
+from streams.adapters.schema_ids import CONFLUENT
 from streams.calling.task import task_of
 from streams.core.errors import UnreadableError
 from streams.core.fingerprint import canonical, trace_id

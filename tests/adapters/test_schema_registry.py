@@ -13,12 +13,13 @@ import pytest
 from fastavro import parse_schema, schemaless_writer
 
 from streams.adapters import schemas
-from streams.adapters.codec import CONFLUENT, Codec
+from streams.adapters.codec import Codec
 from streams.adapters.codec_factory import patient_codec_for
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.not_found_grace import GRACE_SECONDS, LAG_SECONDS, STEADY_SECONDS, NotFoundGrace
 from streams.adapters.registry_config import RegistryConfig
+from streams.adapters.schema_ids import CONFLUENT
 from streams.adapters.schema_registry import MAX_ID, REST_SECONDS, SchemaRegistry
 from streams.core.errors import ConfigError, NotReadyError, ServiceError, UnreadableError
 from streams.core.messages import RawEvent
@@ -82,7 +83,9 @@ def test_an_id_the_registry_does_not_know_is_the_producers_to_register(server: S
 @pytest.mark.parametrize(
     ("schema", "kind", "reason"),
     [
-        ('syntax = "proto3";', "PROTOBUF", "not_avro"),
+        ('syntax = "proto3";', "PROTOBUF", "bad_schema"),
+        ('{"type": "object"}', "JSON", "not_avro"),
+        ("<schema/>", "XML", "unknown_format"),
         ('{"type": "record", "name": "a.B", "fields": [{"name": "c", "type": "a.Elsewhere"}]}', "AVRO", "bad_schema"),
         ("no JSON", "AVRO", "bad_schema"),
     ],

@@ -15,7 +15,8 @@ import pytest
 from fastavro import parse_schema, schemaless_writer
 
 from streams.adapters import schemas
-from streams.adapters.codec import SINGLE_OBJECT, Codec, read_record
+from streams.adapters.codec import SINGLE_OBJECT, Codec
+from streams.adapters.registered_formats import read_record
 from streams.core import messages
 from streams.core.errors import UnreadableError
 from streams.packaged_files import resource

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from streams.adapters import schemas
 from streams.adapters.clickhouse import ClickHouseConfig, insert, row_of
-from streams.adapters.codec import CONFLUENT, Codec
+from streams.adapters.codec import Codec
+from streams.adapters.registered_formats import Avro
+from streams.adapters.schema_ids import CONFLUENT, SchemaId
 from streams.core.fingerprint import call_id
 from streams.core.messages import Call, Origin, Score
 from streams.sink.avro_forwarding import AvroRowLayout
@@ -188,9 +190,13 @@ class OneSchema:
         """Its id."""
         return 7
 
-    def schema_of(self, _: int) -> Any:
+    def schema_of(self, _: SchemaId) -> Any:
         """The schema."""
         return self.schema
+
+    def format_of(self, _: SchemaId) -> Avro:
+        """Its decoder."""
+        return Avro(self.schema)
 
 
 def plain(schema: Any) -> Any:

@@ -10,8 +10,9 @@ from typing import Any, Final
 from fastavro import parse_schema
 
 from streams.adapters import schemas
-from streams.adapters.codec import Codec, read_record
+from streams.adapters.codec import Codec
 from streams.adapters.ground_truth import read_ground_truth
+from streams.adapters.registered_formats import read_record
 from streams.adapters.topic_reader import record_of
 from streams.core.messages import Call, DeadLetter, Judgement, Label, Outcome, Panel, PanelCase, Verdict
 
