@@ -12,11 +12,20 @@ from uuid import UUID
 import httpx2
 from confluent_kafka.schema_registry import Schema as RegistrySchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
-from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 
 from streams.adapters.not_found_grace import NotFoundGrace
 from streams.adapters.registered_formats import Avro, Format, Reference, format_of
 from streams.adapters.registry_config import RegistryConfig
+from streams.adapters.registry_errors import (
+    NOT_READY,
+    OAUTH_REMEDY,
+    REGISTER_REMEDY,
+    REMEDY,
+    is_registrys_word,
+    remedy_for,
+    unknown,
+)
 from streams.adapters.schema_ids import SchemaId
 from streams.adapters.schemas import Schema
 from streams.core.address import hide_logins
@@ -34,13 +43,6 @@ REST_SECONDS = 5.0
 CONFLICTS = frozenset({409, 500})
 """Statuses for concurrent registrations of one schema: Apicurio answers 409, or 500 when its storage is Kafka."""
 CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
-NOT_READY = frozenset({408, 425, 429})
-"""Statuses below 500 that a later attempt may not meet."""
-LOGIN_REMEDY = (
-    "It refuses the login: check ESCALON_SCHEMA_REGISTRY_USER and ESCALON_SCHEMA_REGISTRY_PASSWORD "
-    "(or ESCALON_SCHEMA_REGISTRY_PASSWORD_FILE)."
-)
-REMEDY = "Check that it runs, and ESCALON_SCHEMA_REGISTRY."
 
 
 class SchemaRegistry:
@@ -63,7 +65,7 @@ class SchemaRegistry:
         self._client = SchemaRegistryClient(settings)
         self._serialized = SchemaRegistryClient(settings)
         """For Protobuf as descriptors: a client keeps schemas without the form in which they were asked for."""
-        self._login = config.spellings()
+        self._login, self._registers = config.spellings(), config.register
         self._formats: dict[SchemaId, Format] = {}
         self._grace, self._pause, self._clock = grace, pause, clock
         self._own: tuple[int, str] | None = None
@@ -74,12 +76,13 @@ class SchemaRegistry:
     # ---- Writing ----
 
     def id_of(self, schema: Schema) -> int:
-        """Return the registry's id of one of our schemas, after registering it if necessary.
+        """Return the registry's id of one of our schemas, after registering it if necessary and allowed.
 
         When several processes register it at the same time, some registries answer all but one with an error.
         """
-        subject, text = f"escalon.{schema.name}", json.dumps(_plain(schema.parsed))
-        ours = RegistrySchema(text, "AVRO")
+        subject, ours = subject_of(schema), RegistrySchema(text_of(schema), "AVRO")
+        if not self._registers:
+            return self._only_looked_up(schema)
         for pause in (*CONFLICT_PAUSES, None):
             try:
                 return self._keep(self._asked(partial(self._client.register_schema, subject, ours)), subject, schema)
@@ -92,7 +95,7 @@ class SchemaRegistry:
             self._pause(pause)
         remedy = "Check ESCALON_SCHEMA_REGISTRY, and the subject's compatibility."
         what = f"The schema {schema.name} could not be registered ({self._said(refusal)})."
-        raise self._kind(refusal)(what, _remedy(refusal, remedy)) from None
+        raise self._kind(refusal)(what, remedy_for(refusal, remedy)) from None
 
     def _keep(self, answer: Any, subject: str, schema: Schema) -> int:
         if not isinstance(answer, int):
@@ -100,6 +103,27 @@ class SchemaRegistry:
         self._own = max(self._own or (answer, subject), (answer, subject))
         self._formats[answer] = Avro(schema.parsed)
         return answer
+
+    def registered_id(self, schema: Schema) -> int | None:
+        """Return the registry's id of one of our schemas; None if it is not registered. Raises ServiceError."""
+        subject, ours = subject_of(schema), RegistrySchema(text_of(schema), "AVRO")
+        try:
+            found: int | None = self._asked(partial(self._client.lookup_schema, subject, ours)).schema_id
+            return found
+        except SchemaRegistryError as error:
+            refusal = error
+        if refusal.http_status_code == 404 and is_registrys_word(refusal):
+            return None
+        what = f"The schema of {subject} could not be looked up ({self._said(refusal)})."
+        raise self._kind(refusal)(what, remedy_for(refusal, REMEDY)) from None
+
+    def _only_looked_up(self, schema: Schema) -> int:
+        found, subject = self.registered_id(schema), subject_of(schema)
+        if found is None:
+            what = f"The subject {subject} of the schema registry lacks the schema of this version of escalon."
+            # One that is loading gives the same answer; a tier asks again for a while.
+            raise (ServiceError if self._grace is None else NotReadyError)(what, REGISTER_REMEDY)
+        return self._keep(found, subject, schema)
 
     def _looked_up(self, subject: str, ours: RegistrySchema) -> int | None:
         try:
@@ -126,7 +150,7 @@ class SchemaRegistry:
 
     def _fetch(self, schema_id: SchemaId) -> Format:
         if isinstance(schema_id, int) and schema_id > MAX_ID:
-            raise _unknown(f"schema {schema_id}")
+            raise unknown(f"schema {schema_id}")
         found = self._got(f"schema {schema_id}", schema_id, partial(_by_id, self._client, schema_id))
         serialized = found.schema_type == PROTOBUF
         if serialized:  # asked for again, since a registry may refuse the format for a schema of another type
@@ -147,9 +171,9 @@ class SchemaRegistry:
         except SchemaRegistryError as error:
             if error.http_status_code == 404 and self._is_believed(error):
                 self._check_grace(what, key)
-                raise _unknown(what) from None
+                raise unknown(what) from None
             raise self._kind(error)(
-                f"The schema registry did not answer ({self._said(error)}).", _remedy(error, REMEDY)
+                f"The schema registry did not answer ({self._said(error)}).", remedy_for(error, REMEDY)
             ) from None
         found: RegistrySchema = getattr(answer, "schema", answer)
         if found.schema_str is None:
@@ -160,7 +184,7 @@ class SchemaRegistry:
 
     def _is_believed(self, error: SchemaRegistryError) -> bool:
         """True if "not found" comes from the registry; one without GUIDs does not say so in its own words."""
-        return _is_registrys_word(error) or (self._own is not None and self._knows_our_own())
+        return is_registrys_word(error) or (self._own is not None and self._knows_our_own())
 
     def _check_grace(self, what: str, key: Hashable) -> None:
         """Raise NotReadyError if what was not found may still appear."""
@@ -196,6 +220,8 @@ class SchemaRegistry:
             return call()
         except SchemaRegistryError:
             raise
+        except OAuthTokenError as error:
+            away = NotReadyError(f"The schema registry's token cannot be fetched ({self._said(error)}).", OAUTH_REMEDY)
         except httpx2.HTTPError as error:
             away = NotReadyError(f"The schema registry cannot be reached ({self._said(error)}).", REMEDY)
         except (ValueError, TypeError, AttributeError, KeyError) as error:  # not an answer of a registry
@@ -215,16 +241,11 @@ class SchemaRegistry:
     def _kind(self, error: SchemaRegistryError) -> type[ServiceError]:
         """Return NotReadyError if a later attempt may succeed, else ServiceError."""
         status = error.http_status_code
-        if status in NOT_READY or status >= 500 or not _is_registrys_word(error):
+        if status in NOT_READY or status >= 500 or not is_registrys_word(error):
             if self._grace is not None:
                 self._grace.renew()
             return NotReadyError
         return ServiceError
-
-
-def _is_registrys_word(error: SchemaRegistryError) -> bool:
-    """True if an error has a registry's code, which the error pages of proxies lack."""
-    return isinstance(error.error_code, int) and error.error_code != SchemaRegistryError.UNKNOWN
 
 
 def _by_id(client: SchemaRegistryClient, schema_id: SchemaId, form: str | None = None) -> RegistrySchema:
@@ -235,14 +256,14 @@ def _by_id(client: SchemaRegistryClient, schema_id: SchemaId, form: str | None =
     return found
 
 
-def _unknown(what: str) -> UnreadableError:
-    what = f"The schema registry has no {what}."
-    return UnreadableError("unknown_schema", what, "Register the schema before publishing.")
+def subject_of(schema: Schema) -> str:
+    """Return the subject of one of our schemas."""
+    return f"escalon.{schema.name}"
 
 
-def _remedy(error: Exception, otherwise: str) -> str:
-    status = error.http_status_code if isinstance(error, SchemaRegistryError) else None
-    return LOGIN_REMEDY if status in (401, 403) else otherwise
+def text_of(schema: Schema) -> str:
+    """Return one of our schemas as it is registered."""
+    return json.dumps(_plain(schema.parsed))
 
 
 def _plain(schema: Any) -> Any:

@@ -174,6 +174,14 @@ def _registry(get: _Reader) -> RegistryConfig | None:
         username=get.text("ESCALON_SCHEMA_REGISTRY_USER"),
         password=get.secret("ESCALON_SCHEMA_REGISTRY_PASSWORD"),
         ca_file=get.text("ESCALON_SCHEMA_REGISTRY_CA_FILE"),
+        cert_file=get.text("ESCALON_SCHEMA_REGISTRY_CERT_FILE"),
+        key_file=get.text("ESCALON_SCHEMA_REGISTRY_KEY_FILE"),
+        key_password=get.secret("ESCALON_SCHEMA_REGISTRY_KEY_PASSWORD"),
+        token_url=get.text("ESCALON_SCHEMA_REGISTRY_TOKEN_URL"),
+        scope=get.text("ESCALON_SCHEMA_REGISTRY_SCOPE"),
+        logical_cluster=get.text("ESCALON_SCHEMA_REGISTRY_LOGICAL_CLUSTER"),
+        identity_pool=get.text("ESCALON_SCHEMA_REGISTRY_IDENTITY_POOL"),
+        register=get.flag("ESCALON_SCHEMA_REGISTRY_REGISTER", default=True),
     )
 
 
@@ -227,8 +235,8 @@ class _Reader:
             raise ConfigError(what, f"Set it to a number such as {default}.", name)
         return number
 
-    def flag(self, name: str) -> bool:
-        value = (self.text(name) or "0").lower()
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        value = (self.text(name) or str(int(default))).lower()
         if value not in ("0", "1", "true", "false", "yes", "no"):
             raise ConfigError(f"{value!r} is neither yes nor no.", "Set it to 1 or 0.", name)
         return value in ("1", "true", "yes")

@@ -46,6 +46,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "dead-letters": "List, show, retry or drop dead letters.",
         "erase": "Erase the contents of events.",
         "topics": "List or create the Kafka topics.",
+        "schemas": "List, print or register the Avro schemas.",
         "migrate": "Create or upgrade the ClickHouse tables.",
         "models": "List and download the weights of local models.",
         "kafka": "Install Apache Kafka on this machine.",

@@ -36,6 +36,7 @@ EXTRAS: Final = {
     "ui": ("uvicorn", "the pages"),
     "evaluation": ("scipy", "calibrate, train, evaluate, compare, what-if"),
     "otel": ("opentelemetry.exporter", "traces to a collector"),
+    "protobuf": ("google.protobuf", "events in Protobuf"),
 }
 """A module of each optional extra, and what needs it."""
 LEAST_FREE_BYTES: Final = 1 << 30
@@ -166,7 +167,8 @@ def _registry(settings: Settings) -> Iterator[Diagnosis]:
         if settings.schema_registry is None:
             return "none is configured, and none is needed"
         check_registry(settings.schema_registry)
-        return f"{settings.schema_registry.url} accepts connections"
+        login = settings.schema_registry.login
+        return f"{settings.schema_registry.url} accepts connections" + (f"; login {login}" if login else "")
 
     return _tried("registry", check)
 

@@ -6,8 +6,9 @@
         server.loading = 3  # as Karapace does while it loads, the next three requests find nothing
         server.conflicts = 2  # as Apicurio does, two registrations are refused, for others have just made them
 
-It registers (POST /subjects/S/versions), looks up (POST /subjects/S), lists (GET /subjects) and serves schemas by id
-(GET /schemas/ids/N). Equal schemas have one id, in any subject. As a program
+It registers (POST /subjects/S/versions), looks up (POST /subjects/S), lists (GET /subjects) and serves schemas by id,
+GUID, and subject with version (GET /schemas/ids/N, /schemas/guids/G, /subjects/S/versions/N). Equal schemas have one
+id, in any subject. A Protobuf schema is served as text unless asked for with format=serialized. As a program
 (`python -m tests.harness.fakes.schema_registry --port P`) it prints its address and serves until it is stopped.
 """
 
@@ -19,12 +20,15 @@ import re
 import sys
 import threading
 from base64 import b64encode
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 NOT_FOUND = {"error_code": 40403, "message": "Schema not found"}
+NO_VERSION = {"error_code": 40402, "message": "Version not found"}
 NO_SUBJECT = {"error_code": 40401, "message": "Subject not found"}
 
 
@@ -62,9 +66,10 @@ class SchemaRegistryServer:
         self._thread.join()
         self._http.server_close()
 
-    def register(self, subject: str, schema: str, kind: str = "AVRO") -> int:
+    def register(self, subject: str, schema: str, kind: str = "AVRO", references: Sequence[Any] = ()) -> int:
         """The id of a schema, a new one if need be."""
-        body = {"schema": schema} | ({} if kind == "AVRO" else {"schemaType": kind})
+        body: dict[str, Any] = {"schema": schema} | ({} if kind == "AVRO" else {"schemaType": kind})
+        body |= {"references": list(references)} if references else {}
         with self._lock:
             number = next((known for known, held in self.schemas.items() if held == body), len(self.schemas) + 1)
             self.schemas[number] = body
@@ -73,7 +78,7 @@ class SchemaRegistryServer:
                 versions.append(number)
         return number
 
-    def respond(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def respond(self, method: str, path: str, body: Any, query: str = "") -> tuple[int, Any]:
         """Status and JSON of one request."""
         self.requests.append(f"{method} {path}")
         if self.status is not None:
@@ -82,13 +87,21 @@ class SchemaRegistryServer:
             self.loading -= 1
             return 404, NOT_FOUND
         if match := re.fullmatch(r"/schemas/ids/(\d+)", path):
-            found = self.schemas.get(int(match[1]))
-            return (200, found) if found else (404, NOT_FOUND)
+            return self._schema(int(match[1]), query)
+        if match := re.fullmatch(r"/schemas/guids/([0-9a-f-]+)", path):
+            return self._schema(UUID(match[1]).int, query)
         if method == "GET" and path == "/subjects":
             return 200, sorted(self.subjects)
         if method == "GET" and (match := re.fullmatch(r"/subjects/([^/]+)/versions", path)):
             held = self.subjects.get(unquote(match[1]))
             return (200, [*range(1, len(held) + 1)]) if held else (404, NO_SUBJECT)
+        if method == "GET" and (match := re.fullmatch(r"/subjects/([^/]+)/versions/(latest|-?\d+)", path)):
+            held = self.subjects.get(unquote(match[1]), [])
+            version = len(held) if match[2] in ("latest", "-1") else int(match[2])
+            if not 1 <= version <= len(held):
+                return 404, NO_VERSION if held else NO_SUBJECT
+            status, found = self._schema(held[version - 1], query)
+            return status, {"subject": unquote(match[1]), "version": version, "id": held[version - 1], **found}
         if method == "POST" and (match := re.fullmatch(r"/subjects/([^/]+)(?P<new>/versions)?", path)):
             return self._subject(unquote(match[1]), body, new=match["new"] is not None)
         return 404, {"error_code": 404, "message": f"nothing at {path}"}
@@ -100,18 +113,27 @@ class SchemaRegistryServer:
             return None
         return 401, {"error_code": 401, "message": f"no such login: {authorization}"}
 
+    def _schema(self, number: int, query: str) -> tuple[int, Any]:
+        found = self.schemas.get(number)
+        if found is None:
+            return 404, NOT_FOUND
+        if found.get("schemaType") == "PROTOBUF" and "format=serialized" not in query:
+            return 200, {**found, "schema": 'syntax = "proto3";', "guid": str(UUID(int=number))}
+        return 200, {**found, "guid": str(UUID(int=number))}
+
     def _subject(self, subject: str, body: Any, *, new: bool) -> tuple[int, Any]:
-        schema, kind = body["schema"], body.get("schemaType", "AVRO")
+        schema, kind, references = body["schema"], body.get("schemaType", "AVRO"), body.get("references") or ()
         if new and self.conflicts:
             self.conflicts -= 1
             if not self.conflicts:
-                self.register(subject, schema, kind)
+                self.register(subject, schema, kind, references)
             return 409, {"error_code": 409, "message": f"An artifact with ID {subject!r} already exists."}
         if not new and not any(self.schemas[number]["schema"] == schema for number in self.subjects.get(subject, ())):
             return 404, NOT_FOUND
-        number = self.register(subject, schema, kind)
+        number = self.register(subject, schema, kind, references)
         version = self.subjects[subject].index(number) + 1
-        return 200, {"subject": subject, "id": number, "version": version, "schema": schema, "schemaType": kind}
+        said = {"subject": subject, "id": number, "version": version, "guid": str(UUID(int=number))}
+        return 200, said | {"schema": schema, "schemaType": kind, "references": list(references)}
 
 
 def _handler(server: SchemaRegistryServer) -> type[BaseHTTPRequestHandler]:
@@ -124,7 +146,8 @@ def _handler(server: SchemaRegistryServer) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, body: Any) -> None:
             refused = server.refuses(self.headers.get("Authorization", ""))
-            status, value = refused or server.respond(self.command, urlsplit(self.path).path, body)
+            parts = urlsplit(self.path)
+            status, value = refused or server.respond(self.command, parts.path, body, parts.query)
             data = json.dumps(value).encode() if server.body is None else server.body
             self.send_response(status)
             self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
