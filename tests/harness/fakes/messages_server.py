@@ -27,6 +27,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.harness.fakes.books import Billed
 from tests.harness.fakes.messages_outcomes import (
     Answer,
     AnswerFunction,
@@ -68,11 +69,18 @@ class Received:
 
 
 class MessagesServer:
-    """The server; `url` is its address once it has started, `requests` keeps the last 10,000 of `count`."""
+    """The server; `url` is its address once it has started, `requests` keeps the last 10,000 of `count`.
+
+    `books` says what each answered request is billed. A fake of another API overrides what is on the wire.
+    """
+
+    path = "/v1/messages"
+    id_header = "request-id"
 
     def __init__(self, answer: AnswerFunction = answer_by_schema, port: int = 0) -> None:
         self.answer = answer
         self.requests: deque[Received] = deque(maxlen=10_000)
+        self.books: list[Billed] = []
         self.count = 0
         self.url = ""
         self._port = port
@@ -88,7 +96,7 @@ class MessagesServer:
     async def start(self) -> None:
         """Listen; from here on `url` holds the address."""
         app = web.Application(client_max_size=64 * 2**20)
-        app.router.add_post("/v1/messages", self._messages)
+        app.router.add_post(self.path, self._messages)
         app.router.add_get("/_requests", self._asked)
         self._runner = web.AppRunner(app, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -115,8 +123,8 @@ class MessagesServer:
         self.count += 1
         self.requests.append(Received(body, {name.lower(): value for name, value in request.headers.items()}))
         request_id = f"req_{next(self._ids):06d}"
-        if wrong := wrong_with(request.headers, body):
-            return error(wrong, request_id)
+        if wrong := self._wrong_with(request.headers, body):
+            return self._error(wrong, request_id)
         outcome = self._script.popleft() if self._script else self._made(body)
         if isinstance(outcome, Slow):
             await self._wait(outcome.seconds)
@@ -140,35 +148,51 @@ class MessagesServer:
     ) -> web.StreamResponse:
         match outcome:
             case Failure():
-                return error(outcome, request_id)
+                return self._error(outcome, request_id)
             case Raw():
-                headers = {"content-type": outcome.content_type, "request-id": request_id, **outcome.headers}
+                headers = {"content-type": outcome.content_type, self.id_header: request_id, **outcome.headers}
                 return web.Response(body=outcome.body, status=outcome.status, headers=headers)
             case DropConnection():
                 _hang_up(request)
                 return web.Response()
             case Answer() if not body.get("stream"):
                 message = self._message(body, outcome, request_id)
-                return web.json_response(message, headers={"request-id": request_id})
-        answer = outcome if isinstance(outcome, Answer) else answer_by_schema(body)
-        stream = events(self._message(body, answer, request_id), answer.piece)
+                return web.json_response(message, headers={self.id_header: request_id})
+        answer = outcome if isinstance(outcome, Answer) else self._by_schema(body)
+        stream = self._events(body, self._message(body, answer, request_id), answer)
         return await self._send_events(request, outcome, stream, request_id)
 
+    def _by_schema(self, body: Mapping[str, Any]) -> Answer:
+        return answer_by_schema(body)
+
+    def _wrong_with(self, headers: Mapping[str, str], body: Mapping[str, Any]) -> Failure | None:
+        return wrong_with(headers, body)
+
+    def _error(self, failure: Failure, request_id: str) -> web.Response:
+        return error(failure, request_id)
+
+    def _events(self, _: Mapping[str, Any], message: Mapping[str, Any], answer: Answer) -> list[bytes]:
+        return [sse(one) for one in events(message, answer.piece)]
+
+    def _failed(self, error_type: str, request_id: str) -> bytes:
+        """An error in the middle of a stream."""
+        details = {"type": error_type, "message": "scripted failure"}
+        return sse({"type": "error", "error": details, "request_id": request_id})
+
     async def _send_events(
-        self, request: web.Request, outcome: Outcome, stream: Sequence[Mapping[str, Any]], request_id: str
+        self, request: web.Request, outcome: Outcome, stream: Sequence[bytes], request_id: str
     ) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "text/event-stream", "request-id": request_id})
+        response = web.StreamResponse(headers={"content-type": "text/event-stream", self.id_header: request_id})
         await response.prepare(request)
         last = outcome.events if isinstance(outcome, DropStream | StreamError) else len(stream)
         for event in stream[:last]:
             if isinstance(outcome, Answer) and outcome.pause:
                 await self._wait(outcome.pause)
-            await response.write(sse(event))
+            await response.write(event)
         if isinstance(outcome, Answer) and outcome.hold:
             await self._wait(outcome.hold)
         if isinstance(outcome, StreamError):
-            details = {"type": outcome.error_type, "message": "scripted failure"}
-            await response.write(sse({"type": "error", "error": details, "request_id": request_id}))
+            await response.write(self._failed(outcome.error_type, request_id))
         if isinstance(outcome, DropStream) and not outcome.politely:
             _hang_up(request)
             return response
@@ -177,6 +201,8 @@ class MessagesServer:
 
     def _message(self, body: Mapping[str, Any], answer: Answer, request_id: str) -> dict[str, Any]:
         blocks = [{"type": "thinking", "thinking": answer.thinking, "signature": "sig"}] if answer.thinking else []
+        usage = self._usage(body, answer)
+        self.books.append(_entry(body["model"], usage, answer))
         return {
             "id": request_id.replace("req", "msg"),
             "type": "message",
@@ -186,7 +212,7 @@ class MessagesServer:
             "stop_reason": answer.stop_reason,
             "stop_sequence": None,
             "stop_details": answer.stop_details,
-            "usage": self._usage(body, answer),
+            "usage": usage,
         }
 
     def _usage(self, body: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
@@ -218,13 +244,26 @@ class MessagesServer:
         return (tokens(text), 0) if seen else (0, tokens(text))
 
 
+def _entry(model: str, usage: Mapping[str, Any], answer: Answer) -> Billed:
+    """What a message is billed: a refusal before any output is counted and not charged."""
+    return Billed(
+        model=model,
+        input_tokens=usage["input_tokens"],
+        cache_read_tokens=usage["cache_read_input_tokens"],
+        cache_write_tokens=usage["cache_creation_input_tokens"],
+        output_tokens=usage["output_tokens"],
+        thinking_tokens=tokens(answer.thinking),
+        free=answer.stop_reason == "refusal" and not answer.text and not answer.thinking,
+    )
+
+
 def _hang_up(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
 
 
-async def _serve(port: int, latency: float) -> None:
-    server = MessagesServer(lambda body: Slow(latency, answer_by_schema(body)), port)
+async def serve(server: MessagesServer) -> None:
+    """Print the server's address and serve until SIGINT or SIGTERM."""
     await server.start()
     sys.stdout.write(f"{server.url}\n")
     sys.stdout.flush()
@@ -240,4 +279,5 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     arguments = parser.parse_args()
-    asyncio.run(_serve(arguments.port, arguments.latency))
+    slow: AnswerFunction = lambda body: Slow(arguments.latency, answer_by_schema(body))  # noqa: E731
+    asyncio.run(serve(MessagesServer(slow, arguments.port)))
