@@ -17,10 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from streams.core.errors import ConfigError, ModelError, ProcessError
-from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
+from streams.models.providers.protocol import ImagePart, LanguageModel, ModelReply, ModelRequest
 
 LARGEST_CASSETTE_BYTES = 256 * 2**20
 """A cassette is held in memory whole, so a larger one is refused."""
@@ -157,11 +157,18 @@ class _RecordedError(BaseModel):
         return ModelError(**self.model_dump())
 
 
+def _with_images(request: Any) -> Any:
+    """Return the fields of a request with an ImagePart, without its bytes, for each hash of an image."""
+    if not isinstance(request, dict) or not isinstance(hashes := request.get("images"), list):
+        return request
+    return {**request, "images": [ImagePart(str(sha256), "", b"") for sha256 in hashes]}
+
+
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
-    request: ModelRequest
+    request: Annotated[ModelRequest, BeforeValidator(_with_images)]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     reply: ModelReply | None = None
     error: _RecordedError | None = None
@@ -197,7 +204,7 @@ def _parse(text: bytes, where: str) -> _Line:
 
 
 def _request_fields(request: ModelRequest) -> dict[str, Any]:
-    return {
+    fields: dict[str, Any] = {
         "model": request.model,
         "system": request.system,
         "prompt": request.prompt,
@@ -205,6 +212,9 @@ def _request_fields(request: ModelRequest) -> dict[str, Any]:
         "schema": request.schema,
         "parameters": request.parameters,
     }
+    if request.images:  # by their hashes alone; the key of a request without images is as it was before there were any
+        fields["images"] = [image.sha256 for image in request.images]
+    return fields
 
 
 def _compact(value: Any) -> str:

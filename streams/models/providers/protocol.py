@@ -8,6 +8,18 @@ from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
+class ImagePart:
+    """An image that a model is shown: the event's, upright and within the provider's limits."""
+
+    sha256: str
+    """Of the event's image in the blob store, in hex. Records hold this alone, never the bytes."""
+    media_type: str
+    """Of `data`: `image/jpeg` or `image/png`."""
+    data: bytes = field(repr=False)
+    """The encoded image; empty in a request that was read from a cassette."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One question to a language model. Cassettes are keyed by its canonical JSON."""
 
@@ -20,6 +32,8 @@ class ModelRequest:
     schema: Mapping[str, object] | None = None
     """JSON Schema of the answer; None asks for plain text."""
     parameters: Mapping[str, object] = field(default_factory=dict)
+    images: tuple[ImagePart, ...] = ()
+    """Shown before the prompt, to a model that is declared able to see them."""
 
 
 @dataclass(frozen=True, slots=True)

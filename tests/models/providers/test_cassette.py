@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from itertools import count
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from streams.core.errors import ConfigError, ModelError, ProcessError
 from streams.models.providers.cassette import RecordedModel, RecordingModel, cassette_line, request_key
-from streams.models.providers.protocol import ModelReply, ModelRequest, Token
+from streams.models.providers.protocol import ImagePart, ModelReply, ModelRequest, Token
 
 REQUEST = ModelRequest("claude-haiku-4-5", "Be brief.", "Where is my order? äöü \u2028", 100)
 REPLY = ModelReply(
@@ -71,6 +72,19 @@ async def test_a_recorded_reply_comes_back_whole(tmp_path: Path) -> None:
     model = RecordedModel(cassette)
     assert await model.ask(REQUEST, timeout=5) == REPLY
     await model.close()
+
+
+async def test_an_image_is_recorded_by_its_hash_alone(tmp_path: Path) -> None:
+    sent = ImagePart("5e" * 32, "image/jpeg", b"the pixels of one encoder")
+    seen = ModelRequest("m", "s", "p", 1, images=(sent,))
+    await record(tmp_path / "c.jsonl", REPLY, request=seen)
+    line = (tmp_path / "c.jsonl").read_text()
+    assert json.loads(line)["request"]["images"] == ["5e" * 32]
+    assert "pixels" not in line + repr(seen)
+    again = replace(seen, images=(ImagePart("5e" * 32, "image/png", b"those of another"),))
+    assert await RecordedModel(tmp_path / "c.jsonl").ask(again, timeout=5) == REPLY
+    other = replace(seen, images=(ImagePart("0f" * 32, "image/jpeg", sent.data),))
+    assert len({request_key(one) for one in (seen, other, replace(seen, images=()))}) == 3
 
 
 async def test_a_recorded_error_is_raised_again_whole(tmp_path: Path) -> None:
