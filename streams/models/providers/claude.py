@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import anthropic
@@ -17,11 +18,11 @@ from streams.core.address import is_http
 from streams.core.errors import ConfigError, ModelError
 from streams.core.process_fault import process_fault
 from streams.models.providers.claude_answer import ClaudeAnswer
-from streams.models.providers.claude_bounds import UNCOMPRESSED, bound
-from streams.models.providers.claude_errors import FOREIGN_ERRORS, translate
+from streams.models.providers.claude_errors import CLAUDE, FOREIGN_ERRORS, translate
 from streams.models.providers.claude_events import events_of
 from streams.models.providers.claude_request import message_arguments
 from streams.models.providers.protocol import ModelReply, ModelRequest
+from streams.models.providers.response_bounds import UNCOMPRESSED, bound
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 
@@ -54,7 +55,7 @@ class ClaudeModel:
                 limits=httpx2.Limits(max_connections=0),  # none to aiohttp: a call in the queue would spend its timeout
                 follow_redirects=False,  # a redirect would carry the prompt to another host
                 headers=UNCOMPRESSED,
-                event_hooks={"response": [bound]},
+                event_hooks={"response": [partial(bound, api=CLAUDE)]},
             ),
         )
         base = self._client.base_url

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.core.reply_contract import GOOD_ENDS, MAX_REPLY
-from streams.models.providers.claude_errors import failure, reply_too_large
-from streams.models.providers.claude_events import as_name, as_object, as_text, as_tokens
+from streams.models.providers.event_stream import as_name, as_object, as_text, as_tokens
+from streams.models.providers.failures import failure, reply_too_large
 from streams.models.providers.protocol import ModelReply
 
 MOST_BLOCKS = 10_000
@@ -142,7 +142,7 @@ class ClaudeAnswer:
         block.texts.append(text)
         self._size += len(text)
         if self._size > MAX_REPLY:
-            raise reply_too_large(f"{MAX_REPLY} characters", self.request_id)
+            raise reply_too_large("Claude", f"{MAX_REPLY} characters", self.request_id)
 
     def _saw_token(self) -> None:
         if self._first_token_seconds is None:

@@ -2,171 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
-import aiohttp
 import anthropic
-import httpx2
 
 from streams.core.errors import ModelError
-from streams.core.process_fault import causes
+from streams.models.providers.failures import BY_STATUS, BY_TYPE, FOREIGN, Api, by_words, translated
 
-# error_type -> (retryable, remedy)
-_KINDS: Mapping[str, tuple[bool, str]] = {
-    "bad_request": (False, "Correct the handler's model, parameters or schema; it will fail again as it is."),
-    "unauthorized": (False, "Give an API key that is valid, in credit and allowed to use this model from here."),
-    "not_found": (False, "Check the model's name and the base URL."),
-    "too_large": (False, "Shorten the prompt; the provider takes no request of this size."),
-    "rejected": (False, "Change what the event holds; the provider does not take this content."),
-    "rate_limited": (True, "Wait, lower the handler's concurrency, or have the account's limit raised."),
-    "server_error": (True, "Try again later; the fault is the provider's."),
-    "overloaded": (True, "Try again later; the provider has no capacity left."),
-    "timeout": (True, "Try again; if it happens often, raise the timeout or lower max_tokens."),
-    "unreachable": (True, "Check the network and the base URL, then try again."),
-    "bad_reply": (True, "Check that the base URL is that of a Messages API, then try again."),
-}
-# Not here: 400 and 422, for which the words count, and 413, which without the API's own type comes from a proxy.
-_BY_STATUS: Mapping[int, str] = {
-    401: "unauthorized",
-    402: "unauthorized",
-    403: "unauthorized",
-    404: "not_found",
-    405: "not_found",
-    407: "unauthorized",
-    408: "timeout",
-    409: "server_error",
-    410: "not_found",
-    421: "not_found",
-    429: "rate_limited",
-    451: "unauthorized",
-    504: "timeout",
-    511: "unauthorized",
-    529: "overloaded",
-}
-# Timeouts of a gateway: Claude may have answered the request, and then it is billed. No other error is billed.
-_MAYBE_BILLED = frozenset({408, 504, 524})
-# Errors inside a stream come after status 200, so only their own type distinguishes them.
-_BY_TYPE: Mapping[str, str] = {
-    "invalid_request_error": "bad_request",
-    "authentication_error": "unauthorized",
-    "permission_error": "unauthorized",
-    "billing_error": "unauthorized",
-    "not_found_error": "not_found",
-    "request_too_large": "too_large",
-    "rate_limit_error": "rate_limited",
-    "timeout_error": "timeout",
-    "overloaded_error": "overloaded",
-}
-# An "invalid request" may be the event's fault or the account's: only its message shows which. The first match counts.
-# Taken from Anthropic's page of errors, from bug reports, and from the words that gateways put in their place.
-_BY_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (error_type, re.compile("|".join(words), re.I))
-    for error_type, words in (
-        ("rejected", (r"^messages[.:\[]",)),  # first, because it may quote an event that mentions payments and keys
-        ("unauthorized", (
-            r"(?:more|out of|no) (?:credit|extra usage)",
-            r"credit balance|insufficient[ _](?:credit|fund|balance|quota)|payment|billing",
-            r"usage limit|spend(?:ing)? limit|budget has been exceeded|exceeded .{0,40}\bbudget|exceeded .{0,40}quota",
-            r"(?:organi[sz]ation|account|workspace|key) (?:has been|is|was) (?:disabled|suspended|blocked|deactivated)",
-            r"x-api-key|api[ _-]?key|access key|security token|request signature",
-            r"(?:invalid|expired|missing) (?:\w+ )?(?:token|credential)",
-            r"authenticat|unauthori[sz]ed|not authori[sz]ed|permission|access (?:is )?denied|not have access|forbidden",
-            r"(?:country|region|territory|location)\b.{0,60}\b(?:supported|allowed|available)",
-            r"not (?:supported|allowed|available) (?:in|from) (?:your|this) (?:country|region|territory|location)",
-        )),
-        ("rate_limited", (r"throttl|rate[ _-]?limit|too many requests|please wait|tokens per (?:minute|hour|day)",)),
-        ("not_found", (
-            r"^model\b|\b(?:invalid|unknown|unsupported|no such) model\b",
-            r"\bmodel\b.{0,80}\b(?:not (?:found|exist|supported|available)|deprecated|retired|invalid|identifier)",
-        )),
-        ("too_large", (
-            r"(?:prompt|input|request|message)s? (?:is|are) too (?:long|large)|too many (?:input |prompt )?tokens",
-            r"context (?:window|length|limit|size)|input length and",
-        )),
-        ("rejected", (
-            r"text content blocks|content (?:block|filter|polic|moderation)",
-            r"(?:could not|cannot|unable to) process (?:the )?(?:image|document|pdf|file|input)",
-            r"image (?:exceeds|dimensions)|surrogate|invalid (?:unicode|utf-8)",
-        )),
-    )
-)  # fmt: skip
-_SHOULD_RETRY: Mapping[str, bool] = {"true": True, "false": False}
-_LONGEST_MESSAGE = 500
-
-FOREIGN_ERRORS = (anthropic.AnthropicError, httpx2.HTTPError, OSError, ValueError, RecursionError, OverflowError)
-"""Exceptions of the SDK, its HTTP library and the parsing of a reply. A TimeoutError is an OSError."""
-_NEVER_ARRIVED = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
-
-
-def failure(error_type: str, what: str, request_id: str | None = None, *, unbilled: bool = False) -> ModelError:
-    """Return a ModelError of a known type, with the remedy and the retryability of its type."""
-    retryable, remedy = _KINDS[error_type]
-    return ModelError(error_type, what, remedy, retryable=retryable, request_id=request_id, unbilled=unbilled)
-
-
-def reply_too_large(most: str, request_id: str | None) -> ModelError:
-    """Return the error for a reply of more than `most`, of which the rest was not read."""
-    what, remedy = f"Claude's reply has more than {most}.", "Lower max_tokens, or ask for less."
-    return ModelError("too_large", what, remedy, retryable=False, request_id=request_id)
+FOREIGN_ERRORS = (anthropic.AnthropicError, *FOREIGN)
+"""Exceptions of the SDK, its HTTP library and the parsing of a reply."""
 
 
 def translate(
     error: Exception, request_id: str | None, secret: str, now: datetime, *, began: bool = False
 ) -> ModelError:
-    """Return one of FOREIGN_ERRORS as a ModelError, without `secret`; `now` turns a date into a wait.
-
-    `began` is true if a part of the reply came before it.
-    """
-    match error:
-        case anthropic.APIStatusError():
-            result = _from_status(error, secret, now)
-            result.unbilled = not began and result.error_type != "timeout" and error.status_code not in _MAYBE_BILLED
-            return result
-        case TimeoutError():
-            return failure("timeout", "Claude did not answer in time.", request_id)
-        case UnicodeEncodeError():
-            what = "The prompt holds characters that are not Unicode text."
-            return failure("rejected", what, request_id, unbilled=True)
-        case anthropic.APIConnectionError() | httpx2.HTTPError() | OSError():
-            # httpx2 has one name for a connection that was not made and for one that broke, aiohttp has two.
-            cause = next((one for one in causes(error) if isinstance(one, aiohttp.ClientError)), error)
-            what = f"The connection to Claude failed ({type(cause).__name__})."
-            return failure("unreachable", what, request_id, unbilled=isinstance(cause, _NEVER_ARRIVED))
-        case _:
-            what = f"Claude's reply cannot be read ({type(error).__name__})."
-            return failure("bad_reply", what, request_id)
+    """Return one of FOREIGN_ERRORS as a ModelError, without `secret`; see `translated`."""
+    return translated(CLAUDE, error, request_id, (secret,), now, began=began)
 
 
-def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return the seconds that the provider asks to wait, from a number or an HTTP date; None without either."""
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(text)
-        except (ValueError, OverflowError):
-            return None
-        seconds = ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _from_status(error: anthropic.APIStatusError, secret: str, now: datetime) -> ModelError:
-    # A gateway may echo the key it was sent, so it is taken out before the text is cut.
-    said = str(error.api_message or error.body or error.message).replace(secret, "[key]")
-    what = f"Claude answered {error.status_code}: {said[:_LONGEST_MESSAGE]}"
-    result = failure(_error_type(error, said), what, error.request_id)
-    headers = error.response.headers
-    result.retry_after = retry_after_seconds(headers, now)
-    # The provider decides: a 429 for a spent budget does not pass.
-    result.retryable = _SHOULD_RETRY.get(headers.get("x-should-retry", ""), result.retryable)
-    return result
+def _said(error: anthropic.APIStatusError) -> str:
+    return str(error.api_message or error.body or error.message)
 
 
 def _error_type(error: anthropic.APIStatusError, said: str) -> str:
@@ -174,9 +29,16 @@ def _error_type(error: anthropic.APIStatusError, said: str) -> str:
     status, named = error.status_code, error.type  # the JSON may hold any value there
     if 300 <= status < 400:
         return "bad_reply"
-    by_type = _BY_TYPE.get(named) if isinstance(named, str) else None
-    usual = "bad_request" if 400 <= status < 500 else "server_error"
-    kind = _BY_STATUS.get(status) or by_type or usual
-    if kind != "bad_request":
-        return kind
-    return next((fault for fault, words in _BY_WORDS if words.search(said, 0, _LONGEST_MESSAGE)), kind)
+    by_type = BY_TYPE.get(named) if isinstance(named, str) else None
+    kind = BY_STATUS.get(status) or by_type or ("bad_request" if 400 <= status < 500 else "server_error")
+    return by_words(said) if kind == "bad_request" else kind
+
+
+CLAUDE = Api(
+    name="Claude",
+    id_header="request-id",
+    status_error=anthropic.APIStatusError,
+    connection_error=anthropic.APIConnectionError,
+    said=_said,
+    error_type=_error_type,
+)

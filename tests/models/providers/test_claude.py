@@ -23,9 +23,9 @@ import pytest
 from streams.core.errors import ConfigError, ModelError, ProcessError
 from streams.core.reply_contract import MAX_REPLY
 from streams.models.providers.claude import ClaudeModel
-from streams.models.providers.claude_bounds import MAX_ERROR_BODY, MAX_STREAM
 from streams.models.providers.claude_schema import strict_schema
 from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
+from streams.models.providers.response_bounds import MAX_ERROR_BODY, MAX_STREAM
 from tests.harness.fakes.messages_server import (
     Answer,
     DropConnection,
