@@ -10,7 +10,7 @@ from streams.core.errors import ConfigError, ModelError
 from streams.core.thinking import check_thinking, warn_of_few_tokens
 from streams.models.providers.protocol import ModelRequest
 from streams.pipeline.handlers import Handler
-from streams.pipeline.load import Pipeline
+from streams.pipeline.load import Pipeline, price_of
 from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.thinking import known_thinking
 
@@ -69,6 +69,27 @@ def little_room(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str
             said = warn_of_few_tokens(known_thinking(spec.model), one.prompts.parameters, one.prompts.max_tokens)
             if said is not None:
                 yield f"{one.tier}s.{one.name}: {said}"
+
+
+def unseen_images(handlers: Iterable[Handler]) -> Iterator[str]:
+    """Warn of handlers that ask for an event's image, and whose model learns nothing of it."""
+    for one in handlers:
+        prompting, inputs = one.prompting, one.prompts.inputs if one.prompting else ()
+        if prompting is None or prompting.sees_images or "image" not in inputs or "image" in prompting.template.names:
+            continue
+        if "inputs" in one.prompts.model_fields_set:
+            what = f'{one.tier}s.{one.name}: "image" is in its inputs, but {prompting.model_key} is shown no images'
+            remedy = f"Set images = true in [models.{prompting.model_key}] if the model sees them, or leave it out."
+            yield f"{what}, and its prompt does not print the image's hash. {remedy}"
+
+
+def unpriced(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str]:
+    """Warn of models whose calls have no price, with the remedy. Local models cost nothing unless they are priced."""
+    for key in dict.fromkeys(one.prompts.model or "" for one in _asking(handlers)):
+        spec = pipeline.spec.models[key]
+        if spec.provider != "local" and price_of(spec, pipeline.prices) is None:
+            what = f"models.{key}: the price list has no {spec.priced_as or spec.model}, so its calls' cost is unknown."
+            yield f"{what} Set priced_as to a model of the list, or add it to a list of your own (prices)."
 
 
 def _asking(handlers: Iterable[Handler]) -> Iterator[Handler]:

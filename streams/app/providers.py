@@ -6,10 +6,11 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from streams.adapters.blobs import BlobStore
 from streams.app.language_models import LanguageModels, SharedModel
 from streams.app.provider_limits import check_request
 from streams.app.settings import Settings
@@ -22,6 +23,9 @@ from streams.calling.prompted import PromptedModel
 from streams.calling.python_function import PythonFunction, load_function
 from streams.core.answer_comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError
+from streams.models.listeners.image import MAX_BYTES
+from streams.models.listeners.image_pool import ImagePool
+from streams.models.listeners.shown_image import limits_of
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.problems import Mistakes
@@ -36,6 +40,12 @@ class Providers:
     def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
         self._pipeline = pipeline
         self.models = LanguageModels(pipeline, settings)
+        self._settings = settings
+
+    @cached_property
+    def images(self) -> ImagePool:
+        """The images in the blob store: one pool for all that look at them, so that its limits hold for a process."""
+        return ImagePool(partial(BlobStore(self._settings.blobs).get, most=MAX_BYTES + 1))
 
     def callers(self, handlers: Mapping[str, Handler], services: CallServices) -> dict[str, Caller]:
         """Return a caller for each handler; the image watcher is a stage of its own and has none.
@@ -104,12 +114,13 @@ class Providers:
             return LimitedBackend(backend=function, slots=(slots,))
         if handler.prompting is None:
             return LimitedBackend(backend=_classifier(handler))
-        shared = self.models.shared(handler.prompting.model_key)
+        shared, seeing = self.models.shared(handler.prompting.model_key), handler.prompting.sees_images
         model = PromptedModel(
             callee=_prompted(handler, shared),
             prompting=handler.prompting,
             language_model=shared.model,
             takes_seed=shared.is_local,
+            show=partial(self.images.shown, limits=limits_of(shared.spec.provider)) if seeing else None,
         )
         return LimitedBackend(backend=model, limits=shared.limits, slots=(slots, shared.slots))
 
@@ -122,6 +133,7 @@ class Providers:
 
 
 def _prompted(handler: Handler, shared: SharedModel) -> Callee:
+    seeing = handler.prompting is not None and handler.prompting.sees_images
     return Callee(
         handler=handler,
         operation="chat",
@@ -129,6 +141,7 @@ def _prompted(handler: Handler, shared: SharedModel) -> Callee:
         model=shared.spec.model,
         priced_as=shared.spec.priced_as or (None if shared.is_local else shared.spec.model),
         bills_cache=not shared.is_local,
+        image_tokens=limits_of(shared.spec.provider).tokens if seeing else 0,
         answered_within=partial(shared.limits.answered, handler.name),
     )
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,6 @@ from streams.core.fingerprint import digest
 from streams.core.messages import Escalation, Message, Outcome, Result, Sighting, Tier, Verdict
 from streams.core.tables import ANSWERS, KNOWN_EVENTS, SEEN_IMAGES, SETTLED, SPENT, WATCHES, TableSpec
 from streams.core.validate import validate_message
-from streams.models.listeners.image import MAX_BYTES
-from streams.models.listeners.image_pool import ImagePool
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ClassifierListener, ImageDuplicateListener, RouterListener, RulesListener
@@ -106,7 +103,7 @@ def _listen(app: TierApp, deployment: Deployment, reader: EventReader) -> list[B
     pipeline, handlers = deployment.pipeline, deployment.pipeline.listeners
     records = _records(deployment)
     callers = deployment.providers.callers(handlers, _services(app, deployment, records, "listener", "events"))
-    images = ImagePool(partial(deployment.blobs.get, most=MAX_BYTES + 1))
+    images = deployment.providers.images
     known = KnownEvents(_table(app, KNOWN_EVENTS, deployment))
 
     async def on_event(record: KafkaRecord, publisher: StagePublisher) -> None:

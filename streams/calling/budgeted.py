@@ -64,9 +64,10 @@ class Budgeted(CallWrapper):
     def _most(self, price: Price, reply: Reply, task: Task) -> Decimal:
         """Return the most a call can have cost. A token has at least one byte, so a prompt's bytes bound its tokens."""
         said, handler, system = reply.model_reply, self.callee.handler, len(reply.system.encode())
-        prompt = system + len(reply.prompt.encode()) if reply.prompt else BYTES_A_SIZE * (self.size(task) + 1)
+        image = self.callee.image_tokens if task.image else 0
+        prompt = system + len(reply.prompt.encode()) if reply.prompt else BYTES_A_SIZE * (self.size(task) - image + 1)
         bounds = Bounds(
-            prompt=prompt + _schema_bytes(handler) + PROVIDERS_OWN,
+            prompt=prompt + image + _schema_bytes(handler) + PROVIDERS_OWN,
             cached=system if self.callee.bills_cache else 0,
             output=handler.prompts.max_tokens if handler.prompting else 0,
         )

@@ -28,6 +28,8 @@ class Callee:
     bills_cache: bool = False
     """True if its provider bills prompt-cache tokens apart. A local model priced as another is billed nothing, and its
     cached tokens count as plain input."""
+    image_tokens: int = 0
+    """The most input tokens of an event's image; 0 for a callee that is not shown it."""
     free: bool = False
     """True if a call costs nothing by its nature, as plain code does."""
     instant: bool = False

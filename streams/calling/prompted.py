@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,10 @@ from streams.calling.caller import Callee
 from streams.calling.request import Reply
 from streams.calling.task import Task
 from streams.core.confidence import logprob_confidence
-from streams.core.errors import ModelError
+from streams.core.errors import ModelError, UnreadableError
 from streams.core.messages import Score
 from streams.core.reply_contract import MAX_REPLY, Reading, encodable
-from streams.models.providers.protocol import LanguageModel, ModelReply, ModelRequest
+from streams.models.providers.protocol import ImagePart, LanguageModel, ModelReply, ModelRequest
 from streams.pipeline.handlers import Prompting
 
 CHARACTERS_A_TOKEN = 4
@@ -30,37 +31,59 @@ class PromptedModel:
     language_model: LanguageModel
     takes_seed: bool = False
     """True if the model is seeded: without a seed of its own, each sample would be the same."""
+    show: Callable[[str], Awaitable[ImagePart]] | None = None
+    """Returns the image of a hash as the model is shown it; None for a model that is shown none."""
 
     def size(self, task: Task) -> int:
-        """Return the prompt's length in tokens, about."""
+        """Return the prompt's length in tokens, about, with the most that an image may take."""
         system, prompt = self.prompting.template.render(self._variables(task))
-        return (len(system) + len(prompt)) // CHARACTERS_A_TOKEN
+        image = self.callee.image_tokens if task.image else 0
+        return (len(system) + len(prompt)) // CHARACTERS_A_TOKEN + image
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:
-        """Ask the model once."""
+        """Ask the model once. Raises ServiceError where the blob store cannot be asked for the image."""
         system, prompt = self.prompting.template.render(self._variables(task))
-        spec, contract = self.callee.handler.prompts, self.prompting.contract
-        request = ModelRequest(
-            model=self.callee.model,
-            system=system,
-            prompt=prompt,
-            max_tokens=spec.max_tokens,
-            schema=contract.wire_schema,
-            parameters=self._parameters(sample),
-        )
+        asked, began = self._recorded(prompt, task), time.perf_counter()
         try:
-            reply = await self.language_model.ask(request, min(spec.timeout, within))
+            images = await self._images(task)
+        except UnreadableError as error:
+            fault = ModelError(error.reason, error.what, error.remedy, retryable=False, unbilled=True)
+            return Reply.failed(fault, system, asked)
+        if images:
+            within -= time.perf_counter() - began
+        request = self._request(system, prompt, sample, images)
+        try:
+            reply = await self.language_model.ask(request, min(self.callee.handler.prompts.timeout, within))
         except ModelError as error:
-            return Reply.failed(error, system, prompt)
+            return Reply.failed(error, system, asked)
+        contract = self.prompting.contract
         reading = contract.read(reply.text, reply.stop_reason, reply.refusal, reply.thinking_tokens)
         return Reply(
             reading=reading,
             sources=tuple(self._sources(reading, reply)),
             system=system,
-            prompt=prompt,
+            prompt=asked,
             response=encodable(reply.text[:MAX_REPLY]),
             model_reply=reply,
         )
+
+    def _request(self, system: str, prompt: str, sample: int, images: tuple[ImagePart, ...]) -> ModelRequest:
+        return ModelRequest(
+            model=self.callee.model,
+            system=system,
+            prompt=prompt,
+            max_tokens=self.callee.handler.prompts.max_tokens,
+            schema=self.prompting.contract.wire_schema,
+            parameters=self._parameters(sample),
+            images=images,
+        )
+
+    async def _images(self, task: Task) -> tuple[ImagePart, ...]:
+        return (await self.show(task.image),) if self.show and task.image else ()
+
+    def _recorded(self, prompt: str, task: Task) -> str:
+        """Return the prompt as the audit has it: with the hash of the image that the model is shown before it."""
+        return f"[image {task.image}]\n{prompt}" if self.show and task.image else prompt
 
     def _variables(self, task: Task) -> dict[str, Any]:
         return {

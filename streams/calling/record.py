@@ -13,7 +13,7 @@ from typing import Any
 
 from streams.calling.caller import Backend, Callee
 from streams.calling.request import CallOutcome, CallRequest, Reply, past_deadline
-from streams.core.errors import NOT_CALLED, EscalonError, HandlerError, ModelError
+from streams.core.errors import IMAGE_FAULTS, NOT_CALLED, EscalonError, HandlerError, ModelError
 from streams.core.escalation import Threshold, combined
 from streams.core.messages import Attempt, Call, Decision, StoredAnswer
 from streams.core.pricing import Price, PriceList, cost
@@ -25,6 +25,7 @@ from streams.pipeline.handlers import Handler
 
 MOST_ATTEMPTS = 65_535
 """The highest attempt number that the audit holds; further ones have this number, and ids of their own."""
+_WITHOUT_CALL = NOT_CALLED | IMAGE_FAULTS
 _setters = {name: getattr(Call, name).__set__ for name in Call.__dataclass_fields__}
 _values = attrgetter(*_setters)
 log = logging.getLogger("escalon.calling")
@@ -147,7 +148,7 @@ class CallRecords:
         )
 
     def _cost(self, callee: Callee, reply: Reply) -> Decimal | None:
-        if callee.free or reply.reading.error_type in NOT_CALLED:
+        if callee.free or reply.reading.error_type in _WITHOUT_CALL:
             return Decimal(0)
         price, said = self.price_of(callee), reply.model_reply
         if price is None or said is None:
@@ -215,7 +216,7 @@ def _said(reply: Reply, attempt: Attempt) -> dict[str, Any]:
     """Return what the model's reply says of the call; without one, that no tokens were taken where no call was made."""
     said = reply.model_reply
     if said is None:
-        return {"input_tokens": 0, "output_tokens": 0} if attempt.error_type in NOT_CALLED else {}
+        return {"input_tokens": 0, "output_tokens": 0} if attempt.error_type in _WITHOUT_CALL else {}
     return {
         "response_model": said.model,
         "input_tokens": said.input_tokens,

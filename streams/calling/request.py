@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Self
 
 from streams.calling.task import Task
-from streams.core.errors import NOT_CALLED, HandlerError, ModelError
+from streams.core.errors import IMAGE_FAULTS, NOT_CALLED, HandlerError, ModelError
 from streams.core.fingerprint import call_id, digest, task_fingerprint
 from streams.core.messages import Attempt, Call, Origin, Score
 from streams.core.process_fault import raise_process_fault
@@ -99,7 +99,7 @@ class Reply:
         """True if the model was asked; False where, for one, the prompt could not be made of the task."""
         if self.error is None:
             return self.reading.status != "failed"
-        return self.error.error_type not in NOT_CALLED
+        return self.error.error_type not in NOT_CALLED | IMAGE_FAULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

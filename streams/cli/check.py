@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from streams.app.language_models import lacking
-from streams.app.provider_limits import little_room, not_held_to
+from streams.app.provider_limits import little_room, not_held_to, unpriced, unseen_images
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import read_settings
@@ -33,8 +33,9 @@ def check(
 
     If something is wrong, the exit code is 2 and the message names the key and the fix.
 
-    Warnings: a prompt prints an event's text outside a fence, thinking may use up max_tokens before the answer, or
-    weights or keys are missing. Notes: parts of a schema that the provider does not enforce.
+    Warnings: a prompt prints an event's text outside a fence, thinking may use up max_tokens before the answer, a
+    model is not shown the image that its handler asks for, a model has no price, or weights or keys are missing.
+    Notes: parts of a schema that the provider does not enforce.
     """
     settings = read_settings()
     pipeline = find_pipeline(settings, file)
@@ -45,7 +46,13 @@ def check(
     out.print(table(["tier", "handler", "model or kind", "version"], rows))
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
     out.print(table(["intent", "action", "handler"], routes))
-    warnings = [*unfenced_text(handlers), *little_room(handlers, pipeline), *map(str, lacking(pipeline, settings))]
+    warnings = [
+        *unfenced_text(handlers),
+        *little_room(handlers, pipeline),
+        *unseen_images(handlers),
+        *unpriced(handlers, pipeline),
+        *map(str, lacking(pipeline, settings)),
+    ]
     for warning in warnings:
         err.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     for note in not_held_to(handlers, pipeline):

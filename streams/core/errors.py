@@ -16,6 +16,8 @@ PROVIDER_FAULTS = OUTAGES | {"server_error", "timeout", "unreachable", "bad_repl
 """Error types of a model that may not concern the task: another model, or a later call, may answer it."""
 NOT_CALLED = frozenset({"circuit_open", "deadline"})
 """Error types of attempts without a call."""
+IMAGE_FAULTS = frozenset({"missing_image", "not_an_image", "image_too_large"})
+"""Error types of attempts without a call, because the model cannot be shown the event's image. The event's fault."""
 
 Fault = Literal["operator", "producer", "provider", "handler", "infrastructure"]
 
@@ -82,8 +84,9 @@ class UnreadableError(EscalonError):
 class ModelError(EscalonError):
     """A model call gave no answer.
 
-    `error_type` is a stable short name for the audit: one of PROVIDER_FAULTS or NOT_CALLED; `too_large` or `rejected`
-    for a task the provider cannot take; `bad_request` if either the task or the handler's settings may be at fault.
+    `error_type` is a stable short name for the audit: one of PROVIDER_FAULTS, NOT_CALLED or IMAGE_FAULTS; `too_large`
+    or `rejected` for a task the provider cannot take; `bad_request` if either the task or the handler's settings may be
+    at fault.
     `retryable`: the same call may succeed within seconds. `retry_after`: seconds that the provider asked to wait, None
     if it named none. `unbilled`: the provider charges nothing for the call.
     """

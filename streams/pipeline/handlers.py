@@ -15,7 +15,7 @@ from streams.core.reply_contract import Contract, check_schema
 from streams.pipeline import spec as s
 from streams.pipeline.confidence import ConfidenceConfig, resolve_confidence
 from streams.pipeline.files import PipelineFiles
-from streams.pipeline.model_specs import ModelSpec
+from streams.pipeline.model_specs import ModelSpec, sees_images
 from streams.pipeline.problems import Mistakes, known
 from streams.pipeline.template import PromptTemplate
 from streams.pipeline.thinking import with_max_tokens
@@ -31,6 +31,8 @@ class Prompting:
     contract: Contract
     knowledge: str
     labels: tuple[str, ...] = ()
+    sees_images: bool = False
+    """True if the model is shown the event's image: it is able to see, and `inputs` has it."""
 
 
 PromptSpec = s.LanguageModelListener | s.WorkerSpec | s.ReasonerSpec
@@ -119,6 +121,9 @@ def _fallback(key: str, own: Handler, item: HandlerSpec, spec: s.PipelineSpec, s
         raise ConfigError("it is the handler's own model.", "Name another one.", f"{key}.fallback")
     if name not in spec.models:
         raise ConfigError(f"no model is named {name!r}.", known(spec.models, "[models.NAME]"), f"{key}.fallback")
+    if own.prompting is not None and own.prompting.sees_images and not sees_images(spec.models[name]):
+        remedy = 'Name a model with images = true, or leave "image" out of its inputs.'
+        raise ConfigError(f"{name!r} sees no images, and the handler's own model does.", remedy, f"{key}.fallback")
     item = item.model_copy(update={"model": name, "fallback": None, "retries": 0})
     try:
         return _resolved(key, own.tier, own.name, item, spec, source)
@@ -142,6 +147,7 @@ def _resolved(
             json.dumps(prompting.contract.wire_schema),  # in the file's order, for models answer in it
             prompting.knowledge,
         ]
+        determines += ["sees images"] if prompting.sees_images else []
     if artifact is not None:
         determines.append(source.read_bytes(artifact, f"{key}.artifact", made_by=_TRAINING[type(item)]))
     function = item.handler if isinstance(item, (s.FunctionListener, s.TaskHandler)) else None
@@ -205,7 +211,14 @@ def _prompting(key: str, item: PromptSpec, model: str, spec: s.PipelineSpec, sou
         knowledge = source.read(item.knowledge, f"{key}.knowledge") if item.knowledge else ""
     mistakes.report()
     labels = item.labels if isinstance(item, s.LanguageModelListener) else ()
-    return Prompting(model_key=model, template=template, contract=contract, knowledge=knowledge, labels=labels)
+    return Prompting(
+        model_key=model,
+        template=template,
+        contract=contract,
+        knowledge=knowledge,
+        labels=labels,
+        sees_images="image" in item.inputs and sees_images(spec.models[model]),
+    )
 
 
 def _template(key: str, item: PromptSpec, source: PipelineFiles) -> PromptTemplate:

@@ -26,6 +26,8 @@ class ClaudeModelSpec(ModelPolicy):
     provider: Literal["claude"]
     model: str
     base_url: str | None = None
+    images: bool = False
+    """True if handlers may show it the image of an event."""
     priced_as: str | None = None
 
     @field_validator("base_url")
@@ -55,7 +57,14 @@ class RecordedModelSpec(ModelPolicy):
     provider: Literal["recorded"]
     model: str
     cassette: str
+    images: bool = False
+    """True if the recorded model was shown the images of events."""
     priced_as: str | None = None
 
 
 ModelSpec = Annotated[ClaudeModelSpec | LocalModelSpec | RecordedModelSpec, Field(discriminator="provider")]
+
+
+def sees_images(model: ModelSpec) -> bool:
+    """True if a model is declared able to see images; one whose table has no such key sees none."""
+    return bool(getattr(model, "images", False))

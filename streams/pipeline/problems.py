@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ValidationError
 
 from streams.core.errors import ConfigError, MistakesError
+from streams.pipeline import model_specs
 from streams.pipeline import spec as s
 
 
@@ -160,7 +161,8 @@ def _near(key: str) -> str | None:
 
 
 def _keys() -> list[str]:
-    models = [value for value in vars(s).values() if isinstance(value, type) and issubclass(value, BaseModel)]
+    named = [*vars(s).values(), *vars(model_specs).values()]
+    models = [value for value in named if isinstance(value, type) and issubclass(value, BaseModel)]
     return list(dict.fromkeys(field.alias or name for model in models for name, field in model.model_fields.items()))
 
 

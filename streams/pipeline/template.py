@@ -41,7 +41,7 @@ def fenced(text: object) -> str:
 class PromptTemplate:
     """One template file, compiled. `source` is what the handler's version is hashed from.
 
-    `unfenced` is where it prints an event's words outside a fence.
+    `unfenced` is where it prints an event's words outside a fence, `names` all that its expressions name.
     """
 
     def __init__(self, source: str, name: str, key: str) -> None:
@@ -53,6 +53,7 @@ class PromptTemplate:
             _check_has_blocks(tree, name, key)
             self.unfenced = check(tree)
             environment.check_arguments(tree)
+            self.names = frozenset(one.name for one in tree.find_all(nodes.Name))
             self._template = environment.from_string(tree)
         except NotAllowedError as error:
             what = f"{name}, line {error.line}: {error.what} cannot be used in a prompt."

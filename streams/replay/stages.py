@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from streams.adapters.blobs import BlobStore
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
@@ -21,8 +20,6 @@ from streams.calling.task import Task
 from streams.core.errors import ConfigError
 from streams.core.messages import Tier
 from streams.core.pricing import PriceList
-from streams.models.listeners.image import MAX_BYTES
-from streams.models.listeners.image_pool import ImagePool
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ImageDuplicateListener
@@ -73,7 +70,7 @@ class Stages:
             callers=callers,
             scorers=self.providers.scorers(pipeline.workers),
             records=records,
-            images=ImagePool(partial(BlobStore(self.settings.blobs).get, most=MAX_BYTES + 1)),
+            images=self.providers.images,
             seen=self._seen(watcher),
             now=self.settings.now,
         )

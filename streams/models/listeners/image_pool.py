@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from streams.core.errors import UnreadableError
 from streams.models.listeners.image import ImageFeatures, image_features, is_large, pixels
 from streams.models.listeners.same_image import same_image
+from streams.models.listeners.shown_image import ImageLimits, shown_image
+from streams.models.providers.protocol import ImagePart
 
 T = TypeVar("T")
 _AT_ONCE = 4
@@ -31,6 +34,10 @@ class ImagePool:
     async def features(self, image: str) -> ImageFeatures:
         """Return hash and thumbnail of the image that `read` finds. Raises as `read` and `image_features` do."""
         return await self._decoded(image, image_features)
+
+    async def shown(self, image: str, limits: ImageLimits) -> ImagePart:
+        """Return the image as a language model is shown it. Raises as `read` and `shown_image` do."""
+        return await self._decoded(image, partial(shown_image, image, limits=limits))
 
     async def same(self, one: str, other: str) -> bool:
         """True if two images show the same; False where one can no longer be read. Raises as `read` does."""

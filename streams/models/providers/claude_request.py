@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from streams.core.errors import ConfigError
@@ -23,7 +24,7 @@ def message_arguments(request: ModelRequest) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "model": request.model,
         "max_tokens": request.max_tokens,
-        "messages": [{"role": "user", "content": request.prompt}],
+        "messages": [{"role": "user", "content": _content(request)}],
     }
     if request.system:
         cached = {"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}
@@ -34,3 +35,12 @@ def message_arguments(request: ModelRequest) -> dict[str, Any]:
     if output:
         arguments["output_config"] = output
     return arguments | {name: value for name, value in request.parameters.items() if name in _TOP_LEVEL}
+
+
+def _content(request: ModelRequest) -> str | list[dict[str, Any]]:
+    """Return the prompt, after the images if there are any: Claude reads them best so."""
+    if not request.images:
+        return request.prompt
+    shown = [(one.media_type, base64.b64encode(one.data).decode("ascii")) for one in request.images]
+    blocks = [{"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}} for kind, data in shown]
+    return [*blocks, {"type": "text", "text": request.prompt}]

@@ -28,6 +28,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.harness.fakes.books import Billed
+from tests.harness.fakes.messages_images import input_tokens, tokens
 from tests.harness.fakes.messages_outcomes import (
     Answer,
     AnswerFunction,
@@ -41,7 +42,7 @@ from tests.harness.fakes.messages_outcomes import (
     answer_by_schema,
     refusal,
 )
-from tests.harness.fakes.messages_wire import error, events, sse, tokens, wrong_with
+from tests.harness.fakes.messages_wire import error, events, sse, wrong_with
 
 __all__ = [
     "Answer",
@@ -218,7 +219,7 @@ class MessagesServer:
     def _usage(self, body: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
         read, written = self._cache(body)
         made_up = {
-            "input_tokens": tokens(body["messages"]),
+            "input_tokens": input_tokens(body["messages"]),
             "cache_creation_input_tokens": written,
             "cache_read_input_tokens": read,
             "output_tokens": tokens(answer.text + answer.thinking),

@@ -8,7 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.harness.fakes.messages_images import tokens, wrong_image
 from tests.harness.fakes.messages_outcomes import Failure
+
+__all__ = ["error", "events", "sse", "tokens", "wrong_with", "wrong_with_schema"]
 
 # What the API knows of; anything else is answered with 400, as the API does.
 _KNOWN = frozenset(
@@ -38,6 +41,8 @@ def wrong_with(headers: Mapping[str, str], body: Mapping[str, Any]) -> Failure |
         return Failure(400, f"{unknown[0]}: Extra inputs are not permitted")
     if missing := sorted({"model", "max_tokens", "messages"} - set(body)):
         return Failure(400, f"{missing[0]}: Field required")
+    if fault := wrong_image(body["messages"]):
+        return Failure(400, fault)
     schema = ((body.get("output_config") or {}).get("format") or {}).get("schema", {})
     if schema and (fault := wrong_with_schema(schema)):
         return Failure(400, f"output_config.format.schema: {fault}")
@@ -144,9 +149,3 @@ def error(failure: Failure, request_id: str) -> web.Response:
         headers["retry-after"] = failure.retry_after
     body = {"type": "error", "error": details, "request_id": request_id}
     return web.json_response(body, status=failure.status, headers=headers)
-
-
-def tokens(value: Any) -> int:
-    """A made-up count of tokens: four characters each."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return -(-len(text) // 4)
