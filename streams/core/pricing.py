@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -11,9 +12,14 @@ from typing import Any
 from streams.core.errors import ConfigError
 
 _RATES = ("input", "output", "cache_read", "cache_write")
-# A shorter number after a listed name is another version with its own price: claude-opus-5 does not price
-# claude-opus-5-5.
-_SHORTEST_DATE = 6
+# What may follow a listed name: a date, a revision of the packaging, nothing else. A shorter number is another version
+# with its own price (claude-opus-5 does not price claude-opus-5-5), and so is a word (gpt-4o and gpt-4o-mini).
+_DATED = re.compile(
+    r"(?P<name>.+?)(?:[-@](?:\d{8}|\d{6}|\d{4}-\d{2}-\d{2}|latest|default))?(?:-v\d+)?(?::\d+)?", re.ASCII
+)
+# Bedrock's vendor, and before it the places in which an inference profile runs: us.anthropic.claude-opus-5-5.
+_VENDOR = re.compile(r"(?:[a-z]{2,6}(?:-gov)?\.)?[a-z]+\.(?P<name>[a-z].*)", re.ASCII)
+_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 # The audit keeps 12 decimals of a dollar, and prices are per million tokens.
 _DECIMALS = 6
 
@@ -55,17 +61,21 @@ class PriceList:
         return cls(as_of, {name: _price(rates, f"models.{name}") for name, rates in models.items()})
 
     def find(self, model: str) -> Price | None:
-        """Find the price by the exact name, else by the longest listed name that a dash and a date follow.
+        """Find the price by the exact name, else by the name that a gateway or a cloud has dressed up.
 
-        So `claude-haiku-4-5-20251001` is priced as `claude-haiku-4-5`; another version number is another model.
-        None for a model that is not listed.
+        So `claude-haiku-4-5-20251001`, `anthropic/claude-haiku-4.5`, `us.anthropic.claude-haiku-4-5-20251001-v1:0` and
+        `vertex_ai/claude-haiku-4-5@20251001` are priced as `claude-haiku-4-5`. Another version number, or another word,
+        is another model. None for a model that is not listed.
         """
-        name = model
-        while name not in self.prices:
-            name, dash, _ = name.rpartition("-")
-            if not dash or _is_version(model[len(name) + 1 :]):
-                return None
-        return self.prices[name]
+        bare = model.rpartition("/")[2]
+        vendor = _VENDOR.fullmatch(bare)
+        for name in (model, bare, vendor["name"] if vendor else bare):
+            for spelt in (name, _POINT.sub("-", name)):
+                dated = _DATED.fullmatch(spelt)
+                for listed in (spelt, dated["name"] if dated else spelt):
+                    if listed in self.prices:
+                        return self.prices[listed]
+        return None
 
 
 def cost(
@@ -134,11 +144,6 @@ def highest_cost(
 
 def _dearest(price: Price) -> Decimal:
     return max(price.input, price.cache_read, price.cache_write)
-
-
-def _is_version(rest: str) -> bool:
-    number = rest.partition("-")[0]
-    return number.isdecimal() and len(number) < _SHORTEST_DATE
 
 
 def _price(data: Any, key: str) -> Price:

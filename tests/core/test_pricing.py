@@ -111,6 +111,79 @@ def test_a_dated_model_is_found_by_the_longest_name_and_a_new_version_is_not(mod
     assert PriceList(date(2026, 11, 1), by_name).find(model) == expected
 
 
+DRESSED = [
+    "claude-haiku-4-5",
+    "anthropic/claude-haiku-4-5",
+    "anthropic/claude-haiku-4.5",
+    "openrouter/anthropic/claude-haiku-4.5",
+    "models/claude-haiku-4-5",
+    "publishers/anthropic/models/claude-haiku-4-5",
+    "claude-haiku-4-5@20251001",
+    "claude-haiku-4-5@default",
+    "vertex_ai/claude-haiku-4-5@20251001",
+    "anthropic.claude-haiku-4-5",
+    "anthropic.claude-haiku-4-5-20251001-v1:0",
+    "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "global.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "us-gov.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "bedrock/us-east-1/anthropic.claude-haiku-4-5-20251001-v1:0",
+    "bedrock/converse/eu.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "azure_ai/claude-haiku-4-5",
+    "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+]
+
+
+@pytest.mark.parametrize("model", DRESSED)
+def test_a_name_as_a_cloud_or_a_gateway_writes_it_finds_its_price(model: str) -> None:
+    assert prices(**{"claude-haiku-4-5": RATES, "claude-haiku-4": {**RATES, "input": 9}}).find(model) == SONNET
+
+
+@pytest.mark.parametrize("model", DRESSED)
+def test_another_version_so_written_finds_none(model: str) -> None:
+    other = model.replace("4-5", "4-6").replace("4.5", "4.6")
+    assert prices(**{"claude-haiku-4-5": RATES, "claude-haiku-4": RATES}).find(other) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "listed"),
+    [
+        ("openai/gpt-4o", "gpt-4o"),
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("openai/gpt-4.1-2025-04-14", "gpt-4.1"),
+        ("azure/gpt-4o", "gpt-4o"),
+        ("gpt-4o-mini", None),
+        ("gpt-4o-mini-2024-07-18", None),
+        ("gpt-4.1-mini", None),
+        ("gpt-4", None),
+        ("gpt-4-1", None),
+        ("openai.gpt-4o", "gpt-4o"),
+        ("anthropic/claude-3.7-sonnet:free", None),
+        ("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123", None),
+        ("ft:gpt-4o:acme::abc", None),
+        ("openai/", None),
+        ("/", None),
+    ],
+)
+def test_another_word_is_another_model(model: str, listed: str | None) -> None:
+    by_name = {"gpt-4o": flat("1"), "gpt-4.1": flat("2"), "claude-3.7-sonnet": flat("3")}
+    assert PriceList(date(2026, 11, 1), by_name).find(model) == (by_name[listed] if listed else None)
+
+
+def test_a_name_that_is_listed_as_it_is_written_comes_first() -> None:
+    listed = prices(**{"m": RATES, "us.vendor.m": {**RATES, "input": 3.3}, "gateway/m": {**RATES, "input": 4}})
+    assert [found.input for one in ("m", "us.vendor.m", "gateway/m", "eu.vendor.m") if (found := listed.find(one))] == [
+        Decimal(3),
+        Decimal("3.3"),
+        Decimal(4),
+        Decimal(3),
+    ]
+
+
+@given(st.text(max_size=60))
+def test_any_name_is_answered(model: str) -> None:
+    assert prices(m=RATES).find(model) in (None, SONNET)
+
+
 @pytest.mark.parametrize("written", [3, 3.0, "3", "3.00", Decimal(3)])
 def test_a_price_may_be_written_as_any_number(written: Any) -> None:
     assert prices(m={**RATES, "input": written}).find("m") == SONNET
