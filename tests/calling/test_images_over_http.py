@@ -1,4 +1,4 @@
-"""The image of an event on its way to models, over real HTTP."""
+"""The image of an event, shown to models over real HTTP."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_a_worker_without_vision_gets_none_and_its_reasoner_does(tmp_path:
 
 
 @pytest.mark.parametrize("text", [DESK, SEEING.replace('"text", "image"', '"text"')], ids=["blind", "not asked for"])
-async def test_nobody_is_shown_an_image_that_is_not_asked_for(tmp_path: Path, text: str) -> None:
+async def test_an_image_that_is_not_asked_for_is_not_sent(tmp_path: Path, text: str) -> None:
     provider = Provider(UNSURE)
     async with house(tmp_path, provider, text) as here:
         await here.take(event("e1", "what is it?", image=stored(tmp_path, photo())))

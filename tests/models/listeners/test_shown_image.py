@@ -38,7 +38,7 @@ def corners(image: Image.Image) -> tuple[tuple[int, ...], ...]:
 
 
 def stored_so(image: Image.Image, orientation: int) -> bytes:
-    """A JPEG whose Exif says how it must be turned, with a maker and a place that nobody else should read."""
+    """A JPEG whose Exif says how it must be turned, with a maker that no provider should read."""
     exif = Image.Exif()
     exif[ORIENTATION], exif[271] = orientation, "Planted Camera Works"
     return encoded(image, "JPEG", quality=95, exif=exif)
