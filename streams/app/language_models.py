@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
 from streams.models.providers.protocol import LanguageModel, Loadable
 from streams.pipeline.load import Pipeline
-from streams.pipeline.model_specs import ClaudeModelSpec, LocalModelSpec, RecordedModelSpec
+from streams.pipeline.model_specs import ClaudeModelSpec, LocalModelSpec, OpenAIModelSpec, RecordedModelSpec
 from streams.telemetry.metrics import LimitMetrics
 
 MAX_CALLS = 256
@@ -24,7 +25,7 @@ MAX_CALLS = 256
 NO_KEY = "none"
 """Sent to a server on this machine where no key is set."""
 
-Spec = ClaudeModelSpec | LocalModelSpec | RecordedModelSpec
+Spec = ClaudeModelSpec | OpenAIModelSpec | LocalModelSpec | RecordedModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class LanguageModels:
         self._pipeline = pipeline
         self._settings = settings
         self._shared: dict[str, SharedModel] = {}
-        self._claude_clients: dict[str | None, LanguageModel] = {}
+        self._clients: dict[object, LanguageModel] = {}
 
     def shared(self, key: str) -> SharedModel:
         """Return the model of a key in the file. Raises ConfigError."""
@@ -85,19 +86,35 @@ class LanguageModels:
             model: LanguageModel = RecordedModel(directory / spec.cassette)
         elif isinstance(spec, LocalModelSpec):
             model = _local(spec, directory, self._settings)
+        elif isinstance(spec, OpenAIModelSpec):
+            model = self._openai(spec)
         else:
             model = self._claude(spec)
         record = self._settings.record_cassette
         return RecordingModel(model, record) if record is not None else model
 
     def _claude(self, spec: ClaudeModelSpec) -> LanguageModel:
-        """Return the client for the model's address, which all models at that address share."""
+        """Return the client for the model's address and key, which all models with the same share."""
         from streams.models.providers.claude import ClaudeModel
 
         address = spec.base_url or self._settings.anthropic_base_url
-        if address not in self._claude_clients:
-            self._claude_clients[address] = ClaudeModel(_key(spec, self._settings), address)
-        return self._claude_clients[address]
+        client = (spec.provider, address, spec.api_key_env)
+        if client not in self._clients:
+            self._clients[client] = ClaudeModel(_key(spec, self._settings), address)
+        return self._clients[client]
+
+    def _openai(self, spec: OpenAIModelSpec) -> LanguageModel:
+        """Return the client for the model's server, which all models with the same settings share."""
+        key = _key(spec, self._settings)
+        from streams.models.providers.openai_chat import OpenAIModel
+
+        headers = tuple(sorted(spec.headers.items()))
+        client = (spec.provider, spec.base_url, spec.api_key_env, headers, spec.dialect, spec.capabilities)
+        if client not in self._clients:
+            self._clients[client] = OpenAIModel(
+                key, spec.base_url, dialect=spec.dialect, capabilities=spec.capabilities, headers=spec.headers
+            )
+        return self._clients[client]
 
 
 def _limits(key: str, spec: Spec) -> ModelLimits:
@@ -117,7 +134,7 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[ConfigError]:
     found: dict[str, ConfigError] = {}
     for spec in pipeline.spec.models.values() if settings.cassette is None else ():
         try:
-            if spec.provider == "claude":
+            if spec.provider in ("claude", "openai"):
                 _key(spec, settings)
             elif spec.provider == "local":
                 _weights(spec, pipeline.path.parent, settings)
@@ -126,14 +143,19 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[ConfigError]:
     return list(found.values())
 
 
-def _key(spec: ClaudeModelSpec, settings: Settings) -> str:
-    """Return the key. A server on this machine needs none. Raises ConfigError if it is missing."""
-    if settings.anthropic_api_key is None:
-        if is_loopback(spec.base_url or settings.anthropic_base_url or ""):
+def _key(spec: ClaudeModelSpec | OpenAIModelSpec, settings: Settings) -> str:
+    """Return the key. A server on this machine needs none. Raises ConfigError if it or the SDK is missing."""
+    claude = spec.provider == "claude"
+    if not claude and importlib.util.find_spec("openai") is None:
+        raise ConfigError("the package openai is not installed.", "Install escalon[openai].", "models")
+    name = spec.api_key_env or ("ANTHROPIC_API_KEY" if claude else "OPENAI_API_KEY")
+    key = settings.anthropic_api_key if claude and spec.api_key_env is None else settings.secret(name)
+    if key is None:
+        if is_loopback(spec.base_url or (settings.anthropic_base_url if claude else None) or ""):
             return NO_KEY
         remedy = "Set it, or choose models that need no key (provider local or recorded)."
-        raise ConfigError("no key is set for Claude.", remedy, "ANTHROPIC_API_KEY")
-    return settings.anthropic_api_key
+        raise ConfigError(f"no key is set for {'Claude' if claude else spec.model}.", remedy, name)
+    return key
 
 
 def _local(spec: LocalModelSpec, directory: Path, settings: Settings) -> LanguageModel:
@@ -155,4 +177,4 @@ def _weights(spec: LocalModelSpec, directory: Path, settings: Settings) -> Path:
 
 
 # As OpenTelemetry's gen_ai.provider.name has them, where it does.
-_PROVIDER_NAMES = {"claude": "anthropic", "local": "llama.cpp", "recorded": "recorded"}
+_PROVIDER_NAMES = {"claude": "anthropic", "openai": "openai", "local": "llama.cpp", "recorded": "recorded"}

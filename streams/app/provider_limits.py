@@ -14,7 +14,7 @@ from streams.pipeline.load import Pipeline, price_of
 from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.thinking import known_thinking
 
-_NAMES = {"claude": "Claude", "local": "llama.cpp"}
+_NAMES = {"claude": "Claude", "openai": "the model's server", "local": "llama.cpp"}
 
 
 def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
@@ -28,6 +28,10 @@ def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
 
             message_arguments(_request(handler, spec))
             check_thinking(known_thinking(spec.model), handler.prompts.parameters, handler.prompts.max_tokens)
+        elif spec.provider == "openai":
+            from streams.models.providers.openai_request import chat_arguments
+
+            chat_arguments(_request(handler, spec), spec.dialect, spec.capabilities)
         elif spec.provider == "local":
             from streams.models.providers.local_request import completion_body
 
@@ -38,7 +42,7 @@ def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
 
 
 def _request(handler: Handler, spec: ModelSpec) -> ModelRequest:
-    contract = handler.prompting.contract if handler.prompting else None
+    contract = handler.prompting.contract if handler.prompting and not handler.prompting.stated else None
     return ModelRequest(
         model=spec.model,
         system="",
@@ -102,8 +106,16 @@ def not_held_to(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str
     """Name the keywords of each handler's schema that its provider does not enforce, in one sentence a model."""
     from streams.models.providers import claude_schema, local_grammar
 
-    unenforced = {"claude": claude_schema.unenforced, "local": local_grammar.unenforced}
+    unenforced = {
+        "claude": claude_schema.unenforced,
+        "openai": claude_schema.unenforced,
+        "local": local_grammar.unenforced,
+    }
     for one in _asking(handlers):
+        if one.prompting is not None and one.prompting.stated:
+            what = "its model is not held to the schema, so the prompt states it"
+            yield f"{one.tier}s.{one.name}: {what}. An answer that breaks it is invalid."
+            continue
         schema = one.prompting.contract.wire_schema if one.prompting else None
         provider = pipeline.spec.models[one.prompts.model or ""].provider
         if schema is not None and provider in unenforced and (found := unenforced[provider](schema)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -23,11 +23,14 @@ from streams.calling.prompted import PromptedModel
 from streams.calling.python_function import PythonFunction, load_function
 from streams.core.answer_comparison import Agree, By, Comparison
 from streams.core.errors import ConfigError
+from streams.core.stated_schema import unfenced
 from streams.models.listeners.image import MAX_BYTES
 from streams.models.listeners.image_pool import ImagePool
 from streams.models.listeners.shown_image import limits_of
-from streams.pipeline.handlers import Handler
+from streams.pipeline.dialects import ALL_REQUIRED
+from streams.pipeline.handlers import Handler, Prompting
 from streams.pipeline.load import Pipeline
+from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.problems import Mistakes
 from streams.pipeline.spec import CorrectSpec, ImageDuplicateListener, RouterListener, RulesListener, VerifierScore
 
@@ -119,7 +122,9 @@ class Providers:
             callee=_prompted(handler, shared),
             prompting=handler.prompting,
             language_model=shared.model,
-            takes_seed=shared.is_local,
+            takes_seed=shared.is_local or (shared.spec.provider == "openai" and "seed" in handler.prompts.parameters),
+            asks_logprobs=shared.spec.provider == "openai",
+            readable=_readable(handler.prompting, shared.spec),
             show=partial(self.images.shown, limits=limits_of(shared.spec.provider)) if seeing else None,
         )
         return LimitedBackend(backend=model, limits=shared.limits, slots=(slots, shared.slots))
@@ -142,8 +147,20 @@ def _prompted(handler: Handler, shared: SharedModel) -> Callee:
         priced_as=shared.spec.priced_as or (None if shared.is_local else shared.spec.model),
         bills_cache=not shared.is_local,
         image_tokens=limits_of(shared.spec.provider).tokens if seeing else 0,
+        caches_unasked=shared.spec.provider == "openai",
         answered_within=partial(shared.limits.answered, handler.name),
     )
+
+
+def _readable(prompting: Prompting, spec: ModelSpec) -> Callable[[str, Mapping[str, Any] | None], str] | None:
+    """Return the function that brings a model's replies into the contract's form; None if they have it."""
+    if prompting.stated:
+        return lambda text, _: unfenced(text)
+    if spec.provider == "openai" and spec.dialect in ALL_REQUIRED:
+        from streams.models.providers.openai_schema import nulls_absent
+
+        return nulls_absent
+    return None
 
 
 def comparison(correct: CorrectSpec) -> Agree:

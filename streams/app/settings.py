@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,6 +57,8 @@ class Settings:
     """Share of the last messages of one partition that may become dead letters before a tier stops; 0 for no limit."""
     anthropic_api_key: str | None = field(repr=False)
     anthropic_base_url: str | None
+    secret: Callable[[str], str | None] = field(default=lambda _: None, repr=False, compare=False)
+    """Returns the secret that a pipeline file names by its variable, or that NAME_FILE holds; None without one."""
     cassette: Path | None
     """A recording that language models answer from, instead of a provider."""
     record_cassette: Path | None
@@ -119,6 +121,7 @@ def _settings(get: _Reader) -> Settings:
         dead_letter_percent=get.number("ESCALON_DEAD_LETTER_PERCENT", 50),
         anthropic_api_key=get.secret("ANTHROPIC_API_KEY"),
         anthropic_base_url=get.address("ANTHROPIC_BASE_URL"),
+        secret=get.secret,
         cassette=get.path("ESCALON_CASSETTE"),
         record_cassette=get.path("ESCALON_RECORD_CASSETTE"),
         kafka_home=get.path("KAFKA_HOME"),

@@ -30,6 +30,8 @@ class Callee:
     cached tokens count as plain input."""
     image_tokens: int = 0
     """The most input tokens of an event's image; 0 for a callee that is not shown it."""
+    caches_unasked: bool = False
+    """True if its provider caches any prompt; other providers cache only what they are asked to."""
     free: bool = False
     """True if a call costs nothing by its nature, as plain code does."""
     instant: bool = False

@@ -31,18 +31,22 @@ class PromptedModel:
     language_model: LanguageModel
     takes_seed: bool = False
     """True if the model is seeded: without a seed of its own, each sample would be the same."""
+    asks_logprobs: bool = False
+    """True if log-probabilities are given only where a request asks for them."""
+    readable: Callable[[str, Mapping[str, Any] | None], str] | None = None
+    """Turns a reply into the contract's form, by the answer's schema; None where it has that form."""
     show: Callable[[str], Awaitable[ImagePart]] | None = None
     """Returns the image of a hash as the model is shown it; None for a model that is shown none."""
 
     def size(self, task: Task) -> int:
         """Return the prompt's length in tokens, about, with the most that an image may take."""
-        system, prompt = self.prompting.template.render(self._variables(task))
+        system, prompt = self._words(task)
         image = self.callee.image_tokens if task.image else 0
         return (len(system) + len(prompt)) // CHARACTERS_A_TOKEN + image
 
     async def ask(self, task: Task, sample: int = 0, within: float = math.inf) -> Reply:
         """Ask the model once. Raises ServiceError where the blob store cannot be asked for the image."""
-        system, prompt = self.prompting.template.render(self._variables(task))
+        system, prompt = self._words(task)
         asked, began = self._recorded(prompt, task), time.perf_counter()
         try:
             images = await self._images(task)
@@ -57,7 +61,8 @@ class PromptedModel:
         except ModelError as error:
             return Reply.failed(error, system, asked)
         contract = self.prompting.contract
-        reading = contract.read(reply.text, reply.stop_reason, reply.refusal, reply.thinking_tokens)
+        text = self.readable(reply.text, contract.schema) if self.readable is not None else reply.text
+        reading = contract.read(text, reply.stop_reason, reply.refusal, reply.thinking_tokens)
         return Reply(
             reading=reading,
             sources=tuple(self._sources(reading, reply)),
@@ -73,7 +78,7 @@ class PromptedModel:
             system=system,
             prompt=prompt,
             max_tokens=self.callee.handler.prompts.max_tokens,
-            schema=self.prompting.contract.wire_schema,
+            schema=None if self.prompting.stated else self.prompting.contract.wire_schema,
             parameters=self._parameters(sample),
             images=images,
         )
@@ -84,6 +89,11 @@ class PromptedModel:
     def _recorded(self, prompt: str, task: Task) -> str:
         """Return the prompt as the audit has it: with the hash of the image that the model is shown before it."""
         return f"[image {task.image}]\n{prompt}" if self.show and task.image else prompt
+
+    def _words(self, task: Task) -> tuple[str, str]:
+        """Return the system prompt and the prompt."""
+        system, prompt = self.prompting.template.render(self._variables(task))
+        return "\n\n".join(filter(None, (system, self.prompting.stated))), prompt
 
     def _variables(self, task: Task) -> dict[str, Any]:
         return {
@@ -98,7 +108,10 @@ class PromptedModel:
 
     def _parameters(self, sample: int) -> Mapping[str, Any]:
         """Return those of the file; each further sample has a seed of its own, where the model takes one."""
-        given: Mapping[str, Any] = self.callee.handler.prompts.parameters
+        spec = self.callee.handler.prompts
+        given: Mapping[str, Any] = spec.parameters
+        if self.asks_logprobs and "logprob" in spec.confidence:
+            given = {**given, "logprobs": True}
         if sample == 0 or not self.takes_seed:
             return given
         return {**given, "seed": int(given.get("seed", 0)) + sample}

@@ -261,11 +261,11 @@ def _unforeseen(callee: Callee, defect: Exception) -> ModelError:
 def cache_tokens(callee: Callee, reply: Reply) -> tuple[int | None, int | None]:
     """Return the tokens read from and written to the prompt cache, as they are billed.
 
-    A provider caches only what it is asked to, the system prompt: without one, a count that is left out is 0. With one
-    it is unknown.
+    Claude caches only what it is asked to, the system prompt: without one, a count that is left out is 0. Else it is
+    unknown.
     """
     if not callee.bills_cache:
         return 0, 0
-    said, absent = reply.model_reply, None if reply.system else 0
+    said, absent = reply.model_reply, None if reply.system or callee.caches_unasked else 0
     read, written = (said.cache_read_tokens, said.cache_write_tokens) if said else (None, None)
     return absent if read is None else read, absent if written is None else written

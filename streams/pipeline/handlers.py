@@ -12,10 +12,11 @@ from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
 from streams.core.messages import CallTier, Tier
 from streams.core.reply_contract import Contract, check_schema
+from streams.core.stated_schema import stated
 from streams.pipeline import spec as s
 from streams.pipeline.confidence import ConfidenceConfig, resolve_confidence
 from streams.pipeline.files import PipelineFiles
-from streams.pipeline.model_specs import ModelSpec, sees_images
+from streams.pipeline.model_specs import ModelSpec, enforces_schema, gives_logprobs, sees_images
 from streams.pipeline.problems import Mistakes, known
 from streams.pipeline.template import PromptTemplate
 from streams.pipeline.thinking import with_max_tokens
@@ -33,6 +34,8 @@ class Prompting:
     labels: tuple[str, ...] = ()
     sees_images: bool = False
     """True if the model is shown the event's image: it is able to see, and `inputs` has it."""
+    stated: str = ""
+    """Added to the system prompt: the schema, for a model that is not held to it."""
 
 
 PromptSpec = s.LanguageModelListener | s.WorkerSpec | s.ReasonerSpec
@@ -148,6 +151,7 @@ def _resolved(
             prompting.knowledge,
         ]
         determines += ["sees images"] if prompting.sees_images else []
+        determines += [prompting.stated] if prompting.stated else []
     if artifact is not None:
         determines.append(source.read_bytes(artifact, f"{key}.artifact", made_by=_TRAINING[type(item)]))
     function = item.handler if isinstance(item, (s.FunctionListener, s.TaskHandler)) else None
@@ -194,14 +198,15 @@ def _version_options(item: HandlerSpec) -> str:
 def _prompting(key: str, item: PromptSpec, model: str, spec: s.PipelineSpec, source: PipelineFiles) -> Prompting:
     if model not in spec.models:
         raise ConfigError(f"no model is named {model!r}.", known(spec.models, "[models.NAME]"), f"{key}.model")
-    if "logprob" in item.confidence and spec.models[model].provider == "claude":
-        remedy = 'Use "verbalized", or a local model.'
-        raise ConfigError("Claude gives no log-probabilities.", remedy, f"{key}.confidence")
+    if "logprob" in item.confidence and not gives_logprobs(spec.models[model]):
+        claude = spec.models[model].provider == "claude"
+        remedy = 'Use "verbalized", or a local model.' if claude else 'Use "verbalized", or set logprobs = true.'
+        what = f"{'Claude' if claude else f'the model {model!r}'} gives no log-probabilities."
+        raise ConfigError(what, remedy, f"{key}.confidence")
     if "self-consistency" in item.confidence and _says_the_same(item, spec.models[model]):
         remedy = "Set its temperature above 0, for example parameters = { temperature = 0.7 }."
-        raise ConfigError(
-            "a local model at temperature 0 gives one answer to all samples.", remedy, f"{key}.parameters"
-        )
+        kind = "local model" if spec.models[model].provider == "local" else "model"
+        raise ConfigError(f"a {kind} at temperature 0 gives one answer to all samples.", remedy, f"{key}.parameters")
     mistakes = Mistakes()
     with mistakes:
         template = _template(key, item, source)
@@ -211,6 +216,7 @@ def _prompting(key: str, item: PromptSpec, model: str, spec: s.PipelineSpec, sou
         knowledge = source.read(item.knowledge, f"{key}.knowledge") if item.knowledge else ""
     mistakes.report()
     labels = item.labels if isinstance(item, s.LanguageModelListener) else ()
+    wire = None if enforces_schema(spec.models[model]) else contract.wire_schema
     return Prompting(
         model_key=model,
         template=template,
@@ -218,6 +224,7 @@ def _prompting(key: str, item: PromptSpec, model: str, spec: s.PipelineSpec, sou
         knowledge=knowledge,
         labels=labels,
         sees_images="image" in item.inputs and sees_images(spec.models[model]),
+        stated=stated(wire) if wire is not None else "",
     )
 
 
@@ -243,7 +250,8 @@ def _contract(key: str, item: PromptSpec, source: PipelineFiles) -> Contract:
 
 def _says_the_same(item: PromptSpec, model: ModelSpec) -> bool:
     """True if each sample of a model would be the same; a local model's temperature is 0 unless it is given."""
-    return model.provider == "local" and not item.parameters.get("temperature")
+    given = item.parameters.get("temperature")
+    return (model.provider == "local" and not given) or (model.provider == "openai" and given == 0)
 
 
 def _schema(key: str, item: PromptSpec, source: PipelineFiles) -> dict[str, Any] | None:

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from streams.core.address import has_login
+from streams.pipeline.dialects import CAPABILITIES, Capabilities, Dialect
 from streams.pipeline.values import StrictTable
+
+_SECRET_HEADER = re.compile(r"authorization|cookie|key|token|secret|password", re.I)
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def _without_login(address: str | None) -> str | None:
+    if address is not None and has_login(address):
+        raise ValueError("a pipeline file must not hold secrets; remove the login from the address")
+    return address
+
+
+def _name_of_a_secret(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(r"[A-Z][A-Z0-9_]*(_KEY|_TOKEN|_SECRET|PASSWORD)", name):
+        raise ValueError(
+            "name an environment variable in capitals that ends in _KEY, _TOKEN or _SECRET: "
+            "logs hide the values of such variables, and the file must not hold the key itself"
+        )
+    return name
+
+
+Address = Annotated[str | None, AfterValidator(_without_login)]
+KeyVariable = Annotated[str | None, AfterValidator(_name_of_a_secret)]
+"""The name of the environment variable that holds a key; NAME_FILE may name a file with it instead."""
 
 
 class ModelPolicy(StrictTable):
@@ -25,17 +50,58 @@ class ClaudeModelSpec(ModelPolicy):
 
     provider: Literal["claude"]
     model: str
-    base_url: str | None = None
+    base_url: Address = None
+    api_key_env: KeyVariable = None
+    """None for ANTHROPIC_API_KEY."""
+    json_schema: bool = True
+    """False for a server that ignores `output_config`: the prompt then states the schema."""
     images: bool = False
     """True if handlers may show it the image of an event."""
     priced_as: str | None = None
 
-    @field_validator("base_url")
+
+class OpenAIModelSpec(ModelPolicy):
+    """A model behind any server with OpenAI's Chat Completions API."""
+
+    provider: Literal["openai"]
+    model: str
+    base_url: Address = None
+    """None for OpenAI's."""
+    api_key_env: KeyVariable = None
+    """None for OPENAI_API_KEY."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Sent with every request."""
+    dialect: Dialect = "openai"
+    json_schema: bool | None = None
+    """This and the following: None for what the dialect can do."""
+    stream: bool | None = None
+    stream_options: bool | None = None
+    logprobs: bool | None = None
+    seed: bool | None = None
+    images: bool | None = None
+    priced_as: str | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model can do."""
+        given = {name: getattr(self, name) for name in Capabilities.__dataclass_fields__}
+        return CAPABILITIES[self.dialect].overridden(given)
+
+    @field_validator("headers")
     @classmethod
-    def _without_a_login(cls, address: str | None) -> str | None:
-        if address is not None and has_login(address):
-            raise ValueError("a pipeline file must not hold secrets; remove the login from the address")
-        return address
+    def _no_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if _SECRET_HEADER.search(name):
+                raise ValueError(f"{name} looks like a secret; name the key's variable in api_key_env instead")
+            if not _HEADER.fullmatch(name) or not value.isascii() or not value.isprintable():
+                raise ValueError(f"{name} is not a header of printable ASCII characters")
+        return headers
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> OpenAIModelSpec:
+        if self.dialect != "openai" and self.base_url is None:
+            raise ValueError(f'dialect = "{self.dialect}" needs base_url, for example http://127.0.0.1:8000/v1')
+        return self
 
 
 class LocalModelSpec(ModelPolicy):
@@ -62,9 +128,33 @@ class RecordedModelSpec(ModelPolicy):
     priced_as: str | None = None
 
 
-ModelSpec = Annotated[ClaudeModelSpec | LocalModelSpec | RecordedModelSpec, Field(discriminator="provider")]
+ModelSpec = Annotated[
+    ClaudeModelSpec | OpenAIModelSpec | LocalModelSpec | RecordedModelSpec, Field(discriminator="provider")
+]
 
 
 def sees_images(model: ModelSpec) -> bool:
     """True if a model is declared able to see images; one whose table has no such key sees none."""
     return bool(getattr(model, "images", False))
+
+
+def enforces_schema(spec: ModelSpec) -> bool:
+    """True if a model is held to a JSON schema; to another one the schema is stated in the prompt."""
+    match spec:
+        case ClaudeModelSpec():
+            return spec.json_schema
+        case OpenAIModelSpec():
+            return spec.capabilities.json_schema
+        case _:
+            return True
+
+
+def gives_logprobs(spec: ModelSpec) -> bool:
+    """True if a model can give its tokens' log-probabilities."""
+    match spec:
+        case ClaudeModelSpec():
+            return False
+        case OpenAIModelSpec():
+            return spec.capabilities.logprobs
+        case _:
+            return True

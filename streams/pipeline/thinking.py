@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
 
-from streams.core.thinking import ThinkingModel, ThinkingModels, default_max_tokens
+from streams.core.thinking import ROOM, ThinkingModel, ThinkingModels, default_max_tokens
 from streams.pipeline.files import PipelineFiles
 from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.spec import AnyPrompt
 
 SHIPPED_THINKING = "thinking-2026-11.toml"
+_REASONING = re.compile(r"(?:^|[/:])(?:o[1-9]|gpt-(?:[5-9]|oss))(?![0-9a-z])", re.I)
+"""As in o3-mini, gpt-5.6 and openai/gpt-oss-20b. Room for reasoning that a model does not use costs nothing."""
 
 
 def with_max_tokens(item: AnyPrompt, model: ModelSpec, source: PipelineFiles) -> AnyPrompt:
     """Return the handler with its max_tokens: the file's, or the tier's default with room for thinking."""
-    if model.provider != "claude" or "max_tokens" in item.model_fields_set:
+    if "max_tokens" in item.model_fields_set or model.provider not in ("claude", "openai"):
         return item
+    if model.provider == "openai":
+        return item.model_copy(update={"max_tokens": item.max_tokens + ROOM}) if _reasons(item, model.model) else item
     source.shipped(SHIPPED_THINKING)  # it decides, so it counts into the pipeline's hash
     most = default_max_tokens(item.max_tokens, known_thinking(model.model), item.parameters)
     return item.model_copy(update={"max_tokens": most}) if most != item.max_tokens else item
+
+
+def _reasons(item: AnyPrompt, model: str) -> bool:
+    """True if a model behind a Chat Completions API reasons before it answers, which counts towards max_tokens."""
+    effort = item.parameters.get("reasoning_effort")
+    return effort != "none" if effort is not None else _REASONING.search(model) is not None
 
 
 def known_thinking(model: str) -> ThinkingModel | None:

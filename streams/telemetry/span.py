@@ -18,7 +18,7 @@ from streams.telemetry.trace_context import TraceContext, span_of_call
 Kind = Literal["client", "consumer", "internal"]
 Value = str | bool | int | float | tuple[str, ...]
 
-REMOTE = ("anthropic",)
+REMOTE = ("anthropic", "openai")
 """Providers that are called over the network; all others run in this process."""
 
 

@@ -100,6 +100,8 @@ BY_WORDS: Words = tuple(
 )  # fmt: skip
 _SHOULD_RETRY: Mapping[str, bool] = {"true": True, "false": False}
 _LONGEST_MESSAGE = 500
+SHORTEST_SECRET = 6
+"""Characters; the placeholder for a server without a key is shorter, and occurs in ordinary words."""
 
 FOREIGN = (httpx2.HTTPError, OSError, ValueError, RecursionError, OverflowError)
 """Exceptions of the HTTP library and of the parsing of a reply. A TimeoutError is an OSError."""
@@ -179,8 +181,8 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
 def _from_status(api: Api, error: Any, secrets: Iterable[str], now: datetime, *, began: bool) -> ModelError:
     # A gateway may echo the key it was sent, so it is taken out before the text is cut.
     said = api.said(error)
-    for secret in filter(None, secrets):
-        said = said.replace(secret, "[key]")
+    for secret in secrets:
+        said = said.replace(secret, "[key]") if len(secret) >= SHORTEST_SECRET else said
     what = f"{api.name} answered {error.status_code}: {said[:_LONGEST_MESSAGE]}"
     result = failure(api.error_type(error, said), what, error.request_id)
     headers = error.response.headers

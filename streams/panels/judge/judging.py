@@ -194,7 +194,7 @@ class Judging:
         limited = providers.backend(handler)
         records, callee = self._records(), limited.backend.callee
         price = records.price_of(callee)
-        if price is None and callee.provider == "anthropic":
+        if price is None and callee.provider in ("anthropic", "openai"):
             what = f"the calls of {self.order.model} have no price, so --max-cost cannot be kept."
             raise ConfigError(what, f"Set priced_as on [models.{self.order.model}].", "max-cost")
 
