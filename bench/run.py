@@ -24,6 +24,7 @@ from typing import Any, Final
 from bench.measure import Figure, Options, Ratio, Result
 
 BENCHMARKS: Final = {
+    "compression": "CPU time and disk of what is produced with each compression, beside none",
     "event_cost": "CPU time of an event by path and process, beside LiteLLM, the SDK and a script",
     "stages": "an event in each stage without Kafka, and the encoding of each kind of message",
     "in_flight": "wall and CPU time of one worker whose tasks wait for a slow model",

@@ -49,9 +49,9 @@ def describe_cluster(config: KafkaConfig, timeout: float = ADMIN_TIMEOUT) -> Clu
     """Ask the cluster for its metadata.
 
     Raises ServiceError when it cannot be reached, refuses the login, or presents a certificate that is not trusted, and
-    ConfigError when a TLS file cannot be used.
+    ConfigError when a TLS file cannot be used or Amazon's signer has no credentials.
     """
-    config.ssl_context()
+    config.check_login()
     heard: list[KafkaError] = []
     # The raised error reports a failure once; the client would log it at every attempt.
     admin = AdminClient(config.confluent(error_cb=heard.append, log_level=0))

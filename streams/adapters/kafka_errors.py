@@ -12,6 +12,13 @@ from streams.core.errors import ServiceError
 _REFUSALS: Final = (
     (
         KafkaError._AUTHENTICATION,
+        "OAUTHBEARER token",
+        "needs a token, which cannot be had ({said}).",
+        "Check ESCALON_KAFKA_TOKEN_URL, ESCALON_KAFKA_USERNAME (the client's id), ESCALON_KAFKA_PASSWORD (its secret) "
+        "and ESCALON_KAFKA_SCOPE.",
+    ),
+    (
+        KafkaError._AUTHENTICATION,
         "",
         "refuses the login of {username} by {mechanism}.",
         "Check ESCALON_KAFKA_USERNAME and ESCALON_KAFKA_PASSWORD (or ESCALON_KAFKA_PASSWORD_FILE), and that the broker "
@@ -46,6 +53,7 @@ def refused(config: KafkaConfig, error: KafkaError) -> ServiceError | None:
             filled = what.format(
                 username=config.username,
                 mechanism=config.sasl_mechanism,
+                said=said.strip(),
                 ca=config.ca_file or "an authority that this machine knows",
             )
             return ServiceError(f"Kafka at {config.servers} {filled}", remedy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, Final
@@ -65,6 +66,8 @@ class SchemaRegistry:
         self._client = SchemaRegistryClient(settings)
         self._serialized = SchemaRegistryClient(settings)
         """For Protobuf as descriptors: a client keeps schemas without the form in which they were asked for."""
+        for client in (self._client, self._serialized):
+            weakref.finalize(self, client.close)
         self._login, self._registers = config.spellings(), config.register
         self._formats: dict[SchemaId, Format] = {}
         self._grace, self._pause, self._clock = grace, pause, clock

@@ -70,7 +70,7 @@ class Scheduler:
         )
         # The tiers' producers partition by murmur2; with the same partitioner a task returns to its store of answers.
         by_key = {"partitioner": "murmur2_random"}
-        producer = Producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"} | by_key))
+        producer = Producer(self.kafka.producer(**{"enable.idempotence": False, "acks": "all"} | by_key))
         consumer.subscribe([self.prefix + spec.name for spec in DEFERRED.values()], on_revoke=self._on_revoke)
         try:
             while not self.stop.is_set():

@@ -72,7 +72,7 @@ class Publisher:
         self._failures: list[str] = []
         self._last_error = "time ran out"
         limits = {"queue.buffering.max.messages": MAX_QUEUED, "linger.ms": 1, "acks": "all", "error_cb": self._on_error}
-        self._producer = Producer(config.confluent(**{"enable.idempotence": idempotent} | limits))
+        self._producer = Producer(config.producer(**{"enable.idempotence": idempotent} | limits))
 
     def publish(
         self,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streams.adapters.clickhouse_connection import ClickHouseConfig
 from streams.adapters.clickhouse_retention import Retention
-from streams.adapters.kafka import KafkaConfig
+from streams.adapters.kafka import DEFAULT_COMPRESSION, KafkaConfig
 from streams.adapters.registry_config import RegistryConfig
 from streams.core.address import has_login, is_http
 from streams.core.errors import ConfigError, ServiceError
@@ -165,6 +165,11 @@ def _kafka(get: _Reader) -> KafkaConfig | None:
         sasl_mechanism=get.text("ESCALON_KAFKA_SASL_MECHANISM"),
         username=get.text("ESCALON_KAFKA_USERNAME"),
         password=get.secret("ESCALON_KAFKA_PASSWORD"),
+        token_url=get.text("ESCALON_KAFKA_TOKEN_URL"),
+        scope=get.text("ESCALON_KAFKA_SCOPE"),
+        extensions=get.text("ESCALON_KAFKA_EXTENSIONS"),
+        aws_region=get.text("ESCALON_KAFKA_AWS_REGION") or get.text("AWS_REGION") or "",
+        compression=get.text("ESCALON_KAFKA_COMPRESSION") or DEFAULT_COMPRESSION,
     )
 
 

@@ -90,7 +90,7 @@ class TierTables:
         """Write the new values; return when Kafka has confirmed them. Raises ServiceError if it does not."""
         failures: list[str] = []
         # An in-memory broker may number the messages of one batch alike, and recovery would then miss some.
-        producer = Producer(self.kafka.confluent(**{"acks": "all", "batch.num.messages": 1}))
+        producer = Producer(self.kafka.producer(**{"acks": "all", "batch.num.messages": 1}))
         for entry in found:
             producer.produce(
                 entry.topic,

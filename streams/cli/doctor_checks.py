@@ -36,6 +36,7 @@ EXTRAS: Final = {
     "ui": ("uvicorn", "the pages"),
     "evaluation": ("scipy", "calibrate, train, evaluate, compare, what-if"),
     "otel": ("opentelemetry.exporter", "traces to a collector"),
+    "msk": ("aws_msk_iam_sasl_signer", "the login at Amazon MSK"),
     "protobuf": ("google.protobuf", "events in Protobuf"),
 }
 """A module of each optional extra, and what needs it."""
@@ -139,7 +140,7 @@ def _topics(settings: Settings, kafka: KafkaConfig) -> str | Diagnosis:
     if missing:
         what = f"{kafka.servers}: {len(missing)} of {len(wanted)} topics are missing"
         return Diagnosis("Kafka", "warn", what, "Create them: `escalon topics --create`; `escalon up` does it as well.")
-    return f"{kafka.servers}: all {len(wanted)} topics exist"
+    return f"{kafka.servers}: all {len(wanted)} topics exist" + (f"; login {kafka.login}" if kafka.login else "")
 
 
 def _clickhouse(settings: Settings) -> Iterator[Diagnosis]:

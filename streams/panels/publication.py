@@ -105,7 +105,7 @@ class MessageWriter:
                 return
 
     def _connect(self) -> MessageProducer:
-        made: MessageProducer = Producer(self._kafka.confluent(**self._limits))
+        made: MessageProducer = Producer(self._kafka.producer(**self._limits))
         return made
 
     def _poll(self) -> None:

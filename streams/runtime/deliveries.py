@@ -235,7 +235,7 @@ class Record:
 def _producer(kafka: KafkaConfig, batch_bytes: int, linger_ms: int) -> Producer:
     one_by_one = {"batch.num.messages": 1} if batch_bytes == 1 else {"batch.size": batch_bytes}
     return Producer(
-        kafka.confluent(
+        kafka.producer(
             **one_by_one,
             **{
                 "acks": "all",

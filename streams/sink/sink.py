@@ -83,7 +83,7 @@ class Sink:
         self._builder = BatchBuilder(self.codec, self.prefix, self.prepare)
         self._writer = BatchWriter(
             clickhouse=self.clickhouse,
-            producer=self.make_producer(self.kafka.confluent(**{"enable.idempotence": False, "acks": "all"})),
+            producer=self.make_producer(self.kafka.producer(**{"enable.idempotence": False, "acks": "all"})),
             codec=self.codec,
             prefix=self.prefix,
             dead_letters=self.dead_letters,

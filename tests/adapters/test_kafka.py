@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Producer
 
-from streams.adapters.kafka import CLIENT_LOG, KafkaConfig
+from streams.adapters.kafka import CLIENT_LOG, COMPRESSIONS, KafkaConfig
 from streams.adapters.kafka_errors import refused
 from streams.adapters.topic_reader import record_of
 from streams.core.errors import ConfigError
@@ -188,3 +188,59 @@ def test_an_encrypted_key_is_opened_by_its_password_and_never_asked_for(tmp_path
     for wrong in (None, "another"):
         with pytest.raises(ConfigError, match="ESCALON_KAFKA_KEY_PASSWORD"):
             KafkaConfig(**files, key_password=wrong).ssl_context()
+
+
+@pytest.mark.parametrize("variable", ["", "token_url", "username", "password"])
+def test_oauth_has_its_settings_at_the_client_and_names_what_is_missing(variable: str) -> None:
+    settings: dict[str, Any] = {"username": "me", "password": "s3cret", "token_url": "https://login.example.com/token"}
+    if variable:
+        with pytest.raises(ConfigError) as caught:
+            KafkaConfig(servers="a:1", sasl_mechanism="OAUTHBEARER", **settings | {variable: None})
+        assert "ESCALON_KAFKA" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+        return
+    config = KafkaConfig(servers="a:1", sasl_mechanism="OAUTHBEARER", scope="kafka", extensions="a=b", **settings)
+    assert {name: value for name, value in config.confluent().items() if name.startswith("sasl.")} == {
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": "https://login.example.com/token",
+        "sasl.oauthbearer.client.id": "me",
+        "sasl.oauthbearer.client.secret": "s3cret",
+        "sasl.oauthbearer.scope": "kafka",
+        "sasl.oauthbearer.extensions": "a=b",
+    }
+    assert config.login == "by OAUTHBEARER as me"
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"tls": True}, "ESCALON_KAFKA_AWS_REGION"),
+        ({"aws_region": "eu-central-1"}, "ESCALON_KAFKA_TLS"),
+        ({"tls": True, "aws_region": "eu-central-1", "compression": "best"}, "ESCALON_KAFKA_COMPRESSION"),
+    ],
+)
+def test_amazons_login_names_what_is_missing(settings: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        KafkaConfig(servers="a:1", sasl_mechanism="AWS_MSK_IAM", **settings)
+    assert caught.value.key == key
+
+
+def test_a_token_endpoint_with_a_login_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigError) as caught:
+        KafkaConfig(
+            servers="a:1",
+            sasl_mechanism="OAUTHBEARER",
+            username="a",
+            password="b",
+            token_url="https://me:s3cret@b/token",
+        )
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_only_producers_compress(compression: str) -> None:
+    config = KafkaConfig(servers="a:1", compression=compression)
+    assert config.producer(acks="all")["compression.type"] == compression
+    assert "compression.type" not in config.consumer("mine")
+    Producer(config.producer())  # the client was built with it

@@ -146,9 +146,9 @@ def running_journey(
             "ESCALON_CACHE": str(data / "cache"),
             "KAFKA_HOME": str(home or ""),
         }
-        for name, value in (usual | dict(environment or {})).items():
-            patched.setenv(name, value)
         for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
             patched.delenv(name, raising=False)
+        for name, value in (usual | dict(environment or {})).items():
+            patched.setenv(name, value)
         with running_pipeline(read_settings(), load_pipeline(file, ANY_PYTHON)) as running:
             yield Journey(running, claude)

@@ -78,7 +78,7 @@ class Retrier:
         wanted = set(ids)
         # If its partition no longer exists, the key decides, by the tiers' own partitioner.
         more = {"enable.idempotence": False, "acks": "all", "partitioner": "murmur2_random"}
-        producer = self.make_producer(self.kafka.confluent(**more, **{"message.max.bytes": LARGEST_BYTES}))
+        producer = self.make_producer(self.kafka.producer(**more, **{"message.max.bytes": LARGEST_BYTES}))
         batch: list[Republished] = []
         size = 0
         for letter in self.originals.find(wanted):
