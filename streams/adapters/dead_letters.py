@@ -11,11 +11,12 @@ from typing import Any
 from streams.adapters.codec import Codec
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka_record import KafkaRecord
+from streams.adapters.source_reader import SourceReader
 from streams.core.dead_letter_limit import DeadLetterLimit
 from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header, Origin
 from streams.core.process_fault import raise_process_fault
-from streams.core.topics import BY_NAME
+from streams.core.topics import BY_NAME, own_name
 
 KEPT_BYTES = 64 * 1024
 MAX_DETAIL = 2000
@@ -103,12 +104,16 @@ class EventIds:
     reader: EventReader
     codec: Codec
     prefix: str
+    source: SourceReader | None = None
+    """Reads the records of the user's own topics; None if none are read."""
 
     def __call__(self, record: KafkaRecord) -> str:
         """Return the id. Raises ServiceError if a registry is unavailable, and nothing for a bad record."""
         try:
             if self._is_event(record):
                 return self.reader.event_id(record, self.reader.read(record.value, record.schema_id).id)
+            if self._of_source(record):
+                return self.source.event_id(record) if self.source is not None else self._by_record(record)
             return self._origin(record).event_id
         except ServiceError:  # the id may be readable in a moment
             raise
@@ -128,7 +133,9 @@ class EventIds:
             return self(record), ""
 
     def content_digest(self, record: KafkaRecord) -> str:
-        """Return the hash of the event's content; empty if unreadable. Raises only ServiceError."""
+        """Return the hash of the event's content; empty if unreadable or no event yet. Raises only ServiceError."""
+        if self._of_source(record):
+            return ""
         try:
             return (self.reader(record).origin if self._is_event(record) else self._origin(record)).content_digest
         except ServiceError:
@@ -138,7 +145,10 @@ class EventIds:
             return ""
 
     def _is_event(self, record: KafkaRecord) -> bool:
-        return record.topic.removeprefix(self.prefix) == "events"
+        return record.topic == f"{self.prefix}events"
+
+    def _of_source(self, record: KafkaRecord) -> bool:
+        return own_name(record.topic, self.prefix) is None
 
     def _origin(self, record: KafkaRecord) -> Origin:
         kind = BY_NAME[record.topic.removeprefix(self.prefix)].message

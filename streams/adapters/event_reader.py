@@ -54,14 +54,15 @@ class EventReader:
         _check_values(raw)
         event_id = self.event_id(received, raw.id)
         subject = raw.data_subject or received.header(SUBJECT_HEADER)
+        topic, partition, offset = received.source or (received.topic, received.partition, received.offset)
         origin = Origin(
             event_id=event_id,
             run=self._run,
             event_time=raw.time or received.came_at,
             trace_id=_trace(received, raw) or trace_id(self._run, event_id),
-            topic=received.topic,
-            partition=received.partition,
-            offset=received.offset,
+            topic=topic,
+            partition=partition,
+            offset=offset,
             data_subject=data_subject(subject) if subject else None,
             content_digest=_content(raw, subject),
         )
@@ -70,8 +71,7 @@ class EventReader:
     def event_id(self, received: KafkaRecord, own: str | None = None) -> str:
         """Return the producer's id, from the event or a header, else the record's identity."""
         named = binary_id(received.header) or own or received.header(ID_HEADER)
-        if named is not None and len(named) > MAX_ID:
-            _unreadable("bad_id", f"The id has {len(named)} characters, {MAX_ID} are allowed.", "Shorten it.")
+        _check_id(named)
         return named or derived_event_id(received, self._cluster_id)
 
     def is_named(self, received: KafkaRecord, event: Event) -> bool:
@@ -100,7 +100,7 @@ class EventReader:
             return raw if raw.data is None else replace(raw, data=_dumped(_object(raw.data)))
         # A user's own schema: its fields are the event's data.
         try:
-            return from_object(json.loads(json.dumps(schema.record(body), default=_jsonable)))
+            return from_object(json.loads(json.dumps(schema.record(body), default=jsonable)))
         except (ValueError, RecursionError) as error:
             _unreadable("bad_event", f"The record cannot be held as JSON ({error}).", "See docs/messages.md.")
 
@@ -212,6 +212,18 @@ def _time(value: Any) -> datetime | None:
     return None
 
 
+def check_event(raw: RawEvent) -> None:
+    """Raise UnreadableError for an event that no reader would accept."""
+    _check_text(raw)
+    _check_values(raw)
+    _check_id(raw.id)
+
+
+def _check_id(named: str | None) -> None:
+    if named is not None and len(named) > MAX_ID:
+        _unreadable("bad_id", f"The id has {len(named)} characters, {MAX_ID} are allowed.", "Shorten it.")
+
+
 def _check_text(raw: RawEvent) -> None:
     for text in (raw.id, raw.text, raw.data, raw.trace_id, raw.data_subject):
         try:
@@ -239,7 +251,8 @@ def _kind(raw: RawEvent) -> EventKind:
     return "text" if raw.text else "json"
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """Return a value of an Avro record that JSON lacks in a form that it has."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Decimal):

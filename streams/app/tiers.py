@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ClusterMetadata
 from streams.adapters.kafka_record import KafkaRecord, deadline_after
+from streams.adapters.source_reader import SourceReader
 from streams.app.event_reader import build_event_reader
 from streams.app.process import WorkerTier
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
+from streams.app.sources import source_binding, source_reader
 from streams.calling.cached import StoredAnswers
 from streams.calling.chain import CallServices
 from streams.calling.concurrency import LARGEST_BATCH
@@ -75,6 +78,11 @@ class Deployment:
             raise ServiceError(f"Kafka has no topic {name}.", "Run `escalon topics --create` first.")
         return self.cluster.partitions[name]
 
+    @cached_property
+    def source(self) -> SourceReader | None:
+        """The reader of the user's own topics; None if the pipeline names none."""
+        return source_reader(self.settings, self.cluster, self.codec, self.pipeline.spec.source)
+
     def directory(self, tier: str) -> Path:
         """Return the directory of a tier's tables. Another cluster's tables would not fit its changelogs."""
         cluster = digest(self.cluster.cluster_id)[:12]
@@ -91,7 +99,9 @@ def build(tier: WorkerTier, deployment: Deployment) -> TierApp:
         drain_seconds=settings.drain_seconds,
     )
     app = TierApp(tier, deployment.kafka, place)
-    reader, dead_letters = build_event_reader(settings, deployment.cluster, deployment.codec, deployment.blobs)
+    reader, dead_letters = build_event_reader(
+        settings, deployment.cluster, deployment.codec, deployment.blobs, deployment.source
+    )
     publisher = StagePublisher(
         client=app.client, codec=deployment.codec, prefix=settings.topic_prefix, tracing=deployment.tracing
     )
@@ -111,7 +121,7 @@ def _listen(app: TierApp, deployment: Deployment, reader: EventReader) -> list[B
         if reader.is_named(record, event):  # an id made of its record is not another event's
             known.check(event.origin)
         if deadline is not None:
-            event = replace(event, deadline=deadline_after(record.timestamp, deadline))
+            event = replace(event, deadline=deadline_after(record.deadline_from, deadline))
         publisher.publish(await listen(event, record.timestamp, pipeline, callers, records, images))
 
     plain_code = all(
@@ -122,6 +132,8 @@ def _listen(app: TierApp, deployment: Deployment, reader: EventReader) -> list[B
     watcher = next((one.spec for one in handlers.values() if isinstance(one.spec, ImageDuplicateListener)), None)
     if watcher is not None:
         bindings.append(_dedupe_images(app, deployment, records, images, watcher.capacity))
+    if deployment.source is not None:
+        bindings.append(source_binding(deployment.kafka, deployment.source))
     return bindings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -42,6 +43,20 @@ BY_NAME = {spec.name: spec for spec in TOPICS}
 BY_MESSAGE = {spec.message: spec for spec in TOPICS if spec.message is not m.Deferred}
 DEFERRED = {cause: BY_NAME[f"deferred-{cause}"] for cause in get_args(m.DeferralCause)}
 """A topic for each cause: all messages of one wait equally long, so a reader may stop at the first that is not due."""
+
+
+_CHANGELOG = re.compile(r"escalon-.*-changelog")
+
+
+def own_name(topic: str, prefix: str) -> str | None:
+    """Return the name in the table of a topic; None for one that is not this deployment's."""
+    name = topic[len(prefix) :]
+    return name if topic.startswith(prefix) and name in BY_NAME else None
+
+
+def may_be_source(topic: str, prefix: str) -> bool:
+    """False for the topics that escalon and Kafka keep for themselves."""
+    return not (topic.startswith("__") or _CHANGELOG.fullmatch(topic) or own_name(topic, prefix))
 
 
 def topic_of(message: Any) -> TopicSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from types import TracebackType
@@ -54,17 +55,22 @@ def placed(errors: Iterable[ConfigError], file: str, text: str) -> list[ConfigEr
 def line_of(text: str, key: str) -> int | None:
     """Return the line of a TOML text where a dotted key, or else the longest part of its beginning, is written."""
     table, best, longest = "", None, 0
+    written = Counter[str]()
     for number, line in enumerate(text.splitlines(), 1):
         if (match := _LINE.match(line)) is None:
             continue
         name = re.sub(r"[\s\"']", "", match["table"] or match["key"])
+        if match["table"]:
+            written[name] += match["list"] is not None
+            first, point, rest = name.partition(".")
+            name = f"{first}.{written[first]}{point}{rest}" if written[first] > 1 else name
         table, name = (name, name) if match["table"] else (table, f"{table}.{name}".lstrip("."))
         if len(name) > longest and f"{key}.".startswith(f"{name}."):
             best, longest = number, len(name)
     return best
 
 
-_LINE: Final = re.compile(r"\s*(?:\[(?P<table>[^\[\]]+)\]|(?P<key>[\w\"'.-]+)\s*=)")
+_LINE: Final = re.compile(r"\s*(?:\[(?P<list>\[)?(?P<table>[^\[\]]+)\]|(?P<key>[\w\"'.-]+)\s*=)")
 _FUNCTION: Final = ":"
 _WORDS: Final = {
     "missing": ("is missing.", "Add it."),
@@ -110,6 +116,9 @@ def location_of(item: Any) -> list[str]:
         del location[2]  # the union's tag, not a key of the file
     if location and location[-1] == "[key]":
         location.pop()  # pydantic's mark for a wrong table name
+    if location[:1] == ["source"] and len(location) > 1 and location[1].isdigit():
+        place = int(location[1]) + 1
+        location[1:2] = [str(place)] if place > 1 else []  # the second of several is source.2
     if item["type"].startswith("union_tag"):
         location.append(str(item["ctx"]["discriminator"]).strip("'"))
     return location

@@ -15,6 +15,7 @@ from streams.core.routing import CombineRule
 from streams.core.thinking import MOST_MAX_TOKENS
 from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.redaction import RedactionSpec
+from streams.pipeline.source import SourceSpec, one_or_several
 from streams.pipeline.values import (
     CachePolicy,
     Confidence,
@@ -269,6 +270,8 @@ class PipelineSpec(StrictTable):
     name: Name
     deadline: Duration | None = None
     """Seconds after the record's timestamp in which an event is worked on; None: no limit."""
+    source: Annotated[tuple[SourceSpec, ...], BeforeValidator(one_or_several)] = ()
+    """The user's own topics, besides escalon's topic `events`."""
     models: dict[Name, ModelSpec] = Field(default_factory=dict)
     listeners: dict[Name, ListenerSpec] = Field(min_length=1)
     verdict: VerdictSpec = VerdictSpec()

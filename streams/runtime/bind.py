@@ -38,6 +38,9 @@ from streams.telemetry.tracing import OFF, Handling, Tracing
 log = logging.getLogger("escalon.runtime")
 
 
+Headers = Sequence[tuple[str, bytes]]
+
+
 class Process(Protocol):
     """The process that messages are handled in."""
 
@@ -66,24 +69,24 @@ class StagePublisher:
     deliveries: Deliveries | None = None
     """Those of that message."""
 
-    def publish(self, messages: Sequence[Any]) -> None:
-        """Hand messages to the producer. Raises UnreadableError for one that is too large."""
+    def publish(self, messages: Sequence[Any], headers: Headers = ()) -> None:
+        """Hand messages to the producer, with some headers. Raises UnreadableError for one that is too large."""
         for message in messages:
             spec = topic_of(message)
-            key = spec.key(message)
-            self.send(spec.name, key.encode() if key is not None else None, self.codec.encode(message), message)
+            key, value = spec.key(message), self.codec.encode(message)
+            self.send(spec.name, key.encode() if key is not None else None, value, message, headers)
             observe(message)
             if self.handling is not None:
                 self.handling.caused(message)
 
-    def send(self, topic: str, key: bytes | None, value: bytes, about: Any) -> None:
+    def send(self, topic: str, key: bytes | None, value: bytes, about: Any, headers: Headers = ()) -> None:
         """Hand bytes to the producer, in the trace of the event that the message `about` belongs to."""
         assert self.deliveries is not None, "a message is published while another is handled"  # noqa: S101
-        headers = headers_of(about)
+        every = [*headers, *headers_of(about)]
         if self.handling is not None:
-            headers += self.handling.headers(about)
+            every += self.handling.headers(about)
         name, patient = f"{self.prefix}{topic}", topic in PATIENT_TOPICS
-        self.client.send(name, key, value, self.deliveries, headers=headers, patient=patient)
+        self.client.send(name, key, value, self.deliveries, headers=every, patient=patient)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,9 @@ class Binding:
     handle: Callable[[KafkaRecord, StagePublisher], Awaitable[None]]
     partitions: int | None = None
     """Partitions of the topic and of its tier's tables; None to accept any."""
+    find: Callable[[], Sequence[str]] | None = None
+    """Finds the user's own topics that the stage reads instead of `topic`, again and again, because more may come.
+    It blocks, and raises ServiceError. A tier has at most one such stage, and no table follows its topics."""
 
 
 @dataclass(kw_only=True)

@@ -41,6 +41,8 @@ LEAVE_SECONDS: Final = 45.0
 """Time that a process which ends by itself has for everything after its drain."""
 CONFIRM_SECONDS: Final = 10.0
 """Time limit for the last confirmations; a message without its own comes again."""
+FOUND: Final = ""
+"""In place of a topic: those that a binding finds."""
 log = logging.getLogger("escalon.runtime")
 
 
@@ -108,9 +110,11 @@ class TierApp(faust.App):  # type: ignore[misc]
 
     def bind(self, bindings: Sequence[Binding], publisher: StagePublisher, dead_letters: DeadLetters) -> None:
         """Create an agent for each binding, and the member that reads their topics."""
-        topics = {f"{self.config.prefix}{binding.topic}": binding for binding in bindings}
-        self.member = GroupMember(self.kafka, self.conf.id, list(topics), self, self.config.drain_seconds)
-        for topic, binding in topics.items():
+        topics = {f"{self.config.prefix}{one.topic}": one for one in bindings if one.find is None}
+        finding = next((one for one in bindings if one.find is not None), None)
+        find = finding.find if finding is not None else None
+        self.member = GroupMember(self.kafka, self.conf.id, list(topics), self, self.config.drain_seconds, find)
+        for topic, binding in (topics if finding is None else {**topics, FOUND: finding}).items():
             stage = BoundStage(
                 binding=binding,
                 publisher=publisher,
@@ -177,7 +181,7 @@ class TierApp(faust.App):  # type: ignore[misc]
 
     def _check(self, one: Partition) -> None:
         """End this process for a partition that was added after it had opened its tables."""
-        known = self._known_partitions[one.topic]
+        known = self._known_partitions.get(one.topic)
         if known is not None and one.number >= known:
             what = f"The topic {one.topic} has more than the {known} partitions it had when this process started."
             self.end(ProcessError(what, "Restart the tier: it then reports what to do."))
@@ -197,7 +201,8 @@ class TierApp(faust.App):  # type: ignore[misc]
 
     def handle(self, topic: str, batch: Batch) -> None:
         """Give records to the agent of their topic."""
-        task = asyncio.ensure_future(self._channels[topic].put(batch))
+        channel = self._channels[topic if topic in self._channels else FOUND]
+        task = asyncio.ensure_future(channel.put(batch))
         self._feeding.add(task)
         task.add_done_callback(self._feeding.discard)
 

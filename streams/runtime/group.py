@@ -85,13 +85,23 @@ class Owner(Protocol):
 
 
 class GroupMember(Service):  # type: ignore[misc]
-    """Reads `topics` as a member of `group` until it is stopped; `drain_seconds` limits step 2."""
+    """Reads `topics`, and those that `find` finds, as a member of `group` until it is stopped.
+
+    `drain_seconds` limits step 2.
+    """
 
     def __init__(
-        self, kafka: KafkaConfig, group: str, topics: Sequence[str], owner: Owner, drain_seconds: float, **options: Any
+        self,
+        kafka: KafkaConfig,
+        group: str,
+        topics: Sequence[str],
+        owner: Owner,
+        drain_seconds: float,
+        find: Callable[[], Sequence[str]] | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._topics, self._owner, self._drain_seconds = topics, owner, drain_seconds
+        self._topics, self._owner, self._drain_seconds, self._find = topics, owner, drain_seconds, find
         self._settings = {
             **kafka.accounting_consumer(group, **lag_statistics()),
             "partition.assignment.strategy": "cooperative-sticky",
@@ -158,6 +168,8 @@ class GroupMember(Service):  # type: ignore[misc]
         while not self.should_stop:
             await self.sleep(TOPIC_CHECK_SECONDS)
             await self.check_topics()
+            if topics := await asyncio.to_thread(self._more_topics):
+                self._commands.put(partial(self._subscribe, topics=topics))
 
     async def check_topics(self) -> None:
         """Begin again with topics that were created again: the same offsets are other records now."""
@@ -170,6 +182,18 @@ class GroupMember(Service):  # type: ignore[misc]
             elif now != one.topic_id and one.open:
                 log.error("%s/%d was created again and is read from its beginning", *one.place)
                 self._begin_again(one, 0, now)
+
+    def _more_topics(self) -> Sequence[str]:
+        """Return the topics to read, if more were found; else nothing. A topic that is gone may come again."""
+        try:
+            found = self._find() if self._find is not None else ()
+        except ServiceError as error:
+            log.warning("cannot look for further topics: %s", error)
+            return ()
+        more = sorted(set(found) - set(self._topics))
+        if more:
+            log.info("reading the topics %s", ", ".join(more))
+        return [*self._topics, *more] if more else ()
 
     def _known_ids(self) -> Mapping[str, str]:
         try:
@@ -249,9 +273,7 @@ class GroupMember(Service):  # type: ignore[misc]
         try:
             consumer = Consumer(self._settings)
             try:
-                consumer.subscribe(
-                    list(self._topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-                )
+                self._subscribe(consumer, self._more_topics() or self._topics)
                 while not self._stop_reading.is_set():
                     self._step(consumer)
                 self._leave(consumer, self._all(), lost=False)
@@ -260,6 +282,10 @@ class GroupMember(Service):  # type: ignore[misc]
         except Exception as error:  # nothing would be read any more
             own = error if isinstance(error, ProcessError) else _ending(error)
             self._loop.call_soon_threadsafe(self._owner.end, own)
+
+    def _subscribe(self, consumer: Any, topics: Sequence[str]) -> None:
+        self._topics = topics
+        consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def _step(self, consumer: Any) -> None:
         self._obey(consumer)

@@ -47,6 +47,9 @@ HANDLING       = _seconds("handling", "Time to handle a message, waiting include
 IN_FLIGHT      = _of(Gauge, "in_flight", "Messages being handled now.", "topic")
 WAITS          = _of(Counter, "waits", "Times a message waited for an unavailable service.", "topic")
 SKIPPED        = _of(Counter, "skipped", "Offsets that were deleted before they were read.", "topic")
+SOURCE_SKIPPED = _of(
+    Counter, "source_skipped", "Records of [source] topics that make no event, by reason.", "topic", "reason"
+)
 PUBLISH_WAITS  = _of(Counter, "publish_waits", "Times publishing waited for Kafka.", "topic")
 TABLES_REBUILT = _of(Counter, "tables_rebuilt", "Broken tables rebuilt from their changelogs.", "table")
 UNHEALTHY      = _of(Gauge, "unhealthy", "1 while this process lacks disk space, file handles or memory to work.")

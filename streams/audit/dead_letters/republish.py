@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from streams.adapters.codec import Codec
-from streams.adapters.kafka_record import ID_HEADER, TIME_HEADER, KafkaRecord
+from streams.adapters.kafka_record import ID_HEADER, RETRY_HEADER, TIME_HEADER, KafkaRecord
 from streams.adapters.topic_reader import TopicReader, record_of
 from streams.audit.dead_letters.originals import GoneError, Originals
 from streams.audit.dead_letters.table import BAD_ROW, ENDING, LetterStatus
@@ -16,8 +16,6 @@ from streams.core.errors import UnreadableError
 from streams.core.messages import DeadLetter, Origin
 from streams.core.topics import BY_NAME
 
-RETRY_HEADER: Final = "escalon-retry-of"
-"""Names the dead letter that a record was published for."""
 OURS: Final = frozenset({ID_HEADER, TIME_HEADER, RETRY_HEADER})
 EVENTS: Final = "events"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

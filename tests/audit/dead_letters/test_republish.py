@@ -15,9 +15,9 @@ from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.event_reader import EventReader
-from streams.adapters.kafka_record import KafkaRecord
+from streams.adapters.kafka_record import RETRY_HEADER, KafkaRecord
 from streams.audit.dead_letters.originals import GoneError, Originals
-from streams.audit.dead_letters.republish import RETRY_HEADER, RepublishEvent, why_no_event
+from streams.audit.dead_letters.republish import RepublishEvent, why_no_event
 from streams.audit.dead_letters.table import DeadLetterTable
 from streams.core.errors import ConfigError
 from streams.core.messages import DeadLetter, Deferred, Escalation, Event, Result, Sighting, Verdict

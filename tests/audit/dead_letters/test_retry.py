@@ -16,9 +16,9 @@ from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.kafka_record import KafkaRecord
+from streams.adapters.kafka_record import RETRY_HEADER, KafkaRecord
 from streams.audit.dead_letters.originals import Originals
-from streams.audit.dead_letters.republish import RETRY_HEADER, republish_original
+from streams.audit.dead_letters.republish import republish_original
 from streams.audit.dead_letters.retry import NotRetried, Retrier, RetryResult, why_not
 from streams.audit.dead_letters.table import DeadLetterTable, LetterAction
 from streams.core.errors import ServiceError, UnreadableError

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.adapters.kafka_record import ID_HEADER
+from streams.adapters.kafka_record import ID_HEADER, RETRY_HEADER
 from streams.app.operator_name import operator_name
-from streams.audit.dead_letters.republish import RETRY_HEADER
 from streams.ui.operator.frame import OperatorSite
 from streams.ui.operator.letters import HEX_BYTES, TEXT_BYTES
 from tests.harness.audit_world import World
