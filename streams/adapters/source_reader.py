@@ -11,19 +11,20 @@ from typing import Any, Final, Literal
 from streams.adapters.cloud_events import TIME, binary_id, binary_time, structured_id
 from streams.adapters.codec import Codec
 from streams.adapters.debezium import change_id, change_of
-from streams.adapters.event_reader import ENVELOPE, check_event, derived_event_id, from_object
+from streams.adapters.event_reader import ENVELOPE, EventReader, check_event, derived_event_id, from_object
 from streams.adapters.kafka_record import (
     EPOCH,
     ID_HEADER,
     SOURCE_HEADER,
     SUBJECT_HEADER,
     TIME_HEADER,
+    TRACE_HEADER,
     KafkaRecord,
 )
 from streams.adapters.source_topics import SourceTopics
 from streams.adapters.source_values import SourceValues
 from streams.core.errors import UnreadableError
-from streams.core.messages import RawEvent
+from streams.core.messages import Event, RawEvent
 from streams.pipeline.selector import Selector
 from streams.pipeline.source import Format, SourceSpec, as_text
 
@@ -31,6 +32,9 @@ SkipReason = Literal["filtered", "tombstone", "deleted"]
 MICROSECONDS, NANOSECONDS = 1e14, 1e17
 """Times above these are so many units since 1970."""
 _EPOCH_TIME: Final = re.compile(r"-?[0-9]{9,}(\.[0-9]+)?")
+
+
+SKIPPED: Final = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,10 @@ class SourceReader:
 
     def __call__(self, record: KafkaRecord) -> RawEvent | Skipped:
         """Return a record's event, with an id, or why it makes none. Raises UnreadableError with the reason."""
-        spec = self._spec(record)
+        return self.read(record, self._spec(record))
+
+    def read(self, record: KafkaRecord, spec: SourceSpec) -> RawEvent | Skipped:
+        """Read a record by one of the tables."""
         if record.value is None:
             return Skipped("tombstone")
         values = SourceValues(record, spec.format, self._codec)
@@ -97,6 +104,38 @@ def source_headers(record: KafkaRecord) -> list[tuple[str, bytes]]:
     milliseconds = round((record.came_at - EPOCH).total_seconds() * 1000)
     place = f"{record.topic}/{record.partition}/{record.offset}"
     return [(SOURCE_HEADER, place.encode()), (TIME_HEADER, str(milliseconds).encode())]
+
+
+def event_record(record: KafkaRecord, event: RawEvent, codec: Codec, topic: str) -> KafkaRecord:
+    """Return the record on the topic `events` for the event that was made of a record. It has no place yet."""
+    trace = [one for one in record.headers if one[0] == TRACE_HEADER]
+    return KafkaRecord(
+        topic=topic,
+        partition=-1,
+        offset=-1,
+        key=(event.id or "").encode(),
+        value=codec.encode(event),
+        timestamp=record.timestamp,
+        headers=[*source_headers(record), *trace],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MappedEvents:
+    """Reads the events that a pipeline would make of the records of the user's topics."""
+
+    source: SourceReader
+    reader: EventReader
+    codec: Codec
+    topic: str
+    """The full name of the topic `events`."""
+
+    def __call__(self, record: KafkaRecord) -> Event:
+        """Return the event of a record. Raises UnreadableError, with the reason SKIPPED for one that makes none."""
+        found = self.source(record)
+        if isinstance(found, Skipped):
+            raise UnreadableError(SKIPPED, f"[source] skips the record ({found.reason}).")
+        return self.reader(event_record(record, found, self.codec, self.topic))
 
 
 def _filtered(spec: SourceSpec, values: SourceValues, *, decode: bool) -> bool:

@@ -41,7 +41,7 @@ class TopicReader:
         only_started: bool = False,
         on_gap: OnGap = refuse,
     ) -> None:
-        self._config, self._partitions = config, describe_cluster(config).partitions
+        self._config, self.partitions = config, describe_cluster(config).partitions
         found, self._start = [place for topic in topics for place in self._places_of(topic)], start or {}
         if only_started and (missing := sorted(self._start.keys() - set(found))):
             what = "There is no partition {} of the topic {}.".format(*reversed(missing[0]))
@@ -110,7 +110,7 @@ class TopicReader:
 
         Marks that are fetched later and end before it end at a transaction that is open.
         """
-        return written_up_to(self._config, topic, range(self._partitions.get(topic, 0)))
+        return written_up_to(self._config, topic, range(self.partitions.get(topic, 0)))
 
     def compacted(self, topic: str) -> bool:
         """True if Kafka may remove a record of a topic for a later one of the same key; False if that is unknown."""
@@ -121,9 +121,9 @@ class TopicReader:
         return TopicIds(self._config).required(list(topics))
 
     def _places_of(self, topic: str) -> list[tuple[str, int]]:
-        if topic not in self._partitions:
+        if topic not in self.partitions:
             raise ServiceError(f"There is no topic {topic}.", "Create the topics with `escalon topics --create`.")
-        return [(topic, number) for number in range(self._partitions[topic])]
+        return [(topic, number) for number in range(self.partitions[topic])]
 
     def _first(self, place: tuple[str, int], low: int, high: int) -> int:
         wanted = self._start.get(place, low)

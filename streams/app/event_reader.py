@@ -1,6 +1,8 @@
-"""Build the reader of events, without Faust."""
+"""Build the reader of events, and that of the user's own topics, without Faust."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
@@ -8,8 +10,10 @@ from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka_admin import ClusterMetadata
 from streams.adapters.source_reader import SourceReader
+from streams.adapters.source_topics import SourceTopics
 from streams.app.settings import Settings
 from streams.core.dead_letter_limit import DeadLetterLimit
+from streams.pipeline.source import SourceSpec
 
 
 def build_event_reader(
@@ -31,3 +35,13 @@ def build_event_reader(
         limit=DeadLetterLimit(settings.dead_letter_run, settings.dead_letter_percent),
     )
     return reader, dead_letters
+
+
+def source_reader(
+    settings: Settings, cluster: ClusterMetadata, codec: Codec, specs: Sequence[SourceSpec]
+) -> SourceReader | None:
+    """Return the reader of the user's topics; None if the pipeline names none. Raises ConfigError."""
+    if not specs:
+        return None
+    topics = SourceTopics(specs, settings.topic_prefix)
+    return SourceReader(topics, codec, cluster.cluster_id, settings.max_event_bytes)

@@ -7,34 +7,20 @@ same event, and how the user's topic is partitioned and keyed does not matter. T
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams.adapters.codec import Codec
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.kafka_admin import ADMIN_TIMEOUT, ClusterMetadata
+from streams.adapters.kafka_admin import ADMIN_TIMEOUT
 from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.source_reader import Skipped, SourceReader, source_headers
 from streams.adapters.source_topics import SourceTopics
-from streams.app.settings import Settings
 from streams.core.errors import ServiceError
-from streams.pipeline.source import SourceSpec
 from streams.runtime.bind import Binding, StagePublisher
 from streams.telemetry.metrics import SOURCE_SKIPPED
 
 log = logging.getLogger("escalon.source")
-
-
-def source_reader(
-    settings: Settings, cluster: ClusterMetadata, codec: Codec, specs: Sequence[SourceSpec]
-) -> SourceReader | None:
-    """Return the reader of the user's topics; None if the pipeline names none. Raises ConfigError."""
-    if not specs:
-        return None
-    topics = SourceTopics(specs, settings.topic_prefix)
-    return SourceReader(topics, codec, cluster.cluster_id, settings.max_event_bytes)
 
 
 def source_binding(kafka: KafkaConfig, reader: SourceReader) -> Binding:

@@ -19,12 +19,12 @@ from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import ClusterMetadata
 from streams.adapters.kafka_record import KafkaRecord, deadline_after
 from streams.adapters.source_reader import SourceReader
-from streams.app.event_reader import build_event_reader
+from streams.app.event_reader import build_event_reader, source_reader
 from streams.app.process import WorkerTier
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
-from streams.app.sources import source_binding, source_reader
+from streams.app.sources import source_binding
 from streams.calling.cached import StoredAnswers
 from streams.calling.chain import CallServices
 from streams.calling.concurrency import LARGEST_BATCH

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from streams.adapters.source_topics import SourceTopics
 from streams.app.language_models import lacking
 from streams.app.provider_limits import little_room, not_held_to, unpriced, unseen_images
 from streams.app.providers import Providers
@@ -15,18 +16,30 @@ from streams.app.redaction import redaction_policy
 from streams.app.settings import read_settings
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, table
-from streams.cli.context import find_pipeline
+from streams.cli.context import find_pipeline, server_settings
+from streams.cli.source_sample import show_sample, show_topic
 from streams.pipeline.handlers import Handler
 from streams.pipeline.spec import TaskHandler
 
 app = new_app()
 
 
-@app.command(epilog="Example: escalon check pipeline.toml")
+@app.command(epilog="Examples: escalon check pipeline.toml · escalon check pipeline.toml --topic shop.orders")
 def check(
     file: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", help="The pipeline file. Default: ESCALON_PIPELINE, or ./pipeline.toml."),
+    ] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Show what [source] makes of these records: JSON lines, values or {key, value, headers}.",
+        ),
+    ] = None,
+    topic: Annotated[
+        str | None,
+        typer.Option(help="The topic of the sample; or, alone, show what [source] makes of its newest records."),
     ] = None,
 ) -> None:
     """Check a pipeline file and every file it names.
@@ -36,9 +49,18 @@ def check(
     Warnings: a prompt prints an event's text outside a fence, thinking may use up max_tokens before the answer, a
     model is not shown the image that its handler asks for, a model has no price, or weights or keys are missing.
     Notes: parts of a schema that the provider does not enforce.
+
+    With --sample or --topic it reads the file, and shows what [source] makes of records, and nothing else.
     """
     settings = read_settings()
     pipeline = find_pipeline(settings, file)
+    reads = SourceTopics(pipeline.spec.source, settings.topic_prefix)
+    if sample is not None or topic is not None:
+        if sample is not None:
+            show_sample(settings, pipeline.spec.source, sample, topic)
+        else:
+            show_topic(server_settings(), pipeline.spec.source, topic or "")
+        return
     handlers = [*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values()]
     Providers(pipeline, settings).check(handlers)
     redaction_policy(pipeline)
@@ -46,6 +68,8 @@ def check(
     out.print(table(["tier", "handler", "model or kind", "version"], rows))
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
     out.print(table(["intent", "action", "handler"], routes))
+    if reads:
+        out.print(f"It reads {reads}, besides escalon's topic events.", markup=False, soft_wrap=True)
     warnings = [
         *unfenced_text(handlers),
         *little_room(handlers, pipeline),

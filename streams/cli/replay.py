@@ -60,7 +60,9 @@ def replay(
     ] = None,
     sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="A random share of the events.")] = 1.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many events, the earliest.")] = None,
-    topic: Annotated[str | None, typer.Option(help="The full name of the topic, if it is not events.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="The full name of the topic, if it is not events: one of [source] too.")
+    ] = None,
     max_cost: Annotated[str | None, typer.Option(help="Stop when this many US dollars are spent.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report the calls that it would make; make none.")] = False,
     as_json: JsonOption = False,
@@ -150,6 +152,8 @@ def _print_chosen(order: ReplayOrder, chosen: Chosen) -> None:
     out.print(f"{events} of the topic {order.topic} ({order.selection}).", markup=False, soft_wrap=True)
     if chosen.unreadable:
         out.print(f"{chosen.unreadable:,} records are not readable events and are left out.")
+    if chosen.skipped:
+        out.print(f"{chosen.skipped:,} records are skipped by [source].", markup=False)
     for partition, first in sorted(chosen.begins.items()):
         what = f"Partition {partition} begins at offset {first}: Kafka no longer has what was before."
         out.print(what, style="yellow")

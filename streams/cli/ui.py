@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -73,7 +74,7 @@ def serve(settings: Settings, pipeline: Pipeline, listener: socket.socket) -> No
     address = address_of(listener)
     panel = PanelSite(settings, pipeline)
     panel.load()
-    operator = operator_of(settings, pipeline)
+    operator = operator_of(replace(settings, pipeline=pipeline.path), pipeline)
     host, port = listener.getsockname()[:2]
     application = make_app(allowed_hosts(host, port, settings.ui_url), panel, operator)
     with announced(settings, settings.ui_url or address):

@@ -11,8 +11,8 @@ import typer
 from streams.audit.verify.report import FAULTS, FAULTS_OF_HELD_RECORDS, VerifyReport, VerifyRequest
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json, table
-from streams.cli.context import server_settings
-from streams.cli.options import JsonOption, SinceOption
+from streams.cli.context import find_pipeline_if_any, server_settings
+from streams.cli.options import JsonOption, PipelineOption, SinceOption
 from streams.cli.times import parse_time
 from streams.cli.verification import verification
 from streams.core.errors import ConfigError
@@ -29,6 +29,7 @@ def verify(
     strict: Annotated[
         bool, typer.Option("--strict", help="Count an identical outcome that was delivered twice as a fault.")
     ] = False,
+    pipeline: PipelineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that nothing was lost: each event has exactly one end, and each record its row in ClickHouse.
@@ -36,6 +37,8 @@ def verify(
     The exit code is 1 if anything is missing, duplicated or without an origin. docs/verify.md says what is compared.
     """
     settings = server_settings()
+    known = find_pipeline_if_any(settings, pipeline, "your own topics are not verified")
+    specs = known.spec.source if known is not None else ()
     now = settings.now()
     question = VerifyRequest(
         run=settings.run,
@@ -45,7 +48,9 @@ def verify(
         strict=strict,
     )
     with err.status("Reading …") as status:
-        report = verification(settings, question, lambda topic, count: status.update(f"Reading {topic}: {count}"))
+        report = verification(
+            settings, question, lambda topic, count: status.update(f"Reading {topic}: {count}"), specs
+        )
     if as_json:
         print_json(_document(report, question))
     else:
@@ -64,6 +69,13 @@ def _show(report: VerifyReport) -> None:
     columns = ("records", "copies", "rows", "rows_unproven", "orphans_unproven")
     rows = [[topic, *(counts.get(name) for name in columns)] for topic, counts in report.counts.items()]
     out.print(table(["topic", "records", "same id again", "rows", "rows unproven", "events unproven"], rows))
+    if report.sources:
+        kinds = ("records", "events", "filtered", "deleted", "tombstone", "dead_letters", "waiting")
+        rows = [[topic, *(counts.get(kind, 0) for kind in kinds)] for topic, counts in report.sources.items()]
+        names = ("records", "events", "filtered", "deletes", "tombstones", "dead letters", "not read yet")
+        out.print(table(["your topic", *names], rows))
+    for topic in report.unchecked:
+        out.print(f"{topic} was not read: give the pipeline file that names it (--pipeline).", style="yellow")
     out.print(table(["events that ended as", "events"], [[name, count] for name, count in report.ends.items()]))
     if report.reasons:
         out.print(table(["dead letters", "events"], [[name, count] for name, count in report.reasons.items()]))

@@ -17,7 +17,8 @@ from streams.adapters.clickhouse import ClickHouseConfig
 from streams.adapters.codec_factory import codec_for
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import describe_cluster
-from streams.app.event_reader import build_event_reader
+from streams.adapters.source_reader import MappedEvents
+from streams.app.event_reader import build_event_reader, source_reader
 from streams.app.providers import Providers
 from streams.app.redaction import row_redactor
 from streams.app.settings import Settings
@@ -60,11 +61,16 @@ class ReplayDependencies:
     clickhouse: ClickHouseConfig
 
     def source(self, order: ReplayOrder) -> Source:
-        """Return the topic's events, under the name of the replay."""
+        """Return the topic's events, under the name of the replay; of a topic in `[source]`, those that it makes."""
         codec, blobs = codec_for(self.settings.schema_registry), BlobStore(self.settings.blobs)
         named = replace(self.settings, run=order.run)
-        reader, letters = build_event_reader(named, describe_cluster(self.kafka), codec, blobs)
-        return Source(self.kafka, order.topic, reader, letters)
+        cluster = describe_cluster(self.kafka)
+        own = source_reader(named, cluster, codec, order.pipeline.spec.source)
+        reader, letters = build_event_reader(named, cluster, codec, blobs, own)
+        if own is None or own.topics.of(order.topic) is None:
+            return Source(self.kafka, order.topic, reader, letters)
+        mapped = MappedEvents(own, reader, codec, f"{named.topic_prefix}events")
+        return Source(self.kafka, order.topic, mapped, letters)
 
     def as_before(self, run: str, selection: EventSelection) -> EventSelection:
         """Return the selection, with its former times if a replay of this name was asked for in the same words."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.adapters.dead_letters import DeadLetters
-from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import TopicIds
 from streams.adapters.kafka_record import KafkaRecord
+from streams.adapters.source_reader import SKIPPED
 from streams.adapters.topic_reader import Offsets, TopicReader
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import Event
@@ -33,6 +33,8 @@ class Chosen:
     offsets: dict[int, NDArray[np.int64]]
     unreadable: int = 0
     """Records that hold no readable event; these ended as dead letters and are not replayed."""
+    skipped: int = 0
+    """Records of one of the user's own topics that `[source]` skips."""
     begins: dict[int, int] = field(default_factory=dict)
     """The first offset the topic still holds, of partitions whose beginning is gone."""
     topic_id: str = ""
@@ -48,14 +50,14 @@ class Source:
 
     kafka: KafkaConfig
     topic: str
-    reader: EventReader
+    reader: Callable[[KafkaRecord], Event]
     dead_letters: DeadLetters
 
     def choose(self, selection: EventSelection) -> Chosen:
         """Find the events; of several with the earliest times, those of lower partitions and offsets come first."""
         times: dict[int, array[float]] = defaultdict(lambda: array("d"))
         offsets: dict[int, array[int]] = defaultdict(lambda: array("q"))
-        unreadable, topic_id = 0, self._topic_id()
+        unread, topic_id = Counter[bool](), self._topic_id()
         with closing(self._tail(self._first(selection))) as tail:
             held = tail.held()
             for record in tail.to_end(held):
@@ -63,15 +65,15 @@ class Source:
                     continue
                 try:
                     origin = self.reader(record).origin
-                except UnreadableError:
-                    unreadable += 1
+                except UnreadableError as error:
+                    unread[error.reason == SKIPPED] += 1
                     continue
                 if selection.takes(origin.event_id, origin.event_time):
                     times[record.partition].append(origin.event_time.timestamp())
                     offsets[record.partition].append(record.offset)
         wanted = selection.offsets or {}
         gone = {number: low for (_, number), (low, _) in held.items() if low > wanted.get(number, (0, 0))[0]}
-        return Chosen(_earliest(times, offsets, selection.limit), unreadable, gone, topic_id)
+        return Chosen(_earliest(times, offsets, selection.limit), unread[False], unread[True], gone, topic_id)
 
     def _first(self, selection: EventSelection) -> Offsets | None:
         """Return the first offsets to read; None for all from the beginning."""

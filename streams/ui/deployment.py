@@ -69,12 +69,12 @@ class StartingDeployment:
 
     def _connected(self) -> Settings | None:
         if self.settings.kafka is not None and self.settings.clickhouse is not None:
-            return self.settings
+            return replace(self.settings, pipeline=self.pipeline)
         found = running(self.settings.data_dir)
         if found is None:
             return None
         kafka, clickhouse = KafkaConfig(servers=found.kafka), ClickHouseConfig(url=found.clickhouse)
-        return replace(self.settings, kafka=kafka, clickhouse=clickhouse)
+        return replace(self.settings, kafka=kafka, clickhouse=clickhouse, pipeline=self.pipeline)
 
 
 def operator_of(settings: Settings, pipeline: Pipeline | None) -> OperatorSite:

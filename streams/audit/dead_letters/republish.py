@@ -11,10 +11,11 @@ from streams.adapters.codec import Codec
 from streams.adapters.kafka_record import ID_HEADER, RETRY_HEADER, TIME_HEADER, KafkaRecord
 from streams.adapters.topic_reader import TopicReader, record_of
 from streams.audit.dead_letters.originals import GoneError, Originals
+from streams.audit.dead_letters.sources import MapAgain, source_record
 from streams.audit.dead_letters.table import BAD_ROW, ENDING, LetterStatus
 from streams.core.errors import UnreadableError
 from streams.core.messages import DeadLetter, Origin
-from streams.core.topics import BY_NAME
+from streams.core.topics import BY_NAME, own_name
 
 OURS: Final = frozenset({ID_HEADER, TIME_HEADER, RETRY_HEADER})
 EVENTS: Final = "events"
@@ -28,7 +29,8 @@ class Republished:
 
     letter: DeadLetter
     topic: str
-    partition: int
+    partition: int | None
+    """None if the key decides."""
     key: bytes | None
     headers: list[tuple[str, bytes]]
     value: bytes
@@ -38,10 +40,15 @@ Republish = Callable[[DeadLetter], Republished]
 """Makes the record of a dead letter. Raises GoneError if it no longer exists."""
 
 
-def republish_original(originals: Originals) -> Republish:
-    """Return a function that publishes a letter's original to the topic and partition that it came from."""
+def republish_original(originals: Originals, again: MapAgain) -> Republish:
+    """Return a function that publishes a letter's original to the topic and partition that it came from.
+
+    Of a record of the user's own topics it publishes the event.
+    """
 
     def republish(letter: DeadLetter) -> Republished:
+        if own_name(letter.topic, originals.prefix) is None:
+            return _event(letter, again(source_record(letter, originals), letter))
         headers = [(one.key, one.value) for one in letter.headers]
         return Republished(
             letter=letter,
@@ -63,6 +70,7 @@ class RepublishEvent:
     """
 
     originals: Originals
+    again: MapAgain
     scan: TopicReader
     codec: Codec
     prefix: str
@@ -71,14 +79,19 @@ class RepublishEvent:
 
     def __call__(self, letter: DeadLetter) -> Republished:
         """Return the record. Raises GoneError if the topic no longer holds it."""
-        if letter.topic == self.prefix + EVENTS:
-            return republish_original(self.originals)(letter)
+        if own_name(letter.topic, self.prefix) in (EVENTS, None):
+            return republish_original(self.originals, self.again)(letter)
         origin = self._origin(letter)
         found = self.scan.record(origin.topic, origin.partition, origin.offset)
         record = record_of(found) if found is not None else None
+        mapped = own_name(origin.topic, self.prefix) is None
+        if record is not None and mapped:
+            record = self.again(record, letter)
         if record is None or not record.value or not self._is(record, origin):
             what = f"{origin.topic} no longer holds its event ({origin.partition}/{origin.offset})."
             raise GoneError(what, _AGAIN)
+        if mapped:
+            return _event(letter, record)
         return Republished(
             letter=letter,
             topic=record.topic,
@@ -108,9 +121,21 @@ class RepublishEvent:
 
 def why_no_event(one: LetterStatus, prefix: str) -> str | None:
     """Return the reason why a dead letter cannot be retried by its event; None if it can."""
-    if one.topic.removeprefix(prefix) not in ENDING or one.reason == BAD_ROW:
+    name = own_name(one.topic, prefix)
+    if name is not None and (name not in ENDING or one.reason == BAD_ROW):
         return "it does not block its event; retry it without --from"
     return None
+
+
+def _event(letter: DeadLetter, record: KafkaRecord) -> Republished:
+    return Republished(
+        letter=letter,
+        topic=record.topic,
+        partition=None,
+        key=record.key,
+        headers=list(record.headers),
+        value=record.value or b"",
+    )
 
 
 def _named(headers: list[tuple[str, bytes]], letter: DeadLetter, came_at: datetime) -> list[tuple[str, bytes]]:

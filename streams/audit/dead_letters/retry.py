@@ -15,11 +15,11 @@ from confluent_kafka import KafkaException, Producer
 
 from streams.adapters.kafka import KafkaConfig
 from streams.audit.dead_letters.originals import GoneError, Originals
-from streams.audit.dead_letters.republish import Republish, Republished
+from streams.audit.dead_letters.republish import EVENTS, Republish, Republished
 from streams.audit.dead_letters.table import BAD_ROW, ENDING, DeadLetterTable, LetterAction, LetterStatus
 from streams.core.errors import ServiceError
 from streams.core.messages import DeadLetter
-from streams.core.topics import BY_NAME
+from streams.core.topics import own_name
 
 BATCH, BATCH_BYTES, FLUSH_SECONDS = 500, 32 << 20, 30.0
 LARGEST_BYTES: Final = 100_000_000
@@ -40,16 +40,14 @@ RetryResult = LetterAction | NotRetried
 
 def why_not(one: LetterStatus, prefix: str, retryable: Collection[str]) -> str | None:
     """Return the reason why a dead letter must not be retried; None if it may. `retryable` are the states for it."""
-    name = one.topic.removeprefix(prefix)
-    if name not in BY_NAME:
-        return f"{one.topic} is not a topic of this pipeline"
+    ends = (own_name(one.topic, prefix) or EVENTS) in ENDING  # a record of the user's own topics becomes an event
     if one.erased:
         return "the content of its event was erased"
     if one.state not in retryable:
         return f"it was {one.state} at {_shown(one.acted_at)} by {one.operator}"
     if one.outcome is not None and one.reason == "id_conflict":
         return f"another event has its id and has ended as {one.outcome}: publish it under its own id, or drop it"
-    if one.outcome is not None and name in ENDING and one.reason != BAD_ROW:
+    if one.outcome is not None and ends and one.reason != BAD_ROW:
         return f"its event has ended as {one.outcome}"
     return None
 
@@ -116,7 +114,7 @@ class Retrier:
             raise ServiceError(what, "They are still open: check the broker and run the same command again.")
 
     def _publish(self, producer: Any, record: Republished) -> None:
-        there = record.partition < self.partitions[record.topic]
+        there = record.partition is not None and record.partition < self.partitions[record.topic]
         try:
             producer.produce(
                 record.topic,

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Final
 
 from streams.adapters.blobs import BlobStore
+from streams.adapters.codec import Codec
 from streams.adapters.codec_factory import codec_for
 from streams.adapters.dead_letters import EventIds
 from streams.adapters.kafka_admin import describe_cluster
+from streams.adapters.source_reader import SourceReader
 from streams.adapters.topic_reader import TopicReader
-from streams.app.event_reader import build_event_reader
+from streams.app.event_reader import build_event_reader, source_reader
 from streams.app.settings import Settings, require_kafka
 from streams.audit.dead_letters.originals import Originals
 from streams.audit.dead_letters.republish import Republish, RepublishEvent, republish_original
 from streams.audit.dead_letters.retry import Retrier
+from streams.audit.dead_letters.sources import MapAgain
 from streams.audit.dead_letters.table import DeadLetterTable
+from streams.core.errors import ConfigError
+from streams.pipeline.load import load_pipeline
+
+DEFAULT_PIPELINE: Final = Path("pipeline.toml")
 
 
 @contextmanager
@@ -36,19 +46,35 @@ def originals_of(settings: Settings, letters: DeadLetterTable, needs_kafka: bool
 @contextmanager
 def republish_of(settings: Settings, originals: Originals, source: str | None) -> Iterator[Republish]:
     """Retry a dead letter by its original record, or by its event if `source` is given."""
-    if source is None:
-        yield republish_original(originals)
-        return
     kafka = require_kafka(settings)
+    again = MapAgain(
+        reader=lru_cache(1)(partial(_source_reader, settings, originals.codec)),
+        codec=originals.codec,
+        prefix=settings.topic_prefix,
+    )
+    if source is None:
+        yield republish_original(originals, again)
+        return
     reader, _ = build_event_reader(settings, describe_cluster(kafka), originals.codec, originals.blobs)
     with TopicReader(kafka) as scan:
         yield RepublishEvent(
             originals=originals,
+            again=again,
             scan=scan,
             codec=originals.codec,
             prefix=settings.topic_prefix,
             event=EventIds(reader, originals.codec, settings.topic_prefix).event,
         )
+
+
+def _source_reader(settings: Settings, codec: Codec) -> SourceReader | None:
+    """Return the reader of the user's own topics by the pipeline file. Raises ConfigError if there is no such file."""
+    file = settings.pipeline or DEFAULT_PIPELINE
+    if not file.is_file():
+        what = f"there is no pipeline file {file}, whose [source] says what to make of the user's own topics."
+        raise ConfigError(what, "Set ESCALON_PIPELINE.", "pipeline")
+    pipeline = load_pipeline(file.absolute(), settings.python)
+    return source_reader(settings, describe_cluster(require_kafka(settings)), codec, pipeline.spec.source)
 
 
 def retrier_of(

@@ -35,8 +35,8 @@ ROW: Final = np.dtype([("id", "S16"), ("at", "<i8")])
 OUTCOME_ROW: Final = np.dtype([("id", "S16"), ("at", "<i8"), ("content", "S8")])
 """A row of an outcome: the event's id, the time it was settled, and a hash of the event's content, empty if unknown."""
 CHUNK: Final = 20_000
-# Scopes of a message: another run, this run and the pipeline's events topic, this run and another topic.
-OTHER_RUN, THIS_TOPIC, OTHER_TOPIC = 0, 1, 2
+# Scopes of a message: another run; this run and the topic `events`, another of escalon's topics, or one of the user's.
+OTHER_RUN, THIS_TOPIC, OTHER_TOPIC, SOURCE_TOPIC = 0, 1, 2, 3
 
 
 def digest(*parts: str) -> bytes:

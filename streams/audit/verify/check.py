@@ -39,6 +39,7 @@ from streams.audit.verify.proof import (
     padded,
 )
 from streams.audit.verify.report import FAULTS, Fault, VerifyReport, VerifyRequest
+from streams.audit.verify.source_check import SourceCheck, SourceEnds
 from streams.audit.verify.topic_evidence import DeadLetterEvidence, EvidenceReader, TopicEvidence
 from streams.core.errors import ServiceError
 from streams.core.topics import BY_NAME, DEFERRED
@@ -63,6 +64,8 @@ class ConsistencyCheck:
     reader: EvidenceReader
     client: ClickHouseClient
     question: VerifyRequest
+    source: SourceCheck | None = None
+    """Reads the user's own topics; None if the pipeline names none, or is not known."""
     report: VerifyReport = field(default_factory=VerifyReport)
     _unknown: list[_UnknownEvents] = field(default_factory=list)
 
@@ -72,6 +75,7 @@ class ConsistencyCheck:
 
     def run(self) -> VerifyReport:
         """Return the report. Raises ServiceError when Kafka or ClickHouse cannot be read."""
+        source_ends = self.source.ends() if self.source is not None else None
         topics = (*SINK_TABLES, *(spec.name for spec in DEFERRED.values()), "events")
         before = self.scan.incarnations(map(self._full, topics))
         written = {topic: self.scan.written(self._full(topic)) for topic in topics}
@@ -86,6 +90,7 @@ class ConsistencyCheck:
         calls = self._topic("calls", marks["calls"], events, letters)
         outcomes = self._outcomes(marks, events, letters, calls)
         self._lost(events, outcomes, letters, marks)
+        self._sources(source_ends, events, outcomes, letters)
         for topic in ("verdicts", "labels", "judgements", "panel-cases"):
             self._topic(topic, marks[topic], events, letters)
         self._rows(self.reader.messages("panels", BY_NAME["panels"].message, marks["panels"]), letters)
@@ -150,6 +155,30 @@ class ConsistencyCheck:
             self.report.ends["unproven"] = int((~proven).sum())
         self.report.reasons = dict(letters.reasons)
         self.report.counts["events"]["distinct"] = len(each)
+
+    def _sources(
+        self, ends: SourceEnds | None, events: TopicEvidence, outcomes: TopicEvidence, letters: DeadLetterEvidence
+    ) -> None:
+        """Compare the user's own topics with all events of which there is any evidence."""
+        self.report.unchecked = sorted(self.reader.sources - (set() if ends is None else ends.marks.keys()))
+        if self.source is None or ends is None:
+            return
+        ended = [event for event, _ in (*letters.opened, *letters.dropped)] + [*letters.retried]
+        every = [events.entries["id"], outcomes.entries["event"], self._recorded.outcomes()["id"]]
+        known = np.concatenate([*every, np.array(ended, "S16")])
+        forgotten = events.compacted or any(low > 0 for low, _ in events.marks.values())
+        for topic in ends.marks:
+            found = self.source.run(topic, ends, known, letters)
+            self.report.sources[topic] = dict(found.counts)
+            for kind, places in (("lost_record", found.lost), ("unreadable", found.unreadable)):
+                if not places:
+                    continue
+                if kind == "lost_record" and forgotten:
+                    self.report.unproven += Counter({kind: len(places)})
+                    continue
+                examples = tuple({"partition": one, "offset": offset} for one, offset in places[:EXAMPLES])
+                self.report.faults.append(Fault(kind, topic, len(places), examples))
+        self.reader.gaps.extend(self.source.gaps)
 
     def _would_show(self, events: TopicEvidence, outcomes: TopicEvidence, rows: Array, each: Array) -> Array:
         """Return a mask of the events whose outcome would still be on its topic or in ClickHouse if it existed."""

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from streams.audit.verify.arrays import OTHER_RUN, OTHER_TOPIC, THIS_TOPIC, Array
+from streams.audit.verify.arrays import OTHER_RUN, OTHER_TOPIC, SOURCE_TOPIC, THIS_TOPIC, Array
 from streams.audit.verify.discrepancies import Split, missing_from
 from streams.audit.verify.topic_evidence import TopicEvidence
 
@@ -81,7 +81,18 @@ def link_to_events(entries: Array, events: Array) -> EventLinks:
     # A message from before the event came was about another event at the same position.
     same = (places[order[at[inside]]] == wanted[inside]) & (event["id"] == about["event"])
     times = about["at"][same & (about["at"] > 0) & (about["at"] >= event["at"])]
+    times = np.concatenate([times, _mentions(entries[entries["scope"] == SOURCE_TOPIC], events)])
     return EventLinks(unknown, int(times.min()) if len(times) else None)
+
+
+def _mentions(about: Array, events: Array) -> Array:
+    """Return the times of messages whose event is held, found by its id: its place is one in a topic of the user's."""
+    order = np.argsort(events["id"], kind="stable")
+    at = np.searchsorted(events["id"][order], about["event"])
+    inside = np.flatnonzero(at < len(events))
+    event, about = events[order[at[inside]]], about[inside]
+    times: Array = about["at"][(event["id"] == about["event"]) & (about["at"] > 0) & (about["at"] >= event["at"])]
+    return times
 
 
 def orphans(entries: Array, events: TopicEvidence, first_confirmed: int | None, mentioned: Array) -> Split:
@@ -97,6 +108,10 @@ def orphans(entries: Array, events: TopicEvidence, first_confirmed: int | None, 
     if events.compacted:  # compaction may have removed an event that is missing
         held = _places(events.entries["partition"], events.entries["offset"])
         proven &= np.isin(_places(entries["source_partition"], entries["source_offset"]), held)
+    of_source = entries["scope"] == SOURCE_TOPIC  # its place says nothing: only a topic that has all events does
+    proven &= ~of_source
+    if not events.trimmed and not events.compacted:
+        proven |= of_source & (mentioned >= existed)
     proven |= entries["scope"] == OTHER_TOPIC
     return Split(np.flatnonzero(proven), unproven=int((~proven).sum()))
 

@@ -10,6 +10,7 @@ from typing import Final
 FAULTS: Final[Mapping[str, str]] = {
     "unread": "offsets that Kafka deleted before they were read",
     "lost_event": "events without an outcome or a dead letter",
+    "lost_record": "records of your topics that are neither an event nor skipped nor a dead letter",
     "doubled_outcome": "outcomes that differ from the first of their event",
     "orphan_outcome": "outcomes of an event that never existed",
     "orphan_call": "calls for an event that never existed",
@@ -20,7 +21,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "missing_call": "outcomes whose call has no row in ClickHouse",
     "copied_outcome": "outcomes delivered again, byte by byte the same",
 }
-FAULTS_OF_HELD_RECORDS: Final = frozenset({"lost_event", "missing_row", "missing_call"})
+FAULTS_OF_HELD_RECORDS: Final = frozenset({"lost_event", "lost_record", "missing_row", "missing_call"})
 """Faults in what the topics hold. While one of these is unproven, the report is not clean; the others are about what
 the topics have forgotten."""
 
@@ -52,6 +53,10 @@ class VerifyReport:
     """By topic: records, copies, rows, and what could not be proven."""
     ends: dict[str, int] = field(default_factory=dict)
     """Events by how they ended, in flight, lost and unproven."""
+    sources: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By topic of the user's: records, and what they became."""
+    unchecked: list[str] = field(default_factory=list)
+    """Topics of the user's that events were made of and that were not read, because no pipeline file names them."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Reasons of the open dead letters that ended an event."""
     young: Counter[str] = field(default_factory=Counter)

@@ -22,6 +22,7 @@ from streams.audit.verify.arrays import (
     MESSAGE,
     OTHER_RUN,
     OTHER_TOPIC,
+    SOURCE_TOPIC,
     THIS_TOPIC,
     Array,
     GrowingArray,
@@ -31,7 +32,7 @@ from streams.audit.verify.arrays import (
 from streams.audit.verify.message_identity import IdentityReader, MessageIdentity
 from streams.core.errors import UnreadableError
 from streams.core.messages import Deferred
-from streams.core.topics import BY_NAME, DEFERRED
+from streams.core.topics import BY_NAME, DEFERRED, own_name
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -155,12 +156,17 @@ class EvidenceReader:
     latest: int = 2**63 - 1
     gaps: list[Gap] = field(default_factory=list)
     """Offsets that Kafka deleted before they were read."""
+    sources: set[str] = field(default_factory=set)
+    """The user's own topics that events were made of."""
 
     def events(self, marks: Marks) -> TopicEvidence:
         """Read the topic events, each record with the id that it has or would have."""
         reading = _Reading("events", marks, self.since, GrowingArray(EVENT))
         for message in self._messages(reading):
-            name, content = self.event(record_of(message))
+            record = record_of(message)
+            name, content = self.event(record)
+            if (source := record.source) is not None:
+                self.sources.add(source[0])
             place = (message.partition(), message.offset(), message.timestamp()[1])
             reading.entries.add(digest(name), *place, content_hash(content))
         return reading.found(self._compacted("events"))
@@ -259,7 +265,8 @@ class EvidenceReader:
 
     def _linked(self, one: MessageIdentity, value: bytes | None) -> tuple[Any, ...]:
         topic, partition, offset = one.source or ("", -1, -1)
-        this_run = THIS_TOPIC if topic == f"{self.prefix}events" else OTHER_TOPIC
+        name = own_name(topic, self.prefix)
+        this_run = THIS_TOPIC if name == "events" else SOURCE_TOPIC if topic and name is None else OTHER_TOPIC
         scope = this_run if one.run == self.run else OTHER_RUN
         call = digest(one.call_id) if one.call_id else b""
         body = md5(value or b"", usedforsecurity=False).digest()[:8]

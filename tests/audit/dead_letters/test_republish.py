@@ -18,6 +18,7 @@ from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka_record import RETRY_HEADER, KafkaRecord
 from streams.audit.dead_letters.originals import GoneError, Originals
 from streams.audit.dead_letters.republish import RepublishEvent, why_no_event
+from streams.audit.dead_letters.sources import MapAgain
 from streams.audit.dead_letters.table import DeadLetterTable
 from streams.core.errors import ConfigError
 from streams.core.messages import DeadLetter, Deferred, Escalation, Event, Result, Sighting, Verdict
@@ -100,7 +101,8 @@ def from_events(tmp_path: Path, record: KafkaRecord | None) -> RepublishEvent:
         run="live",
     )
     scan: Any = FakeScan(record)
-    return RepublishEvent(originals=originals, scan=scan, codec=CODEC, prefix="pre.", event=IDS.event)
+    again = MapAgain(reader=lambda: None, codec=CODEC, prefix="pre.")
+    return RepublishEvent(originals=originals, again=again, scan=scan, codec=CODEC, prefix="pre.", event=IDS.event)
 
 
 @pytest.mark.parametrize("make", [sighting, of_verdict, escalation, by_budget, by_provider, result])
@@ -111,7 +113,7 @@ def test_the_event_of_any_letter_that_ends_one_lands_as_if_it_came_the_first_tim
     letter = dead(tmp_path, f"pre.{topic_of(message).name}", CODEC.encode(message))
     again = from_events(tmp_path, EVENT)(letter)
     assert (again.topic, again.partition, again.key, again.value) == ("pre.events", 3, b"customer-9", EVENT.value)
-    landed = KafkaRecord(again.topic, again.partition, 99, again.key, again.value, LATER, again.headers)
+    landed = KafkaRecord(again.topic, again.partition or 0, 99, again.key, again.value, LATER, again.headers)
     origin = EventReader(CODEC, "cluster", "live", 900_000)(landed).origin
     before = event().origin
     assert (origin.event_id, origin.event_time, origin.trace_id) == (before.event_id, CAME, before.trace_id)
