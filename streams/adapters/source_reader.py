@@ -176,7 +176,7 @@ def _change(spec: SourceSpec, values: SourceValues) -> dict[str, Any] | Skipped:
     change = change_of(values.document, values.record)
     if change.row is None or (change.op == "d" and not spec.deletes):
         return Skipped("deleted")
-    event: dict[str, Any] = {"time": change.time}
+    event: dict[str, Any] = {"time": _time(change.time)}
     if spec.id is None:
         event["id"] = change_id(values.record.topic, values.key, change)
     if spec.data is None:

@@ -80,9 +80,9 @@ def change(number: int, op: str, lsn: int, row: Mapping[str, Any] | None = None,
 
 def flattened(number: int, lsn: int, **row: Any) -> Sent:
     """The same change after ExtractNewRecordState with `add.fields = op,lsn,source.ts_ms`."""
-    full = {"id": number, "state": "new", "remark": f"Where is order {number}?"} | row
+    full = {"id": number, "state": "new", "remark": f"Where is order {number}?"}
     added = {"__op": "c", "__lsn": lsn, "__source_ts_ms": CHANGED_AT, "__deleted": "false"}
-    return Sent(full | added, {"id": number})
+    return Sent(full | added | row, {"id": number})
 
 
 def structured(number: int, text: str) -> Sent:
