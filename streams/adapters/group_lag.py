@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from streams.core.errors import ServiceError
 LAG_SECONDS: Final = 3.0
 """The wait for one answer of the broker."""
 _Place = tuple[str, int]
+Find = Callable[[Iterable[str]], Sequence[str]]
 
 
 class GroupLags:
@@ -23,17 +24,19 @@ class GroupLags:
     def __init__(self, config: KafkaConfig) -> None:
         self._admin = AdminClient(config.confluent(log_level=0))
 
-    def read(self, groups: Mapping[str, Collection[str]]) -> dict[str, int]:
+    def read(self, groups: Mapping[str, Collection[str]], found: Mapping[str, Find] | None = None) -> dict[str, int]:
         """Return the messages that each group has not handled, by the topics it reads; missing topics count as empty.
 
-        Raises ServiceError if the broker does not answer.
+        `found` finds, among all topics, further ones that a group reads. Raises ServiceError if the broker does not
+        answer.
         """
         try:
             known = self._admin.list_topics(timeout=LAG_SECONDS).topics
+            further = {group: find(known) for group, find in (found or {}).items()}
             places = {
                 group: [
                     TopicPartition(topic, number)
-                    for topic in topics
+                    for topic in [*topics, *further.get(group, ())]
                     if topic in known
                     for number in known[topic].partitions
                 ]

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
+from streams.adapters.source_topics import SourceTopics
 from streams.cli.commands import new_app
 from streams.cli.console import err, out, print_json
-from streams.cli.context import server_settings
+from streams.cli.context import find_pipeline_if_any, server_settings
 from streams.cli.event_source import misspelt_content, read_source
 from streams.cli.options import JsonLinesOption
 from streams.cli.publication import publish_events
@@ -44,3 +45,14 @@ def publish(
             print_json(asdict(one))
     else:
         out.print(f"{counted(len(deliveries), 'event')} published and confirmed.")
+        _mention_source(topic)
+
+
+def _mention_source(topic: str | None) -> None:
+    """Say that the pipeline reads topics of the user's as well, if it does."""
+    settings = server_settings()
+    pipeline = find_pipeline_if_any(settings, None, "the pipeline file is not read")
+    if topic is None and pipeline is not None and pipeline.spec.source:
+        reads = SourceTopics(pipeline.spec.source, settings.topic_prefix)
+        note = f"They are on escalon's topic events. The pipeline also makes events of {reads}."
+        err.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -39,6 +39,17 @@ def test_a_group_is_behind_by_what_it_has_not_committed(kafka: KafkaConfig) -> N
     assert GroupLags(kafka).read(asked) == {"escalon-listen": 3, "escalon-work": 0, "escalon-none": 0}
 
 
+def test_topics_that_are_found_among_all_of_them_count_as_well(kafka: KafkaConfig) -> None:
+    producer = Producer(kafka.confluent())
+    for number in range(3):
+        producer.produce("labels", str(number), partition=0)
+        producer.flush(30)
+    found = {"escalon-listen": lambda topics: [one for one in topics if one.startswith("labe")]}
+    assert GroupLags(kafka).read({"escalon-listen": [], "escalon-work": []}, found) == {
+        "escalon-listen": 3, "escalon-work": 0,
+    }  # fmt: skip
+
+
 def test_a_group_that_has_committed_nothing_is_behind_by_all(kafka: KafkaConfig) -> None:
     producer = Producer(kafka.confluent())
     producer.produce("results", "one", partition=0)

@@ -25,7 +25,7 @@ from tests.harness.user_topics import CHANGED_AT, Sent, binary, change, flattene
 AT = datetime(2026, 11, 3, 12, tzinfo=UTC)
 CODEC = Codec()
 EVENTS = EventReader(CODEC, "cluster", "live", 900_000)
-NOTES = {
+NOTES: dict[str, Any] = {
     "id": ["/note/number", "header:version"],
     "time": "/note/written",
     "text": ["/subject", "/body"],

@@ -17,9 +17,11 @@ from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics, describe_cluster
 from streams.adapters.kafka_record import KafkaRecord
+from streams.adapters.source_reader import SourceReader
 from streams.adapters.topic_reader import TopicReader, record_of
 from streams.audit.verify.check import ConsistencyCheck
 from streams.audit.verify.report import VerifyReport, VerifyRequest
+from streams.audit.verify.source_check import SourceCheck
 from streams.audit.verify.topic_evidence import EvidenceReader
 from streams.core.messages import Call, DeadLetter, Outcome, Verdict
 from streams.core.topics import topic_of
@@ -102,8 +104,8 @@ class World:
             self.publish(name)
             self.write(*self.made(name, offset))
 
-    def verify(self, **more: Any) -> VerifyReport:
-        """Return the report of verify, as if an hour had passed."""
+    def verify(self, source: SourceReader | None = None, **more: Any) -> VerifyReport:
+        """Return the report of verify, as if an hour had passed; with `source`, of the user's own topics as well."""
         now = int((datetime.now(UTC) + LATER).timestamp() * 1000)
         question = replace(VerifyRequest(run=self.run, now=now, grace=0), **more)
         with self.scan(self.kafka) as scan:
@@ -118,7 +120,21 @@ class World:
                 on_progress=lambda *_: None,
             )
             client = self.clickhouse.connect(readonly=True)
-            return ConsistencyCheck(scan=scan, reader=reader, client=client, question=question).run()
+            own = None if source is None else self._source_check(scan, source, question.since)
+            check = ConsistencyCheck(scan=scan, reader=reader, client=client, question=question, source=own)
+            return check.run()
+
+    def _source_check(self, scan: TopicReader, source: SourceReader, since: int) -> SourceCheck:
+        return SourceCheck(
+            scan=scan,
+            kafka=self.kafka,
+            group=f"escalon-{self.prefix}listen",
+            reader=source,
+            letters=self.letters,
+            prefix=self.prefix,
+            since=since,
+            on_progress=lambda *_: None,
+        )
 
 
 def kinds(report: VerifyReport) -> list[tuple[str, str, int]]:

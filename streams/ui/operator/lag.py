@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from streams.adapters.group_lag import GroupLags
+from streams.adapters.source_topics import SourceTopics
 from streams.core.errors import ServiceError
 from streams.core.topics import DEFERRED
 from streams.sink.batch import SINK_TABLES, sink_group
@@ -17,7 +18,7 @@ READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "listen": ("events", "images"), "work": ("verdicts",), "reason": ("escalations",),
     "resume": (DEFERRED["budget"].name,),
 }  # fmt: skip
-"""The topics of each process; of `resume`, those of the tasks that wait for the next day's budget."""
+"""Escalon's topics of each process; of `resume`, those of the tasks that wait for the next day's budget."""
 lags_of = lru_cache(maxsize=1)(GroupLags)
 """The lags of a cluster, by one connection."""
 
@@ -34,10 +35,12 @@ async def lag_by_process(site: OperatorSite) -> dict[str, int] | None:
     prefix, kafka = settings.topic_prefix, settings.kafka
     groups = {f"escalon-{prefix}{name}": [prefix + topic for topic in topics] for name, topics in READ_BY.items()}
     groups[sink_group(prefix)] = [prefix + topic for topic in SINK_TABLES]
+    specs = site.pipeline.spec.source if site.pipeline is not None else ()
+    own = {f"escalon-{prefix}listen": SourceTopics(specs, prefix).among} if specs else {}
 
     def read() -> dict[str, int] | None:
         try:
-            found = lags_of(kafka).read(groups)
+            found = lags_of(kafka).read(groups, own)
         except ServiceError:
             return None
         return {group.removeprefix(f"escalon-{prefix}"): behind for group, behind in found.items()}
