@@ -1,4 +1,4 @@
-"""What a compression of produced messages costs and saves: CPU time of producer, broker and consumer, bytes on disk.
+"""Cost and saving of each compression of produced messages: CPU time of producer, broker and consumer, bytes on disk.
 
 The messages are what an answered event of the demo's support desk leaves behind: the event, verdict, result, outcome
 and the two calls, whose worker's prompt holds the knowledge base. They come as a backlog, which fills batches, or one
@@ -51,7 +51,7 @@ def messages(events: int) -> list[bytes]:
         text = f"{texts[number % len(texts)]} (order {7919 * number % 100_000})"
         one = event(f"mail-{number}", text)
         asked = json.dumps({"system": prompt, "messages": [{"role": "user", "content": f"<event>{text}</event>"}]})
-        said = json.dumps({"answer": {"reply": f"Your parcel {7919 * number % 100_000} is on its way."}})
+        said = json.dumps({"answer": {"reply": f"Your parcel {7919 * number % 100_000} leaves us today."}})
         calls = (call(one, "words", "listener"), call(one, prompt=asked, response=said))
         found += map(codec.encode, (RawEvent(id=f"mail-{number}", text=text), verdict(one), *calls, outcome(one)))
     return found
@@ -70,7 +70,8 @@ class Produced:
 
     def __call__(self) -> Mapping[str, float]:
         topic = f"{self.kafka.compression}-{len(self.values)}-{next(self.numbers)}"
-        AdminClient(self.kafka.confluent()).create_topics([NewTopic(topic, 4)])[topic].result(30)
+        admin = AdminClient(self.kafka.confluent())  # kept until its answer has come
+        admin.create_topics([NewTopic(topic, 4)])[topic].result(30)
         settings = {"linger.ms": 1, "batch.size": 16_384, "acks": "all", "enable.idempotence": True}
         producer, broker, began = Producer(self.kafka.producer(**settings)), cpu_seconds(self.pid), time.process_time()
         for number, value in enumerate(self.values):
@@ -84,7 +85,7 @@ class Produced:
         with TopicReader(self.kafka, [topic]) as reader:
             assert sum(1 for _ in reader.to_end()) == len(self.values)
         read = time.process_time() - began
-        on_disk = sum(one.stat().st_size for one in self.logs.glob(f"{topic}-*/*.log"))
+        on_disk = sum(one.stat().st_size for one in self.logs.rglob(f"{topic}-*/*.log"))
         found = {CPU: spent, BROKER: cpu_seconds(self.pid) - broker, READ: read}
         return {name: 1e6 * value / len(self.values) for name, value in found.items()} | {
             DISK: on_disk / len(self.values)

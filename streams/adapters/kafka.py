@@ -47,7 +47,7 @@ class KafkaConfig:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     token_url: str | None = None
-    """Where OAuth clients get their tokens."""
+    """The address at which an OAuth client gets its tokens."""
     scope: str | None = None
     extensions: str | None = None
     """SASL extensions that are sent with a token: name=value, several separated by commas."""
@@ -94,7 +94,7 @@ class KafkaConfig:
 
     @property
     def login(self) -> str:
-        """How it logs in, for people and without secrets; empty without a login."""
+        """The way it logs in, for people and without secrets; empty without a login."""
         who = f" as {self.username}" if self.username else ""
         ways = [f"by {self.sasl_mechanism}{who}"] if self.sasl_mechanism else []
         if self.tls and self.cert_file:

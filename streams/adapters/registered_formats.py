@@ -19,7 +19,7 @@ MAX_REFERENCES: Final = 256
 
 
 class Format(Protocol):
-    """How to decode the values of one schema."""
+    """The decoder of one schema's values."""
 
     def record(self, data: memoryview) -> Mapping[str, Any]:
         """Return the fields of a value. Raises UnreadableError with the reason."""

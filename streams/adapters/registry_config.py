@@ -28,7 +28,7 @@ class RegistryConfig:
     key_file: str | None = None
     key_password: str | None = field(default=None, repr=False)
     token_url: str | None = None
-    """Where OAuth clients get their tokens."""
+    """The address at which an OAuth client gets its tokens."""
     scope: str | None = None
     logical_cluster: str | None = None
     """Sent with each token, as Confluent Cloud wants it."""
@@ -51,7 +51,7 @@ class RegistryConfig:
 
     @property
     def login(self) -> str:
-        """How it logs in, for people and without secrets; empty without a login."""
+        """The way it logs in, for people and without secrets; empty without a login."""
         ways = [f"as {self.username}" if self.token_url is None else f"as the OAuth client {self.username}"]
         ways = ways if self.username is not None else []
         if self.cert_file is not None:

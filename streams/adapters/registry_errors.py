@@ -1,4 +1,4 @@
-"""What a schema registry's refusals mean, and what to do about them."""
+"""Refusals of a schema registry: their meaning, and the remedies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOT_READY = frozenset({408, 425, 429})
 """Statuses below 500 that a later attempt may not meet."""
 LOGIN_REMEDY = (
     "It refuses the login: check ESCALON_SCHEMA_REGISTRY_USER and ESCALON_SCHEMA_REGISTRY_PASSWORD "
-    "(or ESCALON_SCHEMA_REGISTRY_PASSWORD_FILE)."
+    "(or ESCALON_SCHEMA_REGISTRY_PASSWORD_FILE), and the rights of that user."
 )
 REGISTER_REMEDY = (
     "Register it: `escalon schemas --register`, or by your own means what `escalon schemas --print` prints. Or let the "
@@ -20,7 +20,10 @@ OAUTH_REMEDY = (
     "Check ESCALON_SCHEMA_REGISTRY_TOKEN_URL, ESCALON_SCHEMA_REGISTRY_USER, ESCALON_SCHEMA_REGISTRY_PASSWORD (or "
     "ESCALON_SCHEMA_REGISTRY_PASSWORD_FILE) and ESCALON_SCHEMA_REGISTRY_SCOPE."
 )
-REMEDY = "Check that it runs, and ESCALON_SCHEMA_REGISTRY."
+REMEDY = (
+    "Check that it runs, and ESCALON_SCHEMA_REGISTRY; with TLS also ESCALON_SCHEMA_REGISTRY_CA_FILE and, if it wants a "
+    "client certificate, ESCALON_SCHEMA_REGISTRY_CERT_FILE."
+)
 
 
 def is_registrys_word(error: SchemaRegistryError) -> bool:

@@ -26,7 +26,7 @@ def schemas(
 ) -> None:
     """List the subjects of escalon's own schemas with their ids at the schema registry, print or register them.
 
-    Tiers register them as well, unless ESCALON_SCHEMA_REGISTRY_REGISTER is no. The exit code is 1 if one is missing.
+    Tiers register them too, unless ESCALON_SCHEMA_REGISTRY_REGISTER forbids it. The exit code is 1 if one is missing.
     """
     from streams.adapters.schema_registry import SchemaRegistry, subject_of, text_of
 

@@ -58,7 +58,7 @@ def test_what_is_printed_can_be_registered_by_other_means(server: SchemaRegistry
     Codec(SchemaRegistry(RegistryConfig(url=server.url, register=False))).prepare()
 
 
-def test_a_tier_waits_for_schemas_that_are_not_there_yet(server: SchemaRegistryServer) -> None:
+def test_a_tier_waits_until_its_schemas_are_registered(server: SchemaRegistryServer) -> None:
     def pause(_: float) -> None:
         run("--register")
 

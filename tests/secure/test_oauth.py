@@ -104,7 +104,7 @@ def test_a_wrong_secret_is_reported_with_the_setting_and_without_the_secret(depl
     assert OTHER_SECRET not in str(caught.value)
 
 
-def test_a_token_endpoint_that_is_away_is_reported(deployed: Deployed) -> None:
+def test_an_unreachable_token_endpoint_is_reported(deployed: Deployed) -> None:
     with pytest.raises(ServiceError, match="needs a token, which cannot be had"):
         describe_cluster(replace(deployed.config, token_url="https://127.0.0.1:9/token"))
 

@@ -28,6 +28,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 NOT_FOUND = {"error_code": 40403, "message": "Schema not found"}
+NO_TOKEN = {"error_code": 401, "message": "no such token"}
 NO_VERSION = {"error_code": 40402, "message": "Version not found"}
 NO_SUBJECT = {"error_code": 40401, "message": "Subject not found"}
 
@@ -46,6 +47,8 @@ class SchemaRegistryServer:
         """Answered to every request in place of JSON, with status 200 or `status`: the page of a gateway."""
         self.login: str | None = None
         """`user:password` that it asks for; it answers others with what they sent, as a careless one would."""
+        self.tokens: Sequence[str] | None = None
+        """The OAuth tokens that it accepts, instead of a login."""
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -109,6 +112,8 @@ class SchemaRegistryServer:
     def refuses(self, authorization: str) -> tuple[int, Any] | None:
         """Return the refusal of a request with this header; None if it may pass."""
         token = b64encode((self.login or "").encode()).decode()
+        if self.tokens is not None:
+            return None if authorization.removeprefix("Bearer ") in self.tokens else (401, NO_TOKEN)
         if self.login is None or authorization == f"Basic {token}":
             return None
         return 401, {"error_code": 401, "message": f"no such login: {authorization}"}

@@ -36,12 +36,13 @@ def unsigned_token(subject: str, seconds: float) -> str:
 
 @dataclass
 class TokenServer:
-    """Gives tokens to one client, by its id and secret. `asked` are the forms of all requests."""
+    """Gives tokens to one client, by its id and secret. `asked` are the forms of all requests, `given` all tokens."""
 
     client: str
     secret: str
     seconds: float = 3600.0
     asked: list[dict[str, list[str]]] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -64,6 +65,7 @@ class TokenServer:
         if authorization != f"Basic {expected}":
             return 401, {"error": "invalid_client", "error_description": f"no such login: {authorization}"}
         token = unsigned_token(self.client, self.seconds)
+        self.given.append(token)
         return 200, {"access_token": token, "token_type": "Bearer", "expires_in": int(self.seconds)}
 
     def __enter__(self) -> Self:

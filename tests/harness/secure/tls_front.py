@@ -11,10 +11,16 @@ from pathlib import Path
 
 
 @contextmanager
-def tls_front(certificate: Path, key: Path, port: int) -> Iterator[int]:
-    """Take TLS connections on a port of 127.0.0.1, which is given, and hand them on to `port` in the clear."""
+def tls_front(certificate: Path, key: Path, port: int, clients: Path | None = None) -> Iterator[int]:
+    """Take TLS connections on a port of 127.0.0.1, which is given, and hand them on to `port` in the clear.
+
+    `clients` is the authority whose certificates clients must have; None asks for none.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    if clients is not None:
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_REQUIRED
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=_accept, args=(listening, context, port), daemon=True).start()
         yield listening.getsockname()[1]
