@@ -47,7 +47,7 @@ TABLES: dict[type, str] = {
 
 
 # Fields that only the tiers need: the rows of the calls have each round.
-_LEFT_OUT: dict[type, frozenset[str]] = {Verdict: frozenset({"failures", "outages"})}
+_LEFT_OUT: dict[type, frozenset[str]] = {Verdict: frozenset({"failures", "outages", "batch_reply"})}
 
 
 _RENAMED = {"topic": "source_topic", "partition": "source_partition", "offset": "source_offset"}

@@ -1,7 +1,8 @@
 """Publish deferred tasks again when they are due: the tier `resume`.
 
-Each cause of a deferral has its topic. All messages of a topic wait equally long, so it is read in order. A partition
-whose next message is not due is paused at that message: nothing is held in memory, and a restart loses nothing.
+Each cause of such a deferral has its topic. All messages of a topic wait equally long, so it is read in order. A
+partition whose next message is not due is paused at that message: nothing is held in memory, and a restart loses
+nothing.
 
 The order is the guarantee: 1. publish, 2. wait until Kafka has confirmed, 3. commit. A task that is published twice
 after a crash is answered from the store and settled once.
@@ -26,7 +27,7 @@ from streams.adapters.topic_reader import record_of
 from streams.core.errors import ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Deferred
 from streams.core.process_fault import raise_process_fault
-from streams.core.topics import DEFERRED, topic_of
+from streams.core.topics import TIMED, topic_of
 from streams.telemetry.lag import STATISTICS_MS, lag_statistics
 from streams.telemetry.message_metrics import observe
 from streams.telemetry.metrics import RESUMED, WAITING, WAITS
@@ -71,7 +72,7 @@ class Scheduler:
         # The tiers' producers partition by murmur2; with the same partitioner a task returns to its store of answers.
         by_key = {"partitioner": "murmur2_random"}
         producer = Producer(self.kafka.producer(**{"enable.idempotence": False, "acks": "all"} | by_key))
-        consumer.subscribe([self.prefix + spec.name for spec in DEFERRED.values()], on_revoke=self._on_revoke)
+        consumer.subscribe([self.prefix + spec.name for spec in TIMED], on_revoke=self._on_revoke)
         try:
             while not self.stop.is_set():
                 self._wake(consumer)

@@ -253,6 +253,7 @@ def _services(app: TierApp, deployment: Deployment, records: CallRecords, tier: 
         sleep=asyncio.sleep,
         jitter=random.random,
         budget=_budget(app, deployment, tier, topic),
+        batches=deployment.settings.cassette is None,
     )
 
 

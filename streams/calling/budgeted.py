@@ -47,11 +47,11 @@ class Budgeted(CallWrapper):
         if not self.budget.may_spend(self.records.now()):
             return OutOfBudget()
         outcome = await self.caller.call(request)
-        if isinstance(outcome, CallOutcome) and (usd := self._charge(outcome, request.task)):
+        if isinstance(outcome, CallOutcome) and (usd := self.charge(outcome, request.task)):
             self.budget.spend(usd, outcome.calls[-1].started_at)
         return outcome
 
-    def _charge(self, outcome: CallOutcome, task: Task) -> Decimal:
+    def charge(self, outcome: CallOutcome, task: Task) -> Decimal:
         """Return US dollars, never less than the true cost of a call whose provider follows its price list."""
         reply, cost = outcome.reply, outcome.calls[-1].cost_usd
         if reply is None:

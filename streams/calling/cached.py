@@ -68,7 +68,7 @@ class Cached(CallWrapper):
     async def call(self, request: CallRequest) -> CallOutcome | OutOfBudget:
         """Return the stored answer, or make one and store it. A failure is not stored."""
         known = self.answers.find(request, self.callee, self.fallback)
-        if known is not None:
+        if known is not None and not (_is_paid(request) and known.calls[-1].cache_hit):
             return known
         outcome = await self.caller.call(request)
         if isinstance(outcome, CallOutcome) and not outcome.shared and outcome.attempt.status != "failed":
@@ -90,7 +90,7 @@ class Coalesced(CallWrapper):
         Where a call was cut off, the first that waited calls and the others wait for that.
         """
         key = key_of(request.fingerprint, request, self.callee.handler)
-        while (flight := self.in_flight.get(key)) is not None:
+        while (flight := self.in_flight.get(key)) is not None and not _is_paid(request):
             await asyncio.wait([flight])
             if not flight.cancelled():
                 served = self.answers.serve(flight.result(), request, self.callee)
@@ -165,6 +165,11 @@ def same_event(stored: StoredAnswer, request: CallRequest, callee: Callee) -> bo
     first, origin = stored.calls[-1], request.origin
     asked = (origin.run, origin.event_id, callee.handler.name)
     return (first.origin.run, first.origin.event_id, first.handler) == asked
+
+
+def _is_paid(request: CallRequest) -> bool:
+    """True if a batch has answered it: that call is audited, so another event's answer does not take its place."""
+    return request.batched is not None and request.batched.end == "answered"
 
 
 def as_stored(outcome: CallOutcome, at: datetime) -> StoredAnswer:

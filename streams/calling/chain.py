@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from streams.calling.batched import ForBatch, FromBatch
 from streams.calling.budgeted import Budget, Budgeted
 from streams.calling.cached import Cached, Coalesced, InFlight, KnownAnswers
 from streams.calling.caller import Backend, Caller
 from streams.calling.fallback import Fallback
 from streams.calling.limited import Bounded, Limited, ModelLimits
+from streams.calling.prompted import PromptedModel
 from streams.calling.record import Audited, CallRecords
 from streams.calling.retried import Retried
 from streams.calling.self_consistent import SelfConsistent
@@ -36,6 +38,8 @@ class CallServices:
     watch: Layer | None = None
     """A further wrapper around each call that may cost something."""
     in_flight: InFlight = field(default_factory=dict)
+    batches: bool = False
+    """True if calls may wait for a batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +69,14 @@ def chain(
     callee, records, answers = to.backend.callee, services.records, services.answers
     stored = stored and answers.covers(callee)
     paid = not callee.free
+    budget, size = services.budget, to.backend.size
+    budgeted = partial(Budgeted, budget=budget, records=records, size=size) if budget is not None else None
+    model = to.backend if isinstance(to.backend, PromptedModel) else None
     return _wrapped(
         partial(SelfConsistent, samples=samples, agree=agree, records=records) if samples > 1 else None,
         partial(Cached, answers=answers, fallback=other.callee if other else None) if stored else None,
         partial(Coalesced, answers=answers, in_flight=services.in_flight, now=records.now) if stored else None,
+        partial(ForBatch, budget=budget, now=records.now) if services.batches and callee.handler.batch else None,
         partial(Fallback, other=other, answers=answers if callee.handler.spec.cache != "off" else None)
         if other
         else None,
@@ -80,11 +88,10 @@ def chain(
             sleep=services.sleep,
             jitter=services.jitter,
         ),
+        partial(FromBatch, model=model, records=records, budgeted=budgeted) if model and callee.handler.waits else None,
         partial(Bounded, slots=to.slots) if to.slots else None,
         partial(Limited, limits=to.limits, records=records, size=to.backend.size) if to.limits else None,
-        partial(Budgeted, budget=services.budget, records=records, size=to.backend.size)
-        if services.budget and paid
-        else None,
+        budgeted if paid else None,
         services.watch if paid else None,
         around=Audited(to.backend, records),
     )

@@ -60,6 +60,20 @@ class PromptedModel:
             reply = await self.language_model.ask(request, min(self.callee.handler.prompts.timeout, within))
         except ModelError as error:
             return Reply.failed(error, system, asked)
+        return self.read(reply, system, asked)
+
+    async def request(self, task: Task) -> ModelRequest:
+        """Return what the model is asked. Raises HandlerError for the prompt, UnreadableError for the image."""
+        system, prompt = self._words(task)
+        return self._request(system, prompt, 0, await self._images(task))
+
+    def asked(self, task: Task) -> tuple[str, str]:
+        """Return the system prompt, and the prompt as the audit has it."""
+        system, prompt = self._words(task)
+        return system, self._recorded(prompt, task)
+
+    def read(self, reply: ModelReply, system: str, asked: str) -> Reply:
+        """Return a model's reply as the handler's contract reads it."""
         contract = self.prompting.contract
         text = self.readable(reply.text, contract.schema) if self.readable is not None else reply.text
         reading = contract.read(text, reply.stop_reason, reply.refusal, reply.thinking_tokens)

@@ -144,6 +144,7 @@ class CallRecords:
             error=_error(attempt, reply),
             sample=request.sample,
             fingerprint=request.fingerprint,
+            batch_id=reply.batch_id,
             **_said(reply, attempt),
         )
 
@@ -155,6 +156,8 @@ class CallRecords:
             return None
         if said.unbilled:
             return Decimal(0)
+        if reply.batch_id is not None and (price := price.in_batch()) is None:
+            return None
         return cost(price, said.input_tokens, said.output_tokens, *cache_tokens(callee, reply))
 
 

@@ -11,7 +11,7 @@ from typing import Self
 from streams.calling.task import Task
 from streams.core.errors import IMAGE_FAULTS, NOT_CALLED, HandlerError, ModelError
 from streams.core.fingerprint import call_id, digest, task_fingerprint
-from streams.core.messages import Attempt, Call, Origin, Score
+from streams.core.messages import Attempt, BatchReply, Call, Origin, Score
 from streams.core.process_fault import raise_process_fault
 from streams.core.reply_contract import Reading, encodable
 from streams.models.providers.protocol import ModelReply
@@ -41,6 +41,8 @@ class CallRequest:
     """Times the task was put off before: each round's calls have ids of their own."""
     tried: int = 0
     """Calls of this round that were made before."""
+    batched: BatchReply | None = None
+    """The end of the task in a batch; None if it was in none."""
 
     @property
     def fingerprint(self) -> str:
@@ -84,6 +86,8 @@ class Reply:
     model_reply: ModelReply | None = None
     error: ModelError | None = None
     """Why the model gave no reply."""
+    batch_id: str | None = None
+    """The batch that it came from; None from the ordinary API."""
 
     @classmethod
     def failed(cls, error: ModelError | HandlerError, system: str = "", prompt: str = "") -> Self:
@@ -119,6 +123,10 @@ class OutOfBudget:
     """The day's money is spent. The calls are those made before."""
 
     calls: tuple[Call, ...] = ()
+
+
+class Postponed(OutOfBudget):
+    """The call waits for a batch. To the wrappers it is like a call without money: none is made now."""
 
 
 def past_deadline() -> ModelError:

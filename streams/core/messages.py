@@ -21,7 +21,8 @@ AttemptStatus = Literal["answered", "refused", "invalid", "failed"]
 RefusalClass = Literal["out_of_scope", "missing_information", "unsafe", "policy", "other"]
 EscalationReason = Literal["routed", "refused", "unsure", "invalid", "failed", "explored"]
 Decision = Literal["found", "accepted", "escalated", "retried", "sampled", "explored", "deferred", "failed"]
-DeferralCause = Literal["budget", "provider"]
+DeferralCause = Literal["budget", "provider", "batch"]
+BatchEnd = Literal["answered", "failed", "passed"]
 OutcomeState = Literal["answered", "ignored", "duplicate", "failed"]
 RunState = Literal["running", "done", "stopped"]
 PanelState = Literal["open", "paused", "closed"]
@@ -114,6 +115,27 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchReply:
+    """The end of a task in a provider's batch. A `passed` one has no reply: the ordinary API is asked."""
+
+    end: BatchEnd
+    handler_version: str = ""
+    """Of the handler whose request was in the batch."""
+    batch_id: str = ""
+    """The provider's id of the batch."""
+    reply: str | None = None
+    """The model's reply as JSON, with the fields of ModelReply."""
+    error_type: str | None = None
+    error: str | None = None
+    retryable: bool = False
+    queued_at: datetime
+    """The time from which the task waited for a batch."""
+    asked_at: datetime | None = None
+    """The time at which the batch was created."""
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The findings of all listeners about one event, and the chosen route."""
 
@@ -136,6 +158,8 @@ class Verdict:
     """The worker's error in each earlier round, oldest first, if this event may have been at fault."""
     outages: int = 0
     """Times that it waited because its model was unavailable."""
+    batch_reply: BatchReply | None = None
+    """None before it waited for a batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +202,8 @@ class Escalation:
     """The reasoner's error in each earlier round, oldest first, if this event may have been at fault."""
     outages: int = 0
     """Times that it waited because its model was unavailable."""
+    batch_reply: BatchReply | None = None
+    """None before it waited for a batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +308,8 @@ class Call:
     those of the original call."""
     redaction: str | None = None
     """The redaction policy applied to its texts; None for none."""
+    batch_id: str | None = None
+    """The provider's id of the batch that it was a part of; None for a call by the ordinary API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,17 @@ class Price:
     cache_read: Decimal
     cache_write: Decimal
     long_prompt: LongPrompt | None = None
+    batch: Decimal | None = None
+    """The share of these prices that a call in a batch costs; None if unknown."""
+
+    def in_batch(self) -> Price | None:
+        """Return the prices of a call in a batch; None if they are unknown."""
+        return None if self.batch is None else self._times(self.batch)
+
+    def _times(self, share: Decimal) -> Price:
+        long = self.long_prompt
+        rates = {name: getattr(self, name) * share for name in _RATES}
+        return Price(**rates, long_prompt=LongPrompt(long.over, long.price._times(share)) if long else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +63,20 @@ class PriceList:
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> PriceList:
-        """Read `{"as_of": date, "models": {name: rates}}`, as tomllib gives it. Raises ConfigError."""
-        _no_others(data, ("as_of", "models"), "")
+        """Read `{"as_of": date, "models": {name: rates}}`, as tomllib gives it; `batch` is optional.
+
+        Raises ConfigError.
+        """
+        _no_others(data, ("as_of", "batch", "models"), "")
         as_of = data.get("as_of")
         if not isinstance(as_of, date) or isinstance(as_of, datetime):
             raise ConfigError("not a date.", "Write the day of the prices, for example 2026-11-01.", "as_of")
         models = _table(data.get("models"), "models")
-        return cls(as_of, {name: _price(rates, f"models.{name}") for name, rates in models.items()})
+        prices = {name: _price(rates, f"models.{name}") for name, rates in models.items()}
+        if "batch" in data:
+            share = _share(data["batch"], "batch")
+            prices = {name: replace(price, batch=share) for name, price in prices.items()}
+        return cls(as_of, prices)
 
     def find(self, model: str) -> Price | None:
         """Find the price by the exact name, else by the name that a gateway or a cloud has dressed up.
@@ -153,6 +171,13 @@ def _price(data: Any, key: str) -> Price:
     if "long_prompt" not in rates:
         return price
     return replace(price, long_prompt=_long_prompt(rates["long_prompt"], f"{key}.long_prompt"))
+
+
+def _share(value: Any, key: str) -> Decimal:
+    share = _dollars(value, key)
+    if share > 1 or share != round(share, 2):
+        raise ConfigError(f"{value!r} is not a share.", "Write what a call in a batch costs, for example 0.5.", key)
+    return share
 
 
 def _long_prompt(data: Any, key: str) -> LongPrompt:

@@ -28,6 +28,7 @@ TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec("escalations",  m.Escalation, lambda x: x.fingerprint),
     TopicSpec("deferred-budget",   m.Deferred, lambda x: x.task.event.origin.event_id),
     TopicSpec("deferred-provider", m.Deferred, lambda x: x.task.event.origin.event_id),
+    TopicSpec("deferred-batch", m.Deferred, lambda x: x.task.fingerprint),
     TopicSpec("results",      m.Result,     lambda x: x.origin.event_id),
     TopicSpec("outcomes",     m.Outcome,    lambda x: x.origin.event_id),
     TopicSpec("calls",        m.Call,       lambda x: x.origin.event_id),
@@ -42,7 +43,10 @@ TOPICS: tuple[TopicSpec, ...] = (
 BY_NAME = {spec.name: spec for spec in TOPICS}
 BY_MESSAGE = {spec.message: spec for spec in TOPICS if spec.message is not m.Deferred}
 DEFERRED = {cause: BY_NAME[f"deferred-{cause}"] for cause in get_args(m.DeferralCause)}
-"""A topic for each cause: all messages of one wait equally long, so a reader may stop at the first that is not due."""
+"""A topic for each cause. All messages of `deferred-budget` wait equally long, and so do those of `deferred-provider`,
+so a reader may stop at the first that is not due. `deferred-batch` is keyed so that identical tasks meet."""
+TIMED = tuple(DEFERRED[cause] for cause in ("budget", "provider"))
+"""The topics of tasks that wait for a time; those of `deferred-batch` wait for their batch."""
 
 
 _CHANGELOG = re.compile(r"escalon-.*-changelog")

@@ -83,6 +83,16 @@ class Handler:
         return WHOLE_EVENT if isinstance(self.spec, without) else self.spec.inputs
 
     @property
+    def batch(self) -> float | None:
+        """The seconds that a call may take in a provider's batch; None if none waits for one."""
+        return self.spec.batch if isinstance(self.spec, s.TaskHandler) else None
+
+    @property
+    def waits(self) -> bool:
+        """True if its calls may have been in a batch, under this file or an earlier one."""
+        return isinstance(self.spec, s.TaskHandler) and self.prompting is not None
+
+    @property
     def threshold(self) -> float | None:
         """The confidence below which a finding or an answer does not count; None accepts any."""
         return None if isinstance(self.spec, s.ReasonerSpec) else self.spec.threshold

@@ -145,6 +145,7 @@ ListenerSpec = Annotated[
     Field(discriminator="kind"),
 ]
 
+SHORTEST_BATCH, LONGEST_BATCH = 600.0, 86400.0
 Task = Literal["summarise", "extract", "answer", "resolve"]
 Combine = Literal["mean", "min", "product"]
 VerifierScore = Literal["correctness", "gain"]
@@ -174,6 +175,16 @@ def _by_name(value: Any) -> Any:
 Correct = Annotated[CorrectSpec, BeforeValidator(_by_name)]
 
 
+def check_batch(batch: float, model: str | None, confidence: Confidence) -> None:
+    """Raise ValueError for a handler whose calls cannot wait for a batch."""
+    if model is None:
+        raise ValueError("batch is for calls of a model; remove it")
+    if "self-consistency" in confidence:
+        raise ValueError("batch and self-consistency do not go together; remove one of the two")
+    if not SHORTEST_BATCH <= batch <= LONGEST_BATCH:
+        raise ValueError("batch is from 10m to 24h: no provider promises a batch sooner, or takes longer")
+
+
 class TaskHandler(CallPolicy, PromptPolicy):
     """A worker or reasoner: a language model with a prompt, or a Python function."""
 
@@ -182,6 +193,8 @@ class TaskHandler(CallPolicy, PromptPolicy):
     task: Task | None = None
     """A shipped task type: brings a prompt and a schema where the file gives none."""
     correct: Correct = CorrectSpec()
+    batch: Duration | None = None
+    """Seconds that a call may take in a provider's batch, at its lower price; None asks at once."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> TaskHandler:
@@ -195,6 +208,8 @@ class TaskHandler(CallPolicy, PromptPolicy):
             raise ValueError('confidence = "verbalized" needs a schema, since it is a field of the reply')
         if self.handler is not None and {"verbalized", "logprob"} & set(self.confidence):
             raise ValueError('a Python function gives its confidence with its Answer; "logprob" is for models')
+        if self.batch is not None:
+            check_batch(self.batch, self.model, self.confidence)
         return self
 
 

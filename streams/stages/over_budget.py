@@ -22,7 +22,7 @@ def wait_or_end(
 def defer(task: Verdict | Escalation, tier: Tier, records: CallRecords) -> Deferred:
     """Return the task, to continue when the next day begins."""
     now = records.now()
-    waiting = dataclasses.replace(task, budget_deferrals=task.budget_deferrals + 1)
+    waiting = dataclasses.replace(task, budget_deferrals=task.budget_deferrals + 1, batch_reply=None)
     return Deferred(
         cause="budget",
         verdict=waiting if isinstance(waiting, Verdict) else None,

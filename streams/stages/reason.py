@@ -7,7 +7,7 @@ from datetime import datetime
 
 from streams.calling.caller import Caller
 from streams.calling.record import CallRecords
-from streams.calling.request import CallOutcome, CallRequest, OutOfBudget
+from streams.calling.request import CallOutcome, CallRequest, OutOfBudget, Postponed
 from streams.core.errors import HANDLER_GONE, ConfigError
 from streams.core.escalation import explain
 from streams.core.fingerprint import task_fingerprint
@@ -15,6 +15,7 @@ from streams.core.messages import Deferred, Escalation, Message, Result
 from streams.pipeline.load import Pipeline
 from streams.stages.deadline import overdue, too_late
 from streams.stages.escalate import reasoner_task
+from streams.stages.for_batch import for_batch
 from streams.stages.over_budget import accepted, unaffordable, wait_or_end
 from streams.stages.retry_later import TooLate, earlier_rounds, retry_later
 
@@ -44,9 +45,12 @@ async def reason(
         parent_call_id=attempt.call_id if attempt else None,
         deadline=escalation.event.deadline,
         round=escalation.budget_deferrals + len(escalation.failures) + escalation.outages,
+        batched=escalation.batch_reply,
     )
     done = await caller.call(request)
     explored = escalation.reason == "explored"
+    if isinstance(done, Postponed):
+        return [for_batch(escalation, records)]
     if isinstance(done, OutOfBudget):
         return [*done.calls, *(() if explored else (_out_of_budget(escalation, pipeline, records),))]
     if explored:

@@ -38,9 +38,9 @@ def retry_later(
         return None
     match blame(done, callee, policy.wait):
         case "outage":
-            waiting = dataclasses.replace(task, outages=task.outages + 1)
+            waiting = dataclasses.replace(task, outages=task.outages + 1, batch_reply=None)
         case "unclear" if len(task.failures) < policy.times:
-            waiting = dataclasses.replace(task, failures=(*task.failures, why))
+            waiting = dataclasses.replace(task, failures=(*task.failures, why), batch_reply=None)
         case _:
             return None
     until = now + timedelta(seconds=policy.wait)

@@ -10,7 +10,7 @@ from datetime import datetime
 from streams.calling.caller import Caller
 from streams.calling.confidence import ConfidenceScorer
 from streams.calling.record import CallRecords
-from streams.calling.request import CallOutcome, CallRequest, OutOfBudget
+from streams.calling.request import CallOutcome, CallRequest, OutOfBudget, Postponed
 from streams.calling.task import task_of
 from streams.calling.threshold import ThresholdPolicy
 from streams.core.errors import HANDLER_GONE, ConfigError
@@ -23,6 +23,7 @@ from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.stages.deadline import overdue, too_late
 from streams.stages.escalate import escalate
+from streams.stages.for_batch import for_batch
 from streams.stages.over_budget import unaffordable, wait_or_end
 from streams.stages.retry_later import TooLate, earlier_rounds, retry_later
 
@@ -70,6 +71,8 @@ async def work(
     )
     request = _request(job, received_at)
     done = await job.caller.call(request)
+    if isinstance(done, Postponed):
+        return [for_batch(verdict, records)]
     if isinstance(done, OutOfBudget):
         return [*done.calls, _out_of_budget(job)]
     if (scorer := scorers.get(handler.name)) is not None:
@@ -92,6 +95,7 @@ def _request(job: _Job, received_at: datetime) -> CallRequest:
         parent_call_id=found.call_id if found else None,
         deadline=verdict.event.deadline,
         round=verdict.budget_deferrals + len(verdict.failures) + verdict.outages,
+        batched=verdict.batch_reply,
     )
 
 

@@ -34,6 +34,8 @@ def tables(sql: str) -> dict[str, dict[str, str]]:
             lines = [line.strip().rstrip(",") for line in match[2].strip().splitlines()]
             columns = [line.partition(" ") for line in lines if not line.startswith("INDEX")]
             found[match[1]] = {name.strip("`"): rest for name, _, rest in columns if " ALIAS " not in rest}
+        elif match := re.match(r"ALTER TABLE (\w+)\s+ADD COLUMN IF NOT EXISTS (\w+) (.*) AFTER", statement):
+            found[match[1]][match[2]] = match[3]
     return found
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from streams.calling.batched import ForBatch, FromBatch
 from streams.calling.budgeted import Budgeted
 from streams.calling.cached import Cached, Coalesced
 from streams.calling.caller import Callee, Caller, CallWrapper
 from streams.calling.chain import EXACT
 from streams.calling.fallback import Fallback
 from streams.calling.limited import Bounded, Limited
+from streams.calling.prompted import PromptedModel
 from streams.calling.record import Audited
 from streams.calling.request import CallOutcome, CallRequest, OutOfBudget
 from streams.calling.retried import Retried
@@ -25,6 +27,7 @@ from streams.core.errors import ConfigError
 from streams.core.messages import Call
 from streams.panels.judge.money import JudgeMoney, WithinLimit
 from streams.replay.counted import Counted
+from tests.calling.test_prompted import FakeModel
 from tests.harness.confidence import FakeBudget
 from tests.harness.stages import (
     FakeBackend,
@@ -68,6 +71,12 @@ def coalesced(caller: Caller, _: FakeBackend, here: Office) -> Caller:
     return Coalesced(caller, answers=services.answers, in_flight=services.in_flight, now=here.clock.now)
 
 
+def model_of(one: FakeBackend, here: Office) -> PromptedModel:
+    prompting = here.pipeline.workers["answer"].prompting
+    assert prompting is not None
+    return PromptedModel(callee=one.callee, prompting=prompting, language_model=FakeModel(model_error()))
+
+
 def whole_chain(caller: Caller, one: FakeBackend, here: Office) -> Caller:
     for wrap in (budgeted, limited, WRAPPERS["Bounded"], retried, fallback, coalesced, WRAPPERS["Cached"]):
         caller = wrap(caller, one, here)
@@ -84,6 +93,10 @@ WRAPPERS: dict[str, Wrap] = {
     "Limited": limited,
     "Budgeted": budgeted,
     "WithinLimit": lambda caller, *_: WithinLimit(caller, money=JudgeMoney(RICH), most=lambda _: Decimal(1)),
+    "ForBatch": lambda caller, _, here: ForBatch(caller, budget=None, now=here.clock.now),
+    "FromBatch": lambda caller, one, here: FromBatch(
+        caller, model=model_of(one, here), records=here.records, budgeted=None
+    ),
     "Counted": lambda caller, *_: Counted(caller, before=lambda *_: None),
 }
 wrapped = pytest.mark.parametrize("wrap", [*WRAPPERS.values(), whole_chain], ids=[*WRAPPERS, "the whole chain"])

@@ -1,0 +1,1 @@
+"""Calls gathered into a provider's batches, and their replies handed back."""

@@ -1,0 +1,29 @@
+"""What a batch made of a task, as its tier is given it."""
+
+from __future__ import annotations
+
+from streams.batching.waiting import Waiting
+from streams.core.messages import BatchReply
+from streams.models.providers.batches import BatchItem, BatchStatus, reply_text
+
+
+def passed(waiting: Waiting) -> BatchReply:
+    """Return the word that a task is to be asked by the ordinary API."""
+    return BatchReply(end="passed", queued_at=waiting.queued_at)
+
+
+def reply_to(waiting: Waiting, item: BatchItem, status: BatchStatus) -> BatchReply:
+    """Return the reply, or the error, of a task's request."""
+    question, error = waiting.question, item.error
+    return BatchReply(
+        end="failed" if error is not None else "answered",
+        handler_version=question.handler_version if question else "",
+        batch_id=status.batch_id,
+        reply=reply_text(item.reply) if item.reply is not None else None,
+        error_type=error.error_type if error else None,
+        error=error.what if error else None,
+        retryable=error.retryable if error else False,
+        queued_at=waiting.queued_at,
+        asked_at=status.created_at,
+        ended_at=status.ended_at,
+    )
