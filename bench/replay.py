@@ -107,7 +107,7 @@ def run(options: Options) -> Result:
         pipeline = desk(Path(opened.enter_context(tempfile.TemporaryDirectory())))
         for name, tree in options.checkouts().items():
             deployed = opened.enter_context(deployment(pipeline, options, tree, ANTHROPIC_BASE_URL=url))
-            replay = Replay(deployed, pipeline, options.size(EVENTS, 500), url)
+            replay = Replay(deployed, pipeline, options.size(EVENTS, 100), url)
             replay.fill()
             cases[name] = replay
         rounds = interleave(cases, options.rounds_or(3))
