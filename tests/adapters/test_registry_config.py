@@ -70,13 +70,14 @@ def test_a_registry_that_wants_a_certificate_gets_it(tmp_path: Path) -> None:
         server = opened.enter_context(SchemaRegistryServer())
         behind = int(server.url.rpartition(":")[2])
         front = opened.enter_context(tls_front(*ours.issue("registry"), behind, ours.ca))
-        at = {"url": f"https://127.0.0.1:{front}", "ca_file": str(ours.ca)}
-        files = {"cert_file": str(certificate), "key_file": str(key)}
+        at: dict[str, Any] = {"url": f"https://127.0.0.1:{front}", "ca_file": str(ours.ca)}
+        files: dict[str, Any] = {"cert_file": str(certificate), "key_file": str(key)}
         config = RegistryConfig(**at, **files, key_password="k3y-word")
         assert register(config) == 1
         assert config.login == f"by the certificate {certificate}"
         assert "k3y-word" not in repr(config)
-        for wrong in ({}, dict(zip(files, map(str, other.issue("client")), strict=True))):
+        others: dict[str, Any] = dict(zip(files, map(str, other.issue("client")), strict=True))
+        for wrong in ({}, others):
             with pytest.raises(NotReadyError, match="cannot be reached"):
                 register(RegistryConfig(**at, **wrong))
         with pytest.raises(ConfigError, match=f"{NAME}_KEY_PASSWORD"):

@@ -82,19 +82,19 @@ class CountingServer(MessagesServer):
 
     def __init__(self, answer: AnswerFunction) -> None:
         super().__init__(answer)
-        self.books = Books()
+        self.sold = Books()
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         headers = request.headers
         key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         asker = asker_of(key, body["model"])
-        sale = Sale((body["model"], body["messages"][-1]["content"]), asker, self.books.clock())
-        self.books.sales.append(sale)
+        sale = Sale((body["model"], body["messages"][-1]["content"]), asker, self.sold.clock())
+        self.sold.sales.append(sale)
         try:
             return await super()._messages(request)
         finally:
-            sale.ended = self.books.clock()
+            sale.ended = self.sold.clock()
 
 
 def asker_of(key: str, model: str) -> str:
@@ -113,4 +113,4 @@ class Provider(MessagesThread):
     @property
     def books(self) -> Books:
         """The calls sold so far."""
-        return self.server.books
+        return self.server.sold
