@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +13,15 @@ from streams.app.language_models import lacking
 from streams.app.provider_limits import little_room, not_held_to, unpriced, unseen_images
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
-from streams.app.settings import read_settings
+from streams.app.settings import Settings, read_settings
 from streams.cli.commands import new_app
-from streams.cli.console import err, out, table
+from streams.cli.console import err, out, print_json, table
 from streams.cli.context import find_pipeline, server_settings
+from streams.cli.model_connections import show_connections
+from streams.cli.options import JsonOption
 from streams.cli.source_sample import show_sample, show_topic
 from streams.pipeline.handlers import Handler
+from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import TaskHandler
 
 app = new_app()
@@ -41,10 +44,13 @@ def check(
         str | None,
         typer.Option(help="The topic of the sample; or, alone, show what [source] makes of its newest records."),
     ] = None,
+    connect: Annotated[bool, typer.Option("--connect", help="Also call each model once, and say what works.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a pipeline file and every file it names.
 
-    If something is wrong, the exit code is 2 and the message names the key and the fix.
+    If something is wrong, the exit code is 2 and the message names the key and the fix. With --connect it is 1 if a
+    model does not do what the file says; the calls cost a few tokens each. --json prints only what they showed.
 
     Warnings: a prompt prints an event's text outside a fence, thinking may use up max_tokens before the answer, a
     model is not shown the image that its handler asks for, a model has no price, or weights or keys are missing.
@@ -54,7 +60,6 @@ def check(
     """
     settings = read_settings()
     pipeline = find_pipeline(settings, file)
-    reads = SourceTopics(pipeline.spec.source, settings.topic_prefix)
     if sample is not None or topic is not None:
         if sample is not None:
             show_sample(settings, pipeline.spec.source, sample, topic)
@@ -64,11 +69,20 @@ def check(
     handlers = [*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values()]
     Providers(pipeline, settings).check(handlers)
     redaction_policy(pipeline)
+    if not as_json:
+        _describe(pipeline, settings, handlers, file)
+    if connect:
+        show_connections(pipeline, settings, as_json=as_json)
+    elif as_json:
+        print_json({"ok": True, "pipeline": pipeline.name, "hash": pipeline.hash})
+
+
+def _describe(pipeline: Pipeline, settings: Settings, handlers: Sequence[Handler], file: Path | None) -> None:
     rows = [(one.tier, one.name, _description(one), one.version[:12]) for one in handlers]
     out.print(table(["tier", "handler", "model or kind", "version"], rows))
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
     out.print(table(["intent", "action", "handler"], routes))
-    if reads:
+    if reads := SourceTopics(pipeline.spec.source, settings.topic_prefix):
         out.print(f"It reads {reads}, besides escalon's topic events.", markup=False, soft_wrap=True)
     warnings = [
         *unfenced_text(handlers),

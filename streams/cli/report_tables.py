@@ -27,6 +27,7 @@ _TABLES: tuple[tuple[str, str, dict[str, str]], ...] = (
             "refused": "refused",
             "escalated": "escalated",
             "broken": "broken",
+            "off_schema": "off schema",
             "tokens_in": "in",
             "tokens_out": "out",
             "usd": "USD",

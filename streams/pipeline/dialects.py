@@ -1,4 +1,4 @@
-"""What servers with OpenAI's Chat Completions API can do, by dialect. docs/providers.md lists the sources."""
+"""Capabilities of servers with OpenAI's Chat Completions API, by dialect. docs/providers.md lists the sources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a model behind a server can do; what it cannot is never asked of it."""
+    """Capabilities of a model behind a server; what it cannot do is never asked of it."""
 
     json_schema: bool
     """It holds an answer to a JSON schema."""

@@ -83,7 +83,7 @@ class OpenAIModelSpec(ModelPolicy):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the model can do."""
+        """The dialect's capabilities, with those that the file overrides."""
         given = {name: getattr(self, name) for name in Capabilities.__dataclass_fields__}
         return CAPABILITIES[self.dialect].overridden(given)
 

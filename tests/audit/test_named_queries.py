@@ -42,11 +42,12 @@ KNOWN: dict[str, tuple[str, Rows]] = {
     ),
     "dead_letters": ("topic reason messages", [("events", "invalid_utf8", 1)]),
     "tiers": (
-        "tier handler model calls cached refused escalated broken tokens_in tokens_out usd saved_usd would_be_usd",
+        "tier handler model calls cached refused escalated broken off_schema tokens_in tokens_out usd saved_usd"
+        " would_be_usd",
         [
-            ("listener", "rules", "rules", 5, 0, 0, 0, 0, None, None, D("0.0005"), None, D("0.0005")),
-            ("worker", "answer", "small", 5, 1, 1, 1, 1, 400, 40, D("0.002"), D("0.001"), D("0.002")),
-            ("reasoner", "think", "large", 2, 0, 0, 0, 0, 1000, 100, D("0.04"), None, D("0.04")),
+            ("listener", "rules", "rules", 5, 0, 0, 0, 0, 0, None, None, D("0.0005"), None, D("0.0005")),
+            ("worker", "answer", "small", 5, 1, 1, 1, 1, 0, 400, 40, D("0.002"), D("0.001"), D("0.002")),
+            ("reasoner", "think", "large", 2, 0, 0, 0, 0, 0, 1000, 100, D("0.04"), None, D("0.04")),
         ],
     ),
     "money": (

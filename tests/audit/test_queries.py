@@ -304,6 +304,17 @@ def test_errors_are_held_against_all_calls_of_the_model_that_was_asked(config: C
     assert (row["model"], row["error"], row["broken"], row["calls"], row["rate"]) == ("small", "timeout", 1, 4, 0.25)
 
 
+def test_replies_that_broke_the_schema_are_counted_by_handler(config: ClickHouseConfig, audit: Audit) -> None:
+    kinds = ("schema", "not_json", "truncated", "empty")
+    broken = [
+        call(event(f"e{n}", run="off"), status="invalid", decision="failed", error_type=kind)
+        for n, kind in enumerate(kinds)
+    ]
+    write(config, *broken, call(event("e9", run="off")))
+    (row,) = audit.named("tiers", "off").records()
+    assert (row["calls"], row["broken"], row["off_schema"]) == (5, 4, 2)
+
+
 def test_outages_are_failures_that_an_operator_must_correct(config: ClickHouseConfig, audit: Audit) -> None:
     e = [event(f"e{n}", run="out") for n in range(3)]
 

@@ -26,6 +26,7 @@ from streams.stages.listen import listen
 from streams.stages.reason import reason
 from streams.stages.work import work
 from tests.harness.fakes.messages_outcomes import AnswerFunction
+from tests.harness.fakes.messages_server import MessagesServer
 from tests.harness.fakes.messages_thread import MessagesThread
 from tests.harness.stages import Clock, FakeAnswers, FakeImages, build, call_services
 
@@ -151,10 +152,14 @@ async def house(
     text: str = DESK,
     budget: Budget | None = None,
     limit: RateLimit | None = None,
+    server: type[MessagesServer] = MessagesServer,
 ) -> AsyncIterator[House]:
-    """The tiers of a pipeline file, and a provider that answers so. `provider.server.answer` may be changed."""
-    pipeline, clock = build(directory, text), Clock()
-    with MessagesThread(answer) as provider:
+    """The tiers of a pipeline file, and a provider that answers so. `provider.server.answer` may be changed.
+
+    $URL in the file is the provider's address.
+    """
+    with MessagesThread(answer, server) as provider:
+        pipeline, clock = build(directory, text.replace("$URL", provider.url)), Clock()
         environment = {"ANTHROPIC_API_KEY": "planted", "ANTHROPIC_BASE_URL": provider.url}
         providers = Providers(pipeline, read_settings({"ESCALON_DATA": str(directory), **environment}))
         try:
@@ -165,6 +170,11 @@ async def house(
             yield House(pipeline, providers, shared, clock, provider)
         finally:
             await providers.close()
+
+
+def for_openai(text: str, *options: str) -> str:
+    """The pipeline file with its models behind the fake Chat Completions API, each with these lines in its table."""
+    return text.replace('provider = "claude"', "\n".join(('provider = "openai"', 'base_url = "$URL"', *options)))
 
 
 def with_options(text: str, **options: str) -> str:

@@ -1,4 +1,5 @@
 -- Calls and cost of each handler. Money is null if no call of the handler has a known price.
+-- `off_schema` counts replies that broke the schema, whether the provider enforces it or the prompt states it.
 -- `would_be_usd` is the cost that live traffic would have had: a replay pays nothing for reused answers.
 SELECT
     tier,
@@ -10,6 +11,7 @@ SELECT
     countIf(refused AND NOT cache_hit) AS refused,
     countIf(decision = 'escalated') AS escalated,
     countIf(status IN ('invalid', 'failed')) AS broken,
+    countIf(status = 'invalid' AND error_type IN ('schema', 'not_json') AND NOT cache_hit) AS off_schema,
     sum(input_tokens) AS tokens_in,
     sum(output_tokens) AS tokens_out,
     sum(cost_usd) AS usd,

@@ -110,10 +110,10 @@ _NEVER_ARRIVED = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """How an API and its SDK tell of errors."""
+    """The form in which an API and its SDK report errors."""
 
     name: str
-    """As messages have it."""
+    """Its name in messages."""
     id_header: str
     """The response's header with the id of the request."""
     status_error: type[Exception]

@@ -2,7 +2,7 @@
 
 Fields are accepted as servers and gateways send them: a null or a missing field says nothing, a repeated one adds
 nothing, and a total never falls. Reasoning comes in fields of its own (`reasoning_content`, or `reasoning` from vLLM
-and Ollama) and is no part of the answer.
+and Ollama) and is not a part of the answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a fake provider bills: one entry a request, and its price computed apart from the product's own arithmetic."""
+"""The bill of a fake provider: one entry a request, and its price computed apart from the product's own arithmetic."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from aiohttp import web
 
 from tests.harness.fakes import chat_wire
 from tests.harness.fakes.books import Billed
+from tests.harness.fakes.chat_images import input_tokens
 from tests.harness.fakes.messages_outcomes import Answer, AnswerFunction, Failure, example_of
 from tests.harness.fakes.messages_server import MessagesServer, serve
 from tests.harness.fakes.messages_wire import tokens
@@ -92,7 +93,7 @@ class ChatServer(MessagesServer):
         self.books.append(entry)
         prompt = entry.input_tokens + entry.cache_read_tokens + entry.cache_write_tokens
         read = {"cached_tokens": entry.cache_read_tokens, "audio_tokens": 0}
-        if entry.cache_write_tokens:
+        if answer.cache_write_tokens is not None:  # models that bill no writes do not count them
             read["cache_write_tokens"] = entry.cache_write_tokens
         return {
             "prompt_tokens": prompt,
@@ -110,7 +111,7 @@ class ChatServer(MessagesServer):
         if len(self._cached) < 1_000:
             self._cached.add((body["model"], text))
         said = answer.text + ((answer.stop_details or {}).get("explanation") or "")
-        fresh = tokens(rest) + (0 if seen else tokens(text))
+        fresh = input_tokens(rest) + (0 if seen else tokens(text))
         return Billed(
             model=body["model"],
             input_tokens=fresh if answer.input_tokens is None else answer.input_tokens,

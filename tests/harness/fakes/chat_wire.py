@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.harness.fakes.chat_images import wrong_with_images
 from tests.harness.fakes.messages_outcomes import Answer, Failure
 
 # What the API knows of; anything else is answered with 400, as the API does.
@@ -45,6 +46,8 @@ def wrong_with(headers: Mapping[str, str], body: Mapping[str, Any]) -> Failure |
         return Failure(400, "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
     if {"max_tokens", "max_completion_tokens"} <= set(body):
         return Failure(400, "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.")
+    if fault := wrong_with_images(body):
+        return Failure(400, fault)
     form = body.get("response_format") or {}
     if form.get("type") == "json_schema" and (fault := wrong_with_form(form)):
         return Failure(400, f"Invalid schema for response_format: {fault}")

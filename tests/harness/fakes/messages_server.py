@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -109,7 +109,7 @@ class MessagesServer:
         self._stopping.set()
         await self._runner.cleanup()
 
-    async def __aenter__(self) -> MessagesServer:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -246,7 +246,7 @@ class MessagesServer:
 
 
 def _entry(model: str, usage: Mapping[str, Any], answer: Answer) -> Billed:
-    """What a message is billed: a refusal before any output is counted and not charged."""
+    """The entry of a message in the books: a refusal before any output is counted and not charged."""
     return Billed(
         model=model,
         input_tokens=usage["input_tokens"],

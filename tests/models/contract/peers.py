@@ -38,7 +38,7 @@ class Peer:
     script: Callable[..., None]
     """Lines up the outcomes of the next requests."""
     books: list[Billed]
-    """What was billed for each request that was answered."""
+    """One entry for each request that was answered."""
     server: MessagesServer | None = None
     """The fake behind a provider over HTTP."""
 
@@ -61,7 +61,7 @@ class Provider:
     streams: Mapping[str, bytes] = field(default_factory=dict)
     """Odd but legal forms of one reply: TEXT from "m", 20 input tokens of which 7 were cached, 8 output tokens."""
     broken: Mapping[str, bytes] = field(default_factory=dict)
-    """Bodies that are no reply."""
+    """Bodies without a reply."""
 
 
 TEXT = "The shop opens at nine."
@@ -124,7 +124,7 @@ class Replayed:
 
 @dataclass
 class _Borrowed:
-    """A model that is closed by somebody else."""
+    """A model that its owner closes."""
 
     model: LanguageModel
 

@@ -1,4 +1,4 @@
-"""What every provider is held to, whatever it talks to."""
+"""The contract of every provider."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def test_the_tokens_are_those_that_are_billed(peer: Peer) -> None:
         assert not reply.unbilled
 
 
-async def test_a_reply_at_the_end_of_its_tokens_is_no_answer(peer: Peer) -> None:
+async def test_a_reply_at_the_end_of_its_tokens_is_not_an_answer(peer: Peer) -> None:
     peer.script(Answer('{"answer": {"sku": "A', stop_reason="max_tokens"))
     reply = await peer.model.ask(ask_for(schema=SCHEMA.wire_schema), 10)
     assert reply.stop_reason == "max_tokens"
@@ -117,7 +117,7 @@ async def test_a_refusal_is_a_value_with_the_providers_words(peer: Peer, text: s
 
 
 @pytest.mark.parametrize("provider", [one for one in PEERS if one.refuses], ids=ids)
-async def test_a_stop_reason_that_is_not_known_is_no_good_end(peer: Peer) -> None:
+async def test_a_stop_reason_that_is_not_known_is_not_a_good_end(peer: Peer) -> None:
     peer.script(Answer("cut", stop_reason="a reason of next year"))
     reply = await peer.model.ask(ask_for(), 10)
     assert reply.stop_reason not in GOOD_ENDS

@@ -1,4 +1,4 @@
-"""What every provider over HTTP is held to."""
+"""The contract of every provider over HTTP."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_an_odd_but_legal_stream_is_the_same_reply(
 @pytest.mark.parametrize(
     ("provider", "form"), [pytest.param(one, form, id=f"{one.name}-{form}") for one in HTTP for form in one.broken]
 )
-async def test_a_body_that_is_no_reply_is_a_bad_reply(
+async def test_a_body_without_a_reply_is_a_bad_reply(
     provider: Provider, model: LanguageModel, server: MessagesServer, form: str
 ) -> None:
     server.script(Raw(provider.broken[form]))
