@@ -8,10 +8,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.app.clouds import check_cloud, cloud_claude
 from streams.app.settings import Settings
 from streams.calling.limited import ModelLimits
 from streams.core.address import is_loopback
 from streams.core.errors import ConfigError
+from streams.core.provider_names import CLOUDS
 from streams.core.rate import RateLimit
 from streams.core.retry_budget import RetryBudget
 from streams.models.providers.protocol import LanguageModel, Loadable
@@ -39,7 +41,8 @@ class SharedModel:
 
     @property
     def provider(self) -> str:
-        return _PROVIDER_NAMES[self.spec.provider]
+        at = self.spec.at if isinstance(self.spec, ClaudeModelSpec) else None
+        return CLOUDS[at] if at else _PROVIDER_NAMES[self.spec.provider]
 
     @property
     def is_local(self) -> bool:
@@ -95,12 +98,21 @@ class LanguageModels:
 
     def _claude(self, spec: ClaudeModelSpec) -> LanguageModel:
         """Return the client for the model's address and key, which all models with the same share."""
+        if spec.at is not None:
+            return self._cloud(spec)
         from streams.models.providers.claude import ClaudeModel
 
         address = spec.base_url or self._settings.anthropic_base_url
         client = (spec.provider, address, spec.api_key_env)
         if client not in self._clients:
             self._clients[client] = ClaudeModel(_key(spec, self._settings), address)
+        return self._clients[client]
+
+    def _cloud(self, spec: ClaudeModelSpec) -> LanguageModel:
+        """Return the client for the model's cloud and place, which all models there share."""
+        client = (spec.provider, spec.at, spec.region, spec.project, spec.resource, spec.base_url, spec.api_key_env)
+        if client not in self._clients:
+            self._clients[client] = cloud_claude(spec, self._settings)
         return self._clients[client]
 
     def _openai(self, spec: OpenAIModelSpec) -> LanguageModel:
@@ -134,7 +146,9 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[ConfigError]:
     found: dict[str, ConfigError] = {}
     for spec in pipeline.spec.models.values() if settings.cassette is None else ():
         try:
-            if spec.provider in ("claude", "openai"):
+            if isinstance(spec, ClaudeModelSpec) and spec.at is not None:
+                check_cloud(spec, settings)
+            elif spec.provider in ("claude", "openai"):
                 _key(spec, settings)
             elif spec.provider == "local":
                 _weights(spec, pipeline.path.parent, settings)

@@ -23,7 +23,7 @@ from streams.core.address import split_login
 HIDDEN: Final = "[hidden]"
 SHORTEST: Final = 6
 """The fewest characters of a value that is hidden; a shorter one would also occur in ordinary words."""
-_NAME: Final = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIALS?|CONNECTION_STRING|_KEY)$")
+_NAME: Final = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIALS?|CONNECTION_STRING|_KEY)$|^AWS_BEARER_TOKEN_")
 _HEADERS: Final = re.compile(r"^OTEL_EXPORTER_OTLP_(\w+_)?HEADERS$")
 _ADDRESS: Final = re.compile(
     r"(^ESCALON_(BLOBS|KAFKA|CLICKHOUSE|SCHEMA_REGISTRY)$|_URL$|_ENDPOINT$|_PROXY$)", re.IGNORECASE

@@ -14,6 +14,7 @@ from streams.calling.record import CallRecords, cache_tokens
 from streams.calling.request import CallOutcome, CallRequest, OutOfBudget, Reply
 from streams.calling.task import Task
 from streams.core.pricing import Bounds, Price, highest_cost
+from streams.core.provider_names import CLAUDE
 from streams.pipeline.handlers import Handler
 
 PROVIDERS_OWN = 1_000
@@ -90,7 +91,7 @@ def _understated(callee: Callee, reply: Reply) -> bool:
     """True if even a price that is the same for cached tokens says too little: Anthropic counts them apart from the
     input, so where their counts are left out the input's may be short of them."""
     missing = reply.model_reply is not None and None in cache_tokens(callee, reply)
-    return missing and callee.provider == "anthropic" and not callee.free
+    return missing and callee.provider in CLAUDE and not callee.free
 
 
 def _billed(reply: Reply) -> bool:

@@ -11,6 +11,9 @@ from streams.core.address import has_login
 from streams.pipeline.dialects import CAPABILITIES, Capabilities, Dialect
 from streams.pipeline.values import StrictTable
 
+_PLACE = r"^[A-Za-z0-9][A-Za-z0-9:._-]*$"
+_PLACES = {"region": ("bedrock", "vertex"), "project": ("vertex",), "resource": ("foundry",)}
+"""Keys of a Claude model, and the clouds that they are for."""
 _SECRET_HEADER = re.compile(r"authorization|cookie|key|token|secret|password", re.I)
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -57,7 +60,26 @@ class ClaudeModelSpec(ModelPolicy):
     """False for a server that ignores `output_config`: the prompt then states the schema."""
     images: bool = False
     """True if handlers may show it the image of an event."""
+    at: Literal["bedrock", "vertex", "foundry"] | None = None
+    """The cloud that serves it; None for Anthropic or a gateway."""
+    region: str | None = Field(None, pattern=_PLACE)
+    """Of Bedrock and Vertex; None for the cloud's own settings, as for the following."""
+    project: str | None = Field(None, pattern=_PLACE)
+    """Of Vertex."""
+    resource: str | None = Field(None, pattern=_PLACE)
+    """Of Foundry."""
     priced_as: str | None = None
+
+    @model_validator(mode="after")
+    def _of_its_cloud(self) -> ClaudeModelSpec:
+        for name, clouds in _PLACES.items():
+            if getattr(self, name) is not None and self.at not in clouds:
+                raise ValueError(f"{name} goes with at = {' or '.join(map(repr, clouds))}")
+        if self.at == "vertex" and self.api_key_env is not None:
+            raise ValueError("Vertex takes no API key; it logs in with Google's application default credentials")
+        if self.resource is not None and self.base_url is not None:
+            raise ValueError("give either resource or base_url")
+        return self
 
 
 class OpenAIModelSpec(ModelPolicy):

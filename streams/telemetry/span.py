@@ -13,13 +13,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from streams.core.messages import Call, Origin
+from streams.core.provider_names import REMOTE
 from streams.telemetry.trace_context import TraceContext, span_of_call
 
 Kind = Literal["client", "consumer", "internal"]
 Value = str | bool | int | float | tuple[str, ...]
-
-REMOTE = ("anthropic", "openai")
-"""Providers that are called over the network; all others run in this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

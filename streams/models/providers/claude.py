@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -18,9 +18,10 @@ from streams.core.address import is_http
 from streams.core.errors import ConfigError, ModelError
 from streams.core.process_fault import process_fault
 from streams.models.providers.claude_answer import ClaudeAnswer
-from streams.models.providers.claude_errors import CLAUDE, FOREIGN_ERRORS, translate
+from streams.models.providers.claude_errors import CLAUDE, FOREIGN_ERRORS
 from streams.models.providers.claude_events import events_of
 from streams.models.providers.claude_request import message_arguments
+from streams.models.providers.failures import Api, translated
 from streams.models.providers.protocol import ModelReply, ModelRequest
 from streams.models.providers.response_bounds import UNCOMPRESSED, bound
 
@@ -28,6 +29,9 @@ DEFAULT_BASE_URL = "https://api.anthropic.com"
 
 MOST_SECONDS_AFTER_END = 1.0
 """For a gateway that keeps a connection open after the message's last event."""
+STREAM = anthropic.AsyncStream[object]
+Client = anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
+_SECRET_HEADERS = ("authorization", "x-api-key", "api-key", "x-amz-security-token")
 _BODY = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 """Encode a request's body with the settings of the SDK."""
 
@@ -46,22 +50,24 @@ class ClaudeModel:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._client = anthropic.AsyncAnthropic(
-            api_key=_checked_key(api_key),
-            base_url=_checked_url(base_url or DEFAULT_BASE_URL),
-            max_retries=0,
-            timeout=None,  # `ask` has one for the whole call
-            http_client=anthropic.DefaultAioHttpClient(
-                limits=httpx2.Limits(max_connections=0),  # none to aiohttp: a call in the queue would spend its timeout
-                follow_redirects=False,  # a redirect would carry the prompt to another host
-                headers=UNCOMPRESSED,
-                event_hooks={"response": [partial(bound, api=CLAUDE)]},
-            ),
+        client = anthropic.AsyncAnthropic(
+            api_key=checked_key(api_key, "ANTHROPIC_API_KEY"),
+            base_url=checked_url(base_url or DEFAULT_BASE_URL),
+            **client_options(CLAUDE),
         )
-        base = self._client.base_url
-        self._url = str(base.copy_with(raw_path=base.raw_path + b"v1/messages"))
+        self._url = str(client.base_url.copy_with(raw_path=client.base_url.raw_path + b"v1/messages"))
+        self._use(client, CLAUDE, clock, now)
+
+    def _use(self, client: Client, api: Api, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._api = api
         self._clock = clock
         self._now = now
+
+    @property
+    def address(self) -> str:
+        """Where its requests go, without a path of the API."""
+        return str(self._client.base_url)
 
     async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
         """Ask once, within `timeout` seconds in total.
@@ -72,27 +78,39 @@ class ClaudeModel:
         answer = ClaudeAnswer(self._clock)
         try:
             async with asyncio.timeout(timeout):
-                await self._stream(_BODY.encode({**arguments, "stream": True}).encode(), answer)
+                await self._stream({**arguments, "stream": True}, answer)
             return answer.reply()
         except FOREIGN_ERRORS as error:
-            secret, began = self._client.api_key or "", answer.began or answer.has_output()
-            problem = process_fault(error) or translate(error, answer.request_id, secret, self._now(), began=began)
+            problem = process_fault(error) or self._translated(error, answer)
         # Raised out here, so that the foreign error, which may quote the key, is not chained and not logged.
         raise problem
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def _stream(self, body: bytes, answer: ClaudeAnswer) -> None:
-        # Always streamed: only a stream shows the time to the first token, and long answers outlive idle proxies.
+    def _translated(self, error: Exception, answer: ClaudeAnswer) -> ModelError:
+        secrets = (getattr(self._client, "api_key", None) or "", *_sent_secrets(error))
+        began = answer.began or answer.has_output()
+        problem = translated(self._api, error, answer.request_id, secrets, self._now(), began=began)
+        if problem.request_id is None and isinstance(error, anthropic.APIStatusError):
+            problem.request_id = error.response.headers.get(self._api.id_header)
+        return problem
+
+    async def _post(self, body: Mapping[str, Any]) -> httpx2.Response:
         # By `post`, because `messages.create` copies the body and parses the URL: a third of the client's CPU time.
-        made = await self._client.post(
-            self._url, content=body, cast_to=object, stream=True, stream_cls=anthropic.AsyncStream[object]
-        )
-        response = made.response
+        content = _BODY.encode(body).encode()
+        made = await self._client.post(self._url, content=content, cast_to=object, stream=True, stream_cls=STREAM)
+        return made.response
+
+    def _events(self, response: httpx2.Response) -> AsyncGenerator[Mapping[str, Any]]:
+        return events_of(response.aiter_raw())
+
+    async def _stream(self, body: Mapping[str, Any], answer: ClaudeAnswer) -> None:
+        # Always streamed: only a stream shows the time to the first token, and long answers outlive idle proxies.
+        response = await self._post(body)
         async with contextlib.aclosing(response):
-            answer.request_id = response.headers.get("request-id")
-            async with contextlib.aclosing(events_of(response.aiter_raw())) as events:
+            answer.request_id = response.headers.get(self._api.id_header)
+            async with contextlib.aclosing(self._events(response)) as events:
                 await _take(events, answer, response)
                 # The rest is read so that the connection can be used again, but the answer does not wait for it.
                 with contextlib.suppress(*FOREIGN_ERRORS, ModelError):
@@ -111,15 +129,39 @@ async def _take(events: AsyncIterator[Mapping[str, Any]], answer: ClaudeAnswer, 
             return
 
 
-def _checked_key(api_key: str) -> str:
+def _sent_secrets(error: Exception) -> Iterator[str]:
+    """Yield what an error's request logged in with: the servers of clouds quote the headers that they were sent."""
+    for request in (error.request,) if isinstance(error, anthropic.APIError) else ():
+        for name in _SECRET_HEADERS:
+            value = request.headers.get(name, "")
+            yield from (value, value.rpartition(" ")[2])
+
+
+def client_options(api: Api) -> dict[str, Any]:
+    """Return the options of any of the SDK's clients: its own retries and time limits are off."""
+    return {
+        "max_retries": 0,
+        "timeout": None,  # `ask` has one for the whole call
+        "http_client": anthropic.DefaultAioHttpClient(
+            limits=httpx2.Limits(max_connections=0),  # none to aiohttp: a call in the queue would spend its timeout
+            follow_redirects=False,  # a redirect would carry the prompt to another host
+            headers=UNCOMPRESSED,
+            event_hooks={"response": [partial(bound, api=api)]},
+        ),
+    }
+
+
+def checked_key(api_key: str, variable: str) -> str:
+    """Return a key that may be sent. Raises ConfigError, which names the variable that it comes from."""
     # Checked here because an HTTP library that meets such a key quotes it in its own error.
     if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
         what = "the Claude API key is empty or holds characters that no key has."
-        raise ConfigError(what, "Set ANTHROPIC_API_KEY to the key alone, without spaces or line ends.")
+        raise ConfigError(what, f"Set {variable} to the key alone, without spaces or line ends.")
     return api_key
 
 
-def _checked_url(base_url: str) -> str:
+def checked_url(base_url: str) -> str:
+    """Return the address of a Messages API. Raises ConfigError."""
     if not is_http(base_url):
         raise ConfigError("the Claude base URL is not an http(s) URL.", f"Write it like {DEFAULT_BASE_URL}.")
     return base_url

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import anthropic
 
-from streams.core.errors import ModelError
-from streams.models.providers.failures import BY_STATUS, BY_TYPE, FOREIGN, Api, by_words, translated
+from streams.models.providers.failures import BY_STATUS, BY_TYPE, FOREIGN, Api, by_words
 
 FOREIGN_ERRORS = (anthropic.AnthropicError, *FOREIGN)
 """Exceptions of the SDK, its HTTP library and the parsing of a reply."""
-
-
-def translate(
-    error: Exception, request_id: str | None, secret: str, now: datetime, *, began: bool = False
-) -> ModelError:
-    """Return one of FOREIGN_ERRORS as a ModelError, without `secret`; see `translated`."""
-    return translated(CLAUDE, error, request_id, (secret,), now, began=began)
 
 
 def _said(error: anthropic.APIStatusError) -> str:

@@ -28,6 +28,7 @@ from streams.calling.task import Task
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest, task_fingerprint
 from streams.core.messages import Call, Decision, Judgement, Origin
+from streams.core.provider_names import REMOTE
 from streams.panels.content import CaseContent
 from streams.panels.evidence import PanelEvidence
 from streams.panels.judge.handler import CONCURRENCY, judge_handler, task_of
@@ -194,7 +195,7 @@ class Judging:
         limited = providers.backend(handler)
         records, callee = self._records(), limited.backend.callee
         price = records.price_of(callee)
-        if price is None and callee.provider in ("anthropic", "openai"):
+        if price is None and callee.provider in REMOTE:
             what = f"the calls of {self.order.model} have no price, so --max-cost cannot be kept."
             raise ConfigError(what, f"Set priced_as on [models.{self.order.model}].", "max-cost")
 

@@ -77,6 +77,7 @@ class MessagesServer:
 
     path = "/v1/messages"
     id_header = "request-id"
+    stream_type = "text/event-stream"
 
     def __init__(self, answer: AnswerFunction = answer_by_schema, port: int = 0) -> None:
         self.answer = answer
@@ -99,6 +100,7 @@ class MessagesServer:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post(self.path, self._messages)
         app.router.add_get("/_requests", self._asked)
+        self._add_routes(app)
         self._runner = web.AppRunner(app, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
@@ -116,11 +118,18 @@ class MessagesServer:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    def _add_routes(self, app: web.Application) -> None:
+        """Add what else the API serves."""
+
+    def _as_sent_to_anthropic(self, _: web.Request, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body as Anthropic's own API would get it."""
+        return body
+
     async def _asked(self, _: web.Request) -> web.Response:
         return web.json_response({"count": self.count, "bodies": [dict(one.body) for one in self.requests]})
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
+        body = self._as_sent_to_anthropic(request, await request.json())
         self.count += 1
         self.requests.append(Received(body, {name.lower(): value for name, value in request.headers.items()}))
         request_id = f"req_{next(self._ids):06d}"
@@ -183,7 +192,7 @@ class MessagesServer:
     async def _send_events(
         self, request: web.Request, outcome: Outcome, stream: Sequence[bytes], request_id: str
     ) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "text/event-stream", self.id_header: request_id})
+        response = web.StreamResponse(headers={"content-type": self.stream_type, self.id_header: request_id})
         await response.prepare(request)
         last = outcome.events if isinstance(outcome, DropStream | StreamError) else len(stream)
         for event in stream[:last]:

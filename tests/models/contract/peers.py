@@ -16,6 +16,7 @@ from typing import Any
 
 from streams.models.providers.cassette import RecordedModel, RecordingModel
 from streams.models.providers.claude import ClaudeModel
+from streams.models.providers.claude_clouds import Cloud
 from streams.models.providers.local import LocalModel
 from streams.models.providers.local_engine import Chunk
 from streams.models.providers.openai_chat import OpenAIModel
@@ -25,6 +26,7 @@ from tests.harness.fakes.books import Billed
 from tests.harness.fakes.chat_server import ChatServer
 from tests.harness.fakes.messages_outcomes import Answer, DropStream, Failure, Outcome, Slow, StreamError, example_of
 from tests.harness.fakes.messages_server import MessagesServer
+from tests.models.contract.clouds import AT
 
 KEY = "sk-planted-0123456789"
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -90,6 +92,15 @@ def _over_http(kind: type[MessagesServer], make: Callable[..., LanguageModel]) -
             model = make(server.url)
             yield Peer(model=model, script=server.script, books=server.books, server=server)
             await model.close()
+
+    return build
+
+
+def _at(name: Cloud) -> Build:
+    @asynccontextmanager
+    async def build(directory: Path) -> AsyncIterator[Peer]:
+        async with AT[name](directory) as (model, server):
+            yield Peer(model=model, script=server.script, books=server.books, server=server)
 
     return build
 
@@ -375,6 +386,7 @@ PEERS: tuple[Provider, ...] = (
         streams=CLAUDE_STREAMS,
         broken=CLAUDE_BROKEN,
     ),
+    *(Provider(name=f"claude-{at}", build=_at(at), fails=_STATUSES) for at in AT),
     Provider(
         name="openai",
         build=_over_http(ChatServer, openai),
