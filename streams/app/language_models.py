@@ -105,7 +105,7 @@ class LanguageModels:
         address = spec.base_url or self._settings.anthropic_base_url
         client = (spec.provider, address, spec.api_key_env)
         if client not in self._clients:
-            self._clients[client] = ClaudeModel(_key(spec, self._settings), address)
+            self._clients[client] = ClaudeModel(key_of(spec, self._settings), address)
         return self._clients[client]
 
     def _cloud(self, spec: ClaudeModelSpec) -> LanguageModel:
@@ -117,7 +117,7 @@ class LanguageModels:
 
     def _openai(self, spec: OpenAIModelSpec) -> LanguageModel:
         """Return the client for the model's server, which all models with the same settings share."""
-        key = _key(spec, self._settings)
+        key = key_of(spec, self._settings)
         from streams.models.providers.openai_chat import OpenAIModel
 
         headers = tuple(sorted(spec.headers.items()))
@@ -149,7 +149,7 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[ConfigError]:
             if isinstance(spec, ClaudeModelSpec) and spec.at is not None:
                 check_cloud(spec, settings)
             elif spec.provider in ("claude", "openai"):
-                _key(spec, settings)
+                key_of(spec, settings)
             elif spec.provider == "local":
                 _weights(spec, pipeline.path.parent, settings)
         except ConfigError as error:
@@ -157,7 +157,7 @@ def lacking(pipeline: Pipeline, settings: Settings) -> list[ConfigError]:
     return list(found.values())
 
 
-def _key(spec: ClaudeModelSpec | OpenAIModelSpec, settings: Settings) -> str:
+def key_of(spec: ClaudeModelSpec | OpenAIModelSpec, settings: Settings) -> str:
     """Return the key. A server on this machine needs none. Raises ConfigError if it or the SDK is missing."""
     claude = spec.provider == "claude"
     if not claude and importlib.util.find_spec("openai") is None:

@@ -13,6 +13,9 @@ WorkerTier = Literal["listen", "work", "reason", "settle"]
 """A tier that is a Faust app."""
 FAUST_TIERS: tuple[WorkerTier, ...] = get_args(WorkerTier)
 TIERS = (*FAUST_TIERS, "record", "resume")
+"""The tiers of every pipeline."""
+BATCH = "batch"
+"""The tier of a pipeline with a handler that has `batch`."""
 
 
 def ready_file(settings: Settings, tier: str) -> Path:

@@ -14,6 +14,8 @@ from streams.pipeline.load import Pipeline, price_of
 from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.thinking import known_thinking
 
+BATCHING = ("claude",)
+"""Providers whose batch API is used."""
 _NAMES = {"claude": "Claude", "openai": "the model's server", "local": "llama.cpp"}
 
 
@@ -22,6 +24,9 @@ def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
 
     A schema is turned into its provider's form. For llama.cpp it is compiled, where the library is installed.
     """
+    if handler.batch is not None and spec.provider not in BATCHING:
+        remedy = f"Remove it, or use a model of the provider {' or '.join(BATCHING)}."
+        raise ConfigError("its model's provider has no batch API.", remedy, f"{key}.batch")
     try:
         if spec.provider == "claude":
             from streams.models.providers.claude_request import message_arguments

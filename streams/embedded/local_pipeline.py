@@ -14,7 +14,7 @@ from streams.adapters.clickhouse import ClickHouseConfig, migrate
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_topics
 from streams.adapters.reachable import check_clickhouse, check_kafka
-from streams.app.process import FAUST_TIERS, TIERS, ready_file
+from streams.app.process import BATCH, FAUST_TIERS, TIERS, ready_file
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
@@ -91,7 +91,7 @@ class RunningPipeline:
         Raises ServiceError if a server has ended, a tier soon after its restart, or one at its limit on dead letters.
         """
         restarted = []
-        for tier in TIERS:
+        for tier in [tier for tier in (*TIERS, BATCH) if tier in self.processes]:
             child, now = self.processes[tier], self.clock()
             code, steady = child.process.poll(), now - self._restarted_at.get(tier, -math.inf) >= STEADY_SECONDS
             if code in (None, DEAD_LETTER_LIMIT_EXIT) or not steady:
@@ -112,9 +112,9 @@ class RunningPipeline:
         handlers = [*loaded.listeners.values(), *loaded.workers.values(), *loaded.reasoners.values()]
         Providers(loaded, self.settings).check(handlers)
         redaction_policy(loaded)
-        readers = (*FAUST_TIERS, RECORD)
-        self.supervisor.stop(*(self.processes[tier] for tier in readers))
-        self.start_all(readers)
+        readers = (*FAUST_TIERS, RECORD, BATCH)
+        self.supervisor.stop(*(self.processes[tier] for tier in readers if tier in self.processes))
+        self.start_all([tier for tier in readers if tier != BATCH or loaded.batches])
 
     def _of(self, instance: str | None) -> Settings:
         return self.settings if instance is None else replace(self.settings, instance=instance)
@@ -135,7 +135,7 @@ def running_pipeline(
     with connected_pipeline(settings, pipeline.path, report, progress) as running:
         shutil.rmtree(settings.data_dir / "ready", ignore_errors=True)
         try:
-            running.start_all(TIERS, progress)
+            running.start_all([*TIERS, *([BATCH] if pipeline.batches else [])], progress)
             yield running
         finally:
             running.supervisor.stop(*running.processes.values())

@@ -42,8 +42,14 @@ class Pipeline:
     routes: Mapping[str, Route]
     combine: CombineRule
     prices: PriceList
+
     redaction: Redaction | None = None
     """Hides texts from the audit; None hides nothing."""
+
+    @property
+    def batches(self) -> bool:
+        """True if calls of a handler may wait for a batch."""
+        return any(one.batch is not None for tier in (self.workers, self.reasoners) for one in tier.values())
 
     def reasoner_of(self, worker: str) -> Handler | None:
         """Return the reasoner that a worker escalates to; None when the pipeline has no reasoner."""

@@ -92,6 +92,7 @@ CLICKHOUSE_UNAVAILABLE = _of(
     Gauge, "clickhouse_unavailable", "1 while ClickHouse accepts no rows and the sink waits.", "table"
 )
 RESUMED        = _of(Counter, "resumed", "Deferred tasks that were published again.", "topic")
+BATCH_TASKS    = _of(Gauge, "batch_tasks", "Tasks that wait for a provider's batch, by where they are.", "state")
 WAITING        = _of(Gauge, "deferred_partitions_waiting", "Partitions whose next task must wait.", "topic")
 
 # Traces

@@ -67,6 +67,10 @@ class BatchAPI(Protocol):
         """Yield the results of a batch that has ended, in any order."""
         ...
 
+    def close(self) -> None:
+        """Close the connections; no other method may follow."""
+        ...
+
 
 REQUEST_SECONDS = 60.0
 """The timeout of one request to a batch API."""

@@ -102,6 +102,9 @@ class FakeBatchAPI:
                 reply = ModelReply(text=one.request.prompt, model="m", stop_reason="end_turn")
                 yield BatchItem(custom_id=one.custom_id, reply=reply)
 
+    def close(self) -> None:
+        """Nothing to close."""
+
     def billed(self) -> Iterator[str]:
         """Yield the prompt of each request that is billed, once for each time."""
         for batch in self.batches.values():

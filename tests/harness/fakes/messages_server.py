@@ -106,6 +106,9 @@ class MessagesServer:
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
+    def _add_routes(self, app: web.Application) -> None:
+        """Add what a fake of more than this API serves."""
+
     async def stop(self) -> None:
         """Cut short what is slow and stop listening."""
         self._stopping.set()
