@@ -22,7 +22,7 @@ POSITION: Final = (
     *("scn", "commit_scn", "scn_idx", "rs_id", "ssn", "lcr_position"),  # Oracle
     *("ord", "vgtid"),  # MongoDB; Vitess
 )
-"""The fields of `source` by which the connectors tell the place of a change in the database's log."""
+"""The fields of `source` in which the connectors give the place of a change in the database's log."""
 ADDED: Final = "__"
 """Begins the name of what the flattening adds to a row, or to the headers."""
 LONGEST: Final = 200
@@ -40,7 +40,7 @@ class Change:
     time: Any
     """Milliseconds since 1970 at which it was made in the database; None if unknown."""
     position: str
-    """The place in the database's log; empty if the record does not tell it."""
+    """The place in the database's log; empty if the record does not say it."""
 
 
 def change_of(document: Any, record: KafkaRecord) -> Change:
@@ -82,7 +82,7 @@ def _position(source: Mapping[str, Any]) -> str:
 
 
 def change_id(topic: str, key: Any, change: Change) -> str | None:
-    """Return the id of a change: that of its row, and its place in the log; None if the record does not tell the place.
+    """Return the id of a change: that of its row, and its place in the log; None if the record does not say the place.
 
     Debezium publishes a change again after a crash, at the same place. A snapshot may read a row again at the place
     of an earlier change: kind and time distinguish them.

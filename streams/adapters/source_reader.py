@@ -202,7 +202,7 @@ _READ: Final[Mapping[Format, Callable[[SourceSpec, SourceValues], dict[str, Any]
 
 
 def _mapped(spec: SourceSpec, values: SourceValues) -> dict[str, Any]:
-    """Return the parts of the event that the table names. Raises UnreadableError for an id that is not there."""
+    """Return the parts of the event that the table names. Raises UnreadableError for a missing id."""
     found: dict[str, Any] = {}
     if spec.id is not None:
         parts = [_text(values.at(place)) for place in spec.id]

@@ -61,7 +61,7 @@ class SourceValues:
     def document(self) -> Any:
         """The decoded value that pointers lead into.
 
-        It is a CloudEvent in the form of its JSON format, whatever its mode; a change of Debezium without its wrapper;
+        It is a CloudEvent in its JSON format, in either mode; a change of Debezium without its wrapper;
         else an object, or text.
         """
         value = self.record.value or b""

@@ -75,12 +75,12 @@ def test_parts_come_from_fields_headers_and_the_key() -> None:
     assert json.loads(found.data or "") == {"region": "eu", "customer": "C-7"}
 
 
-def test_fields_that_are_other_parts_are_no_data() -> None:
+def test_fields_that_are_other_parts_are_left_out_of_the_data() -> None:
     found = made(Sent({"body": "hi", "number": 7, "left": 1, "in": {"body": 2}}), text="/body", id="/number")
     assert (found.id, found.text, json.loads(found.data or "")) == ("7", "hi", {"left": 1, "in": {"body": 2}})
 
 
-def test_an_id_that_is_not_there_is_refused_and_not_made_up() -> None:
+def test_a_missing_id_is_refused_and_not_made_up() -> None:
     assert refused(Sent({"body": "hi"}), id="/number").reason == "bad_id"
     assert refused(Sent({"body": "hi"}), id=["/body", "header:version"]).reason == "bad_id"
 
@@ -177,7 +177,7 @@ def test_headers_and_keys_decide_before_anything_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("format_", ["plain", "cloudevents", "debezium"])
-def test_a_tombstone_is_skipped_whatever_the_filters_say(format_: str) -> None:
+def test_a_tombstone_is_skipped_before_any_filter(format_: str) -> None:
     assert skipped(Sent(None, {"id": 1}), format=format_, unless={"topic": "t"}) == "tombstone"
 
 
@@ -330,7 +330,7 @@ def test_deletes_are_skipped_unless_they_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize("op", ["t", "m"])
-def test_a_change_of_no_row_is_no_event_even_then(op: str) -> None:
+def test_a_change_of_no_row_never_makes_an_event(op: str) -> None:
     sent = change(1, "c", 100)
     value = sent.value | {"op": op, "after": None}
     assert skipped(replace(sent, value=value), format="debezium", deletes=True) == "deleted"

@@ -32,7 +32,7 @@ _RECORD: Final = np.dtype([("id", "S16"), ("partition", "<i4"), ("offset", "<i8"
 
 @dataclass(frozen=True, slots=True)
 class SourceEnds:
-    """What each of the user's topics held, and up to where LISTEN had committed it, by topic and partition."""
+    """The contents of the user's topics, and the offsets that LISTEN had committed, by topic and partition."""
 
     marks: Mapping[str, Marks]
     committed: Mapping[tuple[str, int], int]

@@ -1,4 +1,4 @@
-"""What verify says of the user's own topics: each record that LISTEN has committed must have become something."""
+"""Verify on the user's own topics: each record that LISTEN has committed must have become something."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def letter_of(world: World, offset: int) -> DeadLetter:
     )  # fmt: skip
 
 
-def test_records_are_counted_by_what_they_became_and_those_not_read_yet_are_no_fault(world: World) -> None:
+def test_records_are_counted_by_what_they_became_and_those_not_read_yet_are_counted_too(world: World) -> None:
     records = [order("a"), order("b"), order("c", draft=True), Sent(None, "k"), Sent(b"{"), order("later")]
     send(world.kafka, topic_of(world), records)
     commit(world, 5)
