@@ -20,9 +20,9 @@ from streams.core.errors import ModelError
 from streams.core.process_fault import process_fault
 from streams.models.providers.batches import REQUEST_SECONDS, BatchItem, BatchRequest, BatchStatus
 from streams.models.providers.claude_answer import ClaudeAnswer
-from streams.models.providers.claude_errors import FOREIGN_ERRORS, translate
+from streams.models.providers.claude_errors import CLAUDE, FOREIGN_ERRORS
 from streams.models.providers.claude_request import message_arguments
-from streams.models.providers.failures import BY_TYPE, by_words, failure
+from streams.models.providers.failures import BY_TYPE, by_words, failure, translated
 from streams.models.providers.protocol import ModelReply
 from streams.models.providers.response_bounds import UNCOMPRESSED
 
@@ -90,7 +90,9 @@ class ClaudeBatches:
         try:
             return request()
         except FOREIGN_ERRORS as error:
-            problem = process_fault(error) or translate(error, None, self._client.api_key or "", self._now())
+            problem = process_fault(error) or translated(
+                CLAUDE, error, None, (self._client.api_key or "",), self._now()
+            )
         raise problem  # out here, so that the foreign error, which may quote the key, is not chained
 
 

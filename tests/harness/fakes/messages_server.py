@@ -121,9 +121,6 @@ class MessagesServer:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    def _add_routes(self, app: web.Application) -> None:
-        """Add what else the API serves."""
-
     def _as_sent_to_anthropic(self, _: web.Request, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body as Anthropic's own API would get it."""
         return body

@@ -24,7 +24,7 @@ SCHEMA = {"type": "object", "properties": {"yes": {"type": "boolean"}}, "require
 def answer(body: Mapping[str, Any]) -> Any:
     """By the prompt's first word."""
     word = body["messages"][0]["content"].split()[0]
-    usage = {"input_tokens": 30, "output_tokens": 5, "cache_read_tokens": 70, "cache_write_tokens": 9}
+    usage: dict[str, Any] = {"input_tokens": 30, "output_tokens": 5, "cache_read_tokens": 70, "cache_write_tokens": 9}
     return {
         "refuse": refusal("no"),
         "break": Failure(500, "it broke"),
