@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from streams.adapters import schemas
 from streams.adapters.avro_encoder import Encoder, encoder
 from streams.adapters.avro_values import read_exactly
-from streams.adapters.registered_formats import Avro, Format, read_record
+from streams.adapters.registered_formats import Avro, EventFormat, read_record
 from streams.adapters.schema_ids import CONFLUENT, SchemaId, split_id
 from streams.core.errors import UnreadableError
 
@@ -38,7 +38,7 @@ class Registry(Protocol):
         """Return the parsed Avro schema of an id. Raises UnreadableError if the registry does not know it."""
         ...
 
-    def format_of(self, schema_id: SchemaId) -> Format:
+    def format_of(self, schema_id: SchemaId) -> EventFormat:
         """Return the decoder of an id's schema, of any format. Raises UnreadableError as well."""
         ...
 
@@ -72,7 +72,7 @@ class Codec:
         schema_id, body = split_id(data)
         return self._known(schema_id).schema_of(schema_id), body
 
-    def format_of(self, data: bytes, header: bytes | None = None) -> tuple[Format, memoryview]:
+    def format_of(self, data: bytes, header: bytes | None = None) -> tuple[EventFormat, memoryview]:
         """Return the decoder of an event and what it decodes. `header` holds the id of the schema, if there is one."""
         if header is None and data[:2] == SINGLE_OBJECT and len(data) >= 10:
             return Avro(self._released(data)), memoryview(data)[10:]

@@ -18,7 +18,7 @@ MAX_REFERENCES: Final = 256
 """Schemas that one schema may refer to, directly or through others."""
 
 
-class Format(Protocol):
+class EventFormat(Protocol):
     """The decoder of one schema's values."""
 
     def record(self, data: memoryview) -> Mapping[str, Any]:
@@ -26,7 +26,7 @@ class Format(Protocol):
         ...
 
 
-class Reference(Protocol):
+class SchemaReference(Protocol):
     """A reference as confluent-kafka's client returns it. Of Protobuf the name is the path in an import."""
 
     @property
@@ -45,7 +45,11 @@ class Registered(Protocol):
     @property
     def schema_type(self) -> str | None: ...
     @property
-    def references(self) -> Sequence[Reference] | None: ...
+    def references(self) -> Sequence[SchemaReference] | None: ...
+
+
+Fetch = Callable[[SchemaReference], Registered]
+"""Gets a schema that another refers to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,8 @@ class Json:
         return value
 
 
-def format_of(name: str, found: Registered, fetch: Callable[[Reference], Registered]) -> Format:
-    """Return the decoder of a schema, `name` in errors. Raises UnreadableError for one that cannot be used.
-
-    `fetch` gets a schema that another refers to.
-    """
+def format_of(name: str, found: Registered, fetch: Fetch) -> EventFormat:
+    """Return the decoder of a schema, `name` in errors. Raises UnreadableError for one that cannot be used."""
     match found.schema_type:
         case "AVRO":
             return _avro(name, found, fetch)
@@ -94,7 +95,7 @@ def format_of(name: str, found: Registered, fetch: Callable[[Reference], Registe
     raise UnreadableError("unknown_format", what, "Publish Avro, JSON Schema, Protobuf, plain JSON, or text.")
 
 
-def _avro(name: str, found: Registered, fetch: Callable[[Reference], Registered]) -> Avro:
+def _avro(name: str, found: Registered, fetch: Fetch) -> Avro:
     texts = [text for _, text in _in_order(name, found, fetch)]
     try:
         named: dict[str, Any] = {}
@@ -115,7 +116,7 @@ def _branches(parsed: Any) -> list[Any]:
     return parsed if isinstance(parsed, list) else [parsed]
 
 
-def _protobuf(name: str, found: Registered, fetch: Callable[[Reference], Registered]) -> Format:
+def _protobuf(name: str, found: Registered, fetch: Fetch) -> EventFormat:
     try:
         from streams.adapters.protobuf_format import protobuf
     except ImportError as error:
@@ -124,7 +125,7 @@ def _protobuf(name: str, found: Registered, fetch: Callable[[Reference], Registe
     return protobuf(name, found.schema_str or "", _in_order(name, found, fetch))
 
 
-def _in_order(name: str, found: Registered, fetch: Callable[[Reference], Registered]) -> Iterator[tuple[str, str]]:
+def _in_order(name: str, found: Registered, fetch: Fetch) -> Iterator[tuple[str, str]]:
     """Yield the name and text of each schema that one refers to, after those that it refers to itself."""
     return _Walk(name, fetch).of(found)
 
@@ -132,7 +133,7 @@ def _in_order(name: str, found: Registered, fetch: Callable[[Reference], Registe
 @dataclass(slots=True)
 class _Walk:
     name: str
-    fetch: Callable[[Reference], Registered]
+    fetch: Fetch
     seen: set[tuple[str | None, str | None, int | None]] = field(default_factory=set)
 
     def of(self, schema: Registered) -> Iterator[tuple[str, str]]:

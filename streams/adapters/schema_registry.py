@@ -16,7 +16,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 
 from streams.adapters.not_found_grace import NotFoundGrace
-from streams.adapters.registered_formats import Avro, Format, Reference, format_of
+from streams.adapters.registered_formats import Avro, EventFormat, SchemaReference, format_of
 from streams.adapters.registry_config import RegistryConfig
 from streams.adapters.registry_errors import (
     NOT_READY,
@@ -69,7 +69,7 @@ class SchemaRegistry:
         for client in (self._client, self._serialized):
             weakref.finalize(self, client.close)
         self._login, self._registers = config.spellings(), config.register
-        self._formats: dict[SchemaId, Format] = {}
+        self._formats: dict[SchemaId, EventFormat] = {}
         self._grace, self._pause, self._clock = grace, pause, clock
         self._own: tuple[int, str] | None = None
         """The greatest id of our own schemas, and its subject."""
@@ -144,14 +144,14 @@ class SchemaRegistry:
             raise UnreadableError("not_avro", what, "Publish only escalon's own messages to this topic.")
         return found.parsed
 
-    def format_of(self, schema_id: SchemaId) -> Format:
+    def format_of(self, schema_id: SchemaId) -> EventFormat:
         if schema_id not in self._formats:
             if len(self._formats) >= MAX_SCHEMAS:
                 self._formats.clear()
             self._formats[schema_id] = self._fetch(schema_id)
         return self._formats[schema_id]
 
-    def _fetch(self, schema_id: SchemaId) -> Format:
+    def _fetch(self, schema_id: SchemaId) -> EventFormat:
         if isinstance(schema_id, int) and schema_id > MAX_ID:
             raise unknown(f"schema {schema_id}")
         found = self._got(f"schema {schema_id}", schema_id, partial(_by_id, self._client, schema_id))
@@ -162,7 +162,7 @@ class SchemaRegistry:
             )
         return format_of(str(schema_id), found, partial(self._referenced, serialized=serialized))
 
-    def _referenced(self, to: Reference, *, serialized: bool) -> RegistrySchema:
+    def _referenced(self, to: SchemaReference, *, serialized: bool) -> RegistrySchema:
         client, form = (self._serialized, SERIALIZED) if serialized else (self._client, None)
         call = partial(client.get_version, to.subject, to.version, fmt=form)
         return self._got(f"version {to.version} of {to.subject}", (to.subject, to.version), call)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -22,14 +24,19 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.adapters.codec import Codec
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.not_found_grace import NotFoundGrace
+from streams.adapters.registered_formats import EventFormat, format_of
+from streams.adapters.schema_ids import SchemaId
 from streams.adapters.schema_registry import SchemaRegistry
 from streams.core.errors import NotReadyError, UnreadableError
 from streams.core.messages import Event
+from tests.harness.fakes.schema_ids import FakeRegistry
 from tests.harness.fakes.schema_registry import SchemaRegistryServer
 from tests.harness.protobuf_order import LINE, MONEY, ORDER, files, order
 
@@ -58,6 +65,35 @@ JSON = {
 }
 AVRO_VALUE = {"text": "Where is it?", "to": {"city": "Bonn"}, "customer": {"name": "Ada", "home": {"city": "Ulm"}}}
 Headers = list[tuple[str, bytes]]
+
+
+KINDS = ("AVRO", "JSON", "PROTOBUF")
+
+
+def serialized(path: str) -> str:
+    """A file of the pool, as serializers register it."""
+    file = FileDescriptorProto()
+    files().FindFileByName(path).CopyToProto(file)
+    return b64encode(file.SerializeToString()).decode()
+
+
+@cache
+def ready(kind: str) -> EventFormat:
+    """A schema of each format."""
+    texts = {"AVRO": json.dumps(ADDRESS), "JSON": "{}", "PROTOBUF": serialized("shop/order.proto")}
+    money = SchemaReference("shop/money.proto", "money", 1)
+    references = [money] if kind == "PROTOBUF" else []
+    fetch = lambda _: Schema(serialized("shop/money.proto"), "PROTOBUF")  # noqa: E731
+    return format_of("1", Schema(texts[kind], kind, references), fetch)
+
+
+class Ready(FakeRegistry):
+    """A registry with a schema of each format."""
+
+    def format_of(self, schema_id: SchemaId) -> Any:
+        """The schema at an index of KINDS."""
+        assert isinstance(schema_id, int)
+        return ready(KINDS[schema_id])
 
 
 @pytest.fixture
@@ -184,9 +220,7 @@ def test_unset_fields_of_the_envelope_are_absent_and_a_number_is_a_time() -> Non
 def test_what_does_not_belong_to_its_protobuf_schema_has_its_reason(
     server: SchemaRegistryServer, place: bytes, body: bytes, said: str
 ) -> None:
-    file = FileDescriptorProto()
-    files().FindFileByName("shop/money.proto").CopyToProto(file)
-    number = server.register("money-value", b64encode(file.SerializeToString()).decode(), "PROTOBUF")
+    number = server.register("money-value", serialized("shop/money.proto"), "PROTOBUF")
     with pytest.raises(UnreadableError, match=said) as caught:
         read(server, b"\0" + number.to_bytes(4, "big") + place + body)
     assert caught.value.reason == "bad_protobuf"
@@ -261,6 +295,14 @@ def test_without_protobuf_the_reason_names_the_extra(
     with pytest.raises(UnreadableError, match=r"escalon\[protobuf\]") as caught:
         SchemaRegistry(server.url).format_of(number)
     assert caught.value.reason == "no_protobuf"
+
+
+@given(place=st.binary(max_size=8), body=st.binary(max_size=64), kind=st.sampled_from(KINDS))
+def test_any_bytes_give_an_event_or_a_reason_and_nothing_else(place: bytes, body: bytes, kind: str) -> None:
+    reader = EventReader(Codec(Ready()), "cluster", "live", 900_000)
+    value = b"\0" + KINDS.index(kind).to_bytes(4, "big") + place + body
+    with suppress(UnreadableError):
+        assert reader(KafkaRecord("events", 0, 0, None, value, AT)).origin.event_id
 
 
 def test_a_nested_message_is_named_after_its_file() -> None:
