@@ -24,6 +24,24 @@ _SOME_THINKING = """\
 max_tokens = 8000 # Claude Opus 5.5 always thinks first: that counts into max_tokens and is billed as output
 parameters = { effort = "low" } # it thinks less
 """
+_SEEING = "images = true"
+"""In the models of a pack: the worker's model is shown photos, so that it can say what they show."""
+_FILED_UNSEEN = """\
+[workers.file]
+handler = "desk:file_photo"
+inputs = ["text", "image"]
+"""
+_FILED_BY_SIGHT = """\
+# The model is shown the photo, and files it under what it shows.
+[workers.file]
+task = "extract"
+model = "worker"
+prompt = "prompts/photo.j2"
+schema = "schemas/photo.json"
+inputs = ["text", "image"]
+refusal = "none"
+max_tokens = 160
+"""
 _FOR_CLAUDE = (
     # Claude gives no token log-probabilities; there the model states its confidence.
     ('confidence = ["logprob"', 'confidence = ["verbalized"'),
@@ -43,6 +61,7 @@ def write_pack(directory: Path, models: str) -> Path:
         chosen = (pack / f"models-{models}.toml").read_text("utf-8")
     pipeline = directory / "pipeline.toml"
     text = pipeline.read_text("utf-8") + chosen
+    text = text.replace(_FILED_UNSEEN, _FILED_BY_SIGHT) if _SEEING in chosen else text
     pipeline.write_text(_for_claude(text) if models == "claude" else text, "utf-8")
     return pipeline
 

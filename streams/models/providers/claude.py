@@ -66,7 +66,7 @@ class ClaudeModel:
 
     @property
     def address(self) -> str:
-        """Where its requests go, without a path of the API."""
+        """The address of its requests, without the API's path."""
         return str(self._client.base_url)
 
     async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:

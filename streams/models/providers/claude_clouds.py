@@ -141,7 +141,7 @@ def _bedrock(place: CloudPlace, api_key: str | None, options: dict[str, Any]) ->
         client = anthropic.AsyncAnthropicBedrock(
             aws_region=place.region, api_key=key, base_url=place.base_url, **options
         )
-    except Exception as error:  # ValueError without a region; botocore's own for a profile that is not there
+    except Exception as error:  # ValueError without a region; botocore's own for an unknown profile
         what = f"Bedrock's region is not known ({type(error).__name__})."
         raise ConfigError(what, "Set region in the model's table, or AWS_REGION.", "models") from None
     checked_url(str(client.base_url))

@@ -22,7 +22,7 @@ OWN: Mapping[Cloud, Mapping[str, Any]] = {
     "vertex": {"region": "global", "project": "acme"},
     "foundry": {},
 }
-"""What names the place at each cloud."""
+"""The place at each cloud."""
 
 
 def cloud(name: Cloud, url: str, key: str | None = None) -> CloudClaude:

@@ -162,7 +162,7 @@ WHOLE = chunk({"type": "message_start", "message": {"model": "m", "usage": {"inp
     ],
     ids=["a flipped bit", "a cut frame", "no end", "nothing", "another wire", "zeros", "a page"],
 )
-async def test_a_stream_that_is_none_of_awss_is_no_answer(tmp_path: Path, body: bytes, error_type: str) -> None:
+async def test_a_stream_in_another_form_than_awss_is_not_an_answer(tmp_path: Path, body: bytes, error_type: str) -> None:
     async with at_bedrock(tmp_path) as (model, server):
         server.script(Raw(body, content_type=server.stream_type), Answer("fine"))
         error = await failure_of(model)
@@ -189,7 +189,7 @@ async def test_without_a_login_nothing_is_sent_and_the_remedy_is_the_clouds_own(
     assert (error.__cause__, error.__context__) == (None, None)
 
 
-async def test_a_login_that_google_refuses_is_the_operators_to_mend_and_is_not_quoted(
+async def test_a_login_that_google_refuses_is_the_operators_to_fix_and_is_not_quoted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_logins(monkeypatch, tmp_path)
