@@ -52,6 +52,18 @@ def test_a_token_is_fetched_and_sent(server: SchemaRegistryServer, tokens: Token
     assert [form["scope"] for form in tokens.asked] == [["schemas"]]
 
 
+def test_the_authority_of_the_token_endpoint_may_be_named(
+    server: SchemaRegistryServer, tokens: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path, "ours")
+    with tls_front(*authority.issue("tokens"), tokens.port) as front:
+        config = oauth(server, tokens, token_url=f"https://127.0.0.1:{front}/token")
+        with pytest.raises(NotReadyError, match="certificate verify failed"):
+            register(config)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+        assert register(config) == 1
+
+
 def test_a_token_of_another_client_is_reported_without_the_secret(
     server: SchemaRegistryServer, tokens: TokenServer
 ) -> None:

