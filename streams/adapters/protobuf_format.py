@@ -67,7 +67,7 @@ class Protobuf:
         """Return the message at a place in the file."""
         names, level = [self.file.package] if self.file.package else [], self.file.message_type
         for index in indexes:
-            if not 0 <= index < len(level):
+            if not 0 <= index < len(level) or level[index].options.map_entry:
                 raise _bad(f"Schema {self.name} has no message at the place {'.'.join(map(str, indexes))}.")
             names.append(level[index].name)
             level = level[index].nested_type

@@ -226,6 +226,20 @@ def test_what_does_not_belong_to_its_protobuf_schema_has_its_reason(
     assert caught.value.reason == "bad_protobuf"
 
 
+def test_the_entry_of_a_map_cannot_be_an_event(server: SchemaRegistryServer) -> None:
+    file = FileDescriptorProto(name="tags.proto", syntax="proto3")
+    tags = file.message_type.add(name="Tags")
+    tags.nested_type.add(name="OfEntry").options.map_entry = True
+    for number, name in enumerate(("key", "value"), start=1):
+        tags.nested_type[0].field.add(name=name, number=number, type=9, label=1)
+    tags.field.add(name="of", number=1, type=11, type_name=".Tags.OfEntry", label=3)
+    number = server.register("tags-value", b64encode(file.SerializeToString()).decode(), "PROTOBUF")
+    head = b"\0" + number.to_bytes(4, "big")
+    assert read(server, head + b"\0" + b"\x0a\x06\x0a\x01a\x12\x01b").data == '{"of": {"a": "b"}}'
+    with pytest.raises(UnreadableError, match=r"no message at the place 0\.0"):
+        read(server, head + b"\x04\0\0")
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [(b"{", "invalid_json"), (b"\xff", "invalid_json"), (b"[1]", "bad_event"), (b"", "invalid_json")],
