@@ -163,7 +163,8 @@ def key_of(spec: ClaudeModelSpec | OpenAIModelSpec, settings: Settings) -> str:
     if not claude and importlib.util.find_spec("openai") is None:
         raise ConfigError("the package openai is not installed.", "Install escalon[openai].", "models")
     name = spec.api_key_env or ("ANTHROPIC_API_KEY" if claude else "OPENAI_API_KEY")
-    key = settings.anthropic_api_key if claude and spec.api_key_env is None else settings.secret(name)
+    own = settings.anthropic_api_key if claude else settings.openai_api_key
+    key = own if spec.api_key_env is None else settings.secret(name)
     if key is None:
         if is_loopback(spec.base_url or (settings.anthropic_base_url if claude else None) or ""):
             return NO_KEY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,6 +57,7 @@ class Settings:
     """Share of the last messages of one partition that may become dead letters before a tier stops; 0 for no limit."""
     anthropic_api_key: str | None = field(repr=False)
     anthropic_base_url: str | None
+    openai_api_key: str | None = field(repr=False)
     secret: Callable[[str], str | None] = field(default=lambda _: None, repr=False, compare=False)
     """Returns the secret that a pipeline file names by its variable, or that NAME_FILE holds; None without one."""
     cassette: Path | None
@@ -89,12 +90,12 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the variables that docs/settings.md lists; raise ConfigError if one is wrong."""
-    return _settings(_Reader(os.environ if environment is None else environment))
+    get = _Reader(os.environ if environment is None else environment)
+    return replace(_settings(get), secret=get.secret)
 
 
 def _settings(get: _Reader) -> Settings:
-    data_dir = Path(get.text("ESCALON_DATA") or ".escalon").absolute()
-    cache_dir = Path(get.text("ESCALON_CACHE") or Path.home() / ".cache" / "escalon")
+    data_dir, cache_dir = _directories(get)
     return Settings(
         kafka=_kafka(get),
         clickhouse=_clickhouse(get),
@@ -121,7 +122,7 @@ def _settings(get: _Reader) -> Settings:
         dead_letter_percent=get.number("ESCALON_DEAD_LETTER_PERCENT", 50),
         anthropic_api_key=get.secret("ANTHROPIC_API_KEY"),
         anthropic_base_url=get.address("ANTHROPIC_BASE_URL"),
-        secret=get.secret,
+        openai_api_key=get.secret("OPENAI_API_KEY"),
         cassette=get.path("ESCALON_CASSETTE"),
         record_cassette=get.path("ESCALON_RECORD_CASSETTE"),
         kafka_home=get.path("KAFKA_HOME"),
@@ -133,6 +134,12 @@ def _settings(get: _Reader) -> Settings:
         traces_percent=get.number("ESCALON_TRACES_PERCENT", 100),
         traces_texts=get.flag("ESCALON_TRACES_TEXTS"),
     )
+
+
+def _directories(get: _Reader) -> tuple[Path, Path]:
+    """Return the directory of the data and that of the cache."""
+    data = Path(get.text("ESCALON_DATA") or ".escalon").absolute()
+    return data, Path(get.text("ESCALON_CACHE") or Path.home() / ".cache" / "escalon")
 
 
 def require_kafka(settings: Settings) -> KafkaConfig:

@@ -25,26 +25,30 @@ from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import TaskHandler
 
 app = new_app()
+_File = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="The pipeline file. Default: ESCALON_PIPELINE, or ./pipeline.toml."),
+]
+_Sample = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Show what [source] makes of these records: JSON lines, values or {key, value, headers}.",
+    ),
+]
+_Topic = Annotated[
+    str | None,
+    typer.Option(help="The topic of the sample; or, alone, show what [source] makes of its newest records."),
+]
+_Connect = Annotated[bool, typer.Option("--connect", help="Also call each model once, and say what works.")]
 
 
 @app.command(epilog="Examples: escalon check pipeline.toml · escalon check pipeline.toml --topic shop.orders")
 def check(
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE", help="The pipeline file. Default: ESCALON_PIPELINE, or ./pipeline.toml."),
-    ] = None,
-    sample: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Show what [source] makes of these records: JSON lines, values or {key, value, headers}.",
-        ),
-    ] = None,
-    topic: Annotated[
-        str | None,
-        typer.Option(help="The topic of the sample; or, alone, show what [source] makes of its newest records."),
-    ] = None,
-    connect: Annotated[bool, typer.Option("--connect", help="Also call each model once, and say what works.")] = False,
+    file: _File = None,
+    sample: _Sample = None,
+    topic: _Topic = None,
+    connect: _Connect = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a pipeline file and every file it names.

@@ -35,6 +35,7 @@ EXTRAS: Final = {
     "local": ("xllamacpp", "language models in process"),
     "ui": ("uvicorn", "the pages"),
     "evaluation": ("scipy", "calibrate, train, evaluate, compare, what-if"),
+    "openai": ("openai", "models of servers with OpenAI's API"),
     "otel": ("opentelemetry.exporter", "traces to a collector"),
     "msk": ("aws_msk_iam_sasl_signer", "the login at Amazon MSK"),
     "protobuf": ("google.protobuf", "events in Protobuf"),

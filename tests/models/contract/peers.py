@@ -69,6 +69,16 @@ class Provider:
 TEXT = "The shop opens at nine."
 
 
+def ask_for(prompt: str = "Where is my order?", **changes: Any) -> ModelRequest:
+    """A request, with some fields changed."""
+    return ModelRequest(**{"model": "m", "system": "Be brief.", "prompt": prompt, "max_tokens": 100, **changes})
+
+
+def ids(provider: Provider) -> str:
+    """The name of a provider in the ids of tests."""
+    return provider.name
+
+
 # ---- Over HTTP ----
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -23,7 +22,7 @@ from tests.harness.fakes.messages_outcomes import (
     StreamError,
     refusal,
 )
-from tests.models.contract.peers import PEERS, Peer, Provider
+from tests.models.contract.peers import PEERS, Peer, Provider, ask_for, ids
 
 SCHEMA = Contract(
     {
@@ -33,14 +32,6 @@ SCHEMA = Contract(
         "additionalProperties": False,
     }
 )
-
-
-def ask_for(prompt: str = "Where is my order?", **changes: Any) -> ModelRequest:
-    return ModelRequest(**{"model": "m", "system": "Be brief.", "prompt": prompt, "max_tokens": 100, **changes})
-
-
-def ids(provider: Provider) -> str:
-    return provider.name
 
 
 @pytest.fixture(params=PEERS, ids=ids)

@@ -20,8 +20,7 @@ from streams.models.providers.protocol import LanguageModel
 from streams.models.providers.response_bounds import MAX_ERROR_BODY
 from tests.harness.fakes.messages_outcomes import Answer, DropConnection, DropStream, Failure, Outcome, Raw, StreamError
 from tests.harness.fakes.messages_server import MessagesServer, Slow
-from tests.models.contract.peers import KEY, PEERS, TEXT, Provider
-from tests.models.contract.test_contract import ask_for, ids
+from tests.models.contract.peers import KEY, PEERS, TEXT, Provider, ask_for, ids
 
 HTTP = [one for one in PEERS if one.make is not None]
 
