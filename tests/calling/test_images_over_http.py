@@ -162,6 +162,16 @@ async def test_an_image_that_cannot_be_shown_ends_its_event_with_the_reason(
         assert sum(budget.spent.values()) == 0
 
 
+async def test_an_event_waits_while_its_image_cannot_be_asked_for(tmp_path: Path) -> None:
+    sha, provider = stored(tmp_path, photo()), Provider()
+    (tmp_path / "blobs" / sha[:2] / sha).unlink()
+    (tmp_path / "blobs" / sha[:2] / sha).mkdir()  # the store answers, but not with the image
+    async with house(tmp_path, provider, SEEING) as here:
+        await here.take(event("e1", "what is it?", image=sha))
+        assert len(here.waiting) == 1
+        assert (provider.bodies, here.states()) == ([], {})
+
+
 async def test_the_cost_of_an_image_is_that_of_the_tokens_in_the_providers_books(tmp_path: Path) -> None:
     provider = Provider()
     async with house(tmp_path, provider, SEEING) as here:

@@ -162,7 +162,7 @@ WHOLE = chunk({"type": "message_start", "message": {"model": "m", "usage": {"inp
     ],
     ids=["a flipped bit", "a cut frame", "no end", "nothing", "another wire", "zeros", "a page"],
 )
-async def test_a_stream_in_another_form_than_awss_is_not_an_answer(tmp_path: Path, body: bytes, error_type: str) -> None:
+async def test_a_stream_in_another_form_is_not_an_answer(tmp_path: Path, body: bytes, error_type: str) -> None:
     async with at_bedrock(tmp_path) as (model, server):
         server.script(Raw(body, content_type=server.stream_type), Answer("fine"))
         error = await failure_of(model)
