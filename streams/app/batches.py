@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 
 from streams.adapters.blobs import BlobStore
@@ -44,6 +45,10 @@ class Questions:
             self._models[handler.tier, handler.name] = backend
         self._runner = asyncio.Runner()
 
+    def close(self) -> None:
+        """End the event loop in which images are read."""
+        self._runner.close()
+
     def __call__(self, message: Verdict | Escalation) -> Question | None:
         """Return what a task asks; None if its handler waits for no batch (any more), or its prompt cannot be made."""
         tier = "worker" if isinstance(message, Verdict) else "reasoner"
@@ -54,7 +59,7 @@ class Questions:
         task = _task(message, handler)
         try:
             request = self._runner.run(model.request(task))
-        except (HandlerError, UnreadableError):
+        except (HandlerError, UnreadableError, ServiceError):  # its tier says so, or waits for the blob store
             return None
         return Question(
             model=model.prompting.model_key,
@@ -111,13 +116,14 @@ def run_batches(settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> N
     log_topic = settings.topic_prefix + LOG_TOPIC
     create_changelogs(kafka, {log_topic: cluster.partitions[topic]}, settings.replication)
     _, letters = build_event_reader(settings, cluster, coding, BlobStore(settings.blobs))
-    BatchProcess(
-        kafka=kafka,
-        codec=coding,
-        prefix=settings.topic_prefix,
-        dead_letters=letters,
-        question=Questions(pipeline, Providers(pipeline, settings)),
-        apis=batch_apis(pipeline, settings),
-        now=settings.now,
-        stop=stop,
-    ).run()
+    with closing(Questions(pipeline, Providers(pipeline, settings))) as questions:
+        BatchProcess(
+            kafka=kafka,
+            codec=coding,
+            prefix=settings.topic_prefix,
+            dead_letters=letters,
+            question=questions,
+            apis=batch_apis(pipeline, settings),
+            now=settings.now,
+            stop=stop,
+        ).run()

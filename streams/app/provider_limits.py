@@ -24,8 +24,8 @@ def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
 
     A schema is turned into its provider's form. For llama.cpp it is compiled, where the library is installed.
     """
-    if handler.batch is not None and spec.provider not in BATCHING:
-        remedy = f"Remove it, or use a model of the provider {' or '.join(BATCHING)}."
+    if handler.batch is not None and (spec.provider not in BATCHING or getattr(spec, "at", None) is not None):
+        remedy = f"Remove it, or use a model of the provider {' or '.join(BATCHING)}, not at a cloud."
         raise ConfigError("its model's provider has no batch API.", remedy, f"{key}.batch")
     try:
         if spec.provider == "claude":

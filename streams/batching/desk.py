@@ -90,6 +90,11 @@ class Desk:
         return len(self._tasks)
 
     @property
+    def waiting_bytes(self) -> int:
+        """The bytes of their questions, at most."""
+        return sum(one.question.size for one in self._tasks.values() if one.question is not None)
+
+    @property
     def in_batches(self) -> int:
         """How many of them are in a batch."""
         return len(self._tasks) - len(self._free)

@@ -36,6 +36,8 @@ POLL_SECONDS, STEP_SECONDS = 0.5, 1.0
 BATCH = 500
 MOST_WAITING = 50_000
 """Tasks in memory, of all partitions; while there are more, no further ones are read."""
+MOST_WAITING_BYTES = 500_000_000
+"""Bytes of their questions, images included; beyond it no further tasks are read either."""
 POLL_INTERVAL_MS = 900_000
 """The most between two polls: a step may create several batches of 64 MB."""
 log = logging.getLogger("escalon.batch")
@@ -118,7 +120,8 @@ class BatchProcess:
         )
         BATCH_TASKS.labels("gathered").set(waiting - batched)
         BATCH_TASKS.labels("in a batch").set(batched)
-        if (waiting >= MOST_WAITING) != self._paused:
+        full = waiting >= MOST_WAITING or sum(one.waiting_bytes for one in self._desks.values()) >= MOST_WAITING_BYTES
+        if full != self._paused:
             self._paused = not self._paused
             (self._consumer.pause if self._paused else self._consumer.resume)(self._consumer.assignment())
 

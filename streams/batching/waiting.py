@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +14,15 @@ from streams.models.providers.protocol import ModelRequest
 
 ENVELOPE_BYTES = 500
 """What a batch's format adds to a request, at most."""
+IMAGE_BYTES = 200
+"""What it adds to an image."""
 
 
 def size_of(request: ModelRequest) -> int:
     """Return the bytes of a request in a batch, at most."""
-    return len(json.dumps(asdict(request))) + ENVELOPE_BYTES
+    texts = len(json.dumps(asdict(replace(request, images=()))))
+    images = sum(4 * (len(one.data) // 3 + 1) + IMAGE_BYTES for one in request.images)  # in Base64
+    return texts + images + ENVELOPE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
