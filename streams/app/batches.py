@@ -34,7 +34,7 @@ from streams.telemetry.web import serve_web
 
 
 class Questions:
-    """What tasks ask of their models, by the pipeline of this process."""
+    """The questions of tasks to their models, by the pipeline of this process."""
 
     def __init__(self, pipeline: Pipeline, providers: Providers) -> None:
         self._pipeline = pipeline

@@ -81,7 +81,7 @@ class Desk:
             self._free[waiting.offset] = waiting
 
     def skip(self, offset: int) -> None:
-        """Go on after a record that is no task."""
+        """Go on after a record that holds none."""
         self.next_offset = offset + 1
 
     @property
@@ -96,7 +96,7 @@ class Desk:
 
     @property
     def in_batches(self) -> int:
-        """How many of them are in a batch."""
+        """The number of tasks that are in a batch."""
         return len(self._tasks) - len(self._free)
 
     def step(self) -> None:

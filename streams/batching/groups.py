@@ -1,4 +1,4 @@
-"""Which tasks make the next batch."""
+"""The choice of the tasks of the next batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the batches of a partition need of the outside; a test can stop the process at each of these steps."""
+"""The outside of a partition's batches; a test can end the process at each of these steps."""
 
 from __future__ import annotations
 

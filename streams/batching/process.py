@@ -52,7 +52,7 @@ class BatchProcess:
     prefix: str
     dead_letters: DeadLetters
     question: Callable[[Verdict | Escalation], Question | None]
-    """What a task asks; None if it cannot wait for a batch."""
+    """Returns the question of a task; None if it cannot wait for a batch."""
     apis: Callable[[str], BatchAPI]
     now: Callable[[], datetime]
     stop: threading.Event

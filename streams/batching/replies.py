@@ -1,4 +1,4 @@
-"""What a batch made of a task, as its tier is given it."""
+"""The end of a task in a batch, as its tier is given it."""
 
 from __future__ import annotations
 

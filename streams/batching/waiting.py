@@ -13,9 +13,9 @@ from streams.core.messages import Escalation, Verdict
 from streams.models.providers.protocol import ModelRequest
 
 ENVELOPE_BYTES = 500
-"""What a batch's format adds to a request, at most."""
+"""The bytes that a batch's format adds to a request, at most."""
 IMAGE_BYTES = 200
-"""What it adds to an image."""
+"""Those that it adds to an image."""
 
 
 def size_of(request: ModelRequest) -> int:
@@ -27,7 +27,7 @@ def size_of(request: ModelRequest) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a task asks of its model."""
+    """The question of a task to its model."""
 
     model: str
     """The model's key in the pipeline file."""
@@ -56,12 +56,12 @@ class Waiting:
 
     @property
     def cancelled_at(self) -> datetime | None:
-        """When a batch that holds it is cancelled; None for never."""
+        """The time at which a batch that holds it is cancelled; None for never."""
         return batch_time.cancelled_at(self.task.event.deadline, self._timeout)
 
     @property
     def last_call(self) -> datetime | None:
-        """From when only the ordinary API is asked; None for never."""
+        """The time from which only the ordinary API is asked; None for never."""
         return batch_time.last_call(self.task.event.deadline, self._timeout)
 
     @property

@@ -1,4 +1,4 @@
-"""How long a call may wait for a provider's batch, given its handler's `batch` and its event's deadline.
+"""The time that a call may wait for a provider's batch, by its handler's `batch` and its event's deadline.
 
 `batch` is the time that a call may well take in a batch: a quarter of it at most to gather calls, the rest for the
 provider. A batch that is not done in time is cancelled while the ordinary API can still be asked.

@@ -1,4 +1,4 @@
-"""The promise of batches: whatever ends the process, and when, no event is lost and none is paid for twice."""
+"""The promise of batches: at any step that the process ends at, no event is lost and none is paid for twice."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class World:
     sent: list[tuple[Waiting, BatchReply]] = field(default_factory=list)
     """Published, not confirmed."""
     answers: dict[str, str] = field(default_factory=dict)
-    """What each event was answered by: `batch`, `ordinary` or `store`."""
+    """The source of each answer: `batch`, `ordinary` or `store`."""
     known: set[str] = field(default_factory=set)
     ordinary: list[str] = field(default_factory=list)
     """The prompts that the ordinary API was asked."""
@@ -192,17 +192,17 @@ class World:
             self.clock[0] += STEP
 
     def paid(self) -> Counter[str]:
-        """How often each prompt was paid for, by the books of both APIs."""
+        """The number of payments for each prompt, by the books of both APIs."""
         return Counter([*self.api.billed(), *self.ordinary])
 
     @property
     def cents(self) -> int:
-        """What the batches cost."""
+        """The cost of the batches."""
         return HALF_CENTS * len([*self.api.billed()])
 
     @property
     def full_cents(self) -> int:
-        """What the answers of batches would have cost."""
+        """The cost of the same answers by the ordinary API."""
         return FULL_CENTS * sum(answer == "batch" for answer in self.answers.values())
 
 

@@ -12,7 +12,7 @@ from streams.models.providers.batches import BatchItem, BatchRequest, BatchStatu
 from streams.models.providers.protocol import ModelReply
 
 HALF_CENTS, FULL_CENTS = 1, 2
-"""What a call costs in a batch, and by the ordinary API."""
+"""The price of a call in a batch, and by the ordinary API."""
 
 
 @dataclass

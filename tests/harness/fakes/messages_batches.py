@@ -42,7 +42,7 @@ class BatchesServer(MessagesServer):
         self.batches: dict[str, Batch] = {}
         self.batch_books: list[Billed] = []
         self.refusals: list[Failure] = []
-        """What the next creations get."""
+        """The answers to the next creations."""
         self._numbers = count(1)
 
     def _add_routes(self, app: web.Application) -> None:

@@ -115,7 +115,7 @@ def test_only_a_refusal_proves_that_there_is_no_batch(
     assert raised.value.__cause__ is None
 
 
-def test_a_server_that_is_not_there_is_an_error_of_the_model() -> None:
+def test_an_unreachable_server_is_an_error_of_the_model() -> None:
     with closing(ClaudeBatches(KEY, "http://127.0.0.1:9")) as nowhere:
         with pytest.raises(ModelError) as raised:
             nowhere.create("a" * 32, requests("hello"))
