@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec_factory import patient_codec_for
@@ -28,7 +26,7 @@ from streams.core.topics import DEFERRED
 from streams.models.providers.batches import BatchAPI
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
-from streams.pipeline.model_specs import ClaudeModelSpec
+from streams.pipeline.model_specs import ClaudeModelSpec, ModelSpec, OpenAIModelSpec
 from streams.stages.escalate import reasoner_task
 from streams.telemetry.web import serve_web
 
@@ -39,6 +37,7 @@ class Questions:
     def __init__(self, pipeline: Pipeline, providers: Providers) -> None:
         self._pipeline = pipeline
         self._models: dict[tuple[str, str], PromptedModel] = {}
+        self._providers = providers
         for handler in batching(pipeline):
             backend = providers.backend(handler).backend
             assert isinstance(backend, PromptedModel)  # noqa: S101
@@ -46,7 +45,8 @@ class Questions:
         self._runner = asyncio.Runner()
 
     def close(self) -> None:
-        """End the event loop in which images are read."""
+        """Close what the models hold, and the event loop in which images are read."""
+        self._runner.run(self._providers.close())
         self._runner.close()
 
     def __call__(self, message: Verdict | Escalation) -> Question | None:
@@ -91,19 +91,34 @@ def batching(pipeline: Pipeline) -> list[Handler]:
     return [one for tier in (pipeline.workers, pipeline.reasoners) for one in tier.values() if one.batch is not None]
 
 
-def batch_apis(pipeline: Pipeline, settings: Settings) -> Callable[[str], BatchAPI]:
-    """Return the batch API of a model's key, made when it is first needed."""
-    return partial(_api, {}, pipeline, settings)
+class BatchAPIs:
+    """The batch API of each model's key, made when it is first needed."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+        self._specs, self._settings = pipeline.spec.models, settings
+        self._made: dict[str, BatchAPI] = {}
+
+    def __call__(self, key: str) -> BatchAPI:
+        """Return the API of a model's key."""
+        if key not in self._made:
+            self._made[key] = _built(self._specs[key], self._settings)
+        return self._made[key]
+
+    def close(self) -> None:
+        """Close their connections."""
+        for one in self._made.values():
+            one.close()
 
 
-def _api(made: dict[str, BatchAPI], pipeline: Pipeline, settings: Settings, key: str) -> BatchAPI:
-    if key not in made:
-        spec = pipeline.spec.models[key]
-        assert isinstance(spec, ClaudeModelSpec)  # noqa: S101 - others are refused with the file
-        from streams.models.providers.claude_batches import ClaudeBatches
+def _built(spec: ModelSpec, settings: Settings) -> BatchAPI:
+    if isinstance(spec, OpenAIModelSpec):
+        from streams.models.providers.openai_batches import OpenAIBatches
 
-        made[key] = ClaudeBatches(key_of(spec, settings), spec.base_url or settings.anthropic_base_url)
-    return made[key]
+        return OpenAIBatches(key_of(spec, settings), spec.base_url, spec.capabilities, spec.headers)
+    assert isinstance(spec, ClaudeModelSpec)  # noqa: S101 - others are refused with the file
+    from streams.models.providers.claude_batches import ClaudeBatches
+
+    return ClaudeBatches(key_of(spec, settings), spec.base_url or settings.anthropic_base_url)
 
 
 def run_batches(settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> None:
@@ -116,14 +131,15 @@ def run_batches(settings: Settings, kafka: KafkaConfig, pipeline: Pipeline) -> N
     log_topic = settings.topic_prefix + LOG_TOPIC
     create_changelogs(kafka, {log_topic: cluster.partitions[topic]}, settings.replication)
     _, letters = build_event_reader(settings, cluster, coding, BlobStore(settings.blobs))
-    with closing(Questions(pipeline, Providers(pipeline, settings))) as questions:
+    questions, apis = Questions(pipeline, Providers(pipeline, settings)), BatchAPIs(pipeline, settings)
+    with closing(questions), closing(apis):
         BatchProcess(
             kafka=kafka,
             codec=coding,
             prefix=settings.topic_prefix,
             dead_letters=letters,
             question=questions,
-            apis=batch_apis(pipeline, settings),
+            apis=apis,
             now=settings.now,
             stop=stop,
         ).run()

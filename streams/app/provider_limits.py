@@ -14,8 +14,6 @@ from streams.pipeline.load import Pipeline, price_of
 from streams.pipeline.model_specs import ModelSpec
 from streams.pipeline.thinking import known_thinking
 
-BATCHING = ("claude",)
-"""Providers whose batch API is used."""
 _NAMES = {"claude": "Claude", "openai": "the model's server", "local": "llama.cpp"}
 
 
@@ -24,8 +22,10 @@ def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
 
     A schema is turned into its provider's form. For llama.cpp it is compiled, where the library is installed.
     """
-    if handler.batch is not None and (spec.provider not in BATCHING or getattr(spec, "at", None) is not None):
-        remedy = f"Remove it, or use a model of the provider {' or '.join(BATCHING)}, not at a cloud."
+    at_its_maker = spec.provider == "claude" and spec.at is None
+    batches = at_its_maker or (spec.provider == "openai" and spec.dialect == "openai")
+    if handler.batch is not None and not batches:
+        remedy = 'Remove it, or use a model of the provider "claude", not at a cloud, or of "openai" with that dialect.'
         raise ConfigError("its model's provider has no batch API.", remedy, f"{key}.batch")
     try:
         if spec.provider == "claude":

@@ -119,7 +119,8 @@ class Desk:
     # A batch that exists, or may exist.
 
     def _attend(self, intent: Intent) -> None:
-        if self.now() < self._look_at.get(intent.intent_id, self.now()):
+        due = self._look_at.get(intent.intent_id)
+        if due is not None and self.now() < due:
             return
         try:
             self._resolve(intent) if intent.batch_id is None else self._follow(intent, intent.batch_id)
@@ -188,6 +189,9 @@ class Desk:
                 if one is not waiting:
                     self.outbox.publish(one, passed(one))
                 done.append(one.offset)
+        for waiting in members.values() if status.refused else ():  # it would be refused again
+            self.outbox.publish(waiting, passed(waiting))
+            done.append(waiting.offset)
         self.outbox.flush()
         self._ended(intent, done)
 

@@ -24,7 +24,7 @@ from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import create_changelogs, create_topics
 from streams.adapters.topic_reader import TopicReader
-from streams.app.batches import Questions, batch_apis
+from streams.app.batches import BatchAPIs, Questions
 from streams.app.providers import Providers
 from streams.app.settings import read_settings
 from streams.batching.log_topic import LOG_TOPIC, TopicLog
@@ -82,7 +82,7 @@ class Deployment:
             prefix=self.prefix,
             dead_letters=letters,
             question=Questions(self.pipeline, Providers(self.pipeline, settings)),
-            apis=batch_apis(self.pipeline, settings),
+            apis=BatchAPIs(self.pipeline, settings),
             now=lambda: datetime.now(UTC) + timedelta(minutes=20),
             stop=threading.Event(),
             statistics_ms=100,
@@ -99,6 +99,8 @@ class Deployment:
             finally:
                 one.stop.set()
                 running.result(WAIT_SECONDS)
+                for made in (one.question, one.apis):
+                    made.close()  # type: ignore[attr-defined]
 
     def verdicts(self, number: int) -> list[Verdict]:
         """What went back, once there is so much."""

@@ -95,6 +95,11 @@ class World:
         """The time."""
         return self.clock[0]
 
+    def _tick(self) -> datetime:
+        """Return the time, which moves on with every look at it, as a real clock's does."""
+        self.clock[0] += timedelta(microseconds=1)
+        return self.clock[0]
+
     def arrive(self, one: Arrival) -> None:
         """Do what WORK does with a new task."""
         task = verdict(event(one.event_id, one.prompt, deadline=one.deadline))
@@ -167,7 +172,7 @@ class World:
             apis=lambda _: api,  # type: ignore[arg-type, return-value]
             log=Wrapped(self, around, ("write", "erase")),  # type: ignore[arg-type]
             outbox=Wrapped(self, around, ("publish", "flush", "commit")),  # type: ignore[arg-type]
-            now=lambda: self.now,
+            now=self._tick,
             new_id=lambda: f"{next(self.ids):032x}",
             is_known=lambda name: any(one.batch_id == name for one in self.intents.values()),
         )

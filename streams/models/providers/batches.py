@@ -31,6 +31,8 @@ class BatchStatus:
     created_at: datetime
     ended_at: datetime | None = None
     """None while it is processed or being cancelled."""
+    refused: bool = False
+    """True if its provider ended it without having begun a request, because of its form."""
     certain: bool = False
     """Of a batch that was searched for: True if the provider's own record names the intent."""
 
