@@ -101,6 +101,18 @@ def advise(
     return _with_lines(advice)
 
 
+def on_batches(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each handler whose calls could have waited for a batch, from the rows of `batchable`."""
+    for row in rows:
+        if row["with_room"] >= ENOUGH and row["saved_usd"]:
+            name, room, calls = row["handler"], row["with_room"], row["calls"]
+            saved, spent = dollars(row["saved_usd"]), dollars(row["usd"])
+            yield (
+                f"{name}: {room:,} of its {calls:,} calls had time for a batch, which would"
+                f' have saved {saved} of {spent}. Set batch = "1h" where an answer may take an hour.'
+            )
+
+
 def _interval(money: Mapping[str, Any] | None) -> tuple[float, float] | None:
     if money is None or money["net_saved_low"] is None:
         return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from streams.audit.advice import Advice, advise
+from streams.audit.advice import Advice, advise, on_batches
 from streams.audit.query import Audit
 from streams.pipeline.load import Pipeline
 
@@ -19,6 +19,7 @@ PARTS = (
     "money",
     "spending",
     "economy",
+    "batchable",
     "outages",
     "dead_letters",
     "unknown_labels",
@@ -45,7 +46,8 @@ class StreamReport:
         listeners = [row["would_be_usd"] for row in self.parts["tiers"] if row["tier"] == "listener"]
         known = [usd for usd in listeners if usd is not None]
         listened = sum(known, Decimal(0)) if len(known) == len(listeners) else None
-        return advise(self.parts["economy"], listened, upkeep_usd, self.money)
+        made = advise(self.parts["economy"], listened, upkeep_usd, self.money)
+        return replace(made, lines=(*made.lines, *on_batches(self.parts.get("batchable", ()))))
 
     def over_budget(self) -> Records:
         return [

@@ -78,7 +78,7 @@ def findings(settings: Settings, load: Callable[[], Pipeline] | None) -> Iterato
     yield from _directories(settings)
     yield from _ports(settings)
     yield Diagnosis(
-        "tiers", "ok", "listen, work, reason, settle and resume need Kafka; record needs ClickHouse as well"
+        "tiers", "ok", "listen, work, reason, settle, resume and batch need Kafka; record needs ClickHouse as well"
     )
     if load is not None:
         yield from _pipeline(settings, load)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams.audit.advice import ENOUGH, NEARLY_ALL, SMALL_STREAM, Advice, advise
+from streams.audit.advice import ENOUGH, NEARLY_ALL, SMALL_STREAM, Advice, advise, on_batches
 
 TEN = Decimal(10)
 
@@ -142,3 +142,10 @@ def test_too_few_events_are_not_judged() -> None:
     advice = advise([row(), row("file", ENOUGH - 1, ENOUGH - 1), row("ask", ENOUGH, ENOUGH)], Decimal(0), TEN)
     assert f"file: {ENOUGH - 1} events are too few to judge it." in advice.lines
     assert any(line.startswith("ask costs more than it saves") for line in advice.lines)
+
+
+def test_a_handler_whose_calls_had_time_is_advised_to_batch_them() -> None:
+    one = {"handler": "answer", "calls": 50, "with_room": ENOUGH, "usd": Decimal("0.5"), "saved_usd": Decimal("0.1")}
+    (line,) = on_batches([one, one | {"with_room": ENOUGH - 1}, one | {"saved_usd": Decimal(0)}])
+    assert line.startswith("answer: 20 of its 50 calls had time for a batch")
+    assert 'batch = "1h"' in line

@@ -190,6 +190,7 @@ KNOWN: dict[str, tuple[str, Rows]] = {
         "handler events events_a_day escalated worker_usd wasted_usd reasoner_call_usd",
         [("answer", 4, pytest.approx(4 * 24 / 25), 1, D("0.002"), D("0.001"), D("0.02"))],
     ),
+    "batchable": ("tier handler calls with_room usd saved_usd", []),  # test_queries.py has others
     "calibration": (
         "handler bin answers tasks mean_confidence labelled right accuracy compared agreed agreement",
         [

@@ -441,3 +441,23 @@ def test_answers_under_the_threshold_are_counted_with_the_reasoners_cost(
         ("", 3, 2, pytest.approx(2 / 3), Decimal("0.02")),
         ("c1", 1, 1, 1.0, Decimal("0.02")),
     ]
+
+
+def test_calls_with_time_before_their_deadline_could_have_waited_for_a_batch(
+    config: ClickHouseConfig, audit: Audit
+) -> None:
+    free, soon, late, batched, local = (event(f"e{n}", run="batchable") for n in range(5))
+    claude: dict[str, Any] = {"provider": "anthropic"}
+    write(
+        config,
+        verdict(free), call(free, **claude),
+        verdict(replace(soon, deadline=START + timedelta(minutes=67))), call(soon, **claude),
+        verdict(replace(late, deadline=START + timedelta(minutes=69))), call(late, **claude),
+        verdict(batched), call(batched, **claude, batch_id="msgbatch_1"),
+        verdict(local), call(local),
+    )  # fmt: skip
+    (row,) = audit.named("batchable", "batchable").records()
+    assert row == {
+        "tier": "worker", "handler": "answer", "calls": 3, "with_room": 2, "usd": Decimal("0.003"),
+        "saved_usd": Decimal("0.001"),
+    }  # fmt: skip

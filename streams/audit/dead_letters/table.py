@@ -13,7 +13,10 @@ from streams.adapters.clickhouse_connection import ClickHouseClient, reporting_e
 State = Literal["open", "retried", "dropped"]
 STATES: Final[tuple[State, ...]] = ("open", "retried", "dropped")
 ENDING: Final = frozenset(
-    {"events", "images", "verdicts", "escalations", "deferred-budget", "deferred-provider", "results"}
+    {
+        *("events", "images", "verdicts", "escalations", "results"),
+        *("deferred-budget", "deferred-provider", "deferred-batch"),
+    }
 )
 """A dead letter from one of these topics ends its event."""
 BAD_ROW: Final = "bad_row"

@@ -9,7 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import openai
 from openai.types import Batch
@@ -25,7 +25,7 @@ from streams.models.providers.protocol import ModelReply
 from streams.models.providers.response_bounds import UNCOMPRESSED
 from streams.pipeline.dialects import Capabilities
 
-ENDPOINT, WINDOW = "/v1/chat/completions", "24h"
+ENDPOINT: Final = "/v1/chat/completions"
 PAGE = 100
 INTENT = "escalon_intent"
 """The key of a batch's metadata."""
@@ -64,7 +64,7 @@ class OpenAIBatches:
         file = self._ask(lambda: self._client.files.create(file=named, purpose="batch"))
         made = self._ask(
             lambda: self._client.batches.create(
-                input_file_id=file.id, endpoint=ENDPOINT, completion_window=WINDOW, metadata={INTENT: intent_id}
+                input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h", metadata={INTENT: intent_id}
             )
         )
         return _status(made)

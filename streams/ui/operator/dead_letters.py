@@ -33,7 +33,8 @@ AT_ONCE: Final = 500
 FILTERS: Final = ("topic", "reason", "state")
 READERS: Final = (
     ("events", "listeners"), ("images", "image comparison"), ("verdicts", "workers"), ("escalations", "reasoners"),
-    ("deferred-budget", "scheduler"), ("deferred-provider", "scheduler"), ("results", "settling"), ("calls", "audit"),
+    ("deferred-budget", "scheduler"), ("deferred-provider", "scheduler"), ("deferred-batch", "batches"),
+    ("results", "settling"), ("calls", "audit"),
     ("outcomes", "audit"), ("labels", "audit"), ("judgements", "audit"), ("panels", "audit"), ("panel-cases", "audit"),
 )  # fmt: skip
 """The topics whose messages become dead letters, each with its reader."""
