@@ -21,6 +21,7 @@ from streams.models.providers.claude_answer import ClaudeAnswer
 from streams.models.providers.claude_errors import CLAUDE, FOREIGN_ERRORS
 from streams.models.providers.claude_events import events_of
 from streams.models.providers.claude_request import message_arguments
+from streams.models.providers.connections import Connections
 from streams.models.providers.failures import Api, translated
 from streams.models.providers.protocol import ModelReply, ModelRequest
 from streams.models.providers.response_bounds import UNCOMPRESSED, bound
@@ -139,6 +140,7 @@ def _sent_secrets(error: Exception) -> Iterator[str]:
 
 def client_options(api: Api) -> dict[str, Any]:
     """Return the options of any of the SDK's clients: its own retries and time limits are off."""
+    connections = Connections()
     return {
         "max_retries": 0,
         "timeout": None,  # `ask` has one for the whole call
@@ -146,7 +148,7 @@ def client_options(api: Api) -> dict[str, Any]:
             limits=httpx2.Limits(max_connections=0),  # none to aiohttp: a call in the queue would spend its timeout
             follow_redirects=False,  # a redirect would carry the prompt to another host
             headers=UNCOMPRESSED,
-            event_hooks={"response": [partial(bound, api=api)]},
+            event_hooks={"request": [connections.before], "response": [connections.after, partial(bound, api=api)]},
         ),
     }
 

@@ -76,6 +76,7 @@ BY_WORDS: Words = tuple(
             r"credit balance|insufficient[ _](?:credit|fund|balance|quota)|payment|billing",
             r"usage limit|spend(?:ing)? limit|budget has been exceeded|exceeded .{0,40}\bbudget|exceeded .{0,40}quota",
             r"(?:organi[sz]ation|account|workspace|key) (?:has been|is|was) (?:disabled|suspended|blocked|deactivated)",
+            r"no connected db",  # a LiteLLM proxy without a database, of any key but its own
             r"x-api-key|api[ _-]?key|access key|security token|request signature",
             r"(?:invalid|expired|missing) (?:\w+ )?(?:token|credential)",
             r"authenticat|unauthori[sz]ed|not authori[sz]ed|permission|access (?:is )?denied|not have access|forbidden",

@@ -17,6 +17,7 @@ import openai
 from streams.core.address import is_http
 from streams.core.errors import ConfigError, ModelError
 from streams.core.process_fault import process_fault
+from streams.models.providers.connections import Connections
 from streams.models.providers.openai_answer import ChatAnswer
 from streams.models.providers.openai_errors import FOREIGN_ERRORS, OPENAI, translate
 from streams.models.providers.openai_events import chunks_of
@@ -53,6 +54,7 @@ class OpenAIModel:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        connections = Connections()
         self._client = openai.AsyncOpenAI(
             api_key=_checked_key(api_key),
             base_url=_checked_url(base_url or DEFAULT_BASE_URL),
@@ -63,7 +65,10 @@ class OpenAIModel:
                 limits=httpx2.Limits(max_connections=0),  # none to aiohttp: a call in the queue would spend its timeout
                 follow_redirects=False,  # a redirect would carry the prompt to another host
                 headers=UNCOMPRESSED,
-                event_hooks={"response": [partial(bound, api=OPENAI, most=MOST_BYTES)]},
+                event_hooks={
+                    "request": [connections.before],
+                    "response": [connections.after, partial(bound, api=OPENAI, most=MOST_BYTES)],
+                },
             ),
         )
         if base_url is not None:  # another server has no business with the account's names in the environment

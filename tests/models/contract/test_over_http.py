@@ -312,3 +312,16 @@ async def test_the_key_shows_in_no_repr_log_or_error(
     assert caplog.records
     for text in [*texts, caplog.text, *(repr(record.__dict__) for record in caplog.records)]:
         assert KEY not in text
+
+
+@pytest.mark.parametrize(("named", "kept"), [("another", True), ("llama.cpp", False)])
+async def test_a_connection_is_kept_unless_the_server_is_known_to_end_it(
+    provider: Provider, model: LanguageModel, server: MessagesServer, named: str, kept: bool
+) -> None:
+    """llama-server says that it keeps connections, and closes them."""
+    reply = next(iter(provider.streams.values()))
+    server.script(*(Raw(reply, headers={"server": named}) for _ in range(3)))
+    for _ in range(3):
+        await model.ask(ask_for("Where is it?"), 10)
+    closing = [one.headers.get("connection") == "close" for one in server.requests]
+    assert closing == [True, not kept, not kept]
