@@ -9,7 +9,7 @@ SLOW_TESTERS ?= 4
 # These kill processes or fill the cores by themselves: two files at a time.
 LOADED := tests/faults tests/storm tests/tiers
 # What has a command of its own.
-SHORT := not faults and not ecosystem
+SHORT := not faults and not ecosystem and not providers
 # Where bytecode is not kept, each process compiles all modules, and pytest rewrites all tests, each time.
 export PYTHONDONTWRITEBYTECODE :=
 ANYWHERE := --extra openai --extra bedrock --extra vertex --extra msk --extra protobuf
@@ -20,7 +20,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-e
 	--python-version 3.11 --custom-compile-command "make lock" --extra local --extra otel $(ANYWHERE)
 EVERYTHING := --extra evaluation --extra embedded --extra ui
 
-.PHONY: help setup setup-dev weights demo test test-slow test-all test-kafka test-faults test-ecosystem \
+.PHONY: help setup setup-dev weights demo test test-slow test-all test-kafka test-faults test-ecosystem test-providers \
 	bench lint check audit format lock clean
 
 help:  ## this list
@@ -59,6 +59,9 @@ test-faults: setup-dev  ## kills, stops, lost servers and disks on Apache Kafka,
 
 test-ecosystem: setup-dev  ## Kafka's other clients and a real schema registry; fetched where they are not installed
 	$(BIN)/python -m pytest tests/ecosystem -m ecosystem
+
+test-providers: setup-dev  ## real servers of models, llama-server and a LiteLLM proxy, in environments of their own
+	$(BIN)/python -m pytest tests/providers -m providers
 
 bench: setup-dev  ## the speed of everything beside its peers, about an hour; make bench NAMES="throughput latency" for some
 	$(BIN)/python -m bench.run $(NAMES)

@@ -33,7 +33,7 @@ os.environ.setdefault("ESCALON_ALLOW_PYTHON", "1")
 NO_KAFKA = "skipped: Apache Kafka is not tested"
 
 # What `make test` leaves to `make test-slow`. A single costly test, or module, has the mark `slow` itself.
-SLOW_MARKS = ("ecosystem", "faults", "kafka", "weights")
+SLOW_MARKS = ("ecosystem", "faults", "kafka", "providers", "weights")
 SLOW_FIXTURES = ("browser",)
 SLOW_DIRECTORIES = ("faults", "journey", "secure", "storm", "tiers")
 HAPPY_PATH = "test_journey.py"
