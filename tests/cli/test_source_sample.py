@@ -72,7 +72,7 @@ def test_each_record_is_shown_as_what_it_becomes(escalon: Escalon) -> None:
     assert "6 records read." in done.stdout
 
 
-def test_a_pipeline_with_several_tables_must_be_told_which_one(escalon: Escalon, tmp_path: Path) -> None:
+def test_a_pipeline_with_several_tables_needs_the_name_of_one(escalon: Escalon, tmp_path: Path) -> None:
     (tmp_path / "pipeline.toml").write_text(PIPELINE + NOTES + ORDERS, "utf-8")
     done = escalon("check", "--sample", "notes.jsonl")
     assert done.code == 2

@@ -1,4 +1,4 @@
-"""What a provider gets from real servers: llama-server, and a LiteLLM proxy with mocked models or llama-server behind.
+"""The answers of real servers to a provider: llama-server, and a LiteLLM proxy with mocked models or llama-server behind.
 
 Each test asks over each provider that the server has an API for.
 """
@@ -140,7 +140,7 @@ async def test_llama_server_ignores_the_schema_of_a_message(llama_server: Peer) 
 
 
 async def test_a_proxy_takes_a_schema_along(litellm: Peer) -> None:
-    """What the model behind a proxy can do is its owner's to declare."""
+    """The owner of a proxy declares the abilities of the model behind it."""
     if litellm.upstream is None:
         pytest.skip("NOT TESTED ON A REAL SERVER: there is no llama-server behind the proxy")
     model = OpenAIModel(litellm.key, f"{litellm.url}/v1", capabilities=Capabilities(json_schema=True))
@@ -199,7 +199,7 @@ async def test_an_error_of_the_proxy_has_its_class(
 async def test_a_call_that_is_broken_off_ends_at_the_server(
     provider: str, llama_server: Peer, through: str, request: pytest.FixtureRequest
 ) -> None:
-    """Whoever no longer waits does not go on paying for tokens."""
+    """A caller that no longer waits pays for no further tokens."""
     peer: Peer = request.getfixturevalue(through)
     async with asked(peer, provider) as model:
         call = asyncio.create_task(model.ask(long_question(provider, through), SECONDS))

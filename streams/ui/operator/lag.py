@@ -18,8 +18,9 @@ READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "listen": ("events", "images"), "work": ("verdicts",), "reason": ("escalations",),
     "resume": (DEFERRED["budget"].name,), "batch": (DEFERRED["batch"].name,),
 }  # fmt: skip
-"""Escalon's topics of each process; of `resume`, those of the tasks that wait for the next day's budget. `batch` commits a
-task when those before it went back as well, so its lag is the most that may wait."""
+"""Escalon's topics of each process; of `resume`, those of the tasks that wait for the next day's budget.
+
+`batch` commits a task when those before it went back as well, so its lag is the most that may wait."""
 lags_of = lru_cache(maxsize=1)(GroupLags)
 """The lags of a cluster, by one connection."""
 
