@@ -29,7 +29,7 @@ LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RowChange:
     """One change. `row` is the row after it, of a delete the one before it; None for a change of no row."""
 
     op: str
@@ -37,24 +37,24 @@ class Change:
     row: Mapping[str, Any] | None
     row_at: tuple[str, ...]
     """The path of the row in the value."""
-    time: Any
+    time: object
     """Milliseconds since 1970 at which it was made in the database; None if unknown."""
     position: str
     """The place in the database's log; empty if the record does not say it."""
 
 
-def change_of(document: Any, record: KafkaRecord) -> Change:
+def change_of(document: Any, record: KafkaRecord) -> RowChange:
     """Return the change that a record holds. Raises UnreadableError if it holds none."""
     if not isinstance(document, Mapping):
         raise UnreadableError("bad_event", "The record is not a change of Debezium.", 'Use format = "plain".')
     op, source = document.get("op"), document.get("source")
     if isinstance(op, str) and isinstance(source, Mapping):
         place = "before" if op == "d" else "after"
-        return Change(op, _row(document.get(place)), (place,), source.get("ts_ms"), _position(source))
+        return RowChange(op, _row(document.get(place)), (place,), source.get("ts_ms"), _position(source))
     return _flattened(document, record)
 
 
-def _flattened(document: Mapping[str, Any], record: KafkaRecord) -> Change:
+def _flattened(document: Mapping[str, Any], record: KafkaRecord) -> RowChange:
     def added(name: str) -> Any:
         names = (f"{ADDED}source_{name}", f"{ADDED}{name}")
         return next((found for one in names if (found := document.get(one, record.header(one))) is not None), None)
@@ -64,7 +64,7 @@ def _flattened(document: Mapping[str, Any], record: KafkaRecord) -> Change:
     source = {name: found for name in POSITION if (found := added(name)) is not None}
     made = f"{ADDED}source_ts_ms"  # `__ts_ms` is another time each time the change is published
     time = document.get(made, record.header(made))
-    return Change("d" if gone else str(added("op") or ""), row, (), time, _position(source))
+    return RowChange("d" if gone else str(added("op") or ""), row, (), time, _position(source))
 
 
 def _row(row: Any) -> Mapping[str, Any] | None:
@@ -81,7 +81,7 @@ def _position(source: Mapping[str, Any]) -> str:
     return " ".join(str(source[name]) for name in POSITION if source.get(name) is not None)
 
 
-def change_id(topic: str, key: Any, change: Change) -> str | None:
+def change_id(topic: str, key: Any, change: RowChange) -> str | None:
     """Return the id of a change: that of its row, and its place in the log; None if the record does not say the place.
 
     Debezium publishes a change again after a crash, at the same place. A snapshot may read a row again at the place

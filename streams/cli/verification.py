@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec_factory import codec_for
-from streams.adapters.dead_letters import EventIds
+from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.kafka_admin import describe_cluster
+from streams.adapters.source_reader import SourceReader
 from streams.adapters.topic_reader import TopicReader
 from streams.app.event_reader import build_event_reader, source_reader
 from streams.app.settings import Settings
@@ -47,17 +48,26 @@ def verification(
             since=question.since,
             on_progress=report,
         )
-        source = None
-        if own is not None:
-            source = SourceCheck(
-                scan=scan,
-                kafka=kafka,
-                group=f"escalon-{settings.topic_prefix}listen",
-                reader=own,
-                letters=letters,
-                prefix=settings.topic_prefix,
-                since=question.since,
-                on_progress=report,
-            )
+        source = None if own is None else _source_check(settings, scan, own, letters, question.since, report)
         check = ConsistencyCheck(scan=scan, reader=evidence, client=client, question=question, source=source)
         return check.run()
+
+
+def _source_check(
+    settings: Settings,
+    scan: TopicReader,
+    reader: SourceReader,
+    letters: DeadLetters,
+    since: int,
+    report: Callable[[str, int], None],
+) -> SourceCheck:
+    return SourceCheck(
+        scan=scan,
+        kafka=require_kafka(settings),
+        group=f"escalon-{settings.topic_prefix}listen",
+        reader=reader,
+        letters=letters,
+        prefix=settings.topic_prefix,
+        since=since,
+        on_progress=report,
+    )

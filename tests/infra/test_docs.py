@@ -73,7 +73,7 @@ def specs() -> list[type[BaseModel]]:
 def test_every_key_of_the_pipeline_file_is_documented(root: Path) -> None:
     text = read(root, "pipeline")
     keys = {field.alias or name for model in specs() for name, field in model.model_fields.items()}
-    tables = {"models", "listeners", "verdict", "routes", "workers", "reasoners", "budgets", "retry_later"}
+    tables = {"source", "models", "listeners", "verdict", "routes", "workers", "reasoners", "budgets", "retry_later"}
     assert len(keys) > 40
     assert keys - tables - coded(text) - {"combine"} == set()
     assert {table for table in tables if f"[{table}" not in text} == set()
