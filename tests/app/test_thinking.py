@@ -71,7 +71,7 @@ async def test_the_starter_has_room_for_thinking_or_does_without(tmp_path: Path,
     Providers(pipeline, settings_for(tmp_path)).check(handlers.values())
     assert list(little_room(handlers.values(), pipeline)) == []
     said = await said_by(pipeline, handlers, settings_for(tmp_path, server))
-    assert len(said) == 4
+    assert len(said) == 5
     assert all(one.reading.error_type != "truncated" for one in said.values())
     assert {one.model_reply.stop_reason for one in said.values() if one.model_reply} == {"end_turn"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,7 +21,7 @@ from streams.core.rate import RateLimit
 from tests.builders import event
 from tests.harness.confidence import FakeBudget
 from tests.harness.fakes.messages_images import image_tokens, images_of, input_tokens
-from tests.harness.fakes.messages_outcomes import Answer, Outcome, Raw
+from tests.harness.fakes.messages_outcomes import Answer, Outcome, Raw, refusal
 from tests.harness.fakes.messages_wire import events, sse
 from tests.harness.over_http import DESK, house
 from tests.harness.stages import build
@@ -186,6 +187,25 @@ async def test_the_cost_of_an_image_is_that_of_the_tokens_in_the_providers_books
         assert call.input_tokens == fresh + system
         # claude-haiku-4-5: 1 a million tokens in, 1.25 written to the cache, 5 out
         assert call.cost_usd == (fresh * Decimal(1) + system * Decimal("1.25") + out * Decimal(5)) / 10**6
+
+
+async def test_an_image_is_billed_beside_what_the_cache_read_and_not_at_all_in_a_refusal(tmp_path: Path) -> None:
+    sha, answers = stored(tmp_path, photo()), deque([Answer(SAID), Answer(SAID), refusal("no", text="")])
+    provider = Provider()
+
+    def scripted(body: Mapping[str, Any]) -> Outcome:
+        provider(body)
+        return answers.popleft() if answers else Answer(SAID)
+
+    async with house(tmp_path, scripted, SEEING) as here:
+        await here.take(*(event(f"e{n}", f"what is it, {n}?", image=sha) for n in range(3)))
+        first, second, refused = [one for one in here.calls if one.tier == "worker"]
+    system = -(-len(provider.bodies[0]["system"][0]["text"]) // 4)
+    fresh, out = input_tokens(provider.bodies[0]["messages"]), -(-len(SAID) // 4)
+    assert (first.cache_write_tokens, second.cache_read_tokens) == (system, system)
+    assert first.cost_usd == (fresh * Decimal(1) + system * Decimal("1.25") + out * Decimal(5)) / 10**6
+    assert second.cost_usd == (fresh * Decimal(1) + system * Decimal("0.1") + out * Decimal(5)) / 10**6
+    assert (str(refused.status), refused.input_tokens, refused.cost_usd) == ("refused", fresh + system, Decimal(0))
 
 
 async def test_a_budget_counts_the_image_of_a_call_whose_provider_counts_nothing(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ of AWS's event streams, and each of its chunks holds one event of the Messages A
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,10 @@ from streams.core.process_fault import process_fault
 from streams.models.providers.claude import STREAM, ClaudeModel, Client, checked_key, checked_url, client_options
 from streams.models.providers.claude_errors import CLAUDE, FOREIGN_ERRORS
 from streams.models.providers.failures import Api, failure
+
+# Their debug lines hold requests as they are sent: prompts, images, Foundry's key, and tokens of AWS.
+for _library in ("anthropic", "botocore"):
+    logging.getLogger(_library).setLevel(logging.INFO)
 
 Cloud = Literal["bedrock", "vertex", "foundry"]
 

@@ -25,7 +25,7 @@ OWN: Mapping[Cloud, Mapping[str, Any]] = {
 """The place at each cloud."""
 
 
-def cloud(name: Cloud, url: str, key: str | None = None) -> CloudClaude:
+def cloud(name: Cloud, url: str | None, key: str | None = None) -> CloudClaude:
     """The model of a cloud at a local address."""
     ticks = count()
     place = CloudPlace(cloud=name, base_url=url, **OWN[name])

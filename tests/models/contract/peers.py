@@ -16,7 +16,7 @@ from typing import Any
 
 from streams.models.providers.cassette import RecordedModel, RecordingModel
 from streams.models.providers.claude import ClaudeModel
-from streams.models.providers.claude_clouds import Cloud
+from streams.models.providers.claude_clouds import Cloud, CloudClaude
 from streams.models.providers.local import LocalModel
 from streams.models.providers.local_engine import Chunk
 from streams.models.providers.openai_chat import OpenAIModel
@@ -26,7 +26,7 @@ from tests.harness.fakes.books import Billed
 from tests.harness.fakes.chat_server import ChatServer
 from tests.harness.fakes.messages_outcomes import Answer, DropStream, Failure, Outcome, Slow, StreamError, example_of
 from tests.harness.fakes.messages_server import MessagesServer
-from tests.models.contract.clouds import AT
+from tests.models.contract.clouds import AT, cloud
 
 KEY = "sk-planted-0123456789"
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -93,6 +93,11 @@ def claude(url: str | None, key: str = KEY) -> ClaudeModel:
 
 def openai(url: str | None, key: str = KEY) -> OpenAIModel:
     return OpenAIModel(key, url, clock=_ticks(), now=lambda: NOW)
+
+
+def foundry(url: str | None, key: str = KEY) -> CloudClaude:
+    inside = url is None or not url.startswith("http") or "/anthropic" in url
+    return cloud("foundry", url if inside else f"{url}/anthropic", key)
 
 
 def _over_http(kind: type[MessagesServer], make: Callable[..., LanguageModel]) -> Build:
@@ -396,7 +401,16 @@ PEERS: tuple[Provider, ...] = (
         streams=CLAUDE_STREAMS,
         broken=CLAUDE_BROKEN,
     ),
-    *(Provider(name=f"claude-{at}", build=_at(at), fails=_STATUSES) for at in AT),
+    Provider(name="claude-bedrock", build=_at("bedrock"), fails=_STATUSES),
+    Provider(name="claude-vertex", build=_at("vertex"), fails=_STATUSES),
+    Provider(
+        name="claude-foundry",
+        build=_at("foundry"),
+        make=foundry,
+        fails=_STATUSES,
+        streams=CLAUDE_STREAMS,
+        broken=CLAUDE_BROKEN,
+    ),
     Provider(
         name="openai",
         build=_over_http(ChatServer, openai),

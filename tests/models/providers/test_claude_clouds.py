@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,21 @@ async def test_an_error_that_quotes_the_login_is_shown_without_it(tmp_path: Path
         fake.script(Failure(401, f"invalid token {GOOGLE_TOKEN}"))
         error = await failure_of(google)
     assert GOOGLE_TOKEN not in "".join(traceback.format_exception(error)) + repr(vars(error))
+
+
+@pytest.mark.parametrize("name", AT)
+async def test_no_log_holds_a_login_or_a_prompt_however_much_is_logged(
+    name: Cloud, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with AT[name](tmp_path) as (model, server):
+        server.script(Answer("fine"), Failure(500, "no"))
+        await model.ask(ask_for("planted words of an event"), 30)
+        await failure_of(model)
+    secrets = [KEY, GOOGLE_TOKEN, AWS["AWS_SESSION_TOKEN"], AWS["AWS_SECRET_ACCESS_KEY"], "planted words"]
+    logged = [caplog.text, *(repr(record.__dict__) for record in caplog.records)]
+    assert caplog.records
+    assert [one for one in secrets if any(one in text for text in logged)] == []
 
 
 # ---- Places that are not known ----
