@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,27 +13,21 @@ from typing import Any
 import anthropic
 import httpx2
 
-from streams.core.address import is_http
-from streams.core.errors import ConfigError, ModelError
+from streams.core.errors import ModelError
 from streams.core.process_fault import process_fault
 from streams.models.providers.claude_answer import ClaudeAnswer
 from streams.models.providers.claude_errors import CLAUDE, FOREIGN_ERRORS
 from streams.models.providers.claude_events import events_of
 from streams.models.providers.claude_request import message_arguments
-from streams.models.providers.connections import Connections
 from streams.models.providers.failures import Api, translated
 from streams.models.providers.protocol import ModelReply, ModelRequest
-from streams.models.providers.response_bounds import UNCOMPRESSED, bound
+from streams.models.providers.sdk_client import checked_key, checked_url, encoded, options_of, read_events
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 
-MOST_SECONDS_AFTER_END = 1.0
-"""For a gateway that keeps a connection open after the message's last event."""
 STREAM = anthropic.AsyncStream[object]
 Client = anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
 _SECRET_HEADERS = ("authorization", "x-api-key", "api-key", "x-amz-security-token")
-_BODY = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-"""Encode a request's body with the settings of the SDK."""
 
 
 class ClaudeModel:
@@ -99,7 +92,7 @@ class ClaudeModel:
 
     async def _post(self, body: Mapping[str, Any]) -> httpx2.Response:
         # By `post`, because `messages.create` copies the body and parses the URL: a third of the client's CPU time.
-        content = _BODY.encode(body).encode()
+        content = encoded(body)
         made = await self._client.post(self._url, content=content, cast_to=object, stream=True, stream_cls=STREAM)
         return made.response
 
@@ -111,23 +104,15 @@ class ClaudeModel:
         response = await self._post(body)
         async with contextlib.aclosing(response):
             answer.request_id = response.headers.get(self._api.id_header)
-            async with contextlib.aclosing(self._events(response)) as events:
-                await _take(events, answer, response)
-                # The rest is read so that the connection can be used again, but the answer does not wait for it.
-                with contextlib.suppress(*FOREIGN_ERRORS, ModelError):
-                    async with asyncio.timeout(MOST_SECONDS_AFTER_END):
-                        async for _ in events:
-                            pass
+            await read_events(self._events(response), partial(_taken, answer, response), FOREIGN_ERRORS)
 
 
-async def _take(events: AsyncIterator[Mapping[str, Any]], answer: ClaudeAnswer, response: httpx2.Response) -> None:
-    """Pass the events to the answer, up to the message's end."""
-    async for event in events:
-        if event["type"] == "error":
-            raise anthropic.APIStatusError(f"{dict(event)}", response=response, body=event)
-        answer.take(event)
-        if answer.complete:
-            return
+def _taken(answer: ClaudeAnswer, response: httpx2.Response, event: Mapping[str, Any]) -> bool:
+    """Pass an event to the answer; return whether it was the message's last."""
+    if event["type"] == "error":
+        raise anthropic.APIStatusError(f"{dict(event)}", response=response, body=event)
+    answer.take(event)
+    return answer.complete
 
 
 def _sent_secrets(error: Exception) -> Iterator[str]:
@@ -139,31 +124,5 @@ def _sent_secrets(error: Exception) -> Iterator[str]:
 
 
 def client_options(api: Api) -> dict[str, Any]:
-    """Return the options of any of the SDK's clients: its own retries and time limits are off."""
-    connections = Connections()
-    return {
-        "max_retries": 0,
-        "timeout": None,  # `ask` has one for the whole call
-        "http_client": anthropic.DefaultAioHttpClient(
-            limits=httpx2.Limits(max_connections=0),  # none to aiohttp: a call in the queue would spend its timeout
-            follow_redirects=False,  # a redirect would carry the prompt to another host
-            headers=UNCOMPRESSED,
-            event_hooks={"request": [connections.before], "response": [connections.after, partial(bound, api=api)]},
-        ),
-    }
-
-
-def checked_key(api_key: str, variable: str) -> str:
-    """Return a key that may be sent. Raises ConfigError, which names the variable that it comes from."""
-    # Checked here because an HTTP library that meets such a key quotes it in its own error.
-    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        what = "the Claude API key is empty or holds characters that no key has."
-        raise ConfigError(what, f"Set {variable} to the key alone, without spaces or line ends.")
-    return api_key
-
-
-def checked_url(base_url: str) -> str:
-    """Return the address of a Messages API. Raises ConfigError."""
-    if not is_http(base_url):
-        raise ConfigError("the Claude base URL is not an http(s) URL.", f"Write it like {DEFAULT_BASE_URL}.")
-    return base_url
+    """Return the options of any of the SDK's clients."""
+    return options_of(api, anthropic.DefaultAioHttpClient)

@@ -18,9 +18,10 @@ import httpx2
 
 from streams.core.errors import ConfigError, ModelError
 from streams.core.process_fault import process_fault
-from streams.models.providers.claude import STREAM, ClaudeModel, Client, checked_key, checked_url, client_options
+from streams.models.providers.claude import STREAM, ClaudeModel, Client, client_options
 from streams.models.providers.claude_errors import CLAUDE, FOREIGN_ERRORS
 from streams.models.providers.failures import Api, failure
+from streams.models.providers.sdk_client import checked_key, checked_url
 
 # Their debug lines hold requests as they are sent: prompts, images, Foundry's key, and tokens of AWS.
 for _library in ("anthropic", "botocore"):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,26 +13,21 @@ from typing import Any
 import httpx2
 import openai
 
-from streams.core.address import is_http
-from streams.core.errors import ConfigError, ModelError
 from streams.core.process_fault import process_fault
-from streams.models.providers.connections import Connections
 from streams.models.providers.openai_answer import ChatAnswer
 from streams.models.providers.openai_errors import FOREIGN_ERRORS, OPENAI, translate
 from streams.models.providers.openai_events import chunks_of
 from streams.models.providers.openai_request import chat_arguments
 from streams.models.providers.protocol import ModelReply, ModelRequest
-from streams.models.providers.response_bounds import MAX_STREAM, UNCOMPRESSED, bound
+from streams.models.providers.response_bounds import MAX_STREAM
+from streams.models.providers.sdk_client import checked_key, checked_url, encoded, options_of, read_events
 from streams.pipeline.dialects import CAPABILITIES, Capabilities, Dialect
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
-MOST_SECONDS_AFTER_END = 1.0
-"""For a server that keeps a connection open after the end."""
 MOST_BYTES = 2 * MAX_STREAM
 """Of a response: a chunk with the log-probability of one token has some 500 bytes."""
-_BODY = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-"""Encode a request's body with the settings of the SDK."""
+_WHOSE = "server's"
 _JSON = {"content-type": "application/json"}
 
 
@@ -54,22 +48,11 @@ class OpenAIModel:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        connections = Connections()
         self._client = openai.AsyncOpenAI(
-            api_key=_checked_key(api_key),
-            base_url=_checked_url(base_url or DEFAULT_BASE_URL),
-            max_retries=0,
-            timeout=None,  # `ask` has one for the whole call
+            api_key=checked_key(api_key, "the variable of api_key_env", _WHOSE),
+            base_url=checked_url(base_url or DEFAULT_BASE_URL, _WHOSE, DEFAULT_BASE_URL),
             default_headers=headers,
-            http_client=openai.DefaultAioHttpClient(
-                limits=httpx2.Limits(max_connections=0),  # none to aiohttp: a call in the queue would spend its timeout
-                follow_redirects=False,  # a redirect would carry the prompt to another host
-                headers=UNCOMPRESSED,
-                event_hooks={
-                    "request": [connections.before],
-                    "response": [connections.after, partial(bound, api=OPENAI, most=MOST_BYTES)],
-                },
-            ),
+            **options_of(OPENAI, openai.DefaultAioHttpClient, MOST_BYTES),
         )
         if base_url is not None:  # another server has no business with the account's names in the environment
             self._client.organization = self._client.project = None
@@ -89,7 +72,7 @@ class OpenAIModel:
         answer = ChatAnswer(self._clock, waits_for_usage="stream_options" in arguments)
         try:
             async with asyncio.timeout(timeout):
-                await self._stream(_BODY.encode(arguments).encode(), answer)
+                await self._stream(encoded(arguments), answer)
             return answer.reply()
         except FOREIGN_ERRORS as error:
             secrets, began = (self._client.api_key,), answer.began or answer.has_output()
@@ -113,35 +96,13 @@ class OpenAIModel:
         response = made.response
         async with contextlib.aclosing(response):
             answer.request_id = response.headers.get(OPENAI.id_header)
-            async with contextlib.aclosing(chunks_of(response.aiter_raw())) as chunks:
-                await _take(chunks, answer, response)
-                # The rest is read so that the connection can be used again, but the answer does not wait for it.
-                with contextlib.suppress(*FOREIGN_ERRORS, ModelError):
-                    async with asyncio.timeout(MOST_SECONDS_AFTER_END):
-                        async for _ in chunks:
-                            pass
+            await read_events(chunks_of(response.aiter_raw()), partial(_taken, answer, response), FOREIGN_ERRORS)
 
 
-async def _take(chunks: AsyncIterator[Mapping[str, Any]], answer: ChatAnswer, response: httpx2.Response) -> None:
-    """Pass the chunks to the answer, up to the end."""
-    async for chunk in chunks:
-        if (said := chunk.get("error")) or chunk.get("object") == "error":
-            body = said or chunk
-            raise openai.APIStatusError(f"{body}", response=response, body=body)
-        answer.take(chunk)
-        if answer.complete:
-            return
-
-
-def _checked_key(api_key: str) -> str:
-    # Checked here because an HTTP library that meets such a key quotes it in its own error.
-    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        what = "the API key is empty or holds characters that no key has."
-        raise ConfigError(what, "Set the variable of api_key_env to the key alone, without spaces or line ends.")
-    return api_key
-
-
-def _checked_url(base_url: str) -> str:
-    if not is_http(base_url):
-        raise ConfigError("the base URL is not an http(s) URL.", f"Write it like {DEFAULT_BASE_URL}.", "base_url")
-    return base_url
+def _taken(answer: ChatAnswer, response: httpx2.Response, chunk: Mapping[str, Any]) -> bool:
+    """Pass a chunk to the answer; return whether it was the last."""
+    if (said := chunk.get("error")) or chunk.get("object") == "error":
+        body = said or chunk
+        raise openai.APIStatusError(f"{body}", response=response, body=body)
+    answer.take(chunk)
+    return answer.complete
