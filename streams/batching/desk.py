@@ -18,16 +18,13 @@ from streams.batching.groups import following, next_group
 from streams.batching.intent import Intent
 from streams.batching.ports import Log, Outbox
 from streams.batching.replies import passed, reply_to
+from streams.batching.search import APART, Search
 from streams.batching.waiting import Question, Waiting
 from streams.core.errors import ModelError
 from streams.models.providers.batches import BatchAPI, BatchRequest, BatchStatus, was_not_created
 
 FRESH = timedelta(seconds=30)
 """An older intent is not acted upon: after a pause of this process, another one may have taken over."""
-UNRESOLVED = timedelta(seconds=180)
-"""After this time a request that created a batch has ended, so a batch that is not listed does not exist."""
-SKEW = timedelta(seconds=30)
-"""The most by which this clock and a provider's differ."""
 POLL, HOLD = timedelta(seconds=20), timedelta(seconds=60)
 """The time between two looks at a batch, and the pause after a refusal to create one."""
 log = logging.getLogger("escalon.batch")
@@ -44,8 +41,7 @@ class Desk:
     outbox: Outbox
     now: Callable[[], datetime]
     new_id: Callable[[], str]
-    is_known: Callable[[str], bool] = lambda _: False
-    """True for a batch id that any partition's log has."""
+    search: Search
     next_offset: int = 0
     """The first offset that was not read."""
     _committed: int = 0
@@ -61,8 +57,6 @@ class Desk:
     _look_at: dict[str, datetime] = field(default_factory=dict)
     _held: dict[str, datetime] = field(default_factory=dict)
     """Models of which no batch is created before a time."""
-    _strange: set[tuple[str, str]] = field(default_factory=set)
-    """Intents and batches that do not belong together."""
 
     def restore(self, intents: Iterable[Intent], committed: int) -> None:
         """Begin where an earlier process ended: with the log's intents, at the committed offset."""
@@ -80,9 +74,15 @@ class Desk:
         if waiting.offset not in self._bound:
             self._free[waiting.offset] = waiting
 
+    def is_done(self, offset: int) -> bool:
+        """True for a record that an earlier process has done."""
+        return offset in self._done
+
     def skip(self, offset: int) -> None:
-        """Go on after a record that holds none."""
+        """Go on after a record that holds no task; what became of it was published."""
         self.next_offset = offset + 1
+        if not self.is_done(offset):
+            self._record(self._returned((offset,)))
 
     @property
     def waiting(self) -> int:
@@ -130,27 +130,12 @@ class Desk:
             self._look_at[intent.intent_id] = self.now() + POLL
 
     def _resolve(self, intent: Intent) -> None:
-        """Find out whether a batch exists whose creation was not recorded."""
-        api, at = self.apis(intent.model), intent.intended_at
-        found = api.find(intent.intent_id, at - SKEW, at + UNRESOLVED, len(intent.offsets))
-        excluded = {batch for of, batch in self._strange if of == intent.intent_id}
-        possible = [one for one in found if one.batch_id not in excluded and not self.is_known(one.batch_id)]
-        for one in possible:
-            if one.certain or (one.ended_at is not None and self._is_of(intent, one, api)):
-                self._created(intent, one)
-                return
-        open_ones = [one for one in possible if one.ended_at is None]
-        if not open_ones and self.now() >= at + UNRESOLVED:
+        api, now = self.apis(intent.model), self.now()
+        found = self.search.find(intent, api, now, must_end=self._must_end(intent))
+        if found == "absent":
             self._withdraw(intent)
-        elif len(open_ones) == 1 and self._must_end(intent):
-            api.cancel(open_ones[0].batch_id)
-
-    def _is_of(self, intent: Intent, status: BatchStatus, api: BatchAPI) -> bool:
-        item = next(iter(api.results(status.batch_id)), None)
-        if item is not None and item.custom_id.startswith(intent.intent_id):
-            return True
-        self._strange.add((intent.intent_id, status.batch_id))
-        return False
+        elif found is not None:
+            self._created(intent, found)
 
     def _follow(self, intent: Intent, batch_id: str) -> None:
         api = self.apis(intent.model)
@@ -230,12 +215,8 @@ class Desk:
         return True
 
     def _held_now(self) -> set[str]:
-        """Return the models of which no batch is created now.
-
-        Beside a batch whose creation is unresolved none is created, for of two it would be unclear which is which.
-        """
-        apart = UNRESOLVED + 2 * SKEW
-        unclear = {one.model for one in self._live() if one.batch_id is None and self.now() < one.intended_at + apart}
+        """Return the models of which no batch is created now."""
+        unclear = {one.model for one in self._live() if one.batch_id is None and self.now() < one.intended_at + APART}
         return unclear | {key for key, until in self._held.items() if self.now() < until}
 
     def _ask_for(self, intent: Intent, group: list[tuple[Waiting, Question]]) -> None:
@@ -289,12 +270,12 @@ class Desk:
         for one in tasks:
             self.outbox.publish(one, passed(one))
         self.outbox.flush()
-        offsets = tuple(one.offset for one in tasks)
-        at = self.now()
-        name = self.new_id()
-        self._record(
-            Intent(intent_id=name, partition=self.partition, state="returned", offsets=offsets, intended_at=at)
-        )
+        self._record(self._returned(tuple(one.offset for one in tasks)))
+
+    def _returned(self, offsets: tuple[int, ...]) -> Intent:
+        """Return the record of tasks that went back without a batch."""
+        name, at = self.new_id(), self.now()
+        return Intent(intent_id=name, partition=self.partition, state="returned", offsets=offsets, intended_at=at)
 
     def _record(self, intent: Intent) -> None:
         self.log.write(intent)

@@ -21,6 +21,7 @@ from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import record_of
 from streams.batching.desk import POLL, Desk
 from streams.batching.log_topic import LOG_TOPIC, TopicLog, confirm
+from streams.batching.search import Search
 from streams.batching.waiting import Question, Waiting
 from streams.core.errors import UnreadableError
 from streams.core.messages import BatchReply, Deferred, Escalation, Verdict
@@ -97,12 +98,7 @@ class BatchProcess:
             task = self.codec.decode(Deferred, record.value or b"").task
         except UnreadableError as error:
             raise_process_fault(error)
-            letter = self.dead_letters.letter(record, error)
-            self._send(letter, record)
-            self.flush()
-            observe(letter)
-            self.dead_letters.limit.add(letter)
-            desk.skip(record.offset)
+            self._bury(desk, record, error)
             return
         waiting = Waiting(
             offset=record.offset,
@@ -113,6 +109,18 @@ class BatchProcess:
         )
         self.dead_letters.limit.succeeded(record.topic, record.partition, record.offset)
         desk.add(waiting)
+
+    def _bury(self, desk: Desk, record: KafkaRecord, error: UnreadableError) -> None:
+        """Publish a dead letter, once; the log keeps that it was, while tasks before it wait."""
+        done = desk.is_done(record.offset)
+        letter = self.dead_letters.letter(record, error)
+        if not done:
+            self._send(letter, record)
+            self.flush()
+            observe(letter)
+        desk.skip(record.offset)
+        if not done:
+            self.dead_letters.limit.add(letter)
 
     def _watch_room(self) -> None:
         waiting, batched = (
@@ -138,7 +146,7 @@ class BatchProcess:
                 outbox=self,
                 now=self.now,
                 new_id=lambda: uuid.uuid4().hex,
-                is_known=self._is_known,
+                search=Search(is_known=self._is_known),
             )
             own = (intent for intent in intents if intent.partition == place.partition)
             desk.restore(own, max(low, place.offset))

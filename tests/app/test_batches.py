@@ -107,7 +107,7 @@ class Deployment:
                 one.apis.close()
 
     def verdicts(self, number: int) -> list[Verdict]:
-        """Return the verdicts that went back, once there are so many."""
+        """The tasks that went back, once there are so many."""
         return [CODEC.decode(Verdict, value) for value in self._values("verdicts", number)]
 
     def _values(self, topic: str, number: int) -> list[bytes]:

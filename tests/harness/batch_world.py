@@ -12,6 +12,7 @@ from typing import Any
 
 from streams.batching.desk import Desk
 from streams.batching.intent import Intent
+from streams.batching.search import Search
 from streams.batching.waiting import Question, Waiting, size_of
 from streams.core.batch_time import has_room
 from streams.core.messages import BatchReply
@@ -174,7 +175,7 @@ class World:
             outbox=Wrapped(self, around, ("publish", "flush", "commit")),  # type: ignore[arg-type]
             now=self._tick,
             new_id=lambda: f"{next(self.ids):032x}",
-            is_known=lambda name: any(one.batch_id == name for one in self.intents.values()),
+            search=Search(is_known=lambda name: any(one.batch_id == name for one in self.intents.values())),
         )
         desk.restore([*self.intents.values()], self.committed)
         return desk
