@@ -265,10 +265,14 @@ def cache_tokens(callee: Callee, reply: Reply) -> tuple[int | None, int | None]:
     """Return the tokens read from and written to the prompt cache, as they are billed.
 
     Claude caches only what it is asked to, the system prompt: without one, a count that is left out is 0. Else it is
-    unknown.
+    unknown. A server that caches unasked counts written tokens only where it bills them apart.
     """
     if not callee.bills_cache:
         return 0, 0
-    said, absent = reply.model_reply, None if reply.system or callee.caches_unasked else 0
+    said, asked = reply.model_reply, bool(reply.system)
     read, written = (said.cache_read_tokens, said.cache_write_tokens) if said else (None, None)
-    return absent if read is None else read, absent if written is None else written
+    if read is None and not (asked or callee.caches_unasked):
+        read = 0
+    if written is None and (callee.caches_unasked or not asked):
+        written = 0
+    return read, written

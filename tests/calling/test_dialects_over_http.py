@@ -164,6 +164,18 @@ async def test_a_model_that_sees_is_sent_the_image_and_another_one_never(tmp_pat
             assert "base64" not in (call.prompt or "")
 
 
+async def test_a_call_has_a_cost_where_the_server_counts_no_tokens_written_to_its_cache(tmp_path: Path) -> None:
+    """As llama-server does not, at the price of a model whose provider bills them apart."""
+    said = json.dumps({"answer": {"reply": "at nine"}, "refusal": None})
+    text = for_openai(ALONE, 'priced_as = "claude-haiku-5-5"')
+    answer = Answer(said, input_tokens=100, output_tokens=10, cache_read_tokens=0, cache_write_tokens=None)
+    async with house(tmp_path, lambda _: answer, text, server=ChatServer) as here:
+        await here.take(event("e1", "when do you open?"))
+        (call,) = [one for one in here.calls if one.tier == "worker"]
+        assert (call.input_tokens, call.cache_write_tokens) == (100, None)
+        assert call.cost_usd
+
+
 def _photo() -> bytes:
     made = BytesIO()
     Image.new("RGB", (640, 480), "orange").save(made, "JPEG")
