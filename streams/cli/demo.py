@@ -37,10 +37,11 @@ from streams.core.messages import Label
 from streams.demo.events import mark_of, write_events
 from streams.demo.recording import begin_recording, finish_recording, read_recording
 from streams.demo.results import DemoResult, TruthFile, read_results
-from streams.demo.starter import write_pack
+from streams.demo.starter import Server, write_pack
 from streams.embedded.local_pipeline import RunningPipeline, running_pipeline
 from streams.models.weights import store
 from streams.pipeline.code import AllowedPython
+from streams.pipeline.dialects import DIALECTS
 from streams.pipeline.load import Pipeline
 from streams.pipeline.model_specs import LocalModelSpec
 
@@ -62,8 +63,21 @@ app = new_app()
 @app.command(epilog="Example: escalon demo --recorded")
 def demo(
     models: Annotated[
-        str, typer.Option(help="local (1.6 GB, downloaded once) or claude (needs ANTHROPIC_API_KEY).")
+        str,
+        typer.Option(
+            help="local (1.6 GB, downloaded once), claude (needs ANTHROPIC_API_KEY), or openai (needs --base-url)."
+        ),
     ] = "local",
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="With openai: the server, such as http://127.0.0.1:8080/v1.")
+    ] = None,
+    dialect: Annotated[str, typer.Option(help=f"With openai: {', '.join(DIALECTS)}.")] = "llama-server",
+    worker: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="With openai: the server's name of the workers' model.")
+    ] = None,
+    reasoner: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="With openai: the server's name of the reasoners' model.")
+    ] = None,
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Take the models' answers from the packaged recording; no weights.")
     ] = False,
@@ -80,21 +94,37 @@ def demo(
         raise ConfigError("The packaged recording is of the local models.", "Use --recorded alone.", "--recorded")
     if models == "claude" and settings.anthropic_api_key is None:
         raise ServiceError("The demo with Claude needs an API key.", "Set ANTHROPIC_API_KEY.")
+    if (models == "openai") != (base_url is not None):
+        raise ConfigError("--models openai and --base-url go together.", "Give both, or neither.", "--base-url")
+    if dialect not in DIALECTS:
+        raise ConfigError(f"{dialect!r} is not known.", f"Use one of: {', '.join(DIALECTS)}.", "--dialect")
+    server = None
+    if base_url is not None:
+        server = Server(base_url=base_url, dialect=dialect, worker=worker, reasoner=reasoner)
     if record is not None:
         settings = replace(settings, record_cassette=begin_recording(record))
     file = settings.data_dir / "demo" / "pipeline.toml"
     try:
         with nullcontext() if no_ui else pages_beside(settings, file):
-            _run(settings, models, recorded=recorded, record=record, keep=keep, timeout=timeout)
+            _run(settings, models, server, recorded=recorded, record=record, keep=keep, timeout=timeout)
     except KeyboardInterrupt:
         out.print("Stopped.")
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _run(settings: Settings, models: str, *, recorded: bool, record: Path | None, keep: bool, timeout: float) -> None:
+def _run(
+    settings: Settings,
+    models: str,
+    server: Server | None,
+    *,
+    recorded: bool,
+    record: Path | None,
+    keep: bool,
+    timeout: float,
+) -> None:
     started, directory = time.monotonic(), settings.data_dir / "demo"
     shutil.rmtree(directory, ignore_errors=True)
-    file = write_pack(directory, models)
+    file = write_pack(directory, models, server)
     if recorded:
         recording = read_recording(directory)
         settings = replace(settings, cassette=recording.cassette)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 from streams.core.errors import ConfigError
 from streams.demo.recording import ABOUT, FILE
+from streams.pipeline.dialects import CAPABILITIES, Dialect
 
-MODELS = ("local", "claude")
+MODELS = ("local", "claude", "openai")
 SAMPLE_EVENTS = 12
 HANDLER = 'handler = "desk:'
 PEOPLE, RESOLVE = '"reasoners.people"', '"reasoners.resolve"'
@@ -42,9 +44,14 @@ inputs = ["text", "image"]
 refusal = "none"
 max_tokens = 160
 """
+# Where a model gives no token log-probabilities, it states its confidence.
+_WITHOUT_LOGPROBS = (('confidence = ["logprob"', 'confidence = ["verbalized"'),)
+_BEST_TOKENS = "parameters = { temperature = 0 } # servers draw the tokens at random by default\n"
+_WITHOUT_CHANCE = tuple(
+    (f"max_tokens = {most}\n", f"max_tokens = {most}\n{_BEST_TOKENS}") for most in (160, 60, 200, 80)
+)
 _FOR_CLAUDE = (
-    # Claude gives no token log-probabilities; there the model states its confidence.
-    ('confidence = ["logprob"', 'confidence = ["verbalized"'),
+    *_WITHOUT_LOGPROBS,
     ("max_tokens = 160\n", _NO_THINKING),
     ("max_tokens = 60\n", _NO_THINKING),
     ("max_tokens = 200\n", _SOME_THINKING),
@@ -52,7 +59,35 @@ _FOR_CLAUDE = (
 )
 
 
-def write_pack(directory: Path, models: str) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server with OpenAI's API that the demo asks. A model of None keeps the pack's own name."""
+
+    base_url: str
+    dialect: Dialect
+    worker: str | None = None
+    reasoner: str | None = None
+
+    def changes(self) -> tuple[tuple[str, str], ...]:
+        """Return what else of the pack is written otherwise."""
+        # OpenAI's reasoning models take no temperature.
+        sure = () if self.dialect == "openai" else _WITHOUT_CHANCE
+        return sure if CAPABILITIES[self.dialect].logprobs else (*_WITHOUT_LOGPROBS, *sure)
+
+    def put_into(self, tables: str) -> str:
+        """Return the pack's tables of models with these values."""
+        worker, mark, reasoner = tables.partition("[models.reasoner]")
+        return self._put(worker, self.worker) + self._put(mark + reasoner, self.reasoner)
+
+    def _put(self, table: str, model: str | None) -> str:
+        lines = {"base_url": self.base_url, "dialect": self.dialect} | ({"model": model} if model else {})
+        for key, value in lines.items():
+            before, _, after = table.partition(f'\n{key} = "')
+            table = f"{before}\n{key} = {json.dumps(value)}{after.partition(chr(34))[2]}"  # a basic string of TOML
+        return table
+
+
+def write_pack(directory: Path, models: str, server: Server | None = None) -> Path:
     """Copy the whole support desk into `directory`, for one of MODELS; returns the pipeline file."""
     if models not in MODELS:
         raise ConfigError(f"{models!r} is not known.", f"Use one of: {', '.join(MODELS)}.", "--models")
@@ -60,16 +95,15 @@ def write_pack(directory: Path, models: str) -> Path:
         copytree(pack, directory, dirs_exist_ok=True, ignore=ignore_patterns("models-*.toml", "__pycache__"))
         chosen = (pack / f"models-{models}.toml").read_text("utf-8")
     pipeline = directory / "pipeline.toml"
+    changes: tuple[tuple[str, str], ...] = _FOR_CLAUDE if models == "claude" else ()
+    if server is not None:
+        chosen, changes = server.put_into(chosen), server.changes()
     text = pipeline.read_text("utf-8") + chosen
     text = text.replace(_FILED_UNSEEN, _FILED_BY_SIGHT) if _SEEING in chosen else text
-    pipeline.write_text(_for_claude(text) if models == "claude" else text, "utf-8")
+    for local, other in changes:
+        text = text.replace(local, other)
+    pipeline.write_text(text, "utf-8")
     return pipeline
-
-
-def _for_claude(text: str) -> str:
-    for local, claude in _FOR_CLAUDE:
-        text = text.replace(local, claude)
-    return text
 
 
 def without_python(text: str) -> str:

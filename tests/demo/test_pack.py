@@ -9,12 +9,13 @@ import pytest
 
 from streams.cli.classifier_training import train_classifier
 from streams.cli.event_source import read_source
-from streams.demo.starter import write_pack
+from streams.demo.starter import Server, write_pack
 from streams.models.listeners.classifier import Classifier
 from streams.models.listeners.image import perceptual_hash
 from streams.panels.rubric import read_rubric
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
+from streams.pipeline.model_specs import OpenAIModelSpec
 
 PACK = Path(__file__).parents[2] / "streams" / "demo" / "pack"
 EVENTS = [json.loads(line) for line in (PACK / "events.jsonl").read_text("utf-8").splitlines()]
@@ -44,7 +45,7 @@ def test_copies_of_an_image_are_near_and_other_images_are_far() -> None:
                 assert (distance <= 10) == copies, (one, other, distance)
 
 
-@pytest.mark.parametrize("models", ["local", "claude"])
+@pytest.mark.parametrize("models", ["local", "claude", "openai"])
 def test_the_pipeline_loads_and_its_classifier_knows_the_events(models: str, tmp_path: Path) -> None:
     pipeline = write_pack(tmp_path, models)
     train_classifier(tmp_path / "intents.jsonl", tmp_path / "intents.npz", quiet=True)
@@ -54,6 +55,19 @@ def test_the_pipeline_loads_and_its_classifier_knows_the_events(models: str, tmp
     predicted = Classifier.load(tmp_path / "intents.npz").predict([event["text"] for event in texts])
     right = sum(best[0][0] == TRUTH[event["id"]]["intent"] for best, event in zip(predicted, texts, strict=True))
     assert right / len(texts) >= 0.95
+
+
+def test_a_server_has_its_address_its_models_and_what_its_dialect_lacks(tmp_path: Path) -> None:
+    server = Server(base_url="http://127.0.0.1:4000/v1", dialect="litellm", worker="small", reasoner='a "large" one')
+    pipeline = write_pack(tmp_path, "openai", server)
+    train_classifier(tmp_path / "intents.jsonl", tmp_path / "intents.npz", quiet=True)
+    spec = load_pipeline(pipeline, ANY_PYTHON).spec
+    models = {name: one for name, one in spec.models.items() if isinstance(one, OpenAIModelSpec)}
+    assert {name: one.model for name, one in models.items()} == {"worker": "small", "reasoner": 'a "large" one'}
+    assert {one.base_url for one in models.values()} == {"http://127.0.0.1:4000/v1"}
+    assert {one.dialect for one in models.values()} == {"litellm"}
+    assert "verbalized" in spec.workers["answer"].confidence
+    assert spec.workers["answer"].parameters == {"temperature": 0}
 
 
 def test_the_rubric_is_valid_and_asks_if_an_answer_is_right() -> None:
