@@ -165,7 +165,7 @@ async def test_a_model_that_sees_is_sent_the_image_and_another_one_never(tmp_pat
 
 
 async def test_a_call_has_a_cost_where_the_server_counts_no_tokens_written_to_its_cache(tmp_path: Path) -> None:
-    """As llama-server does not, at the price of a model whose provider bills them apart."""
+    """llama-server does not count them; at the price of a model whose provider bills them apart, the cost is known."""
     said = json.dumps({"answer": {"reply": "at nine"}, "refusal": None})
     text = for_openai(ALONE, 'priced_as = "claude-haiku-5-5"')
     answer = Answer(said, input_tokens=100, output_tokens=10, cache_read_tokens=0, cache_write_tokens=None)

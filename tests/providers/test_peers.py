@@ -1,4 +1,4 @@
-"""The answers of real servers to a provider: llama-server, and a LiteLLM proxy with mocked models or llama-server behind.
+"""The answers of real servers: llama-server, and a LiteLLM proxy with mocked models or llama-server behind.
 
 Each test asks over each provider that the server has an API for.
 """
