@@ -73,20 +73,23 @@ def check(
     handlers = [*pipeline.listeners.values(), *pipeline.workers.values(), *pipeline.reasoners.values()]
     Providers(pipeline, settings).check(handlers)
     redaction_policy(pipeline)
+    reads = SourceTopics(pipeline.spec.source, settings.topic_prefix)
     if not as_json:
-        _describe(pipeline, settings, handlers, file)
+        _describe(pipeline, reads, settings, handlers, file)
     if connect:
         show_connections(pipeline, settings, as_json=as_json)
     elif as_json:
         print_json({"ok": True, "pipeline": pipeline.name, "hash": pipeline.hash})
 
 
-def _describe(pipeline: Pipeline, settings: Settings, handlers: Sequence[Handler], file: Path | None) -> None:
+def _describe(
+    pipeline: Pipeline, reads: SourceTopics, settings: Settings, handlers: Sequence[Handler], file: Path | None
+) -> None:
     rows = [(one.tier, one.name, _description(one), one.version[:12]) for one in handlers]
     out.print(table(["tier", "handler", "model or kind", "version"], rows))
     routes = [(intent, route.action, route.handler) for intent, route in pipeline.routes.items()]
     out.print(table(["intent", "action", "handler"], routes))
-    if reads := SourceTopics(pipeline.spec.source, settings.topic_prefix):
+    if reads:
         out.print(f"It reads {reads}, besides escalon's topic events.", markup=False, soft_wrap=True)
     warnings = [
         *unfenced_text(handlers),

@@ -60,9 +60,7 @@ def replay(
     ] = None,
     sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="A random share of the events.")] = 1.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many events, the earliest.")] = None,
-    topic: Annotated[
-        str | None, typer.Option(help="The full name of the topic, if it is not events: one of [source] too.")
-    ] = None,
+    topic: Annotated[str | None, typer.Option(help="The full name of the topic, if it is not events.")] = None,
     max_cost: Annotated[str | None, typer.Option(help="Stop when this many US dollars are spent.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report the calls that it would make; make none.")] = False,
     as_json: JsonOption = False,
