@@ -6,17 +6,19 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streams.adapters.codec import Codec
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka_record import KafkaRecord
-from streams.adapters.source_reader import SourceReader
 from streams.core.dead_letter_limit import DeadLetterLimit
 from streams.core.errors import EscalonError, ServiceError, UnreadableError
 from streams.core.messages import DeadLetter, Header, Origin
 from streams.core.process_fault import raise_process_fault
 from streams.core.topics import BY_NAME, own_name
+
+if TYPE_CHECKING:
+    from streams.adapters.source_reader import SourceReader
 
 KEPT_BYTES = 64 * 1024
 MAX_DETAIL = 2000

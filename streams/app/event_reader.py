@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from streams.adapters.blobs import BlobStore
 from streams.adapters.codec import Codec
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka_admin import ClusterMetadata
-from streams.adapters.source_reader import SourceReader
-from streams.adapters.source_topics import SourceTopics
 from streams.app.settings import Settings
 from streams.core.dead_letter_limit import DeadLetterLimit
-from streams.pipeline.source import SourceSpec
+
+if TYPE_CHECKING:
+    from streams.adapters.source_reader import SourceReader
+    from streams.pipeline.source import SourceSpec
 
 
 def build_event_reader(
@@ -43,5 +45,8 @@ def source_reader(
     """Return the reader of the user's topics; None if the pipeline names none. Raises ConfigError."""
     if not specs:
         return None
+    from streams.adapters.source_reader import SourceReader  # it reads the pipeline file, which RESUME does not
+    from streams.adapters.source_topics import SourceTopics
+
     topics = SourceTopics(specs, settings.topic_prefix)
     return SourceReader(topics, codec, cluster.cluster_id, settings.max_event_bytes)

@@ -20,6 +20,8 @@ from streams.audit.verify.report import VerifyReport, VerifyRequest
 from streams.cli.verification import verification
 from streams.pipeline.code import ANY_PYTHON
 from streams.pipeline.load import load_pipeline
+from streams.replay.selection import EventSelection
+from streams.replay.setup import ReplayDependencies, ReplayOrder
 from tests.harness.journey import Journey, running_journey
 from tests.harness.user_topics import (
     TRACE,
@@ -144,3 +146,14 @@ def test_a_retry_maps_the_record_again_and_publishes_the_event_alone(journey: Jo
     report = verified(journey)
     assert report.clean, report.faults
     assert report.sources["crm.notes"]["records"] == 9, "a retry never writes to the user's topic"
+
+
+def test_a_replay_reads_a_topic_of_the_users_as_the_candidate_maps_it(journey: Journey) -> None:
+    running = journey.running
+    place = ReplayDependencies(settings=settings_of(journey), kafka=running.kafka, clickhouse=running.clickhouse)
+    pipeline = load_pipeline(FILE, ANY_PYTHON)
+    order = ReplayOrder(run="again", pipeline=pipeline, selection=EventSelection(), topic="crm.notes")
+    source = place.source(order)
+    chosen = source.choose(order.selection)
+    assert (len(chosen), chosen.unreadable, chosen.skipped) == (3, 2, 4)
+    assert {event.origin.event_id for _, event in source.events(chosen)} == {"1 1", "2 1"}
