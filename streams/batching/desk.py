@@ -90,8 +90,8 @@ class Desk:
         return len(self._tasks)
 
     @property
-    def waiting_bytes(self) -> int:
-        """The bytes of their questions, at most."""
+    def size(self) -> int:
+        """The bytes of their requests, about."""
         return sum(one.question.size for one in self._tasks.values() if one.question is not None)
 
     @property
@@ -104,7 +104,7 @@ class Desk:
         for intent in [*self._live()]:
             self._attend(intent)
         self._pass_on()
-        if self._caught_up():
+        if self.caught_up:
             while self._create():
                 pass
         self._commit()
@@ -112,7 +112,8 @@ class Desk:
     def _live(self) -> list[Intent]:
         return [one for one in self._intents.values() if one.state != "returned"]
 
-    def _caught_up(self) -> bool:
+    @property
+    def caught_up(self) -> bool:
         """True once the tasks of all batches were read (again)."""
         return self.next_offset > max((max(one.offsets) for one in self._live()), default=-1)
 
@@ -159,7 +160,7 @@ class Desk:
 
     def _collect(self, intent: Intent, status: BatchStatus, api: BatchAPI | None) -> None:
         """Publish the tasks of a batch that has ended; `api` None says that its results are lost."""
-        if not self._caught_up():
+        if not self.caught_up:
             return
         members = {intent.custom_id(one): self._tasks[one] for one in intent.offsets if one in self._tasks}
         followers = following(members.values(), self._free.values())

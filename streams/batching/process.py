@@ -35,10 +35,8 @@ from streams.telemetry.tracing import forwarded_headers
 
 POLL_SECONDS, STEP_SECONDS = 0.5, 1.0
 BATCH = 500
-MOST_WAITING = 50_000
-"""Tasks in memory, of all partitions; while there are more, no further ones are read."""
-MOST_WAITING_BYTES = 500_000_000
-"""Bytes of their questions, images included; beyond it no further tasks are read either."""
+MOST_WAITING, MOST_BYTES_WAITING = 50_000, 256_000_000
+"""Tasks in memory, of all partitions, and bytes of their requests; while there are more, no further ones are read."""
 POLL_INTERVAL_MS = 900_000
 """The most between two polls: a step may create several batches of 64 MB."""
 log = logging.getLogger("escalon.batch")
@@ -61,7 +59,7 @@ class BatchProcess:
     _desks: dict[int, Desk] = field(default_factory=dict)
     _failures: list[str] = field(default_factory=list)
     _batch_ids: tuple[float, frozenset[str]] = (-60.0, frozenset())
-    _paused: bool = False
+    _paused: set[int] = field(default_factory=set)
 
     def run(self) -> None:
         """Read, gather and give back until `stop` is set. Raises ServiceError if Kafka confirms nothing."""
@@ -128,10 +126,16 @@ class BatchProcess:
         )
         BATCH_TASKS.labels("gathered").set(waiting - batched)
         BATCH_TASKS.labels("in a batch").set(batched)
-        full = waiting >= MOST_WAITING or sum(one.waiting_bytes for one in self._desks.values()) >= MOST_WAITING_BYTES
-        if full != self._paused:
-            self._paused = not self._paused
-            (self._consumer.pause if self._paused else self._consumer.resume)(self._consumer.assignment())
+        full = waiting >= MOST_WAITING or sum(one.size for one in self._desks.values()) >= MOST_BYTES_WAITING
+        # Never before the tasks of its batches were read: without them a partition would not go on.
+        paused = {number for number, one in self._desks.items() if full and one.caught_up}
+        self._change(self._consumer.pause, paused - self._paused)
+        self._change(self._consumer.resume, self._paused - paused)
+        self._paused = paused
+
+    def _change(self, change: Callable[[list[TopicPartition]], None], partitions: set[int]) -> None:
+        if partitions:
+            change([TopicPartition(self.prefix + DEFERRED["batch"].name, number) for number in partitions])
 
     # Partitions come and go.
 
@@ -150,12 +154,14 @@ class BatchProcess:
             )
             own = (intent for intent in intents if intent.partition == place.partition)
             desk.restore(own, max(low, place.offset))
-        self._paused = False
 
     def _drop(self, _: Any, places: list[TopicPartition]) -> None:
         """Forget partitions: their next owner finds all in the log."""
+        # The client would keep a partition paused if it were assigned again.
+        self._change(self._consumer.resume, self._paused & {place.partition for place in places})
         for place in places:
             self._desks.pop(place.partition, None)
+            self._paused.discard(place.partition)
 
     def _is_known(self, batch_id: str) -> bool:
         """True for a batch that some partition's log has; the logs are read again after a while."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from streams.core.errors import ModelError
 from tests.builders import START
 from tests.harness.batch_world import Arrival, World, world
 
@@ -78,3 +79,35 @@ def test_identical_tasks_are_paid_for_once_through_kills() -> None:
         assert len(of.answers) == 40
         assert of.late == []
         assert max(of.paid().values()) == 1
+
+
+@pytest.mark.parametrize("kind", ["unauthorized", "rate_limited", "bad_request"])
+def test_where_no_batch_can_be_created_every_event_is_asked_in_time(kind: str) -> None:
+    def refuse(*_: object) -> None:
+        raise ModelError(kind, "No.", retryable=False, unbilled=True)
+
+    arrivals, of = events(5, 30), world(5)
+    of.api.create = refuse  # type: ignore[assignment, method-assign]
+    of.run(arrivals, DAY)
+    assert {*of.answers.values()} == {"ordinary"}
+    assert (len(of.answers), of.late, max(of.paid().values())) == (30, [], 1)
+
+
+def test_a_provider_that_ends_no_batch_costs_no_event_its_deadline() -> None:
+    arrivals, of = events(6, 30), world(6, trouble=0.0)
+    of.api.slowness = 1000.0
+    of.run(arrivals, DAY)
+    assert {*of.answers.values()} == {"ordinary"}
+    assert (len(of.answers), of.late, max(of.paid().values())) == (30, [], 1)
+
+
+def test_without_a_deadline_an_expired_batch_is_followed_by_another() -> None:
+    of = world(3, trouble=0.0)
+    of.api.slowness = 1000.0
+    arrivals = [Arrival("e", START, None, "prompt")]
+    of.run(arrivals, timedelta(hours=20))
+    assert of.answers == {}
+    of.api.slowness = 1.0
+    of.run([], timedelta(hours=30))
+    assert of.answers == {"e": "batch"}
+    assert len(of.api.batches) == 2

@@ -186,7 +186,7 @@ class World:
         while self.now < START + until:
             while left and left[0].at <= self.now:
                 self.arrive(left.pop(0))
-            if not left and len(self.answers) == len(arrivals) and not self.intents:
+            if not left and len(self.answers) >= max(len(arrivals), len(self.topic)) and not self.intents:
                 return
             if self.now >= starts:
                 try:

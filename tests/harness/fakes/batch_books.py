@@ -51,6 +51,8 @@ class FakeBatchAPI:
     chance: random.Random
     trouble: float = 0.1
     """The share of creations that go wrong: refused, or made without the client hearing of it."""
+    slowness: float = 1.0
+    """A factor of all delays."""
     certain: bool = False
     """True for a provider whose list names the intent."""
     batches: dict[str, FakeBatch] = field(default_factory=dict)
@@ -62,7 +64,9 @@ class FakeBatchAPI:
         if trouble < self.trouble / 2:
             raise ModelError("rate_limited", "Too many batches.", retryable=True, unbilled=True)
         at, name = self.now(), f"batch_{len(self.batches):04d}"
-        usual = self.chance.lognormvariate(6.5, 0.8)  # half of the batches in 11 minutes, one in a hundred in 70
+        usual = self.slowness * self.chance.lognormvariate(
+            6.5, 0.8
+        )  # half of the batches in 11 minutes, one in a hundred in 70
         done = [at + BEGUN + timedelta(seconds=usual * self.chance.uniform(0.3, 1.0)) for _ in requests]
         fails = [self.chance.random() < 0.02 for _ in requests]
         self.batches[name] = FakeBatch(name, at, [*requests], done, fails)
