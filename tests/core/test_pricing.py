@@ -332,3 +332,28 @@ def test_what_is_known_counts_as_it_is() -> None:
 )
 def test_what_is_unknown_counts_at_its_worst(seen: Counts, millionths: Decimal) -> None:
     assert highest_cost(SONNET, *seen, Bounds(prompt=2000, cached=400, output=300)) == millionths.scaleb(-6)
+
+
+def test_a_call_in_a_batch_costs_a_share_of_every_rate_also_of_a_long_prompt() -> None:
+    rates = {"input": 1, "output": 5, "cache_read": "0.1", "cache_write": "1.25"}
+    long = {name: Decimal(str(rate)) * 2 for name, rate in rates.items()} | {"over": 100}
+    data = {"as_of": date(2026, 11, 1), "batch": 0.5, "models": {"m": rates | {"long_prompt": long}}}
+    price = PriceList.parse(data).prices["m"]
+    batched = price.in_batch()
+    assert batched is not None
+    for tokens in (100, 101):
+        whole = cost(price, tokens, 7, 20, 30)
+        assert whole is not None
+        assert cost(batched, tokens, 7, 20, 30) == whole / 2
+
+
+@pytest.mark.parametrize("share", [2, "x", -1, 0.333])
+def test_a_share_of_a_batch_is_from_0_to_1_with_two_decimals(share: Any) -> None:
+    with pytest.raises(ConfigError) as raised:
+        PriceList.parse({"as_of": date(2026, 11, 1), "batch": share, "models": {}})
+    assert raised.value.key == "batch"
+
+
+def test_without_its_share_the_price_of_a_batch_is_unknown() -> None:
+    rates = {"input": 1, "output": 5, "cache_read": "0.1", "cache_write": "1.25"}
+    assert PriceList.parse({"as_of": date(2026, 11, 1), "models": {"m": rates}}).prices["m"].in_batch() is None
