@@ -155,7 +155,7 @@ def cases(options: Options) -> Iterator[dict[str, Case]]:
         url = opened.enter_context(messages_api())
         pipeline = desk(Path(opened.enter_context(tempfile.TemporaryDirectory())))
         own = opened.enter_context(deployment(pipeline, options, ROOT, ANTHROPIC_BASE_URL=url))
-        events = options.size(8000, 100)
+        events = options.size(8000, 300)
         TierCase(own, RULE, options.size(1000, 10))()
         values = published_by_listen(own)
         found: dict[str, Case] = {
@@ -163,9 +163,9 @@ def cases(options: Options) -> Iterator[dict[str, Case]]:
             "LISTEN with the classifier": TierCase(own, CLASSIFIER, events),
             "the classifier alone": classifier_alone(pipeline.with_name("intents.npz"), events),
         }
-        found |= {name: LoopCase(own, peer, options.size(40_000, 1000), values) for name, peer in LOOPS.items()}
+        found |= {name: LoopCase(own, peer, options.size(40_000, 4000), values) for name, peer in LOOPS.items()}
         for number in options.size(PROCESSES, PROCESSES[:2]):
-            found[f"answered, {number} a tier"] = TierCase(own, ANSWERED, options.size(2000, 100), number).chain
+            found[f"answered, {number} a tier"] = TierCase(own, ANSWERED, options.size(2000, 400), number).chain
         yield found
 
 
