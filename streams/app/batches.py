@@ -16,7 +16,7 @@ from streams.app.providers import Providers
 from streams.app.settings import Settings
 from streams.batching.log_topic import LOG_TOPIC
 from streams.batching.process import BatchProcess
-from streams.batching.waiting import Question, size_of
+from streams.batching.waiting import BatchQuestion, size_of
 from streams.calling.prompted import PromptedModel
 from streams.calling.task import Task, task_of
 from streams.core.errors import HandlerError, ServiceError, UnreadableError
@@ -49,7 +49,7 @@ class Questions:
         self._runner.run(self._providers.close())
         self._runner.close()
 
-    def __call__(self, message: Verdict | Escalation) -> Question | None:
+    def __call__(self, message: Verdict | Escalation) -> BatchQuestion | None:
         """Return what a task asks; None if its handler waits for no batch (any more), or its prompt cannot be made."""
         tier = "worker" if isinstance(message, Verdict) else "reasoner"
         model = self._models.get((tier, message.handler))
@@ -61,7 +61,7 @@ class Questions:
             request = self._runner.run(model.request(task))
         except (HandlerError, UnreadableError, ServiceError):  # its tier says so, or waits for the blob store
             return None
-        return Question(
+        return BatchQuestion(
             model=model.prompting.model_key,
             request=request,
             handler_version=handler.version,

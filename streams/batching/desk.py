@@ -19,7 +19,7 @@ from streams.batching.intent import Intent
 from streams.batching.ports import Log, Outbox
 from streams.batching.replies import passed, reply_to
 from streams.batching.search import APART, Search
-from streams.batching.waiting import Question, Waiting
+from streams.batching.waiting import BatchQuestion, Waiting
 from streams.core.errors import ModelError
 from streams.models.providers.batches import BatchAPI, BatchRequest, BatchStatus, was_not_created
 
@@ -220,7 +220,7 @@ class Desk:
         unclear = {one.model for one in self._live() if one.batch_id is None and self.now() < one.intended_at + APART}
         return unclear | {key for key, until in self._held.items() if self.now() < until}
 
-    def _ask_for(self, intent: Intent, group: list[tuple[Waiting, Question]]) -> None:
+    def _ask_for(self, intent: Intent, group: list[tuple[Waiting, BatchQuestion]]) -> None:
         requests = [BatchRequest(intent.custom_id(waiting.offset), question.request) for waiting, question in group]
         try:
             status = self.apis(intent.model).create(intent.intent_id, requests)

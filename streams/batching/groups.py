@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
 
-from streams.batching.waiting import Question, Waiting
+from streams.batching.waiting import BatchQuestion, Waiting
 from streams.core.batch_time import gathered_by
 from streams.models.providers.batches import MOST_BYTES, MOST_REQUESTS
 
-Group = list[tuple[Waiting, Question]]
+Group = list[tuple[Waiting, BatchQuestion]]
 
 
 def next_group(free: Iterable[Waiting], busy: Set[str], now: datetime, held: Set[str]) -> Group:

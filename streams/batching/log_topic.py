@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from confluent_kafka import Producer
+
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.topic_reader import TopicReader
 from streams.batching.intent import Intent
@@ -21,7 +23,7 @@ class TopicLog:
 
     kafka: KafkaConfig
     topic: str
-    producer: Any
+    producer: Producer
     _failures: list[str] = field(default_factory=list)
 
     def write(self, intent: Intent) -> None:
@@ -50,7 +52,7 @@ class TopicLog:
             self._failures.append(error.str())
 
 
-def confirm(producer: Any, failures: list[str], what: str) -> None:
+def confirm(producer: Producer, failures: list[str], what: str) -> None:
     """Return when Kafka has confirmed all that was produced. Raises ServiceError."""
     if producer.flush(CONFIRM_SECONDS) or failures:
         said = f"Kafka did not confirm {what} ({', '.join(failures[:1]) or 'time ran out'})."

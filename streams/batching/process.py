@@ -22,7 +22,7 @@ from streams.adapters.topic_reader import record_of
 from streams.batching.desk import POLL, Desk
 from streams.batching.log_topic import LOG_TOPIC, TopicLog, confirm
 from streams.batching.search import Search
-from streams.batching.waiting import Question, Waiting
+from streams.batching.waiting import BatchQuestion, Waiting
 from streams.core.errors import UnreadableError
 from streams.core.messages import BatchReply, Deferred, Escalation, Verdict
 from streams.core.process_fault import raise_process_fault
@@ -50,7 +50,7 @@ class BatchProcess:
     codec: Codec
     prefix: str
     dead_letters: DeadLetters
-    question: Callable[[Verdict | Escalation], Question | None]
+    question: Callable[[Verdict | Escalation], BatchQuestion | None]
     """Returns the question of a task; None if it cannot wait for a batch."""
     apis: Callable[[str], BatchAPI]
     now: Callable[[], datetime]
@@ -176,6 +176,7 @@ class BatchProcess:
     def publish(self, waiting: Waiting, reply: BatchReply) -> None:
         """Send a task to its tier."""
         task = dataclasses.replace(waiting.task, batch_reply=reply)
+        assert waiting.record is not None  # noqa: S101 - every task was read here
         self._send(task, waiting.record)
         RESUMED.labels(self.prefix + topic_of(task).name).inc()
 

@@ -6,8 +6,8 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
 
+from streams.adapters.kafka_record import KafkaRecord
 from streams.core import batch_time
 from streams.core.messages import Escalation, Verdict
 from streams.models.providers.protocol import ModelRequest
@@ -26,7 +26,7 @@ def size_of(request: ModelRequest) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class BatchQuestion:
     """The question of a task to its model."""
 
     model: str
@@ -49,9 +49,9 @@ class Waiting:
     offset: int
     task: Verdict | Escalation
     queued_at: datetime
-    question: Question | None
+    question: BatchQuestion | None
     """None for a task that cannot wait for a batch (any more)."""
-    record: Any = None
+    record: KafkaRecord | None = None
     """Its Kafka record."""
 
     @property
@@ -75,7 +75,7 @@ class Waiting:
         needed = self.question.batch * batch_time.USEFUL
         return batch_time.has_room(self.task.event.deadline, self.question.timeout, needed, now)
 
-    def group(self, question: Question) -> tuple[str, int | None]:
+    def group(self, question: BatchQuestion) -> tuple[str, int | None]:
         """Return what the tasks of one batch have in common: their model, and about how long they may wait.
 
         So one task's deadline cancels no batch that another's would have left time for.

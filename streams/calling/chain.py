@@ -66,20 +66,17 @@ def chain(
 
     `other` is its fallback, whose own chain is not `stored`: its answers are stored with the handler's.
     """
-    callee, records, answers = to.backend.callee, services.records, services.answers
-    stored = stored and answers.covers(callee)
-    paid = not callee.free
-    budget, size = services.budget, to.backend.size
-    budgeted = partial(Budgeted, budget=budget, records=records, size=size) if budget is not None else None
+    callee, records, answers, budget = to.backend.callee, services.records, services.answers, services.budget
+    stored, paid = stored and answers.covers(callee), not callee.free
+    known = answers if callee.handler.spec.cache != "off" else None
+    budgeted = partial(Budgeted, budget=budget, records=records, size=to.backend.size) if budget is not None else None
     model = to.backend if isinstance(to.backend, PromptedModel) else None
     return _wrapped(
         partial(SelfConsistent, samples=samples, agree=agree, records=records) if samples > 1 else None,
         partial(Cached, answers=answers, fallback=other.callee if other else None) if stored else None,
         partial(Coalesced, answers=answers, in_flight=services.in_flight, now=records.now) if stored else None,
         partial(ForBatch, budget=budget, now=records.now) if services.batches and callee.handler.batch else None,
-        partial(Fallback, other=other, answers=answers if callee.handler.spec.cache != "off" else None)
-        if other
-        else None,
+        partial(Fallback, other=other, answers=known) if other else None,
         partial(
             Retried,
             limits=to.limits,

@@ -64,9 +64,7 @@ app = new_app()
 def demo(
     models: Annotated[
         str,
-        typer.Option(
-            help="local (1.6 GB, downloaded once), claude (needs ANTHROPIC_API_KEY), or openai (needs --base-url)."
-        ),
+        typer.Option(help="local (1.6 GB, downloaded once), claude (needs ANTHROPIC_API_KEY), openai (--base-url)."),
     ] = "local",
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="With openai: the server, such as http://127.0.0.1:8080/v1.")
@@ -92,15 +90,7 @@ def demo(
     settings = replace(read_settings(), python=DEMO_PYTHON, drain_seconds=DRAIN_SECONDS)
     if recorded and (record is not None or models != "local"):
         raise ConfigError("The packaged recording is of the local models.", "Use --recorded alone.", "--recorded")
-    if models == "claude" and settings.anthropic_api_key is None:
-        raise ServiceError("The demo with Claude needs an API key.", "Set ANTHROPIC_API_KEY.")
-    if (models == "openai") != (base_url is not None):
-        raise ConfigError("--models openai and --base-url go together.", "Give both, or neither.", "--base-url")
-    if dialect not in DIALECTS:
-        raise ConfigError(f"{dialect!r} is not known.", f"Use one of: {', '.join(DIALECTS)}.", "--dialect")
-    server = None
-    if base_url is not None:
-        server = Server(base_url=base_url, dialect=dialect, worker=worker, reasoner=reasoner)
+    server = _server(settings, models, base_url, dialect, worker, reasoner)
     if record is not None:
         settings = replace(settings, record_cassette=begin_recording(record))
     file = settings.data_dir / "demo" / "pipeline.toml"
@@ -110,6 +100,19 @@ def demo(
     except KeyboardInterrupt:
         out.print("Stopped.")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _server(
+    settings: Settings, models: str, base_url: str | None, dialect: str, worker: str | None, reasoner: str | None
+) -> Server | None:
+    """Return the server for --models openai. Raises ConfigError or ServiceError for what is missing."""
+    if models == "claude" and settings.anthropic_api_key is None:
+        raise ServiceError("The demo with Claude needs an API key.", "Set ANTHROPIC_API_KEY.")
+    if (models == "openai") != (base_url is not None):
+        raise ConfigError("--models openai and --base-url go together.", "Give both, or neither.", "--base-url")
+    if dialect not in DIALECTS:
+        raise ConfigError(f"{dialect!r} is not known.", f"Use one of: {', '.join(DIALECTS)}.", "--dialect")
+    return Server(base_url=base_url, dialect=dialect, worker=worker, reasoner=reasoner) if base_url else None
 
 
 def _run(

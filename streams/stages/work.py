@@ -57,8 +57,7 @@ async def work(
         return []
     handler = pipeline.workers.get(verdict.handler)
     if handler is None or handler.confidence is None:
-        what = f"The pipeline has no worker {verdict.handler!r} any more."
-        raise ConfigError(what, HANDLER_GONE)
+        raise ConfigError(f"The pipeline has no worker {verdict.handler!r} any more.", HANDLER_GONE)
     job = _Job(
         verdict=verdict,
         handler=handler,

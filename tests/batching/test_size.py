@@ -18,8 +18,8 @@ from streams.core.errors import ConfigError
 from streams.models.providers.claude_request import message_arguments
 from streams.models.providers.protocol import ImagePart, ModelRequest
 from tests.builders import event, verdict
-from tests.calling.test_images_over_http import SEEING, photo
-from tests.harness.over_http import DESK, with_options
+from tests.harness.drawn_images import photo
+from tests.harness.over_http import DESK, SEEING, with_options
 from tests.harness.stages import build
 
 

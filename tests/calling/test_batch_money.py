@@ -19,11 +19,11 @@ from streams.core.messages import Call, Verdict
 from streams.models.providers.batches import BatchRequest
 from streams.models.providers.claude_batches import ClaudeBatches
 from streams.stages.work import work
-from tests.calling.test_prompted import FakeModel
 from tests.harness.fakes.books import total
 from tests.harness.fakes.messages_batches import BatchesServer
 from tests.harness.fakes.messages_outcomes import Answer
 from tests.harness.fakes.messages_thread import MessagesThread
+from tests.harness.fakes.model import FakeModel
 from tests.harness.stages import PIPELINE, START, event, model_error, office, verdict, with_records
 
 FILE = PIPELINE.replace("[workers.answer]", '[workers.answer]\nbatch = "1h"').replace(

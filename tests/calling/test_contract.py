@@ -27,8 +27,8 @@ from streams.core.errors import ConfigError
 from streams.core.messages import Call
 from streams.panels.judge.money import JudgeMoney, WithinLimit
 from streams.replay.counted import Counted
-from tests.calling.test_prompted import FakeModel
 from tests.harness.confidence import FakeBudget
+from tests.harness.fakes.model import FakeModel
 from tests.harness.stages import (
     FakeBackend,
     Office,

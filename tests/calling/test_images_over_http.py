@@ -20,18 +20,14 @@ from streams.core.errors import ConfigError
 from streams.core.rate import RateLimit
 from tests.builders import event
 from tests.harness.confidence import FakeBudget
+from tests.harness.drawn_images import CORNERS, corners, photo, stored_so, with_corners
 from tests.harness.fakes.messages_images import image_tokens, images_of, input_tokens
 from tests.harness.fakes.messages_outcomes import Answer, Outcome, Raw, refusal
 from tests.harness.fakes.messages_wire import events, sse
-from tests.harness.over_http import DESK, house
+from tests.harness.over_http import DESK, SEEING, house
 from tests.harness.stages import build
-from tests.models.listeners.test_image import encoded
-from tests.models.listeners.test_shown_image import CORNERS, corners, stored_so, with_corners
 
 SAID = json.dumps({"answer": {"reply": "a broken pole"}})
-SEEING = DESK.replace('inputs = ["text"]', 'inputs = ["text", "image"]').replace(
-    'provider = "claude"\n', 'provider = "claude"\nimages = true\n'
-)
 LARGE_SEES = DESK.replace('inputs = ["text"]', 'inputs = ["text", "image"]').replace(
     'provider = "claude"\nmodel = "claude-opus-4-8"', 'provider = "claude"\nimages = true\nmodel = "claude-opus-4-8"'
 )
@@ -54,10 +50,6 @@ class Provider:
 
 def stored(directory: Path, data: bytes) -> str:
     return BlobStore(f"file://{directory / 'blobs'}").put(data)
-
-
-def photo() -> bytes:
-    return encoded(with_corners(640, 480), "JPEG", quality=95)
 
 
 async def test_a_worker_that_sees_is_shown_the_photo_of_12_megapixels_upright(tmp_path: Path) -> None:

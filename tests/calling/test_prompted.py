@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -14,31 +13,9 @@ from streams.calling.prompted import PromptedModel
 from streams.calling.task import Task
 from streams.core.errors import ModelError
 from streams.core.reply_contract import MAX_REPLY
-from streams.models.providers.protocol import ModelReply, ModelRequest, Token
+from streams.models.providers.protocol import ModelReply, Token
+from tests.harness.fakes.model import FakeModel
 from tests.harness.stages import PIPELINE, build, confidence_of, model_error
-
-
-class FakeModel:
-    """Replies as given, and remembers the requests and how many were in flight at once."""
-
-    def __init__(self, reply: ModelReply | ModelError) -> None:
-        self.reply = reply
-        self.requests: list[tuple[ModelRequest, float]] = []
-        self.now = self.most = 0
-
-    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
-        """The reply."""
-        self.requests.append((request, timeout))
-        self.now += 1
-        self.most = max(self.most, self.now)
-        await asyncio.sleep(0)
-        self.now -= 1
-        if isinstance(self.reply, ModelError):
-            raise self.reply
-        return self.reply
-
-    async def close(self) -> None:
-        """Nothing to free."""
 
 
 def reply(value: Any, *tokens: Token, **more: Any) -> ModelReply:

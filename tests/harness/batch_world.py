@@ -13,7 +13,7 @@ from typing import Any
 from streams.batching.desk import Desk
 from streams.batching.intent import Intent
 from streams.batching.search import Search
-from streams.batching.waiting import Question, Waiting, size_of
+from streams.batching.waiting import BatchQuestion, Waiting, size_of
 from streams.core.batch_time import has_room
 from streams.core.messages import BatchReply
 from streams.models.providers.protocol import ModelRequest
@@ -110,7 +110,7 @@ class World:
             self._ask(one.event_id, one.prompt, one.deadline)
         else:
             request = ModelRequest("m", "", one.prompt, 10)
-            question = Question(
+            question = BatchQuestion(
                 model="m", request=request, handler_version="v", key=one.prompt if self.shared else one.event_id,
                 batch=self.batch, timeout=TIMEOUT, size=size_of(request),
             )  # fmt: skip

@@ -64,6 +64,10 @@ inputs = ["text"]
 """
 ALONE = DESK.split("[reasoners.resolve]", maxsplit=1)[0].replace('"reasoners.resolve"', '"workers.answer"')
 """Without a reasoner."""
+SEEING = DESK.replace('inputs = ["text"]', 'inputs = ["text", "image"]').replace(
+    'provider = "claude"\n', 'provider = "claude"\nimages = true\n'
+)
+"""Its models see images."""
 
 
 @dataclass

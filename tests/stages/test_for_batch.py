@@ -19,8 +19,8 @@ from streams.core.topics import topic_of
 from streams.models.providers.batches import reply_of, reply_text
 from streams.models.providers.protocol import ModelReply, Token
 from streams.stages.work import work
-from tests.calling.test_prompted import FakeModel
 from tests.harness.confidence import FakeBudget
+from tests.harness.fakes.model import FakeModel
 from tests.harness.stages import PIPELINE, START, Office, event, office, the, verdict, with_records
 
 BATCHED = PIPELINE.replace("[workers.answer]", '[workers.answer]\nbatch = "1h"\ntimeout = "1m"')

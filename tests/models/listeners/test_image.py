@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-import struct
 import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import imagehash
 import numpy as np
@@ -34,31 +31,13 @@ from streams.models.listeners.image import (
     pixels,
 )
 from streams.models.listeners.image_pool import ImagePool
+from tests.harness.drawn_images import encoded, picture, png_that_declares
 
 NEAR = 10
 
 
-def picture(seed: int = 0, size: tuple[int, int] = (240, 180)) -> Image.Image:
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
-
-
-def encoded(image: Image.Image, file_format: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
-
-
 def distance(one: bytes, other: bytes) -> int:
     return (perceptual_hash(one) ^ perceptual_hash(other)).bit_count()
-
-
-def png_that_declares(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(
@@ -206,6 +185,7 @@ from pathlib import Path
 import numpy
 from PIL import Image
 from streams.models.listeners.image_pool import ImagePool
+from tests.harness.drawn_images import encoded, picture, png_that_declares
 
 def most():  # of this program alone: what the kernel counts for a process includes its parent at the start
     line = next(one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:"))

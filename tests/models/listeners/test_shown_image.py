@@ -13,35 +13,9 @@ from PIL import Image, ImageOps
 
 from streams.core.errors import UnreadableError
 from streams.models.listeners.shown_image import LIMITS, SMALL_PNG, fitted, shown_image
-from tests.models.listeners.test_image import encoded, picture, png_that_declares
+from tests.harness.drawn_images import CORNERS, corners, encoded, picture, png_that_declares, stored_so, with_corners
 
 CLAUDE = LIMITS["claude"]
-CORNERS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
-"""Top left, top right, bottom left, bottom right."""
-ORIENTATION = 274
-
-
-def with_corners(width: int, height: int) -> Image.Image:
-    """A grey image with a block of its own colour in each corner."""
-    image, side = Image.new("RGB", (width, height), "grey"), min(width, height) // 4
-    places = ((0, 0), (width - side, 0), (0, height - side), (width - side, height - side))
-    for colour, place in zip(CORNERS, places, strict=True):
-        image.paste(colour, (*place, place[0] + side, place[1] + side))
-    return image
-
-
-def corners(image: Image.Image) -> tuple[tuple[int, ...], ...]:
-    """The colours of the four corners, each channel rounded to 0 or 255."""
-    pixels, (width, height) = np.asarray(image.convert("RGB")), image.size
-    inside = ((4, 4), (4, width - 5), (height - 5, 4), (height - 5, width - 5))
-    return tuple(tuple(255 * round(int(value) / 255) for value in pixels[place]) for place in inside)
-
-
-def stored_so(image: Image.Image, orientation: int) -> bytes:
-    """A JPEG whose Exif says how it must be turned, with a maker that no provider should read."""
-    exif = Image.Exif()
-    exif[ORIENTATION], exif[271] = orientation, "Planted Camera Works"
-    return encoded(image, "JPEG", quality=95, exif=exif)
 
 
 def decoded(data: bytes) -> Image.Image:

@@ -12,11 +12,11 @@ import pytest
 from streams.core.errors import ConfigError, ModelError
 from streams.models.providers.claude_clouds import Cloud, CloudClaude, CloudPlace
 from streams.models.providers.protocol import ImagePart, ModelRequest
+from tests.harness.drawn_images import encoded, picture
 from tests.harness.fakes.claude_clouds import AWS, GOOGLE_TOKEN, BedrockServer, VertexServer, chunk, google_login
 from tests.harness.fakes.messages_images import images_of
 from tests.harness.fakes.messages_outcomes import Answer, Failure, Raw, StreamError
 from tests.models.contract.clouds import AT, KEY, OWN, at_bedrock, at_foundry, at_vertex, cloud, without_logins
-from tests.models.listeners.test_image import encoded, picture
 
 ORDER = {"type": "object", "properties": {"sku": {"type": "string"}}, "required": ["sku"]}
 BEDROCK_NAME = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
