@@ -61,6 +61,8 @@ class PromptTemplate:
         except TemplateSyntaxError as error:
             what = f"{name}, line {error.lineno}: {(error.message or 'it is not valid').rstrip('.')}."
             raise ConfigError(what, "Fix the template's syntax.", key) from error
+        except UndefinedError as error:  # of a constant expression, which is computed at once
+            raise ConfigError(f"{name}: {error.message}", "Correct the expression.", key) from error
         except AssertionError as error:  # a name that jinja2 cannot place
             raise ConfigError(f"{name}: {error}.", "Fix the template's syntax.", key) from error
         except (RecursionError, SyntaxError, ValueError) as error:

@@ -196,8 +196,9 @@ def test_outside_the_two_blocks_there_is_nothing(source: str, what: str) -> None
         "{% if text %}" * 120 + "{% endif %}" * 120,
         "{{ " + "(" * 5000 + "text" + ")" * 5000 + " }}",
         "{{ " + "9" * 5000 + " }}",
+        "{{ (() | first) and (text) }}",
     ],
-    ids=["loops", "ifs", "brackets", "digits"],
+    ids=["loops", "ifs", "brackets", "digits", "no first item"],
 )
 def test_what_cannot_be_compiled_is_the_files_fault(source: str) -> None:
     with pytest.raises(ConfigError, match=r"p\.j2"):
