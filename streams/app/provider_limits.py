@@ -94,11 +94,17 @@ def unseen_images(handlers: Iterable[Handler]) -> Iterator[str]:
 
 def unpriced(handlers: Iterable[Handler], pipeline: Pipeline) -> Iterator[str]:
     """Warn of models whose calls have no price, with the remedy. Local models cost nothing unless they are priced."""
-    for key in dict.fromkeys(one.prompts.model or "" for one in _asking(handlers)):
+    asking = [*_asking(handlers)]
+    batching = {one.prompts.model for one in asking if one.batch is not None}
+    for key in dict.fromkeys(one.prompts.model or "" for one in asking):
         spec = pipeline.spec.models[key]
-        if spec.provider != "local" and price_of(spec, pipeline.prices) is None:
+        price = price_of(spec, pipeline.prices)
+        if spec.provider != "local" and price is None:
             what = f"models.{key}: the price list has no {spec.priced_as or spec.model}, so its calls' cost is unknown."
             yield f"{what} Set priced_as to a model of the list, or add it to a list of your own (prices)."
+        elif price is not None and price.batch is None and key in batching:
+            what = f"models.{key}: the price list does not say what a call in a batch costs, so the cost is unknown."
+            yield f"{what} Write the share, such as batch = 0.5, at the head of your list (prices)."
 
 
 def _asking(handlers: Iterable[Handler]) -> Iterator[Handler]:

@@ -128,6 +128,7 @@ def _spent(call: Row) -> str:
     parts += [f"saved {usd(call['saved_usd'])}"] if call["saved_usd"] is not None else []
     if call["input_tokens"] is not None and not call["cache_hit"]:
         parts.append(f"{call['input_tokens']} tokens in, {call['output_tokens'] or 0} out")
+    parts += [f"batch {call['batch_id']}"] if call["batch_id"] is not None else []
     parts += [f"waited {call['queue_seconds']:.3f} s"] if call["queue_seconds"] is not None else []
     if call["duration_seconds"] is not None:
         parts.append(f"{'took then' if call['reused_from'] is not None else 'took'} {call['duration_seconds']:.3f} s")

@@ -240,6 +240,13 @@ def test_the_tree_follows_what_led_to_what(audit: Audit) -> None:
     assert "found order (0.750)" in whole
 
 
+def test_a_call_in_a_batch_names_the_batch(audit: Audit) -> None:
+    trace = read_trace(audit, "e2", RUN)
+    assert "batch" not in drawn(trace, width=200)
+    calls = [{**one, "batch_id": "msgbatch_7" if one["tier"] == "worker" else None} for one in trace.calls]
+    assert drawn(replace(trace, calls=calls), width=200).count("batch msgbatch_7") == 1
+
+
 def test_tries_stand_beside_each_other_with_their_numbers_and_errors(audit: Audit) -> None:
     shown = drawn(read_trace(audit, "e1", RUN))
     assert shown.index("worker answer attempt 1  failed, retried") < shown.index("worker answer attempt 2  answered")

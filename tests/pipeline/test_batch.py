@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.app.provider_limits import check_request
+from streams.app.provider_limits import check_request, unpriced
 from streams.core.errors import ConfigError
 from tests.harness.stages import PIPELINE, build
 
@@ -59,3 +59,17 @@ def test_a_provider_without_a_batch_api_is_refused(tmp_path: Path, text: str) ->
 def test_providers_with_a_batch_api_are_taken(tmp_path: Path, provider: str) -> None:
     pipeline = build(tmp_path, batching('batch = "1h"', CLAUDE.replace('"claude"', provider)))
     check_request(pipeline.workers["answer"], pipeline.spec.models["m"], "workers.answer")
+
+
+def test_check_says_if_the_price_list_does_not_price_batches(tmp_path: Path) -> None:
+    rates = "input = 1.0, output = 5.0, cache_read = 0.1, cache_write = 1.25"
+    text = CLAUDE.replace("\n[", '\nprices = "prices.toml"\n\n[', 1)
+    said = {}
+    for head in ("", "batch = 0.5\n"):
+        (tmp_path / "prices.toml").write_text(f"as_of = 2026-11-01\n{head}[models]\nm = {{ {rates} }}\n")
+        pipeline = build(tmp_path, batching('batch = "1h"', text))
+        said[head] = [*unpriced(pipeline.workers.values(), pipeline)]
+    assert [one.split(",")[0] for one in said[""]] == [
+        "models.m: the price list does not say what a call in a batch costs"
+    ]
+    assert said["batch = 0.5\n"] == []
