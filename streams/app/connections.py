@@ -85,7 +85,7 @@ async def _tried(key: str, spec: ModelSpec, pipeline: Pipeline, models: Language
         model = models.shared(key).model
         if isinstance(model, Loadable):
             await model.load()
-            began = time.perf_counter()
+        began = time.perf_counter()  # loading weights or a provider's package is no part of the call
         reply = await model.ask(request, SECONDS)
     except EscalonError as error:
         took = time.perf_counter() - began
@@ -178,9 +178,10 @@ def _cost(spec: ModelSpec, reply: ModelReply, pipeline: Pipeline) -> Decimal | N
 
 
 def _cached(spec: ModelSpec, reply: ModelReply) -> tuple[int | None, int | None]:
-    """Return the tokens read from and written to a cache: none of a local model, none that Claude was not asked for."""
+    """Return the tokens read from and written to a cache, as they are billed: see calling.record.cache_tokens."""
     if spec.provider == "local":
         return 0, 0
     absent = 0 if spec.provider == "claude" and enforces_schema(spec) else None
+    unwritten = 0 if spec.provider == "openai" else absent
     read, written = reply.cache_read_tokens, reply.cache_write_tokens
-    return absent if read is None else read, absent if written is None else written
+    return absent if read is None else read, unwritten if written is None else written

@@ -12,17 +12,17 @@ from streams.app.settings import Settings
 from streams.cli.console import err, out, print_json, table
 from streams.pipeline.load import Pipeline
 
-_COLUMNS = {
+_COLUMNS = {  # short, so that only a long name wraps in a terminal of 80 columns
     "model": "model",
     "name": "name",
     "answered": "answers",
     "schema": "schema",
-    "usage": "counts tokens",
+    "usage": "tokens",
     "logprobs": "logprobs",
     "images": "images",
     "cost_usd": "USD",
-    "first_token_seconds": "first token s",
-    "seconds": "whole s",
+    "first_token_seconds": "first s",
+    "seconds": "all s",
 }
 
 

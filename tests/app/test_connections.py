@@ -54,6 +54,7 @@ async def test_a_server_of_this_api_needs_no_key_and_is_asked_for_what_the_file_
         (found,) = await connected(tmp_path, text, server.url)
         assert (found.schema, found.usage, found.logprobs, found.images) == ("enforced", True, True, True)
         assert found.ok
+        assert found.cost_usd is not None  # no tokens written to a cache are counted, so none are billed
         assert server.requests[0].body["messages"][-1]["content"][0]["type"] == "image_url"
 
 
