@@ -85,7 +85,7 @@ async def _tried(key: str, spec: ModelSpec, pipeline: Pipeline, models: Language
         model = models.shared(key).model
         if isinstance(model, Loadable):
             await model.load()
-        began = time.perf_counter()  # loading weights or a provider's package is no part of the call
+        began = time.perf_counter()  # the time to load weights or a package does not count
         reply = await model.ask(request, SECONDS)
     except EscalonError as error:
         took = time.perf_counter() - began
