@@ -15,6 +15,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams.adapters.codec import Codec
+from streams.adapters.committed_offsets import committed_offsets
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_record import KafkaRecord
@@ -141,7 +142,7 @@ class BatchProcess:
 
     def _on_assign(self, consumer: Any, places: list[TopicPartition]) -> None:
         intents = [*self._log.read()]
-        for place in consumer.committed(places, 30.0):
+        for place in committed_offsets(consumer, places):
             low, _ = consumer.get_watermark_offsets(place, 30.0)
             self._desks[place.partition] = desk = Desk(
                 partition=place.partition,

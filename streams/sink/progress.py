@@ -7,8 +7,8 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from streams.adapters.committed_offsets import committed_offsets
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.kafka_admin import ADMIN_TIMEOUT
 from streams.adapters.topic_reader import TopicReader
 from streams.core.errors import ServiceError
 from streams.sink.batch import SINK_TABLES, sink_group
@@ -44,5 +44,5 @@ def _behind(consumer: Consumer, ends: dict[tuple[str, int], int]) -> dict[tuple[
     """Return the partitions whose committed offset is before their end, with their ends."""
     if not ends:
         return {}
-    committed = consumer.committed([TopicPartition(*place) for place in ends], ADMIN_TIMEOUT)
+    committed = committed_offsets(consumer, [TopicPartition(*place) for place in ends])
     return {place: ends[place] for one in committed if one.offset < ends[place := (one.topic, one.partition)]}

@@ -95,7 +95,7 @@ def test_every_column_with_words_of_a_row_is_emptied(client: Any) -> None:
         "status", "refusal_class", "calibration", "decision", "error_type", "response_id", "fingerprint", "model",
         "reused_from", "state", "intent", "duplicate_of", "kind", "findings", "intents", "action", "topic",
         "dead_letter_id", "reason", "error_class", "aspect", "source", "judge", "question", "verdict", "sources",
-        "content_digest", "panel", "case_id", "option", "rubric", "judge_kind", "left",
+        "content_digest", "panel", "case_id", "option", "rubric", "judge_kind", "left", "batch_id",
     }  # fmt: skip
     for table, blanks in BLANKS.items():
         columns = client.query(

@@ -22,7 +22,6 @@ from streams.audit.dead_letters.republish import Republish, RepublishEvent, repu
 from streams.audit.dead_letters.retry import Retrier
 from streams.audit.dead_letters.sources import MapAgain
 from streams.audit.dead_letters.table import DeadLetterTable
-from streams.core.errors import ConfigError
 from streams.pipeline.load import load_pipeline
 
 DEFAULT_PIPELINE: Final = Path("pipeline.toml")
@@ -68,11 +67,10 @@ def republish_of(settings: Settings, originals: Originals, source: str | None) -
 
 
 def _source_reader(settings: Settings, codec: Codec) -> SourceReader | None:
-    """Return the reader of the user's own topics by the pipeline file. Raises ConfigError if there is no such file."""
+    """Return the reader of the user's own topics by the pipeline file; None without a file, or without [source]."""
     file = settings.pipeline or DEFAULT_PIPELINE
     if not file.is_file():
-        what = f"there is no pipeline file {file}, whose [source] says what to make of the user's own topics."
-        raise ConfigError(what, "Set ESCALON_PIPELINE.", "pipeline")
+        return None
     pipeline = load_pipeline(file.absolute(), settings.python)
     return source_reader(settings, describe_cluster(require_kafka(settings)), codec, pipeline.spec.source)
 

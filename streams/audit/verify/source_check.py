@@ -15,9 +15,10 @@ from typing import Any, Final
 import numpy as np
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from streams.adapters.committed_offsets import committed_offsets
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka import KafkaConfig
-from streams.adapters.kafka_admin import ADMIN_TIMEOUT, describe_cluster
+from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.log_reader import Gap
 from streams.adapters.source_reader import Skipped, SourceReader
 from streams.adapters.topic_reader import Marks, TopicReader, record_of
@@ -72,7 +73,7 @@ class SourceCheck:
     def _committed(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         consumer = Consumer(self.kafka.consumer(self.group))
         try:
-            found = consumer.committed([TopicPartition(*place) for place in places], ADMIN_TIMEOUT) if places else []
+            found = committed_offsets(consumer, [TopicPartition(*place) for place in places])
         except KafkaException as error:
             what = f"Kafka does not report how far {self.group} has read ({error.args[0].str()})."
             raise ServiceError(what, "Check the broker, then try again.") from error
