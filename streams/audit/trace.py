@@ -101,7 +101,7 @@ class Trace:
         if self.verdict is None and (last is None or last["tier"] == "listener"):
             return "still open: no verdict is recorded yet"
         if last is not None and last["decision"] == "escalated":
-            return "still open: escalated, and waits for a reasoner or for its budget"
+            return "still open: escalated, and waits for a reasoner, its budget or a batch"
         if last is None or last["tier"] == "listener":
             return f"still open: {self._routed()}"
         if last["decision"] == "deferred":
@@ -114,7 +114,7 @@ class Trace:
         action = str((self.verdict or {}).get("action", ""))
         if action in ("work", "reason"):
             who = (self.verdict or {}).get("handler", "")
-            waits = f"routed to {who}, and waits for it or for its budget"
+            waits = f"routed to {who}, and waits for it, its budget or a batch"
             times = (self.verdict or {}).get("budget_deferrals", 0)
             return f"{waits}; deferred {times} times so far" if times else waits
         return f"its verdict is {action}, the outcome is not recorded yet"

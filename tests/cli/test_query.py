@@ -270,7 +270,7 @@ def test_what_came_from_a_store_is_marked_with_what_it_saved(audit: Audit) -> No
     ("event_id", "said"),
     [
         ("heard", "no verdict is recorded yet"),
-        ("waits", "routed to answer, and waits for it or for its budget"),
+        ("waits", "routed to answer, and waits for it, its budget or a batch"),
         ("deferred", "deferred 2 times so far"),
         ("passed", "escalated, and waits for a reasoner"),
         ("later", "is called again later"),

@@ -65,7 +65,9 @@ def test_without_any_price_the_cost_is_unknown_and_not_nothing() -> None:
 
 
 def test_an_event_without_an_end_says_what_it_waits_for() -> None:
-    assert "It is still open: routed to answer, and waits for it or for its budget." in story_of(trace(outcome=None))
+    assert "It is still open: routed to answer, and waits for it, its budget or a batch." in story_of(
+        trace(outcome=None)
+    )
 
 
 def test_an_event_of_dead_letters_alone_says_so() -> None:
