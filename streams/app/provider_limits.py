@@ -17,14 +17,19 @@ from streams.pipeline.thinking import known_thinking
 _NAMES = {"claude": "Claude", "openai": "the model's server", "local": "llama.cpp"}
 
 
+def has_batches(spec: ModelSpec) -> bool:
+    """True if a model's provider has a batch API that escalon knows."""
+    if spec.provider == "claude":
+        return spec.at is None
+    return spec.provider == "openai" and spec.dialect == "openai"
+
+
 def check_request(handler: Handler, spec: ModelSpec, key: str) -> None:
     """Make the request a handler would make, as far as its provider would take it; ConfigError under the key.
 
     A schema is turned into its provider's form. For llama.cpp it is compiled, where the library is installed.
     """
-    at_its_maker = spec.provider == "claude" and spec.at is None
-    batches = at_its_maker or (spec.provider == "openai" and spec.dialect == "openai")
-    if handler.batch is not None and not batches:
+    if handler.batch is not None and not has_batches(spec):
         remedy = 'Remove it, or use a model of the provider "claude", not at a cloud, or of "openai" with that dialect.'
         raise ConfigError("its model's provider has no batch API.", remedy, f"{key}.batch")
     try:

@@ -40,6 +40,8 @@ class CallServices:
     in_flight: InFlight = field(default_factory=dict)
     batches: bool = False
     """True if calls may wait for a batch."""
+    in_batch: Callable[[PromptedModel], Layer | None] | None = None
+    """Returns the wrapper in which a model's calls wait for a batch, as a replay's do; a fallback's do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ def chain(
     """
     callee, records, answers, budget = to.backend.callee, services.records, services.answers, services.budget
     stored, paid = stored and answers.covers(callee), not callee.free
-    known = answers if callee.handler.spec.cache != "off" else None
+    known, in_batch = answers if callee.handler.spec.cache != "off" else None, services.in_batch
     budgeted = partial(Budgeted, budget=budget, records=records, size=to.backend.size) if budget is not None else None
     model = to.backend if isinstance(to.backend, PromptedModel) else None
     return _wrapped(
@@ -76,6 +78,7 @@ def chain(
         partial(Cached, answers=answers, fallback=other.callee if other else None) if stored else None,
         partial(Coalesced, answers=answers, in_flight=services.in_flight, now=records.now) if stored else None,
         partial(ForBatch, budget=budget, now=records.now) if services.batches and callee.handler.batch else None,
+        in_batch(model) if in_batch and model and stored else None,
         partial(Fallback, other=other, answers=known) if other else None,
         partial(
             Retried,
@@ -85,13 +88,18 @@ def chain(
             sleep=services.sleep,
             jitter=services.jitter,
         ),
-        partial(FromBatch, model=model, records=records, budgeted=budgeted) if model and callee.handler.waits else None,
+        partial(FromBatch, model=model, records=records, budgeted=budgeted) if model and waits(to, services) else None,
         partial(Bounded, slots=to.slots) if to.slots else None,
         partial(Limited, limits=to.limits, records=records, size=to.backend.size) if to.limits else None,
         budgeted if paid else None,
         services.watch if paid else None,
         around=Audited(to.backend, records),
     )
+
+
+def waits(to: LimitedBackend, services: CallServices) -> bool:
+    """True if a batch may have answered a model's call."""
+    return to.backend.callee.handler.waits or services.in_batch is not None
 
 
 def _wrapped(*layers: Layer | None, around: Caller) -> Caller:

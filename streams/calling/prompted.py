@@ -62,10 +62,10 @@ class PromptedModel:
             return Reply.failed(error, system, asked)
         return self.read(reply, system, asked)
 
-    async def request(self, task: Task) -> ModelRequest:
+    async def request(self, task: Task, sample: int = 0) -> ModelRequest:
         """Return what the model is asked. Raises HandlerError for the prompt, UnreadableError for the image."""
         system, prompt = self._words(task)
-        return self._request(system, prompt, 0, await self._images(task))
+        return self._request(system, prompt, sample, await self._images(task))
 
     def asked(self, task: Task) -> tuple[str, str]:
         """Return the system prompt, and the prompt as the audit has it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -25,22 +25,31 @@ from streams.cli.times import parse_time
 from streams.core.counted import counted
 from streams.core.errors import ConfigError
 from streams.core.messages import Run
+from streams.replay.batch_prices import MeanCost, batch_shares, expected_costs
 from streams.replay.condition import events_where
 from streams.replay.run import Rehearsal
 from streams.replay.selection import EventSelection, parse_offsets
-from streams.replay.setup import ReplayDependencies, ReplayOrder
+from streams.replay.setup import ReplayDependencies, ReplayOrder, Report
 from streams.replay.source import Chosen
 
-Report = Callable[[Run], None]
+WhereOption = Annotated[
+    str | None, typer.Option(help="Only events that meet this SQL condition in the audit: \"intent = 'order'\".")
+]
+BatchOption = Annotated[
+    bool, typer.Option("--batch", help="Make the calls in the provider's batches: half the price, within a day.")
+]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PLAIN_INTERVAL_SECONDS = 10.0
 """Time between two lines if the output is not a terminal."""
 _MEAN_COST = """
-    SELECT concat(tier, '.', handler) AS name, sum(cost_usd) / countIf(cost_usd IS NOT NULL) AS usd
+    SELECT
+        concat(tier, '.', handler) AS name,
+        sumIf(cost_usd, batch_id IS NULL) / nullIf(countIf(cost_usd IS NOT NULL AND batch_id IS NULL), 0) AS at_once,
+        sumIf(cost_usd, batch_id IS NOT NULL) / nullIf(countIf(cost_usd IS NOT NULL AND batch_id IS NOT NULL), 0)
+            AS in_batch
     FROM calls
     WHERE run = {run:String} AND NOT cache_hit
     GROUP BY name
-    HAVING countIf(cost_usd IS NOT NULL) > 0
 """
 app = new_app()
 
@@ -51,9 +60,7 @@ def replay(
     pipeline: Annotated[Path, typer.Option("--pipeline", "-p", help="The candidate pipeline file.")],
     since: SinceOption = None,
     until: UntilOption = None,
-    where: Annotated[
-        str | None, typer.Option(help="Only events that meet this SQL condition in the audit: \"intent = 'order'\".")
-    ] = None,
+    where: WhereOption = None,
     event: Annotated[list[str] | None, typer.Option(help="Only the event with this id; may be repeated.")] = None,
     offsets: Annotated[
         list[str] | None, typer.Option(metavar="PARTITION:FIRST-STOP", help="Only these offsets; once a partition.")
@@ -63,6 +70,7 @@ def replay(
     topic: Annotated[str | None, typer.Option(help="The full name of the topic, if it is not events.")] = None,
     max_cost: Annotated[str | None, typer.Option(help="Stop when this many US dollars are spent.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report the calls that it would make; make none.")] = False,
+    batch: BatchOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run past events through a candidate pipeline. Unchanged calls are answered from the audit, at no cost.
@@ -83,6 +91,7 @@ def replay(
         selection=place.as_before(run, _selection(filters, settings, place.clickhouse)),
         topic=topic or f"{settings.topic_prefix}events",
         max_cost_usd=_money(max_cost),
+        batch=batch,
     )
     _replay(place, order, dry_run=dry_run, as_json=as_json)
 
@@ -94,7 +103,10 @@ def _replay(place: ReplayDependencies, order: ReplayOrder, *, dry_run: bool, as_
         _print_chosen(order, chosen)
     if dry_run:
         rehearsal = place.rehearse(order, source, chosen)
-        _print_rehearsal(rehearsal, _mean_costs(place.clickhouse, place.settings.run), as_json=as_json)
+        means = _mean_costs(place.clickhouse, place.settings.run)
+        shares = batch_shares(order.pipeline, place.settings)
+        costs = expected_costs(means, shares, batch=order.batch)
+        _print_rehearsal(rehearsal, costs, as_json=as_json)
         return
     with _progress(len(chosen), quiet=as_json) as report:
         done = place.replay(order, source, chosen, report)
@@ -157,9 +169,9 @@ def _print_chosen(order: ReplayOrder, chosen: Chosen) -> None:
         out.print(what, style="yellow")
 
 
-def _mean_costs(clickhouse: ClickHouseConfig, run: str) -> dict[str, Decimal]:
+def _mean_costs(clickhouse: ClickHouseConfig, run: str) -> list[MeanCost]:
     with closing(Audit(clickhouse)) as audit:
-        return {row["name"]: row["usd"] for row in audit.query(_MEAN_COST, {"run": run}).records()}
+        return [MeanCost(**row) for row in audit.query(_MEAN_COST, {"run": run}).records()]
 
 
 def _print_rehearsal(rehearsal: Rehearsal, costs: dict[str, Decimal], *, as_json: bool) -> None:
@@ -194,12 +206,14 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Report]:
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
         task = bar.add_task("", total=total, spent="")
 
-        def report(run: Run) -> None:
+        def report(run: Run, waiting: int) -> None:
             nonlocal printed_at
-            bar.update(task, completed=run.events, spent=f"calls {run.paid_calls:,}, {usd(run.cost_usd)}")
+            spent = f"calls {run.paid_calls:,}, {usd(run.cost_usd)}"
+            spent += f", {waiting:,} wait in batches" if waiting else ""
+            bar.update(task, completed=run.events, spent=spent)
             if not quiet and not err.is_terminal and time.monotonic() - printed_at > PLAIN_INTERVAL_SECONDS:
                 printed_at = time.monotonic()
-                err.print(f"{run.events:,} of {total:,} events, calls {run.paid_calls:,}, {usd(run.cost_usd)} so far")
+                err.print(f"{run.events:,} of {total:,} events, {spent} so far")
 
         yield report
 

@@ -49,6 +49,8 @@ class Replay:
     now: Callable[[], datetime]
     asked_for: Mapping[str, str | None]
     """Stored with its progress."""
+    on_failure: Callable[[EscalonError], None] = lambda _: None
+    """Called with what stops the replay, unless it is the cost limit: what has been paid for is waited for then."""
     _under_way: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """By event, until its rows are acknowledged."""
     _ended: dict[str, Ended] = field(default_factory=dict)
@@ -95,6 +97,8 @@ class Replay:
                     self._under_way[event_id] = asyncio.create_task(self._one(record, event, places))
                 elif known and content and known != content:
                     self._refuse(record, event)
+        if self._stopped is not None:  # it may have been the reading, in a thread of its own
+            self._stop(self._stopped)
 
     def _known(self, event_id: str) -> str | None:
         """Return the content hash of the event with an id that is in flight or done; None without one."""
@@ -114,6 +118,11 @@ class Replay:
             self._stopped = error
             return []
 
+    def _stop(self, error: EscalonError) -> None:
+        self._stopped = self._stopped or error
+        if not isinstance(error, CostLimitError):
+            self.on_failure(error)
+
     async def _one(self, record: KafkaRecord, event: Event, places: asyncio.Semaphore) -> None:
         """Take one event to its end; what stops the whole replay leaves it undone."""
         try:
@@ -122,7 +131,7 @@ class Replay:
         except BrokenOffError as broken:
             error = process_fault(broken) or broken.__cause__
             if isinstance(error, STOPS):
-                self._stopped = self._stopped or error
+                self._stop(error)
             elif isinstance(error, Exception):  # as live: what cannot be done ends in the dead letters
                 self._ended[event.origin.event_id] = [*broken.rows, self.source.dead_letters.letter(record, error)]
         finally:
@@ -142,7 +151,7 @@ class Replay:
             try:
                 await asyncio.to_thread(self.rows.write, [*messages, run])
             except ServiceError as error:
-                self._stopped = self._stopped or error
+                self._stop(error)
                 return
             self.run = run
             contents = {one: self._contents[one] for one in ended}

@@ -18,6 +18,7 @@ from streams.adapters.codec_factory import codec_for
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_admin import describe_cluster
 from streams.adapters.source_reader import MappedEvents
+from streams.app.batches import BatchAPIs
 from streams.app.event_reader import build_event_reader, source_reader
 from streams.app.providers import Providers
 from streams.app.redaction import row_redactor
@@ -26,8 +27,11 @@ from streams.calling.task import Task
 from streams.core.errors import ConfigError
 from streams.core.fingerprint import digest
 from streams.core.messages import Run
+from streams.models.providers.batches import MOST_REQUESTS
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
+from streams.replay.batch_prices import check_batches
+from streams.replay.batches import ReplayBatches
 from streams.replay.changelogs import Changelogs
 from streams.replay.counted import ReplaySpending, refuse
 from streams.replay.rows import ReplayRows
@@ -38,6 +42,8 @@ from streams.replay.stages import Stages
 from streams.replay.store import ReplayStore
 
 LEAST_IN_FLIGHT = 32
+Report = Callable[[Run, int], None]
+"""Is called with the progress, and the number of calls that wait for batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,8 @@ class ReplayOrder:
     topic: str
     """Its full name, with the prefix."""
     max_cost_usd: Decimal | None = None
+    batch: bool = False
+    """True: calls wait for their provider's batches, where it has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,31 +92,35 @@ class ReplayDependencies:
         since, until = (datetime.fromisoformat(before[end]) if before[end] else None for end in ("since", "until"))
         return replace(selection, since=since, until=until)
 
-    def replay(self, order: ReplayOrder, source: Source, chosen: Chosen, report: Callable[[Run], None]) -> Run:
+    def replay(self, order: ReplayOrder, source: Source, chosen: Chosen, report: Report) -> Run:
         """Replay the events. Raises what stopped it, after all that had ended is written."""
-        with self._store(self._directory(order.run)) as store, closing(self._rows(order)) as rows:
-            before = store.state
-            _check_same(order, before)
+        apis = BatchAPIs(order.pipeline, self.settings)
+        with self._store(self._directory(order.run)) as store, closing(self._rows(order)) as rows, closing(apis):
+            _check_same(order, store.state)
+            check_batches(order.pipeline, self.settings, store, wanted=order.batch)
             spending = ReplaySpending.so_far(store.spent, order.max_cost_usd, store.spend)
+            batches = ReplayBatches(apis=apis, store=store, spending=spending, now=self.settings.now)
             stages = self._stages(order, store, spending, lambda handler, _: spending.count(handler))
-            drive = stages.tiers()
+            stages = replace(stages, batches=batches if order.batch else None)
             made = Replay(
-                run=_run(order, self.settings, before),
+                run=_run(order, self.settings, store.state),
                 source=source,
-                drive=drive,
+                drive=stages.tiers(),
                 store=store,
                 rows=rows,
                 spending=spending,
-                in_flight=_in_flight(order.pipeline),
-                report=report,
+                in_flight=MOST_REQUESTS if order.batch else _in_flight(order.pipeline),
+                report=lambda run: report(run, batches.waiting),
                 now=self.settings.now,
                 asked_for=asked_for(order.selection),
+                on_failure=batches.break_off,
             )
-            return asyncio.run(_with_models(stages.providers, made.go(chosen)))
+            return asyncio.run(_with_models(stages.providers, batches.during(made.go(chosen))))
 
     def rehearse(self, order: ReplayOrder, source: Source, chosen: Chosen) -> Rehearsal:
         """Count the calls that would have to be made; makes none and writes nothing."""
         with TemporaryDirectory() as directory, self._store(Path(directory)) as store:
+            check_batches(order.pipeline, self.settings, store, wanted=order.batch)
             stages = self._stages(order, store, ReplaySpending(), refuse)
             return asyncio.run(rehearse(source, chosen, stages.tiers()))
 

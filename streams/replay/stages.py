@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+from streams.app.provider_limits import has_batches
 from streams.app.providers import Providers
 from streams.app.redaction import redaction_policy
 from streams.app.settings import Settings
 from streams.calling.caller import Callee
-from streams.calling.chain import CallServices
+from streams.calling.chain import CallServices, Layer
+from streams.calling.prompted import PromptedModel
 from streams.calling.record import CallRecords
 from streams.calling.task import Task
 from streams.core.errors import ConfigError
@@ -23,10 +25,12 @@ from streams.core.pricing import PriceList
 from streams.pipeline.handlers import Handler
 from streams.pipeline.load import Pipeline
 from streams.pipeline.spec import ImageDuplicateListener
+from streams.replay.batches import ReplayBatches
 from streams.replay.changelogs import Changelogs
 from streams.replay.counted import Counted, ReplaySpending
 from streams.replay.drive import Tiers, as_replayed
 from streams.replay.images import EarlierImages
+from streams.replay.in_batch import InBatch
 from streams.replay.replayed import ReplayedAnswers
 from streams.replay.store import ReplayStore
 
@@ -43,6 +47,8 @@ class Stages:
     changelogs: Changelogs
     before: Callable[[Handler, Task], None]
     """Called before each call; it may refuse the call."""
+    batches: ReplayBatches | None = None
+    """None: all calls are made by the ordinary API."""
 
     def tiers(self) -> Tiers:
         """Return the stages. Raises ConfigError where a limit is set and a call has no price."""
@@ -83,7 +89,13 @@ class Stages:
             jitter=random.random,
             budget=self.spending,
             watch=partial(Counted, before=self.before),
+            in_batch=partial(self._in_batch, self.batches, records) if self.batches is not None else None,
         )
+
+    def _in_batch(self, batches: ReplayBatches, records: CallRecords, model: PromptedModel) -> Layer | None:
+        if not has_batches(self.pipeline.spec.models[model.prompting.model_key]):
+            return None
+        return partial(InBatch, batches=batches, model=model, records=records, before=self.before)
 
     def _seen(self, watcher: ImageDuplicateListener | None) -> EarlierImages:
         """Return the images seen first; without a listener for images none are read."""

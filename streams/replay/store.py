@@ -22,7 +22,7 @@ from streams.core.messages import Origin, StoredAnswer
 from streams.models.listeners.seen_image import SeenImage
 
 _PRIOR, _OF_ENTRY, _OWN, _DONE, _NEW_IMAGE = b"p", b"e", b"a", b"d", b"n"
-_POSITIONS, _STATE, _SPENT = b"o", b"s", b"m"
+_POSITIONS, _STATE, _SPENT, _BATCH = b"o", b"s", b"m", b"b"
 _LAST = b"\xff"
 _EPOCH, _MICROSECOND = datetime.fromisoformat("1900-01-01T00:00:00+00:00"), timedelta(microseconds=1)
 Entry = tuple[bytes, bytes | None]
@@ -139,6 +139,18 @@ class ReplayStore:
             batch.put(_DONE + event_id.encode(), content.encode())
         batch.put(_STATE, json.dumps(state).encode())
         self._entries.write(batch)
+
+    def batches(self) -> list[bytes]:
+        """Return the records of this replay's batches."""
+        return [bytes(self._entries[key]) for key in self._keys(_BATCH)]
+
+    def keep_batch(self, intent_id: str, record: bytes) -> None:
+        """Store a batch."""
+        self._entries[_BATCH + intent_id.encode()] = record
+
+    def drop_batch(self, intent_id: str) -> None:
+        """Remove a batch that does not exist (any more)."""
+        del self._entries[_BATCH + intent_id.encode()]
 
     def keep_image(self, number: int, image: SeenImage) -> None:
         """Store an image that is new in this replay alone, the `number`th."""

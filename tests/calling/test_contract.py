@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -24,9 +24,11 @@ from streams.calling.request import CallOutcome, CallRequest, OutOfBudget
 from streams.calling.retried import Retried
 from streams.calling.self_consistent import SelfConsistent
 from streams.core.errors import ConfigError
-from streams.core.messages import Call
+from streams.core.messages import BatchReply, Call
 from streams.panels.judge.money import JudgeMoney, WithinLimit
+from streams.replay.batch_record import BatchedCall
 from streams.replay.counted import Counted
+from streams.replay.in_batch import InBatch
 from tests.harness.confidence import FakeBudget
 from tests.harness.fakes.model import FakeModel
 from tests.harness.stages import (
@@ -77,6 +79,17 @@ def model_of(one: FakeBackend, here: Office) -> PromptedModel:
     return PromptedModel(callee=one.callee, prompting=prompting, language_model=FakeModel(model_error()))
 
 
+class AllPass:
+    """Batches in the place of a replay's: none of them takes a call."""
+
+    async def reply(self, call: BatchedCall) -> BatchReply:
+        """Leave it to the ordinary API."""
+        return BatchReply(end="passed", queued_at=call.queued_at)
+
+    def settle(self, _: BatchedCall) -> None:
+        """Nothing is reserved."""
+
+
 def whole_chain(caller: Caller, one: FakeBackend, here: Office) -> Caller:
     for wrap in (budgeted, limited, WRAPPERS["Bounded"], retried, fallback, coalesced, WRAPPERS["Cached"]):
         caller = wrap(caller, one, here)
@@ -96,6 +109,9 @@ WRAPPERS: dict[str, Wrap] = {
     "ForBatch": lambda caller, _, here: ForBatch(caller, budget=None, now=here.clock.now),
     "FromBatch": lambda caller, one, here: FromBatch(
         caller, model=model_of(one, here), records=here.records, budgeted=None
+    ),
+    "InBatch": lambda caller, one, here: InBatch(
+        caller, batches=cast(Any, AllPass()), model=model_of(one, here), records=here.records, before=lambda *_: None
     ),
     "Counted": lambda caller, *_: Counted(caller, before=lambda *_: None),
 }
