@@ -18,9 +18,12 @@ from streams.calling.task import Task, task_of
 from streams.core.messages import Call, Verdict
 from streams.models.providers.batches import BatchRequest
 from streams.models.providers.claude_batches import ClaudeBatches
+from streams.models.providers.protocol import ImagePart
 from streams.stages.work import work
+from tests.harness.drawn_images import photo
 from tests.harness.fakes.books import total
 from tests.harness.fakes.messages_batches import BatchesServer
+from tests.harness.fakes.messages_images import images_of
 from tests.harness.fakes.messages_outcomes import Answer
 from tests.harness.fakes.messages_thread import MessagesThread
 from tests.harness.fakes.model import FakeModel
@@ -32,19 +35,25 @@ FILE = PIPELINE.replace("[workers.answer]", '[workers.answer]\nbatch = "1h"').re
 SIZES: Mapping[str, tuple[int, int]] = {"short": (900, 40), "large": (150_000, 333)}
 CACHES = {"none": (0, 0), "read": (777, 0), "written": (0, 555), "both": (1234, 99)}
 ENDS = ("answered", "refused before output", "refused after output", "broken")
-CASES = [*itertools.product(SIZES, CACHES, ENDS)]
+THOUGHTS: Mapping[str, str] = {"none": "", "some": "Let me see. " * 5}
+IMAGES = ("none", "photo")
+CASES = [*itertools.product(SIZES, CACHES, ENDS, THOUGHTS, IMAGES)]
 
 
 def answer(body: Mapping[str, Any]) -> Answer:
     """The case whose number the prompt ends with."""
-    number = next(part for part in body["messages"][0]["content"].split() if part.startswith("case-"))
-    size, cache, end = CASES[int(number.removeprefix("case-"))]
+    content = body["messages"][0]["content"]
+    text = content if isinstance(content, str) else content[-1]["text"]
+    number = next(part for part in text.split() if part.startswith("case-"))
+    size, cache, end, thought, image = CASES[int(number.removeprefix("case-"))]
+    assert len(images_of(body)) == (image == "photo")
     (tokens_in, out), (read, written) = SIZES[size], CACHES[cache]
     refused = end.startswith("refused")
-    text = {"answered": '{"outcome": {"answer": {"reply": "yes"}}}', "broken": "{"}.get(end, "")
+    said = {"answered": '{"outcome": {"answer": {"reply": "yes"}}}', "broken": "{"}.get(end, "")
     return Answer(
-        text or ("Well" if end == "refused after output" else ""),
+        said or ("Well" if end == "refused after output" else ""),
         stop_reason="refusal" if refused else "end_turn",
+        thinking=THOUGHTS[thought],
         input_tokens=tokens_in,
         output_tokens=out,
         cache_read_tokens=read,
@@ -58,9 +67,18 @@ async def test_the_cost_of_each_case_is_half_of_the_books(tmp_path: Path) -> Non
     handler = here.pipeline.workers["answer"]
     assert handler.prompting is not None
     callee = dataclasses.replace(here.backends["answer"].callee, priced_as="claude-haiku-4-5")
-    model = PromptedModel(callee=callee, prompting=handler.prompting, language_model=FakeModel(model_error()))
+    model = PromptedModel(
+        callee=callee, prompting=handler.prompting, language_model=FakeModel(model_error()), show=shown
+    )
     caller = chain(LimitedBackend(backend=model), dataclasses.replace(here.services, batches=True))
-    tasks = [verdict(event(f"e{case}", f"What of case-{case} ?"), "answer", "question") for case in range(len(CASES))]
+    tasks = [
+        verdict(
+            event(f"e{case}", f"What of case-{case} ?", image="5e" * 32 if image == "photo" else None),
+            "answer",
+            "question",
+        )
+        for case, (*_, image) in enumerate(CASES)
+    ]
     with MessagesThread(answer, BatchesServer) as thread, closing(ClaudeBatches("sk-key", thread.url)) as batches:
         requests = []
         for case, one in enumerate(tasks):
@@ -90,4 +108,8 @@ async def test_the_cost_of_each_case_is_half_of_the_books(tmp_path: Path) -> Non
 
 
 def _task(one: Verdict) -> Task:
-    return task_of(one.event, ("text",))
+    return task_of(one.event, ("text", "image"))
+
+
+async def shown(sha256: str) -> ImagePart:
+    return ImagePart(sha256, "image/jpeg", photo())

@@ -6,6 +6,7 @@ A case is one choice of each axis; a further axis is a line in AXES, whose choic
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -17,9 +18,11 @@ from typing import Any
 
 import pytest
 
+from streams.adapters.blobs import BlobStore
 from streams.core.messages import Event
 from tests.builders import event
 from tests.harness.confidence import FakeBudget
+from tests.harness.drawn_images import photo
 from tests.harness.fakes.books import total
 from tests.harness.fakes.chat_server import ChatServer
 from tests.harness.fakes.messages_outcomes import Answer
@@ -49,11 +52,16 @@ def answered(**fields: Any) -> Change:
     return lambda case: dataclasses.replace(case, answer=dataclasses.replace(case.answer, **fields))
 
 
+def with_photo(of: Event) -> Event:
+    return dataclasses.replace(of, image=hashlib.sha256(photo()).hexdigest())
+
+
 REFUSED: Mapping[str, Any] = {"stop_reason": "refusal", "stop_details": {"explanation": "No."}}
 AXES: Mapping[str, Mapping[str, Change]] = {
     "read": {"nothing": answered(cache_read_tokens=0), "some": answered(cache_read_tokens=701)},
     "written": {"nothing": answered(cache_write_tokens=0), "some": answered(cache_write_tokens=307)},
     "reasoning": {"none": answered(), "some": answered(thinking="Let me see. " * 5)},
+    "image": {"none": answered(), "photo": lambda case: dataclasses.replace(case, event=with_photo(case.event))},
     "end": {
         "answer": answered(),
         "cut": answered(stop_reason="max_tokens"),
@@ -61,9 +69,10 @@ AXES: Mapping[str, Mapping[str, Change]] = {
         "refusal after output": answered(text="First you", **REFUSED),
     },
 }
+SEES = ALONE.replace('inputs = ["text"]', 'inputs = ["text", "image"]')
 PROVIDERS: Mapping[str, tuple[type[MessagesServer], str]] = {
-    "claude": (MessagesServer, ALONE),
-    "openai": (ChatServer, for_openai(ALONE)),
+    "claude": (MessagesServer, SEES.replace('provider = "claude"', 'provider = "claude"\nimages = true')),
+    "openai": (ChatServer, for_openai(SEES, "images = true")),
 }
 
 
@@ -73,6 +82,7 @@ async def test_every_combination_costs_what_the_books_say(tmp_path: Path, provid
     server, desk = PROVIDERS[provider]
     text = with_options(f'prices = "own.toml"\n{desk}', workers_answer='cache = "off"')
     cases = list(itertools.product(*AXES.values()))
+    BlobStore(f"file://{tmp_path / 'blobs'}").put(photo())
     said, budget = json.dumps({"answer": {"reply": "from nine to five"}}), FakeBudget(Decimal(100))
     async with house(tmp_path, lambda _: Answer(said), text, budget=budget, server=server) as here:
         for number, names in enumerate(cases):
@@ -82,10 +92,10 @@ async def test_every_combination_costs_what_the_books_say(tmp_path: Path, provid
             here.provider.server.script(case.answer)
             await here.take(case.event)
         calls, books = [one for one in here.calls if one.tier == "worker"], here.provider.server.books
-        assert len(calls) == len(books) == len(cases) == 32
+        assert len(calls) == len(books) == len(cases) == 64
         for names, call, billed in zip(cases, calls, books, strict=True):
             assert call.cost_usd is not None, names
             assert Fraction(call.cost_usd) == billed.dollars(here.pipeline.prices), names
         assert Fraction(sum(budget.spent.values())) == total(books, here.pipeline.prices)
         free = [names for names, billed in zip(cases, books, strict=True) if billed.free]
-        assert len(free) == (4 if provider == "claude" else 0), "before any output, thinking included"
+        assert len(free) == (8 if provider == "claude" else 0), "before any output, thinking included"
