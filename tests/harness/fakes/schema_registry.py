@@ -21,11 +21,12 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
+
+from tests.harness.http_thread import HttpThread
 
 NOT_FOUND = {"error_code": 40403, "message": "Schema not found"}
 NO_TOKEN = {"error_code": 401, "message": "no such token"}
@@ -33,8 +34,8 @@ NO_VERSION = {"error_code": 40402, "message": "Version not found"}
 NO_SUBJECT = {"error_code": 40401, "message": "Subject not found"}
 
 
-class SchemaRegistryServer:
-    """Serves in a thread of its own from entering to leaving the context."""
+class SchemaRegistryServer(HttpThread):
+    """Serves from entering to leaving the context."""
 
     def __init__(self, port: int = 0) -> None:
         self.schemas: dict[int, dict[str, Any]] = {}
@@ -50,24 +51,7 @@ class SchemaRegistryServer:
         self.tokens: Sequence[str] | None = None
         """The OAuth tokens that it accepts, instead of a login."""
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(_handler(self), port)
 
     def register(self, subject: str, schema: str, kind: str = "AVRO", references: Sequence[Any] = ()) -> int:
         """The id of a schema, a new one if need be."""

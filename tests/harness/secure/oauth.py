@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Final, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Final
 from urllib.parse import parse_qs
 
+from tests.harness.http_thread import HttpThread
 from tests.harness.secure.kafka import MECHANISMS, SecureKafka
 
 _MODULE: Final = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule"
@@ -35,7 +34,7 @@ def unsigned_token(subject: str, seconds: float) -> str:
 
 
 @dataclass
-class TokenServer:
+class TokenServer(HttpThread):
     """Gives tokens to one client, by its id and secret. `asked` are the forms of all requests, `given` all tokens."""
 
     client: str
@@ -45,18 +44,12 @@ class TokenServer:
     given: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    @property
-    def port(self) -> int:
-        """Its port, which speaks no TLS."""
-        return int(self._http.server_address[1])
+        super().__init__(_handler(self))
 
     @property
     def url(self) -> str:
-        """The address of the token endpoint."""
-        return f"http://127.0.0.1:{self.port}/token"
+        """The address of the token endpoint, without TLS."""
+        return f"{super().url}/token"
 
     def answer(self, authorization: str, form: dict[str, list[str]]) -> tuple[int, Any]:
         """Status and JSON of one request; a refusal repeats the login, as a careless server would."""
@@ -67,17 +60,6 @@ class TokenServer:
         token = unsigned_token(self.client, self.seconds)
         self.given.append(token)
         return 200, {"access_token": token, "token_type": "Bearer", "expires_in": int(self.seconds)}
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
 
 
 def _handler(server: TokenServer) -> type[BaseHTTPRequestHandler]:
