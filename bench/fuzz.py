@@ -46,8 +46,9 @@ from tests.harness.fakes.strange_headers import Wire, publish_batches
 from tests.harness.journey import PIPELINE, FakeClaude
 
 LAST = b"\xff the last one"
-UNREAD = ("dead-letters", "reservations")
-"""The topics whose unreadable messages no tier turns into a dead letter: `escalon ui` alone reads reservations."""
+UNREAD = ("dead-letters", "reservations", "deferred-batch")
+"""The topics whose unreadable messages no tier of this pipeline turns into a dead letter: `escalon ui` alone reads
+reservations, and BATCH does not run without a handler that has `batch`."""
 STILL_SECONDS, WAIT_SECONDS = 10.0, 60.0
 Place = tuple[str, int, int]
 

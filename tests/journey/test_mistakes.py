@@ -67,7 +67,12 @@ IN_THE_FILE = [
     ('unsure = "ignore"\n', "", "routes.unsure: is missing", 'Add for example unsure = "ignore"'),
     ('"verbalized"', '"logprob"', "Claude gives no log-probabilities.", 'Use "verbalized", or a local model.'),
     ("[routes]", "[routes", "pipeline.toml is not valid TOML", "Fix the line named above."),
-    ('"claude"', '"oracle"', "models.small.provider: 'oracle' does not exist.", "Use one of 'claude', 'local'"),
+    (
+        '"claude"',
+        '"oracle"',
+        "models.small.provider: 'oracle' does not exist.",
+        "Use one of 'claude', 'openai', 'local', 'recorded'",
+    ),
     (WORKER, f'{WORKER}correct = "desk:same"\n', "the module desk", "allow it with ESCALON_ALLOW_PYTHON=desk"),
 ]
 WITHOUT_SERVERS = [

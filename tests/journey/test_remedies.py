@@ -37,6 +37,7 @@ def journey(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         patched.setenv("ESCALON_DATA", str(data))
         patched.syspath_prepend(str(data / "pipeline"))
         patched.setenv("ESCALON_PARTITIONS", "2")
+        patched.setenv("ESCALON_KAFKA_COMPRESSION", "none")  # the broker's limits are on compressed messages
         patched.setenv("KAFKA_HOME", str(kafka_home))
         for name in ("ESCALON_KAFKA", "ESCALON_CLICKHOUSE", "ESCALON_SCHEMA_REGISTRY"):
             patched.delenv(name, raising=False)
