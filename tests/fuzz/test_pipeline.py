@@ -19,5 +19,7 @@ def test_each_message_is_a_dead_letter_with_a_reason_or_rightly_accepted(tmp_pat
         report = run(running, MESSAGES, seed=2026)
     assert (report.neither, report.without_reason, report.processes) == ([], 0, "all alive")
     assert report.dead_letters + report.accepted + report.left == MESSAGES
-    assert set(report.by_topic) == BY_NAME.keys() - {"reservations", "deferred-batch"}, "there are topics without messages"
+    assert set(report.by_topic) == BY_NAME.keys() - {"reservations", "deferred-batch"}, (
+        "there are topics without messages"
+    )
     assert min(report.dead_letters, report.accepted) > MESSAGES // 5, "the messages are all alike"
