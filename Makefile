@@ -41,7 +41,7 @@ demo: weights  ## a support desk's stream through three tiers of local models
 	@echo "The command escalon is in $(BIN): . $(BIN)/activate"
 
 # The core has tests of its own, whose coverage is a condition.
-test: setup-dev  ## what a change needs first: about 5 minutes on 2 cores
+test: setup-dev  ## what a change needs first: about 8 minutes on 2 cores
 	$(BIN)/python -m pytest tests/core -m "not slow" -n $(TESTERS) --cov=streams.core --cov-fail-under=95 --cov-report=
 	$(BIN)/python -m pytest -m "not slow" --ignore=tests/core -n $(TESTERS) --dist loadfile
 
