@@ -20,6 +20,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams.adapters.codec import Codec
+from streams.adapters.confirmed_producer import ConfirmedProducer
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_record import KafkaRecord
@@ -34,7 +35,7 @@ from streams.telemetry.metrics import RESUMED, WAITING, WAITS
 from streams.telemetry.skipped_offsets import OffsetTracker, is_partition_end
 from streams.telemetry.tracing import forwarded_headers
 
-POLL_SECONDS, FLUSH_SECONDS = 0.5, 30.0
+POLL_SECONDS = 0.5
 BATCH = 500
 RETRY_AFTER = timedelta(seconds=1)
 """The pause before an unavailable service is asked again."""
@@ -58,7 +59,6 @@ class Scheduler:
     """The time until which each paused partition waits."""
     _ended: list[tuple[KafkaRecord, DeadLetter | None]] = field(default_factory=list)
     """The records of this step that went on (None) or became a dead letter."""
-    _failures: list[str] = field(default_factory=list)
     _follow: OffsetTracker = field(default_factory=OffsetTracker)
 
     def run(self) -> None:
@@ -71,7 +71,8 @@ class Scheduler:
         )
         # The tiers' producers partition by murmur2; with the same partitioner a task returns to its store of answers.
         by_key = {"partitioner": "murmur2_random"}
-        producer = Producer(self.kafka.producer(**{"enable.idempotence": False, "acks": "all"} | by_key))
+        settings = self.kafka.producer(**{"enable.idempotence": False, "acks": "all"} | by_key)
+        producer = ConfirmedProducer(Producer(settings))
         consumer.subscribe([self.prefix + spec.name for spec in TIMED], on_revoke=self._on_revoke)
         try:
             while not self.stop.is_set():
@@ -95,7 +96,7 @@ class Scheduler:
             del self._waiting[place]
             self._observe_waiting(place[0])
 
-    def _step(self, consumer: Any, producer: Any) -> None:
+    def _step(self, consumer: Any, producer: ConfirmedProducer) -> None:
         done: dict[tuple[str, int], int] = {}
         self._ended.clear()
         for message in consumer.consume(BATCH, POLL_SECONDS):
@@ -110,7 +111,7 @@ class Scheduler:
             if at_end or self._handle_or_wait(record_of(message), consumer, producer):
                 done[place] = following
         if done:
-            self._confirm(producer)
+            producer.confirm("the deferred tasks", "nothing was committed")
             _commit(consumer, done)
             self._count_dead_letters()
 
@@ -122,7 +123,7 @@ class Scheduler:
             else:
                 self.dead_letters.limit.add(letter)
 
-    def _handle_or_wait(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
+    def _handle_or_wait(self, record: KafkaRecord, consumer: Any, producer: ConfirmedProducer) -> bool:
         """Call `_handle`; if the schema registry or the blob store is unavailable, retry after RETRY_AFTER."""
         try:
             return self._handle(record, consumer, producer)
@@ -132,7 +133,7 @@ class Scheduler:
             self._hold(consumer, record, self.now() + RETRY_AFTER)
             return False
 
-    def _handle(self, record: KafkaRecord, consumer: Any, producer: Any) -> bool:
+    def _handle(self, record: KafkaRecord, consumer: Any, producer: ConfirmedProducer) -> bool:
         """Publish a task that is due, or pause its partition there; return whether the record is done."""
         try:
             deferred = self.codec.decode(Deferred, record.value or b"")
@@ -164,7 +165,7 @@ class Scheduler:
     def _observe_waiting(self, topic: str) -> None:
         WAITING.labels(topic).set(sum(place[0] == topic for place in self._waiting))
 
-    def _publish(self, producer: Any, message: Any, record: KafkaRecord) -> None:
+    def _publish(self, producer: ConfirmedProducer, message: Any, record: KafkaRecord) -> None:
         """Publish a message in the trace of its record."""
         spec = topic_of(message)
         producer.produce(
@@ -172,18 +173,7 @@ class Scheduler:
             self.codec.encode(message),
             key=spec.key(message),
             headers=forwarded_headers(record, message),
-            on_delivery=self._delivered,
         )
-
-    def _delivered(self, error: Any, _: Any) -> None:
-        if error is not None:
-            self._failures.append(error.str())
-
-    def _confirm(self, producer: Any) -> None:
-        left = producer.flush(FLUSH_SECONDS)
-        if left or self._failures:
-            what = f"Kafka did not confirm the deferred tasks ({', '.join(self._failures[:1]) or 'time ran out'})."
-            raise ServiceError(what, "Check the broker, then restart this process; nothing was committed.")
 
 
 def _check_wait(deferred: Deferred, now: datetime) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from confluent_kafka import Producer
-
+from streams.adapters.confirmed_producer import ConfirmedProducer
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.topic_reader import TopicReader
 from streams.batching.intent import Intent
-from streams.core.errors import ServiceError
 
 LOG_TOPIC = "batch-intents"
-CONFIRM_SECONDS = 30.0
+GOES_ON = "it goes on where it was"
 
 
 @dataclass(kw_only=True)
@@ -23,8 +20,7 @@ class TopicLog:
 
     kafka: KafkaConfig
     topic: str
-    producer: Producer
-    _failures: list[str] = field(default_factory=list)
+    producer: ConfirmedProducer
 
     def write(self, intent: Intent) -> None:
         """Store an intent."""
@@ -44,16 +40,5 @@ class TopicLog:
 
     def _put(self, intent: Intent, value: bytes | None) -> None:
         key = intent.intent_id.encode()
-        self.producer.produce(self.topic, value, key=key, partition=intent.partition, on_delivery=self._delivered)
-        confirm(self.producer, self._failures, "the log of batches")
-
-    def _delivered(self, error: Any, _: Any) -> None:
-        if error is not None:
-            self._failures.append(error.str())
-
-
-def confirm(producer: Producer, failures: list[str], what: str) -> None:
-    """Return when Kafka has confirmed all that was produced. Raises ServiceError."""
-    if producer.flush(CONFIRM_SECONDS) or failures:
-        said = f"Kafka did not confirm {what} ({', '.join(failures[:1]) or 'time ran out'})."
-        raise ServiceError(said, "Check the broker, then restart this process; it goes on where it was.")
+        self.producer.produce(self.topic, value, key=key, partition=intent.partition)
+        self.producer.confirm("the log of batches", GOES_ON)

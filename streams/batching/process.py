@@ -16,12 +16,13 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams.adapters.codec import Codec
 from streams.adapters.committed_offsets import committed_offsets
+from streams.adapters.confirmed_producer import ConfirmedProducer
 from streams.adapters.dead_letters import DeadLetters
 from streams.adapters.kafka import KafkaConfig
 from streams.adapters.kafka_record import KafkaRecord
 from streams.adapters.topic_reader import record_of
 from streams.batching.desk import POLL, Desk
-from streams.batching.log_topic import LOG_TOPIC, TopicLog, confirm
+from streams.batching.log_topic import GOES_ON, LOG_TOPIC, TopicLog
 from streams.batching.search import Search
 from streams.batching.waiting import BatchQuestion, Waiting
 from streams.core.errors import UnreadableError
@@ -58,7 +59,6 @@ class BatchProcess:
     stop: threading.Event
     statistics_ms: int = STATISTICS_MS
     _desks: dict[int, Desk] = field(default_factory=dict)
-    _failures: list[str] = field(default_factory=list)
     _batch_ids: tuple[float, frozenset[str]] = (-60.0, frozenset())
     _paused: set[int] = field(default_factory=set)
 
@@ -69,8 +69,9 @@ class BatchProcess:
         self._consumer = Consumer(self.kafka.consumer(group, **own, **lag_statistics(self.statistics_ms)))
         # In order, because a task that an identical one's answer serves must arrive after that one.
         ordered = {"acks": "all", "max.in.flight.requests.per.connection": 1, "partitioner": "murmur2_random"}
-        self._producer = Producer(self.kafka.producer(**ordered))
-        self._log = TopicLog(kafka=self.kafka, topic=self.prefix + LOG_TOPIC, producer=self._producer)
+        producer = Producer(self.kafka.producer(**ordered))
+        self._producer = ConfirmedProducer(producer)
+        self._log = TopicLog(kafka=self.kafka, topic=self.prefix + LOG_TOPIC, producer=ConfirmedProducer(producer))
         topic = self.prefix + DEFERRED["batch"].name
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._drop, on_lost=self._drop)
         try:
@@ -183,7 +184,7 @@ class BatchProcess:
 
     def flush(self) -> None:
         """Return when Kafka has confirmed all."""
-        confirm(self._producer, self._failures, "tasks from batches")
+        self._producer.confirm("tasks from batches", GOES_ON)
 
     def commit(self, partition: int, offset: int) -> None:
         """Commit; if that fails, the next one makes up for it."""
@@ -200,9 +201,4 @@ class BatchProcess:
             self.codec.encode(message),
             key=spec.key(message),
             headers=forwarded_headers(record, message),
-            on_delivery=self._delivered,
         )
-
-    def _delivered(self, error: Any, _: Any) -> None:
-        if error is not None:
-            self._failures.append(error.str())

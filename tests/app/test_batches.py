@@ -20,6 +20,7 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.adapters.codec import Codec
+from streams.adapters.confirmed_producer import ConfirmedProducer
 from streams.adapters.dead_letters import DeadLetters, EventIds
 from streams.adapters.event_reader import EventReader
 from streams.adapters.kafka import KafkaConfig
@@ -185,4 +186,5 @@ def test_what_cannot_wait_goes_back_at_once(here: Deployment, server: BatchesSer
 
 
 def log_of(here: Deployment) -> list[Any]:
-    return [*TopicLog(kafka=here.kafka, topic=here.prefix + LOG_TOPIC, producer=None).read()]
+    producer = ConfirmedProducer(Producer(here.kafka.confluent()))
+    return [*TopicLog(kafka=here.kafka, topic=here.prefix + LOG_TOPIC, producer=producer).read()]
